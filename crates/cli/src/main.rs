@@ -1,0 +1,3 @@
+//! The command line: binary `moneta`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Inputs: files, journal, host metrics, syslog listeners.

@@ -1,0 +1,1 @@
+//! Tables, columns, batches and their canonical byte forms.

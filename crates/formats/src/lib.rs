@@ -1,0 +1,1 @@
+//! Log formats: bytes in, table rows out.

@@ -1,0 +1,1 @@
+//! The real outside world: files, clock, randomness, directory lock.

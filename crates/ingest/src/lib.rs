@@ -1,0 +1,1 @@
+//! Takes scrubbed batches to durable, acknowledged, queryable, provable blocks.

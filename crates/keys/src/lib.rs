@@ -1,0 +1,1 @@
+//! Key files: the log signer, token keys and secrets.

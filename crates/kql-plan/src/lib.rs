@@ -1,0 +1,1 @@
+//! Binds KQL to tables and lowers it to DataFusion logical plans.

@@ -1,0 +1,1 @@
+//! Kusto Query Language: lexer, parser, syntax tree and diagnostics.

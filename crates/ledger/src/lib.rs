@@ -1,0 +1,1 @@
+//! The transparency log: shard logs under one root log.

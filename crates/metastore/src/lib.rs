@@ -1,0 +1,1 @@
+//! Accounts, credentials, rules and settings in SQLite.

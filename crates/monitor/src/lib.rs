@@ -1,0 +1,1 @@
+//! Runs detection rules on arriving blocks.

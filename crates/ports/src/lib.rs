@@ -1,0 +1,1 @@
+//! Traits through which services meet.

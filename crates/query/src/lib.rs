@@ -1,0 +1,1 @@
+//! Runs KQL over the store within limits and says what it did not read.

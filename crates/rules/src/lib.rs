@@ -1,0 +1,1 @@
+//! Detection rules: Sigma front end, shared predicates and the vectorised matcher.

@@ -1,0 +1,1 @@
+//! Removes personal data: keyed tokens in place of values.

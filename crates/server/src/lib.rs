@@ -1,0 +1,1 @@
+//! Wires the services into one process.

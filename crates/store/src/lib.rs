@@ -1,0 +1,1 @@
+//! Segments, Delta catalog, hot blocks and retention.

@@ -1,0 +1,1 @@
+//! Helpers for tests: simulated files, fixed clocks, sample events.

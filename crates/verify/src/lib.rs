@@ -1,0 +1,1 @@
+//! Checks a store copy, a checkpoint or a proof without the server.
