@@ -1,1 +1,28 @@
-//! Tables, columns, batches and their canonical byte forms.
+//! What an event is: tables and their columns, batches of rows, and the canonical bytes that are hashed.
+//!
+//! States an event passes through that live here: [`RawRecord`] (bytes as received) and [`ParsedBatch`] (rows of one
+//! table). The later states belong to the crates that make them: `ScrubbedBatch` to `moneta-scrub`, `JournaledBlock`
+//! to `moneta-journal`, `Segment` and `PublishedSegment` to `moneta-store`.
+//!
+//! This crate never performs I/O, reads no clock and holds no global state.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod batch;
+pub mod block;
+pub mod builder;
+pub mod catalog;
+pub mod raw;
+pub mod record;
+pub mod schema;
+pub mod stored;
+pub mod types;
+
+pub use batch::{ParsedBatch, QuarantinedRecord};
+pub use block::{Block, BlockHeader, ShardId};
+
+pub use builder::{BatchBuilder, Value};
+pub use catalog::TableCatalog;
+pub use raw::RawRecord;
+pub use schema::{Column, TableSchema};
+pub use types::{ColumnType, Delivery, RecordClass};
