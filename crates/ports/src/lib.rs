@@ -1,1 +1,27 @@
-//! Traits through which services meet.
+//! The traits through which services meet: each service sees others only as one of these, wired in `moneta-server`.
+//!
+//! Nothing here does work, holds state, or knows HTTP. Methods that wait return boxed futures, so that every trait
+//! can stand behind an `Arc<dyn ...>`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod alert;
+pub mod audit;
+pub mod context;
+pub mod error;
+pub mod ingest;
+pub mod query;
+pub mod rules;
+
+pub use alert::{Alert, AlertDelivery, MatchedEvent};
+pub use audit::{AuditEvent, AuditSink, Outcome};
+pub use context::{Actor, ActorKind, OpContext, Scope};
+pub use error::PortError;
+pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, StoredRange, Submission};
+pub use query::{
+    Completeness, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryRequest, ResultTable,
+};
+pub use rules::{RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary};
+
+/// A boxed future, as the traits return it.
+pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;

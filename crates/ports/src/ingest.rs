@@ -1,0 +1,68 @@
+//! How events enter the store, and how services hear of stored blocks.
+
+use std::sync::Arc;
+
+use moneta_base::{Seq, TableName, Timestamp};
+use moneta_event::{Block, ParsedBatch, QuarantinedRecord};
+
+use crate::{BoxFuture, PortError};
+
+/// Identifies a submission so that a resend is recognised and stored once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Who sends: a credential's name, `collect/<source>`, `monitor`.
+    pub producer: String,
+    /// A life of the producer: a resend carries the same epoch.
+    pub epoch: u128,
+    /// Position within the epoch; only grows.
+    pub sequence: u64,
+}
+
+/// What one sender hands over at once: stored whole or not at all.
+#[derive(Debug, Default)]
+pub struct Submission {
+    /// Decoded rows. The sink scrubs them; nothing unscrubbed is stored.
+    pub batches: Vec<ParsedBatch>,
+    /// Records that could not be parsed; they become rows of `Quarantine`.
+    pub quarantined: Vec<QuarantinedRecord>,
+    /// Makes the submission exactly-once.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// Rows of one table that a submission became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRange {
+    /// The table.
+    pub table: TableName,
+    /// Sequence of the first row.
+    pub first_seq: Seq,
+    /// Number of rows, contiguous from there.
+    pub num_rows: u64,
+}
+
+/// The acknowledgement: what it names is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestReceipt {
+    /// Where the rows went.
+    pub ranges: Vec<StoredRange>,
+    /// Whether the submission had been stored before under the same key.
+    pub duplicate: bool,
+    /// When it became durable.
+    pub stored_at: Timestamp,
+}
+
+/// Takes events; resolves only when they are durable.
+pub trait EventSink: Send + Sync {
+    /// Scrubs and stores a submission.
+    ///
+    /// # Errors
+    /// `Environment` with a retry time under back-pressure, without one when the disk is full; `Caller` for a key
+    /// that was used for other content.
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>>;
+}
+
+/// Hears of every block once it is durable, in sequence order within a table.
+pub trait BlockSubscriber: Send + Sync {
+    /// Takes one block. Must be quick: it runs on the path of acknowledgements; long work goes to a queue.
+    fn on_block(&self, block: &Arc<Block>);
+}
