@@ -10,19 +10,23 @@
 
 pub mod batch;
 pub mod block;
+pub mod block_proof;
 pub mod builder;
 pub mod catalog;
 pub mod raw;
 pub mod record;
+pub mod root_entry;
 pub mod schema;
 pub mod stored;
 pub mod types;
 
 pub use batch::{ParsedBatch, QuarantinedRecord};
 pub use block::{Block, BlockHeader, ShardId};
+pub use block_proof::BlockProof;
 
 pub use builder::{BatchBuilder, Value};
 pub use catalog::TableCatalog;
 pub use raw::RawRecord;
+pub use root_entry::{RootEntry, RootEvent, ShardGrowth};
 pub use schema::{Column, TableSchema};
 pub use types::{ColumnType, Delivery, RecordClass};

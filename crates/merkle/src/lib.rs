@@ -9,10 +9,12 @@
 //! - [`hash`]: leaf, node and root hashes; [`tree`]: a growing tree in 64 hashes of memory.
 //! - [`tile`]: which tiles a tree of a given size has, and where they are; [`bundle`]: the entries beside them.
 //! - [`reader`], [`proof`]: subtree hashes from tiles; inclusion and consistency proofs, made and checked.
+//! - [`audit`]: every file of a log against every other and the signed root.
 //! - [`note`], [`checkpoint`], [`tlog_proof`]: the signed text forms.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod audit;
 pub mod bundle;
 pub mod checkpoint;
 mod crypto;
@@ -21,7 +23,7 @@ pub mod hash;
 pub mod note;
 pub mod proof;
 pub mod reader;
-mod text;
+pub mod text;
 pub mod tile;
 pub mod tlog_proof;
 pub mod tree;

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// Parses a decimal number without sign or needless leading zeroes.
-pub(crate) fn decimal(text: &str) -> Option<u64> {
+#[must_use]
+pub fn decimal(text: &str) -> Option<u64> {
     let canonical = !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_digit())
         && (text.len() == 1 || !text.starts_with('0'));
@@ -14,17 +15,20 @@ pub(crate) fn decimal(text: &str) -> Option<u64> {
 }
 
 /// Encodes standard base64 with padding.
-pub(crate) fn base64_encode(bytes: &[u8]) -> String {
+#[must_use]
+pub fn base64_encode(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
 /// Decodes standard base64, padding required and spare bits zero.
-pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
+#[must_use]
+pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
 }
 
 /// Decodes lower- or upper-case hexadecimal into an array of exactly `N` bytes.
-pub(crate) fn hex_array<const N: usize>(text: &str) -> Option<[u8; N]> {
+#[must_use]
+pub fn hex_array<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits = text.as_bytes();
     if digits.len() != 2 * N {
         return None;
