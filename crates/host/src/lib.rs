@@ -1,1 +1,20 @@
-//! The real outside world: files, clock, randomness, directory lock.
+//! The real outside world behind the traits of `moneta-base`: files, clock, randomness; and what only a real machine
+//! has: a directory lock and free disk space.
+//!
+//! No durable format and no policy lives here. Tests of other crates use `moneta-testkit` instead.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod clock;
+mod disk;
+mod entropy;
+mod error;
+mod lock;
+mod real_fs;
+
+pub use clock::SystemClock;
+pub use disk::{DiskSpace, disk_free};
+pub use entropy::SystemEntropy;
+pub use error::Error;
+pub use lock::DirectoryLock;
+pub use real_fs::RealFs;

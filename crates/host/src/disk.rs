@@ -1,0 +1,61 @@
+//! Free space of the file system that holds a path.
+
+use std::io;
+use std::path::Path;
+
+use crate::Error;
+
+/// Space of one file system.
+///
+/// # Units
+/// Bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Size of the file system.
+    pub total_bytes: u64,
+    /// What an ordinary process may still use.
+    pub available_bytes: u64,
+}
+
+impl DiskSpace {
+    /// How full the file system is for an ordinary process, in percent rounded down; 100 when its size is unknown.
+    #[must_use]
+    pub fn used_percent(&self) -> u8 {
+        let used = u128::from(self.total_bytes.saturating_sub(self.available_bytes));
+        let percent = (used * 100).checked_div(u128::from(self.total_bytes)).unwrap_or(100);
+        u8::try_from(percent).unwrap_or(100)
+    }
+}
+
+/// The space of the file system that holds `path`.
+///
+/// # Errors
+/// [`Error::DiskSpace`] when the path does not exist or the system refuses.
+pub fn disk_free(path: &Path) -> Result<DiskSpace, Error> {
+    let stat = nix::sys::statvfs::statvfs(path)
+        .map_err(|errno| Error::DiskSpace { path: path.to_owned(), source: io::Error::from(errno) })?;
+    let fragment_bytes = stat.fragment_size();
+    Ok(DiskSpace {
+        total_bytes: stat.blocks().saturating_mul(fragment_bytes),
+        available_bytes: stat.blocks_available().saturating_mul(fragment_bytes),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_some_disk() {
+        let space = disk_free(Path::new("/")).unwrap();
+        assert!(space.total_bytes > 0 && space.available_bytes <= space.total_bytes);
+        assert!(space.used_percent() <= 100);
+        assert!(disk_free(Path::new("/no/such/path")).is_err());
+    }
+
+    #[test]
+    fn percent_of_an_unknown_size_is_full() {
+        assert_eq!(DiskSpace { total_bytes: 0, available_bytes: 0 }.used_percent(), 100);
+        assert_eq!(DiskSpace { total_bytes: 200, available_bytes: 51 }.used_percent(), 74);
+    }
+}
