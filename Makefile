@@ -1,0 +1,46 @@
+# Moneta's commands. `make run` and `make test` need Debian and Rust, nothing else: they install what is missing.
+
+export CARGO_TARGET_DIR := $(shell scripts/target-dir.sh)
+export MONETA_CORPUS ?= $(abspath $(CURDIR)/../shared)
+DATA ?= $(CURDIR)/data
+PROFILE ?= relfast
+BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
+
+.PHONY: help run build test lint fmt conformance bench doc clean-data
+
+help:            ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+run: build       ## Build and start Moneta on ./data with this machine's own logs.
+	@$(BINARIES)/moneta serve --data-dir $(DATA)
+
+build:           ## Build the programs moneta and moneta-verify.
+	@scripts/install-debian.sh build
+	cargo build --locked --profile $(PROFILE) -p moneta-cli -p moneta-verify
+
+test:            ## Run every test.
+	@scripts/install-debian.sh test
+	cargo build --locked --workspace --bins
+	MONETA_TEST_PYTHON=$$(scripts/python-venv.sh) cargo test --locked --workspace --no-fail-fast
+
+lint:            ## Check formatting, lints, documentation and licences.
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	scripts/check-licences.sh
+	cargo xtask tidy
+
+fmt:             ## Format the sources.
+	cargo fmt --all
+
+conformance:     ## Run the corpora under $$MONETA_CORPUS and print what passes.
+	cargo test --locked --workspace --test it -- --nocapture corpus
+
+bench: build     ## Run every benchmark; results go to bench/results.
+	bench/run.sh $(BINARIES)
+
+doc:             ## Build the developer documentation.
+	cargo doc --locked --workspace --no-deps
+
+clean-data:      ## Delete ./data. Asks first.
+	@printf 'Delete %s and every record in it? Type yes: ' "$(DATA)"; read answer; [ "$$answer" = yes ] && rm -rf "$(DATA)"

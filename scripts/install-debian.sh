@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what building (`build`) or testing (`test`) needs and this machine lacks, from Debian's packages.
+# Does nothing, and needs no rights, when everything is there.
+set -euo pipefail
+
+need_command() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+
+missing=()
+need_command cc gcc
+need_command make make
+if [ "${1:-build}" = test ]; then
+  need_command rsyslogd rsyslog
+  need_command logger bsdutils
+  need_command curl curl
+  need_command python3 python3
+  python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
+fi
+
+if ! command -v cargo >/dev/null 2>&1; then
+  echo "Rust is missing: install it with rustup (rust-version in Cargo.toml), then run this again." >&2
+  exit 1
+fi
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+sudo=""
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null 2>&1 || { echo "please install as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  sudo=sudo
+fi
+echo "installing ${missing[*]}" >&2
+$sudo apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
