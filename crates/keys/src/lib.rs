@@ -1,1 +1,24 @@
-//! Key files: the log signer, token keys and secrets.
+//! Key files: the log signer, the token keys, and the secrets of webhooks and sessions.
+//!
+//! Everything is made at the first start and loaded afterwards. A key that is missing or damaged is an error with the
+//! file's name, never silently made again: a new signing key would be another log, a new token key would break every
+//! pseudonym. No secret is ever printed, and secrets are wiped from memory when dropped.
+//!
+//! - [`KeyRing`]: all keys of one installation.
+//! - [`LogSigner`]: the Ed25519 key that signs checkpoints. [`TokenKeys`]: the versioned keys of scrubbing.
+//! - [`file`]: the layout of the files.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+pub mod file;
+mod ring;
+mod secret;
+mod signer;
+mod token;
+
+pub use error::{Error, Result};
+pub use ring::KeyRing;
+pub use secret::{SECRET_BYTES, Secret};
+pub use signer::LogSigner;
+pub use token::TokenKeys;

@@ -1,0 +1,61 @@
+//! What can go wrong with a key file.
+
+use std::io;
+use std::path::PathBuf;
+
+use moneta_base::ErrorKind;
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why keys could not be made, loaded or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused.
+    #[error("key file {} cannot be read or written", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: io::Error,
+    },
+    /// A key file is not what was written. Restore it from the backup: it is never made again.
+    #[error("key file {} is damaged: {reason}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A key file is gone while others are there. Restore it from the backup: it is never made again.
+    #[error("key file {} is missing while other keys are there", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A newer Moneta wrote the file.
+    #[error("key file {} has a layout this version does not know; use a newer Moneta", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The name given to a new log cannot stand on a signature line.
+    #[error("log name {0:?} is empty or has a space or plus")]
+    LogName(String),
+    /// The token key version does not exist, or is the one in use.
+    #[error("token key version {0} is not there or is the current one")]
+    TokenVersion(u32),
+}
+
+impl Error {
+    /// Returns who must act.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Io { .. } | Error::Missing { .. } | Error::Version { .. } => ErrorKind::OPERATOR,
+            Error::Corrupt { .. } => ErrorKind::Internal,
+            Error::LogName(_) | Error::TokenVersion(_) => ErrorKind::Caller,
+        }
+    }
+}
