@@ -1,1 +1,19 @@
 //! Removes personal data: keyed tokens in place of values.
+//!
+//! [`Scrubber`] takes a [`ParsedBatch`](moneta_event::ParsedBatch) and alone can make a [`ScrubbedBatch`].
+//!
+//! This crate never performs I/O, reads no clock and makes no randomness: keys and policy come as arguments.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod batch;
+mod error;
+mod policy;
+mod scrubber;
+mod token_keys;
+
+pub use batch::ScrubbedBatch;
+pub use error::Error;
+pub use policy::Policy;
+pub use scrubber::{ScrubReport, Scrubber};
+pub use token_keys::{TOKEN_KEY_BYTES, TokenKeys};
