@@ -118,6 +118,12 @@ impl BatchBuilder {
         }
     }
 
+    /// Sets `_Class` and `_Delivery` of the rows finished from now on.
+    pub fn classify(&mut self, class: RecordClass, delivery: Delivery) {
+        self.constants[0].1 = class.name();
+        self.constants[1].1 = delivery.name();
+    }
+
     /// Puts a field into `_Extra`.
     pub fn extra(&mut self, name: &str, value: Value<'_>) {
         self.extra.push(name, value);
