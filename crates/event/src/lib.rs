@@ -13,6 +13,8 @@ pub mod block;
 pub mod block_proof;
 pub mod builder;
 pub mod catalog;
+pub mod fit;
+pub mod frame;
 pub mod raw;
 pub mod record;
 pub mod root_entry;
