@@ -24,8 +24,9 @@ pub const TABLE_COLUMNS_MAX: usize = 1_000;
 /// Ratio of decompressed to compressed bytes at most, for archives and request bodies.
 pub const DECOMPRESSION_RATIO_MAX: u64 = 100;
 
-/// Bytes a quarantined record keeps of its original; the rest is counted, and its hash covers the whole.
-pub const QUARANTINE_BYTES_MAX: usize = 64 << 10;
+/// Bytes a quarantined record keeps of its original, which is enough for every record but a flood without line ends;
+/// of a longer one the size and hash cover the whole.
+pub const QUARANTINE_BYTES_MAX: usize = 16 << 20;
 
 /// How far in the future an event time may lie before the record is quarantined, in days.
 pub const EVENT_TIME_FUTURE_DAYS_MAX: i64 = 2;
@@ -33,4 +34,4 @@ pub const EVENT_TIME_FUTURE_DAYS_MAX: i64 = 2;
 /// The earliest event time accepted: 1990-01-01. Older stamps are clock faults, not history.
 pub const EVENT_TIME_MIN: crate::Timestamp = crate::Timestamp::from_nanos(631_152_000_000_000_000);
 
-const _: () = assert!(QUARANTINE_BYTES_MAX <= RECORD_BYTES_MAX);
+const _: () = assert!(QUARANTINE_BYTES_MAX >= RECORD_BYTES_MAX);

@@ -1,0 +1,92 @@
+//! The audit table: who did what, as a row of `MonetaAudit` and an entry of the root log.
+//!
+//! A row carries a random correlation, so that its hash in the never-pruned root log gives nothing away.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use moneta_base::{ErrorKind, SourceName, Timestamp};
+use moneta_event::catalog::table;
+use moneta_event::record::RecordEncoder;
+use moneta_event::root_entry::{RootEntry, RootEvent};
+use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
+use moneta_merkle::leaf_hash;
+use moneta_ports::{AuditEvent, AuditSink, BoxFuture, EventSink, OpContext, PortError, Submission};
+
+use crate::Ingest;
+
+impl AuditSink for Ingest {
+    fn record<'a>(&'a self, ctx: &'a OpContext, event: AuditEvent) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            let batch = self.audit_row(ctx, &event)?;
+            self.submit(Submission { batches: vec![batch], ..Submission::default() }).await.map(drop)
+        })
+    }
+
+    fn record_change<'a>(&'a self, ctx: &'a OpContext, event: AuditEvent) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            self.record(ctx, event).await?;
+            self.publish_now().await
+        })
+    }
+}
+
+impl Ingest {
+    fn audit_row(&self, ctx: &OpContext, event: &AuditEvent) -> Result<ParsedBatch, PortError> {
+        let schema = self.schema_of(table::MONETA_AUDIT);
+        let schema = schema.ok_or_else(|| PortError::new(ErrorKind::Internal, "the audit table is missing"))?;
+        let salt = self.random_id();
+        Ok(row(&schema, ctx, event, &salt, self.now()))
+    }
+}
+
+/// One row of `MonetaAudit`.
+fn row(schema: &Arc<TableSchema>, ctx: &OpContext, event: &AuditEvent, salt: &str, now: Timestamp) -> ParsedBatch {
+    let mut builder = BatchBuilder::new(schema.clone(), RecordClass::Control, Delivery::ExactlyOnce);
+    let mut text = |name: &str, value: &str| builder.set_field(name, Value::Text(value));
+    text("ActorName", &ctx.actor.name);
+    text("ActorKind", ctx.actor.kind.name());
+    text("Action", event.action);
+    text("ObjectKind", event.object_kind);
+    text("ObjectName", &event.object_name);
+    text("Outcome", event.outcome.name());
+    text("Reason", &event.reason);
+    text("ClientAddress", &ctx.client_address);
+    text("CorrelationId", if ctx.correlation_id.is_empty() { salt } else { &ctx.correlation_id });
+    text("QueryText", &event.query_text);
+    let count = |number: u64| Value::Long(i64::try_from(number).unwrap_or(i64::MAX));
+    event.row_count.into_iter().for_each(|rows| builder.set_field("RowCount", count(rows)));
+    event.duration_ms.into_iter().for_each(|ms| builder.set_field("DurationMs", count(ms)));
+    let mut details = event.details.clone();
+    details.insert("salt".to_owned(), salt.into());
+    builder.set_field("Details", Value::Json(&serde_json::Value::Object(details).to_string()));
+    builder.finish_row(now, &SourceName::lossy("moneta"), "");
+    builder.finish().expect("one row was finished")
+}
+
+/// The root log entries of the audit rows in a block; none for blocks of other tables.
+pub(crate) fn root_entries(block: &Block) -> Vec<RootEntry> {
+    if block.header.shard.table.as_str() != table::MONETA_AUDIT {
+        return Vec::new();
+    }
+    let Ok(encoder) = RecordEncoder::new(&block.rows) else { return Vec::new() };
+    let mut record = Vec::new();
+    (0..block.rows.num_rows())
+        .map(|row| {
+            encoder.encode(row, &mut record);
+            // The root log is never pruned: it names the kind of actor; who it was stands in the row, for as long as
+            // the audit table is kept.
+            let event = RootEvent::Audit {
+                action: text_at(&block.rows, "Action", row),
+                by: text_at(&block.rows, "ActorKind", row),
+                row: leaf_hash(&record),
+            };
+            RootEntry { at: block.header.ingest_time, event }
+        })
+        .collect()
+}
+
+fn text_at(rows: &RecordBatch, column: &str, row: usize) -> String {
+    let column = rows.column_by_name(column).and_then(|array| array.as_string_opt::<i32>());
+    column.filter(|array| array.is_valid(row)).map(|array| array.value(row).to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,199 @@
+//! The service: takes submissions, scrubs them, and waits for the writer's word that they are on disk.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use moneta_base::{Clock, Entropy, ErrorKind, Seq, TableName, Timestamp};
+use moneta_event::catalog::table;
+use moneta_event::{ParsedBatch, TableSchema};
+use moneta_journal::Commit;
+use moneta_ledger::Ledger;
+use moneta_merkle::{Hash, SignedCheckpoint, sha256};
+use moneta_ports::{BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, PortError, Submission};
+use moneta_scrub::{ScrubbedBatch, Scrubber};
+use moneta_store::Store;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::quarantine;
+use crate::writer::{Job, WriterHandle};
+
+/// Bytes of rows waiting for the writer at most; beyond that senders wait, then are told to come back.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// One permit of the queue's semaphore, in bytes.
+const PERMIT_BYTES: usize = 1 << 10;
+/// How long a sender waits for room in the queue.
+const QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+/// The ingest service. Share it in an `Arc`.
+pub struct Ingest {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) scrubber: Arc<Scrubber>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writer: WriterHandle,
+    pub(crate) queue: Arc<Semaphore>,
+}
+
+/// What the threads and the service tell each other.
+#[derive(Default)]
+pub(crate) struct Shared {
+    pub(crate) subscribers: RwLock<Vec<Arc<dyn BlockSubscriber>>>,
+    pub(crate) status: Mutex<IngestStatus>,
+    pub(crate) events_total: AtomicU64,
+    pub(crate) quarantined_total: AtomicU64,
+    pub(crate) duplicates_total: AtomicU64,
+    pub(crate) values_overflowed_total: AtomicU64,
+}
+
+/// The state of the write path, for status pages and metrics.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IngestStatus {
+    /// Rows stored since the start.
+    pub events_total: u64,
+    /// Records quarantined since the start.
+    pub quarantined_total: u64,
+    /// Submissions recognised as resent since the start.
+    pub duplicates_total: u64,
+    /// Values that did not fit their column since the start.
+    pub values_overflowed_total: u64,
+    /// Duration of the last journal write with its fsync.
+    pub last_commit: Duration,
+    /// When the last checkpoint was signed, and the size of its tree.
+    pub last_checkpoint: Option<(Timestamp, u64)>,
+    /// Bytes in journal files.
+    pub journal_bytes: u64,
+    /// Why nothing more is accepted, if so.
+    pub stopped: Option<String>,
+}
+
+impl Ingest {
+    /// Adds a service that hears of every block from now on.
+    pub fn subscribe(&self, subscriber: Arc<dyn BlockSubscriber>) {
+        self.shared.subscribers.write().unwrap_or_else(PoisonError::into_inner).push(subscriber);
+    }
+
+    /// The state of the write path.
+    #[must_use]
+    pub fn status(&self) -> IngestStatus {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        IngestStatus {
+            events_total: count(&self.shared.events_total),
+            quarantined_total: count(&self.shared.quarantined_total),
+            duplicates_total: count(&self.shared.duplicates_total),
+            values_overflowed_total: count(&self.shared.values_overflowed_total),
+            ..self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        }
+    }
+
+    /// Signs a checkpoint over everything stored so far.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written or does not read back equal; nothing is signed then.
+    pub async fn publish_now(&self) -> Result<(), PortError> {
+        let (ledger, shared, now) = (self.ledger.clone(), self.shared.clone(), self.now());
+        let published = tokio::task::spawn_blocking(move || publish(&ledger, &shared, now)).await;
+        published.map_err(|error| PortError::caused_by(ErrorKind::Internal, "signing a checkpoint was interrupted", error))?.map(drop)
+    }
+
+    /// Where a producer got to: its epoch and last stored sequence.
+    pub async fn mark_of(&self, producer: &str) -> Option<(u128, u64)> {
+        self.writer.mark_of(producer).await
+    }
+
+    /// The sequences up to which each table is sealed into segments, and journal blocks may be released once the
+    /// monitor has passed them too.
+    pub fn release_journal(&self, up_to: std::collections::BTreeMap<TableName, Seq>) {
+        self.writer.release(up_to);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// 128 random bits as 32 hexadecimal digits.
+    pub(crate) fn random_id(&self) -> String {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The columns a table has at this moment.
+    pub(crate) fn schema_of(&self, name: &str) -> Option<Arc<TableSchema>> {
+        let name = TableName::new(name).ok()?;
+        self.store.schema(&name)
+    }
+
+    /// Everything of a submission as scrubbed rows.
+    fn prepare(&self, submission: Submission) -> Result<Vec<ScrubbedBatch>, PortError> {
+        let mut batches = submission.batches;
+        if !submission.quarantined.is_empty() {
+            let schema = self.schema_of(table::QUARANTINE).ok_or_else(|| PortError::new(ErrorKind::Internal, "the quarantine table is missing"))?;
+            self.shared.quarantined_total.fetch_add(submission.quarantined.len() as u64, Ordering::Relaxed);
+            batches.extend(quarantine::rows(&schema, &submission.quarantined, self.now()));
+        }
+        Ok(batches.into_iter().map(|batch| self.scrub(batch)).collect())
+    }
+
+    fn scrub(&self, batch: ParsedBatch) -> ScrubbedBatch {
+        let batch = self.store.fit(batch);
+        self.shared.values_overflowed_total.fetch_add(batch.values_overflowed, Ordering::Relaxed);
+        self.scrubber.scrub(batch).0
+    }
+
+    async fn store(&self, batches: Vec<ScrubbedBatch>, key: Option<IdempotencyKey>) -> Result<IngestReceipt, PortError> {
+        let bytes: usize = batches.iter().map(|batch| batch.rows().get_array_memory_size()).sum();
+        let permits = bytes.div_ceil(PERMIT_BYTES).clamp(1, QUEUE_BYTES_MAX / PERMIT_BYTES);
+        let permits = u32::try_from(permits).expect("clamped to 65,536");
+        let room = tokio::time::timeout(QUEUE_WAIT, self.queue.clone().acquire_many_owned(permits)).await;
+        let Ok(Ok(room)) = room else {
+            return Err(PortError::new(ErrorKind::RETRY, "the journal cannot keep up: send again in a second"));
+        };
+        let mark = key.map(|key| mark(key, &batches));
+        let (reply, answer) = oneshot::channel();
+        self.writer.send(Job { commit: Commit { batches, mark }, reply, _room: room })?;
+        answer.await.unwrap_or_else(|_| Err(PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart")))
+    }
+}
+
+impl EventSink for Ingest {
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>> {
+        Box::pin(async move {
+            let key = submission.key.clone();
+            let batches = self.prepare(submission)?;
+            self.store(batches, key).await
+        })
+    }
+}
+
+/// The journal's mark for a key: its hash covers the originals, so that a resend is equal and other content is not.
+fn mark(key: IdempotencyKey, batches: &[ScrubbedBatch]) -> moneta_journal::ProducerMark {
+    moneta_journal::ProducerMark { producer: key.producer, epoch: key.epoch, sequence: key.sequence, hash: content_hash(batches) }
+}
+
+fn content_hash(batches: &[ScrubbedBatch]) -> Hash {
+    use arrow::array::AsArray;
+    let mut content = Vec::new();
+    for batch in batches {
+        content.extend_from_slice(batch.table().as_str().as_bytes());
+        content.extend_from_slice(&(batch.rows().num_rows() as u64).to_le_bytes());
+        if let Some(raw) = batch.rows().column_by_name(moneta_event::schema::standard::RAW).and_then(|c| c.as_string_opt::<i32>()) {
+            content.extend_from_slice(sha256(raw.values()).as_bytes());
+        }
+    }
+    sha256(&content)
+}
+
+/// Signs a checkpoint if anything changed, and notes it in the status.
+pub(crate) fn publish(ledger: &Mutex<Ledger>, shared: &Shared, now: Timestamp) -> Result<Option<SignedCheckpoint>, PortError> {
+    let published = ledger.lock().unwrap_or_else(PoisonError::into_inner).publish(now);
+    let failed = |error: moneta_ledger::Error| PortError::caused_by(error.kind(), "the ledger could not be published", error);
+    let checkpoint = published.map_err(failed)?;
+    if let Some(signed) = &checkpoint {
+        let mut status = shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.last_checkpoint = Some((now, signed.checkpoint.size));
+    }
+    Ok(checkpoint)
+}

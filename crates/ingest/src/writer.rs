@@ -1,0 +1,235 @@
+//! The writer thread: the only one that touches the journal. It commits what waits in groups, one fsync each, and
+//! hands every durable block on.
+//!
+//! An error of the journal that leaves the disk in doubt stops the thread: nothing more is acknowledged until the
+//! process has restarted and recovered from disk.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use moneta_base::{Clock, ErrorKind, Seq, TableName, limits};
+use moneta_event::Block;
+use moneta_journal::{Commit, CommitOutcome, Journal};
+use moneta_ledger::Ledger;
+use moneta_ports::{IngestReceipt, PortError, StoredRange};
+use moneta_store::Store;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::audit;
+use crate::service::Shared;
+
+/// How long the first commit of a group waits for company: an fsync costs about this much, so groups fill while the
+/// disk works and a lone record is hardly delayed.
+const GROUP_LINGER: Duration = Duration::from_millis(2);
+/// Rows after which a group no longer waits.
+const GROUP_ROWS_MAX: usize = 4 * limits::BLOCK_ROWS_MAX;
+
+/// One submission on its way to disk.
+pub(crate) struct Job {
+    pub(crate) commit: Commit,
+    pub(crate) reply: oneshot::Sender<Result<IngestReceipt, PortError>>,
+    /// Room in the queue, given back when the job is done.
+    pub(crate) _room: OwnedSemaphorePermit,
+}
+
+enum Command {
+    Store(Box<Job>),
+    MarkOf(String, oneshot::Sender<Option<(u128, u64)>>),
+    Release(BTreeMap<TableName, Seq>),
+    Stop,
+}
+
+/// The way to the writer thread. Dropping it stops the thread after what is queued.
+pub(crate) struct WriterHandle {
+    commands: Sender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl WriterHandle {
+    pub(crate) fn send(&self, job: Job) -> Result<(), PortError> {
+        let stopped = |_| PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart");
+        self.commands.send(Command::Store(Box::new(job))).map_err(stopped)
+    }
+
+    pub(crate) async fn mark_of(&self, producer: &str) -> Option<(u128, u64)> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::MarkOf(producer.to_owned(), reply)).ok()?;
+        answer.await.ok().flatten()
+    }
+
+    pub(crate) fn release(&self, up_to: BTreeMap<TableName, Seq>) {
+        // A stopped writer releases nothing, which is safe: the journal keeps more than it must.
+        let _ = self.commands.send(Command::Release(up_to));
+    }
+
+    /// Stops the thread after everything queued is on disk.
+    pub(crate) fn stop(&self) {
+        let _ = self.commands.send(Command::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the journal writer panicked");
+        }
+    }
+}
+
+impl Drop for WriterHandle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What the writer thread owns and reaches.
+pub(crate) struct Writer {
+    pub(crate) journal: Journal,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the operating system gives no thread.
+pub(crate) fn start_writer(mut writer: Writer) -> std::io::Result<WriterHandle> {
+    let (commands, inbox) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("journal-writer".to_owned()).spawn(move || writer.run(&inbox))?;
+    Ok(WriterHandle { commands, thread: Mutex::new(Some(thread)) })
+}
+
+impl Writer {
+    fn run(&mut self, inbox: &Receiver<Command>) {
+        while let Ok(command) = inbox.recv() {
+            let goes_on = match command {
+                Command::Store(job) => self.store_group(*job, inbox),
+                other => self.administer(other),
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Carries out anything but storing; `false` when the thread is to end.
+    fn administer(&mut self, command: Command) -> bool {
+        match command {
+            Command::Store(_) => unreachable!("stored by the caller"),
+            Command::MarkOf(producer, reply) => {
+                let _ = reply.send(self.journal.mark(&producer).map(|mark| (mark.epoch, mark.sequence)));
+            }
+            Command::Release(up_to) => {
+                if let Err(error) = self.journal.release(&up_to) {
+                    tracing::error!(error = %error, "journal files could not be released");
+                }
+                self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).journal_bytes = self.journal.size_bytes();
+            }
+            Command::Stop => return false,
+        }
+        true
+    }
+
+    /// Gathers a group behind `first` and stores it; `false` when the thread is to end.
+    fn store_group(&mut self, first: Job, inbox: &Receiver<Command>) -> bool {
+        let deadline = Instant::now() + GROUP_LINGER;
+        let mut rows = num_rows(&first.commit);
+        let mut group = vec![first];
+        let mut then = None;
+        while rows < GROUP_ROWS_MAX && then.is_none() {
+            match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Command::Store(job)) => {
+                    rows += num_rows(&job.commit);
+                    group.push(*job);
+                }
+                Ok(other) => then = Some(other),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => then = Some(Command::Stop),
+            }
+        }
+        self.commit(group) && then.is_none_or(|command| self.administer(command))
+    }
+
+    fn commit(&mut self, group: Vec<Job>) -> bool {
+        let now = self.clock.now();
+        let started = Instant::now();
+        let (commits, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|job| (job.commit, (job.reply, job._room))).unzip();
+        let outcomes = self.journal.append(commits, now);
+        let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.last_commit = started.elapsed();
+        status.journal_bytes = self.journal.size_bytes();
+        drop(status);
+        match outcomes {
+            Ok(appended) => {
+                appended.blocks.into_iter().for_each(|block| self.hand_on(block.into_block()));
+                for (outcome, (reply, _room)) in appended.outcomes.into_iter().zip(replies) {
+                    // A sender that went away has its rows stored all the same.
+                    let _ = reply.send(self.receipt(outcome, now));
+                }
+                true
+            }
+            Err(error) => self.refuse(&error, replies),
+        }
+    }
+
+    /// Answers a whole group with the journal's error; `false` when the journal can no longer be trusted.
+    fn refuse(&self, error: &moneta_journal::Error, replies: Vec<Reply>) -> bool {
+        tracing::error!(error = %error, "a group could not be committed");
+        for (reply, _room) in replies {
+            let _ = reply.send(Err(PortError::new(error.kind(), error.to_string())));
+        }
+        let usable = !self.journal.is_poisoned();
+        if !usable {
+            let reason = format!("the journal stopped: {error}; restart to recover from disk");
+            self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).stopped = Some(reason);
+        }
+        usable
+    }
+
+    /// Makes a durable block queryable, provable and known to the subscribers.
+    fn hand_on(&self, block: Arc<Block>) {
+        hand_on(&block, &self.store, &self.ledger);
+        self.shared.events_total.fetch_add(u64::from(block.header.num_rows), Ordering::Relaxed);
+        for subscriber in self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            subscriber.on_block(&block);
+        }
+    }
+
+    fn receipt(&self, outcome: CommitOutcome, now: moneta_base::Timestamp) -> Result<IngestReceipt, PortError> {
+        match outcome {
+            CommitOutcome::Stored { ranges } => Ok(IngestReceipt { ranges: ranges.into_iter().map(stored_range).collect(), duplicate: false, stored_at: now }),
+            CommitOutcome::Duplicate { ranges } => {
+                self.shared.duplicates_total.fetch_add(1, Ordering::Relaxed);
+                Ok(IngestReceipt { ranges: ranges.into_iter().map(stored_range).collect(), duplicate: true, stored_at: now })
+            }
+            CommitOutcome::Conflict { message } => {
+                tracing::error!(message, "integrity alarm: a producer sent other content under a stored sequence");
+                Err(PortError::new(ErrorKind::Caller, message))
+            }
+        }
+    }
+}
+
+type Reply = (oneshot::Sender<Result<IngestReceipt, PortError>>, OwnedSemaphorePermit);
+
+/// Adds a block to the store and the ledger: for new blocks and, at start, for those found in the journal.
+pub(crate) fn hand_on(block: &Arc<Block>, store: &Store, ledger: &Mutex<Ledger>) {
+    store.add_hot(block.clone());
+    let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    ledger.append_block(&block.header.shard, &block.header.encode());
+    for entry in audit::root_entries(block) {
+        ledger.append_root(&entry);
+    }
+}
+
+fn stored_range((table, first_seq, num_rows): (TableName, Seq, u64)) -> StoredRange {
+    StoredRange { table, first_seq, num_rows }
+}
+
+fn num_rows(commit: &Commit) -> usize {
+    commit.batches.iter().map(|batch| batch.rows().num_rows()).sum()
+}

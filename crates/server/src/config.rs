@@ -1,0 +1,293 @@
+//! The configuration: one TOML file, overridden by `MONETA_<SECTION>__<KEY>` in the environment, overridden by flags.
+//!
+//! Every key has a default that makes a safe single machine. An unknown key is an error that lists the known ones.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Prefix of environment variables that override the file.
+pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
+
+/// Environment variables with the prefix that are not configuration keys.
+const NOT_KEYS: [&str; 6] = ["MONETA_CONFIG", "MONETA_DATA_DIR", "MONETA_CREDENTIAL", "MONETA_SERVER", "MONETA_CORPUS", "MONETA_LOG"];
+
+/// The whole configuration.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// HTTP.
+    pub server: ServerConfig,
+    /// Syslog listeners.
+    pub syslog: SyslogConfig,
+    /// What the server collects from its own machine.
+    pub collect: CollectConfig,
+    /// When blocks become segments.
+    pub store: StoreConfig,
+    /// How long tables are kept.
+    pub retention: RetentionConfig,
+    /// Where alerts go.
+    pub notify: NotifyConfig,
+    /// Limits of queries.
+    pub query: QueryConfig,
+    /// What is removed from events before they are stored.
+    pub scrub: ScrubConfig,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// Address of the HTTP listener.
+    pub listen: SocketAddr,
+    /// Allows HTTP without TLS on an address other than loopback. Off: such an address is refused at start.
+    pub allow_plaintext: bool,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self { listen: loopback(7979), allow_plaintext: false }
+    }
+}
+
+/// `[syslog]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyslogConfig {
+    /// Whether to listen at all.
+    pub enabled: bool,
+    /// Address of the UDP listener.
+    pub udp_listen: SocketAddr,
+    /// Address of the TCP listener.
+    pub tcp_listen: SocketAddr,
+    /// Offset from UTC, in minutes, of senders whose time stamps carry no zone (RFC 3164).
+    pub zone_offset_minutes: i32,
+}
+
+impl Default for SyslogConfig {
+    fn default() -> Self {
+        Self { enabled: true, udp_listen: loopback(5514), tcp_listen: loopback(5514), zone_offset_minutes: 0 }
+    }
+}
+
+/// `[collect]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CollectConfig {
+    /// Whether to collect from this machine.
+    pub enabled: bool,
+    /// Files to follow; `*` matches within a name.
+    pub files: Vec<String>,
+    /// Whether to read the systemd journal where there is one.
+    pub systemd_journal: bool,
+    /// Seconds between samples of CPU, memory, disks and network; 0 turns them off.
+    pub performance_interval_seconds: u64,
+    /// Seconds between looks at the process list; 0 turns it off.
+    pub process_interval_seconds: u64,
+}
+
+impl Default for CollectConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            files: ["/var/log/*.log", "/var/log/syslog", "/var/log/messages", "/var/log/apt/*.log"].map(str::to_owned).to_vec(),
+            systemd_journal: true,
+            performance_interval_seconds: 15,
+            process_interval_seconds: 5,
+        }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Seconds after which blocks become a segment, however few they are.
+    pub seal_age_seconds: u64,
+    /// Bytes of unsealed rows of one table, in memory, after which they become a segment.
+    pub seal_bytes: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { seal_age_seconds: 300, seal_bytes: 64 << 20 }
+    }
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Days every table is kept unless it has a number of its own.
+    pub default_days: u32,
+    /// Days for single tables.
+    pub tables: BTreeMap<String, u32>,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { default_days: 365, tables: BTreeMap::new() }
+    }
+}
+
+/// `[notify]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NotifyConfig {
+    /// Address of the webhook that gets every alert, signed.
+    pub webhook_url: Option<String>,
+    /// Hosts of webhooks that may be private or loopback addresses, and may use http.
+    pub allow_private_hosts: Vec<String>,
+}
+
+/// `[query]`
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueryConfig {
+    /// Rows one query may return.
+    pub rows_max: usize,
+    /// Bytes one query may return.
+    pub result_bytes_max: usize,
+    /// Bytes of memory all queries together may use.
+    pub memory_bytes: usize,
+    /// Seconds one query may run.
+    pub timeout_seconds: u64,
+    /// Queries that run at the same time.
+    pub concurrency: usize,
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        Self { rows_max: 500_000, result_bytes_max: 64 << 20, memory_bytes: 4 << 30, timeout_seconds: 240, concurrency: 10 }
+    }
+}
+
+/// `[scrub]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScrubConfig {
+    /// A policy file in place of the built-in one.
+    pub policy: Option<PathBuf>,
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The text is not a valid configuration.
+    #[error("{origin}: {message}")]
+    Invalid {
+        /// The file or environment variable.
+        origin: String,
+        /// What is wrong and what is expected.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads a file (or nothing) and the environment.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn load(path: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut table = match path {
+            Some(path) => read_table(path)?,
+            None => toml::Table::new(),
+        };
+        let origin = path.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
+        apply_environment(&mut table, environment)?;
+        let invalid = |message: String| ConfigError::Invalid { origin: origin.clone(), message };
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))?;
+        config.check().map_err(invalid)?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let server = &self.server;
+        if !server.listen.ip().is_loopback() && !server.allow_plaintext {
+            return Err(format!(
+                "server.listen = \"{}\" is not a loopback address: put a TLS proxy in front and listen on 127.0.0.1, or set server.allow_plaintext = true",
+                server.listen
+            ));
+        }
+        if self.retention.default_days == 0 || self.retention.tables.values().any(|days| *days == 0) {
+            return Err("retention: 0 days would drop today's records; the least is 1".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Invalid { origin: path.display().to_string(), message: error.to_string() })
+}
+
+/// Sets `section.key` for every `MONETA_SECTION__KEY`. Values are TOML where they parse as such, else text.
+fn apply_environment(table: &mut toml::Table, environment: impl IntoIterator<Item = (String, String)>) -> Result<(), ConfigError> {
+    for (name, text) in environment {
+        let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX).filter(|_| !NOT_KEYS.contains(&name.as_str())) else { continue };
+        let Some((section, key)) = key.split_once("__") else { continue };
+        let value = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("v"));
+        let value = value.unwrap_or(toml::Value::String(text));
+        let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let section = section.as_table_mut().ok_or_else(|| ConfigError::Invalid { origin: name.clone(), message: "the section is not a table".to_owned() })?;
+        section.insert(key.to_lowercase(), value);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        Config::load(Some(file.path()), environment).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(load("", &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let config = load("[store]\nseal_age_seconds = 10", &[("MONETA_STORE__SEAL_AGE_SECONDS", "20"), ("MONETA_SERVER__LISTEN", "127.0.0.1:1")]).unwrap();
+        assert_eq!(config.store.seal_age_seconds, 20);
+        assert_eq!(config.server.listen.port(), 1);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_known_ones() {
+        let message = load("[store]\nseal_aeg = 1", &[]).unwrap_err();
+        assert!(message.contains("seal_aeg") && message.contains("seal_age_seconds"), "{message}");
+    }
+
+    #[test]
+    fn plaintext_beyond_loopback_needs_a_decision() {
+        let message = load("[server]\nlisten = \"0.0.0.0:80\"", &[]).unwrap_err();
+        assert!(message.contains("allow_plaintext"), "{message}");
+        load("[server]\nlisten = \"0.0.0.0:80\"\nallow_plaintext = true", &[]).unwrap();
+    }
+
+    #[test]
+    fn zero_days_of_retention_are_refused() {
+        assert!(load("[retention.tables]\nPerf = 0", &[]).unwrap_err().contains("least is 1"));
+    }
+}
