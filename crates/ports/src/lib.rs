@@ -10,6 +10,8 @@ pub mod audit;
 pub mod context;
 pub mod error;
 pub mod ingest;
+pub mod metrics;
+pub mod operations;
 pub mod query;
 pub mod rules;
 
@@ -18,6 +20,8 @@ pub use audit::{AuditEvent, AuditSink, Outcome};
 pub use context::{Actor, ActorKind, OpContext, Scope};
 pub use error::PortError;
 pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, StoredRange, Submission};
+pub use metrics::{Metric, MetricKind, Metrics};
+pub use operations::{LedgerPath, Operations};
 pub use query::{
     Completeness, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryRequest, ResultTable,
 };
