@@ -1,0 +1,28 @@
+//! Bounds on what a rule may ask for, each with its reason. A rule above one is refused with the bound's name.
+
+/// Bytes in one rule file at most. The largest public rule has about 60 kB.
+pub const RULE_FILE_BYTES_MAX: usize = 1 << 20;
+
+/// Documents in one rule file at most.
+pub const RULE_DOCUMENTS_MAX: usize = 1_000;
+
+/// Nesting of a rule file at most: detections need four levels.
+pub const RULE_DEPTH_MAX: usize = 32;
+
+/// Tests in one rule at most, after modifiers have multiplied its values.
+pub const RULE_TESTS_MAX: usize = 20_000;
+
+/// Nesting of a condition at most: the parser recurses.
+pub const CONDITION_DEPTH_MAX: usize = 64;
+
+/// Bytes in one condition at most.
+pub const CONDITION_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes a compiled regular expression may take: nested counted repetitions grow fast.
+pub const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// Values that one field of one event can have at most (elements of a JSON array); later ones are not tested.
+pub const FIELD_VALUES_MAX: usize = 256;
+
+/// Nesting of JSON that a dotted field name is followed into at most.
+pub const JSON_DEPTH_MAX: usize = 16;
