@@ -63,6 +63,10 @@ pub trait EventSink: Send + Sync {
 
 /// Hears of every block once it is durable, in sequence order within a table.
 pub trait BlockSubscriber: Send + Sync {
-    /// Takes one block. Must be quick: it runs on the path of acknowledgements; long work goes to a queue.
+    /// Takes one block. Never waits: it runs on the path of acknowledgements, and a subscriber that stores rows of its
+    /// own would wait for itself. Long work goes to a queue whose length [`Self::backlog_rows`] tells.
     fn on_block(&self, block: &Arc<Block>);
+
+    /// Rows taken and not yet worked off. The sink makes senders wait while this is too many.
+    fn backlog_rows(&self) -> u64;
 }
