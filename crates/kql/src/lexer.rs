@@ -78,6 +78,8 @@ pub(crate) const TIME_UNITS: &[(&str, i128)] = &[
 ];
 
 /// Splits a text into tokens; the last one is always [`TokenKind::End`].
+///
+/// A line that begins with `#` is a directive to some client and vanishes like a comment.
 pub fn tokenize(text: &str) -> Vec<Token> {
     let mut lexer = Lexer { text, offset: 0 };
     let mut tokens = Vec::with_capacity(text.len() / 5 + 1);
@@ -109,7 +111,7 @@ impl<'a> Lexer<'a> {
     fn skip_trivia(&mut self) {
         loop {
             let rest = self.rest();
-            if rest.starts_with("//") {
+            if rest.starts_with("//") || (rest.starts_with('#') && self.begins_line()) {
                 self.offset += rest.find(['\n', '\r', '\u{2028}', '\u{2029}']).unwrap_or(rest.len());
             } else {
                 match rest.chars().next() {
@@ -118,6 +120,11 @@ impl<'a> Lexer<'a> {
                 }
             }
         }
+    }
+
+    fn begins_line(&self) -> bool {
+        let line = self.text[..self.offset].rsplit(['\n', '\r']).next().unwrap_or("");
+        line.chars().all(is_space)
     }
 
     fn token(&mut self) -> TokenKind {
@@ -390,6 +397,7 @@ mod tests {
     #[test]
     fn drops_comments_and_space() {
         check("a // b | c\n\u{a0}| d//", "Word:a Pipe:| Word:d");
+        check("#connect x\n T # y", "Word:T Unknown:# Word:y");
         check("\u{feff}T ? é", "Word:T Unknown:? Word:é");
     }
 }

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod diagnostic;
+pub mod dump;
 pub mod lexer;
 pub mod limits;
 pub mod nearest;

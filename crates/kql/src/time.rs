@@ -18,7 +18,7 @@ const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 /// Reads a datetime as the language accepts it in `datetime(...)` and `todatetime("...")`.
 ///
 /// Accepted: `2014-05-25T08:20:03.123456Z` and every shorter form down to the year, `/` for `-`, a space for `T`,
-/// an offset for `Z`; `20140525`; `5/25/2014 8:20 PM`; `Sun, 25 May 2014 08:20:03 GMT` and its shorter forms.
+/// an offset for `Z`; `2014, 5, 25`; `20140525`; `5/25/2014 8:20 PM`; `Sun, 25 May 2014 08:20:03 GMT` and its shorter forms.
 pub fn parse_datetime(text: &str) -> Option<i64> {
     let text = unquote(text.trim());
     let mut cursor = Cursor { rest: text };
@@ -35,6 +35,16 @@ pub fn parse_datetime(text: &str) -> Option<i64> {
     ticks -= zone(&mut cursor)?;
     cursor.spaces();
     (cursor.rest.is_empty() && (0..=DATETIME_TICKS_MAX).contains(&ticks)).then_some(ticks)
+}
+
+/// Reads a time without a date, as `datetime(8:00)` has it, in ticks since midnight.
+pub fn parse_time_of_day(text: &str) -> Option<i64> {
+    let mut cursor = Cursor { rest: unquote(text.trim()) };
+    if !cursor.rest.contains(':') {
+        return None;
+    }
+    let ticks = time_of_day(&mut cursor)?;
+    cursor.rest.is_empty().then_some(ticks)
 }
 
 /// Reads a timespan as the language accepts it in `timespan(...)` and `totimespan("...")`.
@@ -106,6 +116,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// One of the separators, with spaces around it.
+    fn separator(&mut self, separators: &[&'static str]) -> Option<&'static str> {
+        let rest = self.rest.trim_start();
+        let found = separators.iter().find(|separator| rest.starts_with(**separator))?;
+        self.rest = rest[found.len()..].trim_start();
+        Some(found)
+    }
+
     /// At least one digit and at most `max`.
     fn digits(&mut self, max: usize) -> Option<&'a str> {
         let length = self.rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -141,21 +159,22 @@ fn date(cursor: &mut Cursor<'_>) -> Option<(i64, i64, i64)> {
     let value = |digits: &str| digits.parse::<i64>().ok();
     match (first.len(), cursor.rest.chars().next()) {
         (8, _) => Some((value(&first[..4])?, value(&first[4..6])?, value(&first[6..])?)),
-        (3..=4, Some(separator @ ('-' | '/' | '.'))) => {
-            cursor.rest = &cursor.rest[1..];
+        (3..=4, None) => Some((value(first)?, 1, 1)),
+        (3..=4, _) => {
+            let separator = cursor.separator(&["-", "/", ".", ","])?;
             let month = cursor.number(2)?;
-            let day = if cursor.eat(separator.encode_utf8(&mut [0; 4])) { cursor.number(2)? } else { 1 };
+            let day = if cursor.separator(&[separator]).is_some() { cursor.number(2)? } else { 1 };
             Some((value(first)?, month, day))
         }
-        (3..=4, None) => Some((value(first)?, 1, 1)),
-        (1..=2, Some('/')) => {
-            cursor.rest = &cursor.rest[1..];
-            let day = cursor.number(2)?;
-            cursor.eat("/").then_some(())?;
-            Some((full_year(cursor.digits(4)?)?, value(first)?, day))
-        }
-        (1..=2, Some(' ' | '-')) => {
-            cursor.rest = &cursor.rest[1..];
+        (1..=2, _) => {
+            let separator = cursor.separator(&["/", "-"]);
+            if let Some(separator) = separator
+                && cursor.rest.starts_with(|c: char| c.is_ascii_digit())
+            {
+                let day = cursor.number(2)?;
+                cursor.separator(&[separator])?;
+                return Some((full_year(cursor.digits(4)?)?, value(first)?, day));
+            }
             cursor.spaces();
             let name = cursor.letters().to_ascii_lowercase();
             let month = MONTHS.iter().position(|month| name.starts_with(month))?;
@@ -320,6 +339,9 @@ mod tests {
         check("2014", "2014-01-01T00:00:00.0000000Z");
         check("20140525", "2014-05-25T00:00:00.0000000Z");
         check("2020/02/29 12", "2020-02-29T12:00:00.0000000Z");
+        check("2017 - 08 - 01", "2017-08-01T00:00:00.0000000Z");
+        check("2025, 6, 14", "2025-06-14T00:00:00.0000000Z");
+        check("'10-01-2018 10:00'", "2018-10-01T10:00:00.0000000Z");
         check("12/31/2019 11:59 PM", "2019-12-31T23:59:00.0000000Z");
         check("Sat, 8 Nov 14 15:05:02 GMT", "2014-11-08T15:05:02.0000000Z");
         check("8 Nov 2014 15:05", "2014-11-08T15:05:00.0000000Z");

@@ -3,7 +3,8 @@
 //! Binding powers, weakest first: `or`, `and`, equality and lists, order, sum, product, string operators. That string
 //! operators bind tighter than products is how Kusto reads them.
 
-use super::{Mode, Parser};
+use super::{LoneEqual, Mode, Parser};
+use crate::diagnostic::{Diagnostic, codes};
 use crate::syntax::*;
 use crate::token::TokenKind as K;
 
@@ -115,7 +116,13 @@ impl Parser<'_> {
 
     /// An expression where a lone `=` is a mistake for `==`.
     pub(super) fn predicate(&mut self) -> Expression {
-        let mode = Mode { is_predicate: true, ..self.mode };
+        let mode = Mode { lone_equal: LoneEqual::Mistake, ..self.mode };
+        self.with_mode(mode, Self::expression)
+    }
+
+    /// The predicate of `where`, which reads a lone `=` as `==`.
+    pub(super) fn where_predicate(&mut self) -> Expression {
+        let mode = Mode { lone_equal: LoneEqual::Tolerated, ..self.mode };
         self.with_mode(mode, Self::expression)
     }
 
@@ -158,7 +165,7 @@ impl Parser<'_> {
     fn opt_target(&mut self) -> Option<Target> {
         let length = self.name_length(0);
         if length > 0 {
-            if self.nth(length) != K::Equal || self.mode.is_predicate {
+            if self.nth(length) != K::Equal || self.mode.lone_equal != LoneEqual::Names {
                 return None;
             }
             let name = self.name();
@@ -232,14 +239,26 @@ impl Parser<'_> {
             K::NotInCaseless => return Some((Infix::List(ListOperator::NotInCaseless), EQUALITY)),
             K::Word => return word_infix(self.word()),
             K::NotWord => return self.negated_word(),
-            K::Equal if self.mode.is_predicate => {
-                self.error_here("expected `==`, found `=`".into(), Some("did you mean `==`?".into()));
+            K::Equal if self.mode.lone_equal != LoneEqual::Names => {
+                self.lone_equal();
                 (B::Equal, EQUALITY)
             }
             K::Unknown => return self.foreign_operator(),
             _ => return None,
         };
         Some((Infix::Binary(operator), power))
+    }
+
+    /// Reports a `=` between operands, once per place.
+    fn lone_equal(&mut self) {
+        const SUGGESTION: &str = "did you mean `==`?";
+        if self.mode.lone_equal == LoneEqual::Mistake {
+            self.error_here("expected `==`, found `=`".into(), Some(SUGGESTION.into()));
+        } else if self.last_error_position != Some(self.position) {
+            self.last_error_position = Some(self.position);
+            let warning = Diagnostic::warning(codes::UNEXPECTED, self.token().span, "`=` is read as `==` here");
+            self.report(warning.with_suggestion(SUGGESTION));
+        }
     }
 
     fn negated_word(&mut self) -> Option<(Infix, u8)> {
@@ -458,9 +477,9 @@ impl Parser<'_> {
     fn parenthesized(&mut self) -> Expression {
         let start = self.start();
         self.bump();
-        let is_predicate = self.mode.is_predicate;
+        let lone_equal = self.mode.lone_equal;
         let inner = self.brackets(|parser| {
-            parser.mode.is_predicate = is_predicate;
+            parser.mode.lone_equal = lone_equal;
             parser.query()
         });
         self.close(K::CloseParen);
@@ -477,6 +496,7 @@ impl Parser<'_> {
             "dynamic" if next == K::OpenParen => self.dynamic_literal(),
             "datatable" if next == K::OpenParen || self.nth(2) == K::Equal => self.datatable(),
             "externaldata" | "external_data" if next == K::OpenParen || self.nth(2) == K::Equal => self.external_data(),
+            "inline_external_table" if next == K::OpenParen || self.nth(2) == K::Equal => self.inline_external_table(),
             "__contextual_datatable" => self.contextual_datatable(),
             "entity_group" if next == K::OpenBracket => self.entity_group(),
             "materialized-view-combine" => self.materialized_view_combine(),
@@ -557,14 +577,60 @@ impl Parser<'_> {
         let schema = self.row_schema();
         let locations =
             self.brackets(|parser| parser.bracketed_list(K::OpenBracket, K::CloseBracket, Self::expression));
-        let properties = if self.at_word("with") && self.nth(1) == K::OpenParen {
-            self.bump();
-            self.properties()
-        } else {
-            Vec::new()
-        };
+        let properties = self.opt_with_properties();
         let span = self.finish(start);
         Expression::ExternalData(Box::new(ExternalDataExpression { span, parameters, schema, locations, properties }))
+    }
+
+    /// [ "with" "(" properties ")" ]
+    fn opt_with_properties(&mut self) -> Vec<OperatorParameter> {
+        if !(self.at_word("with") && self.nth(1) == K::OpenParen) {
+            return Vec::new();
+        }
+        self.bump();
+        self.properties()
+    }
+
+    /// "inline_external_table" [ schema ] parameters [ "partition" "by" columns ] [ "pathformat" "=" "(" parts ")" ]
+    /// parameters "(" locations ")" [ "with" properties ]
+    fn inline_external_table(&mut self) -> Expression {
+        let start = self.start();
+        self.bump();
+        let schema = self.at(K::OpenParen).then(|| self.row_schema());
+        let mut parameters = self.any_parameters();
+        let mut partitions = Vec::new();
+        if self.eat_word("partition") {
+            self.expect_word("by");
+            partitions = self.brackets(Self::parameter_list);
+        }
+        let mut path_format = Vec::new();
+        if self.eat_word("pathformat") {
+            self.expect(K::Equal);
+            path_format = self.in_parentheses(|parser| {
+                let mut parts = Vec::new();
+                while !parser.at_operator_end() {
+                    let before = parser.position;
+                    parts.push(parser.operand());
+                    if parser.position == before {
+                        break;
+                    }
+                }
+                parts
+            });
+        }
+        parameters.extend(self.any_parameters());
+        let locations = self.brackets(|parser| parser.bracketed_list(K::OpenParen, K::CloseParen, Self::expression));
+        let properties = self.opt_with_properties();
+        let span = self.finish(start);
+        Expression::InlineExternalTable(Box::new(InlineExternalTableExpression {
+            span,
+            schema,
+            parameters,
+            partitions,
+            path_format,
+            locations,
+            properties,
+        }))
     }
 
     /// "entity_group" "[" entities "]"

@@ -3,7 +3,7 @@
 use super::Parser;
 use crate::diagnostic::{Diagnostic, codes};
 use crate::syntax::*;
-use crate::time::{parse_datetime, parse_timespan};
+use crate::time::{parse_datetime, parse_time_of_day, parse_timespan};
 use crate::token::TokenKind as K;
 
 /// What follows a backslash in a string, and what it stands for.
@@ -165,7 +165,7 @@ impl<'a> Parser<'a> {
             Some(ScalarType::Long) => parse_null(content, parse_signed).map(LiteralValue::Long),
             Some(ScalarType::Real) => parse_null(content, parse_real).map(LiteralValue::Real),
             Some(ScalarType::Decimal) => parse_null(content, parse_decimal).map(LiteralValue::Decimal),
-            Some(ScalarType::Datetime) => parse_null(content, parse_datetime).map(LiteralValue::Datetime),
+            Some(ScalarType::Datetime) => self.datetime_content(content, span),
             Some(ScalarType::Timespan) => parse_null(content, parse_timespan).map(LiteralValue::Timespan),
             _ => parse_null(content, parse_guid).map(LiteralValue::Guid),
         };
@@ -175,6 +175,21 @@ impl<'a> Parser<'a> {
             null_of(ty)
         });
         self.literal(start, value)
+    }
+
+    /// A datetime, a time of today, or quoted text, which converts as `todatetime` does: to null if it is no datetime.
+    fn datetime_content(&mut self, content: &str, span: Span) -> Option<LiteralValue> {
+        if let Some(value) = parse_null(content, parse_datetime) {
+            return Some(LiteralValue::Datetime(value));
+        }
+        if let Some(ticks) = parse_time_of_day(content) {
+            return Some(LiteralValue::DatetimeToday(ticks));
+        }
+        if !content.starts_with(['"', '\'']) {
+            return None;
+        }
+        self.report(Diagnostic::warning(codes::UNEXPECTED, span, "the text is no datetime, so the value is null"));
+        Some(LiteralValue::Datetime(None))
     }
 
     fn invalid_literal(&mut self, span: Span, ty: ScalarType) {

@@ -69,8 +69,20 @@ struct Mode {
     is_search: bool,
     /// Where table or column names may hold `*`.
     has_wildcards: bool,
-    /// Inside a predicate: a lone `=` is a mistake for `==`.
-    is_predicate: bool,
+    /// How a lone `=` after an operand reads.
+    lone_equal: LoneEqual,
+}
+
+/// How a lone `=` after an operand reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum LoneEqual {
+    /// It ends the operand: it names something.
+    #[default]
+    Names,
+    /// It is a mistake for `==`.
+    Mistake,
+    /// It is read as `==` with a warning: Kusto's own grammar lets it pass in `where`.
+    Tolerated,
 }
 
 struct Parser<'a> {

@@ -3,7 +3,7 @@
 //! One type holds both because the language writes them in the same places (`let x = ...`, arguments, `in (...)`).
 //! Payloads are boxed so that an `Expression` is two words.
 
-use super::{Literal, Name, Operator, RowSchema, Skipped, Span, TypeName, WildcardName};
+use super::{Literal, Name, Operator, Parameter, RowSchema, Skipped, Span, TypeName, WildcardName};
 
 /// An expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,8 @@ pub enum Expression {
     ContextualDatatable(Box<ContextualDatatableExpression>),
     /// `externaldata (schema) [locations] with (properties)`.
     ExternalData(Box<ExternalDataExpression>),
+    /// `inline_external_table (schema) kind=storage ... (locations)`.
+    InlineExternalTable(Box<InlineExternalTableExpression>),
     /// `entity_group [a, b]`.
     EntityGroup(Box<EntityGroupExpression>),
     /// `materialized-view-combine (...)`.
@@ -78,6 +80,7 @@ impl Expression {
             Expression::Datatable(node) => node.span,
             Expression::ContextualDatatable(node) => node.span,
             Expression::ExternalData(node) => node.span,
+            Expression::InlineExternalTable(node) => node.span,
             Expression::EntityGroup(node) => node.span,
             Expression::MaterializedViewCombine(node) => node.span,
             Expression::DataScope(node) => node.span,
@@ -505,6 +508,25 @@ pub struct ExternalDataExpression {
     pub parameters: Vec<OperatorParameter>,
     /// The columns.
     pub schema: RowSchema,
+    /// The locations: string literals.
+    pub locations: Vec<Expression>,
+    /// The properties after `with`.
+    pub properties: Vec<OperatorParameter>,
+}
+
+/// `inline_external_table (schema) kind=storage partition by (...) pathformat=(...) dataformat=csv (locations)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InlineExternalTableExpression {
+    /// The whole form.
+    pub span: Span,
+    /// The columns; `None` if the files say them.
+    pub schema: Option<RowSchema>,
+    /// `kind=`, `dataformat=`.
+    pub parameters: Vec<OperatorParameter>,
+    /// The columns after `partition by`, each with the expression it is computed from as its default.
+    pub partitions: Vec<Parameter>,
+    /// The parts after `pathformat=`: strings, names and calls.
+    pub path_format: Vec<Expression>,
     /// The locations: string literals.
     pub locations: Vec<Expression>,
     /// The properties after `with`.

@@ -34,6 +34,11 @@ pub enum LiteralValue {
     /// # Units
     /// Ticks of 100 ns since 0001-01-01T00:00:00Z.
     Datetime(Option<i64>),
+    /// `datetime(8:00)`: a time of the day the query runs on.
+    ///
+    /// # Units
+    /// Ticks of 100 ns since midnight UTC.
+    DatetimeToday(i64),
     /// `1d`, `timespan(1.02:03:04)`.
     ///
     /// # Units

@@ -165,9 +165,9 @@ impl ScalarType {
         ScalarType::Dynamic,
     ];
 
-    /// Returns the type a name in a declaration means, aliases included.
+    /// Returns the type a name in a declaration means, aliases included. Case does not matter (`DateTime`).
     pub fn from_name(name: &str) -> Option<ScalarType> {
-        Some(match name {
+        Some(match name.to_ascii_lowercase().as_str() {
             "bool" | "boolean" => ScalarType::Bool,
             "int" | "int32" | "int16" | "int8" | "uint8" | "uint16" | "byte" | "char" => ScalarType::Int,
             "long" | "int64" | "uint" | "uint32" | "uint64" | "ulong" => ScalarType::Long,

@@ -131,8 +131,8 @@ pub struct DistinctOperator {
     pub span: Span,
     /// Hints.
     pub parameters: Vec<OperatorParameter>,
-    /// The columns; a single [`Expression::Star`] means all.
-    pub columns: Vec<Expression>,
+    /// The columns; a single one that is [`Expression::Star`] means all.
+    pub columns: Vec<NamedExpression>,
 }
 
 /// `evaluate plugin(arguments) : (schema)`.

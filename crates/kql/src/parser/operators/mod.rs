@@ -7,7 +7,7 @@ mod graphs;
 mod rows;
 mod tables;
 
-use super::{Mode, Parser};
+use super::{LoneEqual, Mode, Parser};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::nearest::nearest;
 use crate::syntax::*;
@@ -310,7 +310,10 @@ impl Parser<'_> {
     /// { name "=" value } with any name
     pub(super) fn any_parameters(&mut self) -> Vec<OperatorParameter> {
         let mut parameters = Vec::new();
-        while self.at(K::Word) && (self.nth(1) == K::Equal || (self.at_word("hint") && self.nth(1) == K::Dot)) {
+        while self.at(K::Word)
+            && !self.at_word("pathformat")
+            && (self.nth(1) == K::Equal || (self.at_word("hint") && self.nth(1) == K::Dot))
+        {
             parameters.push(self.parameter_value());
         }
         parameters

@@ -10,7 +10,7 @@ impl Parser<'_> {
         let start = self.start();
         self.bump();
         let parameters = self.parameters(&[]);
-        let predicate = self.predicate();
+        let predicate = self.where_predicate();
         WhereOperator { span: self.finish(start), parameters, predicate }
     }
 
@@ -100,7 +100,7 @@ impl Parser<'_> {
         let start = self.start();
         self.bump();
         let parameters = self.parameters(&[]);
-        let columns = self.list(Self::expression);
+        let columns = self.list(Self::named_expression);
         DistinctOperator { span: self.finish(start), parameters, columns }
     }
 

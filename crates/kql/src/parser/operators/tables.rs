@@ -1,6 +1,6 @@
 //! Operators that bring in further tables, and those that make rows.
 
-use super::{Mode, Parser};
+use super::{LoneEqual, Mode, Parser};
 use crate::syntax::*;
 use crate::token::TokenKind as K;
 
@@ -86,7 +86,7 @@ impl Parser<'_> {
     }
 
     fn search_predicate(&mut self) -> Expression {
-        let mode = Mode { is_search: true, is_predicate: true, ..Mode::default() };
+        let mode = Mode { is_search: true, lone_equal: LoneEqual::Mistake, ..Mode::default() };
         self.with_mode(mode, Self::expression)
     }
 

@@ -1,0 +1,3 @@
+//! Integration tests of the parser: goldens, corpora, properties.
+
+mod corpus;
