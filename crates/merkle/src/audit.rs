@@ -7,7 +7,7 @@
 use crate::bundle;
 use crate::hash::{Hash, leaf_hash};
 use crate::reader::{TileReader, root_from_tiles};
-use crate::tile::{self, TILE_WIDTH, TilePath, TileShelf, decode_hashes, grown_tiles, parent_hash, width_in};
+use crate::tile::{TILE_WIDTH, TilePath, TileShelf, decode_hashes, grown_tiles, hashes_at_level, parent_hash};
 
 /// Most findings kept: past it the log is rubble and more names help nobody.
 pub const FINDINGS_MAX: usize = 1_000;
@@ -33,19 +33,31 @@ pub fn audit_log(
     reader: &dyn TileReader,
     on_entry: &mut dyn FnMut(u64, &[u8]),
 ) -> Vec<Finding> {
+    audit_growth(0, size, root, reader, on_entry)
+}
+
+/// As [`audit_log`], but reads only the files that the tree has at size `new` and had not at size `old`, and what the
+/// root needs: the check before signing, at a cost that follows the growth and not the log.
+pub fn audit_growth(
+    old: u64,
+    new: u64,
+    root: &Hash,
+    reader: &dyn TileReader,
+    on_entry: &mut dyn FnMut(u64, &[u8]),
+) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for tile in grown_tiles(0, size) {
+    for tile in grown_tiles(old, new) {
         if findings.len() >= FINDINGS_MAX {
             return findings;
         }
         let checked = match tile.shelf {
             TileShelf::Entries => audit_bundle(tile, reader, on_entry),
             TileShelf::Hashes(0) => read_hashes(tile, reader).map(|_| ()),
-            TileShelf::Hashes(level) => audit_parents(tile, level, size, reader),
+            TileShelf::Hashes(level) => audit_parents(tile, level, old, reader),
         };
         findings.extend(checked.err());
     }
-    match root_from_tiles(size, reader) {
+    match root_from_tiles(new, reader) {
         Ok(found) if found == *root => {}
         Ok(_) => {
             findings.push(Finding { tile: None, entry: None, reason: "the tiles lead to another root".to_owned() })
@@ -69,12 +81,13 @@ fn audit_bundle(tile: TilePath, reader: &dyn TileReader, on_entry: &mut dyn FnMu
     Ok(())
 }
 
-fn audit_parents(tile: TilePath, level: u8, size: u64, reader: &dyn TileReader) -> Result<(), Finding> {
+/// Compares the hashes of `tile` that a tree of `old` leaves had not yet with the tiles they stand for.
+fn audit_parents(tile: TilePath, level: u8, old: u64, reader: &dyn TileReader) -> Result<(), Finding> {
     let below = TileShelf::Hashes(level - 1);
     let first = tile.index * u64::from(TILE_WIDTH);
-    for (child, hash) in (first..).zip(read_hashes(tile, reader)?) {
-        debug_assert_eq!(width_in(size, below, child), TILE_WIDTH, "only full tiles have a parent hash");
-        let child = TilePath { shelf: below, index: child, width: tile::TILE_WIDTH };
+    let known = hashes_at_level(old, level);
+    for (child, hash) in (first..).zip(read_hashes(tile, reader)?).filter(|(child, _)| *child >= known) {
+        let child = TilePath { shelf: below, index: child, width: TILE_WIDTH };
         // A child that cannot be read is reported where it is itself listed.
         if read_hashes(child, reader).is_ok_and(|hashes| parent_hash(&hashes) != hash) {
             return Err(finding(tile, None, format!("its hash of {child} is not that of the file")));

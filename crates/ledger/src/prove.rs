@@ -1,0 +1,99 @@
+//! Proofs that leave the house: of an entry in its log, and of a block under the root checkpoint.
+
+use moneta_event::{BlockProof, RootEntry, ShardId};
+use moneta_merkle::proof::{prove_consistency, prove_inclusion};
+use moneta_merkle::tile::TILE_WIDTH;
+use moneta_merkle::{Hash, SignedCheckpoint, TlogProof};
+
+use crate::error::{Error, Result};
+use crate::files::LogFiles;
+use crate::ledger::{Ledger, LogName};
+
+impl Ledger {
+    /// Proves that an entry is in a shard log, under the shard's own checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::NotPublished`]; [`Error::Merkle`], [`Error::Corrupt`], [`Error::Io`] from the files.
+    pub fn prove_entry(&self, shard: &ShardId, index: u64) -> Result<TlogProof> {
+        let files = self.shard_files(shard);
+        let Some(checkpoint) = self.shard_checkpoint(shard)? else {
+            return Err(Error::NotPublished { log: files.origin().to_owned(), index, size: 0 });
+        };
+        prove(&files, index, &checkpoint)
+    }
+
+    /// Proves that an entry is in the root log, under its newest checkpoint.
+    ///
+    /// # Errors
+    /// As [`Ledger::prove_entry`].
+    pub fn prove_root_entry(&self, index: u64) -> Result<TlogProof> {
+        prove(&self.root_files(), index, &self.root_checkpoint())
+    }
+
+    /// Proves that a block header is in its shard and the shard under the newest root checkpoint.
+    ///
+    /// # Errors
+    /// As [`Ledger::prove_entry`].
+    pub fn prove_block(&self, shard: &ShardId, index: u64) -> Result<BlockProof> {
+        let files = self.shard_files(shard);
+        let checkpoint = self.root_checkpoint();
+        let root_size = checkpoint.size();
+        let listed = |entry: &RootEntry| entry.tick_of(shard).map(|growth| growth.size).filter(|size| *size > index);
+        let Some((tick_index, tick, size)) = self.find_last_root_entry(root_size, &shard.to_string(), listed)? else {
+            return Err(Error::NotPublished { log: files.origin().to_owned(), index, size: self.shard_size(shard)? });
+        };
+        Ok(BlockProof {
+            shard: shard.clone(),
+            index,
+            size,
+            hashes: prove_inclusion(index, size, &files)?,
+            tick,
+            root: prove(&self.root_files(), tick_index, &checkpoint)?,
+        })
+    }
+
+    /// Proves that a log at size `old` is the beginning of the same log at size `new`, as witnesses ask.
+    ///
+    /// # Errors
+    /// As [`Ledger::prove_entry`].
+    pub fn prove_growth(&self, log: &LogName, old: u64, new: u64) -> Result<Vec<Hash>> {
+        Ok(prove_consistency(old, new, &self.files(log))?)
+    }
+
+    /// Searches the root log backwards for the newest entry that holds the text `needle` and that `pick` takes.
+    ///
+    /// Bundles without the text are skipped unread by the parser, so a year of ticks is a scan over memory.
+    pub(crate) fn find_last_root_entry<T>(
+        &self,
+        root_size: u64,
+        needle: &str,
+        pick: impl Fn(&RootEntry) -> Option<T>,
+    ) -> Result<Option<(u64, Vec<u8>, T)>> {
+        let files = self.root_files();
+        let finder = memchr::memmem::Finder::new(needle);
+        for number in (0..root_size.div_ceil(u64::from(TILE_WIDTH))).rev() {
+            let first = number * u64::from(TILE_WIDTH);
+            let entries = self.read_bundle(&files, number, root_size)?;
+            for (index, bytes) in (first..).zip(entries).collect::<Vec<_>>().into_iter().rev() {
+                if finder.find(&bytes).is_none() {
+                    continue;
+                }
+                // An entry that a newer version wrote cannot be what is looked for.
+                let Ok(entry) = RootEntry::decode(&bytes) else { continue };
+                if let Some(found) = pick(&entry) {
+                    return Ok(Some((index, bytes, found)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn prove(files: &LogFiles, index: u64, checkpoint: &SignedCheckpoint) -> Result<TlogProof> {
+    let size = checkpoint.size();
+    if index >= size {
+        return Err(Error::NotPublished { log: files.origin().to_owned(), index, size });
+    }
+    let hashes = prove_inclusion(index, size, files)?;
+    Ok(TlogProof { extra: None, index, hashes, checkpoint: checkpoint.encode() })
+}
