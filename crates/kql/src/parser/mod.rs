@@ -23,6 +23,7 @@ use crate::lexer::tokenize;
 use crate::limits::{DIAGNOSTICS_MAX, NESTING_DEPTH_MAX, QUERY_SIZE_BYTES_MAX};
 use crate::syntax::{Name, Skipped, Span, SyntaxTree};
 use crate::token::{Token, TokenKind};
+use std::collections::BTreeSet;
 
 /// What parsing returns: always a tree, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +98,8 @@ struct Parser<'a> {
     mode: Mode,
     is_stopped: bool,
     last_error_position: Option<usize>,
+    /// Where missing nodes were put.
+    missing_offsets: BTreeSet<usize>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -112,6 +115,7 @@ impl<'a> Parser<'a> {
             mode: Mode::default(),
             is_stopped: false,
             last_error_position: None,
+            missing_offsets: BTreeSet::new(),
             diagnostics: Vec::new(),
         }
     }
@@ -225,11 +229,23 @@ impl<'a> Parser<'a> {
     }
 
     /// The range from `start` to the last consumed token; empty if nothing was consumed since.
+    ///
+    /// A missing node stands right after the token before it, so a node that begins with one begins there too.
     fn finish(&self, start: usize) -> Span {
-        Span::new(start.min(self.previous_end), self.previous_end)
+        let mut start = start.min(self.previous_end);
+        if !self.missing_offsets.is_empty() {
+            let before = self.tokens.partition_point(|token| token.span.end <= start && token.kind != TokenKind::End);
+            let end_before = before.checked_sub(1).map_or(0, |index| self.tokens[index].span.end);
+            if self.missing_offsets.contains(&end_before) {
+                start = end_before;
+            }
+        }
+        Span::new(start, self.previous_end)
     }
 
-    fn missing(&self) -> Span {
+    /// The place of a missing node.
+    fn missing(&mut self) -> Span {
+        self.missing_offsets.insert(self.previous_end);
         Span::empty(self.previous_end)
     }
 
@@ -251,7 +267,7 @@ impl<'a> Parser<'a> {
         }
         self.last_error_position = Some(self.position);
         let span = match self.kind() {
-            TokenKind::End => self.missing(),
+            TokenKind::End => Span::empty(self.previous_end),
             _ => self.token().span,
         };
         self.report(Diagnostic { suggestion, ..Diagnostic::error(codes::UNEXPECTED, span, message) });

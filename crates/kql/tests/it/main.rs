@@ -1,3 +1,6 @@
-//! Integration tests of the parser: goldens, corpora, properties.
+//! Integration tests of the parser: goldens, corpora, bounds, properties.
 
+mod bounds;
 mod corpus;
+mod golden;
+mod properties;
