@@ -418,6 +418,36 @@ impl moneta_base::fs::FileSystem for CorruptingFs {
     }
 }
 
+#[test]
+fn a_cut_between_root_and_shard_checkpoints_is_mended() {
+    let mut mended = 0;
+    for cut in 0..200 {
+        let fs = SimFs::new();
+        let ledger = opened(&fs);
+        append(&ledger, &shard(1), 255);
+        publish(&ledger, 1);
+        append(&ledger, &shard(1), 2);
+        append(&ledger, &shard(2), 1);
+        fs.fail_call(cut, Fault::PowerCut);
+        let published = ledger.publish(Timestamp::from_seconds(1)).ok().flatten();
+        if !fs.is_cut() {
+            assert!(cut > 50 && mended > 3, "cut {cut}, mended {mended}");
+            return;
+        }
+        fs.crash(cut as u64);
+        let (ledger, report) = open(&fs).unwrap();
+        mended += report.shards_mended.len();
+        let size = ledger.shard_size(&shard(1)).unwrap();
+        assert_eq!(size, if ledger.root_checkpoint().size() > 2 { 257 } else { 255 }, "cut {cut}");
+        assert!(published.is_none_or(|published| published == ledger.root_checkpoint()), "cut {cut}");
+        assert_clean(&ledger);
+        append(&ledger, &shard(1), 1);
+        publish(&ledger, 2);
+        assert_clean(&opened(&fs));
+    }
+    panic!("a publish takes fewer calls");
+}
+
 /// LEDGER-1: whatever the power cut leaves, the tree under the last published checkpoint is the beginning of every
 /// later one, and nothing that was published is lost.
 #[test]
