@@ -1,0 +1,170 @@
+//! The root log and the shard logs: signatures, tiles, entries, and what the entries say must exist.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use moneta_event::root_entry::{ObjectRef, RootEvent, SegmentRows, ShardGrowth};
+use moneta_event::{BlockHeader, RootEntry, ShardId};
+use moneta_merkle::audit::audit_log;
+use moneta_merkle::reader::TileReader;
+use moneta_merkle::tile::TILE_WIDTH;
+use moneta_merkle::{BoxError, SignedCheckpoint, TilePath, TileShelf, VerifierKey, bundle, hash};
+
+use crate::Report;
+
+/// What the root log says the store holds.
+#[derive(Debug, Default)]
+pub struct RootState {
+    /// The last size and root of every shard that was not dropped.
+    pub shards: BTreeMap<ShardId, ShardGrowth>,
+    /// Shards dropped by policy.
+    pub dropped: BTreeMap<ShardId, String>,
+    /// Segment files by path, with the rows they hold.
+    pub segments: BTreeMap<String, (SegmentRows, ObjectRef)>,
+}
+
+/// The tiles of one log in a directory. Reads what the checkpoint covers, from the newest file that holds it.
+struct LogDir(PathBuf);
+
+impl TileReader for LogDir {
+    fn read_tile(&self, tile: TilePath) -> Result<Vec<u8>, BoxError> {
+        let wanted = self.0.join(tile.to_string());
+        match std::fs::read(&wanted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tile.is_partial() => {}
+            result => return Ok(result?),
+        }
+        let full = self.0.join(tile.with_width(TILE_WIDTH).to_string());
+        let bytes = match std::fs::read(full) {
+            Ok(bytes) => bytes,
+            Err(_) => std::fs::read(self.wider(tile)?)?,
+        };
+        prefix(tile, &bytes)
+    }
+}
+
+impl LogDir {
+    /// The narrowest partial file that holds more than the wanted tile.
+    fn wider(&self, tile: TilePath) -> Result<PathBuf, BoxError> {
+        let dir = self.0.join(tile.directory());
+        let widths = std::fs::read_dir(&dir)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u16>().ok());
+        let width = widths.filter(|width| *width > tile.width).min();
+        let width = width.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the tile is missing"))?;
+        Ok(self.0.join(tile.with_width(width).to_string()))
+    }
+}
+
+fn prefix(tile: TilePath, bytes: &[u8]) -> Result<Vec<u8>, BoxError> {
+    match tile.shelf {
+        TileShelf::Entries => Ok(bundle::prefix(bytes, tile.width)?.to_vec()),
+        TileShelf::Hashes(_) => {
+            let len = usize::from(tile.width) * hash::HASH_BYTES;
+            Ok(bytes.get(..len).ok_or("the tile is too short")?.to_vec())
+        }
+    }
+}
+
+/// Checks the root log in `ledger/root`.
+///
+/// Returns `None` when its checkpoint cannot be trusted: nothing below it can then be checked.
+pub fn check_root(data: &Path, key: &VerifierKey, report: &mut Report) -> Option<RootState> {
+    let dir = Path::new("ledger/root");
+    let checkpoint = open_checkpoint(data, dir, key.name(), key, report)?;
+    report.num_root_entries = checkpoint.size();
+    let mut state = RootState::default();
+    let mut unreadable = Vec::new();
+    let findings = audit_log(checkpoint.size(), &checkpoint.root(), &LogDir(data.join(dir)), &mut |index, bytes| {
+        match RootEntry::decode(bytes) {
+            Ok(entry) => state.apply(entry),
+            Err(error) => unreadable.push(format!("entry {index}: {error}")),
+        }
+    });
+    add_findings(dir, findings, report);
+    unreadable.into_iter().for_each(|problem| report.find(dir, problem));
+    report.num_dropped_shards = state.dropped.len() as u64;
+    Some(state)
+}
+
+impl RootState {
+    fn apply(&mut self, entry: RootEntry) {
+        match entry.event {
+            RootEvent::Tick { shards } => {
+                self.shards.extend(shards.into_iter().map(|growth| (growth.shard.clone(), growth)))
+            }
+            RootEvent::SegmentSealed { rows, object } => {
+                self.segments.insert(object.path.clone(), (rows, object));
+            }
+            RootEvent::SegmentReencoded { rows, old, new } => {
+                old.iter().for_each(|object| drop(self.segments.remove(&object.path)));
+                self.segments.insert(new.path.clone(), (rows, new));
+            }
+            RootEvent::RetentionDrop { growth, policy, .. } => self.drop_shard(&growth.shard, policy),
+            _ => {}
+        }
+    }
+
+    fn drop_shard(&mut self, shard: &ShardId, policy: String) {
+        self.shards.remove(shard);
+        self.segments.retain(|_, (rows, _)| rows.shard != *shard);
+        self.dropped.insert(shard.clone(), policy);
+    }
+}
+
+/// Checks the log of one shard at the size and root that the root log states, and returns its headers in order.
+pub fn check_shard(data: &Path, growth: &ShardGrowth, key: &VerifierKey, report: &mut Report) -> Vec<BlockHeader> {
+    let dir = PathBuf::from("ledger/shard").join(growth.shard.to_string());
+    let origin = format!("{}/shard/{}", key.name(), growth.shard);
+    if let Some(checkpoint) = open_checkpoint(data, &dir, &origin, key, report)
+        && checkpoint.size() < growth.size
+    {
+        let problem = format!("covers {} blocks, but the root log names {}", checkpoint.size(), growth.size);
+        report.find(dir.join("checkpoint"), problem);
+    }
+    let mut headers = Vec::new();
+    let mut unreadable = Vec::new();
+    let findings =
+        audit_log(growth.size, &growth.root, &LogDir(data.join(&dir)), &mut |index, bytes| match BlockHeader::decode(
+            bytes,
+        ) {
+            Ok(header) if header.shard == growth.shard && header.shard_index == index => headers.push(header),
+            Ok(_) => unreadable.push(format!("entry {index} is the header of another block")),
+            Err(error) => unreadable.push(format!("entry {index}: {error}")),
+        });
+    add_findings(&dir, findings, report);
+    unreadable.into_iter().for_each(|problem| report.find(&dir, problem));
+    headers
+}
+
+fn open_checkpoint(
+    data: &Path,
+    dir: &Path,
+    origin: &str,
+    key: &VerifierKey,
+    report: &mut Report,
+) -> Option<SignedCheckpoint> {
+    let file = dir.join("checkpoint");
+    let opened = std::fs::read(data.join(&file)).map_err(|error| error.to_string());
+    let opened = opened.and_then(|bytes| {
+        SignedCheckpoint::open(&bytes, origin, std::slice::from_ref(key)).map_err(|error| chain(&error))
+    });
+    opened.map_err(|problem| report.find(&file, problem)).ok()
+}
+
+fn add_findings(dir: &Path, findings: Vec<moneta_merkle::audit::Finding>, report: &mut Report) {
+    for finding in findings {
+        let file = finding.tile.map_or_else(|| dir.to_owned(), |tile| dir.join(tile.to_string()));
+        let entry = finding.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
+        report.find(file, format!("{entry}{}", finding.reason));
+    }
+}
+
+/// An error with its causes, for people.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
