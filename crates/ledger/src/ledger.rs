@@ -9,8 +9,8 @@ use moneta_base::{IngestDay, TableName};
 use moneta_event::{RootEntry, RootEvent, ShardGrowth, ShardId};
 use moneta_merkle::proof::{prove_consistency, verify_consistency};
 use moneta_merkle::reader::root_from_tiles;
-use moneta_merkle::tile::TILE_WIDTH;
-use moneta_merkle::{Checkpoint, NoteSigner, SignedCheckpoint, TilePath, VerifierKey, bundle, hash};
+use moneta_merkle::tile::{TILE_WIDTH, width_in};
+use moneta_merkle::{Checkpoint, NoteSigner, SignedCheckpoint, TilePath, TileShelf, VerifierKey, bundle, hash};
 
 use crate::append::{Appends, Queue};
 use crate::edge::Edge;
@@ -236,13 +236,9 @@ impl Ledger {
 
     /// Reads the entries of one bundle of a log of `size` entries.
     pub(crate) fn read_bundle(&self, files: &LogFiles, number: u64, size: u64) -> Result<Vec<Vec<u8>>> {
-        let width = moneta_merkle::tile::width_in(size, moneta_merkle::TileShelf::Entries, number);
-        let tile = TilePath::entries(number, width);
+        let tile = TilePath::entries(number, width_in(size, TileShelf::Entries, number));
         let bytes = files.read_signed(tile)?;
-        let damaged =
-            |error: moneta_merkle::Error| Error::Corrupt { path: files.path(tile), reason: error.to_string() };
-        let entries = bundle::entries(&bytes, width).map_err(damaged)?;
-        Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
+        Ok(split_bundle(files, tile, &bytes)?.into_iter().map(<[u8]>::to_vec).collect())
     }
 
     /// Returns what the last publish said of the shards that grew in it; nothing if none did.
@@ -324,6 +320,12 @@ pub(crate) fn write_empty_checkpoint(
     let checkpoint = sign(files, 0, hash::EMPTY_ROOT, signer)?;
     batch.replace(&[(files.checkpoint_path(), checkpoint.encode())])?;
     Ok(checkpoint)
+}
+
+/// Splits the bytes of a bundle that a checkpoint covers.
+pub(crate) fn split_bundle<'bytes>(files: &LogFiles, tile: TilePath, bytes: &'bytes [u8]) -> Result<Vec<&'bytes [u8]>> {
+    let damaged = |error: moneta_merkle::Error| Error::Corrupt { path: files.path(tile), reason: error.to_string() };
+    bundle::entries(bytes, tile.width).map_err(damaged)
 }
 
 fn missing_checkpoint(files: &LogFiles) -> Error {

@@ -2,12 +2,12 @@
 
 use moneta_event::{BlockProof, RootEntry, ShardId};
 use moneta_merkle::proof::{prove_consistency, prove_inclusion};
-use moneta_merkle::tile::TILE_WIDTH;
-use moneta_merkle::{Hash, SignedCheckpoint, TlogProof};
+use moneta_merkle::tile::{TILE_WIDTH, width_in};
+use moneta_merkle::{Hash, SignedCheckpoint, TilePath, TileShelf, TlogProof};
 
 use crate::error::{Error, Result};
 use crate::files::LogFiles;
-use crate::ledger::{Ledger, LogName};
+use crate::ledger::{Ledger, LogName, split_bundle};
 
 impl Ledger {
     /// Proves that an entry is in a shard log, under the shard's own checkpoint.
@@ -72,16 +72,18 @@ impl Ledger {
         let files = self.root_files();
         let finder = memchr::memmem::Finder::new(needle);
         for number in (0..root_size.div_ceil(u64::from(TILE_WIDTH))).rev() {
+            let tile = TilePath::entries(number, width_in(root_size, TileShelf::Entries, number));
+            let bundle = files.read_signed(tile)?;
+            if finder.find(&bundle).is_none() {
+                continue;
+            }
             let first = number * u64::from(TILE_WIDTH);
-            let entries = self.read_bundle(&files, number, root_size)?;
-            for (index, bytes) in (first..).zip(entries).collect::<Vec<_>>().into_iter().rev() {
-                if finder.find(&bytes).is_none() {
-                    continue;
-                }
+            let entries: Vec<(u64, &[u8])> = (first..).zip(split_bundle(&files, tile, &bundle)?).collect();
+            for (index, bytes) in entries.into_iter().rev().filter(|(_, bytes)| finder.find(bytes).is_some()) {
                 // An entry that a newer version wrote cannot be what is looked for.
-                let Ok(entry) = RootEntry::decode(&bytes) else { continue };
+                let Ok(entry) = RootEntry::decode(bytes) else { continue };
                 if let Some(found) = pick(&entry) {
-                    return Ok(Some((index, bytes, found)));
+                    return Ok(Some((index, bytes.to_vec(), found)));
                 }
             }
         }

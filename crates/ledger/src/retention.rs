@@ -14,11 +14,12 @@ impl Ledger {
     /// # Errors
     /// [`Error::NotDropped`] without that entry; [`Error::ShardMismatch`] if blocks still wait; [`Error::Io`].
     pub fn remove_shard(&self, shard: &ShardId) -> Result<bool> {
-        let mut publisher = self.lock_publisher()?;
-        let mut appends = self.lock_appends()?;
+        // Searched before anything is locked: a published entry stays.
         let root_size = self.root_checkpoint().size();
         let dropped = self.find_last_root_entry(root_size, &shard.to_string(), |entry| dropped(entry, shard))?;
         let Some((_, _, head)) = dropped else { return Err(Error::NotDropped(shard.clone())) };
+        let mut publisher = self.lock_publisher()?;
+        let mut appends = self.lock_appends()?;
         if let Some(queue) = appends.shards.get(shard).filter(|queue| queue.count > 0) {
             return Err(Error::ShardMismatch { shard: shard.clone(), size: head.size, pending: queue.count });
         }

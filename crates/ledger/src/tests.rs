@@ -139,6 +139,35 @@ fn every_block_and_root_entry_is_proved() {
 }
 
 #[test]
+fn proofs_made_while_publishing_verify() {
+    let ledger = opened(&SimFs::new());
+    append(&ledger, &shard(1), 1);
+    publish(&ledger, 0);
+    let keys = [ledger.verifier_key().clone()];
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let prover = scope.spawn(|| {
+            let mut proofs = 0;
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let index = ledger.shard_checkpoint(&shard(1)).unwrap().unwrap().size() - 1;
+                let bytes = header(&shard(1), index);
+                ledger.prove_block(&shard(1), index).unwrap().verify(&bytes, ORIGIN, &keys).unwrap();
+                let origin = format!("{ORIGIN}/shard/{}", shard(1));
+                ledger.prove_entry(&shard(1), index).unwrap().verify(&bytes, &origin, &keys).unwrap();
+                proofs += 1;
+            }
+            proofs
+        });
+        for round in 1..100 {
+            append(&ledger, &shard(1), 7);
+            publish(&ledger, round);
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(prover.join().unwrap() > 0);
+    });
+}
+
+#[test]
 fn every_flipped_bit_of_a_block_proof_is_rejected() {
     let ledger = opened(&SimFs::new());
     append(&ledger, &shard(1), 5);
