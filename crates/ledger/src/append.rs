@@ -139,9 +139,9 @@ impl Ledger {
             if *stated != head || pending > 0 {
                 return Err(Error::ShardMismatch { shard: head.shard, size: head.size, pending });
             }
-            appends.closed.insert(head.shard);
         }
         appends.reserve(&bytes)?;
+        appends.closed.extend(closing.map(|growth| growth.shard.clone()));
         appends.root.push(&bytes)
     }
 

@@ -316,32 +316,49 @@ fn a_missing_checkpoint_beside_tiles_is_damage() {
     }
 }
 
+/// Every call of a publish fails once in every way; nothing published is lost, and what was queued comes later.
 #[test]
-fn a_full_disk_keeps_everything_queued_and_the_next_publish_brings_it() {
-    for failing in 0..60 {
-        let fs = SimFs::new();
-        let ledger = opened(&fs);
-        append(&ledger, &shard(1), 255);
-        publish(&ledger, 1);
-        append(&ledger, &shard(1), 3);
-        append(&ledger, &shard(2), 1);
-        let index = ledger.append_root(&audit_entry(1)).unwrap();
-        fs.fail_call(failing, Fault::ShortWrite);
-        let first = ledger.publish(Timestamp::from_seconds(2));
-        fs.clear_faults();
-        append(&ledger, &shard(1), 1);
-        let later = ledger.append_root(&audit_entry(2)).unwrap();
-        match ledger.publish(Timestamp::from_seconds(3)) {
-            Ok(_) => {
-                assert_eq!(ledger.read_root_entry(index).unwrap(), audit_entry(1), "failing {failing}");
-                assert_eq!(ledger.read_root_entry(later).unwrap(), audit_entry(2), "failing {failing}");
-                assert_eq!(ledger.shard_size(&shard(1)).unwrap(), 259);
-                assert_clean(&ledger);
+fn any_failed_call_leaves_the_ledger_whole() {
+    let (_, ledger, fs) = ready_to_publish();
+    let start = fs.num_calls();
+    publish(&ledger, 2);
+    let calls = fs.num_calls() - start;
+    assert!(calls > 50, "{calls}");
+    for fault in [Fault::Eio, Fault::Enospc, Fault::ShortWrite] {
+        for failing in 0..calls {
+            let context = format!("{fault:?} at call {failing}");
+            let (index, ledger, fs) = ready_to_publish();
+            fs.fail_call(failing, fault);
+            let first = ledger.publish(Timestamp::from_seconds(2));
+            fs.clear_faults();
+            append(&ledger, &shard(1), 1);
+            let later = ledger.append_root(&audit_entry(2)).unwrap();
+            match ledger.publish(Timestamp::from_seconds(3)) {
+                Ok(_) => {
+                    assert_eq!(ledger.read_root_entry(index).unwrap(), audit_entry(1), "{context}");
+                    assert_eq!(ledger.read_root_entry(later).unwrap(), audit_entry(2), "{context}");
+                    assert_eq!(ledger.shard_size(&shard(1)).unwrap(), 259, "{context}");
+                    assert_clean(&ledger);
+                }
+                Err(error) => assert!(matches!(error, Error::Stopped), "{context}: {first:?} then {error}"),
             }
-            Err(error) => assert!(matches!(error, Error::Stopped), "failing {failing}: {first:?} then {error}"),
+            let (again, _) = open(&fs).unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert!(first.is_err() || again.root_checkpoint().size() >= first.unwrap().unwrap().size(), "{context}");
+            assert_clean(&again);
         }
-        assert_clean(&opened(&fs));
     }
+}
+
+/// A ledger with a shard about to fill its first tile and a new shard, ready to publish.
+fn ready_to_publish() -> (u64, Ledger, SimFs) {
+    let fs = SimFs::new();
+    let ledger = opened(&fs);
+    append(&ledger, &shard(1), 255);
+    publish(&ledger, 1);
+    append(&ledger, &shard(1), 3);
+    append(&ledger, &shard(2), 1);
+    let index = ledger.append_root(&audit_entry(1)).unwrap();
+    (index, ledger, fs)
 }
 
 #[test]
@@ -540,5 +557,94 @@ fn assert_published(ledger: &Ledger, seen: &[SignedCheckpoint], seed: u64) {
             let entry = ledger.read_entry(&LogName::Shard(shard(number)), index).unwrap();
             assert_eq!(entry, header(&shard(number), index), "seed {seed}");
         }
+    }
+}
+
+/// The ledger, keys and proofs that version 1 wrote. Stored once, never rewritten: they must load for ever.
+mod sample {
+    use super::*;
+    use moneta_base::fs::FileSystem as _;
+    use std::collections::BTreeMap;
+
+    const STORED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/v1");
+
+    /// Builds the sample anew; every key comes from a fixed seed.
+    fn build() -> BTreeMap<String, Vec<u8>> {
+        let fs = SimFs::new();
+        let keys = KeyRing::open(Arc::new(fs.clone()), Path::new("/keys"), &SeededEntropy::new(2)).unwrap();
+        let (ledger, _) =
+            Ledger::open(Arc::new(fs.clone()), Path::new(DIR), keys.log_signer(), keys.log_name()).unwrap();
+        ledger.append_root(&audit_entry(1)).unwrap();
+        append(&ledger, &shard(1), 3);
+        publish(&ledger, 1);
+        append(&ledger, &shard(1), 255);
+        append(&ledger, &shard(2), 2);
+        publish(&ledger, 2);
+        ledger.append_root(&drop_entry(ledger.shard_head(&shard(2)).unwrap())).unwrap();
+        publish(&ledger, 3);
+        ledger.remove_shard(&shard(2)).unwrap();
+        let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for path in fs.files() {
+            files.insert(path.to_string_lossy()[1..].to_owned(), fs.peek(&path).unwrap());
+        }
+        files.insert("T1-256.block-proof".to_owned(), ledger.prove_block(&shard(1), 256).unwrap().encode().into());
+        files.insert("T1-256.tlog-proof".to_owned(), ledger.prove_entry(&shard(1), 256).unwrap().encode().into());
+        files
+    }
+
+    fn stored() -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut dirs = vec![PathBuf::from(STORED)];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    dirs.push(entry);
+                } else if !entry.ends_with("README.md") {
+                    let name = entry.strip_prefix(STORED).unwrap().to_string_lossy().into_owned();
+                    files.insert(name, std::fs::read(&entry).unwrap());
+                }
+            }
+        }
+        files
+    }
+
+    /// `MONETA_GOLDEN=write` stores the sample of a new version; an existing one is left alone.
+    #[test]
+    fn version_1_is_still_written_byte_for_byte() {
+        if std::env::var_os("MONETA_GOLDEN").is_some() && !Path::new(STORED).join("ledger").exists() {
+            for (name, bytes) in build() {
+                let path = Path::new(STORED).join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, bytes).unwrap();
+            }
+        }
+        let (built, stored) = (build(), stored());
+        assert_eq!(built.keys().collect::<Vec<_>>(), stored.keys().collect::<Vec<_>>());
+        for (name, bytes) in built {
+            assert!(stored[&name] == bytes, "{name} is written differently");
+        }
+    }
+
+    #[test]
+    fn version_1_loads() {
+        let fs = SimFs::new();
+        let files = stored();
+        for (name, bytes) in &files {
+            let path = Path::new("/").join(name);
+            fs.create_dir_all(path.parent().unwrap()).unwrap();
+            fs.overwrite(&path, bytes);
+        }
+        let keys = KeyRing::open(Arc::new(fs.clone()), Path::new("/keys"), &SeededEntropy::new(3)).unwrap();
+        assert!(!keys.created());
+        let (ledger, report) =
+            Ledger::open(Arc::new(fs.clone()), Path::new(DIR), keys.log_signer(), keys.log_name()).unwrap();
+        assert_eq!(report.shards_mended, []);
+        assert_clean(&ledger);
+        let text = |name: &str| String::from_utf8(files[name].clone()).unwrap();
+        let (bytes, trusted) = (header(&shard(1), 256), [keys.verifier_key()]);
+        let proof = BlockProof::parse(&text("T1-256.block-proof")).unwrap();
+        proof.verify(&bytes, keys.log_name(), &trusted).unwrap();
+        let proof = TlogProof::parse(&text("T1-256.tlog-proof")).unwrap();
+        proof.verify(&bytes, &format!("{}/shard/{}", keys.log_name(), shard(1)), &trusted).unwrap();
     }
 }
