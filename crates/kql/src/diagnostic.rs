@@ -100,8 +100,7 @@ fn render_one(text: &str, diagnostic: &Diagnostic, output: &mut String) {
     let (start, _) = line_start(text, offset);
     let line = text[start..].lines().next().unwrap_or("");
     // A long line is shown from a little before the place.
-    let skipped =
-        if place.column > LINE_SHOWN_CHARACTERS_MAX / 2 { place.column - LINE_SHOWN_CHARACTERS_MAX / 2 } else { 0 };
+    let skipped = place.column.saturating_sub(LINE_SHOWN_CHARACTERS_MAX / 2);
     let shown: String = line.chars().skip(skipped).take(LINE_SHOWN_CHARACTERS_MAX).collect();
     let indent: String =
         shown.chars().take(place.column - 1 - skipped).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();

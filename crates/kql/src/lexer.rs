@@ -123,8 +123,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn begins_line(&self) -> bool {
-        let line = self.text[..self.offset].rsplit(['\n', '\r']).next().unwrap_or("");
-        line.chars().all(is_space)
+        let mut before =
+            self.text[..self.offset].chars().rev().skip_while(|c| is_space(*c) && !matches!(c, '\n' | '\r'));
+        before.next().is_none_or(|c| matches!(c, '\n' | '\r'))
     }
 
     fn token(&mut self) -> TokenKind {

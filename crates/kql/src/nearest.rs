@@ -20,14 +20,12 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         }
         let other: Vec<char> = candidate.chars().take(NAME_CHARACTERS_MAX + 4).flat_map(char::to_lowercase).collect();
         let limit = best.map_or(allowed, |(distance, _)| distance.saturating_sub(1));
-        match distance_within(&wanted, &other, limit) {
-            // A word replaced whole is no slip: `by` is not a misspelt `on`.
-            Some(distance) if distance < wanted.len().max(other.len()) => {
-                if best.is_none_or(|(least, _)| distance < least) {
-                    best = Some((distance, candidate));
-                }
-            }
-            _ => {}
+        // A word replaced whole is no slip: `by` is not a misspelt `on`.
+        let distance = distance_within(&wanted, &other, limit).filter(|found| *found < wanted.len().max(other.len()));
+        if let Some(distance) = distance
+            && best.is_none_or(|(least, _)| distance < least)
+        {
+            best = Some((distance, candidate));
         }
     }
     best.map(|(_, candidate)| candidate)

@@ -243,7 +243,7 @@ impl Parser<'_> {
                 self.lone_equal();
                 (B::Equal, EQUALITY)
             }
-            K::Unknown => return self.foreign_operator(),
+            K::Unknown | K::Pipe => return self.foreign_operator(),
             _ => return None,
         };
         Some((Infix::Binary(operator), power))
@@ -272,15 +272,19 @@ impl Parser<'_> {
         infix
     }
 
-    /// `&&` of other languages.
+    /// `&&` and, in a predicate, `||` of other languages. Two tokens, which [`Parser::logical`] consumes.
     fn foreign_operator(&mut self) -> Option<(Infix, u8)> {
-        let is_and = self.token().span.text(self.text) == "&" && self.nth_token(1).span.text(self.text) == "&";
-        if !is_and {
+        if !self.is_joined(1) {
             return None;
         }
-        self.error_here("`&&` is no operator".into(), Some("did you mean `and`?".into()));
-        self.bump();
-        Some((Infix::Logical(LogicalOperator::And), AND))
+        let symbol = self.token().span.to(self.nth_token(1).span).text(self.text);
+        let (operator, power) = match symbol {
+            "&&" => (LogicalOperator::And, AND),
+            "||" if self.mode.lone_equal != LoneEqual::Names => (LogicalOperator::Or, OR),
+            _ => return None,
+        };
+        self.error_here(format!("`{symbol}` is no operator"), Some(format!("did you mean `{}`?", operator.symbol())));
+        Some((Infix::Logical(operator), power))
     }
 
     /// left { operator operand }, the operators all the same
@@ -291,7 +295,11 @@ impl Parser<'_> {
             if next != operator {
                 break;
             }
+            let is_foreign = !self.at(K::Word);
             self.bump();
+            if is_foreign {
+                self.bump();
+            }
             operands.push(self.nested(|parser| parser.binary(power + 1)));
         }
         let span = self.finish(start);
@@ -469,7 +477,9 @@ impl Parser<'_> {
     }
 
     fn missing_expression(&mut self) -> Expression {
-        self.expected("an expression");
+        let is_negation = self.at(K::NotWord) || self.token().span.text(self.text) == "!";
+        let advice = is_negation.then(|| "write `not(...)` to negate a condition".into());
+        self.expected_with("an expression", advice);
         Expression::Missing(self.missing())
     }
 
@@ -546,120 +556,6 @@ impl Parser<'_> {
             TypeofArgument::Schema(self.row_schema())
         };
         TypeofExpression { span: self.finish(start), argument }
-    }
-
-    /// "datatable" [ parameters ] schema "[" values "]"
-    fn datatable(&mut self) -> Expression {
-        let start = self.start();
-        self.bump();
-        let parameters = self.any_parameters();
-        let schema = self.row_schema();
-        let values = self.brackets(|parser| parser.bracketed_list(K::OpenBracket, K::CloseBracket, Self::expression));
-        let span = self.finish(start);
-        Expression::Datatable(Box::new(DatatableExpression { span, parameters, schema, values }))
-    }
-
-    /// "__contextual_datatable" guid schema
-    fn contextual_datatable(&mut self) -> Expression {
-        let start = self.start();
-        self.bump();
-        let id = self.operand();
-        let schema = self.row_schema();
-        let span = self.finish(start);
-        Expression::ContextualDatatable(Box::new(ContextualDatatableExpression { span, id, schema }))
-    }
-
-    /// "externaldata" [ parameters ] schema "[" locations "]" [ "with" properties ]
-    fn external_data(&mut self) -> Expression {
-        let start = self.start();
-        self.bump();
-        let parameters = self.any_parameters();
-        let schema = self.row_schema();
-        let locations =
-            self.brackets(|parser| parser.bracketed_list(K::OpenBracket, K::CloseBracket, Self::expression));
-        let properties = self.opt_with_properties();
-        let span = self.finish(start);
-        Expression::ExternalData(Box::new(ExternalDataExpression { span, parameters, schema, locations, properties }))
-    }
-
-    /// [ "with" "(" properties ")" ]
-    fn opt_with_properties(&mut self) -> Vec<OperatorParameter> {
-        if !(self.at_word("with") && self.nth(1) == K::OpenParen) {
-            return Vec::new();
-        }
-        self.bump();
-        self.properties()
-    }
-
-    /// "inline_external_table" [ schema ] parameters [ "partition" "by" columns ] [ "pathformat" "=" "(" parts ")" ]
-    /// parameters "(" locations ")" [ "with" properties ]
-    fn inline_external_table(&mut self) -> Expression {
-        let start = self.start();
-        self.bump();
-        let schema = self.at(K::OpenParen).then(|| self.row_schema());
-        let mut parameters = self.any_parameters();
-        let mut partitions = Vec::new();
-        if self.eat_word("partition") {
-            self.expect_word("by");
-            partitions = self.brackets(Self::parameter_list);
-        }
-        let mut path_format = Vec::new();
-        if self.eat_word("pathformat") {
-            self.expect(K::Equal);
-            path_format = self.in_parentheses(|parser| {
-                let mut parts = Vec::new();
-                while !parser.at_operator_end() {
-                    let before = parser.position;
-                    parts.push(parser.operand());
-                    if parser.position == before {
-                        break;
-                    }
-                }
-                parts
-            });
-        }
-        parameters.extend(self.any_parameters());
-        let locations = self.brackets(|parser| parser.bracketed_list(K::OpenParen, K::CloseParen, Self::expression));
-        let properties = self.opt_with_properties();
-        let span = self.finish(start);
-        Expression::InlineExternalTable(Box::new(InlineExternalTableExpression {
-            span,
-            schema,
-            parameters,
-            partitions,
-            path_format,
-            locations,
-            properties,
-        }))
-    }
-
-    /// "entity_group" "[" entities "]"
-    fn entity_group(&mut self) -> Expression {
-        let start = self.start();
-        self.bump();
-        let entities = self.brackets(|parser| parser.bracketed_list(K::OpenBracket, K::CloseBracket, Self::expression));
-        Expression::EntityGroup(Box::new(EntityGroupExpression { span: self.finish(start), entities }))
-    }
-
-    /// "materialized-view-combine" "(" name ")" "base" "(" q ")" "delta" "(" q ")" "aggregations" "(" summarize ")"
-    fn materialized_view_combine(&mut self) -> Expression {
-        let start = self.start();
-        self.bump();
-        let view = self.in_parentheses(Self::expression);
-        self.expect_word("base");
-        let base = self.in_parentheses(Self::query);
-        self.expect_word("delta");
-        let delta = self.in_parentheses(Self::query);
-        self.expect_word("aggregations");
-        let aggregations = self.in_parentheses(Self::subquery);
-        let span = self.finish(start);
-        Expression::MaterializedViewCombine(Box::new(MaterializedViewCombineExpression {
-            span,
-            view,
-            base,
-            delta,
-            aggregations,
-        }))
     }
 
     pub(super) fn in_parentheses<T>(&mut self, parse: impl FnOnce(&mut Self) -> T) -> T {

@@ -323,6 +323,12 @@ impl<'a> Parser<'a> {
             "JSON strings stand in quotes"
         };
         self.error_here(format!("expected a JSON value, found {}", self.found()), Some(advice.into()));
+        self.bump();
+        if is_call {
+            self.bump();
+            self.skip_to_recovery(true);
+            self.eat(K::CloseParen);
+        }
         DynamicValue::Null
     }
 

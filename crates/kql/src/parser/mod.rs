@@ -16,11 +16,12 @@
 mod expressions;
 mod literals;
 mod operators;
+mod sources;
 mod statements;
 
 use crate::diagnostic::{Diagnostic, codes};
 use crate::lexer::tokenize;
-use crate::limits::{DIAGNOSTICS_MAX, NESTING_DEPTH_MAX, QUERY_SIZE_BYTES_MAX};
+use crate::limits::{DIAGNOSTICS_MAX, NESTING_DEPTH_MAX, QUERY_SIZE_BYTES_MAX, RECOVERY_TOKENS_MAX};
 use crate::syntax::{Name, Skipped, Span, SyntaxTree};
 use crate::token::{Token, TokenKind};
 use std::collections::BTreeSet;
@@ -262,6 +263,8 @@ impl<'a> Parser<'a> {
     }
 
     fn error_here(&mut self, message: String, suggestion: Option<String>) {
+        // Whatever the caller makes of this may be an empty node.
+        self.missing_offsets.insert(self.previous_end);
         if self.last_error_position == Some(self.position) {
             return;
         }
@@ -274,9 +277,20 @@ impl<'a> Parser<'a> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        if !self.is_stopped && self.diagnostics.len() < DIAGNOSTICS_MAX {
-            self.diagnostics.push(diagnostic);
+        let count = self.diagnostics.iter().filter(|known| known.severity == diagnostic.severity).count();
+        if self.is_stopped || count >= DIAGNOSTICS_MAX {
+            return;
         }
+        if diagnostic.is_error() && count + 1 == DIAGNOSTICS_MAX {
+            self.stop();
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Ends the parse: nothing but the end of the text is seen any more.
+    fn stop(&mut self) {
+        self.is_stopped = true;
+        self.position = self.tokens.len() - 1;
     }
 
     /// How a message names the current token. Strings are not quoted: they may be hidden.
@@ -325,8 +339,7 @@ impl<'a> Parser<'a> {
                 Diagnostic::error(codes::CANNOT_PARSE, span, message)
                     .with_suggestion("name parts of the query with `let`"),
             );
-            self.is_stopped = true;
-            self.position = self.tokens.len() - 1;
+            self.stop();
         }
     }
 
@@ -375,16 +388,28 @@ impl<'a> Parser<'a> {
             return;
         }
         self.expected(close.description());
-        let mark = (self.position, self.previous_end);
-        self.skip_to_recovery(false);
-        while self.at(TokenKind::Pipe) {
-            self.bump();
-            self.skip_to_recovery(false);
+        // If the bracket is nowhere, the text is left to whoever can use it.
+        if let Some(position) = self.position_of(close) {
+            while self.position <= position {
+                self.bump();
+            }
         }
-        if !self.eat(close) {
-            // The bracket is nowhere: leave the text to whoever can use it.
-            (self.position, self.previous_end) = mark;
+    }
+
+    /// Where the closing bracket of this level is, before the statement ends.
+    fn position_of(&self, close: TokenKind) -> Option<usize> {
+        use TokenKind as K;
+        let mut open = 0usize;
+        for (ahead, token) in self.tokens[self.position..].iter().take(RECOVERY_TOKENS_MAX).enumerate() {
+            match token.kind {
+                K::OpenParen | K::OpenBracket | K::OpenBrace => open += 1,
+                kind if open == 0 && kind == close => return Some(self.position + ahead),
+                K::CloseParen | K::CloseBracket | K::CloseBrace | K::Semicolon if open == 0 => return None,
+                K::CloseParen | K::CloseBracket | K::CloseBrace => open -= 1,
+                _ => {}
+            }
         }
+        None
     }
 
     /// name | "[" string "]"
@@ -447,7 +472,7 @@ impl<'a> Parser<'a> {
             }
             self.bump();
         }
-        let span = self.finish(start);
+        let span = Span::new(start.min(self.previous_end), self.previous_end);
         Skipped { text: span.text(self.text).into(), span }
     }
 }

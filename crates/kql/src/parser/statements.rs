@@ -15,10 +15,13 @@ impl Parser<'_> {
             if self.at(K::End) {
                 return statements;
             }
-            // A closing bracket without an opening one.
+            // A closing bracket without an opening one: what follows it up to `;` belongs to nothing.
             let start = self.start();
-            self.expected("a statement");
+            self.error_here(format!("{} closes nothing", self.found()), None);
             self.bump();
+            if !self.begins_line() {
+                self.skip_to_recovery(true);
+            }
             let span = self.finish(start);
             statements.push(Statement::Error(Skipped { text: span.text(self.text).into(), span }));
         }
@@ -65,7 +68,7 @@ impl Parser<'_> {
     fn statement(&mut self) -> Statement {
         let next_is_name = self.name_length(1) > 0;
         match (self.word(), self.nth_word(1)) {
-            ("let", _) if next_is_name => Statement::Let(self.let_statement()),
+            ("let", _) if next_is_name || self.nth(1) == K::Equal => Statement::Let(self.let_statement()),
             ("set", _) if next_is_name => Statement::Set(self.set_statement()),
             ("declare", "query_parameters") => Statement::QueryParameters(self.query_parameters_statement()),
             ("declare", "pattern") => Statement::Pattern(self.pattern_statement()),
@@ -112,7 +115,21 @@ impl Parser<'_> {
             return false;
         }
         let name = self.name_length(ahead + 1);
-        ahead == 1 || self.nth(ahead + 1) == K::CloseParen || (name > 0 && self.nth(ahead + 1 + name) == K::Colon)
+        ahead == 1
+            || self.nth(ahead + 1) == K::CloseParen
+            || (name > 0 && self.nth(ahead + 1 + name) == K::Colon)
+            || self.is_brace_after_names(ahead + 1)
+    }
+
+    /// Whether `a, b) {` is ahead: a function whose parameters lack their types.
+    fn is_brace_after_names(&self, mut ahead: usize) -> bool {
+        while self.name_length(ahead) > 0 {
+            ahead += self.name_length(ahead);
+            if self.nth(ahead) == K::Comma {
+                ahead += 1;
+            }
+        }
+        self.nth(ahead) == K::CloseParen && self.nth(ahead + 1) == K::OpenBrace
     }
 
     /// ["view"] "(" parameters ")" body

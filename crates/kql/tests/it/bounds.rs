@@ -89,6 +89,32 @@ fn too_large_texts_are_refused_unread() {
 }
 
 #[test]
+fn mistakes_do_not_cost_more_than_their_length() {
+    // Each of these made a naive parser or lexer look to the end of the text again and again.
+    let started = std::time::Instant::now();
+    for part in [
+        "| where (a b ",
+        "# # ",
+        "(1 ",
+        "f(a, [b {c ",
+        "T | where a = 1 | ",
+        "'open\n",
+        "a. ",
+        "let f = (a, b ",
+        "((a, ",
+    ] {
+        codes(part.repeat(QUERY_SIZE_BYTES_MAX / 4 / part.len()));
+    }
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+#[test]
+fn many_warnings_do_not_stop_the_parse() {
+    let found = codes(format!("T {} | sumarize", "| where a = 1 ".repeat(1_000)));
+    assert_eq!(found.len(), DIAGNOSTICS_MAX + 1);
+}
+
+#[test]
 fn diagnostics_are_bounded() {
     assert_eq!(codes("| ) ".repeat(50_000)).len(), DIAGNOSTICS_MAX);
 }

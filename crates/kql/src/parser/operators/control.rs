@@ -107,8 +107,15 @@ impl Parser<'_> {
                 self.expected("`;` after the step");
             }
         }
-        if steps.is_empty() {
+        if steps.is_empty() || !self.at(K::CloseParen) {
             self.expected("`step`");
+        }
+        // Semicolons separate steps here, so recovery goes past them.
+        while !self.at(K::CloseParen) {
+            self.skip_to_recovery(true);
+            if !self.eat(K::Semicolon) {
+                break;
+            }
         }
         steps
     }

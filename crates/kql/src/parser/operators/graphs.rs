@@ -24,6 +24,10 @@ impl Parser<'_> {
     fn make_graph_arrow(&mut self) -> EdgeDirection {
         if !(self.at(K::Minus) && self.nth(1) == K::Minus) {
             self.expected("`-->`");
+            // `->` surely means the arrow.
+            if self.eat(K::Minus) {
+                self.eat(K::Greater);
+            }
             return EdgeDirection::Right;
         }
         self.bump();

@@ -96,7 +96,8 @@ impl Parser<'_> {
         self.bump();
         let parameters = self.parameters(&["datascope", "withsource", "with_source"]);
         let sources = self.opt_search_sources();
-        if !self.eat_word("where") && !(parameters.is_empty() && sources.is_empty()) {
+        let needs_where = !parameters.is_empty() || !sources.is_empty();
+        if !self.eat_word("where") && needs_where {
             self.expected("`where`");
         }
         let predicate = self.search_predicate();
