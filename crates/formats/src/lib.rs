@@ -1,1 +1,34 @@
 //! Log formats: bytes in, table rows out.
+//!
+//! [`Decoder`] takes the bytes of one file, stream or message in pieces of any size and delivers [`Decoded`] portions:
+//! batches of rows per table, and the records that could not be parsed, each with its reason. [`recognise`] names the
+//! format of unknown bytes. [`framing`] cuts a TCP byte stream into syslog messages.
+//!
+//! This crate never performs I/O, reads no clock and holds no global state: the time of receipt comes as an argument.
+//! It holds no more of its input than one record (or one 64 KiB EVTX chunk) and the rows of one portion, so a file of
+//! any size streams. No input makes it panic, and every record it counts is either a row or a quarantined record.
+//!
+//! Layout: one module per format. `output` collects rows and faults, `windows` maps Windows events of every shape.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod archive;
+mod clock_text;
+mod decoder;
+mod error;
+mod evtx;
+mod format;
+pub mod framing;
+mod json;
+mod lines;
+mod options;
+mod output;
+mod syslog;
+mod w3c;
+mod windows;
+
+pub use decoder::Decoder;
+pub use error::Error;
+pub use format::{Format, HEAD_BYTES, recognise};
+pub use options::{DecodeOptions, custom_table_name};
+pub use output::Decoded;

@@ -1,0 +1,160 @@
+//! The decoder of one file, stream or connection: bytes or framed records in, portions of rows out.
+
+use moneta_base::Timestamp;
+use moneta_event::RawRecord;
+
+use crate::archive::{GzipStream, ZipStream};
+use crate::evtx::EvtxStream;
+use crate::json::{JsonMapper, JsonStream};
+use crate::lines::{Line, LineSplitter};
+use crate::output::{Decoded, Origin, Output};
+use crate::syslog::SyslogMapper;
+use crate::w3c::W3cMapper;
+use crate::{DecodeOptions, Format};
+
+/// Input taken between two looks at what is ready: bounds what piles up when a caller feeds a whole file at once.
+const FEED_BYTES_MAX: usize = 64 << 10;
+
+/// Decodes one format. Not tied to any I/O: the caller feeds bytes or whole records and takes portions.
+///
+/// Portions arrive when they are full; [`flush`](Self::flush) ends one early, [`finish`](Self::finish) the last. A file
+/// is fed with [`feed`](Self::feed); a listener that frames messages itself uses [`record`](Self::record).
+pub struct Decoder {
+    output: Output,
+    stream: Stream,
+}
+
+impl Decoder {
+    /// A decoder for `format`.
+    #[must_use]
+    pub fn new(format: Format, options: DecodeOptions) -> Self {
+        let stream = Stream::new(format, options.first_offset, 0);
+        Self { output: Output::new(options, format.name()), stream }
+    }
+
+    /// Takes the next bytes of the input and hands on each portion that is full.
+    pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Decoded)) {
+        for piece in bytes.chunks(FEED_BYTES_MAX) {
+            self.output.add_input_bytes(piece.len());
+            self.stream.feed(piece, &mut self.output);
+            self.output.take_ready().into_iter().for_each(&mut *sink);
+        }
+    }
+
+    /// Takes one framed record with the source, time and path it came with, and hands on each portion that is full.
+    ///
+    /// For binary formats and archives a record is a piece of the input like any other.
+    pub fn record(&mut self, record: &RawRecord, sink: &mut dyn FnMut(Decoded)) {
+        let origin = Origin { source: record.source.clone(), received: record.received, delivery: record.delivery };
+        self.output.origin = origin;
+        self.output.add_input_bytes(record.bytes.len());
+        self.stream.record(&record.bytes, &mut self.output);
+        self.output.take_ready().into_iter().for_each(sink);
+    }
+
+    /// Tells the time of receipt of what is fed next, for a stream that lasts.
+    pub fn set_received(&mut self, received: Timestamp) {
+        self.output.origin.received = received;
+    }
+
+    /// Ends the portion begun, so that a lone record does not wait for company.
+    pub fn flush(&mut self, sink: &mut dyn FnMut(Decoded)) {
+        self.output.end_portion();
+        self.output.take_ready().into_iter().for_each(sink);
+    }
+
+    /// Ends the input: what is unfinished becomes a row or a quarantined record, and the last portion is handed on.
+    pub fn finish(mut self, sink: &mut dyn FnMut(Decoded)) {
+        self.stream.finish(&mut self.output);
+        self.flush(sink);
+    }
+}
+
+/// The state of one format, within archives too.
+pub(crate) enum Stream {
+    Lines(LineSplitter, LineMapper),
+    Json(JsonStream),
+    Evtx(EvtxStream),
+    Gzip(Box<GzipStream>),
+    Zip(Box<ZipStream>),
+}
+
+/// Maps one line, by format.
+pub(crate) enum LineMapper {
+    Syslog(SyslogMapper),
+    W3c(Box<W3cMapper>),
+    Json(Box<JsonMapper>),
+}
+
+impl Stream {
+    /// The state at the beginning of a file that lies `archive_depth` archives deep.
+    pub fn new(format: Format, first_offset: u64, archive_depth: usize) -> Self {
+        let lines = |mapper| Self::Lines(LineSplitter::new(first_offset), mapper);
+        match format {
+            Format::Evtx => Self::Evtx(EvtxStream::new(first_offset)),
+            Format::Syslog => lines(LineMapper::Syslog(SyslogMapper::default())),
+            Format::W3c => lines(LineMapper::W3c(Box::default())),
+            Format::Ndjson => lines(LineMapper::Json(Box::default())),
+            Format::Json => Self::Json(JsonStream::new(first_offset)),
+            Format::Zip => Self::Zip(Box::new(ZipStream::new(archive_depth))),
+            Format::Gzip => Self::Gzip(Box::new(GzipStream::new(archive_depth))),
+        }
+    }
+
+    pub fn feed(&mut self, bytes: &[u8], output: &mut Output) {
+        match self {
+            Self::Lines(splitter, mapper) => splitter.feed(bytes, |line, end| mapper.line(line, end, output)),
+            Self::Json(stream) => stream.feed(bytes, output),
+            Self::Evtx(stream) => stream.feed(bytes, output),
+            Self::Gzip(stream) => stream.feed(bytes, output),
+            Self::Zip(stream) => stream.feed(bytes, output),
+        }
+    }
+
+    pub fn finish(&mut self, output: &mut Output) {
+        match self {
+            Self::Lines(splitter, mapper) => splitter.finish(|line, end| mapper.line(line, end, output)),
+            Self::Json(stream) => stream.finish(output),
+            Self::Evtx(stream) => stream.finish(output),
+            Self::Gzip(stream) => stream.finish(output),
+            Self::Zip(stream) => stream.finish(output),
+        }
+    }
+
+    fn record(&mut self, bytes: &[u8], output: &mut Output) {
+        match self {
+            Self::Lines(splitter, mapper) => {
+                let offset = splitter.finished_offset();
+                splitter.pass(bytes.len());
+                let end = splitter.finished_offset();
+                let line = if bytes.len() > moneta_base::limits::RECORD_BYTES_MAX {
+                    let head = &bytes[..moneta_base::limits::QUARANTINE_BYTES_MAX];
+                    Line::TooLong { offset, head, length: bytes.len() as u64 }
+                } else {
+                    Line::Whole { offset, bytes }
+                };
+                mapper.line(line, end, output);
+            }
+            other => other.feed(bytes, output),
+        }
+    }
+}
+
+impl LineMapper {
+    fn line(&mut self, line: Line<'_>, end: u64, output: &mut Output) {
+        match line {
+            // Blank lines separate; they are no records.
+            Line::Whole { bytes, .. } if bytes.iter().all(u8::is_ascii_whitespace) => {}
+            Line::Whole { offset, bytes } => match self {
+                Self::Syslog(mapper) => mapper.record(bytes, offset, output),
+                Self::W3c(mapper) => mapper.line(bytes, offset, output),
+                Self::Json(mapper) => mapper.record(bytes, offset, output),
+            },
+            Line::TooLong { offset, head, length } => {
+                let table = output.options.table.clone();
+                output.quarantine_too_long(table, offset, head, length);
+            }
+        }
+        output.advance(end);
+    }
+}

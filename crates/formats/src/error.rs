@@ -1,0 +1,26 @@
+//! What can go wrong before any byte is decoded. Bad records are not errors: they are quarantined.
+
+use moneta_base::ErrorKind;
+
+/// A request this crate cannot serve.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The name is not one of [`Format::ALL`](crate::Format::ALL) nor one of their other names.
+    #[error("unknown format {name:?}; known formats: {known}")]
+    UnknownFormat {
+        /// The name as given.
+        name: String,
+        /// The names that would have worked.
+        known: String,
+    },
+}
+
+impl Error {
+    /// Who must act.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownFormat { .. } => ErrorKind::Caller,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The formats by name, and their recognition from content.
+
+use crate::{Error, syslog};
+
+/// Bytes of the beginning of a file that [`recognise`] looks at.
+pub const HEAD_BYTES: usize = 8 << 10;
+
+/// Lines of a text file that are tried as syslog before another guess is made.
+const LINES_TRIED: usize = 5;
+
+/// A log format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// Windows event log file.
+    Evtx,
+    /// Syslog text, one message a line: RFC 5424, RFC 3164, and both without priority as files hold them.
+    Syslog,
+    /// W3C extended log, as IIS writes it.
+    W3c,
+    /// One JSON object a line: Windows events as nxlog, Winlogbeat and others ship them, or rows of any table.
+    Ndjson,
+    /// JSON objects one after another or in an array, with any line breaks.
+    Json,
+    /// Zip archive of files in any of these formats.
+    Zip,
+    /// Gzip-compressed file in any of these formats.
+    Gzip,
+}
+
+impl Format {
+    /// All formats.
+    pub const ALL: [Self; 7] =
+        [Self::Evtx, Self::Syslog, Self::W3c, Self::Ndjson, Self::Json, Self::Zip, Self::Gzip];
+
+    /// The format's name, as on the command line and in counters.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Evtx => "evtx",
+            Self::Syslog => "syslog",
+            Self::W3c => "w3c",
+            Self::Ndjson => "ndjson",
+            Self::Json => "json",
+            Self::Zip => "zip",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// The format of a name, in any case, with the other names people use (`iis`, `jsonl`, `winlogbeat`, ...).
+    ///
+    /// # Errors
+    /// [`Error::UnknownFormat`] with the names that exist.
+    pub fn parse(name: &str) -> Result<Self, Error> {
+        let lower = name.to_ascii_lowercase();
+        let known = match lower.as_str() {
+            "iis" | "w3c-extended" => Some(Self::W3c),
+            "jsonl" | "jsonlines" | "winlogbeat" | "nxlog" => Some(Self::Ndjson),
+            "gz" => Some(Self::Gzip),
+            "rfc3164" | "rfc5424" => Some(Self::Syslog),
+            other => Self::ALL.into_iter().find(|format| format.name() == other),
+        };
+        known.ok_or_else(|| Error::UnknownFormat {
+            name: name.chars().take(64).collect(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
+    }
+}
+
+/// Recognises a format from the beginning of a file and, where that decides nothing, from its name.
+///
+/// # Shapes
+/// `head`: the first [`HEAD_BYTES`] bytes, or the whole file when it is shorter. Returns `None` for anything unknown.
+#[must_use]
+pub fn recognise(name: &str, head: &[u8]) -> Option<Format> {
+    if head.starts_with(b"ElfFile\0") {
+        return Some(Format::Evtx);
+    }
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Some(Format::Zip);
+    }
+    if head.starts_with(&[0x1f, 0x8b, 8]) {
+        return Some(Format::Gzip);
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    match text.first()? {
+        b'{' => Some(recognise_objects(name, text)),
+        b'[' if matches!(text[1..].trim_ascii_start().first(), Some(b'{' | b']')) => Some(Format::Json),
+        b'#' if is_w3c(text) => Some(Format::W3c),
+        _ => recognise_lines(name, text),
+    }
+}
+
+/// Tells objects that each fill one line from objects laid out over several.
+fn recognise_objects(name: &str, text: &[u8]) -> Format {
+    let first_line = match memchr::memchr(b'\n', text) {
+        Some(end) => text[..end].trim_ascii_end(),
+        // One line longer than the head: laid-out JSON would have shown a line break by now.
+        None if text.len() >= HEAD_BYTES / 2 => return Format::Ndjson,
+        None => text.trim_ascii_end(),
+    };
+    let named_lines = [".ndjson", ".jsonl"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
+    if first_line.ends_with(b"}") || named_lines { Format::Ndjson } else { Format::Json }
+}
+
+fn is_w3c(text: &[u8]) -> bool {
+    let directive = |line: &[u8]| {
+        [b"#Fields:".as_slice(), b"#Version:", b"#Software:", b"#Start-Date:"].iter().any(|d| line.starts_with(d))
+    };
+    text.split(|b| *b == b'\n').take(LINES_TRIED).any(directive)
+}
+
+fn recognise_lines(name: &str, text: &[u8]) -> Option<Format> {
+    let is_syslog =
+        text.split(|b| *b == b'\n').take(LINES_TRIED).any(|line| std::str::from_utf8(line).is_ok_and(syslog::has_header));
+    let base = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let named_syslog =
+        ["syslog", "messages", "auth.log", "kern.log", "daemon.log", "secure"].iter().any(|n| base.starts_with(n));
+    let is_text = !text.contains(&0);
+    (is_syslog || (named_syslog && is_text)).then_some(Format::Syslog)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, head: &[u8], expected: Option<Format>) {
+        assert_eq!(recognise(name, head), expected, "{name} {:?}", String::from_utf8_lossy(head));
+    }
+
+    #[test]
+    fn content_decides_before_the_name() {
+        check("x.log", b"ElfFile\0rest", Some(Format::Evtx));
+        check("x", b"PK\x03\x04", Some(Format::Zip));
+        check("x", b"\x1f\x8b\x08\x00", Some(Format::Gzip));
+        check("x", b"{\"a\":1}\n{\"a\":2}\n", Some(Format::Ndjson));
+        check("x", b"\xef\xbb\xbf{\"a\":1}", Some(Format::Ndjson));
+        check("x", b"{\n  \"a\": 1\n}", Some(Format::Json));
+        check("x", b" [ {\"a\":1}]", Some(Format::Json));
+        check("x", b"#Software: Microsoft Internet Information Services 10.0\r\n", Some(Format::W3c));
+        check("x", b"<34>1 2026-01-02T03:04:05Z host app - - - hello", Some(Format::Syslog));
+        check("x", b"<34>Jan  2 03:04:05 host app: hello", Some(Format::Syslog));
+        check("x", b"2026-01-02T03:04:05.123456+01:00 host app[1]: hello", Some(Format::Syslog));
+        check("x", b"Header: abc\nJan  2 03:04:05 host app: hello", Some(Format::Syslog));
+    }
+
+    #[test]
+    fn unknown_bytes_stay_unknown_unless_the_name_helps() {
+        check("x.bin", &[0, 1, 2, 3], None);
+        check("x.txt", b"some words", None);
+        check("x", b"", None);
+        check("/var/log/messages.1", b"words without a header\n", Some(Format::Syslog));
+        check("notes", b"[section]\n", None);
+    }
+
+    #[test]
+    fn every_name_parses_back_and_a_wrong_one_lists_them() {
+        for format in Format::ALL {
+            assert_eq!(Format::parse(&format.name().to_uppercase()).unwrap(), format);
+        }
+        assert!(Format::parse("excel").unwrap_err().to_string().contains("evtx, syslog"));
+    }
+}

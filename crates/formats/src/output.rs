@@ -1,0 +1,357 @@
+//! Collects what decoders produce: rows of any number of tables, quarantined records, and their counts.
+//!
+//! A portion ([`Decoded`]) ends when its rows or bytes reach a limit. All tables end together, so that everything
+//! before a portion's cursor has been delivered when the portion is: data and progress can be committed as one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use moneta_base::limits::{BLOCK_ROWS_MAX, QUARANTINE_BYTES_MAX, RECORD_FIELDS_MAX};
+use moneta_base::{SourceName, TableName, Timestamp};
+use moneta_event::builder::ColumnIndex;
+use moneta_event::schema::standard;
+use moneta_event::{
+    BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, TableSchema, Value,
+};
+
+use crate::{DecodeOptions, clock_text};
+
+/// Bytes of original text in one portion at most (one record may exceed it): keeps a portion of wide rows, which hold
+/// each text about three times, near 32 MiB.
+const PORTION_BYTES_MAX: usize = 8 << 20;
+
+/// Names that records cannot set: every one has a meaning of its own.
+const RESERVED: [&str; 10] = [
+    standard::TENANT_ID,
+    standard::TIME_GENERATED,
+    standard::TYPE,
+    standard::SEQ,
+    standard::INGEST_TIME,
+    standard::SOURCE,
+    standard::CLASS,
+    standard::DELIVERY,
+    standard::RAW,
+    standard::EXTRA,
+];
+
+/// A portion of decoded input.
+#[derive(Debug, Clone, Default)]
+pub struct Decoded {
+    /// At most one batch per table, in the order in which the tables first appeared.
+    pub batches: Vec<ParsedBatch>,
+    /// The records that could not be parsed.
+    pub quarantined: Vec<QuarantinedRecord>,
+    /// Records of this portion: its rows and its quarantined records together.
+    pub records: u64,
+    /// Archive members left out because they hold no records (directories, resource forks), so that none goes unseen.
+    pub members_skipped: u64,
+    /// Input bytes taken since the last portion.
+    pub bytes: u64,
+    /// Every record that began before this position of the input is in this portion or an earlier one.
+    pub cursor: u64,
+}
+
+/// The table of a row within [`Output`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TableId(usize);
+
+/// Where a field of a table goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A column of the table.
+    Column(ColumnIndex),
+    /// Not a column yet; the builder grows one in a user's own table, else it goes to `_Extra`.
+    Unknown,
+    /// `_Extra`: the name has another meaning.
+    Extra,
+}
+
+/// What is known of the records being decoded, other than their bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    pub source: SourceName,
+    pub received: Timestamp,
+    pub delivery: Delivery,
+}
+
+/// Why a record was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub code: &'static str,
+    pub reason: String,
+}
+
+impl Refusal {
+    pub fn new(code: &'static str, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into() }
+    }
+
+    /// The refusal of bytes that are not UTF-8.
+    pub fn invalid_utf8(error: std::str::Utf8Error) -> Self {
+        Self::new("invalid_utf8", format!("not UTF-8 at byte {}", error.valid_up_to()))
+    }
+}
+
+/// Collects rows and faults of one decoder.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub options: DecodeOptions,
+    pub origin: Origin,
+    pub format: &'static str,
+    tables: Vec<TableRows>,
+    by_name: HashMap<TableName, usize>,
+    portion: Decoded,
+    portion_rows: usize,
+    portion_bytes: usize,
+    ready: Vec<Decoded>,
+    /// Whether the bytes being decoded lie inside an archive, where positions are not those of the input.
+    pub in_member: bool,
+}
+
+#[derive(Debug)]
+struct TableRows {
+    schema: Arc<TableSchema>,
+    builder: BatchBuilder,
+    /// Fields of the last row in order: records of one kind repeat their names in the same order.
+    sequence: Vec<(Box<str>, Target)>,
+    position: usize,
+}
+
+impl Output {
+    pub fn new(options: DecodeOptions, format: &'static str) -> Self {
+        let origin =
+            Origin { source: options.source.clone(), received: options.received, delivery: options.delivery };
+        let portion = Decoded { cursor: options.first_offset, ..Decoded::default() };
+        Self {
+            options,
+            origin,
+            format,
+            tables: Vec::new(),
+            by_name: HashMap::new(),
+            portion,
+            portion_rows: 0,
+            portion_bytes: 0,
+            ready: Vec::new(),
+            in_member: false,
+        }
+    }
+
+    /// The table of that name; one the catalog does not know begins with the standard columns only.
+    pub fn table(&mut self, name: &TableName) -> TableId {
+        if let Some(index) = self.by_name.get(name) {
+            return TableId(*index);
+        }
+        let known = self.options.catalog.get(name.as_str()).cloned();
+        let schema = known.unwrap_or_else(|| Arc::new(TableSchema::custom(name.clone())));
+        let builder = new_builder(&schema);
+        self.tables.push(TableRows { schema, builder, sequence: Vec::new(), position: 0 });
+        self.by_name.insert(name.clone(), self.tables.len() - 1);
+        TableId(self.tables.len() - 1)
+    }
+
+    /// Where a field of that name goes in a table, for decoders that know their fields beforehand.
+    pub fn target(&self, table: TableId, name: &str) -> Target {
+        self.tables[table.0].find(name)
+    }
+
+    /// Sets a field whose target is known.
+    pub fn set(&mut self, table: TableId, target: Target, name: &str, value: Value<'_>) {
+        if value == Value::Text("") {
+            return;
+        }
+        let builder = &mut self.tables[table.0].builder;
+        match target {
+            Target::Column(index) => builder.set(index, value),
+            Target::Unknown => builder.set_field(name, value),
+            Target::Extra => builder.extra(name, value),
+        }
+    }
+
+    /// Sets a field by its name.
+    pub fn set_field(&mut self, table: TableId, name: &str, value: Value<'_>) {
+        if value != Value::Text("") {
+            let target = self.tables[table.0].target(name);
+            self.set(table, target, name, value);
+        }
+    }
+
+    /// Refuses an event time that must be a clock fault. To be asked before the first field of a row is set.
+    pub fn check_time(&self, time: Timestamp) -> Result<(), Refusal> {
+        if clock_text::in_range(time, self.origin.received) {
+            return Ok(());
+        }
+        let reason = format!("event time {time} is before 1990 or more than two days after receipt");
+        Err(Refusal::new("time_out_of_range", reason))
+    }
+
+    /// Ends the row of a table.
+    pub fn finish_row(&mut self, table: TableId, class: RecordClass, time: Timestamp, raw: &str) {
+        let rows = &mut self.tables[table.0];
+        rows.builder.classify(class, self.origin.delivery);
+        rows.builder.finish_row(time, &self.origin.source, raw);
+        rows.position = 0;
+        self.portion_rows += 1;
+        self.count(raw.len());
+    }
+
+    /// Quarantines a record. `bytes` is cut where the record is longer than any that is parsed.
+    pub fn quarantine(&mut self, refusal: Refusal, table: Option<TableName>, offset: u64, bytes: &[u8]) {
+        let kept = if bytes.len() > moneta_base::limits::RECORD_BYTES_MAX {
+            &bytes[..QUARANTINE_BYTES_MAX]
+        } else {
+            bytes
+        };
+        self.portion.quarantined.push(QuarantinedRecord {
+            source: self.origin.source.clone(),
+            format: self.format,
+            table,
+            reason_code: refusal.code,
+            reason: refusal.reason,
+            offset,
+            bytes: kept.to_vec(),
+        });
+        self.count(kept.len());
+    }
+
+    /// Quarantines a record longer than any that is parsed, of which only the beginning was kept.
+    pub fn quarantine_too_long(&mut self, table: Option<TableName>, offset: u64, head: &[u8], length: u64) {
+        let reason = format!("record of {length} bytes; the first {} are kept", head.len());
+        self.quarantine(Refusal::new("too_long", reason), table, offset, head);
+    }
+
+    /// Counts an archive member that holds no records.
+    pub fn skip_member(&mut self) {
+        self.portion.members_skipped += 1;
+    }
+
+    /// Says that every record before this position of the bytes being decoded is done.
+    pub fn advance(&mut self, offset: u64) {
+        if !self.in_member {
+            self.portion.cursor = offset;
+        }
+    }
+
+    /// Counts input bytes.
+    pub fn add_input_bytes(&mut self, bytes: usize) {
+        self.portion.bytes += bytes as u64;
+    }
+
+    /// The portions that are complete.
+    pub fn take_ready(&mut self) -> Vec<Decoded> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Ends the portion, whatever its size.
+    pub fn end_portion(&mut self) {
+        for rows in &mut self.tables {
+            if rows.builder.num_rows() > 0 {
+                let full = std::mem::replace(&mut rows.builder, new_builder(&rows.schema));
+                self.portion.batches.extend(full.finish());
+            }
+        }
+        let cursor = self.portion.cursor;
+        let portion = std::mem::replace(&mut self.portion, Decoded { cursor, ..Decoded::default() });
+        let nothing = portion.records == 0 && portion.members_skipped == 0 && portion.bytes == 0;
+        if !nothing {
+            self.ready.push(portion);
+        }
+        self.portion_rows = 0;
+        self.portion_bytes = 0;
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.portion.records += 1;
+        self.portion_bytes += bytes;
+        let faults = self.portion.quarantined.len();
+        if self.portion_rows >= BLOCK_ROWS_MAX || faults >= BLOCK_ROWS_MAX || self.portion_bytes >= PORTION_BYTES_MAX {
+            self.end_portion();
+        }
+    }
+}
+
+impl TableRows {
+    /// Like [`find`](Self::find), but remembers the order of fields.
+    fn target(&mut self, name: &str) -> Target {
+        let position = self.position;
+        self.position += 1;
+        if let Some((known, target)) = self.sequence.get(position)
+            && &**known == name
+        {
+            return *target;
+        }
+        let target = self.find(name);
+        match self.sequence.get_mut(position) {
+            Some(slot) => *slot = (name.into(), target),
+            None if position < RECORD_FIELDS_MAX => self.sequence.push((name.into(), target)),
+            None => {}
+        }
+        target
+    }
+
+    fn find(&self, name: &str) -> Target {
+        match self.builder.column(name) {
+            _ if RESERVED.contains(&name) => Target::Extra,
+            Some(index) => Target::Column(index),
+            None => Target::Unknown,
+        }
+    }
+}
+
+fn new_builder(schema: &Arc<TableSchema>) -> BatchBuilder {
+    BatchBuilder::new(schema.clone(), RecordClass::Data, Delivery::AtLeastOnce)
+}
+
+#[cfg(test)]
+mod tests {
+    use moneta_event::TableCatalog;
+
+    use super::*;
+
+    fn output() -> Output {
+        let catalog = Arc::new(TableCatalog::built_in());
+        let received = Timestamp::parse("2026-01-01").unwrap();
+        Output::new(DecodeOptions::new(catalog, SourceName::lossy("test.json"), received), "ndjson")
+    }
+
+    #[test]
+    fn a_portion_ends_at_the_row_limit_and_its_cursor_covers_its_rows() {
+        let mut output = output();
+        let table = output.table(&TableName::new("T_CL").unwrap());
+        for row in 0..=BLOCK_ROWS_MAX as u64 {
+            output.set_field(table, "n", Value::Long(1));
+            output.finish_row(table, RecordClass::Data, Timestamp::from_seconds(1), "x");
+            output.advance(row + 1);
+        }
+        output.end_portion();
+        let portions = output.take_ready();
+        let rows: Vec<usize> = portions.iter().map(|p| p.batches[0].rows.num_rows()).collect();
+        assert_eq!(rows, [BLOCK_ROWS_MAX, 1]);
+        assert!(portions[0].cursor <= BLOCK_ROWS_MAX as u64);
+        assert_eq!(portions[1].cursor, BLOCK_ROWS_MAX as u64 + 1);
+    }
+
+    #[test]
+    fn a_portion_ends_at_the_byte_limit() {
+        let mut output = output();
+        let table = output.table(&TableName::new("T_CL").unwrap());
+        let raw = "x".repeat(1 << 20);
+        (0..9).for_each(|_| output.finish_row(table, RecordClass::Data, Timestamp::from_seconds(1), &raw));
+        assert_eq!(output.take_ready().len(), 1);
+    }
+
+    #[test]
+    fn a_record_cannot_set_the_standard_columns() {
+        let mut output = output();
+        let table = output.table(&TableName::new("T_CL").unwrap());
+        for name in RESERVED {
+            output.set_field(table, name, Value::Text("forged"));
+        }
+        output.finish_row(table, RecordClass::Data, Timestamp::from_seconds(1), "raw");
+        output.end_portion();
+        let rows = output.take_ready().remove(0).batches.remove(0).rows;
+        let extra = rows.column_by_name("_Extra").unwrap();
+        let text = arrow::array::AsArray::as_string::<i32>(extra).value(0).to_owned();
+        assert_eq!(text.matches("forged").count(), RESERVED.len());
+        assert_eq!(arrow::array::AsArray::as_string::<i32>(rows.column_by_name("_Source").unwrap()).value(0), "test.json");
+    }
+}

@@ -1,0 +1,114 @@
+//! Real samples, where they are present: rows per table as checked in, nothing lost.
+//!
+//! `MONETA_UPDATE_GOLDENS=1` writes the counts; a person reads the difference before it is committed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use moneta_formats::Format;
+use moneta_testkit::corpus_or_skip;
+
+use crate::support::{Whole, decode, decode_pieces, options};
+
+/// Counts of one folder: rows per table, quarantined records per reason.
+#[derive(Default)]
+struct Counts(BTreeMap<String, usize>);
+
+impl Counts {
+    fn add(&mut self, whole: &Whole) {
+        for batch in &whole.batches {
+            *self.0.entry(format!("rows {}", batch.table)).or_default() += batch.rows.num_rows();
+        }
+        for record in &whole.quarantined {
+            *self.0.entry(format!("quarantined {}", record.reason_code)).or_default() += 1;
+        }
+        if whole.members_skipped > 0 {
+            *self.0.entry("members skipped".to_owned()).or_default() += whole.members_skipped as usize;
+        }
+    }
+
+    /// Compares with the checked-in counts of the folder.
+    fn check(&self, folder: &str) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/corpus_counts").join(format!("{folder}.txt"));
+        let mut found = String::new();
+        for (what, count) in &self.0 {
+            writeln!(found, "{what} {count}").unwrap();
+        }
+        println!("{folder}\n{found}");
+        if std::env::var_os("MONETA_UPDATE_GOLDENS").is_some() {
+            std::fs::write(&path, &found).unwrap();
+        }
+        assert_eq!(found, std::fs::read_to_string(&path).unwrap_or_default(), "{folder}");
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.is_file());
+    files.sort();
+    files
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// Decodes every file of a folder, `format_of` deciding where content does not.
+fn check(folder: &str, cases: usize, format_of: impl Fn(&str) -> Option<Format>) {
+    let Some(path) = corpus_or_skip(cases, &format!("samples/{folder}")) else { return };
+    let mut counts = Counts::default();
+    for file in files(&path) {
+        let bytes = std::fs::read(&file).unwrap();
+        let name = name_of(&file);
+        let whole = match format_of(&name) {
+            Some(format) => decode_pieces(format, options(&name), &bytes, 100_000),
+            None => decode(&name, &bytes),
+        };
+        counts.add(&whole);
+    }
+    counts.check(folder);
+}
+
+#[test]
+fn windows_event_log_files() {
+    let Some(path) = corpus_or_skip(185, "samples/evtx") else { return };
+    let mut counts = Counts::default();
+    for file in files(&path) {
+        let bytes = std::fs::read(&file).unwrap();
+        let name = name_of(&file);
+        let whole = decode(&name, &bytes);
+        counts.add(&whole);
+        let (readable, unreadable) = read_with_crate(bytes);
+        assert_eq!(whole.num_rows(), readable, "{name}: rows");
+        assert_eq!(whole.quarantined.len(), unreadable, "{name}: quarantined {:?}", whole.reasons());
+    }
+    counts.check("evtx");
+}
+
+/// How many records the evtx crate reads by itself, and how many it reports as damaged.
+fn read_with_crate(bytes: Vec<u8>) -> (usize, usize) {
+    let settings = evtx::ParserSettings::default().num_threads(1).indent(false);
+    let mut parser = evtx::EvtxParser::from_buffer(bytes).unwrap().with_configuration(settings);
+    parser.records_json().fold((0, 0), |(ok, bad), record| if record.is_ok() { (ok + 1, bad) } else { (ok, bad + 1) })
+}
+
+#[test]
+fn zipped_windows_events() {
+    check("windows_json_zip", 29, |_| None);
+}
+
+#[test]
+fn winlogbeat_events() {
+    check("winlogbeat_json", 2, |_| None);
+}
+
+#[test]
+fn w3c_logs() {
+    check("iis_w3c", 9, |_| None);
+}
+
+#[test]
+fn syslog_files() {
+    check("syslog", 12, |_| Some(Format::Syslog));
+}
