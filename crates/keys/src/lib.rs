@@ -6,7 +6,7 @@
 //!
 //! - [`KeyRing`]: all keys of one installation.
 //! - [`LogSigner`]: the Ed25519 key that signs checkpoints. [`TokenKeys`]: the versioned keys of scrubbing.
-//! - [`file`]: the layout of the files.
+//! - [`mod@file`]: the layout of the files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
