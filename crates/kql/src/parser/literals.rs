@@ -481,3 +481,66 @@ fn null_of(ty: ScalarType) -> LiteralValue {
         _ => LiteralValue::Guid(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::parse;
+
+    /// Checks the dump of the value of `print <text>`.
+    fn check(text: &str, expected: &str) {
+        let parsed = parse(&format!("print {text}"));
+        assert_eq!(parsed.diagnostics, [], "{text}");
+        assert_eq!(parsed.tree.to_string(), format!("(query (pipe (print ({expected}))))"), "{text}");
+    }
+
+    /// Checks that `print <text>` gets exactly one diagnostic with this message.
+    fn check_error(text: &str, message: &str) {
+        let found: Vec<String> = parse(&format!("print {text}")).diagnostics.into_iter().map(|d| d.message).collect();
+        assert_eq!(found, [message], "{text}");
+    }
+
+    #[test]
+    fn strings_decode_their_escapes() {
+        check(r"'a\tb\\c\'d\x41\u00e9\101'", r#"string "a\tb\\c'dAéA""#);
+        check(r"'\uD83D\uDE00 \U0001F600 \uD83D'", "string \"\u{1F600} \u{1F600} \u{FFFD}\"");
+        check(r#"@'C:\x' @"a""b" 'c'"#, r#"string "C:\\xa\"bc""#);
+        check("~~~a'b~~~", "string \"a'b\"");
+        check_error(r"'\d'", "unknown escape in a string");
+        check_error("'a", "the string has no closing quote");
+    }
+
+    #[test]
+    fn hidden_strings_stay_hidden() {
+        let text = "print h'secret' 'tail', x ? h'secret'";
+        let parsed = parse(text);
+        assert!(!parsed.tree.to_string().contains("secret"), "{}", parsed.tree);
+        assert!(parsed.diagnostics.iter().all(|diagnostic| !diagnostic.message.contains("secret")));
+    }
+
+    #[test]
+    fn numbers_keep_their_type_and_value() {
+        check("9223372036854775807", "long 9223372036854775807");
+        check("0xFFFFFFFFFFFFFFFF", "long -1");
+        check("1.", "real 1.0");
+        check("1e3", "real 1000.0");
+        check("real(+inf)", "real inf");
+        check("int(2147483647)", "int 2147483647");
+        check("bool(1)", "bool true");
+        check_error("int(2147483648)", "the content of `int(...)` is no int literal");
+        check_error("9223372036854775808", "the number does not fit 64 bits");
+    }
+
+    #[test]
+    fn guids_are_normalised() {
+        check("guid({74BE27DE-1E4E-49D9-B579-FE0B331D3642})", "guid 74be27de-1e4e-49d9-b579-fe0b331d3642");
+        check("guid(74be27de1e4e49d9b579fe0b331d3642)", "guid 74be27de-1e4e-49d9-b579-fe0b331d3642");
+        check_error("guid(74be27de)", "the content of `guid(...)` is no guid literal");
+    }
+
+    #[test]
+    fn dynamic_holds_json_and_literals_of_the_language() {
+        check("dynamic({'a': 1.5, \"b\": [null, true]})", r#"dynamic {"a":1.5,"b":[null,true]}"#);
+        check("dynamic([1d, -2h, long(3), 99999999999999999999])", r#"dynamic ["1.00:00:00","-02:00:00",3,1e20]"#);
+        check_error("dynamic({'a' 1})", "expected `:`, found `1`");
+    }
+}

@@ -180,10 +180,20 @@ fn check_ranges(node: &DumpNode, parent: Span, text: &str) {
     }
 }
 
+/// Whether the tree holds what stands for text that could not be read.
+fn is_incomplete(node: &DumpNode) -> bool {
+    node.label == "missing"
+        || node.label.starts_with("skipped ")
+        || node.label.contains("<missing>")
+        || node.children.iter().any(is_incomplete)
+}
+
 fn check(text: &str) {
     let parsed = parse(text);
     let whole = Span::new(0, text.len());
-    check_ranges(&dump(&parsed.tree), whole, text);
+    let tree = dump(&parsed.tree);
+    check_ranges(&tree, whole, text);
+    assert!(parsed.has_errors() || !is_incomplete(&tree), "no error for {text:?}: {tree}");
     for diagnostic in &parsed.diagnostics {
         assert!(whole.contains(diagnostic.span), "{diagnostic:?} in {text:?}");
     }

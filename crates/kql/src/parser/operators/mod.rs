@@ -136,7 +136,7 @@ impl Parser<'_> {
             K::Word => !OPERATOR_INFIX_WORDS.contains(&self.nth_word(1)) || word == "find" || word == "search",
             K::OpenBracket => self.at_bracketed_name(1) && (word != "range" || self.nth_word(4) == "from"),
             K::OpenParen => word != "range" && word != "macro-expand",
-            K::String | K::Long | K::Real | K::Timespan | K::Minus | K::Star => word != "range",
+            K::String | K::OpenString | K::Long | K::Real | K::Timespan | K::Minus | K::Star => word != "range",
             _ => false,
         }
     }
