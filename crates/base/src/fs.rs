@@ -149,6 +149,22 @@ pub fn write_atomically(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> io::R
     }
 }
 
+/// Creates a directory and its parents, and makes their names durable. Directories that exist are synced too: a
+/// process may have ended between creating one and syncing its name.
+///
+/// # Errors
+/// Any I/O error, but for parents above `dir`'s own that this process may not open.
+pub fn create_dir_durably(fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
+    fs.create_dir_all(dir)?;
+    for (distance, parent) in dir.ancestors().skip(1).enumerate() {
+        match fs.sync_dir(parent) {
+            Err(error) if distance > 0 && error.kind() == io::ErrorKind::PermissionDenied => break,
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
 /// Suffix of files that are being written and may be removed at start.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 

@@ -1,0 +1,253 @@
+//! Which commits of which producer are stored: what makes a resend recognisable.
+//!
+//! A producer counts its commits per epoch. Of each epoch the highest [`WINDOW`] sequences are remembered with hash
+//! and receipt, so that commits may arrive out of order while several are in flight. A sequence below a full window is
+//! a conflict: it can no longer be told from a forgery. Memory is bounded in bytes: producers are refused beyond it,
+//! idempotency keys push out the oldest.
+//!
+//! The content follows from the marks recorded and their order alone, so that a snapshot of it equals the state that
+//! recovery rebuilds.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use moneta_base::TableName;
+use moneta_event::frame::{MarkKind, ProducerMark, Receipt, StoredMark};
+use moneta_merkle::Hash;
+
+/// Sequences remembered per epoch. A sender has at most 5 commits in flight; this leaves room for three times that.
+pub(crate) const WINDOW: usize = 16;
+
+/// Epochs remembered per producer: a spool that was replaced does not come back, but its last resend may.
+const EPOCHS_PER_PRODUCER: usize = 4;
+
+/// Bytes of a mark beside its texts and ranges, as stored and about as held.
+const MARK_BYTES: usize = 128;
+
+/// Marks of all producers.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    producers: BTreeMap<String, VecDeque<Epoch>>,
+    producer_bytes: usize,
+    keys: HashMap<KeyId, StoredMark>,
+    key_order: VecDeque<KeyId>,
+    key_bytes: usize,
+    producer_bytes_max: usize,
+    key_bytes_max: usize,
+}
+
+type KeyId = (String, u128, u64);
+
+#[derive(Debug)]
+struct Epoch {
+    epoch: u128,
+    recent: BTreeMap<u64, StoredMark>,
+}
+
+/// What is known of a mark.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Nothing: store it.
+    New,
+    /// Stored with the same hash.
+    Duplicate(Receipt),
+    /// Stored with another hash, or too old to tell.
+    Conflict(Option<Hash>),
+}
+
+impl Seen {
+    pub(crate) fn of(stored: &StoredMark, mark: &ProducerMark) -> Self {
+        match stored.mark.hash == mark.hash {
+            true => Self::Duplicate(stored.receipt.clone()),
+            false => Self::Conflict(Some(stored.mark.hash)),
+        }
+    }
+}
+
+impl Marks {
+    pub(crate) fn new(producer_bytes_max: usize, key_bytes_max: usize) -> Self {
+        Self {
+            producers: BTreeMap::new(),
+            producer_bytes: 0,
+            keys: HashMap::new(),
+            key_order: VecDeque::new(),
+            key_bytes: 0,
+            producer_bytes_max,
+            key_bytes_max,
+        }
+    }
+
+    pub(crate) fn seen(&self, mark: &ProducerMark) -> Seen {
+        let stored = match mark.kind {
+            MarkKind::IdempotencyKey => self.keys.get(&key_id(mark)),
+            MarkKind::Producer => {
+                let Some(epoch) = self.epoch(mark) else { return Seen::New };
+                let oldest = epoch.recent.keys().next().copied().unwrap_or_default();
+                if epoch.recent.len() >= WINDOW && mark.sequence < oldest {
+                    return Seen::Conflict(None);
+                }
+                epoch.recent.get(&mark.sequence)
+            }
+        };
+        stored.map_or(Seen::New, |stored| Seen::of(stored, mark))
+    }
+
+    /// Whether a mark with rows of these tables can be remembered. A new epoch needs room for its full window; a known
+    /// one is served until twice the limit is reached, which only receipts over many tables can do.
+    pub(crate) fn has_room_for<'a>(&self, mark: &ProducerMark, tables: impl Iterator<Item = &'a TableName>) -> bool {
+        let wanted = tables.map(range_bytes).sum::<usize>();
+        match mark.kind {
+            MarkKind::IdempotencyKey => true,
+            MarkKind::Producer if self.epoch(mark).is_some() => {
+                self.producer_bytes + wanted <= 2 * self.producer_bytes_max
+            }
+            MarkKind::Producer => {
+                self.producer_bytes + window_bytes(&mark.producer) + wanted <= self.producer_bytes_max
+            }
+        }
+    }
+
+    /// The highest mark of a producer's newest epoch.
+    pub(crate) fn high_water(&self, producer: &str) -> Option<&StoredMark> {
+        self.producers.get(producer)?.back()?.recent.values().next_back()
+    }
+
+    pub(crate) fn record(&mut self, stored: StoredMark) {
+        match stored.mark.kind {
+            MarkKind::Producer => self.record_producer(stored),
+            MarkKind::IdempotencyKey => self.record_key(stored),
+        }
+    }
+
+    /// All marks, in an order that gives the same content when recorded again.
+    pub(crate) fn all(&self) -> Vec<StoredMark> {
+        let producers = self.producers.values().flatten().flat_map(|epoch| epoch.recent.values());
+        let keys = self.key_order.iter().filter_map(|id| self.keys.get(id));
+        producers.chain(keys).cloned().collect()
+    }
+
+    fn epoch(&self, mark: &ProducerMark) -> Option<&Epoch> {
+        self.producers.get(&mark.producer)?.iter().find(|epoch| epoch.epoch == mark.epoch)
+    }
+
+    fn record_producer(&mut self, stored: StoredMark) {
+        let epochs = self.producers.entry(stored.mark.producer.clone()).or_default();
+        let position = epochs.iter().position(|epoch| epoch.epoch == stored.mark.epoch);
+        let position = position.unwrap_or_else(|| {
+            self.producer_bytes += window_bytes(&stored.mark.producer);
+            epochs.push_back(Epoch { epoch: stored.mark.epoch, recent: BTreeMap::new() });
+            epochs.len() - 1
+        });
+        self.producer_bytes += ranges_bytes(&stored);
+        epochs[position].recent.insert(stored.mark.sequence, stored);
+        if epochs[position].recent.len() > WINDOW
+            && let Some((_, oldest)) = epochs[position].recent.pop_first()
+        {
+            self.producer_bytes -= ranges_bytes(&oldest);
+        }
+        if epochs.len() > EPOCHS_PER_PRODUCER
+            && let Some(oldest) = epochs.pop_front()
+        {
+            let producer = oldest.recent.values().next().map_or("", |stored| &stored.mark.producer);
+            self.producer_bytes -= window_bytes(producer) + oldest.recent.values().map(ranges_bytes).sum::<usize>();
+        }
+    }
+
+    fn record_key(&mut self, stored: StoredMark) {
+        let id = key_id(&stored.mark);
+        self.key_bytes += size_bytes(&stored);
+        self.keys.insert(id.clone(), stored);
+        self.key_order.push_back(id);
+        while self.key_bytes > self.key_bytes_max {
+            let Some(oldest) = self.key_order.pop_front().and_then(|id| self.keys.remove(&id)) else { break };
+            self.key_bytes -= size_bytes(&oldest);
+        }
+    }
+}
+
+fn key_id(mark: &ProducerMark) -> KeyId {
+    (mark.producer.clone(), mark.epoch, mark.sequence)
+}
+
+/// What an epoch takes when its window is full, ranges aside.
+fn window_bytes(producer: &str) -> usize {
+    WINDOW * (MARK_BYTES + producer.len())
+}
+
+fn size_bytes(stored: &StoredMark) -> usize {
+    MARK_BYTES + stored.mark.producer.len() + ranges_bytes(stored)
+}
+
+fn ranges_bytes(stored: &StoredMark) -> usize {
+    stored.receipt.ranges.iter().map(|range| range_bytes(&range.table)).sum()
+}
+
+fn range_bytes(table: &TableName) -> usize {
+    24 + table.as_str().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use moneta_base::Timestamp;
+
+    use super::*;
+
+    fn mark(kind: MarkKind, producer: &str, epoch: u128, sequence: u64, hash: u8) -> ProducerMark {
+        ProducerMark { kind, producer: producer.to_owned(), epoch, sequence, hash: Hash([hash; 32]) }
+    }
+
+    fn agent(epoch: u128, sequence: u64, hash: u8) -> ProducerMark {
+        mark(MarkKind::Producer, "a", epoch, sequence, hash)
+    }
+
+    fn stored(mark: ProducerMark) -> StoredMark {
+        StoredMark { mark, receipt: Receipt { ingest_time: Timestamp::from_seconds(1), ranges: Vec::new() } }
+    }
+
+    fn marks(recorded: impl IntoIterator<Item = ProducerMark>) -> Marks {
+        let mut marks = Marks::new(100_000, 1_000);
+        recorded.into_iter().for_each(|mark| marks.record(stored(mark)));
+        marks
+    }
+
+    #[test]
+    fn a_resend_is_a_duplicate_and_another_content_a_conflict() {
+        let marks = marks([agent(1, 5, 1), agent(1, 7, 2)]);
+        assert!(matches!(marks.seen(&agent(1, 5, 1)), Seen::Duplicate(_)));
+        assert_eq!(marks.seen(&agent(1, 5, 9)), Seen::Conflict(Some(Hash([1; 32]))));
+        assert_eq!(marks.seen(&agent(1, 6, 3)), Seen::New, "one in flight may be overtaken");
+        assert_eq!(marks.seen(&agent(2, 5, 9)), Seen::New, "a new spool counts anew");
+        assert_eq!(marks.high_water("a").unwrap().mark.sequence, 7);
+    }
+
+    #[test]
+    fn a_sequence_below_a_full_window_is_a_conflict() {
+        let marks = marks((10..40).map(|sequence| agent(1, sequence, 1)));
+        assert_eq!(marks.seen(&agent(1, 23, 1)), Seen::Conflict(None));
+        assert!(matches!(marks.seen(&agent(1, 24, 1)), Seen::Duplicate(_)));
+    }
+
+    #[test]
+    fn keys_push_out_the_oldest_and_producers_are_refused_beyond_their_room() {
+        let key = |sequence| mark(MarkKind::IdempotencyKey, "k", 0, sequence, 1);
+        let full = marks((0..20).map(key));
+        assert_eq!(full.seen(&key(0)), Seen::New);
+        assert!(matches!(full.seen(&key(19)), Seen::Duplicate(_)));
+        assert!(full.key_bytes <= 1_000);
+        let producer = |n| mark(MarkKind::Producer, &format!("p{n}"), 0, 0, 1);
+        let crowded = marks((0..47).map(producer));
+        assert!(crowded.has_room_for(&key(1), [].into_iter()));
+        assert!(crowded.has_room_for(&producer(1), [].into_iter()));
+        assert!(!crowded.has_room_for(&producer(48), [].into_iter()));
+        assert!(marks((0..40).map(producer)).has_room_for(&producer(48), [].into_iter()));
+    }
+
+    #[test]
+    fn a_snapshot_recorded_again_is_the_same_state() {
+        let key = |sequence| mark(MarkKind::IdempotencyKey, "k", 0, sequence, 1);
+        let before = marks((0..30).flat_map(|n| [agent(u128::from(n / 4), n, 1), key(n)]));
+        let mut after = Marks::new(100_000, 1_000);
+        before.all().into_iter().for_each(|mark| after.record(mark));
+        assert_eq!(after.all(), before.all());
+        assert_eq!((after.producer_bytes, after.key_bytes), (before.producer_bytes, before.key_bytes));
+    }
+}
