@@ -160,16 +160,35 @@ impl Ledger {
     /// As [`Ledger::shard_size`].
     pub fn shard_head(&self, shard: &ShardId) -> Result<ShardGrowth> {
         let mut publisher = self.lock_publisher()?;
-        if !publisher.shards.contains_key(shard) {
+        let is_first_use = !publisher.shards.contains_key(shard);
+        if is_first_use {
             self.evict(&mut publisher)?;
         }
         let (size, root) = {
             let edge = self.load_shard(&mut publisher, shard)?;
             (edge.size(), edge.root())
         };
+        let has_ended = is_first_use && size > 0 && self.has_ended(shard)?;
         let mut appends = self.lock_appends()?;
+        if has_ended {
+            appends.closed.insert(shard.clone());
+        }
         appends.shards.entry(shard.clone()).or_insert_with(|| Queue::starting_at(size));
         Ok(ShardGrowth { shard: shard.clone(), size, root })
+    }
+
+    /// Reports whether the last published word on a shard is its seal or drop. For a shard in use that word is a recent
+    /// tick, so the search is short.
+    fn has_ended(&self, shard: &ShardId) -> Result<bool> {
+        let ended = |entry: &RootEntry| match &entry.event {
+            RootEvent::Tick { .. } => entry.tick_of(shard).map(|_| false),
+            RootEvent::ShardSealed { growth } | RootEvent::RetentionDrop { growth, .. } => {
+                (growth.shard == *shard).then_some(true)
+            }
+            _ => None,
+        };
+        let found = self.find_last_root_entry(self.root_checkpoint().size(), &shard.to_string(), ended)?;
+        Ok(found.is_some_and(|(_, _, ended)| ended))
     }
 
     /// Returns the index that the next entry of a log gets, counting those that wait.

@@ -1,9 +1,9 @@
 //! Reading everything: each file of each log against what was signed.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use moneta_event::{RootEntry, RootEvent, ShardGrowth, ShardId};
+use moneta_event::root_history::ShardState;
+use moneta_event::{RootEntry, RootHistory, ShardGrowth};
 use moneta_merkle::Hash;
 use moneta_merkle::audit::audit_log;
 
@@ -35,12 +35,6 @@ pub struct LedgerFinding {
     pub reason: String,
 }
 
-/// What the root log says of a shard.
-struct Stated {
-    head: ShardGrowth,
-    dropped: bool,
-}
-
 impl Ledger {
     /// Reads every file of every log and compares it with the checkpoints, and each shard with what the root log last
     /// said of it. Publishing waits meanwhile.
@@ -57,12 +51,14 @@ impl Ledger {
             Err(error) => report.add_error(&root, &error),
         }
         let stated = self.check_root(&root, &mut report);
-        for (shard, stated) in &stated {
-            self.check_shard(shard, stated, &mut report);
+        for (_, status) in stated.shards() {
+            if let Some(head) = &status.head {
+                self.check_shard(head, status.state, &mut report);
+            }
         }
         for shard in self.shards()? {
             let files = self.shard_files(&shard);
-            if !stated.contains_key(&shard) && files.read_checkpoint(&self.keys)?.is_some_and(|found| found.size() > 0)
+            if stated.get(&shard).is_none() && files.read_checkpoint(&self.keys)?.is_some_and(|found| found.size() > 0)
             {
                 report.add(files.dir().to_owned(), None, "the root log does not know this shard");
             }
@@ -70,15 +66,15 @@ impl Ledger {
         Ok(report)
     }
 
-    fn check_root(&self, root: &LogFiles, report: &mut CheckReport) -> BTreeMap<ShardId, Stated> {
+    fn check_root(&self, root: &LogFiles, report: &mut CheckReport) -> RootHistory {
         let checkpoint = self.root_checkpoint();
-        let mut stated: BTreeMap<ShardId, Stated> = BTreeMap::new();
+        let mut stated = RootHistory::default();
         let mut wrong = Vec::new();
         let mut count = 0;
         let mut on_entry = |index: u64, bytes: &[u8]| {
             count += 1;
             let noted = match RootEntry::decode(bytes) {
-                Ok(entry) => note(&mut stated, entry.event),
+                Ok(entry) => stated.apply(&entry.event).map_err(|error| error.to_string()),
                 Err(error) => Err(error.to_string()),
             };
             wrong.extend(noted.err().map(|reason| (index, reason)));
@@ -91,17 +87,17 @@ impl Ledger {
         stated
     }
 
-    fn check_shard(&self, shard: &ShardId, stated: &Stated, report: &mut CheckReport) {
-        let files = self.shard_files(shard);
+    fn check_shard(&self, head: &ShardGrowth, state: ShardState, report: &mut CheckReport) {
+        let files = self.shard_files(&head.shard);
         match files.read_checkpoint(&self.keys) {
-            Ok(None) if stated.dropped => return,
-            Ok(Some(found)) if (found.size(), found.root()) == (stated.head.size, stated.head.root) => {}
+            Ok(None) if state == ShardState::Dropped => return,
+            Ok(Some(found)) if (found.size(), found.root()) == (head.size, head.root) => {}
             Ok(Some(_)) => report.add(files.checkpoint_path(), None, "it is not the one the root log names"),
             Ok(None) => report.add(files.checkpoint_path(), None, "it is missing and no drop entry says why"),
             Err(error) => report.add_error(&files, &error),
         }
         let mut count = 0;
-        report.audit(&files, stated.head.size, &stated.head.root, &mut |_, _| count += 1);
+        report.audit(&files, head.size, &head.root, &mut |_, _| count += 1);
         report.num_blocks += count;
         report.num_shards += 1;
     }
@@ -124,33 +120,5 @@ impl CheckReport {
             let path = finding.tile.map_or_else(|| files.dir().to_owned(), |tile| files.path(tile));
             self.add(path, finding.entry, &finding.reason);
         }
-    }
-}
-
-/// Remembers what an entry says of shards; an error if it contradicts an earlier one.
-fn note(stated: &mut BTreeMap<ShardId, Stated>, event: RootEvent) -> std::result::Result<(), String> {
-    match event {
-        RootEvent::Tick { shards } => {
-            for head in shards {
-                let earlier = stated.get(&head.shard);
-                if earlier.is_some_and(|earlier| earlier.dropped || earlier.head.size > head.size) {
-                    return Err(format!("shard {} shrinks or grows after its drop", head.shard));
-                }
-                stated.insert(head.shard.clone(), Stated { head, dropped: false });
-            }
-            Ok(())
-        }
-        RootEvent::ShardSealed { growth } => match stated.get(&growth.shard) {
-            Some(earlier) if earlier.head == growth => Ok(()),
-            _ => Err(format!("shard {} is sealed at another size or root", growth.shard)),
-        },
-        RootEvent::RetentionDrop { growth, .. } => match stated.get_mut(&growth.shard) {
-            Some(earlier) if earlier.head == growth => {
-                earlier.dropped = true;
-                Ok(())
-            }
-            _ => Err(format!("shard {} is dropped at another size or root", growth.shard)),
-        },
-        _ => Ok(()),
     }
 }

@@ -253,6 +253,24 @@ fn fs_remove(fs: &SimFs, dir: &Path) {
 }
 
 #[test]
+fn a_sealed_shard_takes_no_more_blocks_even_after_reopening() {
+    let fs = SimFs::new();
+    let ledger = opened(&fs);
+    append(&ledger, &shard(1), 2);
+    append(&ledger, &shard(2), 2);
+    publish(&ledger, 1);
+    let event = RootEvent::ShardSealed { growth: ledger.shard_head(&shard(1)).unwrap() };
+    ledger.append_root(&RootEntry { at: Timestamp::from_seconds(2), event }).unwrap();
+    publish(&ledger, 2);
+    let ledger = opened(&fs);
+    assert_eq!(ledger.shard_size(&shard(1)).unwrap(), 2);
+    assert!(matches!(ledger.append_block(&shard(1), b"late"), Err(Error::Closed(_))));
+    append(&ledger, &shard(2), 1);
+    publish(&ledger, 3);
+    assert_clean(&ledger);
+}
+
+#[test]
 fn ticks_cannot_be_appended_by_callers() {
     let ledger = opened(&SimFs::new());
     let tick = RootEntry { at: Timestamp::from_seconds(1), event: RootEvent::Tick { shards: Vec::new() } };
