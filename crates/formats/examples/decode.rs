@@ -1,19 +1,81 @@
-//! temp
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
+//! Decodes files and prints what a core does per second: `decode [--repeat N] [--format NAME] FILE...`
+//!
+//! Files are read before the clock starts; nothing is written.
+
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use moneta_base::{SourceName, Timestamp};
+use moneta_event::TableCatalog;
+use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, HEAD_BYTES, recognise};
+
+#[derive(Default)]
+struct Total {
+    files: u64,
+    records: u64,
+    rows: u64,
+    quarantined: u64,
+    bytes: u64,
+    time: Duration,
+}
+
 fn main() {
-    for f in std::env::args().skip(1) {
-        let b = std::fs::read(&f).unwrap();
-        let mut at = 4096;
-        while at + 65536 <= b.len() {
-            if let Ok(mut c) = evtx::EvtxChunkData::new(b[at..at + 65536].to_vec(), false) {
-                if let Ok(mut c) = c.parse(Arc::new(evtx::ParserSettings::default().num_threads(1).indent(false))) {
-                    for r in c.iter() {
-                        match r.and_then(|r| r.into_json()) { Ok(r) => println!("{}", r.data), Err(e) => println!("ERR {f} {at} {e:?}") }
-                    }
-                }
-            } else { println!("BAD CHUNK {f} {at}"); }
-            at += 65536;
+    let mut repeat = 1;
+    let mut given = None;
+    let mut files = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--repeat" => repeat = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1),
+            "--format" => given = arguments.next().map(|name| Format::parse(&name).unwrap()),
+            _ => files.push(argument),
         }
     }
+    let catalog = Arc::new(TableCatalog::built_in());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let received = Timestamp::from_seconds(i64::try_from(now).unwrap());
+    let mut totals: BTreeMap<&'static str, Total> = BTreeMap::new();
+    for file in &files {
+        let bytes = std::fs::read(file).unwrap();
+        let Some(format) = given.or_else(|| recognise(file, &bytes[..bytes.len().min(HEAD_BYTES)])) else {
+            println!("{file}: unknown format");
+            continue;
+        };
+        let total = totals.entry(format.name()).or_default();
+        total.files += 1;
+        for _ in 0..repeat {
+            let options = DecodeOptions::new(catalog.clone(), SourceName::lossy(file), received);
+            let began = Instant::now();
+            run(format, options, &bytes, total);
+            total.time += began.elapsed();
+            total.bytes += bytes.len() as u64;
+        }
+    }
+    for (format, total) in totals {
+        let seconds = total.time.as_secs_f64();
+        println!(
+            "{format}: {} files, {} records, {} rows, {} quarantined, {:.1} MB in {seconds:.2} s: {:.0} records/s, {:.0} MB/s",
+            total.files,
+            total.records,
+            total.rows,
+            total.quarantined,
+            total.bytes as f64 / 1e6,
+            total.records as f64 / seconds,
+            total.bytes as f64 / 1e6 / seconds,
+        );
+    }
+}
+
+fn run(format: Format, options: DecodeOptions, bytes: &[u8], total: &mut Total) {
+    let mut take = |portion: Decoded| {
+        total.records += portion.records;
+        total.quarantined += portion.quarantined.len() as u64;
+        total.rows += portion.batches.iter().map(|batch| batch.rows.num_rows() as u64).sum::<u64>();
+    };
+    let mut decoder = Decoder::new(format, options);
+    decoder.feed(bytes, &mut take);
+    decoder.finish(&mut take);
 }

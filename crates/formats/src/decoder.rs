@@ -128,8 +128,7 @@ impl Stream {
                 splitter.pass(bytes.len());
                 let end = splitter.finished_offset();
                 let line = if bytes.len() > moneta_base::limits::RECORD_BYTES_MAX {
-                    let head = &bytes[..moneta_base::limits::QUARANTINE_BYTES_MAX];
-                    Line::TooLong { offset, head, length: bytes.len() as u64 }
+                    Line::TooLong { offset, head: bytes, length: bytes.len() as u64 }
                 } else {
                     Line::Whole { offset, bytes }
                 };

@@ -29,8 +29,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 7] =
-        [Self::Evtx, Self::Syslog, Self::W3c, Self::Ndjson, Self::Json, Self::Zip, Self::Gzip];
+    pub const ALL: [Self; 7] = [Self::Evtx, Self::Syslog, Self::W3c, Self::Ndjson, Self::Json, Self::Zip, Self::Gzip];
 
     /// The format's name, as on the command line and in counters.
     #[must_use]
@@ -110,8 +109,10 @@ fn is_w3c(text: &[u8]) -> bool {
 }
 
 fn recognise_lines(name: &str, text: &[u8]) -> Option<Format> {
-    let is_syslog =
-        text.split(|b| *b == b'\n').take(LINES_TRIED).any(|line| std::str::from_utf8(line).is_ok_and(syslog::has_header));
+    let is_syslog = text
+        .split(|b| *b == b'\n')
+        .take(LINES_TRIED)
+        .any(|line| std::str::from_utf8(line).is_ok_and(syslog::has_header));
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let named_syslog =
         ["syslog", "messages", "auth.log", "kern.log", "daemon.log", "secure"].iter().any(|n| base.starts_with(n));

@@ -7,7 +7,9 @@
 //!
 //! Pure: no socket is touched, and no more than one message is held.
 
-use moneta_base::limits::{QUARANTINE_BYTES_MAX, RECORD_BYTES_MAX};
+use moneta_base::limits::RECORD_BYTES_MAX;
+
+use crate::lines::BUFFER_BYTES_KEPT;
 
 /// Digits of a message length at most: longer ones exceed every limit, so the frame is taken as text.
 const LENGTH_DIGITS_MAX: usize = 7;
@@ -91,9 +93,7 @@ impl FrameDecoder {
         match byte {
             b'\n' | b'\r' | 0 if self.partial.is_empty() => &bytes[1..],
             b'1'..=b'9' if self.partial.is_empty() => self.push_digit(bytes),
-            b'0'..=b'9' if !self.partial.is_empty() && self.partial.len() < LENGTH_DIGITS_MAX => {
-                self.push_digit(bytes)
-            }
+            b'0'..=b'9' if !self.partial.is_empty() && self.partial.len() < LENGTH_DIGITS_MAX => self.push_digit(bytes),
             b' ' if !self.partial.is_empty() => {
                 let count = self.partial.iter().fold(0usize, |sum, digit| sum * 10 + usize::from(digit - b'0'));
                 self.partial.clear();
@@ -152,12 +152,12 @@ impl FrameDecoder {
         let message = without_end(&self.partial);
         if self.dropped > 0 || message.len() > self.message_bytes_max {
             let length = self.partial.len() as u64 + self.dropped;
-            on_frame(Frame::TooLong { head: &self.partial[..self.partial.len().min(QUARANTINE_BYTES_MAX)], length });
+            on_frame(Frame::TooLong { head: &self.partial, length });
         } else if !message.is_empty() {
             on_frame(Frame::Message(message));
         }
         self.partial.clear();
-        self.partial.shrink_to(QUARANTINE_BYTES_MAX);
+        self.partial.shrink_to(BUFFER_BYTES_KEPT);
         self.dropped = 0;
         self.state = State::Start;
     }

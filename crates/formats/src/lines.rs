@@ -5,6 +5,9 @@
 
 use moneta_base::limits::{QUARANTINE_BYTES_MAX, RECORD_BYTES_MAX};
 
+/// Buffer kept from line to line: one long line must not hold its memory for the life of a connection.
+pub(crate) const BUFFER_BYTES_KEPT: usize = 64 << 10;
+
 /// One line as it left the splitter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Line<'a> {
@@ -68,7 +71,7 @@ impl LineSplitter {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let room = (RECORD_BYTES_MAX + 2).saturating_sub(self.partial.len());
+        let room = QUARANTINE_BYTES_MAX.saturating_sub(self.partial.len());
         self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.partial_length += bytes.len() as u64;
         self.offset += bytes.len() as u64;
@@ -80,15 +83,13 @@ impl LineSplitter {
         let (skipped, line) = self.without_mark(&partial);
         let line_length = without_return(line).len();
         if self.partial_length > partial.len() as u64 || line_length > RECORD_BYTES_MAX {
-            let head = &partial[..partial.len().min(QUARANTINE_BYTES_MAX)];
-            on_line(Line::TooLong { offset, head, length: self.partial_length }, self.offset);
+            on_line(Line::TooLong { offset, head: &partial, length: self.partial_length }, self.offset);
         } else {
             on_line(Line::Whole { offset: offset + skipped, bytes: without_return(line) }, self.offset);
         }
         self.partial = partial;
         self.partial.clear();
-        // One long line must not hold its buffer for the life of a connection.
-        self.partial.shrink_to(QUARANTINE_BYTES_MAX);
+        self.partial.shrink_to(BUFFER_BYTES_KEPT);
         self.partial_length = 0;
     }
 
@@ -140,12 +141,19 @@ mod tests {
         let mut text = vec![b'x'; RECORD_BYTES_MAX + 10];
         text.extend_from_slice(b"\nnext\n");
         let expected = vec![
-            (0, format!("too long: {}, kept {QUARANTINE_BYTES_MAX}", RECORD_BYTES_MAX + 10)),
+            (0, format!("too long: {0}, kept {0}", RECORD_BYTES_MAX + 10)),
             (RECORD_BYTES_MAX as u64 + 11, "next".to_owned()),
         ];
         assert_eq!(split(&[&text]), expected);
         let pieces: Vec<&[u8]> = text.chunks(65_536).collect();
         assert_eq!(split(&pieces), expected);
+    }
+
+    #[test]
+    fn a_flood_without_line_ends_is_cut_and_counted() {
+        let flood = vec![b'x'; 1 << 20];
+        let pieces: Vec<&[u8]> = std::iter::repeat_n(flood.as_slice(), 20).collect();
+        assert_eq!(split(&pieces), [(0, format!("too long: {}, kept {QUARANTINE_BYTES_MAX}", 20 << 20))]);
     }
 
     #[test]

@@ -53,11 +53,8 @@ pub fn custom_table_name(file_name: &str) -> TableName {
     let base = file_name.rsplit(['/', '\\']).next().unwrap_or(file_name);
     let stem = base.split('.').find(|part| !part.is_empty()).unwrap_or("");
     let undated = stem.trim_end_matches(|c: char| c.is_ascii_digit() || "-_T:+ ".contains(c));
-    let cleaned: String = undated
-        .chars()
-        .take(FILE_PART_CHARS_MAX)
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
+    let cleaned: String =
+        undated.chars().take(FILE_PART_CHARS_MAX).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     let led = if cleaned.starts_with(|c: char| c.is_ascii_digit()) { format!("_{cleaned}") } else { cleaned };
     let part = if led.is_empty() { "Json" } else { &led };
     TableName::new(&format!("{part}_CL")).expect("letters, digits and underscores, not starting with a digit")

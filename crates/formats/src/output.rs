@@ -10,9 +10,7 @@ use moneta_base::limits::{BLOCK_ROWS_MAX, QUARANTINE_BYTES_MAX, RECORD_FIELDS_MA
 use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::builder::ColumnIndex;
 use moneta_event::schema::standard;
-use moneta_event::{
-    BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, TableSchema, Value,
-};
+use moneta_event::{BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, TableSchema, Value};
 
 use crate::{DecodeOptions, clock_text};
 
@@ -119,8 +117,7 @@ struct TableRows {
 
 impl Output {
     pub fn new(options: DecodeOptions, format: &'static str) -> Self {
-        let origin =
-            Origin { source: options.source.clone(), received: options.received, delivery: options.delivery };
+        let origin = Origin { source: options.source.clone(), received: options.received, delivery: options.delivery };
         let portion = Decoded { cursor: options.first_offset, ..Decoded::default() };
         Self {
             options,
@@ -194,13 +191,9 @@ impl Output {
         self.count(raw.len());
     }
 
-    /// Quarantines a record. `bytes` is cut where the record is longer than any that is parsed.
+    /// Quarantines a record, of which no more is kept than the limit says.
     pub fn quarantine(&mut self, refusal: Refusal, table: Option<TableName>, offset: u64, bytes: &[u8]) {
-        let kept = if bytes.len() > moneta_base::limits::RECORD_BYTES_MAX {
-            &bytes[..QUARANTINE_BYTES_MAX]
-        } else {
-            bytes
-        };
+        let kept = &bytes[..bytes.len().min(QUARANTINE_BYTES_MAX)];
         self.portion.quarantined.push(QuarantinedRecord {
             source: self.origin.source.clone(),
             format: self.format,
@@ -352,6 +345,9 @@ mod tests {
         let extra = rows.column_by_name("_Extra").unwrap();
         let text = arrow::array::AsArray::as_string::<i32>(extra).value(0).to_owned();
         assert_eq!(text.matches("forged").count(), RESERVED.len());
-        assert_eq!(arrow::array::AsArray::as_string::<i32>(rows.column_by_name("_Source").unwrap()).value(0), "test.json");
+        assert_eq!(
+            arrow::array::AsArray::as_string::<i32>(rows.column_by_name("_Source").unwrap()).value(0),
+            "test.json"
+        );
     }
 }

@@ -67,12 +67,22 @@ pub(crate) struct W3cMapper {
 /// What a field of a line is used for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum FieldUse {
-    Date { is_local: bool },
-    Time { is_local: bool },
+    Date {
+        is_local: bool,
+    },
+    Time {
+        is_local: bool,
+    },
     /// Path and query in one.
     Uri,
-    Column { target: Target, name: &'static str, plus_is_blank: bool },
-    Other { name: Box<str> },
+    Column {
+        target: Target,
+        name: &'static str,
+        plus_is_blank: bool,
+    },
+    Other {
+        name: Box<str>,
+    },
 }
 
 /// The date and time of a line as far as it names them.

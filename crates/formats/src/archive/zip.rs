@@ -46,10 +46,14 @@ enum State {
 }
 
 enum Method {
-    Stored { left: u64 },
+    Stored {
+        left: u64,
+    },
     Deflate(Box<Decompress>),
     /// Not readable: passed over, where its size is known.
-    Skip { left: u64 },
+    Skip {
+        left: u64,
+    },
 }
 
 struct Header {

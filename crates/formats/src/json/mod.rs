@@ -11,8 +11,8 @@ use moneta_base::{TableName, Timestamp};
 use moneta_event::schema::standard;
 use moneta_event::{RecordClass, Value};
 
-pub(crate) use document::{Document, Fault, Item, Kind};
 use document::without_lone_surrogates;
+pub(crate) use document::{Document, Fault, Item, Kind};
 use split::{ObjectSplitter, Piece};
 
 use crate::clock_text;
@@ -76,15 +76,16 @@ fn table_named_by(item: Item<'_>, output: &Output) -> Option<TableName> {
 }
 
 /// Writes a row whose fields are the record's members.
-fn write_members(table: &TableName, item: Item<'_>, raw: &str, output: &mut Output) -> Result<(), Refusal> {
+fn write_members(table_name: &TableName, item: Item<'_>, raw: &str, output: &mut Output) -> Result<(), Refusal> {
     let found = event_time(item, output);
     let time = found.map_or(output.origin.received, |(_, time)| time);
     output.check_time(time)?;
-    let table = output.table(table);
+    let table = output.table(table_name);
     for (name, member) in item.members() {
-        // The time that became TimeGenerated is there already, under its own name.
+        // What became TimeGenerated and Type is there already, under its own name.
         let is_time = name == standard::TIME_GENERATED && found.is_some_and(|(member, _)| member == name);
-        if let Some(value) = member.value().filter(|_| !is_time) {
+        let is_type = name == standard::TYPE && member.text() == Some(table_name.as_str());
+        if let Some(value) = member.value().filter(|_| !is_time && !is_type) {
             output.set_field(table, name, value);
         }
     }

@@ -6,6 +6,8 @@
 
 use moneta_base::limits::{QUARANTINE_BYTES_MAX, RECORD_BYTES_MAX};
 
+use crate::lines::BUFFER_BYTES_KEPT;
+
 /// One find in the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Piece<'a> {
@@ -43,12 +45,13 @@ impl ObjectSplitter {
     /// Takes the next bytes and hands on each piece they finish, with the stream position behind it.
     pub fn feed(&mut self, mut bytes: &[u8], mut on_piece: impl FnMut(Piece<'_>, u64)) {
         while !bytes.is_empty() {
+            let was_between = self.state == State::Between;
             let (taken, finished) = match self.state {
                 State::Between => (self.pass(bytes), false),
                 State::Garbage => find_garbage_end(bytes),
                 State::Object { .. } => self.scan_object(bytes),
             };
-            if self.state != State::Between {
+            if !was_between {
                 self.keep(&bytes[..taken]);
             }
             self.offset += taken as u64;
@@ -107,16 +110,16 @@ impl ObjectSplitter {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let kept = bytes.len().min(RECORD_BYTES_MAX.saturating_sub(self.partial.len()));
+        let kept = bytes.len().min(QUARANTINE_BYTES_MAX.saturating_sub(self.partial.len()));
         self.partial.extend_from_slice(&bytes[..kept]);
         self.dropped += (bytes.len() - kept) as u64;
     }
 
     fn deliver(&mut self, on_piece: &mut impl FnMut(Piece<'_>, u64)) {
         let offset = self.began;
-        let piece = if self.dropped > 0 {
+        let piece = if self.dropped > 0 || self.partial.len() > RECORD_BYTES_MAX {
             let length = self.partial.len() as u64 + self.dropped;
-            Piece::TooLong { offset, head: &self.partial[..QUARANTINE_BYTES_MAX], length }
+            Piece::TooLong { offset, head: &self.partial, length }
         } else if self.state == State::Garbage {
             Piece::Garbage { offset, bytes: self.partial.trim_ascii_end() }
         } else {
@@ -124,7 +127,7 @@ impl ObjectSplitter {
         };
         on_piece(piece, self.offset);
         self.partial.clear();
-        self.partial.shrink_to(QUARANTINE_BYTES_MAX);
+        self.partial.shrink_to(BUFFER_BYTES_KEPT);
         self.dropped = 0;
         self.state = State::Between;
     }

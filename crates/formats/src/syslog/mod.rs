@@ -47,7 +47,8 @@ pub(crate) fn has_header(line: &str) -> bool {
     let epoch = Timestamp::from_seconds(1_700_000_000);
     // Date and blank and clock begin many application logs too.
     let is_application_log = rest.as_bytes().get(4) == Some(&b'-') && rest.as_bytes().get(10) == Some(&b' ');
-    priority.is_some() || !is_application_log && rfc3164::parse(rest, epoch, 0).is_some_and(|message| !message.host.is_empty())
+    priority.is_some()
+        || !is_application_log && rfc3164::parse(rest, epoch, 0).is_some_and(|message| !message.host.is_empty())
 }
 
 /// Maps messages to rows of `Syslog`.
@@ -239,14 +240,22 @@ mod tests {
         check("<34>Oct 11 22:14:15 host1 su[230]: failed for user", &su("2025-10-11T22:14:15Z"));
         check("<34>Oct 11 2024 22:14:15.25 host1 su[230]: failed for user", &su("2024-10-11T22:14:15.25Z"));
         check("<34>2026-06-01T22:14:15.5+02:00 host1 su[230]: failed for user", &su("2026-06-01T20:14:15.5Z"));
-        check("<34>Jun  1 22:14:15 host1 su: failed for user", &Message { process_id: "", ..su("2026-06-01T22:14:15Z") });
+        check(
+            "<34>Jun  1 22:14:15 host1 su: failed for user",
+            &Message { process_id: "", ..su("2026-06-01T22:14:15Z") },
+        );
     }
 
     #[test]
     fn a_message_without_tag_or_header_is_kept_as_text() {
         check(
             "Jun  1 22:14:15 host1 lookup for opt failed",
-            &Message { time: at("2026-06-01T22:14:15Z"), host: "host1", text: "lookup for opt failed", ..Message::default() },
+            &Message {
+                time: at("2026-06-01T22:14:15Z"),
+                host: "host1",
+                text: "lookup for opt failed",
+                ..Message::default()
+            },
         );
         check("<13>words: only", &Message { priority: Some(13), text: "words: only", ..Message::default() });
         check("<999>words", &Message { text: "<999>words", ..Message::default() });
@@ -257,7 +266,13 @@ mod tests {
     fn a_kernel_stamp_and_a_path_are_read_as_tag_and_text() {
         check(
             "Jun  1 22:14:15 h kernel: [ 12.5] eth0 up",
-            &Message { time: at("2026-06-01T22:14:15Z"), host: "h", process: "kernel", text: "[ 12.5] eth0 up", ..Message::default() },
+            &Message {
+                time: at("2026-06-01T22:14:15Z"),
+                host: "h",
+                process: "kernel",
+                text: "[ 12.5] eth0 up",
+                ..Message::default()
+            },
         );
         check(
             "Jun  1 22:14:15 h postfix/smtpd[12]: connect",

@@ -60,8 +60,7 @@ fn named_month_time(text: &str, received: Timestamp, zone_offset_seconds: i32) -
     let (minute, rest) = number(rest.strip_prefix(':')?, 2)?;
     let (second, rest) = number(rest.strip_prefix(':')?, 2)?;
     let (nanos, rest) = fraction(rest);
-    let at_year =
-        |year: i64| Timestamp::from_civil(year, month, day, hour, minute, second, nanos);
+    let at_year = |year: i64| Timestamp::from_civil(year, month, day, hour, minute, second, nanos);
     let time = match year {
         Some(year) => clock_text::shifted(at_year(i64::from(year))?, zone_offset_seconds),
         None => clock_text::infer_year(received, zone_offset_seconds, at_year)?,

@@ -6,9 +6,8 @@ use super::{WindowsEvent, activity};
 use crate::output::{Output, TableId};
 
 /// Events whose `Account` is the account that signs in or is asked about, not the one that logged the event.
-const TARGET_IS_ACCOUNT: [&str; 14] = [
-    "4624", "4625", "4626", "4627", "4634", "4647", "4768", "4769", "4770", "4771", "4772", "4776", "4778", "4779",
-];
+const TARGET_IS_ACCOUNT: [&str; 14] =
+    ["4624", "4625", "4626", "4627", "4634", "4647", "4768", "4769", "4770", "4771", "4772", "4776", "4778", "4779"];
 
 /// The fields that columns derive from; empty where the event has none.
 #[derive(Debug, Default)]

@@ -65,12 +65,28 @@ pub(super) fn read(record: Item<'_>, zone_offset_seconds: i32) -> WindowsEvent<'
 
 /// Names of the shipper's own, which are no data of the event.
 const SHIPPER_FIELDS: [&str; 15] = [
-    "ProviderGuid", "Severity", "EventType", "EventTypeOrignal", "EventTypeOriginal", "Category", "SourceModuleName",
-    "SourceModuleType", "host", "port", "tags", "@version", "AccountName", "AccountType", "Domain",
+    "ProviderGuid",
+    "Severity",
+    "EventType",
+    "EventTypeOrignal",
+    "EventTypeOriginal",
+    "Category",
+    "SourceModuleName",
+    "SourceModuleType",
+    "host",
+    "port",
+    "tags",
+    "@version",
+    "AccountName",
+    "AccountType",
+    "Domain",
 ];
 
 fn other<'a>(event: &mut WindowsEvent<'a>, name: &'a str, item: Item<'a>) {
-    let is_sysmon_type = name == "EventType" && event.provider == "Microsoft-Windows-Sysmon";
+    let is_shipper_type = ["INFO", "WARNING", "ERROR", "CRITICAL", "VERBOSE", "AUDIT_SUCCESS", "AUDIT_FAILURE"];
+    let is_sysmon_type = name == "EventType"
+        && event.provider == "Microsoft-Windows-Sysmon"
+        && item.text().is_some_and(|text| !is_shipper_type.contains(&text));
     match item.scalar() {
         Some(text) if !SHIPPER_FIELDS.contains(&name) || is_sysmon_type => event.data.push((name, text.into())),
         _ => event.extra.extend(item.value().map(|value| (name, value))),

@@ -138,5 +138,4 @@ impl<'a> WindowsEvent<'a> {
         let named = attributes.members().filter(|(name, _)| !name.starts_with("xmlns"));
         self.data.extend(named.filter_map(|(name, value)| Some((name, value.scalar()?.into()))));
     }
-
 }

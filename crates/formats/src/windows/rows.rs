@@ -109,7 +109,7 @@ impl WindowsRows {
             derived.write(id, output);
         }
         for (name, value) in &event.extra {
-            output.set_field(id, name, *value);
+            output.set(id, Target::Extra, name, *value);
         }
         let class = if is_security { derived.class() } else { RecordClass::Data };
         output.finish_row(id, class, time, raw);
@@ -147,7 +147,11 @@ impl EventTable {
         self.set(field::VERSION, event.version, output);
         self.set(field::LEVEL, level, output);
         self.set(field::LEVEL_NAME, level_name, output);
-        self.set(field::TASK, event.task, output);
+        if event.task.parse::<i32>().is_ok() {
+            self.set(field::TASK, event.task, output);
+        } else {
+            output.set(self.id, Target::Extra, "TaskName", Value::Text(event.task));
+        }
         self.set(field::OPCODE, event.opcode, output);
         self.set(field::KEYWORDS, &event.keywords, output);
         self.set(field::RECORD_ID, event.record_id, output);

@@ -7,11 +7,8 @@ use crate::clock_text;
 use crate::json::{Item, Kind};
 
 /// Keywords by the names Windows shows.
-const KEYWORDS: [(&str, &str); 3] = [
-    ("Audit Success", "0x8020000000000000"),
-    ("Audit Failure", "0x8010000000000000"),
-    ("Classic", "0x80000000000000"),
-];
+const KEYWORDS: [(&str, &str); 3] =
+    [("Audit Success", "0x8020000000000000"), ("Audit Failure", "0x8010000000000000"), ("Classic", "0x80000000000000")];
 
 /// Reads an event. `winlog` is the object that holds the event's own fields; in version 6 that is the whole record.
 pub(super) fn read<'a>(record: Item<'a>, winlog: Item<'a>) -> WindowsEvent<'a> {
@@ -44,9 +41,27 @@ pub(super) fn read<'a>(record: Item<'a>, winlog: Item<'a>) -> WindowsEvent<'a> {
 
 /// Names that [`own_field`] takes, so that version 6 does not keep them twice.
 const OWN_FIELDS: [&str; 21] = [
-    "channel", "log_name", "computer_name", "event_id", "provider_name", "source_name", "record_id", "record_number",
-    "version", "opcode", "task", "level", "keywords", "process", "process_id", "thread_id", "user", "activity_id",
-    "related_activity_id", "event_data", "user_data",
+    "channel",
+    "log_name",
+    "computer_name",
+    "event_id",
+    "provider_name",
+    "source_name",
+    "record_id",
+    "record_number",
+    "version",
+    "opcode",
+    "task",
+    "level",
+    "keywords",
+    "process",
+    "process_id",
+    "thread_id",
+    "user",
+    "activity_id",
+    "related_activity_id",
+    "event_data",
+    "user_data",
 ];
 
 fn own_field<'a>(event: &mut WindowsEvent<'a>, name: &'a str, item: Item<'a>) {

@@ -144,7 +144,12 @@ fn events_become_rows_of_the_table_of_their_channel() {
     assert_eq!(rows[0]["_Extra"], serde_json::json!({"Threat Name": "none"}));
     assert_eq!(rows[1]["Source"], "Test-Provider");
     assert_eq!(rows[1]["EventLog"], "System");
-    assert!(rows[1]["EventData"].as_str().unwrap().contains("<Data Name=\"NewProcessName\">C:\\tools\\run &amp; go.exe</Data>"));
+    assert!(
+        rows[1]["EventData"]
+            .as_str()
+            .unwrap()
+            .contains("<Data Name=\"NewProcessName\">C:\\tools\\run &amp; go.exe</Data>")
+    );
     assert_eq!(rows[2].get("Channel"), None);
 }
 

@@ -1,6 +1,6 @@
 //! Decodes bytes and shows rows as JSON.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampNanosecondType};
@@ -50,8 +50,9 @@ impl Whole {
 }
 
 pub fn options(name: &str) -> DecodeOptions {
+    static CATALOG: LazyLock<Arc<TableCatalog>> = LazyLock::new(|| Arc::new(TableCatalog::built_in()));
     let received = Timestamp::parse(RECEIVED).unwrap();
-    DecodeOptions::new(Arc::new(TableCatalog::built_in()), SourceName::lossy(name), received)
+    DecodeOptions::new(CATALOG.clone(), SourceName::lossy(name), received)
 }
 
 /// Decodes an input that arrives in pieces of `piece_bytes`.
