@@ -18,6 +18,7 @@ mod sealer;
 mod service;
 mod writer;
 
-pub use open::{OpenOptions, OpenReport, Parts};
+pub use open::{OpenError, OpenReport, Parts};
 pub use quarantine::encoding as quarantine_encoding;
+pub use sealer::Policy;
 pub use service::{Ingest, IngestStatus};

@@ -91,7 +91,9 @@ mod tests {
     fn ingest_1_a_refused_record_keeps_its_bytes_and_reason() {
         let schema = TableCatalog::built_in().get(table::QUARANTINE).cloned().unwrap();
         let batches = rows(&schema, &[record(b"{oops"), record(&[0xff, 0])], Timestamp::from_seconds(1_700_000_000));
-        let text = |column: &str, row| batches[0].rows.column_by_name(column).unwrap().as_string::<i32>().value(row).to_owned();
+        let text = |column: &str, row| {
+            batches[0].rows.column_by_name(column).unwrap().as_string::<i32>().value(row).to_owned()
+        };
         assert_eq!((text("Original", 0).as_str(), text("OriginalEncoding", 0).as_str()), ("{oops", encoding::TEXT));
         assert_eq!((text("Original", 1).as_str(), text("OriginalEncoding", 1).as_str()), ("/wA=", encoding::BASE64));
         assert_eq!(text("ReasonCode", 0), "invalid_json");

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use moneta_base::{Clock, Entropy, ErrorKind, Seq, TableName, Timestamp};
+use moneta_base::{Clock, Entropy, ErrorKind, TableName, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{ParsedBatch, TableSchema};
-use moneta_journal::Commit;
+use moneta_journal::{Commit, MarkKind, ProducerMark};
 use moneta_ledger::Ledger;
 use moneta_merkle::{Hash, SignedCheckpoint, sha256};
 use moneta_ports::{BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, PortError, Submission};
@@ -16,14 +16,24 @@ use moneta_store::Store;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::quarantine;
+use crate::sealer::{KeeperHandle, Policy};
 use crate::writer::{Job, WriterHandle};
 
 /// Bytes of rows waiting for the writer at most; beyond that senders wait, then are told to come back.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// One permit of the queue's semaphore, in bytes.
 const PERMIT_BYTES: usize = 1 << 10;
+/// Permits of the queue's semaphore.
+pub(crate) const QUEUE_PERMITS: usize = QUEUE_BYTES_MAX / PERMIT_BYTES;
 /// How long a sender waits for room in the queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+/// Rows a subscriber may be behind before senders wait.
+const BACKLOG_ROWS_MAX: u64 = 64 * 8_192;
+/// Time between two looks at the backlog.
+const BACKLOG_POLL: Duration = Duration::from_millis(10);
+/// Beginning of the producer names under which subscribers store rows of their own.
+const SUBSCRIBER_PRODUCER_PREFIX: &str = "monitor/";
 
 /// The ingest service. Share it in an `Arc`.
 pub struct Ingest {
@@ -31,9 +41,11 @@ pub struct Ingest {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) scrubber: Arc<Scrubber>,
     pub(crate) store: Arc<Store>,
-    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) writer: WriterHandle,
+    pub(crate) writer: Arc<WriterHandle>,
+    pub(crate) keeper: KeeperHandle,
+    pub(crate) policy: Arc<RwLock<Policy>>,
     pub(crate) queue: Arc<Semaphore>,
 }
 
@@ -95,7 +107,9 @@ impl Ingest {
     pub async fn publish_now(&self) -> Result<(), PortError> {
         let (ledger, shared, now) = (self.ledger.clone(), self.shared.clone(), self.now());
         let published = tokio::task::spawn_blocking(move || publish(&ledger, &shared, now)).await;
-        published.map_err(|error| PortError::caused_by(ErrorKind::Internal, "signing a checkpoint was interrupted", error))?.map(drop)
+        published
+            .map_err(|error| PortError::caused_by(ErrorKind::Internal, "signing a checkpoint was interrupted", error))?
+            .map(drop)
     }
 
     /// Where a producer got to: its epoch and last stored sequence.
@@ -103,10 +117,47 @@ impl Ingest {
         self.writer.mark_of(producer).await
     }
 
-    /// The sequences up to which each table is sealed into segments, and journal blocks may be released once the
-    /// monitor has passed them too.
-    pub fn release_journal(&self, up_to: std::collections::BTreeMap<TableName, Seq>) {
-        self.writer.release(up_to);
+    /// The tables and their rows.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The transparency log.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// When blocks are sealed and days dropped, from now on.
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// When blocks are sealed and days dropped.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Seals everything that is hot; returns the number of segments.
+    ///
+    /// # Errors
+    /// When a segment, the catalog or the ledger cannot be written; nothing is lost.
+    pub fn seal_all(&self) -> Result<usize, PortError> {
+        self.keeper.seal_all()
+    }
+
+    /// Seals everything, signs a last checkpoint and stops the threads: a clean shutdown. Later submissions fail.
+    ///
+    /// # Errors
+    /// As [`Self::seal_all`]; the threads are stopped all the same.
+    pub fn shut_down(&self) -> Result<(), PortError> {
+        let sealed = self.seal_all();
+        self.keeper.stop();
+        self.writer.stop();
+        let published = publish(&self.ledger, &self.shared, self.now());
+        sealed.and(published).map(drop)
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -126,11 +177,31 @@ impl Ingest {
         self.store.schema(&name)
     }
 
+    /// Makes senders wait while a subscriber is far behind. What a subscriber stores itself never waits for it.
+    async fn wait_for_subscribers(&self, key: Option<&IdempotencyKey>) -> Result<(), PortError> {
+        let is_own = key.is_some_and(|key| key.producer.starts_with(SUBSCRIBER_PRODUCER_PREFIX));
+        let deadline = tokio::time::Instant::now() + QUEUE_WAIT;
+        while !is_own && self.backlog_rows() > BACKLOG_ROWS_MAX {
+            if tokio::time::Instant::now() >= deadline {
+                return Err(PortError::new(ErrorKind::RETRY, "detection cannot keep up: send again in a second"));
+            }
+            tokio::time::sleep(BACKLOG_POLL).await;
+        }
+        Ok(())
+    }
+
+    fn backlog_rows(&self) -> u64 {
+        let subscribers = self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner);
+        subscribers.iter().map(|subscriber| subscriber.backlog_rows()).max().unwrap_or(0)
+    }
+
     /// Everything of a submission as scrubbed rows.
     fn prepare(&self, submission: Submission) -> Result<Vec<ScrubbedBatch>, PortError> {
         let mut batches = submission.batches;
         if !submission.quarantined.is_empty() {
-            let schema = self.schema_of(table::QUARANTINE).ok_or_else(|| PortError::new(ErrorKind::Internal, "the quarantine table is missing"))?;
+            let schema = self
+                .schema_of(table::QUARANTINE)
+                .ok_or_else(|| PortError::new(ErrorKind::Internal, "the quarantine table is missing"))?;
             self.shared.quarantined_total.fetch_add(submission.quarantined.len() as u64, Ordering::Relaxed);
             batches.extend(quarantine::rows(&schema, &submission.quarantined, self.now()));
         }
@@ -143,9 +214,13 @@ impl Ingest {
         self.scrubber.scrub(batch).0
     }
 
-    async fn store(&self, batches: Vec<ScrubbedBatch>, key: Option<IdempotencyKey>) -> Result<IngestReceipt, PortError> {
+    async fn commit(
+        &self,
+        batches: Vec<ScrubbedBatch>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<IngestReceipt, PortError> {
         let bytes: usize = batches.iter().map(|batch| batch.rows().get_array_memory_size()).sum();
-        let permits = bytes.div_ceil(PERMIT_BYTES).clamp(1, QUEUE_BYTES_MAX / PERMIT_BYTES);
+        let permits = bytes.div_ceil(PERMIT_BYTES).clamp(1, QUEUE_PERMITS);
         let permits = u32::try_from(permits).expect("clamped to 65,536");
         let room = tokio::time::timeout(QUEUE_WAIT, self.queue.clone().acquire_many_owned(permits)).await;
         let Ok(Ok(room)) = room else {
@@ -154,7 +229,9 @@ impl Ingest {
         let mark = key.map(|key| mark(key, &batches));
         let (reply, answer) = oneshot::channel();
         self.writer.send(Job { commit: Commit { batches, mark }, reply, _room: room })?;
-        answer.await.unwrap_or_else(|_| Err(PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart")))
+        answer.await.unwrap_or_else(|_| {
+            Err(PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart"))
+        })
     }
 }
 
@@ -162,15 +239,17 @@ impl EventSink for Ingest {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>> {
         Box::pin(async move {
             let key = submission.key.clone();
+            self.wait_for_subscribers(key.as_ref()).await?;
             let batches = self.prepare(submission)?;
-            self.store(batches, key).await
+            self.commit(batches, key).await
         })
     }
 }
 
 /// The journal's mark for a key: its hash covers the originals, so that a resend is equal and other content is not.
-fn mark(key: IdempotencyKey, batches: &[ScrubbedBatch]) -> moneta_journal::ProducerMark {
-    moneta_journal::ProducerMark { producer: key.producer, epoch: key.epoch, sequence: key.sequence, hash: content_hash(batches) }
+fn mark(key: IdempotencyKey, batches: &[ScrubbedBatch]) -> ProducerMark {
+    let hash = content_hash(batches);
+    ProducerMark { kind: MarkKind::Producer, producer: key.producer, epoch: key.epoch, sequence: key.sequence, hash }
 }
 
 fn content_hash(batches: &[ScrubbedBatch]) -> Hash {
@@ -179,7 +258,9 @@ fn content_hash(batches: &[ScrubbedBatch]) -> Hash {
     for batch in batches {
         content.extend_from_slice(batch.table().as_str().as_bytes());
         content.extend_from_slice(&(batch.rows().num_rows() as u64).to_le_bytes());
-        if let Some(raw) = batch.rows().column_by_name(moneta_event::schema::standard::RAW).and_then(|c| c.as_string_opt::<i32>()) {
+        if let Some(raw) =
+            batch.rows().column_by_name(moneta_event::schema::standard::RAW).and_then(|c| c.as_string_opt::<i32>())
+        {
             content.extend_from_slice(sha256(raw.values()).as_bytes());
         }
     }
@@ -187,13 +268,14 @@ fn content_hash(batches: &[ScrubbedBatch]) -> Hash {
 }
 
 /// Signs a checkpoint if anything changed, and notes it in the status.
-pub(crate) fn publish(ledger: &Mutex<Ledger>, shared: &Shared, now: Timestamp) -> Result<Option<SignedCheckpoint>, PortError> {
-    let published = ledger.lock().unwrap_or_else(PoisonError::into_inner).publish(now);
-    let failed = |error: moneta_ledger::Error| PortError::caused_by(error.kind(), "the ledger could not be published", error);
+pub(crate) fn publish(ledger: &Ledger, shared: &Shared, now: Timestamp) -> Result<Option<SignedCheckpoint>, PortError> {
+    let published = ledger.publish(now);
+    let failed =
+        |error: moneta_ledger::Error| PortError::caused_by(error.kind(), "the ledger could not be published", error);
     let checkpoint = published.map_err(failed)?;
     if let Some(signed) = &checkpoint {
         let mut status = shared.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.last_checkpoint = Some((now, signed.checkpoint.size));
+        status.last_checkpoint = Some((now, signed.size()));
     }
     Ok(checkpoint)
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use moneta_base::{Clock, ErrorKind, Seq, TableName, limits};
 use moneta_event::Block;
-use moneta_journal::{Commit, CommitOutcome, Journal};
+use moneta_journal::{Commit, CommitOutcome, Journal, Receipt, SeqRange};
 use moneta_ledger::Ledger;
 use moneta_ports::{IngestReceipt, PortError, StoredRange};
 use moneta_store::Store;
@@ -51,7 +51,8 @@ pub(crate) struct WriterHandle {
 
 impl WriterHandle {
     pub(crate) fn send(&self, job: Job) -> Result<(), PortError> {
-        let stopped = |_| PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart");
+        let stopped =
+            |_| PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart");
         self.commands.send(Command::Store(Box::new(job))).map_err(stopped)
     }
 
@@ -89,7 +90,7 @@ pub(crate) struct Writer {
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Arc<Store>,
-    pub(crate) ledger: Arc<Mutex<Ledger>>,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -121,13 +122,14 @@ impl Writer {
         match command {
             Command::Store(_) => unreachable!("stored by the caller"),
             Command::MarkOf(producer, reply) => {
-                let _ = reply.send(self.journal.mark(&producer).map(|mark| (mark.epoch, mark.sequence)));
+                let _ = reply.send(self.journal.high_water(&producer).map(|mark| (mark.epoch, mark.sequence)));
             }
             Command::Release(up_to) => {
                 if let Err(error) = self.journal.release(&up_to) {
                     tracing::error!(error = %error, "journal files could not be released");
                 }
-                self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).journal_bytes = self.journal.size_bytes();
+                self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).journal_bytes =
+                    self.journal.size().size_bytes;
             }
             Command::Stop => return false,
         }
@@ -155,79 +157,75 @@ impl Writer {
     }
 
     fn commit(&mut self, group: Vec<Job>) -> bool {
-        let now = self.clock.now();
         let started = Instant::now();
-        let (commits, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|job| (job.commit, (job.reply, job._room))).unzip();
-        let outcomes = self.journal.append(commits, now);
-        let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.last_commit = started.elapsed();
-        status.journal_bytes = self.journal.size_bytes();
-        drop(status);
-        match outcomes {
-            Ok(appended) => {
-                appended.blocks.into_iter().for_each(|block| self.hand_on(block.into_block()));
-                for (outcome, (reply, _room)) in appended.outcomes.into_iter().zip(replies) {
-                    // A sender that went away has its rows stored all the same.
-                    let _ = reply.send(self.receipt(outcome, now));
-                }
-                true
-            }
-            Err(error) => self.refuse(&error, replies),
+        let (commits, replies): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|job| (job.commit, (job.reply, job._room))).unzip();
+        let appended = self.journal.append(commits, self.clock.now());
+        self.note_commit(started.elapsed());
+        appended.blocks.into_iter().for_each(|block| self.hand_on(block.into_inner()));
+        for (outcome, (reply, _room)) in appended.outcomes.into_iter().zip(replies) {
+            // A sender that went away has its rows stored all the same.
+            let _ = reply.send(self.answer(outcome));
         }
+        self.journal.poisoned().is_none()
     }
 
-    /// Answers a whole group with the journal's error; `false` when the journal can no longer be trusted.
-    fn refuse(&self, error: &moneta_journal::Error, replies: Vec<Reply>) -> bool {
-        tracing::error!(error = %error, "a group could not be committed");
-        for (reply, _room) in replies {
-            let _ = reply.send(Err(PortError::new(error.kind(), error.to_string())));
-        }
-        let usable = !self.journal.is_poisoned();
-        if !usable {
-            let reason = format!("the journal stopped: {error}; restart to recover from disk");
-            self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).stopped = Some(reason);
-        }
-        usable
+    fn note_commit(&self, elapsed: Duration) {
+        let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.last_commit = elapsed;
+        status.journal_bytes = self.journal.size().size_bytes;
+        status.stopped = self
+            .journal
+            .poisoned()
+            .map(|reason| format!("the journal stopped: {reason}; restart to recover from disk"));
     }
 
     /// Makes a durable block queryable, provable and known to the subscribers.
     fn hand_on(&self, block: Arc<Block>) {
-        hand_on(&block, &self.store, &self.ledger);
+        self.store.add_hot(block.clone());
+        if let Err(error) = append_to_ledger(&block, &self.ledger) {
+            tracing::error!(error = %error, "a block header could not be appended to the ledger; a restart appends it from the journal");
+        }
         self.shared.events_total.fetch_add(u64::from(block.header.num_rows), Ordering::Relaxed);
         for subscriber in self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
             subscriber.on_block(&block);
         }
     }
 
-    fn receipt(&self, outcome: CommitOutcome, now: moneta_base::Timestamp) -> Result<IngestReceipt, PortError> {
+    fn answer(&self, outcome: Result<CommitOutcome, moneta_journal::Error>) -> Result<IngestReceipt, PortError> {
         match outcome {
-            CommitOutcome::Stored { ranges } => Ok(IngestReceipt { ranges: ranges.into_iter().map(stored_range).collect(), duplicate: false, stored_at: now }),
-            CommitOutcome::Duplicate { ranges } => {
+            Ok(CommitOutcome::Stored { receipt }) => Ok(ingest_receipt(receipt, false)),
+            Ok(CommitOutcome::Duplicate { receipt }) => {
                 self.shared.duplicates_total.fetch_add(1, Ordering::Relaxed);
-                Ok(IngestReceipt { ranges: ranges.into_iter().map(stored_range).collect(), duplicate: true, stored_at: now })
+                Ok(ingest_receipt(receipt, true))
             }
-            CommitOutcome::Conflict { message } => {
-                tracing::error!(message, "integrity alarm: a producer sent other content under a stored sequence");
+            Ok(CommitOutcome::Conflict { .. }) => {
+                let message = "this key was used for other content: use a new key for new content";
+                tracing::error!("integrity alarm: a producer sent other content under a stored sequence");
                 Err(PortError::new(ErrorKind::Caller, message))
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
+                Err(PortError::new(error.kind(), error.to_string()))
             }
         }
     }
 }
 
-type Reply = (oneshot::Sender<Result<IngestReceipt, PortError>>, OwnedSemaphorePermit);
-
-/// Adds a block to the store and the ledger: for new blocks and, at start, for those found in the journal.
-pub(crate) fn hand_on(block: &Arc<Block>, store: &Store, ledger: &Mutex<Ledger>) {
-    store.add_hot(block.clone());
-    let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-    ledger.append_block(&block.header.shard, &block.header.encode());
+/// Appends a block's header, and what the root log says of its rows: for new blocks and, at start, for those in the
+/// journal that no checkpoint covers yet.
+pub(crate) fn append_to_ledger(block: &Block, ledger: &Ledger) -> Result<(), moneta_ledger::Error> {
+    ledger.append_block(&block.header.shard, &block.header.encode())?;
     for entry in audit::root_entries(block) {
-        ledger.append_root(&entry);
+        ledger.append_root(&entry)?;
     }
+    Ok(())
 }
 
-fn stored_range((table, first_seq, num_rows): (TableName, Seq, u64)) -> StoredRange {
-    StoredRange { table, first_seq, num_rows }
+fn ingest_receipt(receipt: Receipt, duplicate: bool) -> IngestReceipt {
+    let range =
+        |range: SeqRange| StoredRange { num_rows: range.end - range.first, first_seq: range.first, table: range.table };
+    IngestReceipt { ranges: receipt.ranges.into_iter().map(range).collect(), duplicate, stored_at: receipt.ingest_time }
 }
 
 fn num_rows(commit: &Commit) -> usize {

@@ -69,4 +69,8 @@ pub trait BlockSubscriber: Send + Sync {
 
     /// Rows taken and not yet worked off. The sink makes senders wait while this is too many.
     fn backlog_rows(&self) -> u64;
+
+    /// The first `_Seq` of a table that it would need again after a restart: everything before it is dealt with for
+    /// good. The journal keeps blocks from there on. `Seq::MAX` for tables it never needs again.
+    fn needs_from(&self, table: &TableName) -> Seq;
 }

@@ -1,1 +1,23 @@
-//! Segments, Delta catalog, hot blocks and retention.
+//! Stored tables: hot blocks in memory, sealed segments on disk, and the Delta log that says which segments count.
+//!
+//! ```text
+//! Block ── add_hot ──► hot rows ── seal ──► Segment (a Parquet file) ── publish ──► PublishedSegment (Delta commit)
+//! ```
+//! A query takes a [`TableSnapshot`]: every row exactly once, hot or sealed (STORE-1). Segments hold the rows of their
+//! blocks unchanged and in order (STORE-2). Whole ingest days are dropped, after the caller has published their drop
+//! entry (STORE-3). This crate never writes the journal or the ledger and never decides when to seal or drop.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod delta;
+mod error;
+mod reader;
+mod retention;
+mod seal;
+mod segment;
+mod store;
+
+pub use error::Error;
+pub use reader::{SegmentReader, TimeRange};
+pub use segment::{PublishedSegment, Segment, SegmentMeta};
+pub use store::{HotStats, Store, TableSnapshot};

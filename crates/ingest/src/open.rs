@@ -1,0 +1,148 @@
+//! Opens the durable state and brings its parts to agree: what the journal holds beyond the store becomes hot again,
+//! what it holds beyond the ledger is appended again, and what was sealed without its root entry gets one.
+
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use moneta_base::fs::FileSystem;
+use moneta_base::{Clock, Entropy, ErrorKind, TenantId};
+use moneta_event::{Block, TableCatalog};
+use moneta_journal::{Dropped, Journal, JournalOptions};
+use moneta_ledger::Ledger;
+use moneta_merkle::NoteSigner;
+use moneta_scrub::Scrubber;
+use moneta_store::Store;
+use tokio::sync::Semaphore;
+
+use crate::sealer::{Keeper, Policy, segment_entry, start_keeper};
+use crate::service::{Ingest, QUEUE_PERMITS, Shared};
+use crate::writer::{Writer, append_to_ledger, start_writer};
+
+/// What the service is made of.
+pub struct Parts {
+    /// The files.
+    pub fs: Arc<dyn FileSystem>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub entropy: Arc<dyn Entropy>,
+    /// Signs checkpoints.
+    pub signer: Arc<dyn NoteSigner>,
+    /// Origin line of the root log.
+    pub origin: String,
+    /// Removes personal data.
+    pub scrubber: Arc<Scrubber>,
+    /// Whose data it is.
+    pub tenant: TenantId,
+    /// The tables that exist before any data.
+    pub catalog: TableCatalog,
+    /// When to seal and drop.
+    pub policy: Policy,
+}
+
+/// What opening found and did.
+#[derive(Debug, Default)]
+pub struct OpenReport {
+    /// Torn writes that were cut off the journal: never acknowledged, kept aside.
+    pub dropped: Vec<Dropped>,
+    /// Blocks found in the journal, sealed or not, in order of their tables: subscribers may need them again.
+    pub recovered: Vec<Arc<Block>>,
+    /// Block headers that no checkpoint covered yet.
+    pub headers_appended: u64,
+}
+
+/// Why the durable state could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The journal.
+    #[error("the journal cannot be opened")]
+    Journal(#[from] moneta_journal::Error),
+    /// The store.
+    #[error("the store cannot be opened")]
+    Store(#[from] moneta_store::Error),
+    /// The ledger.
+    #[error("the ledger cannot be opened")]
+    Ledger(#[from] moneta_ledger::Error),
+    /// A thread.
+    #[error("a thread cannot be started")]
+    Thread(#[from] std::io::Error),
+}
+
+impl OpenError {
+    /// Who must act.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Journal(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::Ledger(error) => error.kind(),
+            Self::Thread(_) => ErrorKind::OPERATOR,
+        }
+    }
+}
+
+impl Ingest {
+    /// Opens journal, store and ledger below `data` and starts the threads.
+    ///
+    /// # Errors
+    /// [`OpenError`], naming the part that is damaged or cannot be read.
+    pub fn open(data: &Path, parts: Parts) -> Result<(Arc<Self>, OpenReport), OpenError> {
+        let store = Arc::new(Store::open(parts.fs.clone(), &data.join("store"), parts.catalog)?);
+        let (ledger, _) = Ledger::open(parts.fs.clone(), &data.join("ledger"), parts.signer, &parts.origin)?;
+        let ledger = Arc::new(ledger);
+        let (journal, recovery) = Journal::open(parts.fs, &data.join("journal"), JournalOptions::new(parts.tenant))?;
+        let recovered: Vec<Arc<Block>> = recovery.blocks.into_iter().map(|block| block.into_inner()).collect();
+        let headers_appended = reconcile(&recovered, &store, &ledger, &*parts.clock)?;
+        let shared = Arc::new(Shared::default());
+        let (clock, policy) = (parts.clock, Arc::new(RwLock::new(parts.policy)));
+        let writer = Writer {
+            journal,
+            clock: clock.clone(),
+            store: store.clone(),
+            ledger: ledger.clone(),
+            shared: shared.clone(),
+        };
+        let writer = Arc::new(start_writer(writer)?);
+        let keeper = Keeper {
+            clock: clock.clone(),
+            store: store.clone(),
+            ledger: ledger.clone(),
+            shared: shared.clone(),
+            policy: policy.clone(),
+            writer: writer.clone(),
+        };
+        let ingest = Self {
+            clock,
+            entropy: parts.entropy,
+            scrubber: parts.scrubber,
+            store,
+            ledger,
+            shared,
+            writer,
+            keeper: start_keeper(keeper)?,
+            policy,
+            queue: Arc::new(Semaphore::new(QUEUE_PERMITS)),
+        };
+        Ok((Arc::new(ingest), OpenReport { dropped: recovery.dropped, recovered, headers_appended }))
+    }
+}
+
+/// Makes the store and the ledger agree with the journal; returns the number of headers appended.
+fn reconcile(recovered: &[Arc<Block>], store: &Store, ledger: &Ledger, clock: &dyn Clock) -> Result<u64, OpenError> {
+    let mut headers_appended = 0;
+    for block in recovered {
+        store.add_hot(block.clone());
+        if block.header.shard_index >= ledger.shard_size(&block.header.shard)? {
+            append_to_ledger(block, ledger)?;
+            headers_appended += 1;
+        }
+    }
+    // A segment whose first block the journal still has may have been published without its root entry: saying it
+    // twice does no harm, never saying it would.
+    for block in recovered {
+        if let Some(segment) = store.segment_beginning_at(&block.header.shard.table, block.header.first_seq) {
+            ledger.append_root(&segment_entry(&segment, clock.now()))?;
+        }
+    }
+    Ok(headers_appended)
+}

@@ -1,0 +1,222 @@
+//! The keeper thread: signs checkpoints, seals blocks into segments, drops days past their retention.
+//!
+//! Order matters and is the same every time: a segment is written and committed to the catalog, its root entry is
+//! under a checkpoint, and only then may the journal forget its blocks. A day's drop entry is under a checkpoint
+//! before a file of it is deleted (STORE-3).
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use moneta_base::{Clock, ErrorKind, Seq, TableName, Timestamp};
+use moneta_event::ShardId;
+use moneta_event::root_entry::{ObjectRef, RootEntry, RootEvent, SegmentRows};
+use moneta_ledger::Ledger;
+use moneta_ports::PortError;
+use moneta_store::{SegmentMeta, Store};
+
+use crate::service::{Shared, publish};
+use crate::writer::WriterHandle;
+
+/// Time between two looks: a record is under a checkpoint at most this long after its acknowledgement.
+const TICK: Duration = Duration::from_secs(1);
+/// Time between two looks for days past their retention.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// When blocks become segments, and how long days are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Age at which the oldest unsealed block of a table is sealed.
+    pub seal_age: Duration,
+    /// Unsealed bytes of a table at which it is sealed.
+    pub seal_bytes: usize,
+    /// Days a table is kept unless it has a number of its own.
+    pub retention_days_default: u32,
+    /// Days single tables are kept.
+    pub retention_days: BTreeMap<TableName, u32>,
+}
+
+impl Policy {
+    /// Days a table is kept.
+    #[must_use]
+    pub fn days_of(&self, table: &TableName) -> u32 {
+        self.retention_days.get(table).copied().unwrap_or(self.retention_days_default)
+    }
+}
+
+enum Command {
+    SealAll(mpsc::SyncSender<Result<usize, PortError>>),
+    Stop,
+}
+
+/// The way to the keeper thread.
+pub(crate) struct KeeperHandle {
+    commands: Sender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl KeeperHandle {
+    /// Seals everything now; returns the number of segments.
+    pub(crate) fn seal_all(&self) -> Result<usize, PortError> {
+        let stopped = || PortError::new(ErrorKind::OPERATOR, "the keeper thread has stopped; see the log and restart");
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.commands.send(Command::SealAll(reply)).map_err(|_| stopped())?;
+        answer.recv().map_err(|_| stopped())?
+    }
+
+    pub(crate) fn stop(&self) {
+        let _ = self.commands.send(Command::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the keeper thread panicked");
+        }
+    }
+}
+
+/// What the keeper thread reaches.
+pub(crate) struct Keeper {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) policy: Arc<RwLock<Policy>>,
+    pub(crate) writer: Arc<WriterHandle>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the operating system gives no thread.
+pub(crate) fn start_keeper(keeper: Keeper) -> std::io::Result<KeeperHandle> {
+    let (commands, inbox) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(&inbox))?;
+    Ok(KeeperHandle { commands, thread: Mutex::new(Some(thread)) })
+}
+
+impl Keeper {
+    fn run(&self, inbox: &Receiver<Command>) {
+        let mut retention_due = self.clock.now();
+        loop {
+            match inbox.recv_timeout(TICK) {
+                Ok(Command::SealAll(reply)) => {
+                    let _ = reply.send(self.seal(|_| true));
+                }
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => self.tick(&mut retention_due),
+            }
+        }
+    }
+
+    fn tick(&self, retention_due: &mut Timestamp) {
+        let now = self.clock.now();
+        self.log(publish(&self.ledger, &self.shared, now).map(drop), "checkpoint");
+        let policy = self.policy();
+        let due =
+            |hot: &moneta_store::HotStats| hot.bytes >= policy.seal_bytes || now.since(hot.oldest) >= policy.seal_age;
+        self.log(self.seal(due).map(drop), "sealing");
+        if now >= *retention_due {
+            *retention_due = now.saturating_add(RETENTION_INTERVAL);
+            self.log(self.drop_expired(&policy, now).map(drop), "retention");
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn log(&self, result: Result<(), PortError>, what: &str) {
+        if let Err(error) = result {
+            tracing::error!(error = %error, what, "the keeper could not finish and will try again");
+        }
+    }
+
+    /// Seals the tables for which `due` holds; returns the number of segments.
+    fn seal(&self, due: impl Fn(&moneta_store::HotStats) -> bool) -> Result<usize, PortError> {
+        let failed =
+            |error: moneta_store::Error| PortError::caused_by(error.kind(), "a segment could not be sealed", error);
+        let mut num_segments = 0;
+        for (table, hot) in self.store.hot_stats() {
+            if !due(&hot) {
+                continue;
+            }
+            while let Some(segment) = self.store.seal(&table).map_err(failed)? {
+                let published = self.store.publish(segment, self.clock.now()).map_err(failed)?;
+                self.append(&segment_entry(&published.meta, self.clock.now()))?;
+                num_segments += 1;
+            }
+        }
+        if num_segments > 0 {
+            publish(&self.ledger, &self.shared, self.clock.now())?;
+            self.release_journal();
+        }
+        Ok(num_segments)
+    }
+
+    /// Lets the journal forget what is sealed, under a checkpoint, and dealt with by every subscriber.
+    fn release_journal(&self) {
+        let subscribers = self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner);
+        let needed_from = |table: &TableName| {
+            subscribers.iter().map(|subscriber| subscriber.needs_from(table)).min().unwrap_or(Seq::MAX)
+        };
+        let sealed = self.store.sealed_ends();
+        self.writer.release(
+            sealed
+                .into_iter()
+                .map(|(table, end)| {
+                    let needed = needed_from(&table);
+                    (table, end.min(needed))
+                })
+                .collect(),
+        );
+    }
+
+    /// Drops every ingest day past its table's retention; returns the number of days.
+    fn drop_expired(&self, policy: &Policy, now: Timestamp) -> Result<usize, PortError> {
+        let due = self.store.due_drops(&|table| policy.days_of(table), now.day());
+        for shard in &due {
+            self.drop_shard(shard, policy.days_of(&shard.table), now)?;
+        }
+        Ok(due.len())
+    }
+
+    fn drop_shard(&self, shard: &ShardId, days: u32, now: Timestamp) -> Result<(), PortError> {
+        let event = RootEvent::RetentionDrop {
+            growth: self.ledger.shard_head(shard).map_err(ledger_failed)?,
+            policy: format!("retention {days} days"),
+            by: "keeper".to_owned(),
+        };
+        self.append(&RootEntry { at: now, event })?;
+        publish(&self.ledger, &self.shared, now)?;
+        let failed = |error: moneta_store::Error| {
+            PortError::caused_by(error.kind(), format!("the day {shard} could not be dropped"), error)
+        };
+        self.store.drop_shard(shard, now).map_err(failed)?;
+        self.ledger.remove_shard(shard).map_err(ledger_failed)?;
+        tracing::info!(shard = %shard, days, "dropped a day past its retention");
+        Ok(())
+    }
+
+    fn append(&self, entry: &RootEntry) -> Result<(), PortError> {
+        self.ledger.append_root(entry).map(drop).map_err(ledger_failed)
+    }
+}
+
+fn ledger_failed(error: moneta_ledger::Error) -> PortError {
+    PortError::caused_by(error.kind(), "the ledger failed", error)
+}
+
+/// The root entry of a published segment.
+pub(crate) fn segment_entry(segment: &SegmentMeta, now: Timestamp) -> RootEntry {
+    let event = RootEvent::SegmentSealed {
+        rows: SegmentRows {
+            shard: segment.shard.clone(),
+            start: segment.first_seq,
+            end: segment.end_seq,
+            blocks: segment.blocks_root,
+        },
+        object: ObjectRef { path: segment.path.clone(), size_bytes: segment.size_bytes, hash: segment.hash },
+    };
+    RootEntry { at: now, event }
+}
