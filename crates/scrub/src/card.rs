@@ -19,7 +19,10 @@ pub(crate) fn at(span: &Span<'_>, group: usize) -> Option<Number> {
         return of_groups(span, group, 1);
     }
     // Printed forms; the longest first, so that a last group of three is not left behind.
-    [5, 4, 3].into_iter().filter(|count| is_printed_card(span, group, *count)).find_map(|count| of_groups(span, group, count))
+    [5, 4, 3]
+        .into_iter()
+        .filter(|count| is_printed_card(span, group, *count))
+        .find_map(|count| of_groups(span, group, count))
 }
 
 fn of_groups(span: &Span<'_>, group: usize, num_groups: usize) -> Option<Number> {

@@ -150,11 +150,8 @@ impl Finder {
             occurrences(text, &known.value).map(finding)
         });
         merge(&mut all, words.collect(), |range| range);
-        let rules = NumberRules {
-            phones: self.policy.phones,
-            cards: self.policy.cards,
-            phone_expected: around.phone_expected,
-        };
+        let rules =
+            NumberRules { phones: self.policy.phones, cards: self.policy.cards, phone_expected: around.phone_expected };
         let mut found = Vec::new();
         numbers::find(text, rules, |kind, range| found.push((kind, range)));
         let found = found.into_iter().map(|(kind, range)| self.finding(text, kind, range)).collect();

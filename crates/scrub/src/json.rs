@@ -6,6 +6,7 @@
 use moneta_base::limits::NESTING_DEPTH_MAX;
 
 use crate::finding::{Finder, KindCounts, Surroundings};
+use crate::numbers::DIGITS_MIN;
 use crate::phone::is_phone_name;
 use crate::token::{TokenKind, is_token};
 
@@ -256,7 +257,8 @@ impl<'a> Walk<'a> {
         self.at += self.text.as_bytes()[start..].iter().take_while(|b| is_number(b)).count();
         let end = self.at;
         let literal = &self.text[start..end];
-        if !literal.bytes().all(|b| b.is_ascii_digit()) {
+        let identifier = literal.len() >= DIGITS_MIN && self.finder.policy.allows_number_in(member);
+        if identifier || !literal.bytes().all(|b| b.is_ascii_digit()) {
             return Ok(());
         }
         let known = self.around.known.iter().find(|known| known.value == literal);
@@ -317,6 +319,7 @@ mod tests {
         check(r#"{"a":"\u0061lice\u0040b.com"}"#, r#"{"a":"<email>"}"#);
         check(r#"{"a@b.com":[1,"c@d.org"]}"#, r#"{"<email>":[1,"<email>"]}"#);
         check(r#"{"pan":4111111111111111,"n":17}"#, r#"{"pan":"<card>","n":17}"#);
+        check(r#"{"flow_id":4111111111111111}"#, r#"{"flow_id":4111111111111111}"#);
         check(r#"{"phone":4155551234}"#, r#"{"phone":"<phone>"}"#);
         check(r#"{"phones":["x"],"mobilePhone":"0171 1234567"}"#, r#"{"phones":["x"],"mobilePhone":"<phone>"}"#);
         check(r#"{"m":"{\"to\":\"a@b.com\"}"}"#, r#"{"m":"{\"to\":\"<email>\"}"}"#);

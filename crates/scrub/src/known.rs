@@ -22,7 +22,8 @@ impl KnownValues {
     pub(crate) fn learn(&mut self, finder: &Finder, value: &str, kind: TokenKind, replaced: &str) -> Vec<u32> {
         if !is_token(replaced) {
             // A list: each part by itself.
-            let parts = value.split([',', ';']).map(str::trim).filter(|part| !part.is_empty() && part.len() < value.len());
+            let parts =
+                value.split([',', ';']).map(str::trim).filter(|part| !part.is_empty() && part.len() < value.len());
             return parts
                 .flat_map(|part| match finder.field_value(part, kind, &mut KindCounts::default()) {
                     Some(token) if is_token(&token) => self.learn(finder, part, kind, &token),

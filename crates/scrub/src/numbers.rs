@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use crate::{card, phone};
 use crate::token::TokenKind;
+use crate::{card, phone};
 
 /// Fewer digits than this are never personal data by themselves.
 pub(crate) const DIGITS_MIN: usize = 7;

@@ -26,7 +26,7 @@ pub(crate) fn scrub(
     displaced: &mut Vec<Displaced>,
     counts: &mut KindCounts,
 ) -> ArrayRef {
-    if kind.is_none() && !finder.policy.cards {
+    if kind.is_none() && (!finder.policy.cards || finder.policy.allows_number_in(name)) {
         return column.clone();
     }
     let mut remove = vec![false; column.len()];

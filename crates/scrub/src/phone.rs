@@ -79,7 +79,10 @@ fn gather(span: &Span<'_>, group: usize) -> (usize, Vec<u8>) {
 }
 
 fn joins_phone_groups(separator: &[u8]) -> bool {
-    matches!(separator, b" " | b"-" | b"." | b"/" | b"(" | b")" | b" (" | b") " | b")-" | b")/" | b"-(" | b" - " | b" / ")
+    matches!(
+        separator,
+        b" " | b"-" | b"." | b"/" | b"(" | b")" | b" (" | b") " | b")-" | b")/" | b"-(" | b" - " | b" / "
+    )
 }
 
 /// `415-555-1234`, `415.555.1234`, `1-415-555-1234`, `(415) 555-1234`.
@@ -150,7 +153,7 @@ fn double_zero(span: &Span<'_>, group: usize) -> Option<Number> {
     }
     let (last, digits) = gather(span, group);
     let ok = last > group
-        && digits.len() >= 2 + INTERNATIONAL_DIGITS_MIN + 1
+        && digits.len() > 2 + INTERNATIONAL_DIGITS_MIN
         && is_country_code(&digits[2..])
         && begins_well(span, span.groups[group].start)
         && ends_well(span, span.groups[last].end);
@@ -273,24 +276,24 @@ fn is_date(digits: &[u8]) -> bool {
 
 /// Whether a number begins with a country code that E.164 assigns.
 fn is_country_code(digits: &[u8]) -> bool {
-    match digits {
-        [b'1' | b'7', ..] => true,
-        [b'2', b'0' | b'7', ..]
-        | [b'3', b'0'..=b'4' | b'6' | b'9', ..]
-        | [b'4', b'0' | b'1' | b'3'..=b'9', ..]
-        | [b'5', b'1'..=b'8', ..]
-        | [b'6', b'0'..=b'6', ..]
-        | [b'8', b'1' | b'2' | b'4' | b'6', ..]
-        | [b'9', b'0'..=b'5' | b'8', ..] => true,
-        [b'2', b'1'..=b'6' | b'9', _, ..]
-        | [b'3', b'5' | b'7' | b'8', _, ..]
-        | [b'4', b'2', _, ..]
-        | [b'5', b'0' | b'9', _, ..]
-        | [b'6', b'7'..=b'9', _, ..]
-        | [b'8', b'0' | b'5' | b'7' | b'8', _, ..]
-        | [b'9', b'6' | b'7' | b'9', _, ..] => true,
-        _ => false,
-    }
+    matches!(
+        digits,
+        [b'1' | b'7', ..]
+            | [b'2', b'0' | b'7', ..]
+            | [b'3', b'0'..=b'4' | b'6' | b'9', ..]
+            | [b'4', b'0' | b'1' | b'3'..=b'9', ..]
+            | [b'5', b'1'..=b'8', ..]
+            | [b'6', b'0'..=b'6', ..]
+            | [b'8', b'1' | b'2' | b'4' | b'6', ..]
+            | [b'9', b'0'..=b'5' | b'8', ..]
+            | [b'2', b'1'..=b'6' | b'9', _, ..]
+            | [b'3', b'5' | b'7' | b'8', _, ..]
+            | [b'4', b'2', _, ..]
+            | [b'5', b'0' | b'9', _, ..]
+            | [b'6', b'7'..=b'9', _, ..]
+            | [b'8', b'0' | b'5' | b'7' | b'8', _, ..]
+            | [b'9', b'6' | b'7' | b'9', _, ..]
+    )
 }
 
 #[cfg(test)]
@@ -346,7 +349,8 @@ mod tests {
         for name in ["phone_s", "PhoneNumber", "userMobile", "work_tel", "fax", "Mobile", "telefonnummer"] {
             assert!(is_phone_name(name), "{name}");
         }
-        for name in ["hotel", "iphone", "excel", "automobile", "hotels", "cancel", "Caller", "ProcessId", "microphone"] {
+        for name in ["hotel", "iphone", "excel", "automobile", "hotels", "cancel", "Caller", "ProcessId", "microphone"]
+        {
             assert!(!is_phone_name(name), "{name}");
         }
     }

@@ -24,6 +24,7 @@ pub struct Policy {
     pub(crate) email_rules: EmailRules,
     allowed_values: HashSet<String>,
     allowed_beginnings: Vec<String>,
+    number_fields: HashSet<String>,
     fields: HashMap<String, HashMap<String, TokenKind>>,
     /// Fields of every table, in lower case: they are found in JSON of any spelling.
     any_table: HashMap<String, TokenKind>,
@@ -56,6 +57,7 @@ struct Allow {
     addresses: Vec<String>,
     domains: Vec<String>,
     not_top_level_domains: Vec<String>,
+    number_fields: Vec<String>,
 }
 
 impl Policy {
@@ -93,6 +95,7 @@ impl Policy {
                 not_top_labels: lower(file.allow.not_top_level_domains),
             },
             allowed_values: lower(file.allow.values),
+            number_fields: lower(file.allow.number_fields),
             allowed_beginnings: file.allow.beginnings.into_iter().map(|text| text.to_lowercase()).collect(),
             any_table: any_table.map(|(name, kind)| (name.to_lowercase(), *kind)).collect(),
             fields: file.fields.into_iter().map(|(table, fields)| (table, fields.into_iter().collect())).collect(),
@@ -112,6 +115,11 @@ impl Policy {
             return None;
         }
         self.any_table.get(&name.to_lowercase()).copied()
+    }
+
+    /// Whether the numbers in a field of this name are identifiers, however much they look like cards.
+    pub(crate) fn allows_number_in(&self, name: &str) -> bool {
+        self.number_fields.contains(&name.to_lowercase())
     }
 
     /// Whether a value of a named field stays: a well-known account, or an identifier that is a pseudonym already
@@ -142,7 +150,8 @@ fn is_guid(text: &str) -> bool {
 }
 
 fn is_sid(text: &str) -> bool {
-    text.strip_prefix("s-1-").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
+    text.strip_prefix("s-1-")
+        .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
 }
 
 #[cfg(test)]

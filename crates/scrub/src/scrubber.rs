@@ -160,7 +160,8 @@ impl Scrubber {
                     }
                     let mut own = KindCounts::default();
                     let replaced = self.finder.field_value(text, kind, &mut own);
-                    let ids = replaced.as_deref().map_or_else(Vec::new, |token| known.learn(&self.finder, text, kind, token));
+                    let ids =
+                        replaced.as_deref().map_or_else(Vec::new, |token| known.learn(&self.finder, text, kind, token));
                     remembered.entry(text.to_owned()).or_insert((replaced, own, ids))
                 }
             };

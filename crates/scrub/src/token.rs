@@ -72,9 +72,7 @@ impl TokenKind {
                 let all = digits(value);
                 all.strip_prefix("00").filter(|rest| rest.len() > 7).unwrap_or(&all).to_owned()
             }
-            Self::Name | Self::Text => {
-                value.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
-            }
+            Self::Name | Self::Text => value.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" "),
         }
     }
 }
@@ -185,8 +183,7 @@ pub fn is_token(text: &str) -> bool {
 /// Whether the text ends with a token.
 pub(crate) fn ends_with_token(text: &str) -> bool {
     let tail_start = text.len().saturating_sub(TOKEN_HASH_CHARS + 20);
-    text.get(tail_start..)
-        .is_some_and(|tail| tail.match_indices("tk").any(|(at, _)| is_token(&tail[at..])))
+    text.get(tail_start..).is_some_and(|tail| tail.match_indices("tk").any(|(at, _)| is_token(&tail[at..])))
 }
 
 #[cfg(test)]
@@ -247,7 +244,9 @@ pub(crate) mod tests {
     #[test]
     fn only_whole_tokens_are_tokens() {
         assert!(ends_with_token("x.tk1_user_aaaaaaaaaaaaaaaaaaaaaaaaaa"));
-        for other in ["tk1_user_short", "tk_user_aaaaaaaaaaaaaaaaaaaaaaaaaa", "tk1_other_aaaaaaaaaaaaaaaaaaaaaaaaaa", ""] {
+        for other in
+            ["tk1_user_short", "tk_user_aaaaaaaaaaaaaaaaaaaaaaaaaa", "tk1_other_aaaaaaaaaaaaaaaaaaaaaaaaaa", ""]
+        {
             assert!(!is_token(other) && !ends_with_token(other), "{other}");
         }
     }

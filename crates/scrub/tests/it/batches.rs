@@ -76,7 +76,11 @@ fn a_card_in_a_number_column_moves_to_extra_and_the_original_stays_json() {
     let (scrubbed, _) = scrub(
         "Shop_CL",
         &[
-            &[("pan", Long(4_111_111_111_111_111)), ("n", Long(5)), ("_Raw", Text(r#"{"pan":4111111111111111,"n":5}"#))],
+            &[
+                ("pan", Long(4_111_111_111_111_111)),
+                ("n", Long(5)),
+                ("_Raw", Text(r#"{"pan":4111111111111111,"n":5}"#)),
+            ],
             &[("pan", Long(17)), ("price", Real(4_111_111_111_111_111.0))],
         ],
     );

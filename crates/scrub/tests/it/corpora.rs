@@ -17,7 +17,8 @@ fn corpora_scrub_to_stable_text_without_addresses() {
     collect(&corpus, &mut files);
     files.sort();
     let scrubber = scrubber();
-    let address = regex::Regex::new(r"(?i)\b[a-z0-9._+-]+@[a-z0-9-]+(\.[a-z0-9-]+)*\.(com|org|net|edu|local)\b").unwrap();
+    let address =
+        regex::Regex::new(r"(?i)\b[a-z0-9._+-]+@[a-z0-9-]+(\.[a-z0-9-]+)*\.(com|org|net|edu|local)\b").unwrap();
     let mut by_kind: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let mut survivors = BTreeMap::new();
     for file in &files {
@@ -42,7 +43,9 @@ fn corpora_scrub_to_stable_text_without_addresses() {
         }
     }
     println!("{} files; values and lines by kind: {by_kind:?}", files.len());
-    survivors.retain(|address, _| !["openssh.com", "libssh.org", "github.com", "ssh.com"].iter().any(|d| address.ends_with(d)));
+    survivors.retain(|address, _| {
+        !["openssh.com", "libssh.org", "github.com", "ssh.com"].iter().any(|d| address.ends_with(d))
+    });
     assert!(survivors.is_empty(), "{survivors:?}");
 }
 

@@ -63,8 +63,31 @@ fn planted() -> impl Strategy<Value = Planted> {
 /// Text around a value that ends and begins with a separator.
 fn filler() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
-        " ", " user=", "\t", ", ", " \"", "\" ", " <", "> ", " pid 4711 ", " 10.0.0.1 ", " [", "] ", "; x=", "\n", " (",
-        ") ", " C:\\Temp\\a.log ", " 2026-01-02 03:04:05 ", "{\"a\":\"", "\"}", " äöü ", " & ", "|", " '", "' ",
+        " ",
+        " user=",
+        "\t",
+        ", ",
+        " \"",
+        "\" ",
+        " <",
+        "> ",
+        " pid 4711 ",
+        " 10.0.0.1 ",
+        " [",
+        "] ",
+        "; x=",
+        "\n",
+        " (",
+        ") ",
+        " C:\\Temp\\a.log ",
+        " 2026-01-02 03:04:05 ",
+        "{\"a\":\"",
+        "\"}",
+        " äöü ",
+        " & ",
+        "|",
+        " '",
+        "' ",
     ])
     .prop_map(str::to_owned)
 }
