@@ -62,3 +62,16 @@ impl Error {
         Self::Unsupported { line, message: message.into() }
     }
 }
+
+/// A document of a rule file that did not become a running rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotLoaded {
+    /// The file.
+    pub file: String,
+    /// The rule's id, where it could be read.
+    pub rule_id: String,
+    /// Its title, where it could be read.
+    pub title: String,
+    /// The reason.
+    pub error: Error,
+}

@@ -198,15 +198,27 @@ impl std::fmt::Display for Pattern {
 }
 
 /// Lower case, the form in which values and patterns are compared unless `cased` is asked for.
+///
+/// Letter by letter, whatever stands beside it (Greek final sigma): a part of a text folds to a part of its fold.
 #[must_use]
 pub fn fold(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+        return Cow::Borrowed(text);
+    }
+    let mut folded = String::new();
+    fold_into(text, &mut folded);
+    Cow::Owned(folded)
+}
+
+/// [`fold`] into a buffer that is used again.
+pub fn fold_into(text: &str, folded: &mut String) {
+    folded.clear();
     if text.is_ascii() {
-        match text.bytes().any(|b| b.is_ascii_uppercase()) {
-            true => Cow::Owned(text.to_ascii_lowercase()),
-            false => Cow::Borrowed(text),
-        }
+        folded.push_str(text);
+        folded.make_ascii_lowercase();
     } else {
-        Cow::Owned(text.to_lowercase())
+        // Unicode counts the long s as a form of s; without this, a case-blind regex would find what its literals miss.
+        folded.extend(text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ſ' { 's' } else { c }));
     }
 }
 

@@ -1,0 +1,108 @@
+//! One batch as the matcher reads it: columns by name, and `_Extra` opened when first needed.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::DataType;
+use foldhash::fast::FixedState;
+use memchr::memmem;
+use moneta_event::ColumnType;
+use moneta_event::schema::standard;
+
+use super::cells::{Cell, Source, normalised};
+use super::extra::ExtraIndex;
+use crate::fields::{Slot, SlotColumn};
+
+/// Columns that say how a row came, not what it says: keywords are not looked for there.
+const NOT_SEARCHED: [&str; 7] = [
+    standard::TENANT_ID,
+    standard::TYPE,
+    standard::SOURCE,
+    standard::CLASS,
+    standard::DELIVERY,
+    standard::EXTRA,
+    standard::TIME_GENERATED,
+];
+
+/// A batch with its columns by name.
+pub(crate) struct BlockView<'a> {
+    batch: &'a RecordBatch,
+    by_name: HashMap<&'a str, usize, FixedState>,
+    extra_column: Option<&'a StringArray>,
+    extra: OnceCell<ExtraIndex<'a>>,
+}
+
+impl<'a> BlockView<'a> {
+    pub fn new(batch: &'a RecordBatch) -> Self {
+        let fields = batch.schema_ref().fields();
+        let by_name = fields.iter().enumerate().map(|(index, field)| (field.name().as_str(), index)).collect();
+        let extra_column = batch.column_by_name(standard::EXTRA).and_then(|array| array.as_string_opt());
+        Self { batch, by_name, extra_column, extra: OnceCell::new() }
+    }
+
+    pub fn num_rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// `_Extra` by field.
+    pub fn extra(&self) -> &ExtraIndex<'a> {
+        self.extra.get_or_init(|| self.extra_column.map(ExtraIndex::new).unwrap_or_default())
+    }
+
+    /// Where a slot's values stand in this batch; nothing when no row has one.
+    pub fn sources<'s>(&'s self, slot: &'s Slot) -> Vec<Source<'s>> {
+        let mut sources = Vec::with_capacity(1);
+        let mut complete = false;
+        for column in &slot.columns {
+            let Some(index) = self.column_index(column) else { continue };
+            let array = self.batch.column(index);
+            let column_type =
+                ColumnType::of_field(self.batch.schema_ref().field(index)).unwrap_or(ColumnType::String);
+            sources.extend(Source::of_column(array, column_type, &column.path));
+            complete |= column.path.is_empty() && array.null_count() == 0 && column_type != ColumnType::String;
+        }
+        // A typed column without nulls left nothing over for `_Extra`.
+        if !complete && let Some(array) = self.extra_column {
+            for (name, path) in &slot.extras {
+                let worth_opening = sources.is_empty() || occurs_in(array, slot, name);
+                if worth_opening && let Some(column) = self.extra().get(name) {
+                    sources.push(Source::Extra(column, path));
+                }
+            }
+        }
+        sources
+    }
+
+    fn column_index(&self, column: &SlotColumn) -> Option<usize> {
+        let exact = self.by_name.get(column.name.as_str()).copied();
+        if column.column_type.is_some() {
+            return exact;
+        }
+        let wanted = normalised(&column.name);
+        exact.or_else(|| self.by_name.iter().find(|(name, _)| normalised(name) == wanted).map(|(_, index)| *index))
+    }
+
+    /// Columns in which keywords are looked for.
+    pub fn text_columns(&self) -> impl Iterator<Item = &'a StringArray> + '_ {
+        let fields = self.batch.schema_ref().fields();
+        let searched = move |index: &usize| !NOT_SEARCHED.contains(&fields[*index].name().as_str());
+        (0..self.batch.num_columns())
+            .filter(searched)
+            .filter(|index| *self.batch.column(*index).data_type() == DataType::Utf8)
+            .filter_map(|index| self.batch.column(index).as_string_opt())
+    }
+
+    /// Every text of one row.
+    pub fn texts(&self, row: usize) -> Cell<'_> {
+        let columns = self.text_columns().filter(|array| array.is_valid(row)).map(|array| Cell::of_text(array.value(row)));
+        let extras = self.extra().columns().map(|column| column.cell(row, &[]));
+        columns.chain(extras).fold(Cell::Absent, Cell::joined)
+    }
+}
+
+/// Whether a typed column's name stands anywhere in `_Extra`: reading the bytes once is far cheaper than opening it.
+fn occurs_in(array: &StringArray, slot: &Slot, name: &str) -> bool {
+    let written = slot.columns.iter().find(|column| normalised(&column.name) == name);
+    written.is_none_or(|column| memmem::find(array.value_data(), format!("\"{}\"", column.name).as_bytes()).is_some())
+}

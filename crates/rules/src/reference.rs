@@ -1,0 +1,102 @@
+//! The meaning of a rule on a single row, written as plainly as possible.
+//!
+//! It explains matches, and tests hold the vectorised matcher against it. It shares no code with the column tests.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use crate::ir::{Expression, Field, Matcher};
+use crate::matcher::BlockView;
+use crate::matcher::cells::Cell;
+use crate::pattern;
+use crate::plan::{TablePlan, TargetPlan, cells_relate};
+
+/// One row of a block, seen through the fields of one rule.
+pub(crate) struct RowView<'s, 'a> {
+    pub plan: &'s TablePlan,
+    pub target: &'s TargetPlan,
+    pub view: &'s BlockView<'a>,
+    pub row: usize,
+}
+
+impl<'s> RowView<'s, '_> {
+    /// The value of a field.
+    fn cell(&self, field: &Field) -> Cell<'s> {
+        let slot = self.target.fields.iter().find(|(known, _)| known == field).map(|(_, slot)| *slot);
+        let Some(slot) = slot.map(|slot| &self.plan.slots[slot as usize]) else { return Cell::Absent };
+        if slot.anywhere {
+            return self.view.texts(self.row);
+        }
+        let sources = self.view.sources(slot);
+        sources.iter().map(|source| source.cell(self.row)).fold(Cell::Absent, Cell::joined)
+    }
+
+    /// Whether the expression holds.
+    pub fn holds(&self, expression: &Expression) -> bool {
+        match expression {
+            Expression::Constant(value) => *value,
+            Expression::Test(test) => self.test_holds(&test.field, &test.matcher).is_some(),
+            Expression::Not(inner) => !self.holds(inner),
+            Expression::All(parts) => parts.iter().all(|part| self.holds(part)),
+            Expression::Any(parts) => parts.iter().any(|part| self.holds(part)),
+        }
+    }
+
+    /// The value that meets a test; an absent one shows as an empty text.
+    fn test_holds(&self, field: &Field, matcher: &Matcher) -> Option<String> {
+        let cell = self.cell(field);
+        if let Matcher::Other { field: other, relation, cased } = matcher {
+            let other = self.cell(&Field::Named(other.clone()));
+            let shown = cell.values().first().map(|value| value.to_string()).unwrap_or_default();
+            return cells_relate(*relation, *cased, &cell, &other).then_some(shown);
+        }
+        match &cell {
+            Cell::Absent => value_meets(matcher, None).then(String::new),
+            present => present.values().iter().find(|v| value_meets(matcher, Some(v))).map(|v| v.to_string()),
+        }
+    }
+
+    /// Fields and values that made the expression hold: tests outside of negations, each field and value once.
+    pub fn evidence(&self, expression: &Expression) -> Vec<(String, String)> {
+        let found = RefCell::new((Vec::new(), HashMap::new()));
+        self.collect(expression, &found);
+        found.into_inner().0
+    }
+
+    fn collect(&self, expression: &Expression, found: &RefCell<Evidence>) {
+        match expression {
+            Expression::Constant(_) | Expression::Not(_) => {}
+            Expression::Test(test) => {
+                if let Some(value) = self.test_holds(&test.field, &test.matcher) {
+                    let mut found = found.borrow_mut();
+                    let pair = (test.field.to_string(), value);
+                    if found.1.insert(pair.clone(), ()).is_none() {
+                        found.0.push(pair);
+                    }
+                }
+            }
+            Expression::All(parts) => parts.iter().for_each(|part| self.collect(part, found)),
+            Expression::Any(parts) => {
+                parts.iter().filter(|part| self.holds(part)).for_each(|part| self.collect(part, found));
+            }
+        }
+    }
+}
+
+type Evidence = (Vec<(String, String)>, HashMap<(String, String), ()>);
+
+/// Whether one value, or its absence, meets a test.
+fn value_meets(matcher: &Matcher, value: Option<&str>) -> bool {
+    let Some(value) = value else { return matches!(matcher, Matcher::Absent) };
+    let number = || value.trim().parse::<f64>().ok();
+    match matcher {
+        Matcher::Absent | Matcher::Other { .. } => false,
+        Matcher::Present => true,
+        Matcher::Text { pattern, cased: true } => pattern.matches(value),
+        Matcher::Text { pattern, cased: false } => pattern.folded().matches(&pattern::fold(value)),
+        Matcher::Regex(source) => crate::sigma::compile_regex(source).is_ok_and(|regex| regex.is_match(value)),
+        Matcher::Cidr(network) => network.contains(value),
+        Matcher::Number(comparison, limit) => number().is_some_and(|value| comparison.holds(value, limit.0)),
+        Matcher::Time(part, comparison, limit) => part.of(value).is_some_and(|value| comparison.holds(value, limit.0)),
+    }
+}

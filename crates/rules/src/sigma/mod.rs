@@ -1,0 +1,206 @@
+//! Sigma rules, specification 2.1: YAML text in, rules in the common form out.
+//!
+//! Correlation and filter documents are recognised and reported by name; they never become rules here. What a file
+//! holds is either a rule or a [`NotLoaded`] with its reason: nothing is passed over in silence.
+
+mod condition;
+mod detection;
+mod modifier;
+
+use std::sync::Arc;
+
+use moneta_base::RuleId;
+
+use crate::error::{Error, NotLoaded};
+use crate::ir::{Level, LogSource, Metadata, Rule};
+use crate::yaml::{self, Node};
+use condition::Condition;
+pub(crate) use modifier::compile_regex;
+
+/// What a file held.
+#[derive(Debug, Default)]
+pub struct ParsedFile {
+    /// The rules.
+    pub rules: Vec<Rule>,
+    /// What cannot be used, each with its reason.
+    pub not_loaded: Vec<NotLoaded>,
+}
+
+/// Reads all documents of a rule file. One bad document does not harm the others, unless the file is not YAML.
+#[must_use]
+pub fn parse_file(name: &str, text: &str) -> ParsedFile {
+    let mut parsed = ParsedFile::default();
+    let documents = match yaml::parse(text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            // The id and title help to find the rule even when the rest cannot be read.
+            let line_value = |key: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(key));
+                line.map(|rest| rest.trim().trim_matches(['\'', '"']).chars().take(200).collect()).unwrap_or_default()
+            };
+            let (rule_id, title) = (line_value("id:"), line_value("title:"));
+            parsed.not_loaded.push(NotLoaded { file: name.to_owned(), rule_id, title, error });
+            return parsed;
+        }
+    };
+    let file: Arc<str> = name.into();
+    for document in documents {
+        match parse_document(&file, &document) {
+            Ok(rule) => parsed.rules.push(rule),
+            Err(error) => parsed.not_loaded.push(NotLoaded {
+                file: name.to_owned(),
+                rule_id: text_of(&document, "id"),
+                title: text_of(&document, "title"),
+                error,
+            }),
+        }
+    }
+    parsed
+}
+
+fn parse_document(file: &Arc<str>, document: &Node) -> Result<Rule, Error> {
+    let line = document.line;
+    if !matches!(document.kind, yaml::Kind::Map(_)) {
+        return Err(Error::rule(line, "a rule is a map of title, logsource, detection and more"));
+    }
+    if document.get("correlation").is_some() {
+        return Err(Error::unsupported(line, "correlation rules are not run yet"));
+    }
+    if document.get("filter").is_some() {
+        return Err(Error::unsupported(line, "filter documents are not applied yet"));
+    }
+    if document.get("action").is_some() {
+        return Err(Error::unsupported(line, "rule collections (action: global) are not run; give each rule its own"));
+    }
+    let title = text_of(document, "title");
+    if title.is_empty() {
+        return Err(Error::rule(line, "the rule has no title"));
+    }
+    let detection_node = document.get("detection").ok_or_else(|| Error::rule(line, "the rule has no detection"))?;
+    let log_source_node = document.get("logsource").ok_or_else(|| Error::rule(line, "the rule has no logsource"))?;
+    let detections = detection::parse_detections(detection_node)?;
+    let condition_node = detection_node
+        .get("condition")
+        .ok_or_else(|| Error::rule(detection_node.line, "the detection has no condition"))?;
+    let expression = Condition::new(&detections, condition_node).expression()?;
+    let metadata = parse_metadata(document, title)?;
+    Ok(Rule { metadata, log_source: parse_log_source(log_source_node), expression, file: Arc::clone(file), line })
+}
+
+fn parse_metadata(document: &Node, title: String) -> Result<Metadata, Error> {
+    let list = |key: &str| document.get(key).map(Node::texts).unwrap_or_default();
+    let level_text = text_of(document, "level");
+    let level = match Level::parse(&level_text) {
+        Some(level) => level,
+        // The specification makes the level optional and names no default: neither noise nor an alarm.
+        None if level_text.is_empty() => Level::Medium,
+        None => {
+            let line = document.get("level").map_or(document.line, |node| node.line);
+            let message =
+                format!("level {level_text:?} is not one of informational, low, medium, high, critical");
+            return Err(Error::rule(line, message));
+        }
+    };
+    let stated_id = text_of(document, "id");
+    let id = if stated_id.is_empty() { RuleId::new(&digest_id(document)) } else { RuleId::new(&stated_id) };
+    Ok(Metadata {
+        id,
+        title,
+        description: text_of(document, "description").trim().to_owned(),
+        author: text_of(document, "author"),
+        level,
+        status: text_of(document, "status"),
+        tags: list("tags"),
+        references: list("references"),
+        false_positives: list("falsepositives"),
+        license: text_of(document, "license"),
+        date: text_of(document, "date"),
+        modified: text_of(document, "modified"),
+        fields: list("fields"),
+    })
+}
+
+fn parse_log_source(node: &Node) -> LogSource {
+    let part = |key| text_of(node, key).trim().to_lowercase();
+    LogSource { product: part("product"), category: part("category"), service: part("service") }
+}
+
+/// A stable id for a rule that states none.
+fn digest_id(document: &Node) -> String {
+    // Lines are left out of the digest: moving a rule within its file must not make it another rule.
+    fn write(node: &Node, out: &mut String) {
+        match &node.kind {
+            yaml::Kind::Scalar(scalar) => out.push_str(&format!("{:?}", scalar.text)),
+            yaml::Kind::List(items) => items.iter().for_each(|item| {
+                out.push('-');
+                write(item, out);
+            }),
+            yaml::Kind::Map(pairs) => pairs.iter().for_each(|(key, value)| {
+                out.push_str(&format!("{key:?}:"));
+                write(value, out);
+            }),
+        }
+        out.push(';');
+    }
+    let mut text = String::new();
+    write(document, &mut text);
+    let digest = moneta_merkle::sha256(text.as_bytes());
+    format!("sha256-{}", hex::encode(&digest.as_bytes()[..16]))
+}
+
+fn text_of(document: &Node, key: &str) -> String {
+    document.get(key).and_then(Node::text).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: &str = "title: T\nid: 1\nauthor: A. Uthor\nlevel: high\ntags:\n  - attack.t1\nlogsource:\n  Product: x\n  product: Windows\n  category: process_creation\ndetection:\n  sel:\n    Image: a\n  condition: sel\n";
+
+    #[test]
+    fn reads_a_rule_with_everything_it_says_of_itself() {
+        let parsed = parse_file("a.yml", RULE);
+        assert_eq!(parsed.not_loaded, []);
+        let rule = &parsed.rules[0];
+        assert_eq!(rule.metadata.author, "A. Uthor");
+        assert_eq!(rule.metadata.level, Level::High);
+        assert_eq!(rule.log_source.to_string(), "windows/process_creation");
+        assert_eq!((&*rule.file, rule.line), ("a.yml", 1));
+    }
+
+    #[track_caller]
+    fn refused(text: &str, reason: &str) {
+        let parsed = parse_file("a.yml", text);
+        assert_eq!(parsed.not_loaded.len(), 1, "{text}");
+        let error = parsed.not_loaded[0].error.to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+
+    #[test]
+    fn names_what_is_missing_or_not_run() {
+        refused("title: T\ncorrelation:\n  type: event_count\n", "correlation rules are not run yet");
+        refused("title: T\nlogsource: {}\nfilter:\n  rules: []\n", "filter documents are not applied yet");
+        refused("title: T\n", "no detection");
+        refused("detection: {}\n", "no title");
+        refused(&RULE.replace("level: high", "level: urgent"), "line 4: level \"urgent\"");
+        refused(&RULE.replace("condition: sel", "condition: sle"), "sel");
+        refused("title: T\nid: 7\n x: [", "not YAML");
+        refused("- a\n- b\n", "a rule is a map");
+    }
+
+    #[test]
+    fn one_bad_document_does_not_harm_the_others() {
+        let parsed = parse_file("a.yml", &format!("title: bad\n---\n{RULE}"));
+        assert_eq!((parsed.rules.len(), parsed.not_loaded.len()), (1, 1));
+        assert_eq!(parsed.not_loaded[0].title, "bad");
+    }
+
+    #[test]
+    fn a_rule_without_id_gets_a_stable_one() {
+        let id = |text: &str| parse_file("a", text).rules[0].metadata.id.clone();
+        let without = RULE.replace("id: 1\n", "");
+        assert_eq!(id(&without), id(&format!("# moved\n\n{without}")));
+        assert_ne!(id(&without), id(&without.replace("Image: a", "Image: b")));
+    }
+}

@@ -1,0 +1,216 @@
+//! Where the data of a log source lies: tables, the rows of them, and the names of the fields there.
+//!
+//! The built-in file is `content/sigma/taxonomy.toml`; an installation may bring its own. A log source that the file
+//! does not name has no table, and its rules are reported, never run on data they were not written for.
+
+use std::collections::BTreeMap;
+
+use moneta_base::TableName;
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::ir::LogSource;
+
+const BUILT_IN: &str = include_str!("../../../content/sigma/taxonomy.toml");
+
+/// The map from log sources to tables.
+#[derive(Debug, Clone, Default)]
+pub struct Taxonomy {
+    targets: BTreeMap<LogSource, Vec<Target>>,
+    table_fields: BTreeMap<String, FieldNames>,
+}
+
+/// Names a rule may use for a field, in lower case, and what the table calls it, in the order to try.
+pub type FieldNames = BTreeMap<String, Vec<String>>;
+
+/// One table that holds data of a log source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The table.
+    pub table: TableName,
+    /// The rows: every column must have one of its values.
+    pub rows: Vec<RowCondition>,
+    /// Names of fields that differ here from the rule's.
+    pub fields: FieldNames,
+}
+
+/// A column and the values that rows of a log source have in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowCondition {
+    /// The column.
+    pub column: String,
+    /// Sigma patterns, any of which the value must match.
+    pub values: Vec<String>,
+}
+
+impl Taxonomy {
+    /// The taxonomy compiled in.
+    ///
+    /// # Panics
+    /// When the file compiled in is malformed, which a test excludes.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::parse(BUILT_IN).expect("the compiled-in taxonomy is checked by a test")
+    }
+
+    /// Reads a taxonomy file.
+    ///
+    /// # Errors
+    /// [`Error::Taxonomy`] when it is not TOML of the documented form.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let file: File = toml::from_str(text).map_err(|error| Error::Taxonomy(error.to_string()))?;
+        let mut taxonomy = Self::default();
+        for (table, fields) in file.table {
+            taxonomy.table_fields.insert(table, field_names(fields.fields));
+        }
+        for entry in file.log_source {
+            let targets: Result<Vec<_>, _> = entry.targets.into_iter().map(Target::new).collect();
+            let source =
+                LogSource { product: entry.product, category: entry.category, service: entry.service };
+            if taxonomy.targets.insert(source.clone(), targets?).is_some() {
+                return Err(Error::Taxonomy(format!("the log source {source} is there twice")));
+            }
+        }
+        Ok(taxonomy)
+    }
+
+    /// The tables of a log source; `None` when there is none.
+    #[must_use]
+    pub fn targets(&self, source: &LogSource) -> Option<&[Target]> {
+        self.targets.get(source).map(Vec::as_slice)
+    }
+
+    /// Other names of a table's columns, whatever the log source.
+    #[must_use]
+    pub fn table_fields(&self, table: &str) -> Option<&FieldNames> {
+        self.table_fields.get(table)
+    }
+
+    /// All log sources that have a table.
+    pub fn log_sources(&self) -> impl Iterator<Item = (&LogSource, &[Target])> {
+        self.targets.iter().map(|(source, targets)| (source, targets.as_slice()))
+    }
+}
+
+impl Target {
+    fn new(entry: TargetEntry) -> Result<Self, Error> {
+        let table = TableName::new(&entry.table).map_err(|error| Error::Taxonomy(error.to_string()))?;
+        let rows = entry
+            .when
+            .into_iter()
+            .map(|(column, values)| RowCondition { column, values: values.into_texts() })
+            .collect();
+        Ok(Self { table, rows, fields: field_names(entry.fields) })
+    }
+}
+
+fn field_names(fields: BTreeMap<String, OneOrMany>) -> FieldNames {
+    fields.into_iter().map(|(name, targets)| (name.to_lowercase(), targets.into_texts())).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    table: BTreeMap<String, TableEntry>,
+    #[serde(default)]
+    log_source: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableEntry {
+    fields: BTreeMap<String, OneOrMany>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    #[serde(default)]
+    product: String,
+    #[serde(default)]
+    category: String,
+    #[serde(default)]
+    service: String,
+    targets: Vec<TargetEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TargetEntry {
+    table: String,
+    #[serde(default)]
+    when: BTreeMap<String, OneOrMany>,
+    #[serde(default)]
+    fields: BTreeMap<String, OneOrMany>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(Word),
+    Many(Vec<Word>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Word {
+    Text(String),
+    Number(i64),
+}
+
+impl OneOrMany {
+    fn into_texts(self) -> Vec<String> {
+        let text = |word| match word {
+            Word::Text(text) => text,
+            Word::Number(number) => number.to_string(),
+        };
+        match self {
+            Self::One(word) => vec![text(word)],
+            Self::Many(words) => words.into_iter().map(text).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moneta_event::TableCatalog;
+
+    use super::*;
+
+    #[test]
+    fn every_table_and_row_condition_of_the_built_in_file_exists() {
+        let catalog = TableCatalog::built_in();
+        let taxonomy = Taxonomy::built_in();
+        for (source, targets) in taxonomy.log_sources() {
+            for target in targets {
+                let schema = catalog.get(target.table.as_str());
+                assert!(schema.is_some() || target.table.is_custom(), "{source}: {}", target.table);
+                let Some(schema) = schema else { continue };
+                for condition in &target.rows {
+                    assert!(schema.column(&condition.column).is_some(), "{source}: {}", condition.column);
+                }
+                for name in target.fields.values().flatten() {
+                    let base = name.split('.').next().unwrap();
+                    // Defender's field has no column: it stands in `_Extra`.
+                    let known = schema.column(base).is_some() || schema.name().is_custom() || name == "ThreatName";
+                    assert!(known, "{source}: {name}");
+                }
+            }
+        }
+        for (table, fields) in &taxonomy.table_fields {
+            let schema = catalog.get(table).unwrap();
+            for name in fields.values().flatten() {
+                assert!(schema.column(name.split('.').next().unwrap()).is_some(), "{table}: {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_malformed_file_is_refused_with_its_line() {
+        let error = Taxonomy::parse("[[log_source]]\nproduct = \"x\"\ntargts = []").unwrap_err();
+        assert!(error.to_string().contains("targts"), "{error}");
+        let twice = "[[log_source]]\ntargets = []\n[[log_source]]\ntargets = []\n";
+        assert!(Taxonomy::parse(twice).unwrap_err().to_string().contains("twice"));
+    }
+}
