@@ -10,6 +10,7 @@ use moneta_event::{Block, TableCatalog};
 use moneta_journal::{Dropped, Journal, JournalOptions};
 use moneta_ledger::Ledger;
 use moneta_merkle::NoteSigner;
+use moneta_ports::Metrics;
 use moneta_scrub::Scrubber;
 use moneta_store::Store;
 use tokio::sync::Semaphore;
@@ -38,6 +39,8 @@ pub struct Parts {
     pub catalog: TableCatalog,
     /// When to seal and drop.
     pub policy: Policy,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
 }
 
 /// What opening found and did.
@@ -93,7 +96,7 @@ impl Ingest {
         let (journal, recovery) = Journal::open(parts.fs, &data.join("journal"), JournalOptions::new(parts.tenant))?;
         let recovered: Vec<Arc<Block>> = recovery.blocks.into_iter().map(|block| block.into_inner()).collect();
         let headers_appended = reconcile(&recovered, &store, &ledger, &*parts.clock)?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new(parts.metrics));
         let (clock, policy) = (parts.clock, Arc::new(RwLock::new(parts.policy)));
         let writer = Writer {
             journal,

@@ -14,7 +14,7 @@ use moneta_base::{Clock, ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::ShardId;
 use moneta_event::root_entry::{ObjectRef, RootEntry, RootEvent, SegmentRows};
 use moneta_ledger::Ledger;
-use moneta_ports::PortError;
+use moneta_ports::{Metric, PortError};
 use moneta_store::{SegmentMeta, Store};
 
 use crate::service::{Shared, publish};
@@ -122,6 +122,13 @@ impl Keeper {
         }
     }
 
+    fn note_state(&self, now: Timestamp) {
+        let hot_blocks: usize = self.store.hot_stats().values().map(|hot| hot.num_blocks).sum();
+        self.shared.metrics.set(Metric::StoreHotBlocks, hot_blocks as u64);
+        let last = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).last_checkpoint;
+        self.shared.metrics.set(Metric::LedgerCheckpointAge, last.map_or(0, |(at, _)| now.since(at).as_secs()));
+    }
+
     fn policy(&self) -> Policy {
         self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -144,6 +151,7 @@ impl Keeper {
             while let Some(segment) = self.store.seal(&table).map_err(failed)? {
                 let published = self.store.publish(segment, self.clock.now()).map_err(failed)?;
                 self.append(&segment_entry(&published.meta, self.clock.now()))?;
+                self.shared.metrics.add(Metric::StoreSegments, 1);
                 num_segments += 1;
             }
         }

@@ -10,7 +10,9 @@ use moneta_event::{ParsedBatch, TableSchema};
 use moneta_journal::{Commit, MarkKind, ProducerMark};
 use moneta_ledger::Ledger;
 use moneta_merkle::{Hash, SignedCheckpoint, sha256};
-use moneta_ports::{BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, PortError, Submission};
+use moneta_ports::{
+    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, Metric, Metrics, PortError, Submission,
+};
 use moneta_scrub::{ScrubbedBatch, Scrubber};
 use moneta_store::Store;
 use tokio::sync::{Semaphore, oneshot};
@@ -50,14 +52,17 @@ pub struct Ingest {
 }
 
 /// What the threads and the service tell each other.
-#[derive(Default)]
 pub(crate) struct Shared {
     pub(crate) subscribers: RwLock<Vec<Arc<dyn BlockSubscriber>>>,
     pub(crate) status: Mutex<IngestStatus>,
     pub(crate) events_total: AtomicU64,
-    pub(crate) quarantined_total: AtomicU64,
-    pub(crate) duplicates_total: AtomicU64,
-    pub(crate) values_overflowed_total: AtomicU64,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Shared {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { subscribers: RwLock::default(), status: Mutex::default(), events_total: AtomicU64::new(0), metrics }
+    }
 }
 
 /// The state of the write path, for status pages and metrics.
@@ -65,12 +70,6 @@ pub(crate) struct Shared {
 pub struct IngestStatus {
     /// Rows stored since the start.
     pub events_total: u64,
-    /// Records quarantined since the start.
-    pub quarantined_total: u64,
-    /// Submissions recognised as resent since the start.
-    pub duplicates_total: u64,
-    /// Values that did not fit their column since the start.
-    pub values_overflowed_total: u64,
     /// Duration of the last journal write with its fsync.
     pub last_commit: Duration,
     /// When the last checkpoint was signed, and the size of its tree.
@@ -90,14 +89,8 @@ impl Ingest {
     /// The state of the write path.
     #[must_use]
     pub fn status(&self) -> IngestStatus {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        IngestStatus {
-            events_total: count(&self.shared.events_total),
-            quarantined_total: count(&self.shared.quarantined_total),
-            duplicates_total: count(&self.shared.duplicates_total),
-            values_overflowed_total: count(&self.shared.values_overflowed_total),
-            ..self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        }
+        let events_total = self.shared.events_total.load(Ordering::Relaxed);
+        IngestStatus { events_total, ..self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).clone() }
     }
 
     /// Signs a checkpoint over everything stored so far.
@@ -202,7 +195,9 @@ impl Ingest {
             let schema = self
                 .schema_of(table::QUARANTINE)
                 .ok_or_else(|| PortError::new(ErrorKind::Internal, "the quarantine table is missing"))?;
-            self.shared.quarantined_total.fetch_add(submission.quarantined.len() as u64, Ordering::Relaxed);
+            for record in &submission.quarantined {
+                self.shared.metrics.add_labelled(Metric::IngestQuarantined, record.reason_code, 1);
+            }
             batches.extend(quarantine::rows(&schema, &submission.quarantined, self.now()));
         }
         Ok(batches.into_iter().map(|batch| self.scrub(batch)).collect())
@@ -210,8 +205,9 @@ impl Ingest {
 
     fn scrub(&self, batch: ParsedBatch) -> ScrubbedBatch {
         let batch = self.store.fit(batch);
-        self.shared.values_overflowed_total.fetch_add(batch.values_overflowed, Ordering::Relaxed);
-        self.scrubber.scrub(batch).0
+        let (scrubbed, report) = self.scrubber.scrub(batch);
+        self.shared.metrics.add(Metric::ScrubTokens, report.values_tokenised());
+        scrubbed
     }
 
     async fn commit(
@@ -224,6 +220,7 @@ impl Ingest {
         let permits = u32::try_from(permits).expect("clamped to 65,536");
         let room = tokio::time::timeout(QUEUE_WAIT, self.queue.clone().acquire_many_owned(permits)).await;
         let Ok(Ok(room)) = room else {
+            self.shared.metrics.add_labelled(Metric::IngestRefused, "queue_full", 1);
             return Err(PortError::new(ErrorKind::RETRY, "the journal cannot keep up: send again in a second"));
         };
         let mark = key.map(|key| mark(key, &batches));
@@ -276,6 +273,7 @@ pub(crate) fn publish(ledger: &Ledger, shared: &Shared, now: Timestamp) -> Resul
     if let Some(signed) = &checkpoint {
         let mut status = shared.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.last_checkpoint = Some((now, signed.size()));
+        shared.metrics.set(Metric::LedgerTreeSize, signed.size());
     }
     Ok(checkpoint)
 }

@@ -15,7 +15,7 @@ use moneta_base::{Clock, ErrorKind, Seq, TableName, limits};
 use moneta_event::Block;
 use moneta_journal::{Commit, CommitOutcome, Journal, Receipt, SeqRange};
 use moneta_ledger::Ledger;
-use moneta_ports::{IngestReceipt, PortError, StoredRange};
+use moneta_ports::{IngestReceipt, Metric, PortError, StoredRange};
 use moneta_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -173,6 +173,8 @@ impl Writer {
     fn note_commit(&self, elapsed: Duration) {
         let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.last_commit = elapsed;
+        self.shared.metrics.observe(Metric::JournalFsync, elapsed);
+        self.shared.metrics.set(Metric::JournalBytes, self.journal.size().size_bytes);
         status.journal_bytes = self.journal.size().size_bytes;
         status.stopped = self
             .journal
@@ -186,7 +188,10 @@ impl Writer {
         if let Err(error) = append_to_ledger(&block, &self.ledger) {
             tracing::error!(error = %error, "a block header could not be appended to the ledger; a restart appends it from the journal");
         }
-        self.shared.events_total.fetch_add(u64::from(block.header.num_rows), Ordering::Relaxed);
+        let num_rows = u64::from(block.header.num_rows);
+        self.shared.events_total.fetch_add(num_rows, Ordering::Relaxed);
+        self.shared.metrics.add_labelled(Metric::IngestEvents, block.header.shard.table.as_str(), num_rows);
+        self.shared.metrics.add(Metric::JournalBlocks, 1);
         for subscriber in self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
             subscriber.on_block(&block);
         }
@@ -196,7 +201,7 @@ impl Writer {
         match outcome {
             Ok(CommitOutcome::Stored { receipt }) => Ok(ingest_receipt(receipt, false)),
             Ok(CommitOutcome::Duplicate { receipt }) => {
-                self.shared.duplicates_total.fetch_add(1, Ordering::Relaxed);
+                self.shared.metrics.add(Metric::IngestDuplicates, 1);
                 Ok(ingest_receipt(receipt, true))
             }
             Ok(CommitOutcome::Conflict { .. }) => {

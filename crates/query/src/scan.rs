@@ -21,7 +21,7 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
-use moneta_event::{Block, TableSchema, stored};
+use moneta_event::{Block, Column, TableSchema, stored};
 use moneta_ports::Completeness;
 
 use crate::prune::TimeRange;
@@ -34,11 +34,11 @@ pub trait SegmentSource: Send + Sync + fmt::Debug {
     /// Reads its rows in order of `_Seq`.
     ///
     /// # Shapes
-    /// Batches with exactly the columns of `wanted`; rows outside `times` may be left out, never others.
+    /// Batches with exactly the wanted columns; rows outside `times` may be left out, never others.
     ///
     /// # Errors
     /// When the file cannot be read or is damaged, naming it.
-    fn read(&self, wanted: &SchemaRef, times: TimeRange) -> Result<SegmentRows, String>;
+    fn read(&self, wanted: &[Column], times: TimeRange) -> Result<SegmentRows, String>;
 }
 
 /// Batches of a segment as they are read.
@@ -82,6 +82,7 @@ impl ScanCounters {
 /// A Moneta table as DataFusion sees it: a snapshot of its units.
 #[derive(Debug)]
 pub struct ScanTable {
+    columns: Vec<Column>,
     schema: SchemaRef,
     units: Vec<ScanUnit>,
     counters: Arc<ScanCounters>,
@@ -91,7 +92,7 @@ impl ScanTable {
     /// A table over a snapshot.
     #[must_use]
     pub fn new(schema: &TableSchema, units: Vec<ScanUnit>, counters: Arc<ScanCounters>) -> Self {
-        Self { schema: schema.arrow(), units, counters }
+        Self { columns: schema.columns().to_vec(), schema: schema.arrow(), units, counters }
     }
 }
 
@@ -116,9 +117,9 @@ impl TableProvider for ScanTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = match projection {
-            Some(columns) => Arc::new(self.schema.project(columns)?),
-            None => self.schema.clone(),
+        let (schema, columns) = match projection {
+            Some(kept) => (Arc::new(self.schema.project(kept)?), kept.iter().map(|index| self.columns[*index].clone()).collect()),
+            None => (self.schema.clone(), self.columns.clone()),
         };
         let times = TimeRange::of_filters(filters);
         let (units, pruned): (Vec<_>, Vec<_>) = self.units.iter().cloned().partition(|unit| may_match(unit, times));
@@ -126,7 +127,7 @@ impl TableProvider for ScanTable {
         let partitions = split(units, state.config().target_partitions());
         // With filters above, the first rows read need not be among the answer.
         let limit = if filters.is_empty() { limit } else { None };
-        Ok(Arc::new(ScanExec::new(schema, partitions, times, limit, self.counters.clone())))
+        Ok(Arc::new(ScanExec::new(schema, columns, partitions, times, limit, self.counters.clone())))
     }
 }
 
@@ -156,6 +157,7 @@ fn split(units: Vec<ScanUnit>, partitions: usize) -> Vec<Vec<ScanUnit>> {
 #[derive(Debug)]
 struct ScanExec {
     schema: SchemaRef,
+    columns: Vec<Column>,
     partitions: Vec<Vec<ScanUnit>>,
     times: TimeRange,
     limit: Option<usize>,
@@ -166,6 +168,7 @@ struct ScanExec {
 impl ScanExec {
     fn new(
         schema: SchemaRef,
+        columns: Vec<Column>,
         partitions: Vec<Vec<ScanUnit>>,
         times: TimeRange,
         limit: Option<usize>,
@@ -177,7 +180,7 @@ impl ScanExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { schema, partitions, times, limit, counters, properties: Arc::new(properties) }
+        Self { schema, columns, partitions, times, limit, counters, properties: Arc::new(properties) }
     }
 }
 
@@ -228,7 +231,7 @@ impl ExecutionPlan for ScanExec {
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
         let sender = builder.tx();
         let reader = UnitReader {
-            schema: self.schema.clone(),
+            columns: self.columns.clone(),
             times: self.times,
             rows_left: self.limit.unwrap_or(usize::MAX),
             counters: self.counters.clone(),
@@ -243,7 +246,7 @@ impl ExecutionPlan for ScanExec {
 
 /// Reads units one after the other into a consumer, until it wants no more.
 struct UnitReader {
-    schema: SchemaRef,
+    columns: Vec<Column>,
     times: TimeRange,
     rows_left: usize,
     counters: Arc<ScanCounters>,
@@ -268,13 +271,13 @@ impl UnitReader {
                 Ok(self.pass_on(rows, consume))
             }
             ScanUnit::Rows(rows) => {
-                let rows = stored::conform(rows, &self.schema)?;
+                let rows = self.align(rows)?;
                 Ok(self.pass_on(rows, consume))
             }
             ScanUnit::Segment(segment) => {
                 self.counters.segments_read.fetch_add(1, Ordering::Relaxed);
                 let failed = |message| DataFusionError::External(Box::new(UnreadableSegment(message)));
-                for rows in segment.read(&self.schema, self.times).map_err(failed)? {
+                for rows in segment.read(&self.columns, self.times).map_err(failed)? {
                     if !self.pass_on(rows.map_err(failed)?, consume) {
                         return Ok(false);
                     }
@@ -287,14 +290,18 @@ impl UnitReader {
     /// The wanted columns of a block; the implied ones are made only when they are wanted.
     fn block_rows(&self, block: &Block) -> Result<RecordBatch> {
         let stored_schema = block.rows.schema();
-        let wanted = |name: &str| self.schema.index_of(name).is_ok();
+        let wanted = |name: &str| self.columns.iter().any(|column| *column.name == *name);
         let kept: Vec<usize> = (0..stored_schema.fields().len()).filter(|i| wanted(stored_schema.field(*i).name())).collect();
         let projected = block.rows.project(&kept)?;
         let rows = match moneta_event::schema::IMPLIED_BY_HEADER.iter().any(|name| wanted(name)) {
             true => stored::with_implied_columns(&block.header, 0, &projected),
             false => projected,
         };
-        Ok(stored::conform(&rows, &self.schema)?)
+        self.align(&rows)
+    }
+
+    fn align(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        stored::align(rows, &self.columns).map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
     fn pass_on(&mut self, rows: RecordBatch, consume: &mut dyn FnMut(RecordBatch) -> bool) -> bool {
