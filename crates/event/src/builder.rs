@@ -186,8 +186,11 @@ impl BatchBuilder {
     /// Adds a column for a new field of a custom table, typed by its first value.
     fn grow(&mut self, name: &str, value: Value<'_>) -> Option<ColumnIndex> {
         let room = self.columns.len() < limits::TABLE_COLUMNS_MAX;
-        let name_ok =
-            !name.is_empty() && name.len() <= 256 && !name.starts_with('_') && !name.chars().any(char::is_control);
+        let name_ok = !name.is_empty()
+            && name.len() <= 256
+            && !name.starts_with('_')
+            && !name.chars().any(char::is_control)
+            && !name.ends_with(crate::stored::TICKS_SUFFIX);
         if !self.schema.name().is_custom() || !room || !name_ok {
             return None;
         }

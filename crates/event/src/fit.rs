@@ -8,24 +8,31 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringBuilder};
 use arrow::datatypes as dt;
-use moneta_base::Timestamp;
+use moneta_base::{Timestamp, limits};
 
 use crate::builder::format_span;
 use crate::schema::standard;
 use crate::{ColumnType, ParsedBatch, TableSchema};
 
-/// The batch with the values of every column that the table knows under another type moved to `_Extra`.
+/// The batch with the values of every column that the table knows under another type, or has no room for, moved to
+/// `_Extra`.
 ///
 /// # Shapes
 /// The same rows in the same order; conflicting columns are gone, `_Extra` may be new.
 #[must_use]
 pub fn fit(batch: ParsedBatch, schema: &TableSchema) -> ParsedBatch {
     let fields = batch.rows.schema();
-    let conflicts = |field: &dt::Field| {
-        schema.column(field.name()).is_some_and(|column| ColumnType::of_field(field) != Some(column.column_type))
+    let mut room = limits::TABLE_COLUMNS_MAX.saturating_sub(schema.columns().len());
+    let mut is_misfit = |field: &dt::Field| match schema.column(field.name()) {
+        Some(column) => ColumnType::of_field(field) != Some(column.column_type),
+        None if room == 0 => true,
+        None => {
+            room -= 1;
+            false
+        }
     };
     let (misfits, kept): (Vec<usize>, Vec<usize>) =
-        (0..fields.fields().len()).partition(|index| conflicts(fields.field(*index)));
+        (0..fields.fields().len()).partition(|index| is_misfit(fields.field(*index)));
     if misfits.is_empty() {
         return batch;
     }

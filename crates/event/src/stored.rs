@@ -7,7 +7,8 @@
 //! # Columns in Parquet
 //! ```text
 //! datetime   TIMESTAMP(MICROS, UTC) under its name; where any value has a digit below a microsecond, also
-//!            `<name>#ticks`, INT8, 0 to 9, in units of 100 ns to add (not in the Delta schema)
+//!            `<name>#ticks`, INT8, 0 to 9, in units of 100 ns to add (not in the Delta schema; no column of a table
+//!            may have such a name)
 //! timespan   INT64, ticks of 100 ns
 //! decimal    DECIMAL(38, 18)
 //! guid, dynamic   STRING, nullable
@@ -24,8 +25,8 @@ use arrow::array::{
     StringArray, TimestampMicrosecondArray, TimestampNanosecondArray, new_null_array,
 };
 use arrow::datatypes::{
-    DataType, DurationNanosecondType, Field, Int8Type, Int64Type, Schema, TimeUnit, TimestampMicrosecondType,
-    TimestampNanosecondType,
+    DataType, DurationNanosecondType, Field, Int8Type, Int64Type, Schema, SchemaRef, TimeUnit,
+    TimestampMicrosecondType, TimestampNanosecondType,
 };
 use moneta_base::time::NANOS_PER_TICK;
 
@@ -153,7 +154,7 @@ pub fn to_parquet_form(rows: &RecordBatch) -> Result<RecordBatch, UnsupportedCol
                 let (micros, ticks) = split_nanos(array.as_primitive());
                 columns.push(Arc::new(micros));
                 if let Some(ticks) = ticks {
-                    fields.push(Field::new(format!("{}{TICKS_SUFFIX}", field.name()), DataType::Int8, true));
+                    fields.push(ticks_field(field.name()));
                     columns.push(Arc::new(ticks));
                 }
             }
@@ -169,6 +170,41 @@ pub fn to_parquet_form(rows: &RecordBatch) -> Result<RecordBatch, UnsupportedCol
     Ok(batch(fields, columns, rows.num_rows()))
 }
 
+/// The fields of a segment that holds all of `batches`: those of `columns`, each followed by its companion where any
+/// value needs one.
+#[must_use]
+pub fn parquet_schema<'a>(batches: impl Iterator<Item = &'a RecordBatch> + Clone, columns: &[Column]) -> SchemaRef {
+    let mut fields = Vec::with_capacity(columns.len());
+    for column in columns {
+        fields.push(parquet_field(&column.name, column.column_type));
+        let mut arrays = batches.clone().filter_map(|rows| rows.column_by_name(&column.name));
+        if column.column_type == ColumnType::DateTime && arrays.any(|array| has_ticks(array)) {
+            fields.push(ticks_field(&column.name));
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+fn has_ticks(array: &ArrayRef) -> bool {
+    array
+        .as_primitive_opt::<TimestampNanosecondType>()
+        .is_some_and(|times| times.iter().flatten().any(|t| digit(t) != 0))
+}
+
+fn ticks_field(name: &str) -> Field {
+    Field::new(format!("{name}{TICKS_SUFFIX}"), DataType::Int8, true)
+}
+
+/// Whether a field is the companion of another: a column of the table carries its Kusto type, a companion does not.
+fn is_companion(field: &Field) -> bool {
+    field.name().ends_with(TICKS_SUFFIX) && !field.metadata().contains_key(TYPE_METADATA_KEY)
+}
+
+/// The digit below a microsecond.
+fn digit(nanos: i64) -> i64 {
+    nanos.rem_euclid(NANOS_PER_MICRO) / NANOS_PER_TICK
+}
+
 /// The rows in their own Arrow forms again: the inverse of [`to_parquet_form`]. A column without a Kusto type in its
 /// metadata has the natural type of its Arrow type; companions are merged into their columns.
 ///
@@ -179,7 +215,7 @@ pub fn from_parquet_form(rows: &RecordBatch) -> Result<RecordBatch, UnsupportedC
     let mut fields = Vec::with_capacity(rows.num_columns());
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(rows.num_columns());
     for (field, array) in schema.fields().iter().zip(rows.columns()) {
-        if field.name().ends_with(TICKS_SUFFIX) {
+        if is_companion(field) {
             continue;
         }
         let column_type = ColumnType::of_field(field).ok_or_else(|| unsupported(field))?;
@@ -220,7 +256,6 @@ pub fn parquet_field(name: &str, column_type: ColumnType) -> Field {
 fn split_nanos(nanos: &TimestampNanosecondArray) -> (TimestampMicrosecondArray, Option<Int8Array>) {
     let micros =
         nanos.unary::<_, TimestampMicrosecondType>(|value| value.div_euclid(NANOS_PER_MICRO)).with_timezone("UTC");
-    let digit = |value: i64| value.rem_euclid(NANOS_PER_MICRO) / NANOS_PER_TICK;
     if nanos.iter().flatten().all(|value| digit(value) == 0) {
         return (micros, None);
     }

@@ -188,8 +188,10 @@ fn checked_rows(batch: &ScrubbedBatch) -> Result<RecordBatch, Error> {
     let schema = rows.schema();
     let mut names = std::collections::HashSet::new();
     for field in schema.fields() {
-        if field.name().is_empty() || field.name().len() > COLUMN_NAME_BYTES_MAX || !names.insert(field.name()) {
-            return Err(error(field.name(), "its name is empty, too long, or there twice".to_owned()));
+        let name = field.name();
+        let name_ok = !name.is_empty() && name.len() <= COLUMN_NAME_BYTES_MAX && !name.ends_with(stored::TICKS_SUFFIX);
+        if !name_ok || !names.insert(name) {
+            return Err(error(name, "its name is empty, too long, reserved, or there twice".to_owned()));
         }
     }
     if names.len() > limits::TABLE_COLUMNS_MAX {

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::AsArray;
 use moneta_base::{SourceName, TableName, TenantId, Timestamp};
-use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, TableCatalog, TableSchema, Value};
+use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, TableCatalog, TableSchema};
 use moneta_journal::{
     Appended, Commit, CommitOutcome, Error, Journal, JournalOptions, MarkKind, ProducerMark, Receipt, Recovery,
 };
