@@ -38,7 +38,7 @@ enum State {
     /// Before a member's header.
     Between,
     /// Within a member's data.
-    Data { member: Option<Member>, method: Method, has_descriptor: bool },
+    Data { member: Option<Box<Member>>, method: Method, has_descriptor: bool },
     /// Behind a member whose sizes follow it.
     Descriptor,
     /// Behind the last member, or after damage: the rest is passed over.
@@ -162,7 +162,8 @@ impl ZipStream {
             output.skip_member();
             return State::Data { member: None, method, has_descriptor };
         }
-        State::Data { member: Some(Member::enter(&header.name, self.depth, output)), method, has_descriptor }
+        let member = Box::new(Member::enter(&header.name, self.depth, output));
+        State::Data { member: Some(member), method, has_descriptor }
     }
 
     /// Takes a step through a member's data; `false` when more bytes are needed.

@@ -93,6 +93,40 @@ fn read_with_crate(bytes: Vec<u8>) -> (usize, usize) {
     parser.records_json().fold((0, 0), |(ok, bad), record| if record.is_ok() { (ok + 1, bad) } else { (ok, bad + 1) })
 }
 
+/// Every field of an event's data section must be found in its row, under its own name.
+#[test]
+fn no_field_of_an_event_is_lost() {
+    let Some(path) = corpus_or_skip(185, "samples/evtx") else { return };
+    let mut fields = 0;
+    for file in files(&path) {
+        let whole = decode(&name_of(&file), &std::fs::read(&file).unwrap());
+        for (row, raw) in whole.rows().iter().zip(whole.originals()) {
+            let event: serde_json::Value = serde_json::from_str(&raw).unwrap();
+            let Some(data) = event["Event"]["EventData"].as_object() else { continue };
+            for (name, value) in data.iter().filter(|(_, value)| !value.is_object() && !value.is_null()) {
+                let expected = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                if expected.is_empty() || value.is_array() {
+                    continue;
+                }
+                fields += 1;
+                let found = [Some(row), row.get("_Extra").and_then(|extra| extra.as_object())];
+                let is_there = found.into_iter().flatten().filter_map(|fields| fields.get(name)).any(|found| {
+                    let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+                    text == expected
+                        || expected.parse::<i64>().ok() == found.as_i64()
+                        || hexadecimal(&expected) == found.as_i64()
+                });
+                assert!(is_there, "{}: {name}={expected} is not in {row:?}", file.display());
+            }
+        }
+    }
+    assert!(fields > 40_000, "{fields}");
+}
+
+fn hexadecimal(text: &str) -> Option<i64> {
+    i64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}
+
 #[test]
 fn zipped_windows_events() {
     check("windows_json_zip", 29, |_| None);

@@ -43,6 +43,12 @@ impl Whole {
         self.batches.iter().flat_map(|batch| rows_of(batch.table.as_str(), &batch.rows)).collect()
     }
 
+    /// The original text of each row.
+    pub fn originals(&self) -> Vec<String> {
+        let columns = self.batches.iter().map(|batch| batch.rows.column_by_name("_Raw").unwrap().as_string::<i32>());
+        columns.flat_map(|column| column.iter().flatten().map(str::to_owned)).collect()
+    }
+
     /// The reason codes of the quarantined records.
     pub fn reasons(&self) -> Vec<&'static str> {
         self.quarantined.iter().map(|record| record.reason_code).collect()
