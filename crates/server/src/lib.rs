@@ -1,1 +1,22 @@
-//! Wires the services into one process.
+//! Wires the services into one process: configuration in, a running Moneta out.
+//!
+//! [`Node`] is every service on one data directory; [`serve`] adds collectors and the HTTP interface and runs until
+//! told to stop. Wiring stands in small `start_*` functions; no rule of the business stands here.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod collectors;
+pub mod config;
+mod delivery;
+mod error;
+pub mod local;
+mod node;
+mod operations;
+mod replay;
+mod rule_admin;
+mod serve;
+
+pub use config::Config;
+pub use error::ServerError;
+pub use node::Node;
+pub use serve::{Ready, serve};

@@ -1,0 +1,310 @@
+//! Every service on one data directory. Opening is a row of small steps; each part sees the others as traits only.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use moneta_access::{Access, AccessParts, HashCost};
+use moneta_base::fs::{FileSystem, write_atomically};
+use moneta_base::{Clock, Entropy, TenantId};
+use moneta_event::root_entry::{RootEntry, RootEvent};
+use moneta_event::TableCatalog;
+use moneta_host::{DirectoryLock, RealFs, SystemClock, SystemEntropy};
+use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
+use moneta_keys::KeyRing;
+use moneta_merkle::{NoteSigner, SignedNote, sha256};
+use moneta_metastore::Metastore;
+use moneta_monitor::Monitor;
+use moneta_ports::{EventSink, Metrics, Operations, OpContext, QueryEngine, RuleAdmin};
+use moneta_query::{Engine, Limits, StoreTables};
+use moneta_scrub::{Scrubber, TokenKeys};
+
+use crate::config::Config;
+use crate::error::ServerError;
+use crate::operations::NodeOperations;
+use crate::rule_admin::Rules;
+use crate::{delivery, local};
+
+/// Every service of one data directory, which stays locked until this is shut down or dropped.
+pub struct Node {
+    pub(crate) world: World,
+    pub(crate) data: PathBuf,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) metastore: Arc<Metastore>,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) operations: Arc<NodeOperations>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) catalog: Arc<TableCatalog>,
+    signer: Arc<dyn NoteSigner>,
+    _lock: DirectoryLock,
+}
+
+/// The outside world, shared by all parts.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) fs: Arc<dyn FileSystem>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl World {
+    fn real() -> Self {
+        Self {
+            fs: Arc::new(RealFs),
+            clock: Arc::new(SystemClock::default()),
+            entropy: Arc::new(SystemEntropy::new()),
+            metrics: Arc::new(Metrics::new()),
+        }
+    }
+}
+
+impl Node {
+    /// Opens the data directory, making it at the first start, and recovers what the last run left behind.
+    ///
+    /// # Errors
+    /// [`ServerError::Locked`] when another process has the directory; otherwise the part that could not be opened.
+    pub async fn open(config: &Config, data: &Path) -> Result<Self, ServerError> {
+        let world = World::real();
+        let lock = prepare_directory(&world, data)?;
+        let tenant = load_tenant(&world, data)?;
+        let keys = KeyRing::open(world.fs.clone(), &data.join("keys"), &*world.entropy);
+        let keys = keys.map_err(|error| ServerError::part("key ring", error.kind(), error))?;
+        let signer: Arc<dyn NoteSigner> = keys.log_signer();
+        let metastore = Metastore::open(&data.join("meta.sqlite"), world.clock.now());
+        let metastore = Arc::new(metastore.map_err(|error| ServerError::part("metastore", error.kind(), error))?);
+        let catalog = TableCatalog::built_in();
+        let (ingest, report) = open_ingest(&world, data, config, &keys, tenant, &catalog, &metastore)?;
+        log_recovery(&report);
+        append_build_entry(&world, &ingest);
+        let catalog = Arc::new(catalog);
+        let delivery = delivery::start_delivery(config, &keys, &world)?;
+        let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone())?;
+        let monitor = start_monitor(&world, &ingest, delivery, &rules, tenant, report).await;
+        rules.attach(monitor.clone());
+        let engine = start_engine(config, &world, &ingest)?;
+        let access = start_access(&world, &metastore, &ingest)?;
+        let operations = Arc::new(NodeOperations::new(&world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog));
+        Ok(Self { world, data: data.to_owned(), ingest, metastore, monitor, engine, rules, operations, access, catalog, signer, _lock: lock })
+    }
+
+    /// Where events go.
+    #[must_use]
+    pub fn events(&self) -> Arc<dyn EventSink> {
+        self.ingest.clone()
+    }
+
+    /// What answers queries.
+    #[must_use]
+    pub fn queries(&self) -> Arc<dyn QueryEngine> {
+        self.engine.clone()
+    }
+
+    /// What holds the rules.
+    #[must_use]
+    pub fn rules(&self) -> Arc<dyn RuleAdmin> {
+        self.rules.clone()
+    }
+
+    /// The installation as its operators see it.
+    #[must_use]
+    pub fn operations(&self) -> Arc<dyn Operations> {
+        self.operations.clone()
+    }
+
+    /// Who is there and what they may do.
+    #[must_use]
+    pub fn access(&self) -> Arc<Access> {
+        self.access.clone()
+    }
+
+    /// The built-in tables.
+    #[must_use]
+    pub fn catalog(&self) -> Arc<TableCatalog> {
+        self.catalog.clone()
+    }
+
+    /// Finishes what is under way, seals everything, signs a last checkpoint and writes the inventory.
+    ///
+    /// # Errors
+    /// When a segment, the ledger or the inventory cannot be written; nothing acknowledged is lost.
+    pub async fn shut_down(self) -> Result<(), ServerError> {
+        self.monitor.stop().await;
+        let ingest = self.ingest.clone();
+        let closed = tokio::task::spawn_blocking(move || ingest.shut_down()).await;
+        let closed = closed.unwrap_or_else(|error| Err(moneta_ports::PortError::caused_by(moneta_base::ErrorKind::Internal, "shutting down was interrupted", error)));
+        closed.map_err(|error| ServerError::part("store", error.kind, error))?;
+        local::withdraw(&*self.world.fs, &self.data);
+        let Self { world, data, metastore, signer, _lock, .. } = self;
+        close_metastore(metastore)?;
+        write_inventory(&world, &data, &*signer)
+    }
+}
+
+/// Closes the metastore, so that its one file is the whole. Whoever still holds it keeps it open until the process
+/// ends; the inventory then names a file that will change, which is said.
+fn close_metastore(metastore: Arc<Metastore>) -> Result<(), ServerError> {
+    match Arc::into_inner(metastore) {
+        Some(metastore) => metastore.close().map_err(|error| ServerError::part("metastore", error.kind(), error)),
+        None => {
+            tracing::warn!("a request still uses the metastore: the inventory will not match it");
+            Ok(())
+        }
+    }
+}
+
+/// Lists every file with its hash, signed: `moneta-verify` finds any change made while nothing runs.
+fn write_inventory(world: &World, data: &Path, signer: &dyn NoteSigner) -> Result<(), ServerError> {
+    let path = data.join(moneta_verify::inventory::FILE_NAME);
+    let failed = |source| ServerError::Data { action: "write", path: path.clone(), source };
+    let text = moneta_verify::inventory::text_of(data).map_err(failed)?;
+    let note = SignedNote::sign(&text, signer);
+    let note = note.map_err(|error| ServerError::part("inventory", moneta_base::ErrorKind::Internal, error))?;
+    write_atomically(&*world.fs, &path, note.encode().as_bytes()).map_err(failed)
+}
+
+/// Makes and locks the directory, and removes what speaks of the last run.
+fn prepare_directory(world: &World, data: &Path) -> Result<DirectoryLock, ServerError> {
+    let failed = |action, path: &Path| { let path = path.to_owned(); move |source| ServerError::Data { action, path, source } };
+    world.fs.create_dir_all(data).map_err(failed("create", data))?;
+    let lock = DirectoryLock::acquire(data).map_err(ServerError::Locked)?;
+    local::withdraw(&*world.fs, data);
+    let inventory = data.join(moneta_verify::inventory::FILE_NAME);
+    if world.fs.exists(&inventory) {
+        world.fs.remove_file(&inventory).and_then(|()| world.fs.sync_dir(data)).map_err(failed("remove", &inventory))?;
+    }
+    Ok(lock)
+}
+
+/// The tenant of the installation, made at the first start.
+fn load_tenant(world: &World, data: &Path) -> Result<TenantId, ServerError> {
+    let path = data.join("tenant.id");
+    let failed = |action| { let path = path.clone(); move |source| ServerError::Data { action, path, source } };
+    if !world.fs.exists(&path) {
+        let mut bytes = [0; 16];
+        world.entropy.fill(&mut bytes);
+        let tenant = TenantId::from_random(bytes);
+        write_atomically(&*world.fs, &path, tenant.to_string().as_bytes()).map_err(failed("write"))?;
+        return Ok(tenant);
+    }
+    let text = String::from_utf8(world.fs.read(&path).map_err(failed("read"))?).unwrap_or_default();
+    TenantId::parse(text.trim()).map_err(|error| ServerError::part("tenant id", moneta_base::ErrorKind::Internal, error))
+}
+
+fn open_ingest(
+    world: &World,
+    data: &Path,
+    config: &Config,
+    keys: &KeyRing,
+    tenant: TenantId,
+    catalog: &TableCatalog,
+    metastore: &Metastore,
+) -> Result<(Arc<Ingest>, OpenReport), ServerError> {
+    let parts = Parts {
+        fs: world.fs.clone(),
+        clock: world.clock.clone(),
+        entropy: world.entropy.clone(),
+        signer: keys.log_signer(),
+        origin: keys.log_name().to_owned(),
+        scrubber: Arc::new(make_scrubber(config, keys)?),
+        tenant,
+        catalog: catalog.clone(),
+        policy: policy(config, metastore)?,
+        metrics: world.metrics.clone(),
+    };
+    Ingest::open(data, parts).map_err(|error| ServerError::part("durable state", error.kind(), error))
+}
+
+/// When to seal and drop: the configuration, overruled by what was set while running.
+pub(crate) fn policy(config: &Config, metastore: &Metastore) -> Result<Policy, ServerError> {
+    let mut retention_days = std::collections::BTreeMap::new();
+    for (table, days) in &config.retention.tables {
+        let table = moneta_base::TableName::new(table).map_err(|error| ServerError::Setting { key: "retention.tables", message: error.to_string() })?;
+        retention_days.insert(table, *days);
+    }
+    retention_days.extend(metastore.retention_days().map_err(|error| ServerError::part("metastore", error.kind(), error))?);
+    Ok(Policy {
+        seal_age: std::time::Duration::from_secs(config.store.seal_age_seconds),
+        seal_bytes: config.store.seal_bytes,
+        retention_days_default: config.retention.default_days,
+        retention_days,
+    })
+}
+
+fn make_scrubber(config: &Config, keys: &KeyRing) -> Result<Scrubber, ServerError> {
+    let setting = |message: String| ServerError::Setting { key: "scrub.policy", message };
+    let policy = match &config.scrub.policy {
+        None => moneta_scrub::Policy::built_in(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| setting(format!("cannot read {}: {error}", path.display())))?;
+            moneta_scrub::Policy::parse(&text).map_err(|error| setting(format!("{}: {error}", path.display())))?
+        }
+    };
+    let (current, _) = keys.token_keys().current();
+    let token_keys = TokenKeys { current, keys: keys.token_keys().iter().map(|(version, secret)| (version, *secret.expose())).collect() };
+    Scrubber::new(policy, token_keys).map_err(|error| setting(error.to_string()))
+}
+
+fn log_recovery(report: &OpenReport) {
+    for dropped in &report.dropped {
+        tracing::warn!(
+            file = %dropped.file.display(), offset = dropped.offset, size_bytes = dropped.size_bytes, why = dropped.why,
+            kept_as = %dropped.kept_as.display(), "cut off a torn write that was never acknowledged"
+        );
+    }
+    if !report.recovered.is_empty() {
+        tracing::info!(blocks = report.recovered.len(), headers_appended = report.headers_appended, "recovered the journal");
+    }
+}
+
+/// Tells the root log which program runs from here on.
+fn append_build_entry(world: &World, ingest: &Ingest) {
+    let digest = std::env::current_exe().and_then(std::fs::read).map(|bytes| sha256(&bytes)).unwrap_or(moneta_merkle::Hash([0; 32]));
+    let event = RootEvent::Build { version: env!("CARGO_PKG_VERSION").to_owned(), digest };
+    if let Err(error) = ingest.ledger().append_root(&RootEntry { at: world.clock.now(), event }) {
+        tracing::warn!(error = %error, "the build could not be entered in the root log");
+    }
+}
+
+async fn start_monitor(
+    world: &World,
+    ingest: &Arc<Ingest>,
+    delivery: Arc<dyn moneta_ports::AlertDelivery>,
+    rules: &Rules,
+    tenant: TenantId,
+    report: OpenReport,
+) -> Arc<Monitor> {
+    let _ = (world, ingest, delivery, rules, tenant, report);
+    unreachable!("wired once the monitor stands")
+}
+
+fn start_engine(config: &Config, world: &World, ingest: &Arc<Ingest>) -> Result<Arc<Engine>, ServerError> {
+    let limits = Limits {
+        rows_max: config.query.rows_max,
+        result_bytes_max: config.query.result_bytes_max,
+        memory_bytes: config.query.memory_bytes,
+        timeout: std::time::Duration::from_secs(config.query.timeout_seconds),
+        concurrency: config.query.concurrency,
+    };
+    let tables = Arc::new(StoreTables(ingest.store().clone()));
+    let engine = Engine::new(tables, ingest.clone(), world.clock.clone(), world.metrics.clone(), limits);
+    engine.map(Arc::new).map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))
+}
+
+fn start_access(world: &World, metastore: &Arc<Metastore>, ingest: &Arc<Ingest>) -> Result<Arc<Access>, ServerError> {
+    let parts = AccessParts {
+        metastore: metastore.clone(),
+        audit: ingest.clone(),
+        clock: world.clock.clone(),
+        entropy: world.entropy.clone(),
+        metrics: world.metrics.clone(),
+        hash_cost: HashCost::OWASP,
+    };
+    Access::new(parts).map(Arc::new).map_err(|error| ServerError::part("access service", error.kind(), error))
+}
+
+/// The context of the process itself.
+pub(crate) fn own_context() -> OpContext {
+    OpContext::service("server")
+}

@@ -1,0 +1,223 @@
+//! The installation as its operators see it: readiness, status, verification, replay, retention, ledger files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use moneta_base::{ErrorKind, TableName, TenantId, Timestamp};
+use moneta_event::TableCatalog;
+use moneta_ingest::Ingest;
+use moneta_metastore::Metastore;
+use moneta_ports::operations::{
+    CheckpointStatus, CollectorStatus, DiskStatus, JournalStatus, LedgerPath, Operations, PartState, ReplayReport, ReplaySelection, Status,
+    TableStatus, VerifyFinding, VerifyReport,
+};
+use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, RuleAdmin};
+use moneta_query::Engine;
+
+use crate::node::World;
+use crate::replay;
+use crate::rule_admin::Rules;
+
+/// Age of the last checkpoint beyond which the ledger counts as not ready.
+const CHECKPOINT_AGE_MAX_SECONDS: u64 = 900;
+
+/// Implements [`Operations`].
+pub(crate) struct NodeOperations {
+    pub(crate) world: World,
+    data: PathBuf,
+    tenant: TenantId,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) engine: Arc<Engine>,
+    metastore: Arc<Metastore>,
+    rules: Arc<Rules>,
+    pub(crate) catalog: Arc<TableCatalog>,
+    started: Instant,
+    started_at: Timestamp,
+    collectors: std::sync::RwLock<Option<CollectorsStatus>>,
+}
+
+/// Asks the collectors how they are.
+pub(crate) type CollectorsStatus = Arc<dyn Fn() -> Vec<CollectorStatus> + Send + Sync>;
+
+impl NodeOperations {
+    #[expect(clippy::too_many_arguments, reason = "wiring: one argument a part")]
+    pub(crate) fn new(
+        world: &World,
+        data: &Path,
+        tenant: TenantId,
+        ingest: &Arc<Ingest>,
+        engine: &Arc<Engine>,
+        metastore: &Arc<Metastore>,
+        rules: &Arc<Rules>,
+        catalog: &Arc<TableCatalog>,
+    ) -> Self {
+        Self {
+            world: world.clone(),
+            data: data.to_owned(),
+            tenant,
+            ingest: ingest.clone(),
+            engine: engine.clone(),
+            metastore: metastore.clone(),
+            rules: rules.clone(),
+            catalog: catalog.clone(),
+            started: Instant::now(),
+            started_at: world.clock.now(),
+            collectors: std::sync::RwLock::new(None),
+        }
+    }
+
+    /// Lets the status name the collectors.
+    pub(crate) fn set_collectors(&self, collectors: CollectorsStatus) {
+        *self.collectors.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(collectors);
+    }
+
+    fn disk(&self) -> Result<DiskStatus, PortError> {
+        let space = moneta_host::disk_free(&self.data);
+        let space = space.map_err(|error| PortError::caused_by(ErrorKind::OPERATOR, "the free space of the data directory cannot be read", error))?;
+        self.world.metrics.set(Metric::HostDiskAvailable, space.available_bytes);
+        Ok(DiskStatus { total_bytes: space.total_bytes, available_bytes: space.available_bytes })
+    }
+
+    fn tables(&self) -> Vec<TableStatus> {
+        let (store, policy) = (self.ingest.store(), self.ingest.policy());
+        let status = |name: TableName| {
+            let snapshot = store.snapshot(&name)?;
+            Some(TableStatus {
+                num_rows: snapshot.num_rows(),
+                num_segments: snapshot.segments.len() as u64,
+                num_hot_blocks: snapshot.hot.len() as u64,
+                segment_bytes: snapshot.segments.iter().map(|segment| segment.size_bytes).sum(),
+                retention_days: Some(policy.days_of(&name)),
+                name: name.to_string(),
+            })
+        };
+        store.tables_with_rows().into_iter().filter_map(status).collect()
+    }
+
+    fn journal(&self) -> JournalStatus {
+        let status = self.ingest.status();
+        let oldest = self.ingest.store().hot_stats().values().map(|hot| hot.oldest).min();
+        let now = self.world.clock.now();
+        JournalStatus {
+            size_bytes: status.journal_bytes,
+            oldest_age_seconds: oldest.map_or(0, |at| now.since(at).as_secs()),
+            last_fsync_ms: status.last_commit.as_secs_f64() * 1e3,
+        }
+    }
+
+    fn checkpoint(&self) -> CheckpointStatus {
+        let (at, tree_size) = self.ingest.status().last_checkpoint.unwrap_or((self.started_at, self.ingest.ledger().root_checkpoint().size()));
+        CheckpointStatus { tree_size, age_seconds: self.world.clock.now().since(at).as_secs_f64() }
+    }
+
+    fn events_per_second(&self) -> f64 {
+        let seconds = self.started.elapsed().as_secs_f64().max(1.0);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let events = self.ingest.status().events_total as f64;
+        events / seconds
+    }
+}
+
+impl Operations for NodeOperations {
+    fn readiness(&self) -> Vec<PartState> {
+        let stopped = self.ingest.status().stopped;
+        let journal = PartState { part: "journal".to_owned(), ready: stopped.is_none(), reason: stopped.unwrap_or_default() };
+        let age = self.checkpoint().age_seconds;
+        #[expect(clippy::cast_precision_loss, reason = "a small constant")]
+        let late = age > CHECKPOINT_AGE_MAX_SECONDS as f64 && self.ingest.store().hot_stats().values().any(|hot| hot.num_blocks > 0);
+        let reason = if late { format!("the last checkpoint is {age:.0} s old") } else { String::new() };
+        vec![journal, PartState { part: "ledger".to_owned(), ready: !late, reason }]
+    }
+
+    fn status<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Status, PortError>> {
+        Box::pin(async move {
+            let collectors = self.collectors.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            Ok(Status {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                tenant: self.tenant.to_string(),
+                uptime_seconds: self.started.elapsed().as_secs(),
+                events_per_second: self.events_per_second(),
+                disk: self.disk()?,
+                journal: self.journal(),
+                checkpoint: self.checkpoint(),
+                tables: self.tables(),
+                rules_loaded: self.rules.list().len(),
+                collectors: collectors.map(|ask| ask()).unwrap_or_default(),
+            })
+        })
+    }
+
+    fn verify<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<VerifyReport, PortError>> {
+        Box::pin(async move {
+            self.ingest.record(ctx, AuditEvent::success("store.verify", "store", "all")).await?;
+            self.ingest.publish_now().await?;
+            let data = self.data.clone();
+            let checked = tokio::task::spawn_blocking(move || verify_live(&data)).await;
+            checked.map_err(|error| PortError::caused_by(ErrorKind::Internal, "the check was interrupted", error))?
+        })
+    }
+
+    fn replay_quarantine<'a>(&'a self, ctx: &'a OpContext, selection: ReplaySelection) -> BoxFuture<'a, Result<ReplayReport, PortError>> {
+        Box::pin(replay::replay(self, ctx, selection))
+    }
+
+    fn set_retention<'a>(&'a self, ctx: &'a OpContext, table: TableName, days: Option<u32>) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            if days == Some(0) {
+                return Err(PortError::new(ErrorKind::Caller, "0 days would drop today's records; the least is 1"));
+            }
+            let mut event = AuditEvent::success("retention.change", "table", table.as_str());
+            event.details.insert("days".to_owned(), days.map_or(serde_json::Value::Null, Into::into));
+            self.ingest.record_change(ctx, event).await?;
+            let changed = self.metastore.set_retention_days(&table, days, &ctx.actor.name, self.world.clock.now());
+            changed.map_err(|error| PortError::caused_by(error.kind(), "the retention could not be stored", error))?;
+            let mut policy = self.ingest.policy();
+            match days {
+                Some(days) => drop(policy.retention_days.insert(table, days)),
+                None => drop(policy.retention_days.remove(&table)),
+            }
+            self.ingest.set_policy(policy);
+            Ok(())
+        })
+    }
+
+    fn ledger_file(&self, path: LedgerPath) -> BoxFuture<'_, Result<Option<Vec<u8>>, PortError>> {
+        Box::pin(async move {
+            let file = self.data.join("ledger").join(path.as_str());
+            match tokio::fs::read(file).await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(PortError::caused_by(ErrorKind::RETRY, "a file of the ledger cannot be read", error)),
+            }
+        })
+    }
+}
+
+/// Checks a directory that is being written to. Files move under the check, so what is found is looked for again: only
+/// what two checks find alike is wrong.
+fn verify_live(data: &Path) -> Result<VerifyReport, PortError> {
+    let started = Instant::now();
+    let check = || moneta_verify::verify_store(data, moneta_verify::Options::default());
+    let failed = |error: anyhow::Error| PortError::new(ErrorKind::Internal, format!("the check could not run: {error:#}"));
+    let mut report = check().map_err(failed)?;
+    if !report.is_clean() {
+        let again = check().map_err(failed)?.findings;
+        report.findings.retain(|finding| again.contains(finding));
+    }
+    let findings = report.findings.into_iter().map(|finding| VerifyFinding {
+        file: finding.file,
+        table: finding.table,
+        block: finding.block,
+        record: finding.record,
+        problem: finding.problem,
+    });
+    Ok(VerifyReport {
+        num_blocks: report.num_blocks,
+        num_records: report.num_records,
+        num_segments: report.num_segments,
+        num_root_entries: report.num_root_entries,
+        findings: findings.collect(),
+        elapsed_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}

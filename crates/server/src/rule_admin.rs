@@ -1,0 +1,179 @@
+//! The rules of an installation: stored in the metastore, compiled, given to the monitor.
+//!
+//! A change is audited first, then stored, then swapped in whole: either the new set runs or the old one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use moneta_base::{Clock, ErrorKind, RuleId};
+use moneta_event::TableCatalog;
+use moneta_ingest::Ingest;
+use moneta_merkle::sha256;
+use moneta_metastore::{Metastore, SecretHash, StoredRule};
+use moneta_monitor::Monitor;
+use moneta_ports::{AuditEvent, AuditSink, BoxFuture, OpContext, PortError, RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary};
+use moneta_rules::{CompiledRules, NotLoaded, Rule, Taxonomy, parse_file};
+
+use crate::error::ServerError;
+
+/// Implements [`RuleAdmin`].
+pub(crate) struct Rules {
+    metastore: Arc<Metastore>,
+    audit: Arc<Ingest>,
+    catalog: Arc<TableCatalog>,
+    clock: Arc<dyn Clock>,
+    taxonomy: Taxonomy,
+    monitor: OnceLock<Arc<Monitor>>,
+    active: Mutex<Arc<CompiledRules>>,
+    /// One change at a time.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Rules {
+    /// Loads and compiles the stored rules.
+    pub(crate) fn load(metastore: Arc<Metastore>, audit: Arc<Ingest>, catalog: Arc<TableCatalog>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, ServerError> {
+        let taxonomy = Taxonomy::built_in();
+        let rules = Self { metastore, audit, catalog, clock, taxonomy, monitor: OnceLock::new(), active: Mutex::default(), changing: tokio::sync::Mutex::new(()) };
+        let stored = rules.metastore.rules().map_err(|error| ServerError::part("metastore", error.kind(), error))?;
+        let (compiled, not_loaded) = rules.compile(&stored);
+        for rule in not_loaded {
+            tracing::warn!(file = rule.file, rule_id = rule.rule_id, title = rule.title, reason = %rule.error, "a stored rule is not active");
+        }
+        *rules.active.lock().unwrap_or_else(PoisonError::into_inner) = compiled;
+        Ok(Arc::new(rules))
+    }
+
+    /// Gives every later set to the monitor too.
+    pub(crate) fn attach(&self, monitor: Arc<Monitor>) {
+        let _ = self.monitor.set(monitor);
+    }
+
+    /// The rules that run.
+    pub(crate) fn active(&self) -> Arc<CompiledRules> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn compile(&self, stored: &[StoredRule]) -> (Arc<CompiledRules>, Vec<NotLoaded>) {
+        let wanted: BTreeSet<&RuleId> = stored.iter().map(|rule| &rule.rule_id).collect();
+        let files: BTreeMap<(&str, &str), ()> = stored.iter().map(|rule| ((rule.file_name.as_str(), rule.text.as_str()), ())).collect();
+        let mut rules: Vec<Rule> = Vec::new();
+        for (name, text) in files.into_keys() {
+            let parsed = parse_file(name, text).rules;
+            rules.extend(parsed.into_iter().filter(|rule| wanted.contains(&rule.metadata.id)));
+        }
+        let (compiled, not_loaded) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
+        (Arc::new(compiled), not_loaded)
+    }
+
+    /// Compiles what is stored now and runs it from here on.
+    fn reload(&self) -> Result<(), PortError> {
+        let (compiled, _) = self.compile(&self.stored()?);
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = compiled.clone();
+        if let Some(monitor) = self.monitor.get() {
+            monitor.set_rules(compiled);
+        }
+        Ok(())
+    }
+
+    fn stored(&self) -> Result<Vec<StoredRule>, PortError> {
+        self.metastore.rules().map_err(metastore_failed)
+    }
+
+    async fn add_files(&self, ctx: &OpContext, files: Vec<RuleFile>) -> Result<RuleSetReport, PortError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let known: BTreeMap<RuleId, SecretHash> = self.stored()?.into_iter().map(|rule| (rule.rule_id, rule.sha256)).collect();
+        let Candidates { rules, mut report } = self.candidates(ctx, &files);
+        let (unchanged, changed): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| known.get(&rule.rule_id) == Some(&rule.sha256));
+        report.unchanged = unchanged.len();
+        report.loaded = changed.len();
+        if changed.is_empty() {
+            return Ok(report);
+        }
+        for rule in &changed {
+            let mut event = AuditEvent::success("rule.add", "rule", rule.rule_id.as_str());
+            event.details.insert("file".to_owned(), rule.file_name.clone().into());
+            event.details.insert("sha256".to_owned(), sha256(rule.text.as_bytes()).to_hex().into());
+            self.audit.record(ctx, event).await?;
+        }
+        // Every single change is durable by now; one checkpoint over all of them must exist before any takes effect.
+        self.audit.publish_now().await?;
+        self.metastore.put_rules(&changed).map_err(metastore_failed)?;
+        self.reload()?;
+        Ok(report)
+    }
+
+    /// What of the files can run, and why the rest cannot.
+    fn candidates(&self, ctx: &OpContext, files: &[RuleFile]) -> Candidates {
+        let mut report = RuleSetReport::default();
+        let mut parsed: Vec<Rule> = Vec::new();
+        for file in files {
+            let one = parse_file(&file.name, &file.text);
+            report.not_loaded.extend(one.not_loaded.into_iter().map(rule_report));
+            parsed.extend(one.rules);
+        }
+        let (compiled, not_loaded) = CompiledRules::compile(parsed, &self.taxonomy, &self.catalog);
+        report.not_loaded.extend(not_loaded.into_iter().map(rule_report));
+        let texts: BTreeMap<&str, &str> = files.iter().map(|file| (file.name.as_str(), file.text.as_str())).collect();
+        let stored = |rule: &Arc<Rule>| {
+            let text = texts.get(&*rule.file).copied().unwrap_or_default().to_owned();
+            StoredRule {
+                rule_id: rule.metadata.id.clone(),
+                file_name: rule.file.to_string(),
+                sha256: *sha256(text.as_bytes()).as_bytes(),
+                text,
+                added_by: ctx.actor.name.clone(),
+                added_at: self.clock.now(),
+            }
+        };
+        Candidates { rules: compiled.rules().iter().map(stored).collect(), report }
+    }
+}
+
+/// Rules that could run, and the report on the rest.
+struct Candidates {
+    rules: Vec<StoredRule>,
+    report: RuleSetReport,
+}
+
+impl RuleAdmin for Rules {
+    fn add<'a>(&'a self, ctx: &'a OpContext, files: Vec<RuleFile>) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
+        Box::pin(self.add_files(ctx, files))
+    }
+
+    fn remove<'a>(&'a self, ctx: &'a OpContext, rule_id: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            let _one_at_a_time = self.changing.lock().await;
+            let id = RuleId::new(rule_id);
+            if !self.stored()?.iter().any(|rule| rule.rule_id == id) {
+                return Err(PortError::new(ErrorKind::Caller, format!("there is no rule {rule_id}; `moneta rules list` shows those that are")));
+            }
+            self.audit.record_change(ctx, AuditEvent::success("rule.remove", "rule", rule_id)).await?;
+            self.metastore.delete_rule(&id).map_err(metastore_failed)?;
+            self.reload()
+        })
+    }
+
+    fn list(&self) -> Vec<RuleSummary> {
+        let mut summaries: Vec<RuleSummary> = self.active().rules().iter().map(|rule| summary(rule)).collect();
+        summaries.sort_by(|a, b| a.title.cmp(&b.title));
+        summaries
+    }
+}
+
+fn summary(rule: &Rule) -> RuleSummary {
+    RuleSummary {
+        rule_id: rule.metadata.id.to_string(),
+        title: rule.metadata.title.clone(),
+        level: rule.metadata.level.name().to_owned(),
+        author: rule.metadata.author.clone(),
+        log_source: rule.log_source.to_string(),
+    }
+}
+
+fn rule_report(rule: NotLoaded) -> RuleReport {
+    RuleReport { file: rule.file, rule_id: rule.rule_id, title: rule.title, problem: Some(rule.error.to_string()) }
+}
+
+fn metastore_failed(error: moneta_metastore::Error) -> PortError {
+    PortError::caused_by(error.kind(), "the rules could not be read or stored", error)
+}

@@ -1,0 +1,132 @@
+//! Runs a node with its collectors and the HTTP interface until the process is told to stop.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use moneta_access::NewCredential;
+use moneta_api::{ApiOptions, ApiState, router};
+use moneta_ports::Scope;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::collectors::{Collectors, start_collectors};
+use crate::config::Config;
+use crate::error::ServerError;
+use crate::local::{self, LocalServer};
+use crate::node::{Node, own_context};
+
+/// How long requests under way may take to finish when the server stops.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// Name of the credential for programs of the same user.
+const LOCAL_CREDENTIAL: &str = "local-command-line";
+/// Life of the credential for programs of the same user; a new one is made at every start.
+const LOCAL_CREDENTIAL_LIFE: Duration = Duration::from_secs(365 * 86_400);
+
+/// What a person wants to know once the server is up.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The one-time link to the first account, while there is none.
+    pub admin_link: Option<String>,
+    /// Syslog listeners, such as `udp 127.0.0.1:5514`.
+    pub syslog: Vec<String>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// What is collected from this machine.
+    pub collectors: Vec<String>,
+}
+
+/// Serves until SIGTERM or SIGINT, then shuts down in order.
+///
+/// # Errors
+/// When a part cannot be opened, an address is taken, or the shutdown cannot be finished.
+pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -> Result<(), ServerError> {
+    let node = Node::open(&config, data).await?;
+    let listener = listen(config.server.listen).await?;
+    let address = listener.local_addr().map_err(|source| ServerError::Listen { address: config.server.listen, what: "HTTP", source })?;
+    let collectors = start_collectors(&config, &node).await?;
+    announce(&node, data, address).await?;
+    let ready = Ready {
+        address,
+        admin_link: admin_link(&node, address).await?,
+        syslog: collectors.syslog_addresses(),
+        data: data.to_owned(),
+        collectors: collectors.names(),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let http = start_http(&node, listener, stopped);
+    on_ready(&ready);
+    wait_for_signal().await;
+    shut_down(node, collectors, http, &stop).await
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, what: "HTTP", source })
+}
+
+/// Makes the credential by which programs of this user reach the server.
+async fn announce(node: &Node, data: &Path, address: SocketAddr) -> Result<(), ServerError> {
+    let failed = |error: moneta_access::Error| ServerError::part("access service", error.kind(), error);
+    let ctx = own_context();
+    let earlier = node.access.credentials(&ctx).map_err(failed)?;
+    for credential in earlier.iter().filter(|credential| credential.name == LOCAL_CREDENTIAL && credential.revoked.is_none()) {
+        node.access.revoke_credential(&ctx, &credential.id).await.map_err(failed)?;
+    }
+    let new = NewCredential { name: LOCAL_CREDENTIAL.to_owned(), scopes: Scope::ALL.to_vec(), life: Some(LOCAL_CREDENTIAL_LIFE) };
+    let issued = node.access.create_credential(&ctx, new).await.map_err(failed)?;
+    let server = LocalServer { address, credential: issued.text };
+    local::announce(&*node.world.fs, data, &server).map_err(|source| ServerError::Data { action: "write", path: data.to_owned(), source })
+}
+
+async fn admin_link(node: &Node, address: SocketAddr) -> Result<Option<String>, ServerError> {
+    let failed = |error: moneta_access::Error| ServerError::part("access service", error.kind(), error);
+    if !node.access.needs_first_account().map_err(failed)? {
+        return Ok(None);
+    }
+    let link = node.access.make_first_link().await.map_err(failed)?;
+    Ok(Some(format!("http://{address}/welcome?token={}", link.token)))
+}
+
+type HttpTask = tokio::task::JoinHandle<std::io::Result<()>>;
+
+fn start_http(node: &Node, listener: TcpListener, mut stopped: watch::Receiver<bool>) -> HttpTask {
+    let state = ApiState {
+        access: node.access(),
+        events: node.events(),
+        queries: node.queries(),
+        rules: node.rules(),
+        operations: node.operations(),
+        metrics: node.world.metrics.clone(),
+        catalog: node.catalog(),
+        clock: node.world.clock.clone(),
+        entropy: node.world.entropy.clone(),
+        options: ApiOptions { version: env!("CARGO_PKG_VERSION").to_owned(), tls: false },
+    };
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
+    tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stop).await })
+}
+
+async fn wait_for_signal() {
+    let terminate = signal(SignalKind::terminate());
+    let interrupt = signal(SignalKind::interrupt());
+    match (terminate, interrupt) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        }
+        _ => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+async fn shut_down(node: Node, collectors: Collectors, http: HttpTask, stop: &watch::Sender<bool>) -> Result<(), ServerError> {
+    tracing::info!("stopping: finishing what is under way");
+    let _ = stop.send(true);
+    collectors.stop().await;
+    if tokio::time::timeout(DRAIN_MAX, http).await.is_err() {
+        tracing::warn!("some requests were cut off");
+    }
+    node.shut_down().await
+}
