@@ -113,6 +113,7 @@ impl Keeper {
         let now = self.clock.now();
         self.log(publish(&self.ledger, &self.shared, now).map(drop), "checkpoint");
         let policy = self.policy();
+        self.note_state(now);
         let due =
             |hot: &moneta_store::HotStats| hot.bytes >= policy.seal_bytes || now.since(hot.oldest) >= policy.seal_age;
         self.log(self.seal(due).map(drop), "sealing");

@@ -11,7 +11,7 @@ use moneta_journal::{Commit, MarkKind, ProducerMark};
 use moneta_ledger::Ledger;
 use moneta_merkle::{Hash, SignedCheckpoint, sha256};
 use moneta_ports::{
-    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, Metric, Metrics, PortError, Submission,
+    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metric, Metrics, PortError, Submission,
 };
 use moneta_scrub::{ScrubbedBatch, Scrubber};
 use moneta_store::Store;
@@ -246,7 +246,11 @@ impl EventSink for Ingest {
 /// The journal's mark for a key: its hash covers the originals, so that a resend is equal and other content is not.
 fn mark(key: IdempotencyKey, batches: &[ScrubbedBatch]) -> ProducerMark {
     let hash = content_hash(batches);
-    ProducerMark { kind: MarkKind::Producer, producer: key.producer, epoch: key.epoch, sequence: key.sequence, hash }
+    let kind = match key.life {
+        KeyLife::Producer => MarkKind::Producer,
+        KeyLife::Request => MarkKind::IdempotencyKey,
+    };
+    ProducerMark { kind, producer: key.producer, epoch: key.epoch, sequence: key.sequence, hash }
 }
 
 fn content_hash(batches: &[ScrubbedBatch]) -> Hash {

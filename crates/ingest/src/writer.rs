@@ -98,22 +98,25 @@ pub(crate) struct Writer {
 ///
 /// # Errors
 /// When the operating system gives no thread.
-pub(crate) fn start_writer(mut writer: Writer) -> std::io::Result<WriterHandle> {
+pub(crate) fn start_writer(writer: Writer) -> std::io::Result<WriterHandle> {
     let (commands, inbox) = mpsc::channel();
     let thread = std::thread::Builder::new().name("journal-writer".to_owned()).spawn(move || writer.run(&inbox))?;
     Ok(WriterHandle { commands, thread: Mutex::new(Some(thread)) })
 }
 
 impl Writer {
-    fn run(&mut self, inbox: &Receiver<Command>) {
+    fn run(mut self, inbox: &Receiver<Command>) {
         while let Ok(command) = inbox.recv() {
             let goes_on = match command {
                 Command::Store(job) => self.store_group(*job, inbox),
                 other => self.administer(other),
             };
             if !goes_on {
-                return;
+                break;
             }
+        }
+        if let Err(error) = self.journal.close() {
+            tracing::error!(error = &error as &dyn std::error::Error, "the journal could not be closed in order");
         }
     }
 

@@ -16,6 +16,17 @@ pub struct IdempotencyKey {
     pub epoch: u128,
     /// Position within the epoch; only grows.
     pub sequence: u64,
+    /// How long the producer is remembered.
+    pub life: KeyLife,
+}
+
+/// How long a producer's progress is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyLife {
+    /// For ever: a collector, a rule's cursor, an agent. There are few of them and they go on.
+    Producer,
+    /// Until many newer ones push it out: one request with a key of its own.
+    Request,
 }
 
 /// What one sender hands over at once: stored whole or not at all.

@@ -19,7 +19,7 @@ pub use alert::{Alert, AlertDelivery, MatchedEvent};
 pub use audit::{AuditEvent, AuditSink, Outcome};
 pub use context::{Actor, ActorKind, OpContext, Scope};
 pub use error::PortError;
-pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, StoredRange, Submission};
+pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, StoredRange, Submission};
 pub use metrics::{Metric, MetricKind, Metrics};
 pub use operations::{LedgerPath, Operations};
 pub use query::{

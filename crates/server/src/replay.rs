@@ -12,7 +12,7 @@ use moneta_base::{SourceName, TableName};
 use moneta_formats::{DecodeOptions, Decoded, Decoder, Format};
 use moneta_ingest::quarantine_encoding as encoding;
 use moneta_ports::operations::{ReplayReport, ReplaySelection};
-use moneta_ports::{AuditEvent, AuditSink, EventSink, IdempotencyKey, OpContext, PortError, QueryEngine, QueryRequest, Submission};
+use moneta_ports::{AuditEvent, AuditSink, EventSink, IdempotencyKey, KeyLife, OpContext, PortError, QueryEngine, QueryRequest, Submission};
 
 use crate::operations::NodeOperations;
 
@@ -35,7 +35,7 @@ pub(crate) async fn replay(operations: &NodeOperations, ctx: &OpContext, selecti
     for record in select(operations, ctx, &selection).await? {
         match decode(operations, &record) {
             Some(decoded) => {
-                let key = IdempotencyKey { producer: format!("replay/{}", record.id), epoch: 0, sequence: 0 };
+                let key = IdempotencyKey { producer: format!("replay/{}", record.id), epoch: 0, sequence: 0, life: KeyLife::Request };
                 let receipt = operations.ingest.submit(Submission { batches: decoded.batches, quarantined: Vec::new(), key: Some(key) }).await?;
                 report.num_stored += if receipt.duplicate { 0 } else { receipt.ranges.iter().map(|range| range.num_rows).sum() };
             }
