@@ -14,6 +14,9 @@ pub(crate) struct Slot {
     pub columns: Vec<SlotColumn>,
     /// Normalised keys of `_Extra` to look under, with the path into each value.
     pub extras: Vec<(String, Vec<String>)>,
+    /// Normalised key of `_Extra` whose value, in rows that have it, hides all others: a field of the event whose name
+    /// the table gives to something else.
+    pub hiding: Option<String>,
     /// Every text of the row, instead of one field.
     pub anywhere: bool,
 }
@@ -67,6 +70,10 @@ impl Resolver<'_> {
     }
 
     fn add(&self, name: &str, slot: &mut Slot) {
+        if let Some(key) = name.strip_prefix("_Extra.") {
+            slot.hiding = Some(normalised(key));
+            return;
+        }
         if let Some((column, column_type)) = self.column(name) {
             slot.columns.push(SlotColumn { name: column, column_type: Some(column_type), path: Vec::new() });
             // A value that does not fit a typed column was kept under the column's name.
@@ -128,6 +135,7 @@ mod tests {
         check("Event", "Data", &["EventData"], &["data"]);
         check("Event", "Threat Name", &[], &["threatname"]);
         check("Event", "Foo", &[], &["bar"]);
+        check("Event", "UserName", &["UserName"], &[]);
         check("AuditLogs", "TargetResources.Type", &["TargetResources/type"], &["targetresources.type", "targetresources/type"]);
     }
 }

@@ -18,8 +18,9 @@ pub const CONDITION_DEPTH_MAX: usize = 64;
 /// Bytes in one condition at most.
 pub const CONDITION_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes a compiled regular expression may take: nested counted repetitions grow fast.
-pub const REGEX_BYTES_MAX: usize = 1 << 20;
+/// Bytes a compiled regular expression may take: nested counted repetitions grow fast. Public rules need up to 2 MiB
+/// (`\w{1,64}`, where a word character is any of Unicode's).
+pub const REGEX_BYTES_MAX: usize = 4 << 20;
 
 /// Values that one field of one event can have at most (elements of a JSON array); later ones are not tested.
 pub const FIELD_VALUES_MAX: usize = 256;

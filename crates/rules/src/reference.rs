@@ -27,8 +27,7 @@ impl<'s> RowView<'s, '_> {
         if slot.anywhere {
             return self.view.texts(self.row);
         }
-        let sources = self.view.sources(slot);
-        sources.iter().map(|source| source.cell(self.row)).fold(Cell::Absent, Cell::joined)
+        self.view.reader(slot).cell(self.row)
     }
 
     /// Whether the expression holds.

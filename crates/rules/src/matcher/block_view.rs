@@ -25,6 +25,35 @@ const NOT_SEARCHED: [&str; 7] = [
     standard::TIME_GENERATED,
 ];
 
+/// The values of a slot in one batch.
+pub(crate) struct SlotReader<'s> {
+    hiding: Option<Source<'s>>,
+    sources: Vec<Source<'s>>,
+}
+
+impl<'s> SlotReader<'s> {
+    /// Whether no row has a value.
+    pub fn is_empty(&self) -> bool {
+        self.hiding.is_none() && self.sources.is_empty()
+    }
+
+    /// The text column that holds every value, where there is just one.
+    pub fn single_text(&self) -> Option<&'s StringArray> {
+        match (&self.hiding, self.sources.as_slice()) {
+            (None, [Source::Text(array)]) => Some(array),
+            _ => None,
+        }
+    }
+
+    /// The value in one row.
+    pub fn cell(&self, row: usize) -> Cell<'s> {
+        match self.hiding.as_ref().map_or(Cell::Absent, |source| source.cell(row)) {
+            Cell::Absent => self.sources.iter().map(|source| source.cell(row)).fold(Cell::Absent, Cell::joined),
+            hiding => hiding,
+        }
+    }
+}
+
 /// A batch with its columns by name.
 pub(crate) struct BlockView<'a> {
     batch: &'a RecordBatch,
@@ -50,8 +79,15 @@ impl<'a> BlockView<'a> {
         self.extra.get_or_init(|| self.extra_column.map(ExtraIndex::new).unwrap_or_default())
     }
 
+    /// Reads a slot of this batch.
+    pub fn reader<'s>(&'s self, slot: &'s Slot) -> SlotReader<'s> {
+        let key = slot.hiding.as_deref().filter(|_| self.extra_column.is_some());
+        let hiding = key.and_then(|key| self.extra().get(key)).map(|column| Source::Extra(column, &[]));
+        SlotReader { hiding, sources: self.sources(slot) }
+    }
+
     /// Where a slot's values stand in this batch; nothing when no row has one.
-    pub fn sources<'s>(&'s self, slot: &'s Slot) -> Vec<Source<'s>> {
+    fn sources<'s>(&'s self, slot: &'s Slot) -> Vec<Source<'s>> {
         let mut sources = Vec::with_capacity(1);
         let mut complete = false;
         for column in &slot.columns {

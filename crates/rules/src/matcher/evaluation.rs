@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use arrow::array::{Array, StringArray};
 use foldhash::fast::FixedState;
 
-use super::cells::{Cell, Source};
+use super::cells::Cell;
 use super::rows::Rows;
 use super::value_tests::{PredicateId, Scratch, ValueTests};
-use super::BlockView;
+use super::{BlockView, SlotReader};
 use crate::plan::{Node, TablePlan};
 
 /// A row that no open gate lets through.
@@ -177,10 +177,10 @@ impl<'s> Evaluation<'s> {
         if slot.anywhere {
             return self.search_everywhere(tests, &wanted);
         }
-        let sources = view.sources(slot);
-        let mut column = match sources.as_slice() {
-            [Source::Text(array)] => dictionary(array, &wanted, view.num_rows()),
-            sources => dictionary_of_cells(sources, &wanted, view.num_rows()),
+        let reader = view.reader(slot);
+        let mut column = match reader.single_text() {
+            Some(array) => dictionary(array, &wanted, view.num_rows()),
+            None => dictionary_of_cells(&reader, &wanted, view.num_rows()),
         };
         column.met = self.test_values(tests, &column);
         column
@@ -267,9 +267,9 @@ fn dictionary<'s>(array: &'s StringArray, wanted: &Rows, num_rows: usize) -> Col
 }
 
 /// Numbers the distinct cells of a slot that is not simply a text column.
-fn dictionary_of_cells<'s>(sources: &[Source<'s>], wanted: &Rows, num_rows: usize) -> Column<'s> {
+fn dictionary_of_cells<'s>(reader: &SlotReader<'s>, wanted: &Rows, num_rows: usize) -> Column<'s> {
     let mut codes = vec![NOT_READ; num_rows];
-    if sources.is_empty() {
+    if reader.is_empty() {
         wanted.iter().for_each(|row| codes[row as usize] = 0);
         let values = if wanted.is_empty() { Vec::new() } else { vec![Cell::Absent] };
         return Column { codes, values, met: Vec::new() };
@@ -277,8 +277,7 @@ fn dictionary_of_cells<'s>(sources: &[Source<'s>], wanted: &Rows, num_rows: usiz
     let mut numbers: HashMap<Cell<'s>, u32, FixedState> = HashMap::default();
     let mut values = Vec::new();
     for row in wanted.iter() {
-        let cell = sources.iter().map(|source| source.cell(row as usize)).fold(Cell::Absent, Cell::joined);
-        codes[row as usize] = *numbers.entry(cell).or_insert_with_key(|cell| {
+        codes[row as usize] = *numbers.entry(reader.cell(row as usize)).or_insert_with_key(|cell| {
             values.push(cell.clone());
             u32::try_from(values.len() - 1).expect("a block is small")
         });

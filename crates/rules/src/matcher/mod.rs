@@ -15,5 +15,5 @@ mod literals;
 pub(crate) mod rows;
 pub(crate) mod value_tests;
 
-pub(crate) use block_view::BlockView;
+pub(crate) use block_view::{BlockView, SlotReader};
 pub(crate) use evaluation::Evaluation;

@@ -1,0 +1,96 @@
+//! What the tests share: rules from text or folders, rows from values or files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use moneta_base::{SourceName, TableName, Timestamp};
+use moneta_event::{BatchBuilder, Delivery, ParsedBatch, RecordClass, TableCatalog, Value};
+use moneta_formats::{DecodeOptions, Decoder, HEAD_BYTES, recognise};
+use moneta_rules::{CompiledRules, NotLoaded, Taxonomy, parse_file};
+
+/// All files below a folder with that ending, sorted.
+pub fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Compiles all rules below folders.
+pub fn load_rules(folders: &[PathBuf]) -> (CompiledRules, Vec<NotLoaded>) {
+    let mut rules = Vec::new();
+    let mut not_loaded = Vec::new();
+    for path in folders.iter().flat_map(|folder| files_below(folder, ".yml")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let parsed = parse_file(&path.to_string_lossy(), &text);
+        rules.extend(parsed.rules);
+        not_loaded.extend(parsed.not_loaded);
+    }
+    let (compiled, more) = CompiledRules::compile(rules, &Taxonomy::built_in(), &TableCatalog::built_in());
+    not_loaded.extend(more);
+    (compiled, not_loaded)
+}
+
+/// Compiles the rules of one text; all must load.
+pub fn compile(text: &str) -> CompiledRules {
+    let parsed = parse_file("test.yml", text);
+    assert_eq!(parsed.not_loaded, []);
+    let (compiled, not_loaded) =
+        CompiledRules::compile(parsed.rules, &Taxonomy::built_in(), &TableCatalog::built_in());
+    assert_eq!(not_loaded, []);
+    compiled
+}
+
+/// A rule for Windows' System channel with this detection.
+pub fn rule(id: &str, detection: &str) -> String {
+    let indented: String = detection.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "---\ntitle: {id}\nid: {id}\nlevel: high\nlogsource:\n  product: windows\n  service: system\ndetection:\n{indented}"
+    )
+}
+
+/// Rows of a table, each a list of fields and values.
+pub fn rows(table: &str, rows: &[&[(&str, Value<'_>)]]) -> RecordBatch {
+    let catalog = TableCatalog::built_in();
+    let schema = catalog.get(table).unwrap();
+    let mut builder = BatchBuilder::new(Arc::clone(schema), RecordClass::Data, Delivery::BestEffort);
+    for fields in rows {
+        for (name, value) in *fields {
+            builder.set_field(name, *value);
+        }
+        builder.finish_row(Timestamp::from_seconds(1_700_000_000), &SourceName::lossy("test"), "");
+    }
+    builder.finish().unwrap().rows
+}
+
+/// Decodes a file, its format recognised.
+pub fn decode(path: &Path, catalog: &Arc<TableCatalog>) -> Vec<ParsedBatch> {
+    let bytes = std::fs::read(path).unwrap();
+    let name = path.to_string_lossy();
+    let head = &bytes[..bytes.len().min(HEAD_BYTES)];
+    let format = recognise(&name, head).expect("a known format");
+    // Later than every sample: events from the future are quarantined.
+    let received = Timestamp::from_seconds(2_000_000_000);
+    let options = DecodeOptions::new(Arc::clone(catalog), SourceName::lossy("test"), received);
+    let mut decoder = Decoder::new(format, options);
+    let mut batches = Vec::new();
+    decoder.feed(&bytes, &mut |decoded| batches.extend(decoded.batches));
+    decoder.finish(&mut |decoded| batches.extend(decoded.batches));
+    batches
+}
+
+/// A table name.
+pub fn table(name: &str) -> TableName {
+    TableName::new(name).unwrap()
+}
