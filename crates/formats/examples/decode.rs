@@ -2,7 +2,8 @@
 //!
 //! Files are read before the clock starts; nothing is written.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers, not a service")]
+#![allow(clippy::cast_precision_loss, reason = "rates need few digits")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

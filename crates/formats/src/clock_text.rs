@@ -26,6 +26,31 @@ pub(crate) fn parse_iso(text: &str, zone_offset_seconds: i32) -> Option<Timestam
     if has_zone { Some(time) } else { Some(shifted(time, zone_offset_seconds)) }
 }
 
+/// A time of day (`hh:mm:ss` with or without a fraction) in nanoseconds since midnight.
+pub(crate) fn parse_clock(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let pair = |at: usize| -> Option<i64> {
+        let digits = bytes.get(at..at + 2)?;
+        digits.iter().try_fold(0, |sum, b| b.is_ascii_digit().then(|| sum * 10 + i64::from(b - b'0')))
+    };
+    let (hour, minute, second) = (pair(0)?, pair(3)?, pair(6)?);
+    let separated = bytes[2] == b':' && bytes[5] == b':';
+    if !separated || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let fraction = match bytes.get(8) {
+        None => 0,
+        Some(b'.' | b',') => {
+            let digits = &bytes[9..];
+            let known = (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+            let scale = 10i64.pow(9u32.checked_sub(u32::try_from(digits.len()).ok()?)?);
+            known.then(|| digits.iter().fold(0, |sum, b| sum * 10 + i64::from(b - b'0')) * scale)?
+        }
+        Some(_) => return None,
+    };
+    Some((hour * 3600 + minute * 60 + second) * NANOS_PER_SECOND + fraction)
+}
+
 /// A local time as UTC.
 pub(crate) fn shifted(local: Timestamp, zone_offset_seconds: i32) -> Timestamp {
     Timestamp::from_nanos(local.as_nanos().saturating_sub(i64::from(zone_offset_seconds) * NANOS_PER_SECOND))
@@ -80,6 +105,16 @@ mod tests {
         check("2026-01-02 03:04:05", 3600, "2026-01-02T02:04:05.0000000Z");
         check("2026-01-02T03:04:05Z", 3600, "2026-01-02T03:04:05.0000000Z");
         check("2026-01-02T03:04:05-05:00", 3600, "2026-01-02T08:04:05.0000000Z");
+    }
+
+    #[test]
+    fn a_time_of_day_is_read_or_refused() {
+        assert_eq!(parse_clock("01:02:03.5"), Some(3_723_500_000_000));
+        for wrong in
+            ["", "1:02:03", "24:00:00", "01-02-03", "01:02:03x", "01:02:03.", "01:02:03.1234567890", "é1:02:03"]
+        {
+            assert_eq!(parse_clock(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl Stream {
                 } else {
                     Line::Whole { offset, bytes }
                 };
+                mapper.forget_order();
                 mapper.line(line, end, output);
             }
             other => other.feed(bytes, output),
@@ -140,6 +141,13 @@ impl Stream {
 }
 
 impl LineMapper {
+    /// Framed records may come from many senders: what one says means nothing for the next.
+    fn forget_order(&mut self) {
+        if let Self::Syslog(mapper) = self {
+            mapper.forget_order();
+        }
+    }
+
     fn line(&mut self, line: Line<'_>, end: u64, output: &mut Output) {
         match line {
             // Blank lines separate; they are no records.

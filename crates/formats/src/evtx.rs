@@ -26,6 +26,8 @@ const CHUNK_HEADER_BYTES: usize = 512;
 const RECORD_MAGIC: &[u8; 4] = b"**\0\0";
 const RECORD_HEADER_BYTES: usize = 24;
 
+const _: () = assert!(CHUNK_BYTES / RECORD_HEADER_BYTES < moneta_base::limits::BLOCK_ROWS_MAX);
+
 /// An EVTX file as far as it has arrived.
 pub(crate) struct EvtxStream {
     settings: Arc<ParserSettings>,
@@ -103,7 +105,11 @@ impl EvtxStream {
             .unwrap_or_else(|_| Err(Refusal::new("decoder_failed", "the reader of binary XML failed on this chunk")));
         match found {
             Err(refusal) => output.quarantine(refusal, None, self.offset, piece),
-            Ok(found) => found.into_iter().for_each(|one| self.take_found(one, piece, output)),
+            Ok(found) => {
+                // A chunk is delivered whole, so that a decoder can continue at the next one.
+                output.reserve(found.len());
+                found.into_iter().for_each(|one| self.take_found(one, piece, output));
+            }
         }
     }
 

@@ -45,7 +45,8 @@ pub struct Decoded {
     pub members_skipped: u64,
     /// Input bytes taken since the last portion.
     pub bytes: u64,
-    /// Every record that began before this position of the input is in this portion or an earlier one.
+    /// Every record that began before this position of the input is in this portion or an earlier one, and no other:
+    /// a decoder that continues there repeats nothing. Not for archives, which must be decoded from their beginning.
     pub cursor: u64,
 }
 
@@ -217,10 +218,20 @@ impl Output {
         self.portion.members_skipped += 1;
     }
 
-    /// Says that every record before this position of the bytes being decoded is done.
+    /// Says that every record before this position of the bytes being decoded is done; ends the portion if it is full.
     pub fn advance(&mut self, offset: u64) {
         if !self.in_member {
             self.portion.cursor = offset;
+        }
+        self.reserve(1);
+    }
+
+    /// Ends the portion unless it has room for so many more records: for decoders that cannot stop at each of them.
+    pub fn reserve(&mut self, records: usize) {
+        let rows_full = self.portion_rows + records > BLOCK_ROWS_MAX;
+        let faults_full = self.portion.quarantined.len() + records > BLOCK_ROWS_MAX;
+        if rows_full || faults_full || self.portion_bytes >= PORTION_BYTES_MAX {
+            self.end_portion();
         }
     }
 
@@ -255,10 +266,6 @@ impl Output {
     fn count(&mut self, bytes: usize) {
         self.portion.records += 1;
         self.portion_bytes += bytes;
-        let faults = self.portion.quarantined.len();
-        if self.portion_rows >= BLOCK_ROWS_MAX || faults >= BLOCK_ROWS_MAX || self.portion_bytes >= PORTION_BYTES_MAX {
-            self.end_portion();
-        }
     }
 }
 
@@ -319,7 +326,7 @@ mod tests {
         let portions = output.take_ready();
         let rows: Vec<usize> = portions.iter().map(|p| p.batches[0].rows.num_rows()).collect();
         assert_eq!(rows, [BLOCK_ROWS_MAX, 1]);
-        assert!(portions[0].cursor <= BLOCK_ROWS_MAX as u64);
+        assert_eq!(portions[0].cursor, BLOCK_ROWS_MAX as u64);
         assert_eq!(portions[1].cursor, BLOCK_ROWS_MAX as u64 + 1);
     }
 
@@ -328,7 +335,10 @@ mod tests {
         let mut output = output();
         let table = output.table(&TableName::new("T_CL").unwrap());
         let raw = "x".repeat(1 << 20);
-        (0..9).for_each(|_| output.finish_row(table, RecordClass::Data, Timestamp::from_seconds(1), &raw));
+        for row in 0..9 {
+            output.finish_row(table, RecordClass::Data, Timestamp::from_seconds(1), &raw);
+            output.advance(row);
+        }
         assert_eq!(output.take_ready().len(), 1);
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct W3cMapper {
     date: Option<Timestamp>,
     /// Time of the last line that had no date: going back means midnight has passed.
     last_undated: Option<Timestamp>,
+    /// The date text of the line before and its first moment: most lines share it.
+    last_date: (String, Timestamp),
 }
 
 /// What a field of a line is used for.
@@ -142,7 +144,7 @@ impl W3cMapper {
             return Err(Refusal::new("no_fields", "no #Fields line before this record"));
         }
         let table = self.resolve_table(output);
-        let values: Vec<&str> = Values(line).take(FIELDS_MAX + 1).collect();
+        let values: Vec<&str> = Values::of(line).take(FIELDS_MAX + 1).collect();
         if values.len() > FIELDS_MAX {
             return Err(Refusal::new("too_many_fields", format!("more than {FIELDS_MAX} values")));
         }
@@ -172,20 +174,29 @@ impl W3cMapper {
         let zone = if stamp.is_local { output.options.zone_offset_seconds } else { 0 };
         let wrong = || Refusal::new("invalid_time", "date or time cannot be read");
         match (stamp.date, stamp.time) {
-            (Some(date), Some(time)) => clock_text::parse_iso(&format!("{date} {time}"), zone).ok_or_else(wrong),
+            (Some(date), Some(time)) => self.dated(date, time, zone).ok_or_else(wrong),
             (Some(date), None) => clock_text::parse_iso(date, zone).ok_or_else(wrong),
             (None, Some(time)) => self.undated(time, zone, output).ok_or_else(wrong),
             (None, None) => Ok(self.date.unwrap_or(output.origin.received)),
         }
     }
 
+    fn dated(&mut self, date: &str, time: &str, zone: i32) -> Option<Timestamp> {
+        if self.last_date.0 != date {
+            self.last_date = (date.to_owned(), Timestamp::parse(date)?.day().start());
+        }
+        let local = self.last_date.1.as_nanos().saturating_add(clock_text::parse_clock(time)?);
+        Some(clock_text::shifted(Timestamp::from_nanos(local), zone).truncated_to_ticks())
+    }
+
     fn undated(&mut self, time: &str, zone: i32, output: &Output) -> Option<Timestamp> {
         let date = self.date.unwrap_or_else(|| output.origin.received.day().start());
-        let found = clock_text::parse_iso(&format!("{} {time}", date.day()), zone)?;
+        let local = date.as_nanos().saturating_add(clock_text::parse_clock(time)?);
+        let found = clock_text::shifted(Timestamp::from_nanos(local), zone).truncated_to_ticks();
         if self.date.is_some() && self.last_undated.is_some_and(|last| found < last) {
-            let next = Timestamp::from_nanos(date.as_nanos() + NANOS_PER_DAY);
+            let next = Timestamp::from_nanos(date.as_nanos().saturating_add(NANOS_PER_DAY));
             self.date = Some(next);
-            self.last_undated = Some(Timestamp::from_nanos(found.as_nanos() + NANOS_PER_DAY));
+            self.last_undated = Some(Timestamp::from_nanos(found.as_nanos().saturating_add(NANOS_PER_DAY)));
         } else {
             self.last_undated = Some(found);
         }
@@ -227,22 +238,31 @@ fn field_use(field: &str, target: impl Fn(&str) -> Target) -> FieldUse {
 }
 
 /// The values of a line. A quoted one keeps its quotes and may hold blanks; a quote within it is doubled.
-struct Values<'a>(&'a str);
+struct Values<'a> {
+    rest: &'a str,
+    /// Set once a quote was found open to the end of the line: the rest is not searched for its end again.
+    has_open_quote: bool,
+}
+
+impl<'a> Values<'a> {
+    fn of(line: &'a str) -> Self {
+        Self { rest: line, has_open_quote: false }
+    }
+}
 
 impl<'a> Iterator for Values<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let rest = self.0.trim_start_matches([' ', '\t']);
+        let rest = self.rest.trim_start_matches([' ', '\t']);
         if rest.is_empty() {
             return None;
         }
-        let end = match rest.strip_prefix('"') {
-            Some(inner) => quoted_end(inner).map(|end| end + 1),
-            None => None,
-        };
+        let quoted = rest.strip_prefix('"').filter(|_| !self.has_open_quote);
+        let end = quoted.and_then(quoted_end).map(|end| end + 1);
+        self.has_open_quote |= quoted.is_some() && end.is_none();
         let end = end.unwrap_or_else(|| rest.find([' ', '\t']).unwrap_or(rest.len()));
-        self.0 = &rest[end..];
+        self.rest = &rest[end..];
         Some(&rest[..end])
     }
 }
@@ -282,7 +302,7 @@ mod tests {
     #[test]
     fn values_are_separated_by_blanks_and_quoted_ones_hold_them() {
         let check = |line: &str, expected: &[&str]| {
-            let found: Vec<String> = Values(line).map(|value| unquoted(value).into_owned()).collect();
+            let found: Vec<String> = Values::of(line).map(|value| unquoted(value).into_owned()).collect();
             assert_eq!(found, expected, "{line}");
         };
         check("a  b\tc", &["a", "b", "c"]);

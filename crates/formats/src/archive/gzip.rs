@@ -45,9 +45,8 @@ impl GzipStream {
             let result = result.and_then(|()| self.guard.count(step.len(), self.expander.get_ref().len()));
             self.hand_on(output);
             self.offset += step.len() as u64;
-            match result {
-                Ok(()) => output.advance(self.offset),
-                Err(refusal) => self.end(Some(refusal), output),
+            if let Err(refusal) = result {
+                self.end(Some(refusal), output);
             }
         }
     }

@@ -82,6 +82,11 @@ impl SyslogMapper {
         }
     }
 
+    /// Forgets the message before the next one.
+    pub fn forget_order(&mut self) {
+        self.last_time = None;
+    }
+
     fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
         let message = parse(text, output.origin.received, output.options.zone_offset_seconds);
         let time = message.time.or(self.last_time).unwrap_or(output.origin.received);

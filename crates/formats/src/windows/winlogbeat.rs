@@ -10,6 +10,9 @@ use crate::json::{Item, Kind};
 const KEYWORDS: [(&str, &str); 3] =
     [("Audit Success", "0x8020000000000000"), ("Audit Failure", "0x8010000000000000"), ("Classic", "0x80000000000000")];
 
+/// Lines of a message that are read as fields: Sysmon's longest event has about 30.
+const MESSAGE_LINES_MAX: usize = 100;
+
 /// Reads an event. `winlog` is the object that holds the event's own fields; in version 6 that is the whole record.
 pub(super) fn read<'a>(record: Item<'a>, winlog: Item<'a>) -> WindowsEvent<'a> {
     let mut event = WindowsEvent::default();
@@ -129,7 +132,7 @@ fn keywords(item: Item<'_>) -> Cow<'_, str> {
 /// command line cannot replace what is there.
 fn fill_from_message(event: &mut WindowsEvent<'_>) {
     // The first line is the event's title.
-    for line in event.message.lines().skip(1) {
+    for line in event.message.lines().skip(1).take(MESSAGE_LINES_MAX) {
         let Some((name, text)) = line.split_once(": ").or_else(|| line.strip_suffix(':').map(|name| (name, ""))) else {
             continue;
         };

@@ -86,6 +86,25 @@ fn positions_in_the_input_name_the_bad_record() {
 }
 
 #[test]
+fn lines_made_to_be_searched_again_and_again_are_read_in_time() {
+    let quotes = format!("#Fields: date time c-ip\n{}\n", "\"x\"y ".repeat(170_000));
+    assert_eq!(reasons(Format::W3c, quotes.as_bytes()), ["too_many_fields"]);
+    let lines: String = (0..100_000).map(|n| format!("{n}:\\n")).collect();
+    let message = format!(
+        "{{\"winlog\":{{\"provider_name\":\"Microsoft-Windows-Sysmon\",\"event_id\":1}},\"message\":\"{lines}\"}}\n"
+    );
+    assert_eq!(decode_pieces(Format::Ndjson, options("x"), message.as_bytes(), 65_536).num_rows(), 1);
+}
+
+#[test]
+fn dates_at_the_end_of_time_are_refused_not_overflowed() {
+    let text = "#Fields: date time\n2262-04-11 23:59:59\n1677-09-22 00:00:00\n#Date: 2262-04-11\n#Fields: time\n23:59:59\n00:00:00\n";
+    assert_eq!(reasons(Format::W3c, text.as_bytes()), ["time_out_of_range"; 4]);
+    let syslog = "<13>1 2262-04-11T23:47:16Z h a - - - x\n<13>Jan  1 9999 00:00:00 h a: x\n";
+    assert_eq!(reasons(Format::Syslog, syslog.as_bytes()), ["time_out_of_range"]);
+}
+
+#[test]
 fn a_megabyte_of_half_surrogates_is_read_in_time() {
     let text = format!("{{\"a\":\"{}\"}}\n", "\\ud800".repeat(170_000));
     assert_eq!(decode_pieces(Format::Ndjson, options("x"), text.as_bytes(), 65_536).num_rows(), 1);
