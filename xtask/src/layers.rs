@@ -34,7 +34,8 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(root.join("crates")).context("reading crates")? {
         let dir = entry?.path();
         let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let manifest = std::fs::read_to_string(dir.join("Cargo.toml")).with_context(|| format!("manifest of {name}"))?;
+        let manifest =
+            std::fs::read_to_string(dir.join("Cargo.toml")).with_context(|| format!("manifest of {name}"))?;
         let manifest: toml::Table = manifest.parse().with_context(|| format!("manifest of {name}"))?;
         findings.extend(check_crate(&name, &manifest));
     }
@@ -74,12 +75,19 @@ fn check_crate(name: &str, manifest: &toml::Table) -> Vec<String> {
 }
 
 fn locate(name: &str) -> Option<(usize, usize)> {
-    LAYERS.iter().enumerate().find_map(|(layer, crates)| crates.iter().position(|c| *c == name).map(|place| (layer, place)))
+    LAYERS
+        .iter()
+        .enumerate()
+        .find_map(|(layer, crates)| crates.iter().position(|c| *c == name).map(|place| (layer, place)))
 }
 
 fn dependencies(manifest: &toml::Table) -> Vec<String> {
     let sections = ["dependencies", "build-dependencies"];
-    sections.iter().filter_map(|section| manifest.get(*section)?.as_table()).flat_map(|table| table.keys().cloned()).collect()
+    sections
+        .iter()
+        .filter_map(|section| manifest.get(*section)?.as_table())
+        .flat_map(|table| table.keys().cloned())
+        .collect()
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub fn measure(root: &Path) -> Result<String> {
 fn write_functions(report: &mut String, files: &[SourceFile]) {
     let mut functions: Vec<(usize, String)> = Vec::new();
     for file in files {
-        functions.extend(file.functions().into_iter().map(|f| (f.length, format!("{}:{} {}", file.path.display(), f.line, f.head))));
+        functions.extend(
+            file.functions().into_iter().map(|f| (f.length, format!("{}:{} {}", file.path.display(), f.line, f.head))),
+        );
     }
     functions.sort();
     let lengths: Vec<usize> = functions.iter().map(|(length, _)| *length).collect();
@@ -40,12 +42,17 @@ fn write_functions(report: &mut String, files: &[SourceFile]) {
 }
 
 fn write_files(report: &mut String, files: &[SourceFile]) {
-    let mut lengths: Vec<(usize, String)> = files.iter().map(|f| (f.text.lines().count(), f.path.display().to_string())).collect();
+    let mut lengths: Vec<(usize, String)> =
+        files.iter().map(|f| (f.text.lines().count(), f.path.display().to_string())).collect();
     lengths.sort();
     let sizes: Vec<usize> = lengths.iter().map(|(length, _)| *length).collect();
     let _ = writeln!(report, "files                {:>8}   {} lines", sizes.len(), sizes.iter().sum::<usize>());
     let _ = writeln!(report, "  median lines       {:>8}   target 100 to 500", quantile(&sizes, 50));
-    let _ = writeln!(report, "  above 1,000 lines  {:>8}   target: only one cohesive table or match", sizes.iter().filter(|s| **s > 1000).count());
+    let _ = writeln!(
+        report,
+        "  above 1,000 lines  {:>8}   target: only one cohesive table or match",
+        sizes.iter().filter(|s| **s > 1000).count()
+    );
     for (length, place) in lengths.iter().rev().take(3) {
         let _ = writeln!(report, "    {length:>4}  {place}");
     }
@@ -56,16 +63,23 @@ fn write_documentation(report: &mut String, files: &[SourceFile]) {
     for file in files {
         let lines: Vec<&str> = file.product_code().lines().collect();
         for (index, line) in lines.iter().enumerate() {
-            let item = ["pub fn ", "pub struct ", "pub enum ", "pub trait ", "pub const ", "pub type ", "pub async fn "];
+            let item =
+                ["pub fn ", "pub struct ", "pub enum ", "pub trait ", "pub const ", "pub type ", "pub async fn "];
             if item.iter().any(|start| line.trim_start().starts_with(start)) {
                 public += 1;
                 let above = lines[..index].iter().rev().find(|l| !l.trim_start().starts_with("#["));
-                documented += usize::from(above.is_some_and(|l| l.trim_start().starts_with("///") || l.trim_end().ends_with(")]")));
+                documented += usize::from(
+                    above.is_some_and(|l| l.trim_start().starts_with("///") || l.trim_end().ends_with(")]")),
+                );
             }
         }
     }
     let modules = files.iter().filter(|file| file.text.starts_with("//!")).count();
-    let _ = writeln!(report, "documented items     {:>7.1}%   target 100%, {public} public items", percent(documented, public));
+    let _ = writeln!(
+        report,
+        "documented items     {:>7.1}%   target 100%, {public} public items",
+        percent(documented, public)
+    );
     let _ = writeln!(report, "documented files     {:>7.1}%   target 100%", percent(modules, files.len()));
 }
 

@@ -53,7 +53,11 @@ impl SourceFile {
             }
             let indent = indent_of(line);
             let ends = |candidate: &&str| indent_of(candidate) == indent && candidate.trim_start().starts_with('}');
-            let body_end = if line.trim_end().ends_with('}') { Some(0) } else { lines[start + 1..].iter().position(ends).map(|n| n + 1) };
+            let body_end = if line.trim_end().ends_with('}') {
+                Some(0)
+            } else {
+                lines[start + 1..].iter().position(ends).map(|n| n + 1)
+            };
             if let Some(length) = body_end {
                 functions.push(Function { head: line.trim().to_owned(), line: start + 1, length: length + 1 });
             }
@@ -67,9 +71,9 @@ fn indent_of(line: &str) -> usize {
 }
 
 fn declares_function(line: &str) -> bool {
-    let mut words = line.split_whitespace().skip_while(|word| {
-        matches!(*word, "pub" | "const" | "async" | "unsafe") || word.starts_with("pub(")
-    });
+    let mut words = line
+        .split_whitespace()
+        .skip_while(|word| matches!(*word, "pub" | "const" | "async" | "unsafe") || word.starts_with("pub("));
     words.next() == Some("fn") && !line.trim_end().ends_with(';')
 }
 

@@ -39,7 +39,8 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
 
 fn check_module_doc(file: &SourceFile) -> Option<String> {
     let starts_well = file.text.starts_with("//!");
-    (!starts_well).then(|| format!("{}: must start with `//!`: what the file is for and what it never does", file.path.display()))
+    (!starts_well)
+        .then(|| format!("{}: must start with `//!`: what the file is for and what it never does", file.path.display()))
 }
 
 fn check_banned(file: &SourceFile) -> Vec<String> {
@@ -74,8 +75,11 @@ fn check_dead_files(files: &[SourceFile]) -> Vec<String> {
         }
         let declared = [format!("mod {stem};"), format!("mod {stem} {{")];
         let parent = file.path.parent();
-        let is_parent = |other: &&SourceFile| other.path.parent() == parent || parent.is_some_and(|p| other.path.with_extension("") == p);
-        let named = files.iter().filter(is_parent).any(|other| declared.iter().any(|text| other.text.contains(text.as_str())));
+        let is_parent = |other: &&SourceFile| {
+            other.path.parent() == parent || parent.is_some_and(|p| other.path.with_extension("") == p)
+        };
+        let named =
+            files.iter().filter(is_parent).any(|other| declared.iter().any(|text| other.text.contains(text.as_str())));
         if !named {
             findings.push(format!("{}: no `mod {stem};` names it: delete it or use it", file.path.display()));
         }
@@ -104,12 +108,15 @@ fn check_invariants_quoted(root: &Path, files: &[SourceFile]) -> Result<Vec<Stri
 
 /// Every external dependency has its reason in `docs/dependencies.md`.
 fn check_dependencies_documented(root: &Path) -> Result<Vec<String>> {
-    let manifest: toml::Table = std::fs::read_to_string(root.join("Cargo.toml"))?.parse().context("workspace manifest")?;
+    let manifest: toml::Table =
+        std::fs::read_to_string(root.join("Cargo.toml"))?.parse().context("workspace manifest")?;
     let document = std::fs::read_to_string(root.join("docs/dependencies.md")).context("docs/dependencies.md")?;
     let table = manifest.get("workspace").and_then(|w| w.get("dependencies")).and_then(|d| d.as_table());
     let names = table.into_iter().flat_map(|table| table.keys()).filter(|name| !name.starts_with("moneta-"));
     Ok(names
         .filter(|name| !document.contains(&format!("`{name}`")))
-        .map(|name| format!("Cargo.toml: `{name}` has no row in docs/dependencies.md: why, licence, upkeep, what it replaces"))
+        .map(|name| {
+            format!("Cargo.toml: `{name}` has no row in docs/dependencies.md: why, licence, upkeep, what it replaces")
+        })
         .collect())
 }
