@@ -178,7 +178,7 @@ pub fn parquet_schema<'a>(batches: impl Iterator<Item = &'a RecordBatch> + Clone
     for column in columns {
         fields.push(parquet_field(&column.name, column.column_type));
         let mut arrays = batches.clone().filter_map(|rows| rows.column_by_name(&column.name));
-        if column.column_type == ColumnType::DateTime && arrays.any(|array| has_ticks(array)) {
+        if column.column_type == ColumnType::DateTime && arrays.any(has_ticks) {
             fields.push(ticks_field(&column.name));
         }
     }

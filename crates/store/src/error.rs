@@ -3,14 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use moneta_base::ErrorKind;
+use moneta_base::{ErrorKind, Seq, TableName};
 use moneta_event::ShardId;
 
 /// A failed operation of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file system failed.
-    #[error("cannot {action} {path}")]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
@@ -21,7 +21,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A stored file is not what was written.
-    #[error("{path} is damaged: {reason}")]
+    #[error("{} is damaged: {reason}", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -36,11 +36,31 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Rows are missing between what the store holds and a block or segment to be added.
+    #[error(
+        "{table} continues at row {expected}, but rows from {found} were to be added; the rows between are missing"
+    )]
+    Gap {
+        /// The table.
+        table: TableName,
+        /// The row that should come next.
+        expected: Seq,
+        /// The row that was offered.
+        found: Seq,
+    },
+    /// A column of a block has another type than the table's.
+    #[error("column {column:?} of a block of {table} has another type than the table's")]
+    ColumnType {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+    },
     /// A day cannot be dropped while rows of it are not sealed.
     #[error("{0} has rows that are not sealed yet; seal them first")]
     NotSealed(ShardId),
     /// Somebody else committed to the catalog.
-    #[error("commit {path} exists already: another process writes this store")]
+    #[error("commit {} exists already: another process writes this store", path.display())]
     Conflict {
         /// The commit file.
         path: PathBuf,
@@ -48,22 +68,25 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), source }
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
     }
 
-    pub(crate) fn corrupt(path: &Path, reason: impl Into<String>) -> Self {
-        Self::Corrupt { path: path.to_owned(), reason: reason.into() }
+    pub(crate) fn corrupt(path: &Path, reason: impl ToString) -> Self {
+        Self::Corrupt { path: path.to_owned(), reason: reason.to_string() }
     }
 
     /// Who must act.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { .. } => ErrorKind::RETRY,
-            Self::NotSealed(_) => ErrorKind::RETRY,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorKind::OPERATOR,
+            Self::Io { .. } | Self::NotSealed(_) => ErrorKind::RETRY,
             Self::Conflict { .. } => ErrorKind::OPERATOR,
-            Self::Corrupt { .. } | Self::Encode { .. } => ErrorKind::Internal,
+            Self::Corrupt { .. } | Self::Encode { .. } | Self::Gap { .. } | Self::ColumnType { .. } => {
+                ErrorKind::Internal
+            }
         }
     }
 }

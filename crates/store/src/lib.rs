@@ -10,14 +10,20 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod delta;
+mod delta_action;
 mod error;
+mod file;
+mod leftovers;
+mod prune;
 mod reader;
 mod retention;
 mod seal;
 mod segment;
 mod store;
+mod table;
 
 pub use error::Error;
-pub use reader::{SegmentReader, TimeRange};
+pub use prune::{Bound, Prune, TimeRange};
+pub use reader::SegmentReader;
 pub use segment::{PublishedSegment, Segment, SegmentMeta};
 pub use store::{HotStats, Store, TableSnapshot};

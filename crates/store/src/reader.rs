@@ -1,45 +1,30 @@
-//! Reads the rows of a segment: wanted columns only, row groups outside the wanted times skipped, in bounded memory.
+//! Reads the rows of a segment: wanted columns only, row groups that cannot match skipped, in bounded memory.
 
-use std::io::{self, Cursor};
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
-use bytes::Bytes;
-use moneta_base::Timestamp;
-use moneta_base::fs::FileSystem;
 use moneta_event::Column;
-use moneta_event::schema::standard;
 use moneta_event::stored::{self, TICKS_SUFFIX};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
-use parquet::file::metadata::RowGroupMetaData;
-use parquet::file::reader::{ChunkReader, Length};
-use parquet::file::statistics::Statistics;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use crate::file::{Footer, SegmentFile};
+use crate::prune::{Prune, TimeRange};
 use crate::{Error, SegmentMeta, Store};
 
 /// Rows of one batch.
 const BATCH_ROWS: usize = 8_192;
-/// Nanoseconds in one microsecond.
-const NANOS_PER_MICRO: i64 = 1_000;
 
-/// Event times, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
-    /// The earliest.
-    pub from: Timestamp,
-    /// The latest.
-    pub to: Timestamp,
-}
+/// Footers kept at most: a wide one takes some hundred kilobytes.
+const FOOTERS_MAX: usize = 256;
 
 /// Reads the rows of one segment in order of `_Seq`.
 ///
 /// # Shapes
 /// Batches of at most 8,192 rows with exactly the wanted columns, in their Arrow forms; a column the segment lacks is
-/// filled with its default. Rows of row groups that lie wholly outside the wanted times are left out, no others.
+/// filled with its default. Rows of row groups that cannot match are left out, no others.
 #[derive(Debug)]
 pub struct SegmentReader {
     path: PathBuf,
@@ -48,7 +33,7 @@ pub struct SegmentReader {
 }
 
 impl Store {
-    /// Opens a segment for reading.
+    /// Opens a segment for reading the rows of a time range.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when the file is not what was written; [`Error::Io`].
@@ -58,18 +43,36 @@ impl Store {
         wanted: &[Column],
         times: TimeRange,
     ) -> Result<SegmentReader, Error> {
+        let prunes = if times == TimeRange::ALL { Vec::new() } else { times.prunes().to_vec() };
+        self.scan_segment(segment, wanted, &prunes)
+    }
+
+    /// Opens a segment for reading the rows that meet all conditions; rows that do not may come along.
+    ///
+    /// # Errors
+    /// As [`Self::read_segment`].
+    pub fn scan_segment(
+        &self,
+        segment: &SegmentMeta,
+        wanted: &[Column],
+        prunes: &[Prune],
+    ) -> Result<SegmentReader, Error> {
         let path = self.file_of(&segment.path);
-        let file = SegmentFile { fs: self.fs.clone(), path: path.clone(), size_bytes: segment.size_bytes };
-        let footer = footer(segment, &file)?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.clone());
-        let wanted_here = |name: &str| wanted.iter().any(|column| *column.name == *name.trim_end_matches(TICKS_SUFFIX));
+        let footer = self.footers.get(segment, || Footer::read(&**self.file_system(), &path, segment))?;
+        let file = SegmentFile::new(self.file_system().clone(), path.clone(), segment, footer.clone());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.arrow.clone());
+        let wanted_here = |name: &str| {
+            wanted.iter().any(|column| *column.name == *name || name.strip_suffix(TICKS_SUFFIX) == Some(&column.name))
+        };
         let schema = builder.parquet_schema();
-        let kept = (0..schema.num_columns()).filter(|index| wanted_here(schema.column(*index).name()));
-        let mask = ProjectionMask::leaves(schema, kept.collect::<Vec<_>>());
+        let kept: Vec<usize> =
+            (0..schema.num_columns()).filter(|index| wanted_here(schema.column(*index).name())).collect();
+        let mask = ProjectionMask::leaves(schema, kept);
         let groups = builder.metadata().row_groups().iter().enumerate();
-        let groups = groups.filter(|(_, group)| may_hold(group, times)).map(|(index, _)| index).collect();
+        let groups = groups.filter(|(_, group)| prunes.iter().all(|prune| prune.may_match(group)));
+        let groups = groups.map(|(index, _)| index).collect();
         let reader = builder.with_projection(mask).with_row_groups(groups).with_batch_size(BATCH_ROWS).build();
-        let reader = reader.map_err(|error| Error::corrupt(&path, error.to_string()))?;
+        let reader = reader.map_err(|error| Error::corrupt(&path, error))?;
         Ok(SegmentReader { path, wanted: wanted.to_vec(), reader })
     }
 }
@@ -78,12 +81,9 @@ impl Iterator for SegmentReader {
     type Item = Result<RecordBatch, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rows = self.reader.next()?;
-        Some(
-            rows.map_err(|error| error.to_string())
-                .and_then(|rows| self.in_own_form(&rows))
-                .map_err(|reason| Error::corrupt(&self.path, reason)),
-        )
+        let rows = self.reader.next()?.map_err(|error| error.to_string());
+        let rows = rows.and_then(|rows| self.in_own_form(&rows));
+        Some(rows.map_err(|reason| Error::corrupt(&self.path, reason)))
     }
 }
 
@@ -94,58 +94,35 @@ impl SegmentReader {
     }
 }
 
-/// The footer, read once per process and segment.
-fn footer<'a>(segment: &'a SegmentMeta, file: &SegmentFile) -> Result<&'a ArrowReaderMetadata, Error> {
-    if let Some(footer) = segment.footer.get() {
-        return Ok(footer);
-    }
-    let loaded = ArrowReaderMetadata::load(file, ArrowReaderOptions::new());
-    let loaded = loaded.map_err(|error| Error::corrupt(&file.path, error.to_string()))?;
-    Ok(segment.footer.get_or_init(|| loaded))
+/// The footers read last.
+#[derive(Debug, Default)]
+pub(crate) struct FooterCache {
+    state: Mutex<CacheState>,
 }
 
-/// Whether a row group can hold rows of the wanted times, as far as its statistics tell.
-fn may_hold(group: &RowGroupMetaData, times: TimeRange) -> bool {
-    let column = group.columns().iter().find(|column| column.column_path().string() == standard::TIME_GENERATED);
-    let Some(Statistics::Int64(statistics)) = column.and_then(|column| column.statistics()) else { return true };
-    let (Some(min), Some(max)) = (statistics.min_opt(), statistics.max_opt()) else { return true };
-    // The columns hold whole microseconds; the digit below them makes the largest up to one microsecond later.
-    let (from, to) =
-        (times.from.as_nanos().div_euclid(NANOS_PER_MICRO), times.to.as_nanos().div_euclid(NANOS_PER_MICRO));
-    from <= *max && *min <= to
+#[derive(Debug, Default)]
+struct CacheState {
+    by_path: HashMap<String, Arc<Footer>>,
+    order: VecDeque<String>,
 }
 
-/// A segment file as the Parquet reader wants it.
-#[derive(Debug, Clone)]
-struct SegmentFile {
-    fs: Arc<dyn FileSystem>,
-    path: PathBuf,
-    size_bytes: u64,
-}
-
-impl Length for SegmentFile {
-    fn len(&self) -> u64 {
-        self.size_bytes
-    }
-}
-
-impl ChunkReader for SegmentFile {
-    type T = Cursor<Bytes>;
-
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
-        // Page headers are read this way: some tens of bytes each, so a small window serves.
-        let len =
-            usize::try_from((self.size_bytes.saturating_sub(start)).min(HEADER_WINDOW_BYTES)).expect("at most 64 KiB");
-        self.get_bytes(start, len).map(Cursor::new)
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        if start.checked_add(length as u64).is_none_or(|end| end > self.size_bytes) {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a range lies outside the file").into());
+impl FooterCache {
+    fn get(&self, segment: &SegmentMeta, read: impl FnOnce() -> Result<Footer, Error>) -> Result<Arc<Footer>, Error> {
+        let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(footer) = lock().by_path.get(&segment.path) {
+            return Ok(footer.clone());
         }
-        Ok(self.fs.read_range(&self.path, start, length)?.into())
+        // Read without the lock: two readers of one new segment may both read it, which is harmless.
+        let footer = Arc::new(read()?);
+        let mut state = lock();
+        if state.by_path.insert(segment.path.clone(), footer.clone()).is_none() {
+            state.order.push_back(segment.path.clone());
+        }
+        if state.order.len() > FOOTERS_MAX
+            && let Some(oldest) = state.order.pop_front()
+        {
+            state.by_path.remove(&oldest);
+        }
+        Ok(footer)
     }
 }
-
-/// Bytes handed out where the reader does not say how much it needs.
-const HEADER_WINDOW_BYTES: u64 = 64 << 10;

@@ -1,6 +1,7 @@
 //! Dropping whole ingest days. The caller publishes the drop entry first (STORE-3).
 
 use std::collections::BTreeSet;
+use std::io;
 
 use moneta_base::{IngestDay, TableName, Timestamp};
 use moneta_event::ShardId;
@@ -16,29 +17,47 @@ impl Store {
         for (name, table) in self.read().iter() {
             let days = i64::from(retention_days(name));
             let is_due = |day: IngestDay| i64::from(today.0) - i64::from(day.0) > days;
-            due.extend(
-                table.segments.iter().filter(|segment| is_due(segment.shard.day)).map(|segment| segment.shard.clone()),
-            );
+            let shards = table.segments.iter().map(|segment| &segment.shard).filter(|shard| is_due(shard.day));
+            due.extend(shards.cloned());
         }
         due.into_iter().collect()
     }
 
-    /// Drops every segment of a shard: from the catalog, from what queries see, then from disk.
+    /// Drops every segment of a shard: from the catalog, from what queries see, then from disk. A shard that is gone
+    /// already is no error.
     ///
     /// # Errors
     /// [`Error::NotSealed`] while rows of the day are hot; [`Error::Io`]: what remains is removed at the next start.
     pub fn drop_shard(&self, shard: &ShardId, now: Timestamp) -> Result<(), Error> {
-        let mut tables = self.write();
-        let Some(table) = tables.get_mut(&shard.table) else { return Ok(()) };
-        if table.has_hot_on(shard.day) {
-            return Err(Error::NotSealed(shard.clone()));
+        let mut logs = self.lock_logs();
+        let log = self.certain_log(&mut logs, &shard.table)?;
+        let dropped: Vec<_> = {
+            let tables = self.read();
+            let Some(table) = tables.get(&shard.table) else { return Ok(()) };
+            if table.has_hot_on(shard.day) {
+                return Err(Error::NotSealed(shard.clone()));
+            }
+            table.segments.iter().filter(|segment| segment.shard == *shard).cloned().collect()
+        };
+        if dropped.is_empty() {
+            return Ok(());
         }
-        let (dropped, kept): (Vec<_>, Vec<_>) =
-            table.segments.iter().cloned().partition(|segment| segment.shard == *shard);
-        table.delta.commit_removal(&*self.fs, &dropped, now)?;
-        table.segments = kept;
-        drop(tables);
-        let day_dir = self.dir.join(shard.to_string());
-        self.fs.remove_dir_all(&day_dir).map_err(|source| Error::io("remove", &day_dir, source))
+        log.commit_removal(&**self.file_system(), &dropped, now)?;
+        if let Some(table) = self.write().get_mut(&shard.table) {
+            table.segments.retain(|segment| segment.shard != *shard);
+        }
+        let fs = self.file_system();
+        for segment in dropped {
+            let path = self.file_of(&segment.path);
+            match fs.remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => other.map_err(Error::io("remove", &path))?,
+            }
+        }
+        let day_dir = self.file_of(&shard.to_string());
+        if fs.list(&day_dir).map_err(Error::io("list", &day_dir))?.is_empty() {
+            fs.remove_dir_all(&day_dir).map_err(Error::io("remove", &day_dir))?;
+        }
+        Ok(())
     }
 }

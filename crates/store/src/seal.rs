@@ -1,26 +1,34 @@
-//! Writes the rows of hot blocks as a Parquet file.
+//! Writes the rows of hot blocks as a Parquet file, block by block, in the memory of one row group.
 
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int8Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use moneta_base::fs::{FileSystem, write_atomically};
-use moneta_event::stored::TICKS_SUFFIX;
-use moneta_event::{Block, ShardId, stored};
-use moneta_merkle::{Hash, hash, leaf_hash, sha256};
+use arrow::array::{ArrayRef, Int8Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, SchemaRef};
+use aws_lc_rs::digest;
+use moneta_base::fs::{File, FileSystem, TEMPORARY_SUFFIX, create_dir_durably};
+use moneta_event::schema::{IMPLIED_BY_HEADER, standard};
+use moneta_event::{Block, Column, ColumnType, ShardId, stored};
+use moneta_merkle::{Hash, hash, leaf_hash};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use crate::Error;
-use crate::segment::{BLOCKS_ROOT_KEY, SHARD_KEY, Segment, SegmentMeta, VERSION, VERSION_KEY, file_path};
+use crate::segment::{
+    BLOCKS_KEY, BLOCKS_ROOT_KEY, CHECKED_BYTES, CHECKSUMS_KEY, SHARD_KEY, Segment, SegmentMeta, VERSION, VERSION_KEY,
+    file_path,
+};
 
 /// Rows of one segment at most: files stay below some hundred megabytes.
 const SEGMENT_ROWS_MAX: u64 = 1 << 20;
-/// Rows of one row group: the unit that a time filter skips and a reader holds in memory.
+/// Rows of one row group: the unit that a filter skips and a reader holds in memory.
 const ROW_GROUP_ROWS: usize = 1 << 16;
+/// Encoded bytes of one row group at most, for tables of large rows.
+const ROW_GROUP_BYTES: usize = 128 << 20;
 /// zstd level: 3 writes nearly as fast as 1 and is a fifth smaller on event logs.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -42,96 +50,191 @@ pub(crate) fn write_segment(fs: &dyn FileSystem, dir: &Path, blocks: &[Arc<Block
     let shard = &first.shard;
     let leaves: Vec<Hash> = blocks.iter().map(|block| leaf_hash(&block.header.encode())).collect();
     let blocks_root = hash::root_of(&leaves);
-    let bytes = encode(shard, blocks, blocks_root)?;
     let path = file_path(shard, first.first_seq, last.end_seq());
-    store_file(fs, dir, &path, &bytes)?;
+    let file = dir.join(&path);
+    let day_dir = file.parent().expect("a segment lies in the directory of its day");
+    create_dir_durably(fs, day_dir).map_err(Error::io("create", day_dir))?;
+    let mut temporary = file.clone().into_os_string();
+    temporary.push(TEMPORARY_SUFFIX);
+    let temporary = Path::new(&temporary);
+    if fs.exists(temporary) {
+        fs.remove_file(temporary).map_err(Error::io("remove", temporary))?;
+    }
+    let output = fs.create(temporary).map_err(Error::io("create", temporary))?;
+    let mut output = encode(shard, blocks, blocks_root, output, temporary)?;
+    output.file.sync().map_err(Error::io("sync", temporary))?;
+    fs.rename(temporary, &file).map_err(Error::io("rename", &file))?;
+    fs.sync_dir(day_dir).map_err(Error::io("sync", day_dir))?;
     let meta = SegmentMeta {
         shard: shard.clone(),
         path,
-        size_bytes: bytes.len() as u64,
-        hash: sha256(&bytes),
-        blocks_root,
+        size_bytes: output.size_bytes,
         first_seq: first.first_seq,
         end_seq: last.end_seq(),
         event_time_min: blocks.iter().map(|block| block.header.event_time_min).min().unwrap_or_default(),
         event_time_max: blocks.iter().map(|block| block.header.event_time_max).max().unwrap_or_default(),
-        footer: Arc::new(OnceLock::new()),
+        footer_start: output.footer_start,
+        footer_checksum: output.checksum,
+        blocks_root,
+        hash: Hash::from_slice(output.digest.finish().as_ref()).expect("SHA-256 has 32 bytes"),
     };
     Ok(Segment { meta })
 }
 
-fn store_file(fs: &dyn FileSystem, dir: &Path, path: &str, bytes: &[u8]) -> Result<(), Error> {
-    let file = dir.join(path);
-    let day_dir = file.parent().unwrap_or(dir);
-    let table_dir = day_dir.parent().unwrap_or(dir);
-    fs.create_dir_all(day_dir).map_err(|source| Error::io("create", day_dir, source))?;
-    write_atomically(fs, &file, bytes).map_err(|source| Error::io("write", &file, source))?;
-    for dir in [table_dir, dir] {
-        fs.sync_dir(dir).map_err(|source| Error::io("sync", dir, source))?;
-    }
-    Ok(())
-}
-
-fn encode(shard: &ShardId, blocks: &[Arc<Block>], blocks_root: Hash) -> Result<Vec<u8>, Error> {
+fn encode(
+    shard: &ShardId,
+    blocks: &[Arc<Block>],
+    blocks_root: Hash,
+    file: Box<dyn File>,
+    path: &Path,
+) -> Result<Output, Error> {
     let failed = |reason: String| Error::Encode { shard: shard.clone(), reason };
-    let rows =
-        blocks.iter().map(|block| stored::with_implied_columns(&block.header, 0, &block.rows)).collect::<Vec<_>>();
-    let columns =
-        stored::union_columns(&rows).ok_or_else(|| failed("its blocks disagree on a column's type".to_owned()))?;
-    let forms = rows.iter().map(|rows| stored::align(rows, &columns).and_then(|rows| stored::to_parquet_form(&rows)));
-    let forms = forms.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
-    let schema = common_schema(&forms);
-    let mut bytes = Vec::new();
-    let mut write = || -> parquet::errors::Result<()> {
-        let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), Some(properties(shard, blocks_root)))?;
-        for form in &forms {
-            writer.write(&with_ticks(form, &schema))?;
+    let columns = columns_of(blocks).ok_or_else(|| failed("its blocks disagree on a column's type".to_owned()))?;
+    let rows = blocks.iter().map(|block| &block.rows);
+    let schema = with_ingest_ticks(&stored::parquet_schema(rows, &columns));
+    let write = || -> parquet::errors::Result<Output> {
+        let output = Output::new(file);
+        let mut writer = ArrowWriter::try_new(output, schema.clone(), Some(properties(shard, blocks, blocks_root)))?;
+        for block in blocks {
+            let rows = stored::with_implied_columns(&block.header, 0, &block.rows);
+            let form = stored::align(&rows, &columns).and_then(|rows| stored::to_parquet_form(&rows));
+            let form = form.map_err(|error| parquet::errors::ParquetError::General(error.to_string()))?;
+            writer.write(&with_companions(&form, &schema))?;
         }
-        writer.close().map(drop)
+        writer.flush()?;
+        writer.sync()?;
+        let checksums = writer.inner_mut().end_data();
+        writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums));
+        writer.into_inner()
     };
-    write().map_err(|error| failed(error.to_string()))?;
-    Ok(bytes)
+    write().map_err(|error| match error {
+        parquet::errors::ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(source) => Error::io("write", path)(*source),
+            Err(other) => failed(other.to_string()),
+        },
+        other => failed(other.to_string()),
+    })
 }
 
-fn properties(shard: &ShardId, blocks_root: Hash) -> WriterProperties {
+/// All columns of the blocks, in query order as far as the first block knows it, implied ones first.
+fn columns_of(blocks: &[Arc<Block>]) -> Option<Vec<Column>> {
+    let own = stored::union_columns(blocks.iter().map(|block| &block.rows))?;
+    let type_of = |name: &str| match name {
+        standard::SEQ => ColumnType::Long,
+        standard::INGEST_TIME => ColumnType::DateTime,
+        _ => ColumnType::String,
+    };
+    Some(IMPLIED_BY_HEADER.iter().map(|name| Column::new(name, type_of(name))).chain(own).collect())
+}
+
+/// The ingest times stand in the headers, not in the rows: their digit is always kept.
+fn with_ingest_ticks(schema: &SchemaRef) -> SchemaRef {
+    let companion = format!("{}{}", standard::INGEST_TIME, stored::TICKS_SUFFIX);
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(companion, arrow::datatypes::DataType::Int8, true)));
+    Arc::new(arrow::datatypes::Schema::new(fields))
+}
+
+fn properties(shard: &ShardId, blocks: &[Arc<Block>], blocks_root: Hash) -> WriterProperties {
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    let rows: Vec<_> = blocks.iter().map(|block| block.header.num_rows.to_string()).collect();
     let metadata = vec![
         pair(VERSION_KEY, VERSION.to_owned()),
         pair(SHARD_KEY, shard.to_string()),
         pair(BLOCKS_ROOT_KEY, blocks_root.to_base64()),
+        pair(BLOCKS_KEY, rows.join(",")),
     ];
-    WriterProperties::builder()
+    let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has")))
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_created_by("moneta".to_owned())
-        .set_key_value_metadata(Some(metadata))
+        .set_key_value_metadata(Some(metadata));
+    for column in [standard::TIME_GENERATED, standard::SEQ] {
+        builder = builder.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Page);
+    }
+    // Every value differs from its neighbours by one: delta encoding makes nothing of it, a dictionary everything.
+    let seq = ColumnPath::from(standard::SEQ);
+    builder
+        .set_column_dictionary_enabled(seq.clone(), false)
+        .set_column_encoding(seq, parquet::basic::Encoding::DELTA_BINARY_PACKED)
         .build()
 }
 
-/// The columns of all forms: some blocks have a companion column for digits below a microsecond, some have not.
-fn common_schema(forms: &[RecordBatch]) -> SchemaRef {
-    let mut fields: Vec<Arc<Field>> = Vec::new();
-    for form in forms {
-        for field in form.schema().fields() {
-            if !fields.iter().any(|known| known.name() == field.name()) {
-                fields.push(field.clone());
-            }
-        }
-    }
-    Arc::new(Schema::new(fields))
+/// The form with every column of `schema`; only companion columns can be missing, and their default is zero.
+fn with_companions(form: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
+    let zeros = || Arc::new(Int8Array::from(vec![0; form.num_rows()])) as ArrayRef;
+    let columns = schema.fields().iter().map(|field| {
+        debug_assert!(form.column_by_name(field.name()).is_some() || field.name().ends_with(stored::TICKS_SUFFIX));
+        form.column_by_name(field.name()).cloned().unwrap_or_else(zeros)
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(form.num_rows()));
+    RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options)
+        .expect("columns of the form's length")
 }
 
-/// The form with every column of `schema`; only companion columns can be missing, and their default is zero.
-fn with_ticks(form: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
-    let zeros = || Arc::new(Int8Array::from(vec![0; form.num_rows()])) as ArrayRef;
-    let column = |field: &Arc<Field>| {
-        debug_assert!(
-            form.column_by_name(field.name()).is_some()
-                || (field.name().ends_with(TICKS_SUFFIX) && *field.data_type() == DataType::Int8)
-        );
-        form.column_by_name(field.name()).cloned().unwrap_or_else(zeros)
-    };
-    RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect())
-        .expect("every column has the form's length")
+/// A file that computes what is remembered of it while it is written.
+struct Output {
+    file: Box<dyn File>,
+    digest: digest::Context,
+    size_bytes: u64,
+    /// Checksum of the bytes since the last boundary, or since the data ended.
+    checksum: u32,
+    checked_bytes: usize,
+    checksums: String,
+    footer_start: u64,
+}
+
+impl Output {
+    fn new(file: Box<dyn File>) -> Self {
+        Self {
+            file,
+            digest: digest::Context::new(&digest::SHA256),
+            size_bytes: 0,
+            checksum: 0,
+            checked_bytes: 0,
+            checksums: String::new(),
+            footer_start: 0,
+        }
+    }
+
+    /// Ends the part under checksums of its own and returns them; what follows is the footer.
+    fn end_data(&mut self) -> String {
+        self.end_part();
+        self.footer_start = self.size_bytes;
+        std::mem::take(&mut self.checksums)
+    }
+
+    fn end_part(&mut self) {
+        if self.checked_bytes > 0 {
+            self.checksums.push_str(&format!("{:08x}", self.checksum));
+        }
+        (self.checksum, self.checked_bytes) = (0, 0);
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.append(bytes)?;
+        self.digest.update(bytes);
+        self.size_bytes += bytes.len() as u64;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let in_footer = self.footer_start > 0;
+            let room = if in_footer { rest.len() } else { CHECKED_BYTES - self.checked_bytes };
+            let (part, tail) = rest.split_at(rest.len().min(room));
+            self.checksum = crc32c::crc32c_append(self.checksum, part);
+            self.checked_bytes += part.len();
+            if !in_footer && self.checked_bytes == CHECKED_BYTES {
+                self.end_part();
+            }
+            rest = tail;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

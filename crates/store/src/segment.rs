@@ -2,28 +2,43 @@
 //!
 //! # File
 //! `store/<Table>/<yyyy-MM-dd>/<first>-<end>.parquet`: sequences `[first, end)` as 20 digits. Rows in order of `_Seq`,
-//! columns as `moneta_event::stored` describes. Key-value metadata: `moneta.version` = `1`, `moneta.shard`,
-//! `moneta.blocks_root` (base64 of the RFC 6962 root over the headers of the blocks inside, in order).
+//! columns as `moneta_event::stored` describes. Key-value metadata of the Parquet footer:
+//! ```text
+//! moneta.version      1
+//! moneta.shard        <Table>/<yyyy-MM-dd>
+//! moneta.blocks_root  base64 of the RFC 6962 root over the headers of the blocks inside, in order
+//! moneta.blocks       <rows of the first block>,<rows of the second>,… in decimal: where the blocks begin
+//! moneta.crc32c       CRC32C of every 64 KiB of the file before the footer, the last part shorter; 8 hexadecimal
+//!                     digits each, without separators
+//! ```
+//! The footer (page indexes included) begins where the last column chunk ends; its offset and its own CRC32C stand in
+//! the catalog (delta_action.rs). So every byte a query reads is checked. Parquet has a place for checksums in its page
+//! headers, but the writer in use leaves it empty.
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use moneta_base::{Seq, Timestamp};
 use moneta_event::ShardId;
 use moneta_merkle::Hash;
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 /// Version of the form, in the metadata of every file.
-pub const VERSION: &str = "1";
+pub(crate) const VERSION: &str = "1";
 /// Metadata key of the version.
 pub(crate) const VERSION_KEY: &str = "moneta.version";
 /// Metadata key of the shard.
 pub(crate) const SHARD_KEY: &str = "moneta.shard";
 /// Metadata key of the root over the block headers.
 pub(crate) const BLOCKS_ROOT_KEY: &str = "moneta.blocks_root";
+/// Metadata key of the numbers of rows of the blocks.
+pub(crate) const BLOCKS_KEY: &str = "moneta.blocks";
+/// Metadata key of the checksums.
+pub(crate) const CHECKSUMS_KEY: &str = "moneta.crc32c";
+
+/// Bytes under one checksum: what a reader must read at least.
+pub(crate) const CHECKED_BYTES: usize = 64 << 10;
 
 /// What is known of a segment without opening it.
-#[derive(Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentMeta {
     /// Table and day.
     pub shard: ShardId,
@@ -43,8 +58,10 @@ pub struct SegmentMeta {
     pub event_time_min: Timestamp,
     /// Latest event time.
     pub event_time_max: Timestamp,
-    /// The footer, once it was read.
-    pub(crate) footer: Arc<OnceLock<ArrowReaderMetadata>>,
+    /// Where the Parquet footer begins.
+    pub footer_start: u64,
+    /// CRC32C of the footer.
+    pub footer_checksum: u32,
 }
 
 impl SegmentMeta {
@@ -53,11 +70,10 @@ impl SegmentMeta {
     pub fn num_rows(&self) -> u64 {
         self.end_seq - self.first_seq
     }
-}
 
-impl fmt::Debug for SegmentMeta {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SegmentMeta({}, {} bytes)", self.path, self.size_bytes)
+    /// The path below the table's directory.
+    pub(crate) fn path_in_table(&self) -> &str {
+        self.path.split_once('/').map_or(self.path.as_str(), |(_, within)| within)
     }
 }
 
@@ -66,6 +82,14 @@ impl fmt::Debug for SegmentMeta {
 pub struct Segment {
     /// What will be listed.
     pub(crate) meta: SegmentMeta,
+}
+
+impl Segment {
+    /// What will be listed.
+    #[must_use]
+    pub fn meta(&self) -> &SegmentMeta {
+        &self.meta
+    }
 }
 
 /// A segment that the catalog lists and queries see.
@@ -78,4 +102,11 @@ pub struct PublishedSegment {
 /// The file of `[first, end)` of a shard, relative to `store`.
 pub(crate) fn file_path(shard: &ShardId, first: Seq, end: Seq) -> String {
     format!("{shard}/{first:020}-{end:020}.parquet")
+}
+
+/// The sequences in a file name, `[first, end)`.
+pub(crate) fn parse_file_name(name: &str) -> Option<(Seq, Seq)> {
+    let (first, end) = name.strip_suffix(".parquet")?.split_once('-')?;
+    let number = |text: &str| (text.len() == 20).then(|| text.parse().ok()).flatten();
+    Some((number(first)?, number(end)?))
 }

@@ -1,35 +1,33 @@
 //! The tables as queries and the keeper see them.
+//!
+//! Two locks: one over the catalogs on disk, held while a commit is written and synced; one over the tables in memory,
+//! held only for the moment of a change, so that neither queries nor arriving blocks wait for a disk. Whoever needs
+//! both takes the catalogs first.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use arrow::array::RecordBatch;
-use moneta_base::fs::FileSystem;
+use moneta_base::fs::{FileSystem, create_dir_durably};
 use moneta_base::{Seq, TableName, Timestamp};
-use moneta_event::{Block, Column, ColumnType, ParsedBatch, TableCatalog, TableSchema, fit};
+use moneta_event::{Block, ParsedBatch, TableCatalog, TableSchema, fit};
 
 use crate::delta::DeltaLog;
+use crate::leftovers;
+use crate::reader::FooterCache;
 use crate::segment::{PublishedSegment, Segment, SegmentMeta};
+use crate::table::Table;
 use crate::{Error, seal};
 
 /// Everything stored of one installation.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) fs: Arc<dyn FileSystem>,
-    pub(crate) dir: PathBuf,
+    fs: Arc<dyn FileSystem>,
+    dir: PathBuf,
     catalog: TableCatalog,
+    logs: Mutex<BTreeMap<TableName, DeltaLog>>,
     tables: RwLock<BTreeMap<TableName, Table>>,
-}
-
-/// One table.
-#[derive(Debug)]
-pub(crate) struct Table {
-    pub(crate) schema: Arc<TableSchema>,
-    pub(crate) delta: DeltaLog,
-    pub(crate) segments: Vec<Arc<SegmentMeta>>,
-    hot: Vec<Arc<Block>>,
-    hot_bytes: usize,
+    pub(crate) footers: FooterCache,
 }
 
 /// A table at one moment: every row exactly once.
@@ -70,14 +68,16 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] when a catalog cannot be read; [`Error::Io`].
     pub fn open(fs: Arc<dyn FileSystem>, dir: &Path, catalog: TableCatalog) -> Result<Self, Error> {
-        fs.create_dir_all(dir).map_err(|source| Error::io("create", dir, source))?;
-        let mut tables = BTreeMap::new();
-        for entry in fs.list(dir).map_err(|source| Error::io("list", dir, source))? {
+        create_dir_durably(&*fs, dir).map_err(Error::io("create", dir))?;
+        let (mut tables, mut logs) = (BTreeMap::new(), BTreeMap::new());
+        for entry in fs.list(dir).map_err(Error::io("list", dir))?.into_iter().filter(|entry| entry.is_dir) {
             let Ok(name) = TableName::new(entry.name()) else { continue };
-            let table = Table::open(&*fs, &entry.path, &name, &catalog)?;
-            tables.insert(name, table);
+            let (table, log) = Table::open(&*fs, &entry.path, &name, &catalog)?;
+            tables.insert(name.clone(), table);
+            logs.insert(name, log);
         }
-        Ok(Self { fs, dir: dir.to_owned(), catalog, tables: RwLock::new(tables) })
+        let (logs, tables) = (Mutex::new(logs), RwLock::new(tables));
+        Ok(Self { fs, dir: dir.to_owned(), catalog, logs, tables, footers: FooterCache::default() })
     }
 
     /// The columns of a table; `None` when nobody has heard of it.
@@ -90,8 +90,8 @@ impl Store {
     /// The columns of every table: those with rows and the built-in ones.
     #[must_use]
     pub fn schemas(&self) -> Vec<Arc<TableSchema>> {
-        let mut schemas: BTreeMap<_, _> =
-            self.catalog.iter().map(|schema| (schema.name().clone(), schema.clone())).collect();
+        let built_in = self.catalog.iter().map(|schema| (schema.name().clone(), schema.clone()));
+        let mut schemas: BTreeMap<_, _> = built_in.collect();
         schemas.extend(self.read().iter().map(|(name, table)| (name.clone(), table.schema.clone())));
         schemas.into_values().collect()
     }
@@ -111,11 +111,8 @@ impl Store {
     #[must_use]
     pub fn tables_with_rows(&self) -> Vec<TableName> {
         let tables = self.read();
-        tables
-            .iter()
-            .filter(|(_, table)| !table.segments.is_empty() || !table.hot.is_empty())
-            .map(|(name, _)| name.clone())
-            .collect()
+        let with_rows = tables.iter().filter(|(_, table)| !table.segments.is_empty() || !table.hot.is_empty());
+        with_rows.map(|(name, _)| name.clone()).collect()
     }
 
     /// Makes a batch fit its table: values of columns that the table knows under another type move to `_Extra`, and
@@ -124,26 +121,29 @@ impl Store {
         let mut tables = self.write();
         let table = self.entry(&mut tables, &batch.table);
         let batch = fit::fit(batch, &table.schema);
-        table.add_columns(&batch.rows);
+        if let Err(error) = table.add_columns(&batch.rows) {
+            // Only a column without a Kusto type is left to refuse, and the journal refuses it with its name.
+            tracing::error!(%error, "a batch has a column that no table can hold");
+        }
         batch
     }
 
-    /// Adds a durable block; one that is sealed already is left out.
-    pub fn add_hot(&self, block: Arc<Block>) {
+    /// Adds a durable block; one that is here already is left out.
+    ///
+    /// # Errors
+    /// [`Error::Gap`] when rows before it are missing: the journal or the store has lost files.
+    /// [`Error::ColumnType`] for a block that [`Self::fit`] did not see.
+    pub fn add_hot(&self, block: Arc<Block>) -> Result<(), Error> {
         let mut tables = self.write();
-        let table = self.entry(&mut tables, &block.header.shard.table);
-        if block.header.end_seq() <= table.sealed_end() {
-            return;
-        }
-        table.add_columns(&block.rows);
-        table.hot_bytes += block.rows.get_array_memory_size();
-        table.hot.push(block);
+        self.entry(&mut tables, &block.header.shard.table).add_hot(block)
     }
 
-    /// The `_Seq` after the last sealed row of every table with segments.
+    /// The `_Seq` after the last sealed row of every table with sealed rows, dropped ones included.
     #[must_use]
     pub fn sealed_ends(&self) -> BTreeMap<TableName, Seq> {
-        self.read().iter().map(|(name, table)| (name.clone(), table.sealed_end())).filter(|(_, end)| *end > 0).collect()
+        let tables = self.read();
+        let ends = tables.iter().map(|(name, table)| (name.clone(), table.sealed_end()));
+        ends.filter(|(_, end)| *end > 0).collect()
     }
 
     /// The segment whose first row has this sequence.
@@ -151,7 +151,8 @@ impl Store {
     pub fn segment_beginning_at(&self, table: &TableName, first_seq: Seq) -> Option<Arc<SegmentMeta>> {
         let tables = self.read();
         let segments = &tables.get(table)?.segments;
-        segments.binary_search_by_key(&first_seq, |segment| segment.first_seq).ok().map(|index| segments[index].clone())
+        let index = segments.binary_search_by_key(&first_seq, |segment| segment.first_seq).ok()?;
+        Some(segments[index].clone())
     }
 
     /// The tables with unsealed rows.
@@ -159,6 +160,14 @@ impl Store {
     pub fn hot_stats(&self) -> BTreeMap<TableName, HotStats> {
         let tables = self.read();
         tables.iter().filter_map(|(name, table)| Some((name.clone(), table.hot_stats()?))).collect()
+    }
+
+    /// Files with rows that no catalog lists: they are kept until the rows are sealed again. An operator should look
+    /// when there are any long after a start.
+    #[must_use]
+    pub fn unlisted_files(&self) -> Vec<PathBuf> {
+        let tables = self.read();
+        tables.values().flat_map(|table| table.unlisted.iter().map(|file| file.path.clone())).collect()
     }
 
     /// Writes a segment of the oldest unsealed blocks of a table that share an ingest day; `None` when there are none.
@@ -178,20 +187,39 @@ impl Store {
     /// Lists a segment in the catalog and swaps it for its hot rows.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Conflict`] when another process writes this store. The rows stay hot.
+    /// [`Error::Io`]; [`Error::Conflict`] when another process writes this store; [`Error::Gap`] for a segment that
+    /// does not follow the last. The rows stay hot.
     pub fn publish(&self, segment: Segment, now: Timestamp) -> Result<PublishedSegment, Error> {
         let meta = Arc::new(segment.meta);
+        let name = &meta.shard.table;
+        let mut logs = self.lock_logs();
+        let log = self.certain_log(&mut logs, name)?;
+        let (schema, expected) = {
+            let mut tables = self.write();
+            let table = self.entry(&mut tables, name);
+            if let Some(listed) = table.segments.iter().find(|listed| ***listed == *meta) {
+                // An attempt that seemed to fail had come through.
+                return Ok(PublishedSegment { meta: listed.clone() });
+            }
+            (table.schema.clone(), table.sealed_end())
+        };
+        if meta.first_seq != expected {
+            return Err(Error::Gap { table: name.clone(), expected, found: meta.first_seq });
+        }
+        log.commit_segment(&*self.fs, &schema, &meta, now)?;
         let mut tables = self.write();
-        let table = self.entry(&mut tables, &meta.shard.table);
-        let schema = table.schema.clone();
-        table.delta.commit_segment(&*self.fs, &schema, &meta, now)?;
-        table.hot.retain(|block| block.header.end_seq() > meta.end_seq);
-        table.hot_bytes = table.hot.iter().map(|block| block.rows.get_array_memory_size()).sum();
-        table.segments.push(meta.clone());
+        let table = self.entry(&mut tables, name);
+        table.swap_in(meta.clone());
+        let (gone, kept) = std::mem::take(&mut table.unlisted).into_iter().partition(|file: &leftovers::Unlisted| {
+            leftovers::are_listed(&table.segments, file.first_seq, file.end_seq)
+        });
+        table.unlisted = kept;
+        drop(tables);
+        self.remove_leftovers(gone, &meta);
         Ok(PublishedSegment { meta })
     }
 
-    /// The directory of a path as [`SegmentMeta::path`] gives it.
+    /// The file or directory of a path as [`SegmentMeta::path`] gives it.
     #[must_use]
     pub fn file_of(&self, path: &str) -> PathBuf {
         self.dir.join(path)
@@ -203,6 +231,36 @@ impl Store {
         &self.fs
     }
 
+    /// Removes files whose rows the catalog now lists elsewhere; failing that, the next start does.
+    fn remove_leftovers(&self, files: Vec<leftovers::Unlisted>, published: &SegmentMeta) {
+        let published = self.file_of(&published.path);
+        for file in files.into_iter().filter(|file| file.path != published) {
+            if let Err(error) = self.fs.remove_file(&file.path) {
+                tracing::warn!(%error, file = %file.path.display(), "a leftover stays until the next start");
+            }
+        }
+    }
+
+    /// The log of a table, read again first when its last commit ended unclear.
+    pub(crate) fn certain_log<'a>(
+        &self,
+        logs: &'a mut BTreeMap<TableName, DeltaLog>,
+        name: &TableName,
+    ) -> Result<&'a mut DeltaLog, Error> {
+        let table_dir = self.dir.join(name.as_str());
+        let log = logs.entry(name.clone()).or_insert_with(|| DeltaLog::new(table_dir.clone()));
+        if log.is_unsure() {
+            let (read, replayed) = DeltaLog::open(&*self.fs, &table_dir, name)?;
+            self.entry(&mut self.write(), name).adopt(replayed)?;
+            *log = read;
+        }
+        Ok(log)
+    }
+
+    pub(crate) fn lock_logs(&self) -> MutexGuard<'_, BTreeMap<TableName, DeltaLog>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, BTreeMap<TableName, Table>> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -212,80 +270,6 @@ impl Store {
     }
 
     fn entry<'a>(&self, tables: &'a mut BTreeMap<TableName, Table>, name: &TableName) -> &'a mut Table {
-        tables.entry(name.clone()).or_insert_with(|| {
-            let schema = self.catalog.get(name.as_str()).cloned();
-            let schema = schema.unwrap_or_else(|| Arc::new(TableSchema::custom(name.clone())));
-            Table {
-                schema,
-                delta: DeltaLog::new(self.dir.join(name.as_str())),
-                segments: Vec::new(),
-                hot: Vec::new(),
-                hot_bytes: 0,
-            }
-        })
+        tables.entry(name.clone()).or_insert_with(|| Table::new(name, &self.catalog))
     }
-}
-
-impl Table {
-    fn open(fs: &dyn FileSystem, dir: &Path, name: &TableName, catalog: &TableCatalog) -> Result<Self, Error> {
-        let (delta, replayed) = DeltaLog::open(fs, dir, name)?;
-        let known = catalog.get(name.as_str()).cloned().unwrap_or_else(|| Arc::new(TableSchema::custom(name.clone())));
-        let schema = Arc::new(known.with_columns(replayed.columns));
-        let mut segments: Vec<_> = replayed.segments.into_values().map(Arc::new).collect();
-        segments.sort_by_key(|segment| segment.first_seq);
-        remove_leftovers(fs, dir, &segments)?;
-        Ok(Self { schema, delta, segments, hot: Vec::new(), hot_bytes: 0 })
-    }
-
-    fn sealed_end(&self) -> Seq {
-        self.segments.last().map_or(0, |segment| segment.end_seq)
-    }
-
-    fn hot_stats(&self) -> Option<HotStats> {
-        let oldest = self.hot.first()?.header.ingest_time;
-        Some(HotStats { num_blocks: self.hot.len(), bytes: self.hot_bytes, oldest })
-    }
-
-    pub(crate) fn has_hot_on(&self, day: moneta_base::IngestDay) -> bool {
-        self.hot.iter().any(|block| block.header.shard.day == day)
-    }
-
-    /// Enters the columns of `rows` that the table lacks.
-    fn add_columns(&mut self, rows: &RecordBatch) {
-        let fields = rows.schema();
-        let new_columns: Vec<Column> = fields
-            .fields()
-            .iter()
-            .filter(|field| self.schema.index_of(field.name()).is_none())
-            .filter_map(|field| Some(Column::new(field.name(), ColumnType::of_field(field)?)))
-            .collect();
-        if !new_columns.is_empty() {
-            self.schema = Arc::new(self.schema.with_columns(new_columns));
-        }
-    }
-}
-
-/// Removes files of a table that its catalog does not list: the journal still has the rows of an interrupted seal, and
-/// an interrupted drop is finished.
-fn remove_leftovers(fs: &dyn FileSystem, dir: &Path, segments: &[Arc<SegmentMeta>]) -> Result<(), Error> {
-    let io = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::io(action, &path, source)
-    };
-    for day in fs
-        .list(dir)
-        .map_err(io("list", dir))?
-        .into_iter()
-        .filter(|entry| entry.is_dir && entry.name() != crate::delta::LOG_DIR)
-    {
-        for file in fs.list(&day.path).map_err(io("list", &day.path))? {
-            let listed =
-                segments.iter().any(|segment| segment.path.ends_with(&format!("{}/{}", day.name(), file.name())));
-            if !listed {
-                tracing::warn!(file = %file.path.display(), "removing a file that the catalog does not list");
-                fs.remove_file(&file.path).map_err(io("remove", &file.path))?;
-            }
-        }
-    }
-    Ok(())
 }

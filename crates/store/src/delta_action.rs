@@ -1,0 +1,220 @@
+//! The actions of a Delta commit, as JSON and back.
+//!
+//! # Source
+//! Delta transaction log protocol, sections "Actions" and "Schema Serialization Format".
+//!
+//! # Tags
+//! Moneta's own facts of a segment stand in `add.tags`, which other readers pass over:
+//! ```text
+//! moneta.sha256           SHA-256 of the file, hexadecimal
+//! moneta.blocks_root      RFC 6962 root over its block headers, hexadecimal
+//! moneta.first_seq, moneta.end_seq                `_Seq`, [first, end)
+//! moneta.event_time_min, moneta.event_time_max    nanoseconds since 1970
+//! moneta.footer           <offset of the Parquet footer>:<CRC32C of it, 8 hexadecimal digits>
+//! ```
+
+use moneta_base::{Seq, TableName, Timestamp};
+use moneta_event::schema::standard;
+use moneta_event::types::{DECIMAL_PRECISION, DECIMAL_SCALE, TYPE_METADATA_KEY};
+use moneta_event::{Column, ColumnType, ShardId, TableSchema};
+use moneta_merkle::{Hash, sha256};
+use serde_json::{Value, json};
+
+use crate::segment::SegmentMeta;
+
+/// Application id of the `txn` actions, whose version is the `_Seq` after the last sealed row.
+pub(crate) const APP_ID: &str = "moneta";
+
+pub(crate) fn protocol() -> Value {
+    json!({ "protocol": { "minReaderVersion": 1, "minWriterVersion": 2 } })
+}
+
+pub(crate) fn metadata(schema: &TableSchema, now: Timestamp) -> Value {
+    json!({ "metaData": {
+        "id": table_id(schema.name()),
+        "name": schema.name().as_str(),
+        "format": { "provider": "parquet", "options": {} },
+        "schemaString": schema_string(schema),
+        "partitionColumns": [],
+        "configuration": {},
+        "createdTime": millis(now),
+    } })
+}
+
+pub(crate) fn transaction(sealed_end: Seq, now: Timestamp) -> Value {
+    json!({ "txn": { "appId": APP_ID, "version": sealed_end, "lastUpdated": millis(now) } })
+}
+
+pub(crate) fn commit_info(operation: &str, now: Timestamp) -> Value {
+    json!({ "commitInfo": {
+        "timestamp": millis(now),
+        "operation": operation,
+        "operationParameters": {},
+        "engineInfo": concat!("moneta/", env!("CARGO_PKG_VERSION")),
+    } })
+}
+
+pub(crate) fn remove(segment: &SegmentMeta, now: Timestamp) -> Value {
+    json!({ "remove": {
+        "path": segment.path_in_table(),
+        "deletionTimestamp": millis(now),
+        "dataChange": true,
+        "size": segment.size_bytes,
+    } })
+}
+
+pub(crate) fn add(segment: &SegmentMeta, now: Timestamp) -> Value {
+    // Delta keeps statistics of times in milliseconds: the maximum is rounded up so that it stays a bound.
+    let floor = segment.event_time_min.as_nanos().div_euclid(1_000_000);
+    let ceiling = -((-segment.event_time_max.as_nanos()).div_euclid(1_000_000));
+    let time = |millis| format!("{}Z", &Timestamp::from_millis(millis).to_string()[..23]);
+    let stats = json!({
+        "numRecords": segment.num_rows(),
+        "minValues": { standard::SEQ: segment.first_seq, standard::TIME_GENERATED: time(floor) },
+        "maxValues": { standard::SEQ: segment.end_seq - 1, standard::TIME_GENERATED: time(ceiling) },
+        "nullCount": { standard::SEQ: 0, standard::TIME_GENERATED: 0 },
+    });
+    json!({ "add": {
+        "path": segment.path_in_table(),
+        "partitionValues": {},
+        "size": segment.size_bytes,
+        "modificationTime": millis(now),
+        "dataChange": true,
+        "stats": stats.to_string(),
+        "tags": {
+            "moneta.sha256": segment.hash.to_hex(),
+            "moneta.blocks_root": segment.blocks_root.to_hex(),
+            "moneta.first_seq": segment.first_seq.to_string(),
+            "moneta.end_seq": segment.end_seq.to_string(),
+            "moneta.event_time_min": segment.event_time_min.as_nanos().to_string(),
+            "moneta.event_time_max": segment.event_time_max.as_nanos().to_string(),
+            "moneta.footer": format!("{}:{:08x}", segment.footer_start, segment.footer_checksum),
+        },
+    } })
+}
+
+pub(crate) fn parse_add(add: &Value, table: &TableName) -> Result<SegmentMeta, String> {
+    let path = add["path"].as_str().ok_or("an add action has no path")?;
+    let tag = |name: &str| add["tags"][name].as_str().ok_or_else(|| format!("{path} has no tag {name}"));
+    let bad = |name: &str| format!("{path}: tag {name} cannot be");
+    let number = |name: &str| tag(name)?.parse::<i64>().map_err(|_| bad(name));
+    let seq = |name: &str| number(name).and_then(|value| Seq::try_from(value).map_err(|_| bad(name)));
+    let hash = |name: &str| Hash::from_hex(tag(name)?).map_err(|_| bad(name));
+    let day = path.split('/').next().unwrap_or_default();
+    let shard = ShardId::parse(&format!("{table}/{day}"));
+    let footer = tag("moneta.footer")?.split_once(':');
+    let footer = footer.and_then(|(start, sum)| Some((start.parse().ok()?, u32::from_str_radix(sum, 16).ok()?)));
+    let (footer_start, footer_checksum) = footer.ok_or_else(|| bad("moneta.footer"))?;
+    let segment = SegmentMeta {
+        shard: shard.ok_or_else(|| format!("{path} is not in the directory of a day"))?,
+        path: format!("{table}/{path}"),
+        size_bytes: add["size"].as_u64().ok_or_else(|| format!("{path} has no size"))?,
+        hash: hash("moneta.sha256")?,
+        blocks_root: hash("moneta.blocks_root")?,
+        first_seq: seq("moneta.first_seq")?,
+        end_seq: seq("moneta.end_seq")?,
+        event_time_min: Timestamp::from_nanos(number("moneta.event_time_min")?),
+        event_time_max: Timestamp::from_nanos(number("moneta.event_time_max")?),
+        footer_start,
+        footer_checksum,
+    };
+    if segment.path != crate::segment::file_path(&segment.shard, segment.first_seq, segment.end_seq) {
+        return Err(format!("{path} is not the name of the rows it is said to hold"));
+    }
+    match segment.first_seq < segment.end_seq {
+        true => Ok(segment),
+        false => Err(bad("moneta.end_seq")),
+    }
+}
+
+pub(crate) fn parse_columns(schema_string: &Value) -> Result<Vec<Column>, String> {
+    let text = schema_string.as_str().ok_or("metaData has no schemaString")?;
+    let schema: Value = serde_json::from_str(text).map_err(|error| format!("schemaString is not JSON: {error}"))?;
+    let fields = schema["fields"].as_array().ok_or("schemaString has no fields")?;
+    let column = |field: &Value| {
+        let name = field["name"].as_str()?;
+        let column_type = ColumnType::parse(field["metadata"][TYPE_METADATA_KEY].as_str()?)?;
+        Some(Column::new(name, column_type))
+    };
+    let columns: Option<Vec<_>> = fields.iter().map(column).collect();
+    columns.ok_or_else(|| "schemaString has a field without a Kusto type".to_owned())
+}
+
+/// Milliseconds since 1970, as Delta counts time.
+fn millis(time: Timestamp) -> i64 {
+    time.as_nanos().div_euclid(1_000_000)
+}
+
+/// A stable id of a table: a UUID made of its name, so that a rebuilt catalog has the same.
+fn table_id(name: &TableName) -> String {
+    let digest = sha256(name.as_str().as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_bytes()[..16]);
+    moneta_base::TenantId::from_random(bytes).to_string()
+}
+
+/// Every column is nullable: a segment leaves out the columns that none of its rows has.
+fn schema_string(schema: &TableSchema) -> String {
+    let field = |column: &Column| {
+        json!({
+            "name": &*column.name,
+            "type": delta_type(column.column_type),
+            "nullable": true,
+            "metadata": { TYPE_METADATA_KEY: column.column_type.name() },
+        })
+    };
+    json!({ "type": "struct", "fields": schema.columns().iter().map(field).collect::<Vec<_>>() }).to_string()
+}
+
+fn delta_type(column_type: ColumnType) -> String {
+    match column_type {
+        ColumnType::Bool => "boolean".to_owned(),
+        ColumnType::Int => "integer".to_owned(),
+        ColumnType::Long | ColumnType::TimeSpan => "long".to_owned(),
+        ColumnType::Real => "double".to_owned(),
+        ColumnType::Decimal => format!("decimal({DECIMAL_PRECISION},{DECIMAL_SCALE})"),
+        ColumnType::DateTime => "timestamp".to_owned(),
+        ColumnType::String | ColumnType::Dynamic | ColumnType::Guid => "string".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moneta_base::IngestDay;
+
+    use super::*;
+
+    #[test]
+    fn a_segment_survives_its_action_and_a_foreign_name_is_refused() {
+        let table = TableName::new("Syslog").unwrap();
+        let shard = ShardId { table: table.clone(), day: IngestDay(20_000) };
+        let segment = SegmentMeta {
+            path: crate::segment::file_path(&shard, 5, 9),
+            shard,
+            size_bytes: 77,
+            hash: Hash([1; 32]),
+            blocks_root: Hash([2; 32]),
+            first_seq: 5,
+            end_seq: 9,
+            event_time_min: Timestamp::from_nanos(-1_500_100),
+            event_time_max: Timestamp::from_nanos(1_500_100),
+            footer_start: 60,
+            footer_checksum: 0xab,
+        };
+        let action = add(&segment, Timestamp::from_seconds(3));
+        assert_eq!(parse_add(&action["add"], &table).unwrap(), segment);
+        let stats: Value = serde_json::from_str(action["add"]["stats"].as_str().unwrap()).unwrap();
+        assert_eq!(stats["minValues"]["TimeGenerated"], "1969-12-31T23:59:59.998Z");
+        assert_eq!(stats["maxValues"]["TimeGenerated"], "1970-01-01T00:00:00.002Z");
+        let mut foreign = action["add"].clone();
+        foreign["path"] = "../../etc/passwd".into();
+        assert!(parse_add(&foreign, &table).is_err());
+    }
+
+    #[test]
+    fn columns_survive_the_schema_string() {
+        let own = ColumnType::ALL.map(|column_type| Column::new(column_type.name(), column_type));
+        let schema = TableSchema::new(TableName::new("T_CL").unwrap(), own);
+        assert_eq!(parse_columns(&schema_string(&schema).into()).unwrap(), schema.columns());
+    }
+}

@@ -1,0 +1,10 @@
+//! Tests of the store through its public interface.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod crash;
+mod damage;
+mod interop;
+mod retention;
+mod seal;
+mod support;

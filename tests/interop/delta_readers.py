@@ -1,0 +1,56 @@
+"""Opens a table of the store with readers we did not write, and checks that all see the same rows.
+
+    delta_readers.py TABLE_DIRECTORY NUM_ROWS FIRST_TIME
+
+DuckDB's own Delta extension is a download that a machine without internet cannot make: where it cannot be loaded,
+DuckDB reads the Parquet files that deltalake says belong to the table, which still proves that DuckDB reads the files.
+The journal's digit below a microsecond is in a companion column that none of these readers shows.
+"""
+
+import datetime
+import sys
+
+import deltalake
+import duckdb
+import polars
+
+
+def main(table_dir: str, num_rows: int, first_time: str) -> None:
+    expected = datetime.datetime.fromisoformat(first_time).replace(tzinfo=datetime.timezone.utc)
+    table = deltalake.DeltaTable(table_dir)
+    arrow = table.to_pyarrow_table(columns=["TimeGenerated", "_Seq", "SyslogMessage", "HostIP"])
+    first = arrow.sort_by("_Seq").slice(0, 1).to_pylist()[0]
+    report("deltalake", arrow.num_rows, num_rows, first["TimeGenerated"], expected)
+    assert first["SyslogMessage"].startswith("message 0"), first
+    assert first["HostIP"] is None, "a column that no row has is null"
+
+    frame = polars.scan_delta(table_dir).select("TimeGenerated", "_Seq").sort("_Seq").collect()
+    report("polars", frame.height, num_rows, frame["TimeGenerated"][0], expected)
+
+    count, time, how = read_with_duckdb(table, table_dir)
+    print(f"duckdb reads {how}")
+    report("duckdb", count, num_rows, time.astimezone(datetime.timezone.utc), expected)
+
+
+def read_with_duckdb(table, table_dir):
+    db = duckdb.connect()
+    query = "select count(*), min_by(epoch_us(TimeGenerated), _Seq) from "
+    try:
+        db.execute("install delta; load delta")
+        source, how = f"delta_scan('{table_dir}')", "through its Delta extension"
+    except duckdb.Error:
+        files = ", ".join(f"'{path}'" for path in table.file_uris())
+        source, how = f"read_parquet([{files}], union_by_name=true)", "the Parquet files (no Delta extension here)"
+    count, micros = db.execute(query + source).fetchone()
+    epoch = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    return count, epoch + datetime.timedelta(microseconds=micros), how
+
+
+def report(reader, count, num_rows, time, expected) -> None:
+    print(f"{reader}: {count} rows, first at {time.isoformat()}")
+    assert count == num_rows, f"{reader} counts {count} rows, not {num_rows}"
+    assert time == expected, f"{reader} reads {time}, not {expected}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
