@@ -26,7 +26,8 @@
 //!   checksum      u32 CRC32C of the 20 bytes before and of the body
 //!   body          body_len bytes: see the module `body`
 //! ```
-//! An end frame has no body and is the last of a file that was closed in order.
+//! An end frame has no body and says that the journal was closed in order. Frames follow it when the journal is opened
+//! again.
 
 pub mod body;
 mod rows;

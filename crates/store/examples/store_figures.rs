@@ -1,0 +1,116 @@
+//! Measures sealing, stored size and scanning on this machine's disk.
+//!
+//! `cargo run --profile relfast -p moneta-store --example store_figures [ROWS [DIRECTORY]]`. Rows are made up: process
+//! creation events of about 900 bytes of text, most values repeated, with the original as JSON.
+
+#![expect(clippy::print_stdout, reason = "its output is its purpose")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use moneta_base::{SourceName, TenantId, Timestamp};
+use moneta_event::block::BlockPosition;
+use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, ShardId, TableCatalog, TableSchema, Value};
+use moneta_host::RealFs;
+use moneta_merkle::Hash;
+use moneta_store::{Store, TimeRange};
+
+const BLOCK_ROWS: usize = 8_192;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let num_rows: u64 = arguments.next().and_then(|rows| rows.parse().ok()).unwrap_or(500_000);
+    let dir = arguments.next().map_or_else(|| std::env::temp_dir().join("moneta-store-figures"), PathBuf::from);
+    let _ = std::fs::remove_dir_all(&dir);
+    let catalog = TableCatalog::built_in();
+    let schema = catalog.get("SecurityEvent").cloned().expect("a built-in table");
+    let store = Store::open(Arc::new(RealFs), &dir, catalog).expect("the directory is writable");
+    let mut text_bytes = 0;
+    for first in (0..num_rows).step_by(BLOCK_ROWS) {
+        store.add_hot(make(&schema, first, BLOCK_ROWS as u64, &mut text_bytes)).expect("the blocks are in order");
+    }
+    let num_rows = num_rows.next_multiple_of(BLOCK_ROWS as u64) as f64;
+    let started = Instant::now();
+    let mut stored_bytes = 0;
+    while let Some(segment) = store.seal(schema.name()).expect("the disk takes it") {
+        stored_bytes += store.publish(segment, now()).expect("the disk takes it").meta.size_bytes;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!("text bytes/row    {:>10.0}", text_bytes as f64 / num_rows);
+    println!("sealed rows/s     {:>10.0}", num_rows / seconds);
+    println!("stored bytes/row  {:>10.1}", stored_bytes as f64 / num_rows);
+    scan(&store, &schema, &["TimeGenerated", "EventID"], num_rows);
+    scan(&store, &schema, &["CommandLine"], num_rows);
+    let all: Vec<&str> = schema.columns().iter().map(|column| &*column.name).collect();
+    scan(&store, &schema, &all, num_rows);
+    let started = Instant::now();
+    Store::open(Arc::new(RealFs), &dir, TableCatalog::built_in()).expect("what was written opens");
+    println!("open              {:>10.1} ms", started.elapsed().as_secs_f64() * 1e3);
+    let _ = std::fs::remove_dir_all(&dir);
+}
+
+fn scan(store: &Store, schema: &TableSchema, names: &[&str], num_rows: f64) {
+    let wanted: Vec<_> = names.iter().filter_map(|name| schema.column(name)).cloned().collect();
+    let snapshot = store.snapshot(schema.name()).expect("the table was written");
+    let started = Instant::now();
+    let mut read = 0;
+    for segment in &snapshot.segments {
+        for rows in store.read_segment(segment, &wanted, TimeRange::ALL).expect("the segment opens") {
+            read += rows.expect("the segment is whole").num_rows();
+        }
+    }
+    assert_eq!(read as f64, num_rows);
+    println!("scan {:>3} columns {:>11.0} rows/s", wanted.len(), num_rows / started.elapsed().as_secs_f64());
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_seconds(1_767_323_045)
+}
+
+fn make(schema: &Arc<TableSchema>, first: u64, num_rows: u64, text_bytes: &mut usize) -> Arc<Block> {
+    let mut rows = BatchBuilder::new(Arc::clone(schema), RecordClass::Data, Delivery::AtLeastOnce);
+    for row in first..first + num_rows {
+        let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let computer = format!("HOST{:03}.example.test", mixed % 200);
+        let process = ["svchost.exe", "cmd.exe", "powershell.exe", "conhost.exe", "taskhostw.exe"]
+            [usize::from(mixed.to_le_bytes()[1]) % 5];
+        let command =
+            format!("C:\\Windows\\System32\\{process} -k {:x} -p {}", (mixed >> 16) % 4_096, (mixed >> 30) % 65_536);
+        let pid = format!("0x{:x}", (mixed >> 20) % 65_536);
+        let raw = format!(
+            "{{\"EventID\":4688,\"Computer\":\"{computer}\",\"Channel\":\"Security\",\"EventRecordID\":{row},\
+             \"NewProcessName\":\"C:\\\\Windows\\\\System32\\\\{process}\",\"NewProcessId\":\"{pid}\",\"CommandLine\":\"{}\",\
+             \"ParentProcessName\":\"C:\\\\Windows\\\\System32\\\\services.exe\",\"TokenElevationType\":\"%%1936\",\
+             \"MandatoryLabel\":\"S-1-16-16384\",\"SubjectUserSid\":\"S-1-5-18\"}}",
+            command.replace('\\', "\\\\")
+        );
+        for (name, value) in [
+            ("EventID", Value::Long(4688)),
+            ("Computer", Value::Text(&computer)),
+            ("Channel", Value::Text("Security")),
+            ("NewProcessName", Value::Text(process)),
+            ("NewProcessId", Value::Text(&pid)),
+            ("CommandLine", Value::Text(&command)),
+            ("ParentProcessName", Value::Text("C:\\Windows\\System32\\services.exe")),
+            ("TokenElevationType", Value::Text("%%1936")),
+            ("MandatoryLabel", Value::Text("S-1-16-16384")),
+            ("SubjectUserSid", Value::Text("S-1-5-18")),
+        ] {
+            rows.set_field(name, value);
+        }
+        *text_bytes += raw.len() + computer.len() + process.len() + command.len() + pid.len() + 80;
+        let nanos = now().as_nanos() + i64::try_from(row).unwrap_or(0) * 1_000_100;
+        rows.finish_row(Timestamp::from_nanos(nanos), &SourceName::lossy("agent:1"), &raw);
+    }
+    let position = BlockPosition {
+        tenant: TenantId::from_random([7; 16]),
+        shard: ShardId { table: schema.name().clone(), day: now().day() },
+        shard_index: first / BLOCK_ROWS as u64,
+        first_seq: first,
+        ingest_time: now(),
+        token_key: 1,
+        previous: Hash::default(),
+    };
+    Arc::new(Block::new(position, rows.finish().expect("there are rows").rows).expect("every column has a form"))
+}
