@@ -1,1 +1,18 @@
-//! Runs detection rules on arriving blocks.
+//! Runs detection rules on every block as it becomes durable.
+//!
+//! ```text
+//! block ─► queue ─► matching ─► alert rows + rule cursor in one commit ─► delivery to people
+//! ```
+//! An alert is stored in the commit that moves the cursor of its table (MONITOR-1): after a crash, blocks beyond the
+//! cursor are matched again, and nothing is raised twice or lost. This crate never reads a rule file, never talks to
+//! the network, and never looks at its own alerts.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod alert;
+mod cursor;
+mod service;
+mod worker;
+
+pub use cursor::{producer_of, resume_point};
+pub use service::{Monitor, MonitorParts};

@@ -1,0 +1,181 @@
+//! Alerts out of matches, and their rows in `SecurityAlert`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use moneta_base::{SourceName, Timestamp};
+use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
+use moneta_merkle::sha256;
+use moneta_ports::{Alert, MatchedEvent};
+use moneta_rules::hunt::{event_time, text};
+use moneta_rules::{CompiledRules, Rule, RuleMatch};
+use serde_json::json;
+
+/// Events an alert lists with their fields; further ones are counted and named by sequence.
+const EVENTS_LISTED_MAX: usize = 20;
+/// Sequences an alert names.
+const SEQS_NAMED_MAX: usize = 1_000;
+
+/// An alert and what its row says beyond it.
+pub(crate) struct Raised {
+    pub(crate) alert: Alert,
+    severity: &'static str,
+    status: String,
+    event_count: usize,
+    event_seqs: Vec<u64>,
+    references: Vec<String>,
+}
+
+/// The alerts of a block: one per rule that holds in any of its rows.
+pub(crate) fn raise(rules: &CompiledRules, block: &Block, now: Timestamp) -> Vec<Raised> {
+    let table = &block.header.shard.table;
+    let matches = rules.match_batch(table, &block.rows);
+    if matches.is_empty() {
+        return Vec::new();
+    }
+    let explainer = rules.explainer(table, &block.rows);
+    let explain = |rule, row| explainer.explain(rule, row);
+    matches.iter().map(|found| raise_one(&rules.rules()[found.rule], found, block, now, &explain)).collect()
+}
+
+fn raise_one(
+    rule: &Rule,
+    found: &RuleMatch,
+    block: &Block,
+    now: Timestamp,
+    explain: &dyn Fn(usize, u32) -> Vec<(String, String)>,
+) -> Raised {
+    let table = &block.header.shard.table;
+    let seq = |row: u32| block.header.first_seq + u64::from(row);
+    let event = |row: &u32| MatchedEvent {
+        table: table.clone(),
+        seq: seq(*row),
+        time: event_time(&block.rows, *row as usize),
+        computer: text(&block.rows, "Computer", *row as usize),
+        fields: explain(found.rule, *row),
+    };
+    let metadata = &rule.metadata;
+    let alert = Alert {
+        id: alert_id(metadata.id.as_str(), table.as_str(), seq(found.rows[0])),
+        raised: now,
+        rule_id: metadata.id.clone(),
+        rule_title: metadata.title.clone(),
+        rule_author: metadata.author.clone(),
+        rule_description: metadata.description.clone(),
+        level: metadata.level.name().to_owned(),
+        tags: metadata.tags.clone(),
+        events: found.rows.iter().take(EVENTS_LISTED_MAX).map(event).collect(),
+    };
+    Raised {
+        alert,
+        severity: metadata.level.severity(),
+        status: metadata.status.clone(),
+        event_count: found.rows.len(),
+        event_seqs: found.rows.iter().take(SEQS_NAMED_MAX).map(|row| seq(*row)).collect(),
+        references: metadata.references.clone(),
+    }
+}
+
+/// The same rule and first event give the same id, so that a receiver recognises an alert delivered twice.
+fn alert_id(rule_id: &str, table: &str, first_seq: u64) -> String {
+    let digest = sha256(format!("{rule_id}\0{table}\0{first_seq}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_bytes()[..16]);
+    moneta_base::TenantId::from_random(bytes).to_string()
+}
+
+/// The rows of alerts.
+///
+/// # Shapes
+/// One row of `SecurityAlert` per alert, in order.
+pub(crate) fn rows(schema: &Arc<TableSchema>, raised: &[Raised]) -> Option<ParsedBatch> {
+    let mut builder = BatchBuilder::new(schema.clone(), RecordClass::Processed, Delivery::ExactlyOnce);
+    raised.iter().for_each(|one| append(&mut builder, one));
+    builder.finish()
+}
+
+fn append(builder: &mut BatchBuilder, raised: &Raised) {
+    let alert = &raised.alert;
+    let techniques =
+        attack_names(&alert.tags, |name| name.starts_with('t') && name[1..].starts_with(|c: char| c.is_ascii_digit()));
+    let tactics = attack_names(&alert.tags, |name| !name.contains(|c: char| c.is_ascii_digit()));
+    let computers: BTreeMap<&str, ()> =
+        alert.events.iter().map(|event| (event.computer.as_str(), ())).filter(|(name, ())| !name.is_empty()).collect();
+    let entities: Vec<_> = computers.keys().map(|name| json!({ "Type": "host", "HostName": name })).collect();
+    let mut text = |column: &str, value: &str| builder.set_field(column, Value::Text(value));
+    text("SystemAlertId", &alert.id);
+    text("AlertName", &alert.rule_title);
+    text("DisplayName", &alert.rule_title);
+    text("Description", &alert.rule_description);
+    text("AlertSeverity", raised.severity);
+    text("AlertType", alert.rule_id.as_str());
+    text("ProviderName", "Moneta");
+    text("ProductName", "Moneta");
+    text("ProductComponentName", "Detection on arrival");
+    text("VendorName", "Moneta");
+    text("VendorOriginalId", &alert.id);
+    text("Status", "New");
+    text("CompromisedEntity", computers.keys().next().copied().unwrap_or_default());
+    text("Entities", &serde_json::Value::Array(entities).to_string());
+    text("Tactics", &tactics.join(","));
+    text("Techniques", &json!(techniques).to_string());
+    text("ExtendedLinks", &json!(raised.references).to_string());
+    text("RuleId", alert.rule_id.as_str());
+    text("RuleAuthor", &alert.rule_author);
+    text("RuleLevel", &alert.level);
+    text("RuleStatus", &raised.status);
+    text("EventTable", alert.events.first().map_or("", |event| event.table.as_str()));
+    let times = alert.events.iter().map(|event| event.time);
+    for (column, time) in
+        [("StartTime", times.clone().min()), ("EndTime", times.max()), ("ProcessingEndTime", Some(alert.raised))]
+    {
+        time.into_iter().for_each(|time| builder.set_field(column, Value::Time(time)));
+    }
+    let count = i64::try_from(raised.event_count).unwrap_or(i64::MAX);
+    builder.set_field("EventCount", Value::Long(count));
+    builder.set_field("IsIncident", Value::Bool(false));
+    let fields: BTreeMap<&str, &str> = alert
+        .events
+        .iter()
+        .flat_map(|event| &event.fields)
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    builder.set_field("MatchedFields", Value::Json(&json!(fields).to_string()));
+    builder.set_field("RuleTags", Value::Json(&json!(alert.tags).to_string()));
+    builder.set_field("EventSeqs", Value::Json(&json!(raised.event_seqs).to_string()));
+    builder.set_field("Events", Value::Json(&json!(alert.events).to_string()));
+    builder.finish_row(alert.raised, &SourceName::lossy("monitor"), "");
+}
+
+/// The ATT&CK names among the tags that pass a test, as Sentinel writes them: `T1059.001`, `DefenseEvasion`.
+fn attack_names(tags: &[String], wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let names = tags.iter().filter_map(|tag| tag.strip_prefix("attack.")).filter(|name| wanted(name));
+    names.map(camel_case).collect()
+}
+
+fn camel_case(name: &str) -> String {
+    let capitalised = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_uppercase().chain(letters).collect::<String>()).unwrap_or_default()
+    };
+    name.split(['-', '_']).map(capitalised).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_tags_become_sentinels_names() {
+        let tags = ["attack.defense-evasion", "attack.t1059.001", "cve.2021-1", "attack.g0016"].map(str::to_owned);
+        let is_technique = |name: &str| name.starts_with('t') && name[1..].starts_with(|c: char| c.is_ascii_digit());
+        assert_eq!(attack_names(&tags, is_technique), ["T1059.001"]);
+        assert_eq!(attack_names(&tags, |name| !name.contains(|c: char| c.is_ascii_digit())), ["DefenseEvasion"]);
+    }
+
+    #[test]
+    fn an_alert_keeps_its_id_when_it_is_raised_again() {
+        assert_eq!(alert_id("r", "T", 7), alert_id("r", "T", 7));
+        assert_ne!(alert_id("r", "T", 7), alert_id("r", "T", 8));
+    }
+}

@@ -1,0 +1,114 @@
+//! How far each table has been matched, in memory and for good.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use moneta_base::{Seq, TableName, TenantId};
+use moneta_ports::{IdempotencyKey, KeyLife};
+
+/// Beginning of the producer names under which cursors stand in the journal.
+const PRODUCER_PREFIX: &str = "monitor/";
+
+/// The producer name of a table's cursor.
+#[must_use]
+pub fn producer_of(table: &TableName) -> String {
+    format!("{PRODUCER_PREFIX}{table}")
+}
+
+/// The sequence from which a table is to be matched again, out of its mark in the journal.
+#[must_use]
+pub fn resume_point(mark: Option<(u128, u64)>) -> Seq {
+    mark.map_or(0, |(_, sequence)| sequence)
+}
+
+/// Progress of one table: `_Seq` after the last row dealt with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Progress {
+    matched: Seq,
+    stored: Seq,
+}
+
+/// The cursors of all tables that were ever seen.
+#[derive(Debug)]
+pub(crate) struct Cursors {
+    epoch: u128,
+    tables: Mutex<BTreeMap<TableName, Progress>>,
+}
+
+impl Cursors {
+    /// Cursors as they stand in the journal.
+    pub(crate) fn new(tenant: TenantId, resume: BTreeMap<TableName, Seq>) -> Self {
+        let progress = |seq| Progress { matched: seq, stored: seq };
+        let tables = resume.into_iter().map(|(table, seq)| (table, progress(seq))).collect();
+        Self { epoch: u128::from_be_bytes(*tenant.as_bytes()), tables: Mutex::new(tables) }
+    }
+
+    /// Whether rows up to `end` are still to be matched; enters a table seen for the first time.
+    pub(crate) fn is_new(&self, table: &TableName, first: Seq, end: Seq) -> bool {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = tables.entry(table.clone()).or_insert(Progress { matched: first, stored: first });
+        end > progress.stored
+    }
+
+    /// The sequence from which a table is needed after a restart; `Seq::MAX` for one never seen.
+    pub(crate) fn stored(&self, table: &TableName) -> Seq {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.get(table).map_or(Seq::MAX, |progress| progress.stored)
+    }
+
+    /// Notes rows as matched, not yet for good.
+    pub(crate) fn set_matched(&self, table: &TableName, end: Seq) {
+        self.update(table, |progress| progress.matched = progress.matched.max(end));
+    }
+
+    /// Notes rows as matched for good.
+    pub(crate) fn set_stored(&self, table: &TableName, end: Seq) {
+        self.update(table, |progress| {
+            *progress = Progress { matched: progress.matched.max(end), stored: progress.stored.max(end) }
+        });
+    }
+
+    fn update(&self, table: &TableName, change: impl FnOnce(&mut Progress)) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        change(tables.entry(table.clone()).or_default());
+    }
+
+    /// The tables whose progress is not yet stored.
+    pub(crate) fn unstored(&self) -> Vec<(TableName, Seq)> {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.iter().filter(|(_, p)| p.matched > p.stored).map(|(table, p)| (table.clone(), p.matched)).collect()
+    }
+
+    /// The key of the commit that moves a table's cursor to `end`.
+    pub(crate) fn key(&self, table: &TableName, end: Seq) -> IdempotencyKey {
+        IdempotencyKey { producer: producer_of(table), epoch: self.epoch, sequence: end, life: KeyLife::Producer }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> TableName {
+        TableName::new("Syslog").unwrap()
+    }
+
+    #[test]
+    fn blocks_before_the_stored_cursor_are_not_matched_again() {
+        let cursors = Cursors::new(TenantId::from_random([1; 16]), BTreeMap::from([(table(), 10)]));
+        assert!(!cursors.is_new(&table(), 5, 10));
+        assert!(cursors.is_new(&table(), 10, 12));
+        assert_eq!(cursors.stored(&table()), 10);
+    }
+
+    #[test]
+    fn the_journal_is_needed_from_the_stored_cursor_not_the_matched_one() {
+        let cursors = Cursors::new(TenantId::from_random([1; 16]), BTreeMap::new());
+        assert_eq!(cursors.stored(&table()), Seq::MAX);
+        assert!(cursors.is_new(&table(), 0, 4));
+        cursors.set_matched(&table(), 4);
+        assert_eq!((cursors.stored(&table()), cursors.unstored()), (0, vec![(table(), 4)]));
+        cursors.set_stored(&table(), 4);
+        assert_eq!((cursors.stored(&table()), cursors.unstored()), (4, vec![]));
+    }
+}

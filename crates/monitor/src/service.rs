@@ -1,0 +1,130 @@
+//! The service: takes blocks without ever waiting and hands them to its worker thread.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use moneta_base::{Clock, Seq, TableName, TenantId};
+use moneta_event::catalog::table;
+use moneta_event::{Block, TableSchema};
+use moneta_ports::{AlertDelivery, BlockSubscriber, EventSink, Metric, Metrics};
+use moneta_rules::CompiledRules;
+
+use crate::cursor::Cursors;
+use crate::worker::{Command, Worker, start_worker};
+
+/// Tables that are never matched: alerts must not raise alerts of themselves, for ever.
+const NEVER_MATCHED: [&str; 2] = [table::SECURITY_ALERT, table::MONETA_HEALTH];
+
+/// What the monitor works with.
+pub struct MonitorParts {
+    /// Where alerts are stored.
+    pub events: Arc<dyn EventSink>,
+    /// Where alerts go from there.
+    pub delivery: Arc<dyn AlertDelivery>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The columns of `SecurityAlert`.
+    pub alert_schema: Arc<TableSchema>,
+    /// Whose data it is: part of the identity of the cursors.
+    pub tenant: TenantId,
+    /// Per table the sequence from which on rows are to be matched: [`resume_point`](crate::resume_point).
+    pub resume: BTreeMap<TableName, Seq>,
+}
+
+/// Matches rules on arriving blocks. Share it in an `Arc`.
+pub struct Monitor {
+    shared: Arc<Shared>,
+    commands: Sender<Command>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// What the service and its worker tell each other.
+pub(crate) struct Shared {
+    pub(crate) cursors: Cursors,
+    pub(crate) rules: RwLock<Arc<CompiledRules>>,
+    pub(crate) backlog_rows: AtomicU64,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Monitor {
+    /// Starts the worker thread. Alerts are stored through the runtime of the caller.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(parts: MonitorParts, rules: Arc<CompiledRules>) -> std::io::Result<Arc<Self>> {
+        let shared = Arc::new(Shared {
+            cursors: Cursors::new(parts.tenant, parts.resume),
+            rules: RwLock::new(rules),
+            backlog_rows: AtomicU64::new(0),
+            metrics: parts.metrics,
+        });
+        let (commands, inbox) = mpsc::channel();
+        let worker = Worker {
+            shared: shared.clone(),
+            events: parts.events,
+            delivery: parts.delivery,
+            clock: parts.clock,
+            alert_schema: parts.alert_schema,
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let thread = start_worker(worker, inbox)?;
+        let monitor = Self { shared, commands, thread: Mutex::new(Some(thread)) };
+        monitor.note_rules();
+        Ok(Arc::new(monitor))
+    }
+
+    /// Runs another set of rules on every block from now on.
+    pub fn set_rules(&self, rules: Arc<CompiledRules>) {
+        *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.note_rules();
+    }
+
+    fn note_rules(&self) {
+        let count = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).rules().len();
+        self.shared.metrics.set(Metric::MonitorRules, count as u64);
+    }
+
+    /// Works off what is queued, stores the cursors and stops.
+    pub async fn stop(&self) {
+        let _ = self.commands.send(Command::Stop);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else { return };
+        let joined = tokio::task::spawn_blocking(move || thread.join().is_ok()).await;
+        if !matches!(joined, Ok(true)) {
+            tracing::error!("the monitor's worker panicked");
+        }
+    }
+}
+
+impl BlockSubscriber for Monitor {
+    fn on_block(&self, block: &Arc<Block>) {
+        let header = &block.header;
+        let table = &header.shard.table;
+        if NEVER_MATCHED.contains(&table.as_str())
+            || !self.shared.cursors.is_new(table, header.first_seq, header.end_seq())
+        {
+            return;
+        }
+        let rows = u64::from(header.num_rows);
+        self.shared.backlog_rows.fetch_add(rows, Ordering::Relaxed);
+        if self.commands.send(Command::Match(block.clone())).is_err() {
+            // A stopped monitor matches nothing; the journal keeps the block for the next start.
+            self.shared.backlog_rows.fetch_sub(rows, Ordering::Relaxed);
+        }
+    }
+
+    fn backlog_rows(&self) -> u64 {
+        self.shared.backlog_rows.load(Ordering::Relaxed)
+    }
+
+    fn needs_from(&self, table: &TableName) -> Seq {
+        self.shared.cursors.stored(table)
+    }
+}

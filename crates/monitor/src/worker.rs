@@ -1,0 +1,131 @@
+//! The worker thread: matches, stores alerts with the cursor, hands them to delivery.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use moneta_base::{Clock, Seq, TableName};
+use moneta_event::{Block, ParsedBatch, TableSchema};
+use moneta_ports::{AlertDelivery, EventSink, Metric, PortError, Submission};
+use tokio::runtime::Handle;
+
+use crate::alert::{self, Raised};
+use crate::service::Shared;
+
+/// Time between two commits that only move cursors: what a restart matches again at most.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// Time between two tries to store alerts.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Tries to store the alerts of a block while the store refuses; then the block waits for the next start.
+const TRIES_MAX: u32 = 60;
+
+/// What the worker is told.
+pub(crate) enum Command {
+    Match(Arc<Block>),
+    Stop,
+}
+
+/// What the worker reaches.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) events: Arc<dyn EventSink>,
+    pub(crate) delivery: Arc<dyn AlertDelivery>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) alert_schema: Arc<TableSchema>,
+    pub(crate) runtime: Handle,
+}
+
+/// Starts the thread.
+pub(crate) fn start_worker(worker: Worker, inbox: Receiver<Command>) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name("monitor".to_owned()).spawn(move || worker.run(&inbox))
+}
+
+impl Worker {
+    fn run(&self, inbox: &Receiver<Command>) {
+        let mut flush_due = Instant::now() + FLUSH_INTERVAL;
+        loop {
+            match inbox.recv_timeout(flush_due.saturating_duration_since(Instant::now())) {
+                Ok(Command::Match(block)) => self.match_block(&block),
+                Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if Instant::now() >= flush_due {
+                self.flush();
+                flush_due = Instant::now() + FLUSH_INTERVAL;
+            }
+        }
+        self.flush();
+    }
+
+    fn match_block(&self, block: &Block) {
+        let rules = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let (table, end) = (&block.header.shard.table, block.header.end_seq());
+        let raised = alert::raise(&rules, block, self.clock.now());
+        match alert::rows(&self.alert_schema, &raised) {
+            None => self.shared.cursors.set_matched(table, end),
+            Some(rows) => self.store_and_deliver(table, end, rows, raised, block),
+        }
+        let rows = u64::from(block.header.num_rows);
+        self.shared.metrics.add(Metric::MonitorEvents, rows);
+        self.shared.backlog_rows.fetch_sub(rows, Ordering::Relaxed);
+    }
+
+    /// MONITOR-1: the alerts and the cursor in one commit; delivery only then, and never for a commit that had been
+    /// made before.
+    fn store_and_deliver(&self, table: &TableName, end: Seq, rows: ParsedBatch, raised: Vec<Raised>, block: &Block) {
+        match self.store(table, end, &rows) {
+            Ok(is_first) => {
+                self.shared.cursors.set_stored(table, end);
+                self.shared.metrics.observe(Metric::MonitorLatency, self.clock.now().since(block.header.ingest_time));
+                if is_first {
+                    raised.into_iter().for_each(|one| self.deliver(one));
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error, table = %table, "alerts could not be stored; the next start raises them")
+            }
+        }
+    }
+
+    /// Stores alerts, trying again while the store asks for it; `false` when they were stored before.
+    fn store(&self, table: &TableName, end: Seq, rows: &ParsedBatch) -> Result<bool, PortError> {
+        let mut tries = 0;
+        loop {
+            let submission = Submission {
+                batches: vec![rows.clone()],
+                quarantined: Vec::new(),
+                key: Some(self.shared.cursors.key(table, end)),
+            };
+            tries += 1;
+            match self.runtime.block_on(self.events.submit(submission)) {
+                Ok(receipt) => return Ok(!receipt.duplicate),
+                Err(error) if tries < TRIES_MAX && matches!(error.kind, moneta_base::ErrorKind::Environment { .. }) => {
+                    self.runtime.block_on(tokio::time::sleep(RETRY_INTERVAL));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn deliver(&self, raised: Raised) {
+        self.shared.metrics.add_labelled(Metric::MonitorAlerts, &raised.alert.level, 1);
+        let id = raised.alert.id.clone();
+        if let Err(error) = self.runtime.block_on(self.delivery.deliver(raised.alert)) {
+            tracing::error!(error = %error, alert = id, "an alert is stored but could not be handed to delivery");
+        }
+    }
+
+    /// Stores the cursors that moved without an alert.
+    fn flush(&self) {
+        for (table, end) in self.shared.cursors.unstored() {
+            let submission = Submission { key: Some(self.shared.cursors.key(&table, end)), ..Submission::default() };
+            match self.runtime.block_on(self.events.submit(submission)) {
+                Ok(_) => self.shared.cursors.set_stored(&table, end),
+                Err(error) => {
+                    tracing::warn!(error = %error, table = %table, "a rule cursor could not be stored; it is tried again")
+                }
+            }
+        }
+    }
+}
