@@ -1,0 +1,84 @@
+//! `moneta config`: the configuration in effect and where each value comes from.
+
+use clap::Subcommand;
+use moneta_server::config::ENVIRONMENT_PREFIX;
+use serde_json::{Value, json};
+
+use crate::arguments::Global;
+use crate::commands::rules::to_value;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::output::Grid;
+use crate::target::load_config;
+
+/// Show the configuration in effect.
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Show every key with its value.
+    Show {
+        /// Say where each value comes from.
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+impl Config {
+    /// Shows it.
+    ///
+    /// # Errors
+    /// When the configuration is wrong.
+    pub fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
+        let Self::Show { origin } = self;
+        let config = to_value(&load_config(global)?)?;
+        let file = read_file(global)?;
+        let mut rows = Vec::new();
+        for (section, keys) in config.as_object().into_iter().flatten() {
+            for (key, value) in keys.as_object().into_iter().flatten() {
+                let mut row = vec![json!(format!("{section}.{key}")), shown(value)];
+                row.extend(origin.then(|| json!(origin_of(section, key, &file, global))));
+                rows.push(row);
+            }
+        }
+        let columns = ["key", "value"].into_iter().chain(origin.then_some("origin")).map(str::to_owned).collect();
+        console.grid(&Grid { columns, rows }, console.format(None))?;
+        Ok(Exit::Success)
+    }
+}
+
+/// An address of a webhook may hold a secret in its path: its host is enough here.
+fn shown(value: &Value) -> Value {
+    match value.as_str().and_then(|text| reqwest::Url::parse(text).ok()).filter(|url| url.has_host()) {
+        Some(url) => json!(format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default())),
+        None => value.clone(),
+    }
+}
+
+fn read_file(global: &Global) -> Result<toml::Table, Failure> {
+    let Some(path) = &global.config else { return Ok(toml::Table::new()) };
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::io(format!("cannot read {}", path.display()), error))?;
+    text.parse().map_err(|error: toml::de::Error| Failure::new(Exit::Config, format!("{}: not TOML", path.display())).caused_by(&error))
+}
+
+fn origin_of(section: &str, key: &str, file: &toml::Table, global: &Global) -> String {
+    let variable = format!("{ENVIRONMENT_PREFIX}{}__{}", section.to_uppercase(), key.to_uppercase());
+    if std::env::var_os(&variable).is_some() {
+        return format!("environment {variable}");
+    }
+    let in_file = file.get(section).and_then(toml::Value::as_table).is_some_and(|table| table.contains_key(key));
+    match &global.config {
+        Some(path) if in_file => path.display().to_string(),
+        _ => "default".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_webhook_is_not_shown() {
+        assert_eq!(shown(&json!("https://hooks.example.com/secret")), json!("https://hooks.example.com/…"));
+        assert_eq!(shown(&json!("127.0.0.1:7979")), json!("127.0.0.1:7979"));
+        assert_eq!(shown(&json!(5)), json!(5));
+    }
+}

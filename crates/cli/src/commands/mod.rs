@@ -1,0 +1,40 @@
+//! The commands, one file each.
+
+pub mod config;
+pub mod credential;
+pub mod doctor;
+pub mod hunt;
+pub mod ingest;
+pub mod quarantine;
+pub mod query;
+pub mod retention;
+pub mod rules;
+pub mod serve;
+pub mod status;
+pub mod verify;
+
+use crate::arguments::{Arguments, Command};
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+
+/// Runs the command that was typed.
+///
+/// # Errors
+/// The command's own.
+pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
+    let global = &arguments.global;
+    match &arguments.command {
+        Command::Serve(command) => command.run(global, console).await,
+        Command::Ingest(command) => command.run(global, console).await,
+        Command::Query(command) => command.run(global, console).await,
+        Command::Rules(command) => command.run(global, console).await,
+        Command::Hunt(command) => command.run(console),
+        Command::Verify(command) => command.run(global, console).await,
+        Command::Doctor(command) => command.run(global, console).await,
+        Command::Status(command) => command.run(global, console).await,
+        Command::Quarantine(command) => command.run(global, console).await,
+        Command::Credential(command) => command.run(global, console).await,
+        Command::Retention(command) => command.run(global, console).await,
+        Command::Config(command) => command.run(global, console),
+    }
+}
