@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Prefix of environment variables that override the file.
 pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
@@ -15,7 +15,7 @@ pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
 const NOT_KEYS: [&str; 6] = ["MONETA_CONFIG", "MONETA_DATA_DIR", "MONETA_CREDENTIAL", "MONETA_SERVER", "MONETA_CORPUS", "MONETA_LOG"];
 
 /// The whole configuration.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// HTTP.
@@ -37,7 +37,7 @@ pub struct Config {
 }
 
 /// `[server]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// Address of the HTTP listener.
@@ -53,7 +53,7 @@ impl Default for ServerConfig {
 }
 
 /// `[syslog]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyslogConfig {
     /// Whether to listen at all.
@@ -73,7 +73,7 @@ impl Default for SyslogConfig {
 }
 
 /// `[collect]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CollectConfig {
     /// Whether to collect from this machine.
@@ -101,7 +101,7 @@ impl Default for CollectConfig {
 }
 
 /// `[store]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// Seconds after which blocks become a segment, however few they are.
@@ -117,7 +117,7 @@ impl Default for StoreConfig {
 }
 
 /// `[retention]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
     /// Days every table is kept unless it has a number of its own.
@@ -133,7 +133,7 @@ impl Default for RetentionConfig {
 }
 
 /// `[notify]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifyConfig {
     /// Address of the webhook that gets every alert, signed.
@@ -143,7 +143,7 @@ pub struct NotifyConfig {
 }
 
 /// `[query]`
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueryConfig {
     /// Rows one query may return.
@@ -165,7 +165,7 @@ impl Default for QueryConfig {
 }
 
 /// `[scrub]`
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScrubConfig {
     /// A policy file in place of the built-in one.
