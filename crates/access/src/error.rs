@@ -101,4 +101,16 @@ impl Error {
     pub fn is_unauthenticated(&self) -> bool {
         matches!(self, Self::NotSignedIn | Self::BadCredential | Self::BadPassword)
     }
+
+    /// Whether what was named does not exist.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Metastore(moneta_metastore::Error::NotFound { .. }))
+    }
+
+    /// Whether a name that had to be new is taken.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Metastore(moneta_metastore::Error::AlreadyExists { .. }))
+    }
 }

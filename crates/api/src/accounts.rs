@@ -1,0 +1,135 @@
+//! People: the first account, signing in and out, further accounts.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use moneta_access::{AccountSummary, NewAccount, SignedIn};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::ApiError;
+use crate::auth::{MayAdmin, SignedInCaller, session_cookie, set_cookie};
+use crate::body::JsonBody;
+use crate::credentials::{parse_scopes, scope_names};
+use crate::observe::client_info;
+use crate::state::App;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignIn {
+    name: String,
+    password: String,
+}
+
+/// `POST /v1/sign-in` with `{"name","password"}`.
+pub(crate) async fn sign_in(
+    Client(client): Client,
+    State(state): State<App>,
+    JsonBody(body): JsonBody<SignIn>,
+) -> Result<Response, ApiError> {
+    let signed_in = state.access.sign_in(&client, &body.name, &body.password).await?;
+    Ok(begin(&state, &signed_in, StatusCode::OK))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FirstAccount {
+    token: String,
+    name: String,
+    password: String,
+}
+
+/// `POST /v1/first-account` with `{"token","name","password"}`: spends the one-time link and signs in.
+pub(crate) async fn first_account(
+    Client(client): Client,
+    State(state): State<App>,
+    JsonBody(body): JsonBody<FirstAccount>,
+) -> Result<Response, ApiError> {
+    let made = state.access.create_first_account(&client, &body.token, &body.name, &body.password).await;
+    Ok(begin(&state, &made?, StatusCode::CREATED))
+}
+
+/// `POST /v1/sign-out`.
+pub(crate) async fn sign_out(
+    SignedInCaller(ctx): SignedInCaller,
+    State(state): State<App>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let cookie = session_cookie(&headers).ok_or_else(|| ApiError::bad_request("there is no session to end"))?;
+    state.access.sign_out(&ctx, cookie).await?;
+    let cleared = set_cookie("", 0, state.options.tls);
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cleared)]).into_response())
+}
+
+/// `GET /v1/session`: who asks, and what they may do.
+pub(crate) async fn session(SignedInCaller(ctx): SignedInCaller) -> Json<Value> {
+    Json(json!({
+        "name": ctx.actor.name,
+        "kind": ctx.actor.kind.name(),
+        "scopes": scope_names(&ctx.scopes),
+        "expires": ctx.expires.map(|time| time.to_string()),
+    }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    name: String,
+    password: String,
+    scopes: Vec<String>,
+}
+
+/// `POST /v1/accounts` with `{"name","password","scopes":[..]}`.
+pub(crate) async fn create(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    JsonBody(body): JsonBody<Create>,
+) -> Result<StatusCode, ApiError> {
+    let new = NewAccount { name: body.name, password: body.password, scopes: parse_scopes(&body.scopes)? };
+    state.access.create_account(&ctx, new).await?;
+    Ok(StatusCode::CREATED)
+}
+
+/// `GET /v1/accounts`.
+pub(crate) async fn list(MayAdmin(ctx): MayAdmin, State(state): State<App>) -> Result<Json<Value>, ApiError> {
+    let all = state.access.accounts(&ctx)?;
+    Ok(Json(json!({ "accounts": all.iter().map(to_json).collect::<Vec<_>>() })))
+}
+
+/// `DELETE /v1/accounts/{name}`: disables; the name stays in the audit log and is not given away again.
+pub(crate) async fn disable(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    state.access.disable_account(&ctx, &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn to_json(account: &AccountSummary) -> Value {
+    json!({
+        "name": account.name,
+        "scopes": scope_names(&account.scopes),
+        "created": account.created.to_string(),
+        "disabled": account.disabled.map(|time| time.to_string()),
+    })
+}
+
+fn begin(state: &App, signed_in: &SignedIn, status: StatusCode) -> Response {
+    let life = signed_in.expires.since(state.clock.now()).as_secs();
+    let cookie = set_cookie(&signed_in.cookie, life, state.options.tls);
+    let body = Json(json!({ "name": signed_in.account, "expires": signed_in.expires.to_string() }));
+    (status, [(header::SET_COOKIE, cookie)], body).into_response()
+}
+
+/// Where a request comes from, for handlers that serve everybody.
+pub(crate) struct Client(moneta_access::ClientInfo);
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(client_info(parts)))
+    }
+}

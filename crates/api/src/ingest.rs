@@ -1,0 +1,185 @@
+//! Events sent as JSON: one request is stored whole or not at all.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, header};
+use moneta_base::{Seq, SourceName, TableName};
+use moneta_event::catalog::table;
+use moneta_event::{Delivery, ParsedBatch, QuarantinedRecord};
+use moneta_formats::{DecodeOptions, Decoder, Format};
+use moneta_ports::{IdempotencyKey, OpContext, Submission};
+use serde::Serialize;
+
+use crate::ApiError;
+use crate::auth::MayIngest;
+use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
+use crate::state::App;
+
+/// Names a request so that sending it again stores nothing twice.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Characters of such a name at most.
+const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
+/// How long a request waits for others to finish before it is told to come back.
+const PLACE_WAIT: Duration = Duration::from_secs(5);
+/// How long a sender is asked to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Tables that only Moneta itself writes: events from outside in them would be forged evidence.
+const OWN_TABLES: [&str; 3] = [table::MONETA_AUDIT, table::MONETA_HEALTH, table::QUARANTINE];
+
+/// The acknowledgement: what it counts is on disk.
+#[derive(Debug, Serialize)]
+pub(crate) struct Accepted {
+    table: String,
+    /// Events stored in the table.
+    accepted: u64,
+    /// Records stored in `Quarantine` instead.
+    quarantined: usize,
+    /// Sequence of the first event.
+    first_seq: Option<Seq>,
+    /// Events stored, contiguous from there.
+    num_rows: u64,
+    /// Whether the same request had been stored before.
+    duplicate: bool,
+    stored_at: String,
+}
+
+/// `POST /v1/ingest/{table}`: a JSON object, an array of objects, or one object a line.
+pub(crate) async fn events(
+    MayIngest(ctx): MayIngest,
+    State(state): State<App>,
+    Path(table): Path<String>,
+    request: Request,
+) -> Result<Json<Accepted>, ApiError> {
+    let table = writable_table(&state, &table)?;
+    let key = idempotency(request.headers(), &ctx)?.map(|key| key.part(0));
+    let lines = is_line_delimited(request.headers());
+    let place = tokio::time::timeout(PLACE_WAIT, state.ingest_places.acquire()).await;
+    let Ok(Ok(_place)) = place else {
+        return Err(ApiError::busy("too many requests are being stored at this moment; send again", RETRY_AFTER));
+    };
+    let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
+    let format = if lines { Format::Ndjson } else { Format::Json };
+    let mut options = decode_options(&state, &source_of(&ctx), key.is_some());
+    options.table = Some(table.clone());
+    let decoded = tokio::task::spawn_blocking(move || decode(format, options, &body)).await;
+    let (batches, quarantined) = decoded.map_err(|error| ApiError::internal(&error))?;
+    check_some_events(&batches, &quarantined)?;
+    let num_quarantined = quarantined.len();
+    let receipt = state.events.submit(Submission { batches, quarantined, key }).await?;
+    let ranges: Vec<_> = receipt.ranges.iter().filter(|range| range.table == table).collect();
+    let num_rows = ranges.iter().map(|range| range.num_rows).sum();
+    Ok(Json(Accepted {
+        table: table.to_string(),
+        accepted: num_rows,
+        quarantined: num_quarantined,
+        first_seq: ranges.iter().map(|range| range.first_seq).min(),
+        num_rows,
+        duplicate: receipt.duplicate,
+        stored_at: receipt.stored_at.to_string(),
+    }))
+}
+
+fn decode(format: Format, options: DecodeOptions, body: &[u8]) -> (Vec<ParsedBatch>, Vec<QuarantinedRecord>) {
+    let (mut batches, mut quarantined) = (Vec::new(), Vec::new());
+    let mut take = |portion: moneta_formats::Decoded| {
+        batches.extend(portion.batches);
+        quarantined.extend(portion.quarantined);
+    };
+    let mut decoder = Decoder::new(format, options);
+    decoder.feed(body, &mut take);
+    decoder.finish(&mut take);
+    (batches, quarantined)
+}
+
+/// Refuses a body without a single event: its sender still has it, and can mend what is wrong with all of it.
+fn check_some_events(batches: &[ParsedBatch], quarantined: &[QuarantinedRecord]) -> Result<(), ApiError> {
+    match quarantined.first() {
+        _ if !batches.is_empty() => Ok(()),
+        None => Err(ApiError::bad_request("the body holds no events; send a JSON object, an array, or one a line")),
+        Some(first) => Err(ApiError::bad_request(format!(
+            "none of the {} records is an event; the first, at byte {}: {}",
+            quarantined.len(),
+            first.offset,
+            first.reason
+        ))),
+    }
+}
+
+fn is_line_delimited(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ["application/x-ndjson", "application/ndjson", "application/jsonl"].iter().any(|known| kind.starts_with(known))
+}
+
+/// The table of that name, when events from outside may go there.
+pub(crate) fn writable_table(state: &App, name: &str) -> Result<TableName, ApiError> {
+    let table = TableName::new(name).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    if state.catalog.get(name).is_none() && !table.is_custom() {
+        return Err(ApiError::not_found(format!(
+            "there is no table {name:?}; names of tables of your own end with `_CL`, such as `{name}_CL`"
+        )));
+    }
+    check_not_own(&table)?;
+    Ok(table)
+}
+
+/// Refuses decoded rows of tables that only Moneta writes: records of some formats name their table themselves.
+pub(crate) fn check_tables(batches: &[ParsedBatch]) -> Result<(), ApiError> {
+    let tables: BTreeSet<_> = batches.iter().map(|batch| &batch.table).collect();
+    tables.into_iter().try_for_each(check_not_own)
+}
+
+fn check_not_own(table: &TableName) -> Result<(), ApiError> {
+    if OWN_TABLES.contains(&table.as_str()) {
+        return Err(ApiError::forbidden(format!("only Moneta itself writes to {table}")));
+    }
+    Ok(())
+}
+
+/// How to decode what a caller sent.
+pub(crate) fn decode_options(state: &App, source: &str, has_key: bool) -> DecodeOptions {
+    let source = SourceName::lossy(source);
+    let mut options = DecodeOptions::new(state.catalog.clone(), source, state.clock.now());
+    options.delivery = if has_key { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce };
+    options
+}
+
+/// The source of events a caller sends without naming a file.
+pub(crate) fn source_of(ctx: &OpContext) -> String {
+    format!("api/{}", ctx.actor.name)
+}
+
+/// The idempotency key of a request: its parts are numbered.
+pub(crate) struct RequestKey {
+    producer: String,
+    epoch: u128,
+}
+
+impl RequestKey {
+    pub(crate) fn part(&self, sequence: u64) -> IdempotencyKey {
+        IdempotencyKey {
+            producer: self.producer.clone(),
+            epoch: self.epoch,
+            sequence,
+            life: moneta_ports::KeyLife::Request,
+        }
+    }
+}
+
+/// The key of a request, within the credential that sent it: two senders may use the same one.
+pub(crate) fn idempotency(headers: &HeaderMap, ctx: &OpContext) -> Result<Option<RequestKey>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    if text.is_empty() || text.len() > IDEMPOTENCY_KEY_CHARACTERS_MAX {
+        return Err(ApiError::bad_request("Idempotency-Key must be 1 to 255 ASCII characters"));
+    }
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    let mut epoch = [0; 16];
+    epoch.copy_from_slice(&hash.as_ref()[..16]);
+    let producer = format!("api/{}/{}", ctx.actor.kind.name(), ctx.actor.name);
+    Ok(Some(RequestKey { producer, epoch: u128::from_be_bytes(epoch) }))
+}

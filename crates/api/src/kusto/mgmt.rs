@@ -1,0 +1,264 @@
+//! The management commands that clients send to find their way: schemas, names, versions.
+
+use std::sync::Arc;
+
+use moneta_event::{ColumnType, TableSchema};
+use moneta_ports::OpContext;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Rows, Table, column};
+use super::fault::Fault;
+use super::v1::net_type;
+use super::{DATABASE, is_our_database};
+use crate::state::App;
+
+/// What is answered to any other command.
+const KNOWN: &str = ".show databases, .show databases schema [as json], .show databases entities, .show schema as json, \
+    .show tables, .show table T cslschema, .show version, .show cluster, .show functions, .show materialized-views";
+
+/// Runs a command.
+pub(crate) fn run(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fault> {
+    let words = words(text);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words.contains(&"|") {
+        return Err(Fault::bad_request("a management command cannot be piped into operators here; run it alone"));
+    }
+    let tables = || state.queries.schema(ctx);
+    let lower: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    match lower.as_slice() {
+        [".show", "version"] => Ok(version(state)),
+        [".show", "cluster"] => Ok(cluster(state)),
+        [".show", "databases"] => Ok(databases()),
+        [".show", "tables"] => Ok(table_list(&tables())),
+        [".show", "table", _, rest @ ("cslschema" | "schema")] => one_table(&tables(), words[2], rest),
+        [".show", "table", _, "schema", "as", ..] => one_table(&tables(), words[2], "schema"),
+        [".show", "functions"] => Ok(empty(&["Name", "Parameters", "Body", "Folder", "DocString"])),
+        [".show", "materialized-views", ..] => Ok(empty(&["Name", "SourceTable", "Query", "Folder", "DocString"])),
+        [".show", "external", "tables"] => Ok(empty(&["TableName", "TableType", "Folder", "DocString"])),
+        [".show", "databases", "entities", ..] => Ok(entities(&tables())),
+        [".show", "database" | "databases" | "schema", ..] if lower.contains(&"schema") => {
+            check_databases(&words, &lower)?;
+            if lower.ends_with(&["as", "json"]) { Ok(schema_json(&tables())) } else { Ok(schema_rows(&tables())) }
+        }
+        _ => {
+            let shown: String = text.trim().chars().take(80).collect();
+            Err(Fault::bad_request(format!("the command `{shown}` is not supported; these are: {KNOWN}")))
+        }
+    }
+}
+
+/// The words of a command: names in brackets and quotes bare, punctuation dropped, `|` kept.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    for c in text.trim().trim_end_matches(';').chars() {
+        match c {
+            '|' => words.extend(["|".to_owned(), String::new()]),
+            c if c.is_whitespace() || "()[],'\"".contains(c) => words.push(String::new()),
+            c => words.last_mut().expect("there is always a word").push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Refuses a schema of databases that are not ours: between the noun and `schema` stand their names.
+fn check_databases(words: &[&str], lower: &[&str]) -> Result<(), Fault> {
+    let end = lower.iter().position(|word| *word == "schema").unwrap_or(2);
+    let named = words.get(2..end).unwrap_or_default();
+    match named.iter().find(|name| !is_our_database(name)) {
+        Some(name) => Err(Fault::no_such_database(name)),
+        None => Ok(()),
+    }
+}
+
+fn table(columns: &[(&str, ColumnType)], rows: Vec<Value>) -> Table {
+    Table {
+        name: "PrimaryResult".to_owned(),
+        columns: columns.iter().map(|(name, kind)| column(name, *kind)).collect(),
+        rows: Rows::Values(rows),
+    }
+}
+
+fn empty(names: &[&str]) -> Table {
+    let columns: Vec<_> = names.iter().map(|name| (*name, ColumnType::String)).collect();
+    table(&columns, Vec::new())
+}
+
+fn version(state: &App) -> Table {
+    let columns = [
+        ("BuildVersion", ColumnType::String),
+        ("BuildTime", ColumnType::DateTime),
+        ("ServiceType", ColumnType::String),
+        ("ProductVersion", ColumnType::String),
+        ("ServiceOffering", ColumnType::String),
+    ];
+    let version = &state.options.version;
+    let row = json!([version, null, "Engine", format!("Moneta {version}"), json!({ "Type": "Moneta" }).to_string()]);
+    table(&columns, vec![row])
+}
+
+fn cluster(state: &App) -> Table {
+    let columns = [
+        ("NodeId", ColumnType::String),
+        ("Address", ColumnType::String),
+        ("Name", ColumnType::String),
+        ("StartTime", ColumnType::DateTime),
+        ("IsAdmin", ColumnType::Bool),
+        ("ProductVersion", ColumnType::String),
+    ];
+    table(&columns, vec![json!(["0", "", "moneta", null, true, state.options.version])])
+}
+
+fn databases() -> Table {
+    let columns = [
+        ("DatabaseName", ColumnType::String),
+        ("PersistentStorage", ColumnType::String),
+        ("Version", ColumnType::String),
+        ("IsCurrent", ColumnType::Bool),
+        ("DatabaseAccessMode", ColumnType::String),
+        ("PrettyName", ColumnType::String),
+        ("ReservedSlot1", ColumnType::Bool),
+        ("DatabaseId", ColumnType::Guid),
+        ("InTransitionTo", ColumnType::String),
+        ("SuspensionState", ColumnType::String),
+    ];
+    let no_id = "00000000-0000-0000-0000-000000000000";
+    table(&columns, vec![json!([DATABASE, "", "v1.0", true, "ReadWrite", DATABASE, null, no_id, "", ""])])
+}
+
+fn table_list(tables: &[Arc<TableSchema>]) -> Table {
+    let columns = [
+        ("TableName", ColumnType::String),
+        ("DatabaseName", ColumnType::String),
+        ("Folder", ColumnType::String),
+        ("DocString", ColumnType::String),
+    ];
+    table(&columns, tables.iter().map(|schema| json!([schema.name().as_str(), DATABASE, "", ""])).collect())
+}
+
+fn one_table(tables: &[Arc<TableSchema>], name: &str, form: &str) -> Result<Table, Fault> {
+    let schema = tables.iter().find(|schema| schema.name().as_str() == name).ok_or_else(|| {
+        let shown: String = name.chars().take(64).collect();
+        Fault::bad_request(format!("Entity ID '{shown}' of kind 'Table' was not found."))
+    })?;
+    let columns = [
+        ("TableName", ColumnType::String),
+        ("Schema", ColumnType::String),
+        ("DatabaseName", ColumnType::String),
+        ("Folder", ColumnType::String),
+        ("DocString", ColumnType::String),
+    ];
+    let text = if form == "cslschema" {
+        csl_schema(schema)
+    } else {
+        json!({ "Name": name, "OrderedColumns": ordered_columns(schema) }).to_string()
+    };
+    Ok(table(&columns, vec![json!([name, text, DATABASE, "", ""])]))
+}
+
+fn entities(tables: &[Arc<TableSchema>]) -> Table {
+    let names = [
+        "DatabaseName",
+        "EntityType",
+        "EntityName",
+        "DocString",
+        "Folder",
+        "CslInputSchema",
+        "Content",
+        "CslOutputSchema",
+        "Properties",
+    ];
+    let columns = names.map(|name| (name, ColumnType::String));
+    let row = |schema: &Arc<TableSchema>| {
+        json!([DATABASE, "Table", schema.name().as_str(), "", "", "", "", csl_schema(schema), "{}"])
+    };
+    table(&columns, tables.iter().map(row).collect())
+}
+
+/// One row for the database, one for each table, one for each column.
+fn schema_rows(tables: &[Arc<TableSchema>]) -> Table {
+    let columns = [
+        ("DatabaseName", ColumnType::String),
+        ("TableName", ColumnType::String),
+        ("ColumnName", ColumnType::String),
+        ("ColumnType", ColumnType::String),
+        ("IsDefaultTable", ColumnType::Bool),
+        ("IsDefaultColumn", ColumnType::Bool),
+        ("PrettyName", ColumnType::String),
+        ("Version", ColumnType::String),
+        ("Folder", ColumnType::String),
+        ("DocString", ColumnType::String),
+    ];
+    let row = |table: &str, name: &str, kind: &str, version: &str| {
+        json!([DATABASE, table, name, kind, false, false, "", version, "", ""])
+    };
+    let mut rows = vec![row("", "", "", "v1.0")];
+    for schema in tables {
+        let name = schema.name().as_str();
+        rows.push(row(name, "", "", ""));
+        for (column, kind) in columns_of(schema) {
+            rows.push(row(name, &column, &system_type(kind), ""));
+        }
+    }
+    table(&columns, rows)
+}
+
+/// The schema as one JSON text: what the editor and Grafana complete from.
+fn schema_json(tables: &[Arc<TableSchema>]) -> Table {
+    let mut by_name = Map::new();
+    for schema in tables {
+        let name = schema.name().to_string();
+        let value = json!({ "Name": name, "Folder": "", "DocString": "", "OrderedColumns": ordered_columns(schema) });
+        by_name.insert(name, value);
+    }
+    let database = json!({
+        "Name": DATABASE,
+        "Tables": by_name,
+        "ExternalTables": {},
+        "MaterializedViews": {},
+        "EntityGroups": {},
+        "MajorVersion": 1,
+        "MinorVersion": 0,
+        "Functions": {},
+        "DatabaseAccessMode": "ReadWrite",
+    });
+    let schema = json!({ "Plugins": [], "Databases": { DATABASE: database } });
+    table(&[("DatabaseSchema", ColumnType::String)], vec![json!([schema.to_string()])])
+}
+
+fn ordered_columns(schema: &TableSchema) -> Vec<Value> {
+    let column =
+        |(name, kind): (String, ColumnType)| json!({ "Name": name, "Type": system_type(kind), "CslType": kind.name() });
+    columns_of(schema).into_iter().map(column).collect()
+}
+
+fn csl_schema(schema: &TableSchema) -> String {
+    let parts: Vec<String> = columns_of(schema).iter().map(|(name, kind)| format!("{name}:{kind}")).collect();
+    parts.join(",")
+}
+
+fn system_type(kind: ColumnType) -> String {
+    match kind {
+        ColumnType::Decimal => "System.Data.SqlTypes.SqlDecimal".to_owned(),
+        other => format!("System.{}", net_type(other)),
+    }
+}
+
+fn columns_of(schema: &TableSchema) -> Vec<(String, ColumnType)> {
+    schema.columns().iter().map(|column| (column.name.to_string(), column.column_type)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_lose_their_brackets_and_quotes() {
+        assert_eq!(
+            words(".show databases (['x']) schema as json;"),
+            [".show", "databases", "x", "schema", "as", "json"]
+        );
+        assert_eq!(words(".show tables|take 1"), [".show", "tables", "|", "take", "1"]);
+    }
+}

@@ -1,0 +1,120 @@
+//! What surrounds every request: its id, its log line, its counters, and the headers of its answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use moneta_access::ClientInfo;
+use moneta_base::TenantId;
+use moneta_ports::Metric;
+use tracing::Instrument;
+
+use crate::state::App;
+
+/// Nothing from elsewhere, nothing inline, nobody frames us, and no string becomes a script.
+const CONTENT_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; frame-ancestors 'none'; \
+    base-uri 'none'; form-action 'self'; object-src 'none'; require-trusted-types-for 'script'";
+
+/// Characters of a client's own request id that are kept.
+const CLIENT_ID_CHARACTERS_MAX: usize = 128;
+
+/// The header by which Kusto's clients name a request.
+pub(crate) const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
+
+/// The ids of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestIds {
+    /// Ours: a UUID.
+    pub(crate) activity: Arc<str>,
+    /// The client's, cleaned; empty when it sent none.
+    pub(crate) client: Arc<str>,
+}
+
+impl RequestIds {
+    /// Ours and the client's in one text: what audit rows carry.
+    pub(crate) fn correlation(&self) -> String {
+        if self.client.is_empty() { self.activity.to_string() } else { format!("{};{}", self.activity, self.client) }
+    }
+
+    pub(crate) fn of(parts: &axum::http::request::Parts) -> Self {
+        let unknown = || Self { activity: "unknown".into(), client: "".into() };
+        parts.extensions.get::<Self>().cloned().unwrap_or_else(unknown)
+    }
+}
+
+/// Where a request comes from.
+pub(crate) fn client_info(parts: &axum::http::request::Parts) -> ClientInfo {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let address = peer.map_or_else(|| "unknown".to_owned(), |ConnectInfo(peer)| peer.ip().to_canonical().to_string());
+    ClientInfo { address, correlation_id: RequestIds::of(parts).correlation() }
+}
+
+/// Whether the request comes from this machine and was not passed on by a proxy.
+pub(crate) fn is_local(parts: &axum::http::request::Parts) -> bool {
+    let proxied = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let from_here = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
+    from_here && !proxied.iter().any(|name| parts.headers.contains_key(*name))
+}
+
+/// Gives a request its id, times and counts it, and adds the headers of every answer.
+pub(crate) async fn observe(State(state): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let ids = RequestIds { activity: new_id(&state).into(), client: clean_client_id(request.headers()).into() };
+    request.extensions_mut().insert(ids.clone());
+    let path = request.uri().path().to_owned();
+    let span = tracing::info_span!("request", id = %ids.activity, method = %request.method(), path);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let status = response.status();
+    let elapsed = started.elapsed();
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), ?elapsed, "answered"));
+    let class = ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(status.as_u16() / 100).wrapping_sub(1));
+    state.metrics.add_labelled(Metric::ApiRequests, class.copied().unwrap_or("other"), 1);
+    state.metrics.observe(Metric::ApiDuration, elapsed);
+    add_headers(response.headers_mut(), &ids, state.options.tls);
+    response
+}
+
+fn add_headers(headers: &mut HeaderMap, ids: &RequestIds, tls: bool) {
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // What a handler allows to be kept says so itself; everything else is nobody's to keep.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    if let Ok(id) = HeaderValue::from_str(&ids.activity) {
+        headers.insert(HeaderName::from_static("x-ms-activity-id"), id.clone());
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if !ids.client.is_empty()
+        && let Ok(id) = HeaderValue::from_str(&ids.client)
+    {
+        headers.insert(CLIENT_REQUEST_ID, id);
+    }
+}
+
+fn new_id(state: &App) -> String {
+    let mut bytes = [0; 16];
+    state.entropy.fill(&mut bytes);
+    TenantId::from_random(bytes).to_string()
+}
+
+/// The client's id without anything but visible ASCII: it goes into headers and audit rows.
+fn clean_client_id(headers: &HeaderMap) -> String {
+    let text = headers.get(CLIENT_REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    text.chars().filter(char::is_ascii_graphic).take(CLIENT_ID_CHARACTERS_MAX).collect()
+}

@@ -1,0 +1,71 @@
+//! The installation as its operators see it: status, verification, quarantine, retention.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use moneta_base::{Seq, TableName};
+use moneta_ports::operations::{ReplayReport, ReplaySelection, Status, VerifyReport};
+use serde::Deserialize;
+
+use crate::ApiError;
+use crate::auth::{MayAdmin, MayQuery};
+use crate::body::JsonBody;
+use crate::state::App;
+
+/// Quarantined records one request may name; all of them need no names.
+const REPLAY_SEQS_MAX: usize = 100_000;
+
+/// `GET /v1/status`.
+pub(crate) async fn status(MayQuery(ctx): MayQuery, State(state): State<App>) -> Result<Json<Status>, ApiError> {
+    Ok(Json(state.operations.status(&ctx).await?))
+}
+
+/// `POST /v1/verify`: checks everything stored; findings are part of the answer.
+pub(crate) async fn verify(MayQuery(ctx): MayQuery, State(state): State<App>) -> Result<Json<VerifyReport>, ApiError> {
+    Ok(Json(state.operations.verify(&ctx).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replay {
+    #[serde(default)]
+    all: bool,
+    #[serde(default)]
+    seqs: Vec<Seq>,
+}
+
+/// `POST /v1/quarantine/replay` with `{"all":true}` or `{"seqs":[..]}`.
+pub(crate) async fn replay(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    JsonBody(body): JsonBody<Replay>,
+) -> Result<Json<ReplayReport>, ApiError> {
+    let selection = match (body.all, body.seqs) {
+        (true, seqs) if seqs.is_empty() => ReplaySelection::All,
+        (false, seqs) if !seqs.is_empty() && seqs.len() <= REPLAY_SEQS_MAX => ReplaySelection::Seqs(seqs),
+        _ => {
+            let message = format!("send {{\"all\":true}}, or 1 to {REPLAY_SEQS_MAX} numbers as {{\"seqs\":[..]}}");
+            return Err(ApiError::bad_request(message));
+        }
+    };
+    Ok(Json(state.operations.replay_quarantine(&ctx, selection).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Retention {
+    /// `null` keeps rows for ever.
+    days: Option<u32>,
+}
+
+/// `PUT /v1/tables/{table}/retention` with `{"days":90}` or `{"days":null}`.
+pub(crate) async fn set_retention(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    Path(table): Path<String>,
+    JsonBody(body): JsonBody<Retention>,
+) -> Result<StatusCode, ApiError> {
+    let table = TableName::new(&table).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    state.operations.set_retention(&ctx, table, body.days).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

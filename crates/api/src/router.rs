@@ -1,0 +1,94 @@
+//! Which path leads to which handler, and what surrounds them all.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{delete, get, post, put};
+use tower_http::compression::CompressionLayer;
+use tower_http::decompression::RequestDecompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
+use crate::observe::observe;
+use crate::state::{App, Shared};
+use crate::{
+    ApiError, ApiState, accounts, credentials, health, ingest, kusto, ledger, operations, page, rules, upload,
+};
+
+/// How long a request may take that asks for little.
+const QUICK_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a query may take: beyond any limit of the engine, whose error says more.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// How long a check of the whole store may take.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// The whole interface.
+///
+/// To know where requests come from, serve it with
+/// `into_make_service_with_connect_info::<std::net::SocketAddr>()`.
+pub fn router(state: ApiState) -> Router {
+    let state = Shared::new(state);
+    let within = |timeout| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout);
+    Router::new()
+        .merge(quick().layer(within(QUICK_TIMEOUT)))
+        .merge(queries().layer(within(QUERY_TIMEOUT)))
+        .merge(Router::new().route("/v1/verify", post(operations::verify)).layer(within(VERIFY_TIMEOUT)))
+        // Files take as long as they take; a sender that falls silent is dropped.
+        .merge(Router::new().route("/v1/ingest", post(upload::file)))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
+        .layer(RequestDecompressionLayer::new())
+        .layer(from_fn(count_wire_bytes))
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(state.clone(), observe))
+        .with_state(state)
+}
+
+fn quick() -> Router<App> {
+    Router::new()
+        .route("/", get(page::index))
+        .route("/welcome", get(page::index))
+        .route("/assets/{name}", get(page::asset))
+        .route("/health/livez", get(health::livez))
+        .route("/health/readyz", get(health::readyz))
+        .route("/healthz", get(health::livez))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/sign-in", post(accounts::sign_in))
+        .route("/v1/sign-out", post(accounts::sign_out))
+        .route("/v1/first-account", post(accounts::first_account))
+        .route("/v1/session", get(accounts::session))
+        .route("/v1/accounts", get(accounts::list).post(accounts::create))
+        .route("/v1/accounts/{name}", delete(accounts::disable))
+        .route("/v1/credentials", get(credentials::list).post(credentials::create))
+        .route("/v1/credentials/{id}", delete(credentials::revoke))
+        .route("/v1/ingest/{table}", post(ingest::events))
+        .route("/v1/rules", get(rules::list).post(rules::add))
+        .route("/v1/rules/{id}", delete(rules::remove))
+        .route("/v1/status", get(operations::status))
+        .route("/v1/tables/{table}/retention", put(operations::set_retention))
+        .route("/ledger/{*path}", get(ledger::file))
+        .route("/v1/rest/auth/metadata", get(kusto::auth_metadata))
+}
+
+fn queries() -> Router<App> {
+    Router::new()
+        .route("/v1/rest/query", get(kusto::query_v1_get).post(kusto::query_v1))
+        .route("/v2/rest/query", get(kusto::query_v2_get).post(kusto::query_v2))
+        .route("/v1/rest/mgmt", post(kusto::management))
+        .route("/v1/explain", post(kusto::explain))
+        .route("/v1/quarantine/replay", post(operations::replay))
+}
+
+async fn not_found() -> ApiError {
+    ApiError::not_found("there is nothing at this path")
+}
+
+async fn wrong_method(request: axum::extract::Request) -> Result<Response, ApiError> {
+    let message = format!("{} is not possible here", request.method());
+    Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message))
+}

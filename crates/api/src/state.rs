@@ -1,0 +1,68 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+
+use moneta_access::Access;
+use moneta_base::{Clock, Entropy};
+use moneta_event::TableCatalog;
+use moneta_ports::{EventSink, Metrics, Operations, QueryEngine, RuleAdmin};
+use tokio::sync::Semaphore;
+
+/// Bodies of events held in memory at once: each may have [`EVENTS_BODY_BYTES_MAX`](crate::body::EVENTS_BODY_BYTES_MAX).
+const INGEST_AT_ONCE_MAX: usize = 16;
+
+/// Facts of the installation that shape answers.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// Version of the program.
+    pub version: String,
+    /// Whether the listener speaks TLS: cookies are then marked `Secure` and browsers told to stay with it.
+    pub tls: bool,
+}
+
+/// The services behind the interface.
+pub struct ApiState {
+    /// Who is there and what they may do.
+    pub access: Arc<Access>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// What answers queries.
+    pub queries: Arc<dyn QueryEngine>,
+    /// What holds the rules.
+    pub rules: Arc<dyn RuleAdmin>,
+    /// The installation.
+    pub operations: Arc<dyn Operations>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The built-in tables.
+    pub catalog: Arc<TableCatalog>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness for request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Facts of the installation.
+    pub options: ApiOptions,
+}
+
+/// The state as handlers see it.
+pub(crate) struct Shared {
+    pub(crate) api: ApiState,
+    pub(crate) ingest_places: Semaphore,
+}
+
+impl Shared {
+    pub(crate) fn new(api: ApiState) -> Arc<Self> {
+        Arc::new(Self { api, ingest_places: Semaphore::new(INGEST_AT_ONCE_MAX) })
+    }
+}
+
+impl std::ops::Deref for Shared {
+    type Target = ApiState;
+
+    fn deref(&self) -> &ApiState {
+        &self.api
+    }
+}
+
+/// The state as axum passes it.
+pub(crate) type App = Arc<Shared>;

@@ -1,0 +1,220 @@
+//! Services that remember what they were asked and answer as the test wants.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow::array::{
+    ArrayRef, BooleanArray, DurationNanosecondArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampNanosecondArray,
+};
+use moneta_base::{ErrorKind, TableName, Timestamp};
+use moneta_event::{Column, ColumnType, TableSchema};
+use moneta_ports::operations::{PartState, ReplayReport, ReplaySelection, Status, VerifyReport};
+use moneta_ports::*;
+
+#[derive(Default)]
+pub(super) struct Fakes {
+    pub(super) audit: Mutex<Vec<String>>,
+    pub(super) submissions: Mutex<Vec<Submission>>,
+    /// Errors the sink gives before it works.
+    pub(super) refusals: Mutex<Vec<PortError>>,
+    pub(super) stored: Mutex<HashMap<String, IngestReceipt>>,
+    pub(super) queries: Mutex<Vec<(OpContext, QueryRequest)>>,
+    pub(super) rules: Mutex<Vec<RuleFile>>,
+    pub(super) operations: Mutex<Vec<String>>,
+    pub(super) not_ready: Mutex<Option<String>>,
+}
+
+const NOW: Timestamp = Timestamp::from_seconds(1_767_323_045);
+
+impl AuditSink for Fakes {
+    fn record<'a>(&'a self, ctx: &'a OpContext, event: AuditEvent) -> BoxFuture<'a, Result<(), PortError>> {
+        self.audit.lock().unwrap().push(format!("{} {} {}", event.action, event.outcome.name(), ctx.client_address));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn record_change<'a>(&'a self, ctx: &'a OpContext, event: AuditEvent) -> BoxFuture<'a, Result<(), PortError>> {
+        self.record(ctx, event)
+    }
+}
+
+impl EventSink for Fakes {
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>> {
+        Box::pin(async move {
+            if let Some(error) = self.refusals.lock().unwrap().pop() {
+                return Err(error);
+            }
+            let key = submission.key.as_ref().map(|key| format!("{key:?}"));
+            let mut stored = self.stored.lock().unwrap();
+            if let Some(receipt) = key.as_ref().and_then(|key| stored.get(key)) {
+                return Ok(IngestReceipt { duplicate: true, ..receipt.clone() });
+            }
+            let range = |batch: &moneta_event::ParsedBatch| StoredRange {
+                table: batch.table.clone(),
+                first_seq: 100,
+                num_rows: batch.rows.num_rows() as u64,
+            };
+            let ranges = submission.batches.iter().map(range).collect();
+            let receipt = IngestReceipt { ranges, duplicate: false, stored_at: NOW };
+            if let Some(key) = key {
+                stored.insert(key, receipt.clone());
+            }
+            self.submissions.lock().unwrap().push(submission);
+            Ok(receipt)
+        })
+    }
+}
+
+impl QueryEngine for Fakes {
+    fn query<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<QueryAnswer, QueryError>> {
+        self.queries.lock().unwrap().push((ctx.clone(), request.clone()));
+        Box::pin(async move { answer(&request.text) })
+    }
+
+    fn explain<'a>(
+        &'a self,
+        _: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>, QueryError>> {
+        Box::pin(async move {
+            answer(&request.text)?;
+            Ok(vec![("syntax tree".to_owned(), request.text)])
+        })
+    }
+
+    fn schema(&self, _: &OpContext) -> Vec<Arc<TableSchema>> {
+        let own = [Column::new("Score", ColumnType::Real), Column::new("Price", ColumnType::Decimal)];
+        vec![Arc::new(TableSchema::new(TableName::new("Mine_CL").unwrap(), own))]
+    }
+}
+
+fn answer(text: &str) -> Result<QueryAnswer, QueryError> {
+    let failed = |kind| Err(QueryError::Failed { kind, message: format!("failed: {text}") });
+    let mut answer = QueryAnswer {
+        tables: vec![sample_table()],
+        visualization: None,
+        completeness: Completeness { segments_read: 2, segments_pruned: 3, rows_scanned: 7, ..Default::default() },
+        warnings: Vec::new(),
+        truncated: None,
+        elapsed: Duration::from_millis(250),
+    };
+    match text {
+        "T | where Nmae == 1" => {
+            return Err(QueryError::Invalid {
+                diagnostics: vec![QueryDiagnostic {
+                    code: "SEM0100".to_owned(),
+                    start: 10,
+                    end: 14,
+                    message: "there is no column `Nmae`; did you mean `Name`?".to_owned(),
+                }],
+                rendered: "rendered".to_owned(),
+            });
+        }
+        "runaway" => {
+            return Err(QueryError::Limit { code: "E_RUNAWAY_QUERY", message: "it used 5 GB".to_owned() });
+        }
+        "denied" => return Err(QueryError::Denied("not yours".to_owned())),
+        "busy" => return failed(ErrorKind::RETRY),
+        "broken" => return failed(ErrorKind::Internal),
+        "cut" => answer.truncated = Some("the result has more than 2 rows".to_owned()),
+        "damaged" => answer.completeness.not_read = vec!["segment 7: bad checksum".to_owned()],
+        "chart" => answer.visualization = Some(serde_json::json!({ "Visualization": "timechart" })),
+        _ => {}
+    }
+    Ok(answer)
+}
+
+fn sample_table() -> ResultTable {
+    let column = |name: &str, column_type| QueryColumn { name: name.to_owned(), column_type };
+    let columns = vec![
+        column("Time", ColumnType::DateTime),
+        column("Name", ColumnType::String),
+        column("Count", ColumnType::Long),
+        column("Ratio", ColumnType::Real),
+        column("Ok", ColumnType::Bool),
+        column("Took", ColumnType::TimeSpan),
+        column("Bag", ColumnType::Dynamic),
+    ];
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(TimestampNanosecondArray::from(vec![Some(1_767_323_045_123_456_700), None]).with_timezone("UTC")),
+        Arc::new(StringArray::from(vec!["ada", ""])),
+        Arc::new(Int64Array::from(vec![Some(9_007_199_254_740_993), None])),
+        Arc::new(Float64Array::from(vec![Some(0.5), Some(f64::NAN)])),
+        Arc::new(BooleanArray::from(vec![Some(true), None])),
+        Arc::new(DurationNanosecondArray::from(vec![Some(93_784_000_000_500), None])),
+        Arc::new(StringArray::from(vec![Some("{\"a\":[1,2]}"), None])),
+    ];
+    let named = columns.iter().zip(arrays).map(|(column, array)| (column.name.clone(), array, true));
+    let batch = RecordBatch::try_from_iter_with_nullable(named).unwrap();
+    // Two batches: the comma between them is part of the answer.
+    let batches = vec![batch.slice(0, 1), batch.slice(1, 1)];
+    ResultTable { name: "PrimaryResult".to_owned(), columns, batches }
+}
+
+impl RuleAdmin for Fakes {
+    fn add<'a>(&'a self, _: &'a OpContext, files: Vec<RuleFile>) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
+        let loaded = files.len();
+        self.rules.lock().unwrap().extend(files);
+        Box::pin(async move { Ok(RuleSetReport { loaded, ..RuleSetReport::default() }) })
+    }
+
+    fn remove<'a>(&'a self, _: &'a OpContext, rule_id: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        self.rules.lock().unwrap().retain(|rule| rule.name != rule_id);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn list(&self) -> Vec<RuleSummary> {
+        let summary = |file: &RuleFile| RuleSummary {
+            rule_id: file.name.clone(),
+            title: file.text.clone(),
+            level: "high".to_owned(),
+            author: "Ada".to_owned(),
+            log_source: String::new(),
+        };
+        self.rules.lock().unwrap().iter().map(summary).collect()
+    }
+}
+
+impl Operations for Fakes {
+    fn readiness(&self) -> Vec<PartState> {
+        let reason = self.not_ready.lock().unwrap().clone();
+        vec![PartState { part: "journal".into(), ready: reason.is_none(), reason: reason.unwrap_or_default() }]
+    }
+
+    fn status<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Status, PortError>> {
+        Box::pin(async { Ok(Status { version: "1.2.3".to_owned(), ..Status::default() }) })
+    }
+
+    fn verify<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<VerifyReport, PortError>> {
+        Box::pin(async { Ok(VerifyReport { num_blocks: 3, ..VerifyReport::default() }) })
+    }
+
+    fn replay_quarantine<'a>(
+        &'a self,
+        _: &'a OpContext,
+        selection: ReplaySelection,
+    ) -> BoxFuture<'a, Result<ReplayReport, PortError>> {
+        self.operations.lock().unwrap().push(format!("{selection:?}"));
+        Box::pin(async { Ok(ReplayReport { num_stored: 1, num_refused: 0 }) })
+    }
+
+    fn set_retention<'a>(
+        &'a self,
+        _: &'a OpContext,
+        table: TableName,
+        days: Option<u32>,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        self.operations.lock().unwrap().push(format!("{table} {days:?}"));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn ledger_file(&self, path: LedgerPath) -> BoxFuture<'_, Result<Option<Vec<u8>>, PortError>> {
+        let found = (path.as_str() != "root/tile/0/001").then(|| path.as_str().as_bytes().to_vec());
+        Box::pin(async move { Ok(found) })
+    }
+}

@@ -1,0 +1,245 @@
+//! Kusto's forms to the letter: clients walk through them forwards and by name.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use expect_test::{Expect, expect};
+use moneta_base::{Clock, Timestamp};
+use moneta_ports::Scope;
+use serde_json::{Value, json};
+
+use super::{Answer, Fixture};
+
+async fn ask(path: &str, body: Value) -> (Fixture, Answer) {
+    let fixture = Fixture::new();
+    let bearer = format!("Bearer {}", fixture.credential(&[Scope::Query]).await);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json; charset=utf-8"),
+        ("x-ms-client-request-id", "KPC.execute;e0a2"),
+        ("accept-encoding", "identity"),
+    ];
+    let answer = fixture.call("POST", path, &headers, body.to_string()).await;
+    (fixture, answer)
+}
+
+/// The answer with one frame or table a line and the random id replaced.
+fn readable(answer: &Answer) -> String {
+    let id = answer.header("x-ms-activity-id");
+    answer
+        .text()
+        .replace(id, "ACTIVITY")
+        .replace(",{\"FrameType\"", "\n,{\"FrameType\"")
+        .replace(",{\"TableName\"", "\n,{\"TableName\"")
+}
+
+async fn check(path: &str, csl: &str, expected: Expect) {
+    let (_, answer) = ask(path, json!({ "db": "Moneta", "csl": csl })).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    assert_eq!(answer.header("x-ms-client-request-id"), "KPC.execute;e0a2");
+    answer.json();
+    expected.assert_eq(&readable(&answer));
+}
+
+#[tokio::test]
+async fn the_second_form_of_a_result() {
+    check("/v2/rest/query", "T", expect![[r#"
+        [{"FrameType":"DataSetHeader","IsProgressive":false,"Version":"v2.0"}
+        ,{"FrameType":"DataTable","TableId":0,"TableKind":"QueryProperties","TableName":"@ExtendedProperties","Columns":[{"ColumnName":"TableId","ColumnType":"int"},{"ColumnName":"Key","ColumnType":"string"},{"ColumnName":"Value","ColumnType":"dynamic"}],"Rows":[[1,"Visualization","{\"Visualization\":null,\"Title\":null,\"XColumn\":null,\"Series\":null,\"YColumns\":null,\"AnomalyColumns\":null,\"XTitle\":null,\"YTitle\":null,\"XAxis\":null,\"YAxis\":null,\"Legend\":null,\"YSplit\":null,\"Accumulate\":false,\"IsQuerySorted\":false,\"Kind\":null}"]]}
+        ,{"FrameType":"DataTable","TableId":1,"TableKind":"PrimaryResult","TableName":"PrimaryResult","Columns":[{"ColumnName":"Time","ColumnType":"datetime"},{"ColumnName":"Name","ColumnType":"string"},{"ColumnName":"Count","ColumnType":"long"},{"ColumnName":"Ratio","ColumnType":"real"},{"ColumnName":"Ok","ColumnType":"bool"},{"ColumnName":"Took","ColumnType":"timespan"},{"ColumnName":"Bag","ColumnType":"dynamic"}],"Rows":[["2026-01-02T03:04:05.1234567Z","ada",9007199254740993,0.5,true,"1.02:03:04.0000005",{"a":[1,2]}],[null,"",null,"NaN",null,null,null]]}
+        ,{"FrameType":"DataTable","TableId":2,"TableKind":"QueryCompletionInformation","TableName":"QueryCompletionInformation","Columns":[{"ColumnName":"Timestamp","ColumnType":"datetime"},{"ColumnName":"ClientRequestId","ColumnType":"string"},{"ColumnName":"ActivityId","ColumnType":"guid"},{"ColumnName":"SubActivityId","ColumnType":"guid"},{"ColumnName":"ParentActivityId","ColumnType":"guid"},{"ColumnName":"Level","ColumnType":"int"},{"ColumnName":"LevelName","ColumnType":"string"},{"ColumnName":"StatusCode","ColumnType":"int"},{"ColumnName":"StatusCodeName","ColumnType":"string"},{"ColumnName":"EventType","ColumnType":"int"},{"ColumnName":"EventTypeName","ColumnType":"string"},{"ColumnName":"Payload","ColumnType":"string"}],"Rows":[["2026-01-02T03:04:05.0000000Z","KPC.execute;e0a2","ACTIVITY","ACTIVITY","ACTIVITY",4,"Info",0,"S_OK (0)",4,"QueryInfo","{\"Count\":1,\"Text\":\"Query completed successfully\"}"],["2026-01-02T03:04:05.0000000Z","KPC.execute;e0a2","ACTIVITY","ACTIVITY","ACTIVITY",6,"Stats",0,"S_OK (0)",0,"QueryResourceConsumption","{\"ExecutionTime\":0.25,\"input_dataset_statistics\":{\"extents\":{\"total\":5,\"scanned\":2},\"rows\":{\"scanned\":7},\"rowstores\":{\"scanned_blocks\":0}},\"dataset_statistics\":[{\"table_row_count\":2}]}"]]}
+        ,{"FrameType":"DataSetCompletion","HasErrors":false,"Cancelled":false}]"#]]).await;
+}
+
+#[tokio::test]
+async fn the_first_form_of_a_result() {
+    check("/v1/rest/query", "T", expect![[r#"
+        {"Tables":[{"TableName":"Table_0","Columns":[{"ColumnName":"Time","DataType":"DateTime","ColumnType":"datetime"},{"ColumnName":"Name","DataType":"String","ColumnType":"string"},{"ColumnName":"Count","DataType":"Int64","ColumnType":"long"},{"ColumnName":"Ratio","DataType":"Double","ColumnType":"real"},{"ColumnName":"Ok","DataType":"SByte","ColumnType":"bool"},{"ColumnName":"Took","DataType":"TimeSpan","ColumnType":"timespan"},{"ColumnName":"Bag","DataType":"Object","ColumnType":"dynamic"}],"Rows":[["2026-01-02T03:04:05.1234567Z","ada",9007199254740993,0.5,true,"1.02:03:04.0000005",{"a":[1,2]}],[null,"",null,"NaN",null,null,null]]}
+        ,{"TableName":"Table_1","Columns":[{"ColumnName":"Value","DataType":"String","ColumnType":"string"}],"Rows":[["{\"Visualization\":null,\"Title\":null,\"XColumn\":null,\"Series\":null,\"YColumns\":null,\"AnomalyColumns\":null,\"XTitle\":null,\"YTitle\":null,\"XAxis\":null,\"YAxis\":null,\"Legend\":null,\"YSplit\":null,\"Accumulate\":false,\"IsQuerySorted\":false,\"Kind\":null}"]]}
+        ,{"TableName":"Table_2","Columns":[{"ColumnName":"Timestamp","DataType":"DateTime","ColumnType":"datetime"},{"ColumnName":"Severity","DataType":"Int32","ColumnType":"int"},{"ColumnName":"SeverityName","DataType":"String","ColumnType":"string"},{"ColumnName":"StatusCode","DataType":"Int32","ColumnType":"int"},{"ColumnName":"StatusDescription","DataType":"String","ColumnType":"string"},{"ColumnName":"Count","DataType":"Int32","ColumnType":"int"},{"ColumnName":"RequestId","DataType":"Guid","ColumnType":"guid"},{"ColumnName":"ActivityId","DataType":"Guid","ColumnType":"guid"},{"ColumnName":"SubActivityId","DataType":"Guid","ColumnType":"guid"},{"ColumnName":"ClientActivityId","DataType":"String","ColumnType":"string"}],"Rows":[["2026-01-02T03:04:05.0000000Z",4,"Info",0,"Query completed successfully",1,"ACTIVITY","ACTIVITY","ACTIVITY","KPC.execute;e0a2"],["2026-01-02T03:04:05.0000000Z",6,"Stats",0,"{\"ExecutionTime\":0.25,\"input_dataset_statistics\":{\"extents\":{\"total\":5,\"scanned\":2},\"rows\":{\"scanned\":7},\"rowstores\":{\"scanned_blocks\":0}},\"dataset_statistics\":[{\"table_row_count\":2}]}",1,"ACTIVITY","ACTIVITY","ACTIVITY","KPC.execute;e0a2"]]}
+        ,{"TableName":"Table_3","Columns":[{"ColumnName":"Ordinal","DataType":"Int64","ColumnType":"long"},{"ColumnName":"Kind","DataType":"String","ColumnType":"string"},{"ColumnName":"Name","DataType":"String","ColumnType":"string"},{"ColumnName":"Id","DataType":"String","ColumnType":"string"},{"ColumnName":"PrettyName","DataType":"String","ColumnType":"string"}],"Rows":[[0,"QueryResult","PrimaryResult","00000000-0000-0000-0000-000000000000",""],[1,"QueryProperties","@ExtendedProperties","00000000-0000-0000-0000-000000000000",""],[2,"QueryStatus","QueryStatus","00000000-0000-0000-0000-000000000000",""]]}]}"#]]).await;
+}
+
+#[tokio::test]
+async fn a_result_that_was_cut_says_so_in_both_forms() {
+    check("/v2/rest/query", "cut", expect![[r#"
+        [{"FrameType":"DataSetHeader","IsProgressive":false,"Version":"v2.0"}
+        ,{"FrameType":"DataTable","TableId":0,"TableKind":"QueryProperties","TableName":"@ExtendedProperties","Columns":[{"ColumnName":"TableId","ColumnType":"int"},{"ColumnName":"Key","ColumnType":"string"},{"ColumnName":"Value","ColumnType":"dynamic"}],"Rows":[[1,"Visualization","{\"Visualization\":null,\"Title\":null,\"XColumn\":null,\"Series\":null,\"YColumns\":null,\"AnomalyColumns\":null,\"XTitle\":null,\"YTitle\":null,\"XAxis\":null,\"YAxis\":null,\"Legend\":null,\"YSplit\":null,\"Accumulate\":false,\"IsQuerySorted\":false,\"Kind\":null}"]]}
+        ,{"FrameType":"DataTable","TableId":1,"TableKind":"PrimaryResult","TableName":"PrimaryResult","Columns":[{"ColumnName":"Time","ColumnType":"datetime"},{"ColumnName":"Name","ColumnType":"string"},{"ColumnName":"Count","ColumnType":"long"},{"ColumnName":"Ratio","ColumnType":"real"},{"ColumnName":"Ok","ColumnType":"bool"},{"ColumnName":"Took","ColumnType":"timespan"},{"ColumnName":"Bag","ColumnType":"dynamic"}],"Rows":[["2026-01-02T03:04:05.1234567Z","ada",9007199254740993,0.5,true,"1.02:03:04.0000005",{"a":[1,2]}],[null,"",null,"NaN",null,null,null],{"OneApiErrors":[{"error":{"code":"LimitsExceeded","message":"Request is invalid and cannot be executed.","@type":"Kusto.Data.Exceptions.KustoServicePartialQueryFailureLimitsExceededException","@message":"Query execution has exceeded the allowed limits (80DA0003): the result has more than 2 rows (E_QUERY_RESULT_SET_TOO_LARGE).","@context":{"timestamp":"2026-01-02T03:04:05.0000000Z","serviceAlias":"moneta","clientRequestId":"KPC.execute;e0a2","activityId":"ACTIVITY","subActivityId":"ACTIVITY","parentActivityId":"ACTIVITY","activityType":"Http"},"@permanent":false}}]}]}
+        ,{"FrameType":"DataTable","TableId":2,"TableKind":"QueryCompletionInformation","TableName":"QueryCompletionInformation","Columns":[{"ColumnName":"Timestamp","ColumnType":"datetime"},{"ColumnName":"ClientRequestId","ColumnType":"string"},{"ColumnName":"ActivityId","ColumnType":"guid"},{"ColumnName":"SubActivityId","ColumnType":"guid"},{"ColumnName":"ParentActivityId","ColumnType":"guid"},{"ColumnName":"Level","ColumnType":"int"},{"ColumnName":"LevelName","ColumnType":"string"},{"ColumnName":"StatusCode","ColumnType":"int"},{"ColumnName":"StatusCodeName","ColumnType":"string"},{"ColumnName":"EventType","ColumnType":"int"},{"ColumnName":"EventTypeName","ColumnType":"string"},{"ColumnName":"Payload","ColumnType":"string"}],"Rows":[["2026-01-02T03:04:05.0000000Z","KPC.execute;e0a2","ACTIVITY","ACTIVITY","ACTIVITY",2,"Error",-2133196797,"Query result set too large (E_QUERY_RESULT_SET_TOO_LARGE). (-2133196797)",1,"QueryLimitsExceeded","{\"Count\":1,\"Text\":\"Query execution has exceeded the allowed limits (80DA0003): the result has more than 2 rows (E_QUERY_RESULT_SET_TOO_LARGE).\"}"],["2026-01-02T03:04:05.0000000Z","KPC.execute;e0a2","ACTIVITY","ACTIVITY","ACTIVITY",6,"Stats",0,"S_OK (0)",0,"QueryResourceConsumption","{\"ExecutionTime\":0.25,\"input_dataset_statistics\":{\"extents\":{\"total\":5,\"scanned\":2},\"rows\":{\"scanned\":7},\"rowstores\":{\"scanned_blocks\":0}},\"dataset_statistics\":[{\"table_row_count\":2}]}"]]}
+        ,{"FrameType":"DataSetCompletion","HasErrors":true,"Cancelled":false,"OneApiErrors":[{"error":{"code":"LimitsExceeded","message":"Request is invalid and cannot be executed.","@type":"Kusto.Data.Exceptions.KustoServicePartialQueryFailureLimitsExceededException","@message":"Query execution has exceeded the allowed limits (80DA0003): the result has more than 2 rows (E_QUERY_RESULT_SET_TOO_LARGE).","@context":{"timestamp":"2026-01-02T03:04:05.0000000Z","serviceAlias":"moneta","clientRequestId":"KPC.execute;e0a2","activityId":"ACTIVITY","subActivityId":"ACTIVITY","parentActivityId":"ACTIVITY","activityType":"Http"},"@permanent":false}}]}]"#]]).await;
+    check("/v1/rest/query", "cut", expect![[r#"
+        {"Tables":[{"TableName":"Table_0","Columns":[{"ColumnName":"Time","DataType":"DateTime","ColumnType":"datetime"},{"ColumnName":"Name","DataType":"String","ColumnType":"string"},{"ColumnName":"Count","DataType":"Int64","ColumnType":"long"},{"ColumnName":"Ratio","DataType":"Double","ColumnType":"real"},{"ColumnName":"Ok","DataType":"SByte","ColumnType":"bool"},{"ColumnName":"Took","DataType":"TimeSpan","ColumnType":"timespan"},{"ColumnName":"Bag","DataType":"Object","ColumnType":"dynamic"}],"Rows":[["2026-01-02T03:04:05.1234567Z","ada",9007199254740993,0.5,true,"1.02:03:04.0000005",{"a":[1,2]}],[null,"",null,"NaN",null,null,null],{"Exceptions":["Query execution has exceeded the allowed limits (80DA0003): the result has more than 2 rows (E_QUERY_RESULT_SET_TOO_LARGE)."]}]}
+        ,{"TableName":"Table_1","Columns":[{"ColumnName":"Value","DataType":"String","ColumnType":"string"}],"Rows":[["{\"Visualization\":null,\"Title\":null,\"XColumn\":null,\"Series\":null,\"YColumns\":null,\"AnomalyColumns\":null,\"XTitle\":null,\"YTitle\":null,\"XAxis\":null,\"YAxis\":null,\"Legend\":null,\"YSplit\":null,\"Accumulate\":false,\"IsQuerySorted\":false,\"Kind\":null}"]]}
+        ,{"TableName":"Table_2","Columns":[{"ColumnName":"Timestamp","DataType":"DateTime","ColumnType":"datetime"},{"ColumnName":"Severity","DataType":"Int32","ColumnType":"int"},{"ColumnName":"SeverityName","DataType":"String","ColumnType":"string"},{"ColumnName":"StatusCode","DataType":"Int32","ColumnType":"int"},{"ColumnName":"StatusDescription","DataType":"String","ColumnType":"string"},{"ColumnName":"Count","DataType":"Int32","ColumnType":"int"},{"ColumnName":"RequestId","DataType":"Guid","ColumnType":"guid"},{"ColumnName":"ActivityId","DataType":"Guid","ColumnType":"guid"},{"ColumnName":"SubActivityId","DataType":"Guid","ColumnType":"guid"},{"ColumnName":"ClientActivityId","DataType":"String","ColumnType":"string"}],"Rows":[["2026-01-02T03:04:05.0000000Z",2,"Error",-2133196797,"Query execution has exceeded the allowed limits (80DA0003): the result has more than 2 rows (E_QUERY_RESULT_SET_TOO_LARGE).",1,"ACTIVITY","ACTIVITY","ACTIVITY","KPC.execute;e0a2"],["2026-01-02T03:04:05.0000000Z",6,"Stats",0,"{\"ExecutionTime\":0.25,\"input_dataset_statistics\":{\"extents\":{\"total\":5,\"scanned\":2},\"rows\":{\"scanned\":7},\"rowstores\":{\"scanned_blocks\":0}},\"dataset_statistics\":[{\"table_row_count\":2}]}",1,"ACTIVITY","ACTIVITY","ACTIVITY","KPC.execute;e0a2"]]}
+        ,{"TableName":"Table_3","Columns":[{"ColumnName":"Ordinal","DataType":"Int64","ColumnType":"long"},{"ColumnName":"Kind","DataType":"String","ColumnType":"string"},{"ColumnName":"Name","DataType":"String","ColumnType":"string"},{"ColumnName":"Id","DataType":"String","ColumnType":"string"},{"ColumnName":"PrettyName","DataType":"String","ColumnType":"string"}],"Rows":[[0,"QueryResult","PrimaryResult","00000000-0000-0000-0000-000000000000",""],[1,"QueryProperties","@ExtendedProperties","00000000-0000-0000-0000-000000000000",""],[2,"QueryStatus","QueryStatus","00000000-0000-0000-0000-000000000000",""]]}],"Exceptions":["Query execution has exceeded the allowed limits (80DA0003): the result has more than 2 rows (E_QUERY_RESULT_SET_TOO_LARGE)."]}"#]]).await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_makes_the_answer_an_error() {
+    let take = json!({ "csl": "cut", "properties": { "Options": { "query_take_max_records": 2 } } });
+    let (_, whole) = ask("/v2/rest/query", take).await;
+    assert_eq!(whole.json().as_array().unwrap().last().unwrap()["HasErrors"], false);
+    let (_, answer) = ask("/v2/rest/query", json!({ "csl": "damaged" })).await;
+    let frames = answer.json();
+    let end = frames.as_array().unwrap().last().unwrap().clone();
+    assert_eq!(end["HasErrors"], true);
+    assert!(end["OneApiErrors"][0]["error"]["@message"].as_str().unwrap().contains("segment 7"));
+}
+
+#[tokio::test]
+async fn render_travels_with_the_result() {
+    let (_, answer) = ask("/v2/rest/query", json!({ "csl": "chart" })).await;
+    assert_eq!(answer.json()[1]["Rows"][0], json!([1, "Visualization", "{\"Visualization\":\"timechart\"}"]));
+    let (_, answer) = ask("/v1/rest/query", json!({ "csl": "chart" })).await;
+    assert_eq!(answer.json()["Tables"][1]["Rows"][0], json!(["{\"Visualization\":\"timechart\"}"]));
+}
+
+#[tokio::test]
+async fn a_misspelt_name_comes_back_with_code_place_and_suggestion() {
+    let (_, answer) = ask("/v1/rest/query", json!({ "csl": "T | where Nmae == 1" })).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let pretty = serde_json::to_string_pretty(&answer.json()).unwrap();
+    expect![[r#"
+        {
+          "error": {
+            "code": "General_BadRequest",
+            "message": "Request is invalid and cannot be executed.",
+            "@type": "Kusto.Data.Exceptions.KustoBadRequestException",
+            "@message": "Semantic error: SEM0100: there is no column `Nmae`; did you mean `Name`? [line:position=1:11]",
+            "@context": {
+              "timestamp": "2026-01-02T03:04:05.0000000Z",
+              "serviceAlias": "moneta",
+              "clientRequestId": "KPC.execute;e0a2",
+              "activityId": "ACTIVITY",
+              "subActivityId": "ACTIVITY",
+              "parentActivityId": "ACTIVITY",
+              "activityType": "Http"
+            },
+            "@permanent": true,
+            "innererror": {
+              "code": "SEM0100",
+              "message": "Semantic error: SEM0100: there is no column `Nmae`; did you mean `Name`? [line:position=1:11]",
+              "@type": "Kusto.Data.Exceptions.SemanticException",
+              "@message": "Semantic error: SEM0100: there is no column `Nmae`; did you mean `Name`? [line:position=1:11]",
+              "@errorCode": "SEM0100",
+              "@permanent": true
+            },
+            "moneta": {
+              "diagnostics": [
+                {
+                  "code": "SEM0100",
+                  "message": "there is no column `Nmae`; did you mean `Name`?",
+                  "start": 10,
+                  "end": 14,
+                  "line": 1,
+                  "column": 11
+                }
+              ],
+              "rendered": "rendered"
+            }
+          }
+        }"#]].assert_eq(&pretty.replace(answer.header("x-ms-activity-id"), "ACTIVITY"));
+}
+
+#[tokio::test]
+async fn failures_have_their_status_and_keep_the_inside_inside() {
+    for (csl, status, code, permanent, text) in [
+        ("runaway", 400, "LimitsExceeded", true, "it used 5 GB (E_RUNAWAY_QUERY)"),
+        ("denied", 403, "Forbidden", true, "not yours"),
+        ("busy", 503, "General_InternalServerError", false, "failed: busy"),
+        ("broken", 500, "General_InternalServerError", false, "the log has the details"),
+    ] {
+        let (_, answer) = ask("/v2/rest/query", json!({ "csl": csl })).await;
+        assert_eq!(answer.status.as_u16(), status, "{csl}");
+        let error = answer.json()["error"].clone();
+        assert_eq!((&error["code"], &error["@permanent"]), (&code.into(), &permanent.into()), "{csl}");
+        let message = error["@message"].as_str().unwrap();
+        assert!(message.contains(text), "{message}");
+        assert!(csl != "broken" || !message.contains("failed: broken"), "the inside stays inside");
+        assert_eq!(answer.header("retry-after"), if csl == "busy" { "1" } else { "" });
+    }
+    let fixture = Fixture::new();
+    let answer = fixture.call("POST", "/v2/rest/query", &[], "{}").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]["code"]), (401, &"Unauthorized".into()));
+    let large = json!({ "csl": "x".repeat(5 << 20) });
+    assert_eq!(ask("/v2/rest/query", large).await.1.status, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(ask("/v2/rest/query", json!({ "db": "other", "csl": "T" })).await.1.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn options_reach_the_engine_with_the_ids_of_the_request() {
+    let options = json!({ "Options": { "servertimeout": "00:00:05", "truncationmaxrecords": 7,
+        "query_now": "2026-01-02T00:00:00Z", "request_app_name": "x" }, "Parameters": { "n": 5 } });
+    let (fixture, answer) = ask("/v2/rest/query", json!({ "csl": "T", "properties": options.to_string() })).await;
+    let queries = fixture.fakes.queries.lock().unwrap();
+    let (ctx, request) = &queries[0];
+    assert_eq!(request.timeout, Some(Duration::from_secs(5)));
+    assert_eq!((request.rows_max, request.now), (Some(7), Timestamp::parse("2026-01-02")));
+    assert_eq!(request.parameters, [("n".to_owned(), "5".to_owned())]);
+    assert_eq!(ctx.correlation_id, format!("{};KPC.execute;e0a2", answer.header("x-ms-activity-id")));
+    assert_eq!((ctx.client_address.as_str(), ctx.actor.kind.name()), ("192.0.2.1", "credential"));
+    assert!(ctx.expires.unwrap() > fixture.clock.now());
+}
+
+#[tokio::test]
+async fn queries_by_get_and_frames_on_lines() {
+    let fixture = Fixture::new();
+    let credential = fixture.credential(&[Scope::Query]).await;
+    for path in ["/v1/rest/query?db=Moneta&csl=T%20%7C%20take%201", "/v2/rest/query?csl=T"] {
+        assert_eq!(fixture.send(&credential, "GET", path, "").await.status, StatusCode::OK, "{path}");
+    }
+    assert_eq!(fixture.fakes.queries.lock().unwrap()[0].1.text, "T | take 1");
+    let lines = json!({ "csl": "T", "properties": { "Options": { "results_v2_newlines_between_frames": true } } });
+    let (_, answer) = ask("/v2/rest/query", lines).await;
+    assert_eq!(answer.text().lines().count(), 5);
+    let explained = fixture.send(&credential, "POST", "/v1/explain", "{\"csl\":\"T\"}").await;
+    assert_eq!(explained.json()["stages"][0]["stage"], "syntax tree");
+}
+
+#[tokio::test]
+async fn management_commands_have_the_columns_clients_look_for() {
+    check("/v1/rest/mgmt", ".show databases", expect![[r#"{"Tables":[{"TableName":"Table_0","Columns":[{"ColumnName":"DatabaseName","DataType":"String","ColumnType":"string"},{"ColumnName":"PersistentStorage","DataType":"String","ColumnType":"string"},{"ColumnName":"Version","DataType":"String","ColumnType":"string"},{"ColumnName":"IsCurrent","DataType":"SByte","ColumnType":"bool"},{"ColumnName":"DatabaseAccessMode","DataType":"String","ColumnType":"string"},{"ColumnName":"PrettyName","DataType":"String","ColumnType":"string"},{"ColumnName":"ReservedSlot1","DataType":"SByte","ColumnType":"bool"},{"ColumnName":"DatabaseId","DataType":"Guid","ColumnType":"guid"},{"ColumnName":"InTransitionTo","DataType":"String","ColumnType":"string"},{"ColumnName":"SuspensionState","DataType":"String","ColumnType":"string"}],"Rows":[["Moneta","","v1.0",true,"ReadWrite","Moneta",null,"00000000-0000-0000-0000-000000000000","",""]]}]}"#]]).await;
+    check("/v1/rest/mgmt", ".show version", expect![[r#"{"Tables":[{"TableName":"Table_0","Columns":[{"ColumnName":"BuildVersion","DataType":"String","ColumnType":"string"},{"ColumnName":"BuildTime","DataType":"DateTime","ColumnType":"datetime"},{"ColumnName":"ServiceType","DataType":"String","ColumnType":"string"},{"ColumnName":"ProductVersion","DataType":"String","ColumnType":"string"},{"ColumnName":"ServiceOffering","DataType":"String","ColumnType":"string"}],"Rows":[["1.2.3",null,"Engine","Moneta 1.2.3","{\"Type\":\"Moneta\"}"]]}]}"#]]).await;
+    check("/v1/rest/mgmt", ".show tables", expect![[r#"{"Tables":[{"TableName":"Table_0","Columns":[{"ColumnName":"TableName","DataType":"String","ColumnType":"string"},{"ColumnName":"DatabaseName","DataType":"String","ColumnType":"string"},{"ColumnName":"Folder","DataType":"String","ColumnType":"string"},{"ColumnName":"DocString","DataType":"String","ColumnType":"string"}],"Rows":[["Mine_CL","Moneta","",""]]}]}"#]]).await;
+    check("/v1/rest/mgmt", ".show table Mine_CL cslschema", expect![[r#"{"Tables":[{"TableName":"Table_0","Columns":[{"ColumnName":"TableName","DataType":"String","ColumnType":"string"},{"ColumnName":"Schema","DataType":"String","ColumnType":"string"},{"ColumnName":"DatabaseName","DataType":"String","ColumnType":"string"},{"ColumnName":"Folder","DataType":"String","ColumnType":"string"},{"ColumnName":"DocString","DataType":"String","ColumnType":"string"}],"Rows":[["Mine_CL","TenantId:string,TimeGenerated:datetime,Type:string,Score:real,Price:decimal,_Seq:long,_IngestTime:datetime,_Source:string,_Class:string,_Delivery:string,_Raw:string,_Extra:dynamic","Moneta","",""]]}]}"#]]).await;
+    check("/v1/rest/mgmt", ".show schema as json", expect![[r#"{"Tables":[{"TableName":"Table_0","Columns":[{"ColumnName":"DatabaseSchema","DataType":"String","ColumnType":"string"}],"Rows":[["{\"Plugins\":[],\"Databases\":{\"Moneta\":{\"Name\":\"Moneta\",\"Tables\":{\"Mine_CL\":{\"Name\":\"Mine_CL\",\"Folder\":\"\",\"DocString\":\"\",\"OrderedColumns\":[{\"Name\":\"TenantId\",\"Type\":\"System.String\",\"CslType\":\"string\"},{\"Name\":\"TimeGenerated\",\"Type\":\"System.DateTime\",\"CslType\":\"datetime\"},{\"Name\":\"Type\",\"Type\":\"System.String\",\"CslType\":\"string\"},{\"Name\":\"Score\",\"Type\":\"System.Double\",\"CslType\":\"real\"},{\"Name\":\"Price\",\"Type\":\"System.Data.SqlTypes.SqlDecimal\",\"CslType\":\"decimal\"},{\"Name\":\"_Seq\",\"Type\":\"System.Int64\",\"CslType\":\"long\"},{\"Name\":\"_IngestTime\",\"Type\":\"System.DateTime\",\"CslType\":\"datetime\"},{\"Name\":\"_Source\",\"Type\":\"System.String\",\"CslType\":\"string\"},{\"Name\":\"_Class\",\"Type\":\"System.String\",\"CslType\":\"string\"},{\"Name\":\"_Delivery\",\"Type\":\"System.String\",\"CslType\":\"string\"},{\"Name\":\"_Raw\",\"Type\":\"System.String\",\"CslType\":\"string\"},{\"Name\":\"_Extra\",\"Type\":\"System.Object\",\"CslType\":\"dynamic\"}]}},\"ExternalTables\":{},\"MaterializedViews\":{},\"EntityGroups\":{},\"MajorVersion\":1,\"MinorVersion\":0,\"Functions\":{},\"DatabaseAccessMode\":\"ReadWrite\"}}}"]]}]}"#]]).await;
+    check("/v1/rest/query", ".show databases schema", expect![[r#"{"Tables":[{"TableName":"Table_0","Columns":[{"ColumnName":"DatabaseName","DataType":"String","ColumnType":"string"},{"ColumnName":"TableName","DataType":"String","ColumnType":"string"},{"ColumnName":"ColumnName","DataType":"String","ColumnType":"string"},{"ColumnName":"ColumnType","DataType":"String","ColumnType":"string"},{"ColumnName":"IsDefaultTable","DataType":"SByte","ColumnType":"bool"},{"ColumnName":"IsDefaultColumn","DataType":"SByte","ColumnType":"bool"},{"ColumnName":"PrettyName","DataType":"String","ColumnType":"string"},{"ColumnName":"Version","DataType":"String","ColumnType":"string"},{"ColumnName":"Folder","DataType":"String","ColumnType":"string"},{"ColumnName":"DocString","DataType":"String","ColumnType":"string"}],"Rows":[["Moneta","","","",false,false,"","v1.0","",""],["Moneta","Mine_CL","","",false,false,"","","",""],["Moneta","Mine_CL","TenantId","System.String",false,false,"","","",""],["Moneta","Mine_CL","TimeGenerated","System.DateTime",false,false,"","","",""],["Moneta","Mine_CL","Type","System.String",false,false,"","","",""],["Moneta","Mine_CL","Score","System.Double",false,false,"","","",""],["Moneta","Mine_CL","Price","System.Data.SqlTypes.SqlDecimal",false,false,"","","",""],["Moneta","Mine_CL","_Seq","System.Int64",false,false,"","","",""],["Moneta","Mine_CL","_IngestTime","System.DateTime",false,false,"","","",""],["Moneta","Mine_CL","_Source","System.String",false,false,"","","",""],["Moneta","Mine_CL","_Class","System.String",false,false,"","","",""],["Moneta","Mine_CL","_Delivery","System.String",false,false,"","","",""],["Moneta","Mine_CL","_Raw","System.String",false,false,"","","",""],["Moneta","Mine_CL","_Extra","System.Object",false,false,"","","",""]]}]}"#]]).await;
+}
+
+#[tokio::test]
+async fn the_spellings_of_schema_commands() {
+    for csl in [
+        ".show databases schema as json",
+        ".show databases (['Moneta']) schema as json",
+        ".show database Moneta schema as json",
+        ".show database schema as json",
+        ".SHOW schema as json",
+    ] {
+        let (_, answer) = ask("/v1/rest/mgmt", json!({ "csl": csl })).await;
+        let text = answer.json()["Tables"][0]["Rows"][0][0].as_str().unwrap_or_default().to_owned();
+        let schema: Value = serde_json::from_str(&text).unwrap_or_default();
+        let columns = &schema["Databases"]["Moneta"]["Tables"]["Mine_CL"]["OrderedColumns"];
+        assert_eq!(columns[3], json!({ "Name": "Score", "Type": "System.Double", "CslType": "real" }), "{csl}");
+    }
+    for (csl, word) in [
+        (".show databases (['x']) schema as json", "'x'"),
+        (".drop table T", "not supported"),
+        (".show tables | count", "piped"),
+        ("T", "begins with a dot"),
+    ] {
+        let (_, answer) = ask("/v1/rest/mgmt", json!({ "csl": csl })).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{csl}");
+        let message = answer.json()["error"]["@message"].as_str().unwrap().to_owned();
+        assert!(message.contains(word), "{csl}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn clients_learn_where_to_sign_in() {
+    let fixture = Fixture::new();
+    let answer = fixture.call("GET", "/v1/rest/auth/metadata", &[("host", "moneta.example:8443")], "").await;
+    assert_eq!(answer.json()["AzureAD"]["LoginEndpoint"], "http://moneta.example:8443");
+    let odd = fixture.call("GET", "/v1/rest/auth/metadata", &[("host", "a\"b")], "").await;
+    assert_eq!(odd.json()["AzureAD"]["LoginEndpoint"], "http://localhost");
+}

@@ -1,0 +1,91 @@
+//! Health, rules, operations and the ledger.
+
+use axum::http::StatusCode;
+use moneta_ports::Scope;
+use serde_json::json;
+
+use super::Fixture;
+
+#[tokio::test]
+async fn readiness_names_the_part_that_is_not() {
+    let fixture = Fixture::new();
+    let ready = fixture.call("GET", "/health/readyz", &[], "").await;
+    assert_eq!((ready.status, ready.json()["status"].as_str()), (StatusCode::OK, Some("ready")));
+    *fixture.fakes.not_ready.lock().unwrap() = Some("disk full".to_owned());
+    let not_ready = fixture.call("GET", "/health/readyz", &[], "").await;
+    assert_eq!(not_ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(not_ready.json()["parts"], json!([{ "part": "journal", "ready": false, "reason": "disk full" }]));
+    for path in ["/health/livez", "/healthz"] {
+        assert_eq!(fixture.call("GET", path, &[], "").await.status, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn rules_are_added_listed_and_removed() {
+    let fixture = Fixture::new();
+    let admin = fixture.credential(&[Scope::Admin]).await;
+    let body = json!({ "files": [{ "name": "r1", "text": "title: x" }] }).to_string();
+    assert_eq!(fixture.send(&admin, "POST", "/v1/rules", &body).await.json()["loaded"], 1);
+    let listed = fixture.send(&admin, "GET", "/v1/rules", "").await;
+    assert_eq!(listed.json()["rules"][0]["rule_id"], "r1");
+    assert_eq!(fixture.send(&admin, "DELETE", "/v1/rules/r1", "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(fixture.send(&admin, "DELETE", "/v1/rules/r1", "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(fixture.send(&admin, "POST", "/v1/rules", "{}").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn operators_see_the_state_and_change_settings() {
+    let fixture = Fixture::new();
+    let admin = fixture.credential(&[Scope::Admin]).await;
+    assert_eq!(fixture.send(&admin, "GET", "/v1/status", "").await.json()["version"], "1.2.3");
+    assert_eq!(fixture.send(&admin, "POST", "/v1/verify", "").await.json()["num_blocks"], 3);
+    for (body, expected) in [
+        (r#"{"all":true}"#, StatusCode::OK),
+        (r#"{"seqs":[1,2]}"#, StatusCode::OK),
+        (r#"{}"#, StatusCode::BAD_REQUEST),
+        (r#"{"all":true,"seqs":[1]}"#, StatusCode::BAD_REQUEST),
+        (r#"{"every":true}"#, StatusCode::BAD_REQUEST),
+    ] {
+        let answer = fixture.send(&admin, "POST", "/v1/quarantine/replay", body).await;
+        assert_eq!(answer.status, expected, "{body}: {}", answer.text());
+    }
+    for (body, expected) in [(r#"{"days":90}"#, StatusCode::NO_CONTENT), (r#"{"days":null}"#, StatusCode::NO_CONTENT)] {
+        let answer = fixture.send(&admin, "PUT", "/v1/tables/Syslog/retention", body).await;
+        assert_eq!(answer.status, expected, "{body}");
+    }
+    let done = fixture.fakes.operations.lock().unwrap().clone();
+    assert_eq!(done, ["All", "Seqs([1, 2])", "Syslog Some(90)", "Syslog None"]);
+}
+
+#[tokio::test]
+async fn ledger_files_come_from_the_ledger_only() {
+    let fixture = Fixture::new();
+    let query = fixture.credential(&[Scope::Query]).await;
+    let get = |path: &'static str| fixture.send(&query, "GET", path, "");
+    let checkpoint = get("/ledger/root/checkpoint").await;
+    assert_eq!((checkpoint.text(), checkpoint.header("cache-control")), ("root/checkpoint", "no-store"));
+    assert!(checkpoint.header("content-type").starts_with("text/plain"));
+    let tile = get("/ledger/root/tile/0/000").await;
+    assert!(tile.header("cache-control").contains("immutable"));
+    for path in [
+        "/ledger/root/tile/0/001",
+        "/ledger/keys/root",
+        "/ledger/root/../keys",
+        "/ledger/root/%2e%2e/keys",
+        "/ledger/root/tile/0/..%2f..%2fkeys",
+        "/ledger//etc/passwd",
+    ] {
+        assert_eq!(get(path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_and_its_files_are_served() {
+    let fixture = Fixture::new();
+    for (path, kind) in [("/", "text/html"), ("/welcome?token=x", "text/html"), ("/assets/app.js", "text/javascript")] {
+        let answer = fixture.call("GET", path, &[], "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert!(answer.header("content-type").starts_with(kind), "{path}");
+    }
+    assert_eq!(fixture.call("GET", "/assets/none.js", &[], "").await.status, StatusCode::NOT_FOUND);
+}
