@@ -1,1 +1,27 @@
 //! Inputs: files, journal, host metrics, syslog listeners.
+//!
+//! Each `start_*` function starts one collector on the current tokio runtime and returns a [`Collector`] to stop it.
+//! A collector turns what it reads into submissions to an [`EventSink`](moneta_ports::EventSink) and keeps no state of
+//! its own: where it got to stands in the store, in the commit of its data, and is asked for through [`ResumePoints`].
+//!
+//! What every collector keeps: a record it accepted is stored, or counted as dropped with the reason
+//! (`moneta_collect_dropped_records_total`); while the sink is busy it reads no further; `stop` stores what it has
+//! before it returns. Nothing here scrubs: the sink does, before anything is durable.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod collector;
+mod error;
+mod files;
+mod host;
+mod intake;
+mod systemd_journal;
+mod syslog;
+
+pub use collector::Collector;
+pub use error::Error;
+pub use files::{FileOptions, start_files};
+pub use host::{HostOptions, start_host};
+pub use intake::{Intake, ResumePoint, ResumePoints};
+pub use syslog::{SyslogOptions, start_syslog_tcp, start_syslog_udp};
+pub use systemd_journal::{JournalOptions, start_systemd_journal};

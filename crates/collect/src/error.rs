@@ -1,0 +1,38 @@
+//! Why a collector cannot start.
+
+use std::net::SocketAddr;
+
+use moneta_base::ErrorKind;
+
+/// A collector that cannot start. Once started, collectors count and log what fails and go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen for syslog on {protocol} {address}")]
+    Listen {
+        /// `udp` or `tcp`.
+        protocol: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `journalctl` is not there.
+    #[error("the systemd journal cannot be read: journalctl does not run")]
+    NoJournal(#[source] std::io::Error),
+    /// A file pattern cannot be used.
+    #[error("file pattern {0:?} has a wildcard outside its last part, or no last part")]
+    Pattern(String),
+}
+
+impl Error {
+    /// Who must act.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Listen { .. } | Self::NoJournal(_) => ErrorKind::OPERATOR,
+            Self::Pattern(_) => ErrorKind::Caller,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Follows text files as they grow: `/var/log` and its like.
+//!
+//! A file is known by its inode and first line, not by its name, so that rotation by renaming and by copying and
+//! truncating is followed. Progress is the offset behind the last stored record: it is the sequence of the submission
+//! that stored it, so that data and progress are committed together and a restart neither loses nor doubles a line.
+
+mod follower;
+mod patterns;
+mod reader;
+mod text_lines;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::follower::{Follower, Progress};
+use self::patterns::Pattern;
+use crate::Error;
+use crate::collector::{Collector, Stopped, is_stopped, until_stopped};
+use crate::intake::{Intake, ResumePoints};
+
+pub(crate) const COLLECTOR: &str = "file";
+/// Files followed at the same time: each holds a descriptor and a line.
+const FILES_MAX: usize = 1_024;
+/// How often the patterns are matched again, so that new files are found.
+const RESCAN_EVERY: Duration = Duration::from_secs(2);
+
+/// Which files to follow.
+#[derive(Debug, Clone)]
+pub struct FileOptions {
+    /// Files, directories (every file in them) and names with `*` and `?` in their last part.
+    pub patterns: Vec<String>,
+    /// How often files are looked at.
+    pub poll: Duration,
+}
+
+impl FileOptions {
+    /// Follows files and looks at them four times a second.
+    #[must_use]
+    pub fn new(patterns: Vec<String>) -> Self {
+        Self { patterns, poll: Duration::from_millis(250) }
+    }
+}
+
+/// Follows files from where they were stored last, or from their beginning.
+///
+/// # Errors
+/// [`Error::Pattern`] for a pattern that cannot be used. Files that are not there yet are waited for.
+pub fn start_files(
+    intake: Intake,
+    resume: Arc<dyn ResumePoints>,
+    options: FileOptions,
+) -> Result<Collector, Error> {
+    let patterns: Vec<Pattern> = options.patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
+    let files = Files { intake, resume, patterns, followers: BTreeMap::new(), limit_reported: false };
+    Ok(Collector::start("files", None, |stopped| files.run(options.poll, stopped)))
+}
+
+struct Files {
+    intake: Intake,
+    resume: Arc<dyn ResumePoints>,
+    patterns: Vec<Pattern>,
+    followers: BTreeMap<PathBuf, Follower>,
+    limit_reported: bool,
+}
+
+impl Files {
+    async fn run(mut self, poll: Duration, mut stopped: Stopped) {
+        let mut next_scan = tokio::time::Instant::now();
+        while !is_stopped(&stopped) {
+            if tokio::time::Instant::now() >= next_scan {
+                self.scan().await;
+                next_scan = tokio::time::Instant::now() + RESCAN_EVERY;
+            }
+            if self.poll_all(&mut stopped).await == Progress::Idle {
+                tokio::select! {
+                    () = tokio::time::sleep(poll) => {}
+                    () = until_stopped(&mut stopped) => {}
+                }
+            }
+        }
+    }
+
+    /// Looks at every file once; whether any had more than was read.
+    async fn poll_all(&mut self, stopped: &mut Stopped) -> Progress {
+        let mut progress = Progress::Idle;
+        for follower in self.followers.values_mut() {
+            if is_stopped(stopped) {
+                break;
+            }
+            match follower.poll(&self.intake, &*self.resume, stopped).await {
+                Ok(Progress::More) => progress = Progress::More,
+                Ok(Progress::Idle) => {}
+                Err(error) => follower.report(&error),
+            }
+        }
+        self.followers.retain(|_, follower| !follower.is_gone());
+        progress
+    }
+
+    async fn scan(&mut self) {
+        let patterns = self.patterns.clone();
+        let found = tokio::task::spawn_blocking(move || patterns.iter().flat_map(Pattern::files).collect::<Vec<_>>());
+        for path in found.await.unwrap_or_default() {
+            if self.followers.contains_key(&path) {
+                continue;
+            }
+            if self.followers.len() >= FILES_MAX {
+                if !std::mem::replace(&mut self.limit_reported, true) {
+                    tracing::warn!(max = FILES_MAX, "too many files to follow; further ones are left out");
+                }
+                return;
+            }
+            self.followers.insert(path.clone(), Follower::new(path));
+        }
+    }
+}

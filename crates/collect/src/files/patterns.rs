@@ -1,0 +1,113 @@
+//! Names of files with wildcards in their last part.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// Endings of files that were rotated away: their lines were read under their first name.
+const ROTATED_ENDINGS: [&str; 7] = [".gz", ".xz", ".zst", ".bz2", ".old", ".bak", ".zip"];
+
+/// A file, a directory, or a name with wildcards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    directory: PathBuf,
+    name: String,
+}
+
+impl Pattern {
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let path = Path::new(text);
+        let refused = || Error::Pattern(text.to_owned());
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(refused)?;
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if directory.to_string_lossy().contains(['*', '?']) {
+            return Err(refused());
+        }
+        Ok(Self { directory: directory.to_owned(), name: name.to_owned() })
+    }
+
+    /// The files there are now, in name order. Unreadable directories hold none.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        if !self.name.contains(['*', '?']) {
+            let path = self.directory.join(&self.name);
+            return if path.is_dir() { list(&path, "*") } else { path.is_file().then_some(path).into_iter().collect() };
+        }
+        list(&self.directory, &self.name)
+    }
+}
+
+fn list(directory: &Path, pattern: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| {
+        entry.file_name().to_str().is_some_and(|name| matches(pattern, name) && !is_rotated(name))
+    });
+    let mut files: Vec<PathBuf> = named.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+/// `syslog.1`, `messages-20260102`, `app.log.2.gz`.
+fn is_rotated(name: &str) -> bool {
+    let number = |separator| {
+        name.rsplit_once(separator).is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit()))
+    };
+    ROTATED_ENDINGS.iter().any(|ending| name.ends_with(ending)) || number('.') || number('-')
+}
+
+/// `*` stands for any characters, `?` for one.
+fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    // The last star and where its match may go on: no recursion, at most pattern times name steps.
+    let (mut p, mut n, mut star) = (0, 0, None);
+    while n < name.len() {
+        if pattern.get(p) == Some(&'*') {
+            star = Some((p, n));
+            p += 1;
+        } else if pattern.get(p).is_some_and(|c| *c == '?' || *c == name[n]) {
+            (p, n) = (p + 1, n + 1);
+        } else if let Some((star_p, star_n)) = star {
+            star = Some((star_p, star_n + 1));
+            (p, n) = (star_p + 1, star_n + 1);
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_match_as_in_a_shell() {
+        for (pattern, name, expected) in [
+            ("*.log", "a.log", true),
+            ("*.log", "a.log.x", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("*", "", true),
+            ("**", "x", true),
+            ("syslog", "syslog1", false),
+        ] {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn rotated_files_are_told_by_name() {
+        for name in ["syslog.1", "messages-20260102", "a.log.2.gz", "a.old"] {
+            assert!(is_rotated(name), "{name}");
+        }
+        for name in ["syslog", "app-1.log", "auth.log", "php8.2-fpm.log"] {
+            assert!(!is_rotated(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_in_a_directory_is_refused() {
+        assert!(Pattern::parse("/var/*/x").is_err() && Pattern::parse("/").is_err());
+        assert!(Pattern::parse("x.log").is_ok());
+    }
+}

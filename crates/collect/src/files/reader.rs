@@ -1,0 +1,90 @@
+//! The decoder of one file: a format of `moneta-formats`, or plain lines.
+
+use moneta_base::SourceName;
+use moneta_event::Delivery;
+use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, recognise};
+
+use super::text_lines::TextLines;
+use crate::intake::Intake;
+
+/// What a file turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Lines of a known format.
+    Lines(Format),
+    /// Lines of text.
+    Text,
+    /// Nothing that grows by lines: binary files, archives.
+    Other,
+}
+
+impl Kind {
+    /// Judges a file by its beginning.
+    pub(super) fn of(name: &str, head: &[u8]) -> Self {
+        match recognise(name, head) {
+            Some(format @ (Format::Syslog | Format::W3c | Format::Ndjson)) => Self::Lines(format),
+            Some(Format::Evtx | Format::Zip | Format::Gzip) => Self::Other,
+            Some(Format::Json) | None if head.contains(&0) => Self::Other,
+            Some(Format::Json) | None => Self::Text,
+        }
+    }
+}
+
+/// Decodes the bytes of one file from a position on.
+pub(super) enum Reader {
+    Decoder { decoder: Option<Decoder>, ready: Vec<Decoded> },
+    Text(Box<TextLines>),
+}
+
+impl Reader {
+    /// A reader that continues at `offset`; `None` for files that are not followed.
+    pub(super) fn new(intake: &Intake, kind: Kind, path: &str, offset: u64) -> Option<Self> {
+        let source = SourceName::lossy(&format!("file/{path}"));
+        match kind {
+            Kind::Lines(format) => {
+                let options = intake.decode_options(source, Delivery::ExactlyOnce);
+                let decoder = Decoder::new(format, DecodeOptions { first_offset: offset, ..options });
+                Some(Self::Decoder { decoder: Some(decoder), ready: Vec::new() })
+            }
+            Kind::Text => Some(Self::Text(Box::new(TextLines::new(intake, path, source, offset)))),
+            Kind::Other => None,
+        }
+    }
+
+    pub(super) fn feed(&mut self, intake: &Intake, bytes: &[u8]) {
+        match self {
+            Self::Decoder { decoder, ready } => {
+                if let Some(decoder) = decoder {
+                    decoder.set_received(intake.clock.now());
+                    decoder.feed(bytes, &mut |decoded| ready.push(decoded));
+                }
+            }
+            Self::Text(lines) => lines.feed(bytes),
+        }
+    }
+
+    /// The portions that are full; with `all`, what is begun, too.
+    pub(super) fn take(&mut self, all: bool) -> Vec<Decoded> {
+        match self {
+            Self::Decoder { decoder, ready } => {
+                if let (true, Some(decoder)) = (all, decoder) {
+                    decoder.flush(&mut |decoded| ready.push(decoded));
+                }
+                std::mem::take(ready)
+            }
+            Self::Text(lines) => lines.take(all),
+        }
+    }
+
+    /// Takes an unfinished last line as finished: the file will not grow any more.
+    pub(super) fn end_of_file(&mut self) {
+        match self {
+            Self::Decoder { decoder, ready } => {
+                if let Some(decoder) = decoder.take() {
+                    decoder.finish(&mut |decoded| ready.push(decoded));
+                }
+            }
+            Self::Text(lines) => lines.end_of_file(),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What all collectors share: where events go, and how long to keep trying.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moneta_base::{Clock, ErrorKind, SourceName};
+use moneta_event::{Delivery, TableCatalog};
+use moneta_formats::{DecodeOptions, Decoded};
+use moneta_ports::{BoxFuture, EventSink, IdempotencyKey, Metric, Metrics, PortError, Submission};
+
+use crate::collector::{Stopped, is_stopped, until_stopped};
+
+/// Wait before a refused submission is sent again, when the sink names no time.
+const RETRY_MIN: Duration = Duration::from_millis(200);
+/// Longest wait between two attempts: a full disk is looked at again this often.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// How long a collector that must stop goes on trying to store what it accepted.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// How far a producer's data is stored: its epoch, and the sequence of its last stored submission.
+pub type ResumePoint = (u128, u64);
+
+/// Tells how far a producer's data is stored.
+pub trait ResumePoints: Send + Sync {
+    /// The last stored position of a producer; `None` when nothing of it was ever stored.
+    fn resume_point<'a>(&'a self, producer: &'a str) -> BoxFuture<'a, Option<ResumePoint>>;
+}
+
+impl<F> ResumePoints for F
+where
+    F: Fn(&str) -> Option<ResumePoint> + Send + Sync,
+{
+    fn resume_point<'a>(&'a self, producer: &'a str) -> BoxFuture<'a, Option<ResumePoint>> {
+        let point = self(producer);
+        Box::pin(async move { point })
+    }
+}
+
+/// Where collectors deliver, and what they need to do so.
+#[derive(Clone)]
+pub struct Intake {
+    /// Stores events.
+    pub sink: Arc<dyn EventSink>,
+    /// The time of receipt.
+    pub clock: Arc<dyn Clock>,
+    /// The tables that exist.
+    pub catalog: Arc<TableCatalog>,
+    /// Where records are counted.
+    pub metrics: Arc<Metrics>,
+    /// Zone of time stamps that name none, in seconds east of UTC.
+    pub zone_offset_seconds: i32,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It is durable.
+    Yes,
+    /// It can never be stored.
+    Refused,
+    /// The collector had to stop before it was.
+    Stopped,
+}
+
+impl Intake {
+    /// Options for decoding records of one source.
+    pub(crate) fn decode_options(&self, source: SourceName, delivery: Delivery) -> DecodeOptions {
+        let options = DecodeOptions::new(self.catalog.clone(), source, self.clock.now());
+        DecodeOptions { delivery, zone_offset_seconds: self.zone_offset_seconds, ..options }
+    }
+
+    /// Stores decoded records for which nobody can be asked again: what cannot be stored is counted as dropped.
+    pub(crate) async fn store(&self, collector: &str, decoded: Decoded, stopped: &mut Stopped) {
+        let submission = Submission { batches: decoded.batches, quarantined: decoded.quarantined, key: None };
+        self.store_submission(collector, submission, stopped).await;
+    }
+
+    /// As [`Self::store`] for a submission.
+    pub(crate) async fn store_submission(&self, collector: &str, submission: Submission, stopped: &mut Stopped) {
+        let records = num_records(&submission);
+        if records == 0 {
+            return;
+        }
+        match self.submit(collector, &submission, stopped).await {
+            Stored::Yes => {}
+            Stored::Refused => self.count_dropped("refused", records),
+            Stored::Stopped => self.count_dropped("stopped", records),
+        }
+    }
+
+    /// Submits until it is stored, can never be, or the collector has to stop. A resend is equal to the first attempt,
+    /// so that the sink recognises it by its key.
+    pub(crate) async fn submit(&self, collector: &str, submission: &Submission, stopped: &mut Stopped) -> Stored {
+        let mut wait = RETRY_MIN;
+        let mut grace_ends: Option<tokio::time::Instant> = None;
+        loop {
+            let error = match self.sink.submit(copy_of(submission)).await {
+                Ok(_) => {
+                    self.metrics.add_labelled(Metric::CollectRecords, collector, num_records(submission));
+                    return Stored::Yes;
+                }
+                Err(error) => error,
+            };
+            let ErrorKind::Environment { retry_after } = error.kind else {
+                log_refusal(collector, &error);
+                return Stored::Refused;
+            };
+            if is_stopped(stopped) {
+                let ends = *grace_ends.get_or_insert_with(|| tokio::time::Instant::now() + STOP_GRACE);
+                if tokio::time::Instant::now() + wait > ends {
+                    return Stored::Stopped;
+                }
+                tokio::time::sleep(wait).await;
+            } else {
+                tracing::warn!(collector, %error, wait_ms = wait.as_millis(), "events cannot be stored now");
+                tokio::select! {
+                    () = tokio::time::sleep(wait.max(retry_after.unwrap_or_default()).min(RETRY_MAX)) => {}
+                    () = until_stopped(stopped) => {}
+                }
+            }
+            wait = (wait * 2).min(if is_stopped(stopped) { Duration::from_secs(1) } else { RETRY_MAX });
+        }
+    }
+
+    /// Counts records that were accepted from the outside and are lost.
+    pub(crate) fn count_dropped(&self, reason: &str, records: u64) {
+        if records > 0 {
+            self.metrics.add_labelled(Metric::CollectDropped, reason, records);
+        }
+    }
+}
+
+fn log_refusal(collector: &str, error: &PortError) {
+    tracing::error!(collector, %error, "events were refused and will not be sent again");
+}
+
+/// Rows and quarantined records of a submission.
+pub(crate) fn num_records(submission: &Submission) -> u64 {
+    let rows: usize = submission.batches.iter().map(|batch| batch.rows.num_rows()).sum();
+    (rows + submission.quarantined.len()) as u64
+}
+
+/// The same submission again; columns are shared, not copied.
+fn copy_of(submission: &Submission) -> Submission {
+    Submission {
+        batches: submission.batches.clone(),
+        quarantined: submission.quarantined.clone(),
+        key: submission.key.as_ref().map(|key| IdempotencyKey { producer: key.producer.clone(), ..*key }),
+    }
+}
