@@ -115,6 +115,8 @@ metrics! {
     MonitorLatency = Timing "moneta_monitor_alert_latency_seconds";
     /// Alerts delivered to webhooks, by outcome.
     NotifyDeliveries = Counter "moneta_notify_deliveries_total" ["outcome"];
+    /// Time from accepting an alert to the receiver's answer.
+    NotifyLatency = Timing "moneta_notify_delivery_seconds";
     /// Sign-ins and uses of credentials, by outcome.
     AccessSignIns = Counter "moneta_access_sign_ins_total" ["outcome"];
     /// Requests answered, by status class.

@@ -1,0 +1,190 @@
+//! What arrives, what is retried, and what becomes a dead letter.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use moneta_base::{RuleId, TableName, Timestamp};
+use moneta_notify::{DeadLetter, Webhook, WebhookOptions, sign};
+use moneta_ports::{Alert, AlertDelivery, MatchedEvent, Metric, Metrics};
+use moneta_testkit::FixedClock;
+
+use crate::receiver::Receiver;
+
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+struct Fixture {
+    delivery: Webhook,
+    metrics: Arc<Metrics>,
+    dead: Arc<Mutex<Vec<DeadLetter>>>,
+}
+
+fn start(options: WebhookOptions) -> Fixture {
+    let metrics = Arc::new(Metrics::new());
+    let dead = Arc::new(Mutex::new(Vec::new()));
+    let letters = dead.clone();
+    let clock = Arc::new(FixedClock::new(Timestamp::from_seconds(1_767_323_045)));
+    let on_dead = Arc::new(move |letter| letters.lock().unwrap().push(letter));
+    let delivery = Webhook::start(options, clock, metrics.clone(), on_dead).unwrap();
+    Fixture { delivery, metrics, dead }
+}
+
+fn options(receiver: &Receiver) -> WebhookOptions {
+    WebhookOptions {
+        allow_private_hosts: vec!["127.0.0.1".to_owned()],
+        timeout: Duration::from_millis(500),
+        attempts_max: 3,
+        pause: Duration::from_millis(1),
+        stop_grace: Duration::from_secs(5),
+        ..WebhookOptions::new(format!("http://{}/hook", receiver.address), SECRET.to_vec())
+    }
+}
+
+fn alert(id: &str) -> Alert {
+    Alert {
+        id: id.to_owned(),
+        raised: Timestamp::from_seconds(1_767_323_045),
+        rule_id: RuleId::new("rule-1"),
+        rule_title: "A title".to_owned(),
+        rule_author: "An author".to_owned(),
+        rule_description: String::new(),
+        level: "high".to_owned(),
+        tags: vec!["attack.t1059".to_owned()],
+        events: vec![MatchedEvent {
+            table: TableName::new("SecurityEvent").unwrap(),
+            seq: 7,
+            time: Timestamp::from_seconds(1_767_323_000),
+            computer: "host1".to_owned(),
+            fields: vec![("EventID".to_owned(), "4688".to_owned())],
+        }],
+    }
+}
+
+fn outcome(metrics: &Metrics, label: &str) -> u64 {
+    metrics.labelled_value(Metric::NotifyDeliveries, label)
+}
+
+#[tokio::test]
+async fn an_alert_arrives_signed() {
+    let receiver = Receiver::start(&[]).await;
+    let fixture = start(options(&receiver));
+    fixture.delivery.deliver(alert("a-1")).await.unwrap();
+    let request = receiver.received(1).await.remove(0);
+    assert!(request.head.starts_with("POST /hook HTTP/1.1"), "{}", request.head);
+    assert_eq!(request.header("webhook-id"), "a-1");
+    assert_eq!(request.header("webhook-timestamp"), "1767323045");
+    assert_eq!(request.header("webhook-signature"), sign(SECRET, "a-1", 1_767_323_045, &request.body));
+    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(body["rule_author"], "An author");
+    assert_eq!(body["events"][0]["table"], "SecurityEvent");
+    fixture.delivery.stop().await;
+    assert_eq!(outcome(&fixture.metrics, "delivered"), 1);
+    assert_eq!(fixture.metrics.value(Metric::NotifyLatency), 1);
+}
+
+#[tokio::test]
+async fn a_passing_failure_is_retried_with_the_same_id() {
+    let receiver = Receiver::start(&["HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "hang"]).await;
+    let fixture = start(options(&receiver));
+    fixture.delivery.deliver(alert("a-2")).await.unwrap();
+    let requests = receiver.received(3).await;
+    assert!(requests.iter().all(|request| request.header("webhook-id") == "a-2"));
+    fixture.delivery.stop().await;
+    assert_eq!((outcome(&fixture.metrics, "delivered"), outcome(&fixture.metrics, "retried")), (1, 2));
+    assert!(fixture.dead.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn after_the_last_attempt_an_alert_is_a_dead_letter() {
+    let failure = "HTTP/1.1 500 No\r\nContent-Length: 6\r\n\r\nsecret";
+    let receiver = Receiver::start(&[failure; 3]).await;
+    let fixture = start(options(&receiver));
+    fixture.delivery.deliver(alert("a-3")).await.unwrap();
+    receiver.received(3).await;
+    fixture.delivery.stop().await;
+    let dead = fixture.dead.lock().unwrap().clone();
+    assert_eq!((dead.len(), dead[0].attempts, dead[0].alert_id.as_str()), (1, 3, "a-3"));
+    // The receiver's words are not repeated.
+    assert_eq!(dead[0].reason, "the webhook answered 500");
+}
+
+#[tokio::test]
+async fn a_refusal_and_a_redirect_are_not_retried() {
+    for answer in [
+        "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let receiver = Receiver::start(&[answer]).await;
+        let fixture = start(options(&receiver));
+        fixture.delivery.deliver(alert("a-4")).await.unwrap();
+        receiver.received(1).await;
+        fixture.delivery.stop().await;
+        assert_eq!(fixture.dead.lock().unwrap()[0].attempts, 1);
+    }
+}
+
+#[tokio::test]
+async fn one_slow_alert_does_not_hold_up_the_others() {
+    let receiver = Receiver::start(&["hang"]).await;
+    let fixture =
+        start(WebhookOptions { timeout: Duration::from_secs(30), stop_grace: Duration::ZERO, ..options(&receiver) });
+    for number in 0..5 {
+        fixture.delivery.deliver(alert(&format!("a-{number}"))).await.unwrap();
+    }
+    receiver.received(5).await;
+    fixture.delivery.stop().await;
+    let dead = fixture.dead.lock().unwrap().clone();
+    let (sent, letters) = (outcome(&fixture.metrics, "delivered"), dead.len() as u64);
+    assert!(letters >= 1 && sent + letters == 5, "{sent} {dead:?}");
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_stop_accounts_for_every_alert() {
+    let receiver = Receiver::start(&["hang"; 64]).await;
+    let fixture =
+        start(WebhookOptions { timeout: Duration::from_secs(30), stop_grace: Duration::ZERO, ..options(&receiver) });
+    let mut accepted = 0_u64;
+    while fixture.delivery.deliver(alert("a-5")).await.is_ok() {
+        accepted += 1;
+    }
+    assert!(outcome(&fixture.metrics, "queue_full") >= 1);
+    fixture.delivery.stop().await;
+    assert_eq!(outcome(&fixture.metrics, "delivered") + fixture.dead.lock().unwrap().len() as u64, accepted);
+    let refused = fixture.delivery.deliver(alert("a-6")).await.unwrap_err();
+    assert!(refused.message.contains("stopped"));
+}
+
+#[tokio::test]
+async fn options_that_cannot_work_are_refused_at_the_start() {
+    let refuse = |url: &str, secret: &[u8]| {
+        let clock = Arc::new(FixedClock::new(Timestamp::from_seconds(0)));
+        let options = WebhookOptions::new(url, secret.to_vec());
+        assert!(!format!("{options:?}").contains("hook"));
+        Webhook::start(options, clock, Arc::default(), Arc::new(|_| {})).unwrap_err().to_string()
+    };
+    assert!(refuse("https://example.com/hook", b"short").contains("5 bytes"));
+    assert!(refuse("http://example.com/hook", SECRET).contains("https"));
+    assert!(refuse("https://user:word@example.com/hook", SECRET).contains("user name"));
+    assert!(refuse("ftp://example.com/hook", SECRET).contains("https"));
+    assert!(refuse("nonsense", SECRET).contains("not a URL"));
+}
+
+#[tokio::test]
+async fn addresses_that_lead_inside_are_never_called() {
+    let receiver = Receiver::start(&[]).await;
+    let port = receiver.address.port();
+    for (url, allowed) in [
+        (format!("https://127.0.0.1:{port}/hook"), vec![]),
+        (format!("https://localhost:{port}/hook"), vec![]),
+        (format!("https://[::ffff:127.0.0.1]:{port}/hook"), vec!["127.0.0.1".to_owned()]),
+        ("http://10.0.0.1/hook".to_owned(), vec!["10.0.0.1".to_owned()]),
+    ] {
+        let options = WebhookOptions { url: url.clone(), allow_private_hosts: allowed, ..options(&receiver) };
+        let fixture = start(options);
+        fixture.delivery.deliver(alert("a-7")).await.unwrap();
+        fixture.delivery.stop().await;
+        let dead = fixture.dead.lock().unwrap().clone();
+        assert_eq!((dead.len(), dead[0].attempts), (1, 1), "{url}");
+        assert!(dead[0].reason.contains("private") || dead[0].reason.contains("https"), "{}", dead[0].reason);
+    }
+    assert!(receiver.received(0).await.is_empty());
+}

@@ -1,0 +1,6 @@
+//! Delivers to receivers on this machine that answer as told.
+
+#![allow(clippy::unwrap_used)]
+
+mod delivery;
+mod receiver;
