@@ -134,7 +134,7 @@ impl Ingest {
 fn reconcile(recovered: &[Arc<Block>], store: &Store, ledger: &Ledger, clock: &dyn Clock) -> Result<u64, OpenError> {
     let mut headers_appended = 0;
     for block in recovered {
-        store.add_hot(block.clone());
+        store.add_hot(block.clone())?;
         if block.header.shard_index >= ledger.shard_size(&block.header.shard)? {
             append_to_ledger(block, ledger)?;
             headers_appended += 1;

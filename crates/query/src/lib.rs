@@ -11,6 +11,7 @@
 mod engine;
 mod limits;
 mod prune;
+mod render;
 mod scan;
 mod tables;
 

@@ -1,20 +1,22 @@
 //! Every service on one data directory. Opening is a row of small steps; each part sees the others as traits only.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moneta_access::{Access, AccessParts, HashCost};
 use moneta_base::fs::{FileSystem, write_atomically};
-use moneta_base::{Clock, Entropy, TenantId};
+use moneta_base::{Clock, Entropy, Seq, TableName, TenantId};
 use moneta_event::root_entry::{RootEntry, RootEvent};
 use moneta_event::TableCatalog;
+use moneta_event::catalog::table;
 use moneta_host::{DirectoryLock, RealFs, SystemClock, SystemEntropy};
 use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
 use moneta_merkle::{NoteSigner, SignedNote, sha256};
 use moneta_metastore::Metastore;
-use moneta_monitor::Monitor;
-use moneta_ports::{EventSink, Metrics, Operations, OpContext, QueryEngine, RuleAdmin};
+use moneta_monitor::{Monitor, MonitorParts};
+use moneta_ports::{AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, RuleAdmin};
 use moneta_query::{Engine, Limits, StoreTables};
 use moneta_scrub::{Scrubber, TokenKeys};
 
@@ -81,7 +83,7 @@ impl Node {
         let catalog = Arc::new(catalog);
         let delivery = delivery::start_delivery(config, &keys, &world)?;
         let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone())?;
-        let monitor = start_monitor(&world, &ingest, delivery, &rules, tenant, report).await;
+        let monitor = start_monitor(&world, &ingest, delivery, &rules, tenant, report).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, &ingest)?;
         let access = start_access(&world, &metastore, &ingest)?;
@@ -218,7 +220,7 @@ fn open_ingest(
 
 /// When to seal and drop: the configuration, overruled by what was set while running.
 pub(crate) fn policy(config: &Config, metastore: &Metastore) -> Result<Policy, ServerError> {
-    let mut retention_days = std::collections::BTreeMap::new();
+    let mut retention_days = BTreeMap::new();
     for (table, days) in &config.retention.tables {
         let table = moneta_base::TableName::new(table).map_err(|error| ServerError::Setting { key: "retention.tables", message: error.to_string() })?;
         retention_days.insert(table, *days);
@@ -250,7 +252,7 @@ fn log_recovery(report: &OpenReport) {
     for dropped in &report.dropped {
         tracing::warn!(
             file = %dropped.file.display(), offset = dropped.offset, size_bytes = dropped.size_bytes, why = dropped.why,
-            kept_as = %dropped.kept_as.display(), "cut off a torn write that was never acknowledged"
+            kept_as = ?dropped.kept_as, "cut off a torn write that was never acknowledged"
         );
     }
     if !report.recovered.is_empty() {
@@ -270,13 +272,40 @@ fn append_build_entry(world: &World, ingest: &Ingest) {
 async fn start_monitor(
     world: &World,
     ingest: &Arc<Ingest>,
-    delivery: Arc<dyn moneta_ports::AlertDelivery>,
+    delivery: Arc<dyn AlertDelivery>,
     rules: &Rules,
     tenant: TenantId,
     report: OpenReport,
-) -> Arc<Monitor> {
-    let _ = (world, ingest, delivery, rules, tenant, report);
-    unreachable!("wired once the monitor stands")
+) -> Result<Arc<Monitor>, ServerError> {
+    let failed = |source| ServerError::part("monitor", moneta_base::ErrorKind::OPERATOR, source);
+    let alert_schema = ingest.store().schema(&TableName::new(table::SECURITY_ALERT).expect("a built-in table"));
+    let parts = MonitorParts {
+        events: ingest.clone(),
+        delivery,
+        clock: world.clock.clone(),
+        metrics: world.metrics.clone(),
+        alert_schema: alert_schema.expect("a built-in table"),
+        tenant,
+        resume: resume_points(ingest, &report).await,
+    };
+    let monitor = Monitor::start(parts, rules.active()).map_err(failed)?;
+    report.recovered.iter().for_each(|block| monitor.on_block(block));
+    ingest.subscribe(monitor.clone());
+    Ok(monitor)
+}
+
+/// Where the monitor goes on in every table that holds rows.
+async fn resume_points(ingest: &Ingest, report: &OpenReport) -> BTreeMap<TableName, Seq> {
+    let mut resume = BTreeMap::new();
+    let recovered = report.recovered.iter().map(|block| block.header.shard.table.clone());
+    for table in ingest.store().tables_with_rows().into_iter().chain(recovered) {
+        if !resume.contains_key(&table)
+            && let Some(mark) = ingest.mark_of(&moneta_monitor::producer_of(&table)).await
+        {
+            resume.insert(table, moneta_monitor::resume_point(Some(mark)));
+        }
+    }
+    resume
 }
 
 fn start_engine(config: &Config, world: &World, ingest: &Arc<Ingest>) -> Result<Arc<Engine>, ServerError> {

@@ -199,7 +199,7 @@ impl Operations for NodeOperations {
 fn verify_live(data: &Path) -> Result<VerifyReport, PortError> {
     let started = Instant::now();
     let check = || moneta_verify::verify_store(data, moneta_verify::Options::default());
-    let failed = |error: anyhow::Error| PortError::new(ErrorKind::Internal, format!("the check could not run: {error:#}"));
+    let failed = |error| PortError::new(ErrorKind::Internal, format!("the check could not run: {error:#}"));
     let mut report = check().map_err(failed)?;
     if !report.is_clean() {
         let again = check().map_err(failed)?.findings;
