@@ -1,0 +1,499 @@
+//! Binding of calls: scalar functions, aggregates, the query's own functions, and what the binder resolves itself.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use moneta_event::schema::standard;
+use moneta_event::{Column, ColumnType};
+use moneta_kql::syntax::{
+    BinaryOperator, CallExpression, Expression, FunctionDeclaration, NamedExpression, ParameterType, Span,
+};
+
+use super::expressions::Bound;
+use super::scope::{Binding, Scope};
+use super::{Binder, Row, codes};
+use crate::aggregates::{self, Aggregate, AggregateNaming};
+use crate::bound::{Relation, ScalarExpr, ScalarNode};
+use crate::fold::fold;
+use crate::functions::signature::{Mismatch, Signature};
+use crate::functions::{Function, Kernel, registry};
+use crate::operators::summarize::BoundAggregate;
+use crate::types;
+use crate::value::Value;
+
+/// The parameter of an aggregate that says which rows count.
+const PREDICATE: &str = "predicate";
+
+impl Binder<'_> {
+    /// Whether the query declares a function or value of that name.
+    pub(crate) fn is_user_function(&self, name: &str) -> bool {
+        matches!(self.scope.get(name), Some(Binding::Function(..)))
+    }
+
+    /// Any call.
+    pub(crate) fn call(&mut self, node: &CallExpression, row: &mut Row) -> Option<Bound> {
+        let name = node.function.text.as_str();
+        match self.scope.get(name).cloned() {
+            Some(Binding::Function(declaration, scope)) => {
+                let args = self.user_arguments(&declaration, &node.arguments, row, None)?;
+                return self.invoke(&declaration, scope, args, node.span, row);
+            }
+            Some(Binding::Failed) => return None,
+            // A name declared as rows or a value may be called without arguments.
+            Some(Binding::Table(relation)) if node.arguments.is_empty() => return Some(Bound::Table(relation)),
+            Some(Binding::Scalar(bound)) if node.arguments.is_empty() => return Some(Bound::Scalar(bound)),
+            _ => {}
+        }
+        if row.aggregates.is_some()
+            && let Some(aggregate) = aggregates::registry().get(name)
+        {
+            let columns = self.aggregate_call(aggregate, node, row)?;
+            return columns.first().map(|column| Bound::Scalar(ScalarExpr::column(column)));
+        }
+        match name {
+            "materialize" | "view" => return self.table_argument(node).map(Bound::Table),
+            "toscalar" => return self.toscalar(node, row).map(Bound::Scalar),
+            "table" | "external_table" | "database" | "cluster" | "workspace" | "app" => {
+                return self.named_table(node).map(Bound::Table);
+            }
+            _ => {}
+        }
+        let Some(function) = registry().get(name) else { return self.unknown_function(node, row) };
+        self.builtin(function, node, row).map(Bound::Scalar)
+    }
+
+    fn unknown_function<T>(&mut self, node: &CallExpression, row: &Row) -> Option<T> {
+        let name = &node.function.text;
+        if aggregates::registry().get(name).is_some() && row.aggregates.is_none() {
+            let message = format!("`{name}()` is an aggregation function and needs summarize");
+            return self.fail(codes::SHAPE, node.span, message);
+        }
+        let candidates = self.function_names();
+        self.fail_near(codes::UNKNOWN_FUNCTION, node.function.span, format!("unknown function: '{name}'"), name, &candidates)
+    }
+
+    fn builtin(&mut self, function: &'static Function, node: &CallExpression, row: &mut Row) -> Option<ScalarExpr> {
+        match function.name {
+            "column_ifexists" => return self.column_ifexists(node, row),
+            "pack_all" => return self.pack_all(node, row),
+            "bag_pack_columns" => return self.pack_columns(node, row),
+            _ => {}
+        }
+        let args = self.scalar_arguments(&node.arguments, row)?;
+        let bound = self.apply(function, args, node.span, row)?;
+        Some(fold(bound))
+    }
+
+    fn scalar_arguments(&mut self, arguments: &[NamedExpression], row: &mut Row) -> Option<Vec<ScalarExpr>> {
+        let mut args = Vec::with_capacity(arguments.len());
+        for argument in arguments {
+            if let Expression::Star(_) = argument.expression {
+                args.extend(row.columns.iter().map(|c| Some(ScalarExpr::column(c))));
+                continue;
+            }
+            args.push(self.scalar(&argument.expression, row));
+        }
+        args.into_iter().collect()
+    }
+
+    /// A built-in over bound arguments.
+    pub(crate) fn apply(
+        &mut self,
+        function: &'static Function,
+        args: Vec<ScalarExpr>,
+        span: Span,
+        row: &Row,
+    ) -> Option<ScalarExpr> {
+        let (wanted, result) = self.matching(function.name, registry().signatures(function), &args, span)?;
+        let result = match function.name {
+            "bin" => match types::binned(args[0].column_type, args[1].column_type) {
+                Some(result) => result,
+                None if args[0].column_type == ColumnType::Dynamic => args[1].column_type,
+                None => {
+                    let message = format!("a {} cannot be binned by a {}", args[0].column_type, args[1].column_type);
+                    return self.fail(codes::TYPE, span, message);
+                }
+            },
+            "case" => return self.case(args, span),
+            "extract" if args.len() == 4 => {
+                let target = args[3].as_literal().and_then(Value::as_str).and_then(ColumnType::parse);
+                let text = ScalarNode::Call { function, args: converted(args[..3].to_vec(), &wanted) };
+                let text = ScalarExpr::new(ColumnType::String, text);
+                return Some(text.converted(target.unwrap_or(ColumnType::String)));
+            }
+            _ => result,
+        };
+        if matches!(function.name, "extract" | "extract_all" | "replace_regex" | "replace" | "trim" | "trim_start" | "trim_end") {
+            let pattern = if function.name == "replace_regex" { &args[1] } else { &args[0] };
+            self.check_regex(pattern, span)?;
+        }
+        let mut args = converted(args, &wanted);
+        let node = match function.kernel {
+            Kernel::Row(_) | Kernel::Native(..) => {
+                if !function.deterministic {
+                    let message = format!("`{}()` is not supported: its results cannot be repeated", function.name);
+                    return self.fail(codes::UNSUPPORTED, span, message);
+                }
+                ScalarNode::Call { function, args }
+            }
+            Kernel::Window => return self.window(function, args, result, span, row),
+            Kernel::Special => match function.name {
+                "iff" => {
+                    let otherwise = args.pop()?;
+                    let then = args.pop()?;
+                    ScalarNode::Conditional { branches: vec![(args.pop()?, then)], otherwise: Box::new(otherwise) }
+                }
+                _ => return self.special(function, args, span, row),
+            },
+        };
+        Some(ScalarExpr::new(result, node))
+    }
+
+    /// The signature that takes the arguments: the types to convert them to, and the type of the result.
+    fn matching(
+        &mut self,
+        name: &str,
+        signatures: &[Signature],
+        args: &[ScalarExpr],
+        span: Span,
+    ) -> Option<(Vec<ColumnType>, ColumnType)> {
+        let given: Vec<ColumnType> = args.iter().map(|arg| arg.column_type).collect();
+        let mut reason = Mismatch::Count;
+        for signature in signatures {
+            match signature.accepts(&given) {
+                Ok(()) => match signature.resolve(&given) {
+                    Some(found) => return Some(found),
+                    None => reason = Mismatch::Type(given.len().saturating_sub(1)),
+                },
+                Err(Mismatch::Type(position)) => reason = Mismatch::Type(position),
+                Err(Mismatch::Count) => {}
+            }
+        }
+        let forms: Vec<String> = signatures.iter().map(|s| format!("{name}{}", s.text)).collect();
+        match reason {
+            Mismatch::Count => {
+                let message = format!("{name}(): {} arguments do not fit {}", args.len(), forms.join(" or "));
+                self.fail(codes::ARGUMENTS, span, message)
+            }
+            Mismatch::Type(position) => {
+                let message = format!("{name}(): argument {} cannot be a {}; expected {}", position + 1, given[position], forms.join(" or "));
+                self.fail(codes::TYPE, span, message)
+            }
+        }
+    }
+
+    fn case(&mut self, mut args: Vec<ScalarExpr>, span: Span) -> Option<ScalarExpr> {
+        if args.len() < 3 || args.len() % 2 == 0 {
+            return self.fail(codes::ARGUMENTS, span, "case() takes pairs of condition and value, and a value at the end");
+        }
+        let otherwise = args.pop()?;
+        let mut result = otherwise.column_type;
+        for value in args.iter().skip(1).step_by(2) {
+            result = types::common_branch(value.column_type, result);
+        }
+        let mut branches = Vec::new();
+        let mut rest = args.into_iter();
+        while let (Some(condition), Some(value)) = (rest.next(), rest.next()) {
+            if !matches!(condition.column_type, ColumnType::Bool | ColumnType::Dynamic) {
+                return self.fail(codes::TYPE, span, format!("case(): a condition cannot be a {}", condition.column_type));
+            }
+            branches.push((condition.converted(ColumnType::Bool), value.converted(result)));
+        }
+        let node = ScalarNode::Conditional { branches, otherwise: Box::new(otherwise.converted(result)) };
+        Some(ScalarExpr::new(result, node))
+    }
+
+    /// Functions the binder turns into something else.
+    fn special(&mut self, function: &'static Function, args: Vec<ScalarExpr>, span: Span, row: &Row) -> Option<ScalarExpr> {
+        let now = ScalarExpr::literal(Value::DateTime(self.now.as_nanos() / 100 * 100));
+        match function.name {
+            "now" => match args.into_iter().next() {
+                None => Some(now),
+                Some(offset) => self.operation(BinaryOperator::Add, now, offset, span),
+            },
+            "ago" => {
+                let offset = args.into_iter().next()?;
+                self.operation(BinaryOperator::Subtract, now, offset, span)
+            }
+            "ingestion_time" => match row.column(standard::INGEST_TIME) {
+                Some(column) => Some(ScalarExpr::column(column)),
+                None => Some(ScalarExpr::literal(Value::Null(ColumnType::DateTime))),
+            },
+            "current_database" => Some(ScalarExpr::literal(Value::String(self.options.database.clone()))),
+            "current_principal" => Some(ScalarExpr::literal(Value::String(self.options.principal.clone()))),
+            "current_cluster_endpoint" => Some(ScalarExpr::literal(Value::String("moneta".to_owned()))),
+            name => self.fail(codes::UNSUPPORTED, span, format!("`{name}()` cannot be used here")),
+        }
+    }
+
+    fn window(
+        &mut self,
+        function: &'static Function,
+        args: Vec<ScalarExpr>,
+        result: ColumnType,
+        span: Span,
+        row: &Row,
+    ) -> Option<ScalarExpr> {
+        let restart = matches!(function.name, "row_number" | "row_cumsum" | "row_rank_dense" | "row_rank_min") && args.len() > 1;
+        if restart {
+            let message = format!("the restart argument of `{}()` is not supported yet", function.name);
+            return self.fail(codes::UNSUPPORTED, span, message);
+        }
+        let start = if function.name == "row_number" { args.first().cloned() } else { None };
+        let node = ScalarNode::Window { function, args, order: Arc::clone(&row.order) };
+        let bound = ScalarExpr::new(result, node);
+        match start {
+            None => Some(bound),
+            Some(start) => {
+                let one = ScalarExpr::literal(Value::Long(1));
+                let offset = self.operation(BinaryOperator::Subtract, start, one, span)?;
+                self.operation(BinaryOperator::Add, bound, offset, span)
+            }
+        }
+    }
+
+    fn column_ifexists(&mut self, node: &CallExpression, row: &mut Row) -> Option<ScalarExpr> {
+        let [name, default] = node.arguments.as_slice() else {
+            return self.fail(codes::ARGUMENTS, node.span, "column_ifexists() takes a name and a default");
+        };
+        let name_span = name.expression.span();
+        let name = self.scalar(&name.expression, row)?;
+        let Some(name) = name.as_literal().and_then(Value::as_str).map(str::to_owned) else {
+            return self.fail(codes::CONSTANT_EXPECTED, name_span, "the name of the column must be a constant text");
+        };
+        if let Some(column) = row.column(&name) {
+            return Some(ScalarExpr::column(column));
+        }
+        self.scalar(&default.expression, row)
+    }
+
+    fn pack_all(&mut self, node: &CallExpression, row: &mut Row) -> Option<ScalarExpr> {
+        let args = self.scalar_arguments(&node.arguments, row)?;
+        let skips = matches!(args.first().and_then(ScalarExpr::as_literal), Some(Value::Bool(true)));
+        let columns: Vec<ScalarExpr> = row.columns.iter().map(ScalarExpr::column).collect();
+        let bag = self.packed(columns, node.span, row)?;
+        if !skips {
+            return Some(bag);
+        }
+        let node = ScalarNode::Call { function: &WITHOUT_EMPTY, args: vec![bag] };
+        Some(ScalarExpr::new(ColumnType::Dynamic, node))
+    }
+
+    fn pack_columns(&mut self, node: &CallExpression, row: &mut Row) -> Option<ScalarExpr> {
+        let columns = self.scalar_arguments(&node.arguments, row)?;
+        self.packed(columns, node.span, row)
+    }
+
+    fn packed(&mut self, columns: Vec<ScalarExpr>, span: Span, row: &Row) -> Option<ScalarExpr> {
+        let function = registry().get("bag_pack")?;
+        let mut args = Vec::new();
+        for column in columns {
+            let Some(name) = column.as_column() else {
+                return self.fail(codes::NAME_EXPECTED, span, "a column name is expected");
+            };
+            args.push(ScalarExpr::literal(Value::String(name.to_string())));
+            args.push(column);
+        }
+        if args.is_empty() {
+            return Some(ScalarExpr::literal(Value::Dynamic("{}".to_owned())));
+        }
+        self.apply(function, args, span, row)
+    }
+
+    fn toscalar(&mut self, node: &CallExpression, row: &mut Row) -> Option<ScalarExpr> {
+        let [argument] = node.arguments.as_slice() else {
+            return self.fail(codes::ARGUMENTS, node.span, "toscalar() takes one query");
+        };
+        let mut inner = Row::none();
+        let _ = row;
+        match self.deeper(node.span, |binder| binder.any(&argument.expression, &mut inner))? {
+            Bound::Scalar(bound) => Some(bound),
+            Bound::Table(relation) => {
+                let Some(column_type) = relation.columns.first().map(|c| c.column_type) else {
+                    return self.fail(codes::SHAPE, node.span, "the query has no column");
+                };
+                Some(ScalarExpr::new(column_type, ScalarNode::Subquery(relation)))
+            }
+        }
+    }
+
+    fn table_argument(&mut self, node: &CallExpression) -> Option<Relation> {
+        match node.arguments.as_slice() {
+            [argument] => self.relation(&argument.expression),
+            _ => self.fail(codes::ARGUMENTS, node.span, "one query is expected"),
+        }
+    }
+
+    fn named_table(&mut self, node: &CallExpression) -> Option<Relation> {
+        if node.function.text != "table" {
+            let message = format!("`{}()` must be followed by a dot and a table", node.function.text);
+            return self.fail(codes::SHAPE, node.span, message);
+        }
+        let name = match node.arguments.first() {
+            Some(argument) => self.scalar(&argument.expression, &mut Row::none())?,
+            None => return self.fail(codes::ARGUMENTS, node.span, "table() takes a name"),
+        };
+        match name.as_literal().and_then(Value::as_str) {
+            Some(name) => {
+                let name = name.to_owned();
+                self.table_or_fail(&name, node.span)
+            }
+            None => self.fail(codes::CONSTANT_EXPECTED, node.span, "the name of the table must be a constant text"),
+        }
+    }
+
+    /// The arguments of a call of a declared function, bound in the caller's scope.
+    pub(crate) fn user_arguments(
+        &mut self,
+        declaration: &FunctionDeclaration,
+        arguments: &[NamedExpression],
+        row: &mut Row,
+        piped: Option<Relation>,
+    ) -> Option<Vec<(String, Binding)>> {
+        let mut bound: Vec<(String, Binding)> = Vec::new();
+        let mut position = 0;
+        if let Some(relation) = piped {
+            if let Some(parameter) = declaration.parameters.first() {
+                bound.push((parameter.name.text.clone(), Binding::Table(relation)));
+            }
+            position = 1;
+        }
+        for argument in arguments {
+            let parameter = match argument.name() {
+                Some(name) => declaration.parameters.iter().find(|p| p.name.text == name.text),
+                None => {
+                    position += 1;
+                    declaration.parameters.get(position - 1)
+                }
+            };
+            let Some(parameter) = parameter else {
+                let message = format!("the function takes {} arguments", declaration.parameters.len());
+                return self.fail(codes::ARGUMENTS, argument.span, message);
+            };
+            let value = match &parameter.ty {
+                ParameterType::Table(_) => Binding::Table(self.relation(&argument.expression)?),
+                ParameterType::Scalar(name) => {
+                    let wanted = self.declared_type(name)?;
+                    let value = self.scalar(&argument.expression, row)?;
+                    Binding::Scalar(value.converted(wanted))
+                }
+            };
+            bound.push((parameter.name.text.clone(), value));
+        }
+        Some(bound)
+    }
+
+    /// Binds the body of a declared function with its parameters.
+    pub(crate) fn invoke(
+        &mut self,
+        declaration: &Rc<FunctionDeclaration>,
+        scope: Scope,
+        args: Vec<(String, Binding)>,
+        span: Span,
+        row: &mut Row,
+    ) -> Option<Bound> {
+        let mut inner = scope;
+        for parameter in &declaration.parameters {
+            let name = &parameter.name.text;
+            let value = match (args.iter().find(|(known, _)| known == name), &parameter.default) {
+                (Some((_, value)), _) => value.clone(),
+                (None, Some(default)) => {
+                    let value = self.scalar(default, &mut Row::none())?;
+                    let value = match &parameter.ty {
+                        ParameterType::Scalar(name) => value.converted(self.declared_type(name)?),
+                        ParameterType::Table(_) => value,
+                    };
+                    Binding::Scalar(value)
+                }
+                (None, None) => {
+                    return self.fail(codes::ARGUMENTS, span, format!("the argument `{name}` is missing"));
+                }
+            };
+            inner = inner.with(name, value);
+        }
+        let outer = std::mem::replace(&mut self.scope, inner);
+        let result = self.deeper(span, |binder| {
+            for statement in &declaration.body.statements {
+                binder.declaration(statement)?;
+            }
+            match &declaration.body.result {
+                Some(result) => {
+                    let mut inner = Row { aggregates: row.aggregates.take(), ..Row::none() };
+                    let bound = binder.any(result, &mut inner);
+                    row.aggregates = inner.aggregates;
+                    bound
+                }
+                None => binder.fail(codes::SHAPE, declaration.body.span, "the function has no result"),
+            }
+        });
+        self.scope = outer;
+        result
+    }
+
+    /// Binds an aggregate and notes it in the row; gives the columns it fills.
+    pub(crate) fn aggregate_call(
+        &mut self,
+        function: &'static Aggregate,
+        node: &CallExpression,
+        row: &mut Row,
+    ) -> Option<Vec<Column>> {
+        // Inside an aggregate there are rows again, not groups.
+        let mut inner = Row { aggregates: None, ..row.clone() };
+        let mut args = Vec::new();
+        let first_name = node.arguments.first().and_then(|a| a.expression.as_name()).map(|n| n.text.clone());
+        for argument in &node.arguments {
+            if let Expression::Star(_) = argument.expression {
+                let rest = inner.columns.iter().filter(|c| {
+                    !row.grouped_by.contains(&c.name) && (args.is_empty() || Some(c.name.to_string()) != first_name)
+                });
+                args.extend(rest.map(ScalarExpr::column).collect::<Vec<_>>());
+            } else {
+                args.push(self.scalar(&argument.expression, &mut inner)?);
+            }
+        }
+        let signatures = aggregates::registry().signatures(function);
+        let (wanted, result) = self.matching(function.name, signatures, &args, node.span)?;
+        let count = args.len();
+        let signature = signatures.iter().find(|s| s.accepts(&args.iter().map(|a| a.column_type).collect::<Vec<_>>()).is_ok())?;
+        let is_predicate = |position: usize| signature.param(position).is_some_and(|p| p.name == PREDICATE);
+        let predicate = (0..count).find(|p| is_predicate(*p));
+        let mut args = converted(args, &wanted);
+        let predicate = predicate.map(|position| args.remove(position));
+        let types = self.output_types(function, &args, result);
+        let number = self.fresh();
+        let outputs: Vec<Column> =
+            types.into_iter().enumerate().map(|(part, t)| Column::new(&format!("__g{number}_{part}"), t)).collect();
+        if let Some(aggregates) = &mut row.aggregates {
+            aggregates.push(BoundAggregate { function, args, predicate, outputs: outputs.clone() });
+        }
+        Some(outputs)
+    }
+
+    fn output_types(&self, function: &Aggregate, args: &[ScalarExpr], result: ColumnType) -> Vec<ColumnType> {
+        match function.naming {
+            AggregateNaming::Percentiles => vec![args[0].column_type; (args.len() - 1).max(1)],
+            AggregateNaming::Prefix(_) => vec![result],
+            AggregateNaming::Arguments if function.name.starts_with("binary_") => vec![result],
+            _ => args.iter().map(|arg| arg.column_type).collect(),
+        }
+    }
+}
+
+fn converted(args: Vec<ScalarExpr>, wanted: &[ColumnType]) -> Vec<ScalarExpr> {
+    let mut wanted = wanted.iter();
+    args.into_iter().map(|arg| match wanted.next() {
+        Some(t) => arg.converted(*t),
+        None => arg,
+    }).collect()
+}
+
+/// Leaves nulls and empty texts out of a bag, for `pack_all(true)`.
+static WITHOUT_EMPTY: Function = Function::row("kql_without_empty", &["(bag: dynamic) -> dynamic"], |args, _| {
+    match crate::json::parse(args[0].text()) {
+        serde_json::Value::Object(bag) => {
+            let kept = bag.into_iter().filter(|(_, v)| !v.is_null() && v.as_str() != Some("")).collect();
+            serde_json::Value::Object(kept).into()
+        }
+        other => other.into(),
+    }
+});

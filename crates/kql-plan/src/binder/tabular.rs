@@ -1,0 +1,324 @@
+//! Binding of tabular expressions and declarations.
+
+use std::rc::Rc;
+
+
+use moneta_kql::syntax::{
+    Expression, InvokeOperator, LetValue, Operator, ParameterType, PathExpression, PathMember, PipeExpression,
+    RenderOperator, Span, Statement,
+};
+
+use super::expressions::Bound;
+use super::scope::Binding;
+use super::{Binder, Row, codes};
+use crate::bound::{Relation, Render};
+
+use crate::operators::table::Table;
+use crate::value::Value;
+
+/// Names that open a path to a table somewhere else.
+const ENTITY_FUNCTIONS: [&str; 5] = ["database", "cluster", "workspace", "app", "resource"];
+
+/// Whether an expression names a database or cluster, so that a dot after it leads to a table.
+pub(super) fn is_entity_path(object: &Expression) -> bool {
+    match object {
+        Expression::Call(call) => ENTITY_FUNCTIONS.contains(&call.function.text.as_str()),
+        Expression::Path(path) => match &path.member {
+            PathMember::Call(call) => {
+                ENTITY_FUNCTIONS.contains(&call.function.text.as_str()) || is_entity_path(&path.object)
+            }
+            _ => is_entity_path(&path.object),
+        },
+        _ => false,
+    }
+}
+
+impl Binder<'_> {
+    /// Binds an expression that must be rows.
+    pub(crate) fn relation(&mut self, expression: &Expression) -> Option<Relation> {
+        self.deeper(expression.span(), |binder| binder.rows(expression))
+    }
+
+    fn rows(&mut self, expression: &Expression) -> Option<Relation> {
+        match expression {
+            Expression::Parenthesized(node) => self.relation(&node.inner),
+            Expression::Pipe(node) => self.pipe(node),
+            Expression::Datatable(node) => self.bind_datatable(node),
+            Expression::DataScope(node) => self.relation(&node.expression),
+            Expression::ExternalData(node) => {
+                let message = "externaldata is not supported: load the data into a table and name the table here";
+                self.fail(codes::UNSUPPORTED, node.span, message)
+            }
+            Expression::Name(name) => match self.scope.get(&name.text) {
+                Some(Binding::Scalar(_)) | None => match self.table(&name.text) {
+                    Some(relation) => Some(relation),
+                    None => self.no_table(&name.text, name.span),
+                },
+                Some(_) => self.rows_of(expression),
+            },
+            Expression::Call(_) | Expression::Path(_) => self.rows_of(expression),
+            Expression::Missing(span) => self.fail(codes::SHAPE, *span, "a table is missing here"),
+            Expression::Error(node) => self.fail(codes::SHAPE, node.span, "this is no table"),
+            other => {
+                let message = "this form of a table is not supported";
+                match other {
+                    Expression::EntityGroup(_) | Expression::ContextualDatatable(_) | Expression::MaterializedViewCombine(_) => {
+                        self.fail(codes::UNSUPPORTED, other.span(), message)
+                    }
+                    _ => self.fail(codes::SHAPE, other.span(), "rows are expected here, not a value"),
+                }
+            }
+        }
+    }
+
+    fn rows_of(&mut self, expression: &Expression) -> Option<Relation> {
+        match self.any(expression, &mut Row::none())? {
+            Bound::Table(relation) => Some(relation),
+            Bound::Scalar(_) => self.fail(codes::SHAPE, expression.span(), "rows are expected here, not a value"),
+        }
+    }
+
+    /// The rows of a table of the catalog.
+    pub(crate) fn table(&mut self, name: &str) -> Option<Relation> {
+        let columns = self.catalog.columns(name)?;
+        self.tables.insert(name.to_owned());
+        Some(Relation::new(columns.to_vec(), Table { table: name.to_owned() }))
+    }
+
+    /// The rows of a table, or a diagnostic.
+    pub(crate) fn table_or_fail(&mut self, name: &str, span: Span) -> Option<Relation> {
+        match self.scope.get(name) {
+            Some(Binding::Table(relation)) => return Some(relation.clone()),
+            Some(Binding::Failed) => return None,
+            _ => {}
+        }
+        match self.table(name) {
+            Some(relation) => Some(relation),
+            None => self.no_table(name, span),
+        }
+    }
+
+    fn no_table<T>(&mut self, name: &str, span: Span) -> Option<T> {
+        let mut candidates = self.catalog.table_names();
+        candidates.extend(self.scope.iter().map(|(name, _)| name.to_owned()));
+        let message = format!("failed to resolve table or column or scalar expression named '{name}'");
+        self.fail_near(codes::NO_TABLE, span, message, name, &candidates)
+    }
+
+    /// The tables a wildcard names, in name order, with their names; and the views the query declares.
+    pub(crate) fn tables_matching(&mut self, pattern: &Expression) -> Vec<(String, Relation)> {
+        let matches = |name: &str| match pattern {
+            Expression::Wildcard(wildcard) => wildcard.matches(name),
+            _ => true,
+        };
+        let mut names = self.catalog.table_names();
+        names.retain(|name| matches(name));
+        names.sort();
+        let mut found: Vec<(String, Relation)> =
+            names.into_iter().filter_map(|name| self.table(&name).map(|relation| (name, relation))).collect();
+        let views: Vec<(String, Binding)> = self
+            .scope
+            .iter()
+            .filter(|(name, binding)| matches(name) && matches!(binding, Binding::Function(d, _) if d.is_view))
+            .map(|(name, binding)| (name.to_owned(), binding.clone()))
+            .collect();
+        for (name, binding) in views {
+            if let Binding::Function(declaration, scope) = binding
+                && let Some(Bound::Table(relation)) =
+                    self.invoke(&declaration, scope, Vec::new(), declaration.span, &mut Row::none())
+            {
+                found.push((name, relation));
+            }
+        }
+        found
+    }
+
+    /// `database("d").T`, `workspace("w").f(x)`: the last member counts, since there is one database.
+    pub(crate) fn entity(&mut self, node: &PathExpression) -> Option<Relation> {
+        match &node.member {
+            PathMember::Name(name) => self.table_or_fail(&name.text, name.span),
+            PathMember::Call(call) => match self.call(call, &mut Row::none())? {
+                Bound::Table(relation) => Some(relation),
+                Bound::Scalar(_) => self.fail(codes::SHAPE, call.span, "rows are expected here, not a value"),
+            },
+            PathMember::Wildcard(pattern) => {
+                self.fail(codes::SHAPE, pattern.span, "a wildcard name can stand only in union")
+            }
+        }
+    }
+
+    /// A query: a source and operators.
+    pub(crate) fn pipe(&mut self, node: &PipeExpression) -> Option<Relation> {
+        let mut current = match &node.source {
+            Some(source) => Some(self.relation(source)?),
+            None => self.supplied.last().cloned(),
+        };
+        // Names given by `as` hold for the rest of this pipe and after it.
+        for operator in &node.operators {
+            current = Some(self.operator(current, operator)?);
+        }
+        match current {
+            Some(relation) => Some(relation),
+            None => self.fail(codes::SHAPE, node.span, "the query has no source"),
+        }
+    }
+
+    /// Binds operators over rows that are supplied, as in `mv-apply`.
+    pub(crate) fn subquery(&mut self, input: Relation, node: &PipeExpression) -> Option<Relation> {
+        self.supplied.push(input);
+        let bound = self.pipe(node);
+        self.supplied.pop();
+        bound
+    }
+
+    fn operator(&mut self, input: Option<Relation>, operator: &Operator) -> Option<Relation> {
+        match operator {
+            Operator::Print(node) => return self.bind_print(node),
+            Operator::Range(node) => return self.bind_range(node),
+            Operator::Union(node) => return self.bind_union(input, node),
+            _ => {}
+        }
+        let Some(input) = input else {
+            let message = format!("`{}` needs rows to work on", operator.keyword());
+            return self.fail(codes::SHAPE, operator.span(), message);
+        };
+        match operator {
+            Operator::Where(node) => self.bind_where(input, node),
+            Operator::Project(node) => self.bind_project(input, node),
+            Operator::ProjectAway(node) => self.bind_project_away(input, &node.columns),
+            Operator::ProjectKeep(node) => self.bind_project_keep(input, &node.columns),
+            Operator::ProjectRename(node) => self.bind_project_rename(input, node),
+            Operator::ProjectReorder(node) => self.bind_project_reorder(input, node),
+            Operator::Extend(node) => self.bind_extend_operator(input, node),
+            Operator::Serialize(node) => self.bind_extend("serialize", input, &node.expressions),
+            Operator::Summarize(node) => self.bind_summarize(input, node),
+            Operator::Distinct(node) => self.bind_distinct(input, node),
+            Operator::Count(node) => self.bind_count(input, node),
+            Operator::Sort(node) => self.bind_sort(input, node),
+            Operator::Top(node) => self.bind_top(input, node),
+            Operator::Take(node) => self.bind_take(input, node),
+            Operator::Join(node) => self.bind_join(input, node),
+            Operator::Lookup(node) => self.bind_lookup(input, node),
+            Operator::MvExpand(node) => self.bind_mv_expand(input, node),
+            Operator::Parse(node) => self.bind_parse(input, node, false),
+            Operator::ParseWhere(node) => self.bind_parse(input, node, true),
+            Operator::GetSchema(_) => Some(self.bind_getschema(&input)),
+            Operator::Invoke(node) => self.invoke_operator(input, node),
+            Operator::Render(node) => {
+                self.render = Some(render(node));
+                Some(input)
+            }
+            Operator::As(node) => {
+                self.scope = self.scope.with(&node.name.text, Binding::Table(input.clone()));
+                Some(input)
+            }
+            // The parser has reported what it could not read.
+            Operator::Unknown(node) => self.fail(codes::SHAPE, node.span, "this is no operator"),
+            other => {
+                let message = format!("the operator `{}` is not supported yet; rewrite the query without it", other.keyword());
+                self.fail(codes::UNSUPPORTED, other.span(), message)
+            }
+        }
+    }
+
+    fn invoke_operator(&mut self, input: Relation, node: &InvokeOperator) -> Option<Relation> {
+        let (name, arguments) = match &node.function {
+            Expression::Call(call) => (&call.function, call.arguments.as_slice()),
+            Expression::Name(name) => (&**name, &[][..]),
+            other => return self.fail(codes::SHAPE, other.span(), "invoke needs a function"),
+        };
+        let Some(Binding::Function(declaration, scope)) = self.scope.get(&name.text).cloned() else {
+            let candidates = self.function_names();
+            let message = format!("unknown function: '{}'", name.text);
+            return self.fail_near(codes::UNKNOWN_FUNCTION, name.span, message, &name.text, &candidates);
+        };
+        if !matches!(declaration.parameters.first().map(|p| &p.ty), Some(ParameterType::Table(_))) {
+            return self.fail(codes::SHAPE, name.span, "invoke needs a function whose first parameter is a table");
+        }
+        let args = self.user_arguments(&declaration, arguments, &mut Row::none(), Some(input))?;
+        match self.invoke(&declaration, scope, args, node.span, &mut Row::none())? {
+            Bound::Table(relation) => Some(relation),
+            Bound::Scalar(_) => self.fail(codes::SHAPE, node.span, "the function gives a value, not rows"),
+        }
+    }
+
+    /// A statement that declares something.
+    pub(super) fn declaration(&mut self, statement: &Statement) -> Option<()> {
+        match statement {
+            Statement::Let(node) => {
+                let name = node.name.text.clone();
+                let binding = match &node.value {
+                    LetValue::Function(declaration) => Binding::Function(Rc::new(declaration.clone()), self.scope.clone()),
+                    LetValue::Expression(expression) => {
+                        match self.deeper(node.span, |binder| binder.any(expression, &mut Row::none())) {
+                            Some(Bound::Scalar(bound)) => Binding::Scalar(bound),
+                            Some(Bound::Table(relation)) => Binding::Table(relation),
+                            None => Binding::Failed,
+                        }
+                    }
+                };
+                self.scope = self.scope.with(&name, binding);
+                Some(())
+            }
+            Statement::Set(node) => {
+                let value = match &node.value {
+                    None => None,
+                    Some(Expression::Name(name)) => Some(Value::String(name.text.clone())),
+                    Some(expression) => self.scalar(expression, &mut Row::none())?.as_literal().cloned(),
+                };
+                if node.name.text == "query_now"
+                    && let Some(Value::DateTime(nanos)) = value
+                {
+                    self.now = moneta_base::Timestamp::from_nanos(nanos);
+                }
+                self.set.push((node.name.text.clone(), value));
+                Some(())
+            }
+            Statement::QueryParameters(node) => {
+                for parameter in &node.parameters {
+                    let ParameterType::Scalar(name) = &parameter.ty else {
+                        return self.fail(codes::TYPE, parameter.span, "a query parameter is a scalar");
+                    };
+                    let wanted = self.declared_type(name)?;
+                    let given = self.options.parameters.get(&parameter.name.text).cloned();
+                    let value = match (given, &parameter.default) {
+                        (Some(text), _) => crate::bound::ScalarExpr::literal(Value::String(text)).converted(wanted),
+                        (None, Some(default)) => self.scalar(default, &mut Row::none())?.converted(wanted),
+                        (None, None) => crate::bound::ScalarExpr::literal(Value::null(wanted)),
+                    };
+                    self.scope = self.scope.with(&parameter.name.text, Binding::Scalar(value));
+                }
+                Some(())
+            }
+            Statement::Query(node) => self.fail(codes::SHAPE, node.span, "a query cannot stand here"),
+            // The parser has reported it.
+            Statement::Error(_) => None,
+            Statement::Pattern(node) => self.fail(codes::UNSUPPORTED, node.span, "patterns are not supported"),
+            Statement::Restrict(node) => {
+                self.fail(codes::UNSUPPORTED, node.span, "restrict is not supported: access is set per person, not per query")
+            }
+            Statement::Alias(node) => self.fail(codes::UNSUPPORTED, node.span, "aliases of databases are not supported"),
+            Statement::Command(node) => self.fail(codes::UNSUPPORTED, node.span, "commands cannot be run as queries"),
+        }
+    }
+}
+
+fn render(node: &RenderOperator) -> Render {
+    let shown = |expression: &Expression| match expression {
+        Expression::Name(name) => name.text.clone(),
+        Expression::Literal(literal) => match &literal.value {
+            moneta_kql::syntax::LiteralValue::String(text) => text.value.clone(),
+            moneta_kql::syntax::LiteralValue::Long(Some(number)) => number.to_string(),
+            moneta_kql::syntax::LiteralValue::Real(Some(number)) => number.to_string(),
+            moneta_kql::syntax::LiteralValue::Bool(Some(value)) => value.to_string(),
+            _ => String::new(),
+        },
+        _ => String::new(),
+    };
+    let properties = node.properties.iter().map(|property| {
+        let values: Vec<String> = property.values.iter().map(shown).collect();
+        (property.name.text.clone(), values.join(","))
+    });
+    Render { chart: node.chart.text.clone(), properties: properties.collect() }
+}
+

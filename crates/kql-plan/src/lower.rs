@@ -1,0 +1,456 @@
+//! From the bound query to DataFusion's logical plan.
+//!
+//! Column names stay as they are and are always looked up exactly; names made here start with `__`.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column as PlanColumn, Spans};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::expr::{Case, InList, ScalarFunction, WindowFunction, WindowFunctionParams};
+use datafusion::logical_expr::{
+    Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Subquery, WindowFrame, WindowFunctionDefinition, cast, lit,
+};
+use moneta_event::{Column, ColumnType};
+use moneta_kql::syntax::{BinaryOperator, ListOperator};
+
+use crate::aggregates;
+use crate::bound::{BoundResult, Relation, ScalarExpr, ScalarNode, SortKey};
+use crate::error::Result;
+use crate::functions::lists::ListFunction;
+use crate::functions::path::{self, PathFunction};
+use crate::functions::row::RowKernel;
+use crate::functions::terms::{TextFunction, TextOperator};
+use crate::functions::udf::RowFunction;
+use crate::functions::{Kernel, NativeCall, Nulls, arithmetic, compare, conversion};
+use crate::json;
+use crate::types;
+use crate::value::Value;
+
+/// Where the rows of tables come from. Whoever implements it decides which rows and columns the asking person sees.
+pub trait TableProviderSource: Sync {
+    /// The provider of a table of the catalog.
+    fn provider(&self, table: &str) -> Option<Arc<dyn TableProvider>>;
+}
+
+/// Lowers one result of a bound query.
+///
+/// # Shapes
+/// The plan's columns are the result's, in order; the rows are sorted if the query ends in an order.
+/// # Errors
+/// When a table is gone, or when DataFusion refuses the plan.
+pub fn lower(result: &BoundResult, tables: &dyn TableProviderSource) -> Result<LogicalPlan> {
+    let ctx = LowerContext { tables };
+    let plan = ctx.ordered(&result.relation)?;
+    let columns: Vec<Expr> = result.relation.columns.iter().map(|c| column(&c.name)).collect();
+    Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+}
+
+/// What lowering needs to know.
+#[derive(Clone, Copy)]
+pub struct LowerContext<'a> {
+    /// The tables.
+    pub tables: &'a dyn TableProviderSource,
+}
+
+impl std::fmt::Debug for LowerContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LowerContext")
+    }
+}
+
+/// A column of a plan by its exact name.
+#[must_use]
+pub fn column(name: &str) -> Expr {
+    Expr::Column(PlanColumn::new_unqualified(name))
+}
+
+impl LowerContext<'_> {
+    /// The plan of a relation.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn relation(&self, relation: &Relation) -> Result<LogicalPlan> {
+        relation.operator.lower(relation, self)
+    }
+
+    /// The plan of a relation, sorted as the relation says: plans in between may have lost the order.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn ordered(&self, relation: &Relation) -> Result<LogicalPlan> {
+        let plan = self.relation(relation)?;
+        if relation.order.is_empty() || relation.operator.keeps_own_order() {
+            return Ok(plan);
+        }
+        let keys = self.sort_keys(&relation.order)?;
+        Ok(LogicalPlanBuilder::from(plan).sort(keys)?.build()?)
+    }
+
+    /// Sort keys.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn sort_keys(&self, keys: &[SortKey]) -> Result<Vec<SortExpr>> {
+        keys.iter().map(|key| Ok(self.scalar(&key.expression)?.sort(!key.descending, key.nulls_first))).collect()
+    }
+
+    /// A projection of expressions under names. Window functions inside are computed first.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn project(&self, plan: LogicalPlan, expressions: &[(Column, ScalarExpr)]) -> Result<LogicalPlan> {
+        let mut windows = Vec::new();
+        let rewritten: Vec<(Arc<str>, ScalarExpr)> = expressions
+            .iter()
+            .map(|(target, expression)| (Arc::clone(&target.name), extract_windows(expression, &mut windows)))
+            .collect();
+        let plan = self.windows(plan, &windows)?;
+        let mut all = Vec::with_capacity(rewritten.len());
+        for (name, expression) in &rewritten {
+            let lowered = self.scalar(expression)?;
+            let same = matches!(&lowered, Expr::Column(c) if c.relation.is_none() && c.name == **name);
+            all.push(if same { lowered } else { lowered.alias(&**name) });
+        }
+        Ok(LogicalPlanBuilder::from(plan).project(all)?.build()?)
+    }
+
+    fn windows(&self, plan: LogicalPlan, windows: &[(String, ScalarExpr)]) -> Result<LogicalPlan> {
+        if windows.is_empty() {
+            return Ok(plan);
+        }
+        let all = windows
+            .iter()
+            .map(|(name, expression)| Ok(self.window(expression)?.alias(name)))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(LogicalPlanBuilder::window_plan(plan, all)?)
+    }
+
+    /// A window function over all rows in their order.
+    fn window(&self, expression: &ScalarExpr) -> Result<Expr> {
+        use datafusion::functions_window as functions;
+        let ScalarNode::Window { function, args, order } = &expression.node else { return self.scalar(expression) };
+        let mut lowered = args.iter().map(|arg| self.scalar(arg)).collect::<Result<Vec<_>>>()?;
+        let order_by = self.sort_keys(order)?;
+        let frame = WindowFrame::new_bounds(
+            datafusion::logical_expr::WindowFrameUnits::Rows,
+            datafusion::logical_expr::WindowFrameBound::Preceding(datafusion::scalar::ScalarValue::UInt64(None)),
+            datafusion::logical_expr::WindowFrameBound::CurrentRow,
+        );
+        let udwf = WindowFunctionDefinition::WindowUDF;
+        let definition = match function.name {
+            "prev" => udwf(functions::lead_lag::lag_udwf()),
+            "next" => udwf(functions::lead_lag::lead_udwf()),
+            "row_cumsum" => {
+                lowered.truncate(1);
+                WindowFunctionDefinition::AggregateUDF(datafusion::functions_aggregate::sum::sum_udaf())
+            }
+            "row_rank_dense" => {
+                lowered.clear();
+                udwf(functions::rank::dense_rank_udwf())
+            }
+            "row_rank_min" => {
+                lowered.clear();
+                udwf(functions::rank::rank_udwf())
+            }
+            _ => {
+                lowered.clear();
+                udwf(functions::row_number::row_number_udwf())
+            }
+        };
+        let params = WindowFunctionParams {
+            args: lowered,
+            partition_by: Vec::new(),
+            order_by,
+            window_frame: frame,
+            filter: None,
+            null_treatment: None,
+            distinct: false,
+        };
+        Ok(Expr::WindowFunction(Box::new(WindowFunction { fun: definition, params })))
+    }
+
+    /// A predicate where null may stand for false.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn predicate(&self, expression: &ScalarExpr) -> Result<Expr> {
+        match &expression.node {
+            ScalarNode::And(all) => self.chain(all, true, Expr::and),
+            ScalarNode::Or(all) => self.chain(all, true, Expr::or),
+            ScalarNode::Binary { operator, left, right } if is_comparison(*operator) => {
+                let (left_type, right_type) = (left.column_type, right.column_type);
+                Ok(compare::lower(*operator, (self.scalar(left)?, left_type), (self.scalar(right)?, right_type), true))
+            }
+            ScalarNode::List { operator, operand, items } => self.list(*operator, operand, items, true),
+            _ => self.scalar(expression),
+        }
+    }
+
+    fn chain(&self, all: &[ScalarExpr], as_filter: bool, join: fn(Expr, Expr) -> Expr) -> Result<Expr> {
+        let mut level = all
+            .iter()
+            .map(|one| if as_filter { self.predicate(one) } else { self.scalar(one) })
+            .collect::<Result<Vec<_>>>()?;
+        // Joined in pairs, so that a long chain does not become a deep tree.
+        while level.len() > 1 {
+            let mut next = Vec::with_capacity(level.len().div_ceil(2));
+            let mut rest = level.into_iter();
+            while let Some(left) = rest.next() {
+                next.push(match rest.next() {
+                    Some(right) => join(left, right),
+                    None => left,
+                });
+            }
+            level = next;
+        }
+        Ok(level.pop().unwrap_or_else(|| lit(true)))
+    }
+
+    /// An expression.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn scalar(&self, expression: &ScalarExpr) -> Result<Expr> {
+        let target = expression.column_type;
+        Ok(match &expression.node {
+            ScalarNode::Literal(value) => Expr::Literal(value.to_scalar(), None),
+            ScalarNode::Column(name) => column(name),
+            ScalarNode::And(all) => self.chain(all, false, Expr::and)?,
+            ScalarNode::Or(all) => self.chain(all, false, Expr::or)?,
+            ScalarNode::Binary { operator, left, right } => self.binary(*operator, left, right, target)?,
+            ScalarNode::List { operator, operand, items } => self.list(*operator, operand, items, false)?,
+            ScalarNode::InTable { operator, operand, relation } => {
+                let list = self.list_of(relation)?;
+                ListFunction::call(*operator, self.text(operand)?, list)
+            }
+            ScalarNode::Call { function, args } => {
+                let types: Vec<ColumnType> = args.iter().map(|arg| arg.column_type).collect();
+                let args = args.iter().map(|arg| self.scalar(arg)).collect::<Result<Vec<_>>>()?;
+                let propagates = function.nulls == Nulls::Propagate;
+                match function.kernel {
+                    Kernel::Row(kernel) => {
+                        RowFunction::call(function.name, kernel, propagates, function.deterministic, &types, target, args)
+                    }
+                    Kernel::Native(native, _) => native(NativeCall { args, types, return_type: target }),
+                    Kernel::Special | Kernel::Window => {
+                        return Err(crate::error::Error::Unsupported { what: format!("{}()", function.name) });
+                    }
+                }
+            }
+            ScalarNode::Convert(inner) => self.convert(inner, target)?,
+            ScalarNode::Path { base, steps } => PathFunction::call(self.scalar(base)?, steps),
+            ScalarNode::Element { base, index } => {
+                let types = [base.column_type, index.column_type];
+                let kernel: RowKernel = path::element;
+                RowFunction::call("kql_element", kernel, true, true, &types, target, vec![self.scalar(base)?, self.scalar(index)?])
+            }
+            ScalarNode::Conditional { branches, otherwise } => {
+                let when_then_expr = branches
+                    .iter()
+                    .map(|(when, then)| Ok((Box::new(self.predicate(when)?), Box::new(self.scalar(then)?))))
+                    .collect::<Result<Vec<_>>>()?;
+                Expr::Case(Case { expr: None, when_then_expr, else_expr: Some(Box::new(self.scalar(otherwise)?)) })
+            }
+            ScalarNode::Subquery(relation) => {
+                let plan = self.ordered(relation)?;
+                let first = relation.columns.first().map_or("", |c| &c.name);
+                let plan = LogicalPlanBuilder::from(plan).limit(0, Some(1))?.project(vec![column(first)])?.build()?;
+                let value = subquery(plan);
+                if target == ColumnType::String { coalesce(vec![value, lit("")]) } else { value }
+            }
+            ScalarNode::Window { .. } => self.window(expression)?,
+        })
+    }
+
+    fn binary(&self, operator: BinaryOperator, left: &ScalarExpr, right: &ScalarExpr, target: ColumnType) -> Result<Expr> {
+        if let Some(text) = TextOperator::of(operator) {
+            return Ok(TextFunction::call(text, self.text(left)?, self.text(right)?));
+        }
+        let sides = ((self.scalar(left)?, left.column_type), (self.scalar(right)?, right.column_type));
+        Ok(if is_comparison(operator) {
+            compare::lower(operator, sides.0, sides.1, false)
+        } else {
+            arithmetic::lower(operator, sides.0, sides.1, target)
+        })
+    }
+
+    /// An expression as text.
+    fn text(&self, expression: &ScalarExpr) -> Result<Expr> {
+        if expression.column_type == ColumnType::String { self.scalar(expression) } else { self.convert(expression, ColumnType::String) }
+    }
+
+    fn convert(&self, inner: &ScalarExpr, target: ColumnType) -> Result<Expr> {
+        let from = inner.column_type;
+        let lowered = self.scalar(inner)?;
+        let widens = types::is_number(from)
+            && types::is_number(target)
+            && target != ColumnType::Decimal
+            && types::widest_number(from, target) == target;
+        if from == target {
+            return Ok(lowered);
+        }
+        if widens {
+            return Ok(cast(lowered, target.arrow()));
+        }
+        let name = match target {
+            ColumnType::Bool => "kql_to_bool",
+            ColumnType::Int => "kql_to_int",
+            ColumnType::Long => "kql_to_long",
+            ColumnType::Real => "kql_to_real",
+            ColumnType::Decimal => "kql_to_decimal",
+            ColumnType::String => "kql_to_string",
+            ColumnType::DateTime => "kql_to_datetime",
+            ColumnType::TimeSpan => "kql_to_timespan",
+            ColumnType::Dynamic => "kql_to_dynamic",
+            ColumnType::Guid => "kql_to_guid",
+        };
+        let kernel: RowKernel = |args, call| conversion::convert(args[0], call);
+        Ok(RowFunction::call(name, kernel, target != ColumnType::String, true, &[from], target, vec![lowered]))
+    }
+
+    fn list(&self, operator: ListOperator, operand: &ScalarExpr, items: &[ScalarExpr], as_filter: bool) -> Result<Expr> {
+        let exact = matches!(operator, ListOperator::In | ListOperator::NotIn);
+        let literals: Option<Vec<&Value>> = items.iter().map(ScalarExpr::as_literal).collect();
+        let own_type = operand.column_type;
+        if let (true, Some(literals), false) = (exact, &literals, own_type == ColumnType::Dynamic)
+            && literals.iter().all(|value| value.column_type() == own_type)
+        {
+            return self.native_list(operator == ListOperator::NotIn, operand, literals, as_filter);
+        }
+        if let Some(literals) = literals {
+            let texts: Vec<String> = literals
+                .iter()
+                .map(|value| json::quote(&conversion::cell_text(crate::fold::cell(value), value.column_type())))
+                .collect();
+            return Ok(ListFunction::call(operator, self.text(operand)?, lit(format!("[{}]", texts.join(",")))));
+        }
+        let kernel: RowKernel = |args, call| {
+            let all: Vec<serde_json::Value> =
+                args.iter().zip(call.types).map(|(cell, t)| conversion::cell_value(*cell, *t)).flat_map(flatten).collect();
+            serde_json::Value::Array(all).into()
+        };
+        let types: Vec<ColumnType> = items.iter().map(|item| item.column_type).collect();
+        let args = items.iter().map(|item| self.scalar(item)).collect::<Result<Vec<_>>>()?;
+        let list = RowFunction::call("kql_list", kernel, false, true, &types, ColumnType::Dynamic, args);
+        Ok(ListFunction::call(operator, self.text(operand)?, list))
+    }
+
+    fn native_list(&self, negated: bool, operand: &ScalarExpr, items: &[&Value], as_filter: bool) -> Result<Expr> {
+        let expr = self.scalar(operand)?;
+        let list: Vec<Expr> =
+            items.iter().filter(|v| !v.is_null()).map(|v| Expr::Literal(v.to_scalar(), None)).collect();
+        if list.is_empty() {
+            return Ok(lit(negated));
+        }
+        let found = Expr::InList(InList { expr: Box::new(expr), list, negated });
+        let total = operand.column_type == ColumnType::String || (as_filter && !negated);
+        Ok(if total { found } else { coalesce(vec![found, lit(negated)]) })
+    }
+
+    /// The distinct values of the first column of a query as one JSON array of texts.
+    fn list_of(&self, relation: &Relation) -> Result<Expr> {
+        let plan = self.relation(relation)?;
+        let Some(first) = relation.columns.first() else { return Ok(lit("[]")) };
+        // A single dynamic column holds arrays as often as values; `kql_list_flatten` opens them.
+        let kernel: RowKernel = |args, call| {
+            serde_json::Value::Array(flatten(conversion::cell_value(args[0], call.types[0])).collect()).into()
+        };
+        let value = RowFunction::call("kql_list_flatten", kernel, false, true, &[first.column_type], ColumnType::Dynamic, vec![column(&first.name)]);
+        let collected = aggregates::collect::merged_list(value).alias("__list");
+        let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![collected])?.build()?;
+        Ok(subquery(plan))
+    }
+}
+
+/// The elements of an array, or the value itself.
+fn flatten(value: serde_json::Value) -> Box<dyn Iterator<Item = serde_json::Value>> {
+    match value {
+        serde_json::Value::Array(all) => Box::new(all.into_iter()),
+        one => Box::new(std::iter::once(one)),
+    }
+}
+
+fn subquery(plan: LogicalPlan) -> Expr {
+    Expr::ScalarSubquery(Subquery { subquery: Arc::new(plan), outer_ref_columns: Vec::new(), spans: Spans::new() })
+}
+
+/// Whether an operator is `== != < <= > >=`.
+#[must_use]
+pub fn is_comparison(operator: BinaryOperator) -> bool {
+    use BinaryOperator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+    matches!(operator, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual)
+}
+
+/// Replaces window functions by columns `__w0`, `__w1`, ... and collects them.
+fn extract_windows(expression: &ScalarExpr, windows: &mut Vec<(String, ScalarExpr)>) -> ScalarExpr {
+    let boxed = |inner: &ScalarExpr, windows: &mut Vec<_>| Box::new(extract_windows(inner, windows));
+    let node = match &expression.node {
+        ScalarNode::Window { .. } => {
+            let name = format!("__w{}", windows.len());
+            windows.push((name.clone(), expression.clone()));
+            // Window functions may give other Arrow types than Kusto's.
+            return cast_window(expression, &name);
+        }
+        ScalarNode::And(all) => ScalarNode::And(all.iter().map(|e| extract_windows(e, windows)).collect()),
+        ScalarNode::Or(all) => ScalarNode::Or(all.iter().map(|e| extract_windows(e, windows)).collect()),
+        ScalarNode::Binary { operator, left, right } => {
+            ScalarNode::Binary { operator: *operator, left: boxed(left, windows), right: boxed(right, windows) }
+        }
+        ScalarNode::List { operator, operand, items } => ScalarNode::List {
+            operator: *operator,
+            operand: boxed(operand, windows),
+            items: items.iter().map(|e| extract_windows(e, windows)).collect(),
+        },
+        ScalarNode::InTable { operator, operand, relation } => {
+            ScalarNode::InTable { operator: *operator, operand: boxed(operand, windows), relation: relation.clone() }
+        }
+        ScalarNode::Call { function, args } => {
+            ScalarNode::Call { function, args: args.iter().map(|e| extract_windows(e, windows)).collect() }
+        }
+        ScalarNode::Convert(inner) => ScalarNode::Convert(boxed(inner, windows)),
+        ScalarNode::Path { base, steps } => ScalarNode::Path { base: boxed(base, windows), steps: steps.clone() },
+        ScalarNode::Element { base, index } => {
+            ScalarNode::Element { base: boxed(base, windows), index: boxed(index, windows) }
+        }
+        ScalarNode::Conditional { branches, otherwise } => ScalarNode::Conditional {
+            branches: branches
+                .iter()
+                .map(|(c, v)| (extract_windows(c, windows), extract_windows(v, windows)))
+                .collect(),
+            otherwise: boxed(otherwise, windows),
+        },
+        ScalarNode::Literal(_) | ScalarNode::Column(_) | ScalarNode::Subquery(_) => return expression.clone(),
+    };
+    ScalarExpr::new(expression.column_type, node)
+}
+
+/// A column made by a window function, in the Arrow type of its Kusto type.
+fn cast_window(expression: &ScalarExpr, name: &str) -> ScalarExpr {
+    ScalarExpr::new(
+        expression.column_type,
+        ScalarNode::Call { function: &WINDOW_RESULT, args: vec![ScalarExpr::new(expression.column_type, ScalarNode::Column(name.into()))] },
+    )
+}
+
+/// Brings the result of a window function into its Kusto form.
+static WINDOW_RESULT: crate::functions::Function = crate::functions::Function::new(
+    "kql_window_result",
+    &["(value: scalar) -> $1"],
+    Kernel::Native(
+        |mut call| {
+            let value = cast(call.args.swap_remove(0), call.return_type.arrow());
+            if call.return_type == ColumnType::String { coalesce(vec![value, lit("")]) } else { value }
+        },
+        |args, _| args[0].into(),
+    ),
+);
+
+/// The name of the function an expression calls and its arguments, for those who look at lowered filters.
+#[must_use]
+pub fn function_call(expr: &Expr) -> Option<(&str, &[Expr])> {
+    match expr {
+        Expr::ScalarFunction(ScalarFunction { func, args }) => Some((func.name(), args)),
+        _ => None,
+    }
+}

@@ -1,0 +1,312 @@
+//! `join` and `lookup`. Keys match null to null; outer misses are null, for `string` empty.
+
+use std::sync::Arc;
+
+use datafusion::common::{JoinType, NullEquality};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use moneta_event::{Column, ColumnType};
+use moneta_kql::syntax::{BinaryOperator, Expression, JoinCondition, JoinOperator, LookupOperator, OperatorParameter};
+
+use super::TabularOperator;
+use crate::aggregates::rows::any_row;
+use crate::binder::{Binder, Names, Row, codes};
+use crate::bound::{Relation, ScalarExpr, ScalarNode};
+use crate::error::Result;
+use crate::lower::{LowerContext, column};
+use crate::types;
+
+/// How rows of two sides meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One row per key of the left side, then as inner.
+    InnerUnique,
+    /// Every pair of matching rows.
+    Inner,
+    /// Every pair, and the left rows without a match.
+    LeftOuter,
+    /// Every pair, and the right rows without a match.
+    RightOuter,
+    /// Every pair, and the rows of both sides without a match.
+    FullOuter,
+    /// The left rows that have a match.
+    LeftSemi,
+    /// The right rows that have a match.
+    RightSemi,
+    /// The left rows without a match.
+    LeftAnti,
+    /// The right rows without a match.
+    RightAnti,
+}
+
+impl Kind {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "innerunique" => Self::InnerUnique,
+            "inner" => Self::Inner,
+            "leftouter" => Self::LeftOuter,
+            "rightouter" => Self::RightOuter,
+            "fullouter" => Self::FullOuter,
+            "leftsemi" => Self::LeftSemi,
+            "rightsemi" => Self::RightSemi,
+            "leftanti" | "anti" | "leftantisemi" => Self::LeftAnti,
+            "rightanti" | "rightantisemi" => Self::RightAnti,
+            _ => return None,
+        })
+    }
+
+    fn plan_type(self) -> JoinType {
+        match self {
+            Self::InnerUnique | Self::Inner => JoinType::Inner,
+            Self::LeftOuter => JoinType::Left,
+            Self::RightOuter => JoinType::Right,
+            Self::FullOuter => JoinType::Full,
+            Self::LeftSemi => JoinType::LeftSemi,
+            Self::RightSemi => JoinType::RightSemi,
+            Self::LeftAnti => JoinType::LeftAnti,
+            Self::RightAnti => JoinType::RightAnti,
+        }
+    }
+
+    fn has_left(self) -> bool {
+        !matches!(self, Self::RightSemi | Self::RightAnti)
+    }
+
+    fn has_right(self) -> bool {
+        !matches!(self, Self::LeftSemi | Self::LeftAnti)
+    }
+
+    fn fills_left(self) -> bool {
+        matches!(self, Self::RightOuter | Self::FullOuter)
+    }
+
+    fn fills_right(self) -> bool {
+        matches!(self, Self::LeftOuter | Self::FullOuter)
+    }
+}
+
+/// Joins two relations.
+#[derive(Debug)]
+pub struct Join {
+    /// How rows meet.
+    pub kind: Kind,
+    /// The left side.
+    pub left: Relation,
+    /// The right side.
+    pub right: Relation,
+    /// The pairs of keys, each computed on its side.
+    pub keys: Vec<(ScalarExpr, ScalarExpr)>,
+    /// For each right column in the result: its name on the right side, and its name in the result.
+    pub right_names: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl TabularOperator for Join {
+    fn name(&self) -> &'static str {
+        "join"
+    }
+
+    fn details(&self) -> String {
+        let keys: Vec<String> = self.keys.iter().map(|(l, r)| format!("$left.{l} == $right.{r}")).collect();
+        format!("{:?} on {}", self.kind, keys.join(", "))
+    }
+
+    fn inputs(&self) -> Vec<&Relation> {
+        vec![&self.left, &self.right]
+    }
+
+    fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
+        let left = self.lower_left(ctx)?;
+        let right = self.lower_right(ctx)?;
+        let keys = |side: &str| (0..self.keys.len()).map(|i| format!("__{side}{i}")).collect::<Vec<_>>();
+        let joined = if self.keys.is_empty() {
+            LogicalPlanBuilder::from(left).cross_join(right)?
+        } else {
+            LogicalPlanBuilder::from(left).join_detailed(
+                right,
+                self.kind.plan_type(),
+                (keys("l"), keys("r")),
+                None,
+                NullEquality::NullEqualsNull,
+            )?
+        };
+        let left_count = if self.kind.has_left() { self.left.columns.len() } else { 0 };
+        let outputs = relation.columns.iter().enumerate().map(|(index, c)| {
+            let fills = if index < left_count { self.kind.fills_left() } else { self.kind.fills_right() };
+            if fills && c.column_type == ColumnType::String {
+                coalesce(vec![column(&c.name), lit("")]).alias(&*c.name)
+            } else {
+                column(&c.name)
+            }
+        });
+        Ok(joined.project(outputs)?.build()?)
+    }
+}
+
+impl Join {
+    fn lower_left(&self, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
+        let plan = ctx.relation(&self.left)?;
+        let own = self.left.columns.iter().map(|c| Ok(column(&c.name)));
+        let keys = self.keys.iter().enumerate().map(|(i, (key, _))| Ok(ctx.scalar(key)?.alias(format!("__l{i}"))));
+        let plan = LogicalPlanBuilder::from(plan).project(own.chain(keys).collect::<Result<Vec<_>>>()?)?;
+        if self.kind != Kind::InnerUnique {
+            return Ok(plan.build()?);
+        }
+        // One row per key, any: the whole row is taken together.
+        let keys: Vec<Expr> = (0..self.keys.len()).map(|i| column(&format!("__l{i}"))).collect();
+        let names: Vec<String> = self.left.columns.iter().map(|c| c.name.to_string()).collect();
+        if names.is_empty() {
+            return Ok(plan.aggregate(keys, Vec::<Expr>::new())?.build()?);
+        }
+        let row = any_row(names.iter().map(|name| column(name)).collect()).alias("__row");
+        let fields = names.iter().enumerate().map(|(i, name)| {
+            datafusion::functions::core::get_field().call(vec![column("__row"), lit(format!("c{i}"))]).alias(name)
+        });
+        let outputs: Vec<Expr> = fields.chain(keys.iter().cloned()).collect();
+        Ok(plan.aggregate(keys, vec![row])?.project(outputs)?.build()?)
+    }
+
+    fn lower_right(&self, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
+        let plan = ctx.relation(&self.right)?;
+        let own = self.right_names.iter().map(|(old, new)| Ok(column(old).alias(&**new)));
+        let keys = self.keys.iter().enumerate().map(|(i, (_, key))| Ok(ctx.scalar(key)?.alias(format!("__r{i}"))));
+        Ok(LogicalPlanBuilder::from(plan).project(own.chain(keys).collect::<Result<Vec<_>>>()?)?.build()?)
+    }
+}
+
+impl Binder<'_> {
+    /// `join kind=inner (right) on key`.
+    pub(crate) fn bind_join(&mut self, left: Relation, node: &JoinOperator) -> Option<Relation> {
+        let kind = self.join_kind(&node.parameters, Kind::InnerUnique)?;
+        let right = self.relation(&node.right)?;
+        let keys = match &node.condition {
+            JoinCondition::On(conditions) => self.join_keys(&left, &right, conditions)?,
+            JoinCondition::None => Vec::new(),
+            JoinCondition::Where(condition) => {
+                return self.fail(codes::UNSUPPORTED, condition.span(), "join ... where is not supported; join on keys and filter afterwards");
+            }
+        };
+        self.joined(kind, left, right, keys, &[])
+    }
+
+    /// `lookup (right) on key`: the right keys are left out.
+    pub(crate) fn bind_lookup(&mut self, left: Relation, node: &LookupOperator) -> Option<Relation> {
+        let kind = self.join_kind(&node.parameters, Kind::LeftOuter)?;
+        let right = self.relation(&node.right)?;
+        let keys = self.join_keys(&left, &right, &node.on)?;
+        let hidden: Vec<Arc<str>> = keys.iter().filter_map(|(_, right)| right.as_column().cloned()).collect();
+        self.joined(kind, left, right, keys, &hidden)
+    }
+
+    fn join_kind(&mut self, parameters: &[OperatorParameter], default: Kind) -> Option<Kind> {
+        let Some(parameter) = parameters.iter().find(|p| p.name.text == "kind") else { return Some(default) };
+        let word = parameter.word().unwrap_or("").to_lowercase();
+        match Kind::parse(&word) {
+            Some(kind) => Some(kind),
+            None => self.fail(codes::UNKNOWN_WORD, parameter.span, format!("`{word}` is no kind of join")),
+        }
+    }
+
+    fn joined(
+        &mut self,
+        kind: Kind,
+        left: Relation,
+        right: Relation,
+        keys: Vec<(ScalarExpr, ScalarExpr)>,
+        hidden: &[Arc<str>],
+    ) -> Option<Relation> {
+        let mut names = Names::default();
+        let mut columns: Vec<Column> = Vec::new();
+        if kind.has_left() {
+            names = Names::of(&left.columns);
+            columns.extend(left.columns.iter().cloned());
+        }
+        let mut right_names = Vec::new();
+        if kind.has_right() {
+            for c in right.columns.iter().filter(|c| !hidden.contains(&c.name)) {
+                let name: Arc<str> = names.unique(&c.name).into();
+                columns.push(Column { name: Arc::clone(&name), column_type: c.column_type });
+                right_names.push((Arc::clone(&c.name), name));
+            }
+        }
+        Some(Relation::new(columns, Join { kind, left, right, keys, right_names }))
+    }
+
+    fn join_keys(
+        &mut self,
+        left: &Relation,
+        right: &Relation,
+        conditions: &[Expression],
+    ) -> Option<Vec<(ScalarExpr, ScalarExpr)>> {
+        let mut keys = Vec::new();
+        for condition in conditions {
+            let parts: Vec<&Expression> = match condition.unparenthesized() {
+                Expression::Logical(node) if node.operator == moneta_kql::syntax::LogicalOperator::And => node.operands.iter().collect(),
+                other => vec![other],
+            };
+            for part in parts {
+                keys.push(self.join_key(left, right, part.unparenthesized())?);
+            }
+        }
+        Some(keys)
+    }
+
+    fn join_key(&mut self, left: &Relation, right: &Relation, condition: &Expression) -> Option<(ScalarExpr, ScalarExpr)> {
+        let (left_key, right_key) = match condition {
+            Expression::Binary(node) if node.operator == BinaryOperator::Equal => {
+                let mut row = Row::joined(left, right);
+                let (a, b) = (self.scalar(&node.left, &mut row)?, self.scalar(&node.right, &mut row)?);
+                match (side(&a), side(&b)) {
+                    (Some(Side::Left), Some(Side::Right)) => (without_side(a), without_side(b)),
+                    (Some(Side::Right), Some(Side::Left)) => (without_side(b), without_side(a)),
+                    _ => {
+                        let message = "a join condition compares a $left column with a $right column";
+                        return self.fail(codes::JOIN_KEY, condition.span(), message);
+                    }
+                }
+            }
+            name => (self.scalar(name, &mut Row::of(left))?, self.scalar(name, &mut Row::of(right))?),
+        };
+        let common = match (left_key.column_type, right_key.column_type) {
+            (l, r) if l == r => l,
+            (l, r) if types::is_number(l) && types::is_number(r) => types::widest_number(l, r),
+            (ColumnType::Dynamic, other) | (other, ColumnType::Dynamic) => other,
+            (l, r) => {
+                let message = format!("a {l} key cannot be joined with a {r} key; convert one of them");
+                return self.fail(codes::COMPARE, condition.span(), message);
+            }
+        };
+        Some((left_key.converted(common), right_key.converted(common)))
+    }
+}
+
+/// A side of a join condition: the binder marks columns by a prefix while it binds one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+fn side(expression: &ScalarExpr) -> Option<Side> {
+    match expression.as_column() {
+        Some(name) if name.starts_with("$left.") => Some(Side::Left),
+        Some(name) if name.starts_with("$right.") => Some(Side::Right),
+        Some(_) => None,
+        None => expression.children().into_iter().find_map(side),
+    }
+}
+
+fn without_side(expression: ScalarExpr) -> ScalarExpr {
+    let node = match expression.node {
+        ScalarNode::Column(name) => {
+            let plain = name.strip_prefix("$left.").or_else(|| name.strip_prefix("$right.")).unwrap_or(&name);
+            ScalarNode::Column(plain.into())
+        }
+        ScalarNode::Convert(inner) => ScalarNode::Convert(Box::new(without_side(*inner))),
+        ScalarNode::Path { base, steps } => ScalarNode::Path { base: Box::new(without_side(*base)), steps },
+        ScalarNode::Call { function, args } => {
+            ScalarNode::Call { function, args: args.into_iter().map(without_side).collect() }
+        }
+        other => other,
+    };
+    ScalarExpr::new(expression.column_type, node)
+}

@@ -1,0 +1,54 @@
+//! The tabular operators: one file each (or per family), holding how it is bound and how it is lowered.
+
+pub mod datatable;
+pub mod expand;
+pub mod filter;
+pub mod join;
+pub mod parse;
+pub mod project;
+pub mod range;
+pub mod sort;
+pub mod summarize;
+pub mod table;
+pub mod union;
+
+use std::fmt::Debug;
+
+use datafusion::logical_expr::LogicalPlan;
+
+use crate::bound::Relation;
+use crate::error::Result;
+use crate::lower::LowerContext;
+
+/// A bound tabular operator.
+pub trait TabularOperator: Debug + Send + Sync {
+    /// Its name in the printed tree.
+    fn name(&self) -> &'static str;
+
+    /// What it does, in one line, for the printed tree.
+    fn details(&self) -> String;
+
+    /// The relations it reads.
+    fn inputs(&self) -> Vec<&Relation>;
+
+    /// Its plan. The plan has at least the relation's columns, under their names.
+    ///
+    /// # Errors
+    /// When a table is gone, or when DataFusion refuses the plan.
+    fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan>;
+
+    /// Whether the plan itself ends in the order the relation promises.
+    fn keeps_own_order(&self) -> bool {
+        false
+    }
+
+    /// The filter, if this operator is one: its input and its predicate.
+    fn as_filter(&self) -> Option<(&Relation, &crate::bound::ScalarExpr)> {
+        None
+    }
+
+    /// The table it scans, if it does.
+    fn as_table(&self) -> Option<&str> {
+        None
+    }
+}

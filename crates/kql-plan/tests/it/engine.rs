@@ -1,0 +1,151 @@
+//! Runs KQL over an in-memory catalog and gives typed cells as JSON.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use moneta_base::Timestamp;
+use moneta_event::{Column, ColumnType};
+use moneta_kql_plan::{BindOptions, BoundQuery, Catalog, TableProviderSource, bind, lower};
+use serde_json::{Value as Json, json};
+
+/// Tables in memory: empty ones from a list of columns, or filled ones.
+#[derive(Default)]
+pub struct Memory {
+    tables: BTreeMap<String, (Arc<[Column]>, Vec<RecordBatch>)>,
+}
+
+impl Memory {
+    /// Adds an empty table.
+    pub fn insert(&mut self, name: &str, columns: Vec<Column>) {
+        self.tables.insert(name.to_owned(), (columns.into(), Vec::new()));
+    }
+}
+
+impl Catalog for Memory {
+    fn columns(&self, table: &str) -> Option<Arc<[Column]>> {
+        self.tables.get(table).map(|(columns, _)| Arc::clone(columns))
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        self.tables.keys().cloned().collect()
+    }
+}
+
+impl TableProviderSource for Memory {
+    fn provider(&self, table: &str) -> Option<Arc<dyn TableProvider>> {
+        let (columns, batches) = self.tables.get(table)?;
+        let fields: Vec<_> = columns.iter().map(|c| c.column_type.field(&c.name)).collect();
+        let schema = Arc::new(datafusion::arrow::datatypes::Schema::new(fields));
+        Some(Arc::new(MemTable::try_new(schema, vec![batches.clone()]).ok()?))
+    }
+}
+
+/// The time of `now()` in tests.
+pub fn now() -> Timestamp {
+    Timestamp::parse("2024-05-06T07:08:09.1234567Z").unwrap()
+}
+
+/// A query that ran.
+pub struct Answer {
+    /// Names and types of the columns.
+    pub columns: Vec<(String, ColumnType)>,
+    /// The rows as JSON cells.
+    pub rows: Vec<Vec<Json>>,
+}
+
+/// Why a query did not run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// A diagnostic; `true` if it says that something is not supported.
+    Refused(String, bool),
+    /// The plan could not be made or run.
+    Broken(String),
+}
+
+/// Parses and binds.
+pub fn bound(query: &str, catalog: &Memory) -> Result<BoundQuery, Failure> {
+    let parsed = moneta_kql::parse(query);
+    let refused = |diagnostics: &[moneta_kql::Diagnostic]| {
+        let errors: Vec<_> = diagnostics.iter().filter(|d| d.is_error()).collect();
+        let text: Vec<String> = errors.iter().take(2).map(|d| format!("{} {}", d.code, d.message)).collect();
+        let unsupported = errors.iter().any(|d| matches!(d.code, "SEM0901" | "SEM0260"));
+        Failure::Refused(text.join("; "), unsupported)
+    };
+    if parsed.has_errors() {
+        return Err(refused(&parsed.diagnostics));
+    }
+    let (query, diagnostics) = bind(&parsed.tree, catalog, &BindOptions::at(now()));
+    query.ok_or_else(|| refused(&diagnostics))
+}
+
+/// Runs a query; the first result.
+pub async fn run(query: &str, catalog: &Memory) -> Result<Answer, Failure> {
+    let query = bound(query, catalog)?;
+    let result = query.results.first().ok_or_else(|| Failure::Broken("no result".into()))?;
+    let broken = |error: &dyn std::error::Error| {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            text = format!("{text}: {inner}");
+            source = inner.source();
+        }
+        Failure::Broken(text)
+    };
+    let plan = lower(result, catalog).map_err(|e| broken(&e))?;
+    let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let frame = ctx.execute_logical_plan(plan).await.map_err(|e| broken(&e))?;
+    let batches = frame.collect().await.map_err(|e| broken(&e))?;
+    let columns: Vec<_> = result.relation.columns.iter().map(|c| (c.name.to_string(), c.column_type)).collect();
+    let mut rows = Vec::new();
+    for batch in &batches {
+        for (index, (name, column_type)) in columns.iter().enumerate() {
+            if batch.num_columns() <= index || *batch.column(index).data_type() != column_type.arrow() {
+                let found = batch.columns().get(index).map(|c| c.data_type().to_string());
+                return Err(Failure::Broken(format!("column {name} should be {column_type} and is {found:?}")));
+            }
+        }
+        for row in 0..batch.num_rows() {
+            rows.push(columns.iter().enumerate().map(|(i, (_, t))| cell(batch.column(i), row, *t)).collect());
+        }
+    }
+    Ok(Answer { columns, rows })
+}
+
+/// A cell as the corpus writes it.
+fn cell(array: &ArrayRef, row: usize, column_type: ColumnType) -> Json {
+    if array.is_null(row) {
+        return Json::Null;
+    }
+    match column_type {
+        ColumnType::Bool => array.as_boolean().value(row).into(),
+        ColumnType::Int => array.as_primitive::<Int32Type>().value(row).into(),
+        ColumnType::Long => array.as_primitive::<Int64Type>().value(row).into(),
+        ColumnType::Real => {
+            let value = array.as_primitive::<Float64Type>().value(row);
+            if value.is_nan() {
+                json!("NaN")
+            } else if value.is_infinite() {
+                json!(if value > 0.0 { "Infinity" } else { "-Infinity" })
+            } else {
+                json!(value)
+            }
+        }
+        ColumnType::Decimal => {
+            let value = array.as_primitive::<datafusion::arrow::datatypes::Decimal128Type>().value(row);
+            moneta_kql_plan::value::decimal_text(value).into()
+        }
+        ColumnType::String | ColumnType::Guid => array.as_string::<i32>().value(row).into(),
+        ColumnType::Dynamic => serde_json::from_str(array.as_string::<i32>().value(row)).unwrap_or(Json::Null),
+        ColumnType::DateTime => {
+            moneta_kql_plan::value::datetime_text(array.as_primitive::<TimestampNanosecondType>().value(row)).into()
+        }
+        ColumnType::TimeSpan => {
+            moneta_kql_plan::value::timespan_text(array.as_primitive::<DurationNanosecondType>().value(row)).into()
+        }
+    }
+}

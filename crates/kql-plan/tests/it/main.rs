@@ -1,0 +1,9 @@
+//! Integration tests: queries over an in-memory catalog, and the conformance corpus as a report with a ratchet.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod compare;
+mod conformance;
+mod engine;
+mod examples;
+mod logic;
+mod matrix;
