@@ -12,7 +12,7 @@ use crate::fields::Resolver;
 use crate::ir::Rule;
 use crate::matcher::{BlockView, Evaluation};
 use crate::plan::{PlanBuilder, TablePlan};
-use crate::reference::RowView;
+use crate::reference::{RegexCache, RowView};
 use crate::taxonomy::Taxonomy;
 
 /// A set of rules, ready to match. Immutable: share it in an `Arc`, replace it whole.
@@ -96,7 +96,12 @@ impl CompiledRules {
     /// Explains matches of a batch.
     #[must_use]
     pub fn explainer<'a>(&'a self, table: &TableName, rows: &'a RecordBatch) -> Explainer<'a> {
-        Explainer { rules: &self.rules, plan: self.tables.get(table), view: BlockView::new(rows) }
+        Explainer {
+            rules: &self.rules,
+            plan: self.tables.get(table),
+            view: BlockView::new(rows),
+            regexes: RegexCache::default(),
+        }
     }
 }
 
@@ -105,6 +110,7 @@ pub struct Explainer<'a> {
     rules: &'a [Arc<Rule>],
     plan: Option<&'a TablePlan>,
     view: BlockView<'a>,
+    regexes: RegexCache,
 }
 
 impl<'a> Explainer<'a> {
@@ -127,7 +133,13 @@ impl<'a> Explainer<'a> {
     fn row_views<'s>(&'s self, rule: usize, row: u32) -> impl Iterator<Item = RowView<'s, 'a>> {
         self.plan.into_iter().flat_map(move |plan| {
             let targets = plan.targets.iter().filter(move |target| target.rule == rule);
-            targets.map(move |target| RowView { plan, target, view: &self.view, row: row as usize })
+            targets.map(move |target| RowView {
+                plan,
+                target,
+                view: &self.view,
+                row: row as usize,
+                regexes: &self.regexes,
+            })
         })
     }
 }

@@ -49,7 +49,8 @@ impl Resolver<'_> {
         let mut slot = Slot::default();
         if let Some(renamed) = self.target.fields.get(&lower) {
             renamed.iter().for_each(|name| self.add(name, &mut slot));
-        } else if let Some(aliases) = self.taxonomy.table_fields(self.schema.name().as_str()).and_then(|f| f.get(&lower))
+        } else if let Some(aliases) =
+            self.taxonomy.table_fields(self.schema.name().as_str()).and_then(|f| f.get(&lower))
         {
             aliases.iter().for_each(|name| self.add(name, &mut slot));
             // An alias does not hide a field of the rule's own name that has no column.
@@ -101,7 +102,8 @@ impl Resolver<'_> {
     fn column(&self, name: &str) -> Option<(String, ColumnType)> {
         let stored = |column: &&Column| !IMPLIED_BY_HEADER.contains(&&*column.name);
         let exact = self.schema.column(name).filter(stored);
-        let column = exact.or_else(|| self.schema.columns().iter().filter(stored).find(|c| c.name.eq_ignore_ascii_case(name)))?;
+        let column = exact
+            .or_else(|| self.schema.columns().iter().filter(stored).find(|c| c.name.eq_ignore_ascii_case(name)))?;
         Some((column.name.to_string(), column.column_type))
     }
 }
@@ -119,7 +121,10 @@ mod tests {
             "[table.Event]\nfields = { Provider_Name = \"Source\", Data = [\"EventData\"] }\n[[log_source]]\ntargets = [{ table = \"Event\", fields = { Foo = \"Bar\" } }]\n",
         )
         .unwrap();
-        let target = Target { table: moneta_base::TableName::new(table).unwrap(), ..taxonomy.log_sources().next().unwrap().1[0].clone() };
+        let target = Target {
+            table: moneta_base::TableName::new(table).unwrap(),
+            ..taxonomy.log_sources().next().unwrap().1[0].clone()
+        };
         let resolver = Resolver { schema: catalog.get(table).unwrap(), target: &target, taxonomy: &taxonomy };
         let slot = resolver.resolve(&Field::named(field));
         let shown = |name: &str, path: &[String]| [&[name.to_owned()], path].concat().join("/");
@@ -136,6 +141,11 @@ mod tests {
         check("Event", "Threat Name", &[], &["threatname"]);
         check("Event", "Foo", &[], &["bar"]);
         check("Event", "UserName", &["UserName"], &[]);
-        check("AuditLogs", "TargetResources.Type", &["TargetResources/type"], &["targetresources.type", "targetresources/type"]);
+        check(
+            "AuditLogs",
+            "TargetResources.Type",
+            &["TargetResources/type"],
+            &["targetresources.type", "targetresources/type"],
+        );
     }
 }

@@ -316,7 +316,8 @@ impl Network {
     /// Parses `10.0.0.0/8`, `fe80::/10` or a single address.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (address_text, length_text) = text.trim().split_once('/').map_or((text.trim(), None), |(a, l)| (a, Some(l)));
+        let (address_text, length_text) =
+            text.trim().split_once('/').map_or((text.trim(), None), |(a, l)| (a, Some(l)));
         let address: IpAddr = address_text.parse().ok()?;
         let width: u8 = if address.is_ipv4() { 32 } else { 128 };
         let length = match length_text {
@@ -422,7 +423,9 @@ impl Matcher {
         match self {
             Self::Absent => "is absent".to_owned(),
             Self::Present => "is there".to_owned(),
-            Self::Text { pattern, cased } => format!("{} {pattern}", if *cased { "matches (cased)" } else { "matches" }),
+            Self::Text { pattern, cased } => {
+                format!("{} {pattern}", if *cased { "matches (cased)" } else { "matches" })
+            }
             Self::Regex(regex) => format!("matches regex {regex}"),
             Self::Cidr(network) => format!("is in {network:?}"),
             Self::Number(comparison, number) => format!("{comparison:?} {}", number.0),

@@ -213,12 +213,21 @@ pub fn fold(text: &str) -> Cow<'_, str> {
 /// [`fold`] into a buffer that is used again.
 pub fn fold_into(text: &str, folded: &mut String) {
     folded.clear();
-    if text.is_ascii() {
-        folded.push_str(text);
-        folded.make_ascii_lowercase();
-    } else {
-        // Unicode counts the long s as a form of s; without this, a case-blind regex would find what its literals miss.
-        folded.extend(text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ſ' { 's' } else { c }));
+    folded.reserve(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let ascii_len = rest.bytes().position(|b| !b.is_ascii()).unwrap_or(rest.len());
+        let (ascii, tail) = rest.split_at(ascii_len);
+        let start = folded.len();
+        folded.push_str(ascii);
+        folded[start..].make_ascii_lowercase();
+        let mut chars = tail.chars();
+        if let Some(c) = chars.next() {
+            // Unicode counts the long s as a form of s; without this, a case-blind regex would find what its literals
+            // miss.
+            folded.extend(c.to_lowercase().map(|c| if c == 'ſ' { 's' } else { c }));
+        }
+        rest = chars.as_str();
     }
 }
 

@@ -269,7 +269,13 @@ impl PlanBuilder {
         key.1.iter().for_each(|matcher| self.tests[slot as usize].add(matcher, number));
         let place = &self.plan.slots[slot as usize];
         // What stands in no column is dearer to look at.
-        let place_weight = if place.anywhere { 0.5 } else if place.columns.is_empty() { 0.01 } else { 0.0 };
+        let place_weight = if place.anywhere {
+            0.5
+        } else if place.columns.is_empty() {
+            0.01
+        } else {
+            0.0
+        };
         let weight = place_weight + key.1.iter().map(weight_of).sum::<f32>();
         let needs_value = key.1.iter().all(Matcher::needs_value);
         self.plan.predicates.push(Predicate { slot, weight, needs_value });

@@ -4,12 +4,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use regex::Regex;
 
 use crate::ir::{Expression, Field, Matcher};
 use crate::matcher::BlockView;
 use crate::matcher::cells::Cell;
 use crate::pattern;
 use crate::plan::{TablePlan, TargetPlan, cells_relate};
+use crate::sigma::compile_regex;
 
 /// One row of a block, seen through the fields of one rule.
 pub(crate) struct RowView<'s, 'a> {
@@ -17,6 +21,19 @@ pub(crate) struct RowView<'s, 'a> {
     pub target: &'s TargetPlan,
     pub view: &'s BlockView<'a>,
     pub row: usize,
+    pub regexes: &'s RegexCache,
+}
+
+/// Regular expressions compiled so far: compiling one takes far longer than running it.
+#[derive(Debug, Default)]
+pub(crate) struct RegexCache(RefCell<HashMap<Arc<str>, Option<Regex>>>);
+
+impl RegexCache {
+    fn is_match(&self, source: &Arc<str>, value: &str) -> bool {
+        let mut compiled = self.0.borrow_mut();
+        let regex = compiled.entry(Arc::clone(source)).or_insert_with(|| compile_regex(source).ok());
+        regex.as_ref().is_some_and(|regex| regex.is_match(value))
+    }
 }
 
 impl<'s> RowView<'s, '_> {
@@ -50,8 +67,8 @@ impl<'s> RowView<'s, '_> {
             return cells_relate(*relation, *cased, &cell, &other).then_some(shown);
         }
         match &cell {
-            Cell::Absent => value_meets(matcher, None).then(String::new),
-            present => present.values().iter().find(|v| value_meets(matcher, Some(v))).map(|v| v.to_string()),
+            Cell::Absent => self.value_meets(matcher, None).then(String::new),
+            present => present.values().iter().find(|v| self.value_meets(matcher, Some(v))).map(|v| v.to_string()),
         }
     }
 
@@ -80,22 +97,24 @@ impl<'s> RowView<'s, '_> {
             }
         }
     }
+
+    /// Whether one value, or its absence, meets a test.
+    fn value_meets(&self, matcher: &Matcher, value: Option<&str>) -> bool {
+        let Some(value) = value else { return matches!(matcher, Matcher::Absent) };
+        let number = || value.trim().parse::<f64>().ok();
+        match matcher {
+            Matcher::Absent | Matcher::Other { .. } => false,
+            Matcher::Present => true,
+            Matcher::Text { pattern, cased: true } => pattern.matches(value),
+            Matcher::Text { pattern, cased: false } => pattern.folded().matches(&pattern::fold(value)),
+            Matcher::Regex(source) => self.regexes.is_match(source, value),
+            Matcher::Cidr(network) => network.contains(value),
+            Matcher::Number(comparison, limit) => number().is_some_and(|value| comparison.holds(value, limit.0)),
+            Matcher::Time(part, comparison, limit) => {
+                part.of(value).is_some_and(|value| comparison.holds(value, limit.0))
+            }
+        }
+    }
 }
 
 type Evidence = (Vec<(String, String)>, HashMap<(String, String), ()>);
-
-/// Whether one value, or its absence, meets a test.
-fn value_meets(matcher: &Matcher, value: Option<&str>) -> bool {
-    let Some(value) = value else { return matches!(matcher, Matcher::Absent) };
-    let number = || value.trim().parse::<f64>().ok();
-    match matcher {
-        Matcher::Absent | Matcher::Other { .. } => false,
-        Matcher::Present => true,
-        Matcher::Text { pattern, cased: true } => pattern.matches(value),
-        Matcher::Text { pattern, cased: false } => pattern.folded().matches(&pattern::fold(value)),
-        Matcher::Regex(source) => crate::sigma::compile_regex(source).is_ok_and(|regex| regex.is_match(value)),
-        Matcher::Cidr(network) => network.contains(value),
-        Matcher::Number(comparison, limit) => number().is_some_and(|value| comparison.holds(value, limit.0)),
-        Matcher::Time(part, comparison, limit) => part.of(value).is_some_and(|value| comparison.holds(value, limit.0)),
-    }
-}

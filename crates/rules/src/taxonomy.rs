@@ -65,8 +65,7 @@ impl Taxonomy {
         }
         for entry in file.log_source {
             let targets: Result<Vec<_>, _> = entry.targets.into_iter().map(Target::new).collect();
-            let source =
-                LogSource { product: entry.product, category: entry.category, service: entry.service };
+            let source = LogSource { product: entry.product, category: entry.category, service: entry.service };
             if taxonomy.targets.insert(source.clone(), targets?).is_some() {
                 return Err(Error::Taxonomy(format!("the log source {source} is there twice")));
             }

@@ -135,9 +135,7 @@ impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Error> {
         match self.parser.next_event() {
             Some(Ok(pair)) => Ok(pair),
-            Some(Err(error)) => {
-                Err(Error::Yaml { line: error.marker().line(), message: error.info().to_owned() })
-            }
+            Some(Err(error)) => Err(Error::Yaml { line: error.marker().line(), message: error.info().to_owned() }),
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }

@@ -93,8 +93,7 @@ impl<'a> BlockView<'a> {
         for column in &slot.columns {
             let Some(index) = self.column_index(column) else { continue };
             let array = self.batch.column(index);
-            let column_type =
-                ColumnType::of_field(self.batch.schema_ref().field(index)).unwrap_or(ColumnType::String);
+            let column_type = ColumnType::of_field(self.batch.schema_ref().field(index)).unwrap_or(ColumnType::String);
             sources.extend(Source::of_column(array, column_type, &column.path));
             complete |= column.path.is_empty() && array.null_count() == 0 && column_type != ColumnType::String;
         }
@@ -126,15 +125,25 @@ impl<'a> BlockView<'a> {
         (0..self.batch.num_columns())
             .filter(searched)
             .filter(|index| *self.batch.column(*index).data_type() == DataType::Utf8)
-            .filter_map(|index| self.batch.column(index).as_string_opt())
+            .filter_map(move |index| Some((fields[index].name(), self.batch.column(index).as_string_opt()?)))
+            .filter(|(name, array)| *name != standard::RAW || !is_structured(array))
+            .map(|(_, array)| array)
     }
 
     /// Every text of one row.
     pub fn texts(&self, row: usize) -> Cell<'_> {
-        let columns = self.text_columns().filter(|array| array.is_valid(row)).map(|array| Cell::of_text(array.value(row)));
+        let columns =
+            self.text_columns().filter(|array| array.is_valid(row)).map(|array| Cell::of_text(array.value(row)));
         let extras = self.extra().columns().map(|column| column.cell(row, &[]));
         columns.chain(extras).fold(Cell::Absent, Cell::joined)
     }
+}
+
+/// Whether originals are JSON or the XML of Windows: all they say stands in columns and `_Extra` too, without markup
+/// and escapes. Lines of text are searched whole, because a keyword may reach over several of their fields.
+fn is_structured(raw: &StringArray) -> bool {
+    let first = raw.iter().flatten().map(str::trim_start).find(|text| !text.is_empty());
+    first.is_none_or(|text| text.starts_with('{') || text.starts_with("<Event"))
 }
 
 /// Whether a typed column's name stands anywhere in `_Extra`: reading the bytes once is far cheaper than opening it.

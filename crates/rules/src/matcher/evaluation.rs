@@ -24,6 +24,8 @@ pub(crate) struct Evaluation<'s> {
     wanted: Vec<Rows>,
     /// Per slot: read, or not yet.
     columns: Vec<Option<Column<'s>>>,
+    /// Rows in which keywords were looked for.
+    searched: Rows,
     /// Rows that meet a predicate; a predicate that is not here is met by none.
     met: HashMap<PredicateId, Rows, FixedState>,
     scratch: Scratch,
@@ -47,6 +49,7 @@ impl<'s> Evaluation<'s> {
             view,
             wanted: vec![Rows::default(); plan.slots.len()],
             columns: std::iter::repeat_with(|| None).take(plan.slots.len()).collect(),
+            searched: Rows::none(view.num_rows()),
             met: HashMap::default(),
             scratch: Scratch::default(),
         }
@@ -91,9 +94,19 @@ impl<'s> Evaluation<'s> {
         let plan = self.plan;
         let mut candidates = Vec::new();
         let mut slots = Vec::new();
-        for gate in gate_rows.keys() {
-            candidates.extend_from_slice(&plan.gates[*gate].without_witness);
-            slots.extend_from_slice(&plan.gates[*gate].witness_slots);
+        for (gate, rows) in gate_rows {
+            let gate = &plan.gates[*gate];
+            candidates.extend_from_slice(&gate.without_witness);
+            for slot in &gate.witness_slots {
+                match plan.slots[*slot as usize].anywhere {
+                    true => {
+                        let met = self.search(*slot, rows);
+                        let targets = met.iter().map(|predicate| &plan.by_witness[*predicate as usize]);
+                        targets.for_each(|targets| candidates.extend_from_slice(targets));
+                    }
+                    false => slots.push(*slot),
+                }
+            }
         }
         slots.sort_unstable();
         slots.dedup();
@@ -113,7 +126,12 @@ impl<'s> Evaluation<'s> {
             Node::Constant(true) => mask.clone(),
             Node::Constant(false) => Rows::default(),
             Node::Predicate(id) => {
-                self.column(self.plan.predicates[*id as usize].slot);
+                let slot = self.plan.predicates[*id as usize].slot;
+                if self.plan.slots[slot as usize].anywhere {
+                    self.search(slot, mask);
+                } else {
+                    self.column(slot);
+                }
                 self.met.get(id).map(|rows| rows.intersection(mask)).unwrap_or_default()
             }
             Node::Relation(index) => self.rows_of_relation(*index as usize, mask),
@@ -149,9 +167,9 @@ impl<'s> Evaluation<'s> {
         let mut known: HashMap<(u32, u32), bool, FixedState> = HashMap::default();
         for row in mask.iter() {
             let codes = (left.codes[row as usize], right.codes[row as usize]);
-            let holds = known.entry(codes).or_insert_with(|| {
-                relation.holds(&left.values[codes.0 as usize], &right.values[codes.1 as usize])
-            });
+            let holds = known
+                .entry(codes)
+                .or_insert_with(|| relation.holds(&left.values[codes.0 as usize], &right.values[codes.1 as usize]));
             if *holds {
                 rows.insert(row as usize);
             }
@@ -174,9 +192,7 @@ impl<'s> Evaluation<'s> {
         let slot = &plan.slots[index];
         let tests = &plan.tests[index];
         let wanted = std::mem::take(&mut self.wanted[index]);
-        if slot.anywhere {
-            return self.search_everywhere(tests, &wanted);
-        }
+        debug_assert!(!slot.anywhere, "texts are searched by row, see `search`");
         let reader = view.reader(slot);
         let mut column = match reader.single_text() {
             Some(array) => dictionary(array, &wanted, view.num_rows()),
@@ -217,19 +233,25 @@ impl<'s> Evaluation<'s> {
         predicates
     }
 
-    /// Looks for keywords in every text of the wanted rows.
-    fn search_everywhere(&mut self, tests: &ValueTests, wanted: &Rows) -> Column<'s> {
+    /// Looks for keywords in every text of those rows that were not searched before, and returns what was met there.
+    /// Most texts of an event are long, so a row is only searched when the rest of some rule asks for it.
+    fn search(&mut self, slot: u32, mask: &Rows) -> Vec<PredicateId> {
+        let wanted = mask.difference(&self.searched);
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        self.searched.union_with(&wanted);
+        let tests = &self.plan.tests[slot as usize];
         let view = self.view;
         let num_rows = view.num_rows();
         let mut predicates = Vec::new();
         for array in view.text_columns() {
-            let column = dictionary(array, wanted, num_rows);
+            let column = dictionary(array, &wanted, num_rows);
             predicates.extend(self.test_values(tests, &column));
         }
         let mut met = Vec::new();
         for (row, json) in view.extra().columns().flat_map(|column| column.values()) {
             if wanted.contains(*row as usize) {
-                met.clear();
                 tests.run(&Cell::of_json(json), &mut self.scratch, &mut met);
                 for predicate in &met {
                     self.met.entry(*predicate).or_insert_with(|| Rows::none(num_rows)).insert(*row as usize);
@@ -239,7 +261,7 @@ impl<'s> Evaluation<'s> {
         }
         predicates.sort_unstable();
         predicates.dedup();
-        Column { met: predicates, ..Column::default() }
+        predicates
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use foldhash::fast::FixedState;
 use regex::Regex;
 
@@ -14,6 +14,9 @@ use super::literals;
 use crate::ir::{Comparison, Matcher, Network, Number, TimePart};
 use crate::pattern::{self, Pattern, Shape};
 use crate::sigma::compile_regex;
+
+/// Bytes of literals in one column up to which the fast form of the automaton is made: each byte costs about 300 there.
+const DFA_BYTES_MAX: usize = 512 << 10;
 
 /// Number of a predicate within its table.
 pub(crate) type PredicateId = u32;
@@ -159,7 +162,10 @@ impl TestsBuilder {
     /// The compiled tests.
     pub fn build(mut self) -> ValueTests {
         if !self.literals.is_empty() {
-            self.tests.contains = Some(AhoCorasick::new(&self.literals).expect("rules are bounded in size"));
+            let num_bytes: usize = self.literals.iter().map(String::len).sum();
+            let kind = (num_bytes <= DFA_BYTES_MAX).then_some(AhoCorasickKind::DFA);
+            let automaton = AhoCorasick::builder().kind(kind).build(&self.literals);
+            self.tests.contains = Some(automaton.expect("rules are bounded in size"));
         }
         self.tests
     }

@@ -96,8 +96,7 @@ fn parse_metadata(document: &Node, title: String) -> Result<Metadata, Error> {
         None if level_text.is_empty() => Level::Medium,
         None => {
             let line = document.get("level").map_or(document.line, |node| node.line);
-            let message =
-                format!("level {level_text:?} is not one of informational, low, medium, high, critical");
+            let message = format!("level {level_text:?} is not one of informational, low, medium, high, critical");
             return Err(Error::rule(line, message));
         }
     };

@@ -200,13 +200,7 @@ fn read_value(node: &Node) -> Result<Draft, Error> {
 }
 
 /// Applies one modifier to one value.
-fn take_step(
-    step: Step,
-    draft: Draft,
-    modifiers: &Modifiers,
-    line: usize,
-    out: &mut Vec<Draft>,
-) -> Result<(), Error> {
+fn take_step(step: Step, draft: Draft, modifiers: &Modifiers, line: usize, out: &mut Vec<Draft>) -> Result<(), Error> {
     if matches!(draft, Draft::Null) {
         out.push(draft);
         return Ok(());

@@ -92,11 +92,8 @@ fn a_value_that_did_not_fit_its_column_is_found() {
 
 #[test]
 fn a_field_of_the_event_hides_what_the_table_keeps_under_its_name() {
-    let events: &[&[(&str, Value<'_>)]] = &[
-        &[("UserName", Text("NT AUTHORITY\\SYSTEM")), ("UserName", Text("ann"))],
-        &[("UserName", Text("bob"))],
-        &[],
-    ];
+    let events: &[&[(&str, Value<'_>)]] =
+        &[&[("UserName", Text("NT AUTHORITY\\SYSTEM")), ("UserName", Text("ann"))], &[("UserName", Text("bob"))], &[]];
     check("s:\n  UserName: ann\ncondition: s", events, &[0]);
     check("s:\n  UserName|contains: author\ncondition: s", events, &[]);
     check("s:\n  UserName: bob\ncondition: s", events, &[1]);
@@ -201,7 +198,10 @@ fn one_process_rule_covers_sysmon_and_the_security_log() {
     let batch = rows("Event", &[&sysmon(1), &sysmon(3)]);
     let found = hunt(&compiled, &table("Event"), &batch, "a.evtx");
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].record_id, found[0].computer.as_str(), found[0].rule_author.as_str()), (Some(77), "pc", "Ann"));
+    assert_eq!(
+        (found[0].record_id, found[0].computer.as_str(), found[0].rule_author.as_str()),
+        (Some(77), "pc", "Ann")
+    );
     let evidence = [("Image", r"C:\whoami.exe"), ("ParentImage", r"C:\WinWord.exe")];
     let shown: Vec<(&str, &str)> = found[0].fields.iter().map(|(f, v)| (f.as_str(), v.as_str())).collect();
     assert_eq!(shown, evidence);
@@ -223,7 +223,10 @@ fn one_process_rule_covers_sysmon_and_the_security_log() {
 #[test]
 fn rules_without_table_or_with_a_taken_id_are_listed() {
     let text = rule("r", "s:\n  Image: a\ncondition: s");
-    let parsed = moneta_rules::parse_file("x", &format!("{text}{text}{}", text.replace("service: system", "service: nowhere").replace("id: r", "id: q")));
+    let parsed = moneta_rules::parse_file(
+        "x",
+        &format!("{text}{text}{}", text.replace("service: system", "service: nowhere").replace("id: r", "id: q")),
+    );
     let taxonomy = moneta_rules::Taxonomy::built_in();
     let catalog = moneta_event::TableCatalog::built_in();
     let (compiled, not_loaded) = moneta_rules::CompiledRules::compile(parsed.rules, &taxonomy, &catalog);

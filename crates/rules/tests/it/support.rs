@@ -46,8 +46,7 @@ pub fn load_rules(folders: &[PathBuf]) -> (CompiledRules, Vec<NotLoaded>) {
 pub fn compile(text: &str) -> CompiledRules {
     let parsed = parse_file("test.yml", text);
     assert_eq!(parsed.not_loaded, []);
-    let (compiled, not_loaded) =
-        CompiledRules::compile(parsed.rules, &Taxonomy::built_in(), &TableCatalog::built_in());
+    let (compiled, not_loaded) = CompiledRules::compile(parsed.rules, &Taxonomy::built_in(), &TableCatalog::built_in());
     assert_eq!(not_loaded, []);
     compiled
 }
