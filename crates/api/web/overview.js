@@ -121,7 +121,10 @@ async function refreshAlerts() {
 function alertItem([time, name, author, level, ruleId, entity, table, count, tags]) {
   const known = LEVELS.includes(level) ? level : "informational";
   const badge = appendText(element("span", `level ${known}`), level || "unknown");
-  const title = appendText(element("span", "title"), name);
+  const title = appendText(element("button", "title"), name);
+  title.type = "button";
+  title.title = "put a query for this rule into the box";
+  title.onclick = () => chosen(`SecurityAlert\n| where RuleId == ${quote(ruleId)}\n| sort by TimeGenerated desc\n| take 20`);
   const stamp = appendText(element("time", ""), formatTime(time));
   stamp.dateTime = String(time);
   const techniques = (Array.isArray(tags) ? tags : []).map(String).filter((tag) => /^attack\.t\d/.test(tag));
@@ -132,10 +135,7 @@ function alertItem([time, name, author, level, ruleId, entity, table, count, tag
     author ? `rule by ${author}` : "",
   ];
   const more = appendText(element("span", "more"), facts.filter(Boolean).join(" · "));
-  const item = element("li", "", badge, title, stamp, more);
-  item.title = "double-click to look at it";
-  item.ondblclick = () => chosen(`SecurityAlert\n| where RuleId == ${quote(ruleId)}\n| sort by TimeGenerated desc\n| take 20`);
-  return item;
+  return element("li", "", badge, title, stamp, more);
 }
 
 function quote(text) {

@@ -86,7 +86,11 @@ async function run(lost) {
   } catch (problem) {
     if (problem.status === 401) lost();
     showText(at("query-state"), problem.name === "AbortError" ? "cancelled" : "");
-    if (problem.name !== "AbortError") showFailure(problem, text);
+    if (problem.name !== "AbortError") {
+      at("result").hidden = true;
+      at("more").hidden = true;
+      showFailure(problem, text);
+    }
   } finally {
     running = null;
     at("run").disabled = false;
