@@ -7,6 +7,19 @@ use moneta_scrub::ScrubbedBatch;
 use crate::{Error, JournaledBlock};
 
 /// Rows that become durable together, with the sender's progress.
+///
+/// # Example
+/// JOURNAL-4: rows that were not scrubbed do not compile.
+/// ```compile_fail
+/// fn commit(rows: moneta_event::ParsedBatch) -> moneta_journal::Commit {
+///     moneta_journal::Commit { batches: vec![rows], mark: None }
+/// }
+/// ```
+/// ```
+/// fn commit(rows: moneta_scrub::ScrubbedBatch) -> moneta_journal::Commit {
+///     moneta_journal::Commit { batches: vec![rows], mark: None }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Commit {
     /// The rows, of one or more tables. May be empty when only the mark moves.

@@ -4,7 +4,7 @@
 //! rows listed segments hold. Any other file stays until its rows are sealed again: should the catalog have lost
 //! commits, the rows must not be lost with them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,13 +32,14 @@ pub(crate) fn tidy(
 ) -> Result<Vec<Unlisted>, Error> {
     let table = table_dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut unlisted = Vec::new();
+    let listed: HashSet<&str> = segments.iter().map(|segment| segment.path.as_str()).collect();
     let is_day = |entry: &DirEntry| entry.is_dir && entry.name() != LOG_DIR;
     for day in fs.list(table_dir).map_err(Error::io("list", table_dir))?.into_iter().filter(is_day) {
         let files = fs.list(&day.path).map_err(Error::io("list", &day.path))?;
         let mut num_kept = 0;
         for file in files {
             let path = format!("{table}/{}/{}", day.name(), file.name());
-            if segments.iter().any(|segment| segment.path == path) {
+            if listed.contains(path.as_str()) {
                 num_kept += 1;
                 continue;
             }

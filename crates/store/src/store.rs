@@ -27,6 +27,8 @@ pub struct Store {
     catalog: TableCatalog,
     logs: Mutex<BTreeMap<TableName, DeltaLog>>,
     tables: RwLock<BTreeMap<TableName, Table>>,
+    /// Held while a segment is written: two writers of one file would cut each other short.
+    sealing: Mutex<()>,
     pub(crate) footers: FooterCache,
 }
 
@@ -77,7 +79,8 @@ impl Store {
             logs.insert(name, log);
         }
         let (logs, tables) = (Mutex::new(logs), RwLock::new(tables));
-        Ok(Self { fs, dir: dir.to_owned(), catalog, logs, tables, footers: FooterCache::default() })
+        let dir = dir.to_owned();
+        Ok(Self { fs, dir, catalog, logs, tables, sealing: Mutex::new(()), footers: FooterCache::default() })
     }
 
     /// The columns of a table; `None` when nobody has heard of it.
@@ -176,6 +179,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`], [`Error::Encode`]; the rows stay hot.
     pub fn seal(&self, table: &TableName) -> Result<Option<Segment>, Error> {
+        let _sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(snapshot) = self.snapshot(table) else { return Ok(None) };
         let blocks = seal::oldest_day(&snapshot.hot);
         if blocks.is_empty() {

@@ -164,3 +164,11 @@ fn works_on_real_files_and_says_whether_it_was_closed() {
     drop(journal);
     assert_eq!(open().1.blocks.len(), 2);
 }
+
+#[test]
+fn journal_4_a_commit_holds_scrubbed_batches_and_nothing_else() {
+    // That other rows do not compile is shown by the example of `Commit`; here, that every field has been looked at.
+    let Commit { batches, mark } = commit("Syslog", "a", 1);
+    let batches: Vec<moneta_scrub::ScrubbedBatch> = batches;
+    assert_eq!((batches.len(), mark), (1, None));
+}

@@ -13,7 +13,7 @@ fn day(number: u64) -> Timestamp {
 }
 
 #[test]
-fn a_day_is_due_when_its_days_have_passed_and_only_sealed_days_go() {
+fn store_3_a_day_is_due_when_its_days_have_passed_and_only_whole_sealed_days_go() {
     let fs = SimFs::new();
     let (store, mut made) = (open(&fs).unwrap(), Blocks::default());
     for number in 0..3 {

@@ -206,3 +206,25 @@ fn the_file_tells_where_its_blocks_begin() {
     let rows: Vec<_> = file.build().unwrap().map(|rows| stored::from_parquet_form(&rows.unwrap()).unwrap()).collect();
     assert_eq!(rows.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 14, "any reader can");
 }
+
+#[test]
+fn a_catalog_of_ten_thousand_commits_opens() {
+    let fs = SimFs::new();
+    let (store, mut made) = (open(&fs).unwrap(), Blocks::default());
+    store.add_hot(made.simple("Syslog", now(), 5)).unwrap();
+    seal_all(&store, "Syslog");
+    let log = std::path::Path::new(DIR).join("Syslog/_delta_log");
+    let first = String::from_utf8(fs.peek(&log.join(format!("{:020}.json", 0))).unwrap()).unwrap();
+    let add = first.lines().find(|line| line.starts_with("{\"add\"")).unwrap();
+    for version in 1..10_000u64 {
+        let (first, end) = (version * 5, version * 5 + 5);
+        let commit = add
+            .replace(&format!("{:020}-{:020}", 0, 5), &format!("{first:020}-{end:020}"))
+            .replace("\"moneta.first_seq\":\"0\"", &format!("\"moneta.first_seq\":\"{first}\""))
+            .replace("\"moneta.end_seq\":\"5\"", &format!("\"moneta.end_seq\":\"{end}\""));
+        fs.overwrite(&log.join(format!("{version:020}.json")), commit.as_bytes());
+    }
+    let store = open(&fs).unwrap();
+    assert_eq!(store.sealed_ends()[&table("Syslog")], 50_000);
+    assert_eq!(store.snapshot(&table("Syslog")).unwrap().segments.len(), 10_000);
+}
