@@ -59,7 +59,6 @@ struct Current {
     fingerprint: Vec<u8>,
     generation: u32,
     epoch: u128,
-    kind: Kind,
     reader: Reader,
     /// Position of the next byte to read.
     offset: u64,
@@ -265,7 +264,7 @@ impl Current {
             reader.take(true);
         }
         let epoch = epoch(inode, fingerprint, generation);
-        Ok(Some(Self { file, inode, fingerprint: fingerprint.to_vec(), generation, epoch, kind, reader, offset }))
+        Ok(Some(Self { file, inode, fingerprint: fingerprint.to_vec(), generation, epoch, reader, offset }))
     }
 
     /// Whether the file is shorter than what was read, or begins otherwise.

@@ -1,0 +1,184 @@
+//! Files that grow, are rotated, truncated, and read on after a restart.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use moneta_collect::{Collector, FileOptions, Intake, start_files};
+use moneta_testkit::TestDir;
+
+use crate::compliance::{Given, assert_source_compliance};
+use crate::sink::{RecordingSink, intake};
+
+struct Fixture {
+    dir: TestDir,
+    sink: Arc<RecordingSink>,
+    intake: Intake,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let sink = RecordingSink::new();
+        Self { dir: TestDir::new(), intake: intake(&sink), sink }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn start(&self, pattern: &str) -> Collector {
+        let sink = self.sink.clone();
+        let resume = Arc::new(move |producer: &str| sink.mark(producer));
+        let patterns = vec![self.path(pattern).display().to_string()];
+        let options = FileOptions { poll: Duration::from_millis(10), ..FileOptions::new(patterns) };
+        start_files(self.intake.clone(), resume, options).unwrap()
+    }
+
+    fn append(&self, name: &str, lines: &[String]) {
+        append(&self.path(name), lines);
+    }
+}
+
+fn append(path: &Path, lines: &[String]) {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
+}
+
+fn syslog(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|number| format!("Jun 15 11:59:00 host1 app[{number}]: line {number}")).collect()
+}
+
+fn given(records: &[String]) -> Given<'_> {
+    Given { table: "Syslog", column: "_Raw", records, quarantined: 0 }
+}
+
+#[tokio::test]
+async fn lines_are_stored_as_they_come_and_an_unfinished_one_waits() {
+    let fixture = Fixture::new();
+    fixture.append("app.log", &syslog(0..100));
+    let collector = fixture.start("*.log");
+    fixture.sink.until_records(100).await;
+    std::fs::OpenOptions::new().append(true).open(fixture.path("app.log")).unwrap().write_all(b"Jun 15 11:59:00 host1 app[100]:").unwrap();
+    fixture.append("app.log", &[" line 100".to_owned()]);
+    fixture.append("app.log", &syslog(101..200));
+    fixture.sink.until_records(200).await;
+    assert!(fixture.sink.column("Syslog", "_Delivery").iter().all(|delivery| delivery == "exactly-once"));
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..200))).await;
+}
+
+#[tokio::test]
+async fn after_a_restart_reading_goes_on_where_it_was_stored() {
+    let fixture = Fixture::new();
+    fixture.append("app.log", &syslog(0..50));
+    let collector = fixture.start("app.log");
+    fixture.sink.until_records(50).await;
+    collector.stop().await;
+    fixture.append("app.log", &syslog(50..80));
+    let collector = fixture.start("app.log");
+    fixture.sink.until_records(80).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("Syslog", "_Raw"), syslog(0..80));
+}
+
+#[tokio::test]
+async fn a_renamed_file_is_read_to_its_end_before_the_new_one() {
+    let fixture = Fixture::new();
+    fixture.append("app.log", &syslog(0..10));
+    let collector = fixture.start("app.log");
+    fixture.sink.until_records(10).await;
+    std::fs::rename(fixture.path("app.log"), fixture.path("app.log.1")).unwrap();
+    fixture.append("app.log.1", &syslog(10..20));
+    fixture.append("app.log", &syslog(20..30));
+    fixture.sink.until_records(30).await;
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..30))).await;
+}
+
+#[tokio::test]
+async fn a_file_rotated_while_nothing_ran_is_read_to_its_end() {
+    let fixture = Fixture::new();
+    fixture.append("app.log", &syslog(0..10));
+    let collector = fixture.start("app.log");
+    fixture.sink.until_records(10).await;
+    collector.stop().await;
+    fixture.append("app.log", &syslog(10..15));
+    std::fs::rename(fixture.path("app.log"), fixture.path("app.log.1")).unwrap();
+    fixture.append("app.log", &syslog(15..25));
+    let collector = fixture.start("app.log");
+    fixture.sink.until_records(25).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("Syslog", "_Raw"), syslog(0..25));
+}
+
+#[tokio::test]
+async fn a_truncated_file_begins_anew_even_with_the_same_first_line() {
+    let fixture = Fixture::new();
+    let first = syslog(0..20);
+    fixture.append("app.log", &first);
+    let collector = fixture.start("app.log");
+    fixture.sink.until_records(20).await;
+    std::fs::write(fixture.path("app.log"), "").unwrap();
+    let again = [syslog(0..1), syslog(30..35)].concat();
+    fixture.append("app.log", &again);
+    fixture.sink.until_records(26).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("Syslog", "_Raw"), [first, again].concat());
+    // The new life is known after a restart, too.
+    fixture.append("app.log", &syslog(35..40));
+    let collector = fixture.start("app.log");
+    fixture.sink.until_records(31).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.num_records(), 31);
+}
+
+#[tokio::test]
+async fn text_of_no_known_format_is_stored_with_its_file() {
+    let fixture = Fixture::new();
+    let lines = ["2026-06-15 11:00:00 status installed x 1.0".to_owned(), "plain words".to_owned()];
+    fixture.append("words.log", &lines);
+    let collector = fixture.start("*.log");
+    fixture.sink.until_records(2).await;
+    assert_eq!(fixture.sink.column("TextLog_CL", "Message"), lines);
+    let path = fixture.path("words.log").display().to_string();
+    assert_eq!(fixture.sink.column("TextLog_CL", "FilePath"), [path.clone(), path]);
+    let given = Given { table: "TextLog_CL", column: "_Raw", records: &lines, quarantined: 0 };
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given).await;
+}
+
+#[tokio::test]
+async fn binary_files_and_archives_are_left_alone() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("wtmp"), [vec![8, 0, 0, 0], vec![b'x'; 400]].concat()).unwrap();
+    std::fs::write(fixture.path("old.log.gz"), b"\x1f\x8b\x08\x00rest").unwrap();
+    fixture.append("a", &syslog(0..1));
+    let collector = fixture.start("*");
+    fixture.sink.until_records(1).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.tables(), ["Syslog"]);
+}
+
+#[tokio::test]
+async fn long_and_damaged_lines_are_quarantined_and_reading_goes_on() {
+    let fixture = Fixture::new();
+    fixture.append("words.log", &["first words".to_owned(), "x".repeat(2 << 20)]);
+    let mut file = std::fs::OpenOptions::new().append(true).open(fixture.path("words.log")).unwrap();
+    file.write_all(b"bad \xff bytes\n").unwrap();
+    fixture.append("words.log", &["last words".to_owned()]);
+    let collector = fixture.start("*.log");
+    fixture.sink.until_records(4).await;
+    let codes: Vec<_> = fixture.sink.quarantined().iter().map(|record| record.reason_code).collect();
+    assert_eq!(codes, ["too_long", "invalid_utf8"]);
+    let records = ["first words".to_owned(), "last words".to_owned()];
+    let given = Given { table: "TextLog_CL", column: "_Raw", records: &records, quarantined: 2 };
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given).await;
+}
+
+#[tokio::test]
+async fn a_busy_sink_costs_no_line() {
+    let fixture = Fixture::new();
+    fixture.sink.refuse(3);
+    fixture.append("app.log", &syslog(0..20_000));
+    let collector = fixture.start("app.log");
+    fixture.sink.until_records(20_000).await;
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..20_000))).await;
+}

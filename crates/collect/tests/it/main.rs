@@ -1,0 +1,10 @@
+//! Runs every collector against a sink that records, refuses and blocks as told.
+
+#![allow(clippy::unwrap_used)]
+
+mod compliance;
+mod files;
+mod host;
+mod sink;
+mod syslog;
+mod systemd_journal;

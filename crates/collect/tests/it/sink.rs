@@ -1,0 +1,156 @@
+//! A sink that keeps what it is given, and fails or waits when told to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use moneta_base::{ErrorKind, Timestamp};
+use moneta_collect::{Intake, ResumePoint};
+use moneta_event::TableCatalog;
+use moneta_ports::{BoxFuture, EventSink, IngestReceipt, Metrics, PortError, Submission};
+use moneta_testkit::FixedClock;
+use tokio::sync::{Notify, watch};
+
+/// Longest wait for a collector to do what it must: far beyond what a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+struct State {
+    batches: Vec<(String, RecordBatch)>,
+    quarantined: Vec<moneta_event::QuarantinedRecord>,
+    keys: HashMap<(String, u128, u64), Vec<String>>,
+    marks: HashMap<String, ResumePoint>,
+    refuse: u32,
+    submissions: usize,
+}
+
+pub struct RecordingSink {
+    state: Mutex<State>,
+    open: watch::Sender<bool>,
+    changed: Notify,
+}
+
+impl RecordingSink {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), open: watch::Sender::new(true), changed: Notify::new() })
+    }
+
+    /// Refuses the next submissions as a busy store does.
+    pub fn refuse(&self, count: u32) {
+        self.state.lock().unwrap().refuse = count;
+    }
+
+    /// Makes submissions wait, or lets them through.
+    pub fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    /// Forgets the rows, not the positions: as if they were read and a new test began.
+    pub fn clear(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.batches.clear();
+        state.quarantined.clear();
+    }
+
+    pub fn submissions(&self) -> usize {
+        self.state.lock().unwrap().submissions
+    }
+
+    /// A text column of a table, in order of arrival.
+    pub fn column(&self, table: &str, column: &str) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let batches = state.batches.iter().filter(|(name, _)| name == table).map(|(_, rows)| rows);
+        batches.flat_map(|rows| texts(rows, column)).collect()
+    }
+
+    pub fn tables(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.state.lock().unwrap().batches.iter().map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    pub fn quarantined(&self) -> Vec<moneta_event::QuarantinedRecord> {
+        self.state.lock().unwrap().quarantined.clone()
+    }
+
+    pub fn num_records(&self) -> usize {
+        let state = self.state.lock().unwrap();
+        state.batches.iter().map(|(_, rows)| rows.num_rows()).sum::<usize>() + state.quarantined.len()
+    }
+
+    pub fn mark(&self, producer: &str) -> Option<ResumePoint> {
+        self.state.lock().unwrap().marks.get(producer).copied()
+    }
+
+    /// Waits until the condition holds.
+    pub async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let changed = self.changed.notified();
+            if condition(self) {
+                return;
+            }
+            if tokio::time::timeout_at(deadline, changed).await.is_err() {
+                panic!("{what}: {} records, quarantined {:?}", self.num_records(), self.quarantined());
+            }
+        }
+    }
+
+    pub async fn until_records(&self, count: usize) {
+        self.until(&format!("{count} records"), |sink| sink.num_records() >= count).await;
+    }
+
+    fn take(&self, submission: Submission) -> Result<IngestReceipt, PortError> {
+        let mut state = self.state.lock().unwrap();
+        state.submissions += 1;
+        if state.refuse > 0 {
+            state.refuse -= 1;
+            return Err(PortError::new(ErrorKind::RETRY, "busy"));
+        }
+        let content: Vec<String> = submission.batches.iter().flat_map(|batch| texts(&batch.rows, "_Raw")).collect();
+        let mut duplicate = false;
+        if let Some(key) = submission.key {
+            state.marks.insert(key.producer.clone(), (key.epoch, key.sequence));
+            if let Some(before) = state.keys.insert((key.producer, key.epoch, key.sequence), content.clone()) {
+                assert_eq!(before, content, "a key was used for other content");
+                duplicate = true;
+            }
+        }
+        if !duplicate {
+            let batches = submission.batches.into_iter().map(|batch| (batch.table.to_string(), batch.rows));
+            state.batches.extend(batches);
+            state.quarantined.extend(submission.quarantined);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(IngestReceipt { ranges: Vec::new(), duplicate, stored_at: Timestamp::from_seconds(0) })
+    }
+}
+
+impl EventSink for RecordingSink {
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>> {
+        Box::pin(async move {
+            self.open.subscribe().wait_for(|open| *open).await.unwrap();
+            self.take(submission)
+        })
+    }
+}
+
+fn texts(rows: &RecordBatch, column: &str) -> Vec<String> {
+    match rows.column_by_name(column) {
+        Some(array) => array.as_string::<i32>().iter().map(|text| text.unwrap_or_default().to_owned()).collect(),
+        None => vec![String::new(); rows.num_rows()],
+    }
+}
+
+pub fn intake(sink: &Arc<RecordingSink>) -> Intake {
+    Intake {
+        sink: sink.clone(),
+        clock: Arc::new(FixedClock::new(Timestamp::parse("2026-06-15T12:00:00Z").unwrap())),
+        catalog: Arc::new(TableCatalog::built_in()),
+        metrics: Arc::new(Metrics::new()),
+        zone_offset_seconds: 0,
+    }
+}
