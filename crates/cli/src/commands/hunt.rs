@@ -87,12 +87,12 @@ impl Hunt {
             let mut written = Ok(());
             let outcome = decode_file(&input.path, &wish, |portion| {
                 findings.num_quarantined += portion.quarantined.len() as u64;
-                for batch in &portion.batches {
+                written = portion.batches.iter().try_for_each(|batch| {
                     findings.num_events += batch.rows.num_rows() as u64;
                     let matches = hunt(rules, &batch.table, &batch.rows, &file);
-                    let wanted = matches.into_iter().filter(|found| Level::parse(found.level) >= Some(level_min));
-                    written = wanted.map(|found| findings.add(found, format, &mut out)).collect();
-                }
+                    let mut wanted = matches.into_iter().filter(|found| Level::parse(found.level) >= Some(level_min));
+                    wanted.try_for_each(|found| findings.add(found, format, &mut out))
+                });
                 written.is_ok()
             })?;
             written?;

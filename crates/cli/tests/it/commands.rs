@@ -1,0 +1,210 @@
+//! Every command once, and what goes wrong with them.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use crate::support::{Moneta, json_lines, syslog_lines};
+
+/// A directory with 120 syslog messages and 80 objects.
+fn filled() -> Moneta {
+    let moneta = Moneta::new();
+    let syslog = moneta.file("logs/syslog", syslog_lines(120));
+    let steps = moneta.file("logs/steps.ndjson", json_lines(80));
+    let summary = moneta.json(&["ingest", &syslog, &steps]);
+    assert_eq!(summary["tables"], serde_json::json!({ "Syslog": 120, "steps_CL": 80 }), "{summary}");
+    moneta
+}
+
+#[test]
+fn files_are_stored_once_queried_and_verified() {
+    let moneta = filled();
+    assert_eq!(moneta.count("Syslog | count"), 120);
+    assert_eq!(moneta.count("steps_CL | where Step >= 40 | summarize count()"), 40);
+    let again = moneta.json(&["ingest", moneta.dir.join("logs").to_str().unwrap()]);
+    assert_eq!((&again["events"], &again["already_stored"]), (&0.into(), &200.into()), "{again}");
+    assert_eq!(moneta.count("Syslog | count"), 120);
+    assert!(moneta.ok(&["verify"]).contains("everything fits"));
+    moneta.ok(&["ingest", "--again", moneta.dir.join("logs/syslog").to_str().unwrap()]);
+    assert_eq!(moneta.count("Syslog | count"), 240);
+}
+
+#[test]
+fn a_file_is_stored_once_whether_through_a_server_or_not() {
+    let moneta = Moneta::new();
+    let server = moneta.serve();
+    let syslog = moneta.file("syslog", syslog_lines(50));
+    assert_eq!(moneta.json(&["ingest", &syslog])["events"], 50);
+    assert_eq!(moneta.json(&["ingest", &syslog])["already_stored"], 50);
+    server.stop();
+    assert_eq!(moneta.json(&["ingest", &syslog])["already_stored"], 50);
+    assert_eq!(moneta.count("Syslog | count"), 50);
+}
+
+#[test]
+fn a_second_process_on_a_directory_is_told_who_has_it() {
+    let moneta = Moneta::new();
+    let server = moneta.serve();
+    let second = moneta.run(&["serve"]);
+    assert_eq!(second.code, 69, "{second:?}");
+    assert!(second.stderr.contains("in use by process"), "{second:?}");
+    // Other commands find the server and work through it.
+    assert_eq!(moneta.json(&["status"])["version"], env!("CARGO_PKG_VERSION"));
+    assert!(moneta.ok(&["verify"]).contains("everything fits"));
+    server.stop();
+}
+
+#[test]
+fn a_typo_is_shown_with_its_place_code_and_nearest_name() {
+    let moneta = filled();
+    let run = moneta.run(&["query", "Syslog | where ProcesName == 'sshd'"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    for part in ["SEM0100", "ProcessName", "^^^"] {
+        assert!(run.stderr.contains(part), "{part} in {}", run.stderr);
+    }
+    assert!(run.stdout.is_empty());
+    let server = moneta.serve();
+    let through = moneta.run(&["query", "Syslog | where ProcesName == 'sshd'"]);
+    assert_eq!((through.code, through.stderr), (run.code, run.stderr));
+    server.stop();
+}
+
+#[test]
+fn results_come_in_every_format_and_from_standard_input() {
+    let moneta = filled();
+    let query = "steps_CL | where Step < 2 | sort by Step asc | project Step, Text";
+    assert_eq!(moneta.ok(&["query", query, "--format", "csv"]), "Step,Text\r\n0,step 0\r\n1,step 1\r\n");
+    assert_eq!(moneta.ok(&["query", query]), "{\"Step\":0,\"Text\":\"step 0\"}\n{\"Step\":1,\"Text\":\"step 1\"}\n");
+    let table = moneta.run_with_input(&["query", "-", "--format", "table"], query);
+    assert!(table.stdout.starts_with("Step  Text"), "{table:?}");
+    let stages = moneta.ok(&["query", "--explain", query]);
+    assert!(stages.matches("── ").count() >= 3, "{stages}");
+    let now = moneta.ok(&["query", "print now()", "--now", "2026-05-06T07:08:09Z"]);
+    assert!(now.contains("2026-05-06T07:08:09"), "{now}");
+}
+
+#[test]
+fn files_are_queried_without_a_store() {
+    let moneta = Moneta::new();
+    let syslog = moneta.file("syslog", syslog_lines(30));
+    let run = moneta.run(&["--json", "query", "--file", &syslog, "Syslog | summarize n = count() by ProcessName"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "[{\"ProcessName\":\"sshd\",\"n\":30}]\n"), "{run:?}");
+    assert!(!moneta.data().exists());
+}
+
+#[test]
+fn exit_codes_tell_apart_what_went_wrong() {
+    let moneta = Moneta::new();
+    let check = |arguments: &[&str], code: i32, words: &str| {
+        let run = moneta.run(arguments);
+        assert_eq!(run.code, code, "{arguments:?}: {run:?}");
+        assert!(run.stderr.contains(words), "{words:?} in {}", run.stderr);
+    };
+    let notes = moneta.file("notes.txt", "just words");
+    check(&["nonsense"], 2, "unrecognized subcommand");
+    check(&["query", "Syslog | count"], 69, "no data directory");
+    check(&["status", "--server", "http://127.0.0.1:1"], 77, "no credential");
+    check(&["ingest", "/no/such/file"], 74, "/no/such/file");
+    check(&["ingest", &notes], 1, "not recognised");
+    check(&["ingest", "--format", "excel", &notes], 2, "known formats");
+    check(&["serve", "--config", &moneta.file("bad.toml", "[server]\nlissten = 1\n")], 78, "lissten");
+    check(&["--json", "query", "Syslog | cuont"], 2, "\"exit\":2");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let moneta = filled();
+    let mut command = moneta.command(&["query", "range x from 1 to 200000 step 1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::with_capacity(64, child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!((line.as_str(), errors.as_str()), ("{\"x\":1}\n", ""));
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn credentials_are_made_listed_and_revoked() {
+    let moneta = filled();
+    let server = moneta.serve();
+    let issued = moneta.json(&["credential", "create", "--name", "shipper", "--scope", "ingest", "--days", "7"]);
+    let file = moneta.file("credential", issued["credential"].as_str().unwrap());
+    let remote = |arguments: &[&str]| {
+        let address = server.address();
+        let all: Vec<&str> = ["--server", &address, "--credential-file", &file].iter().chain(arguments).copied().collect();
+        moneta.run(&all)
+    };
+    assert_eq!(remote(&["ingest", &moneta.file("more.ndjson", json_lines(3))]).code, 0);
+    assert_eq!(remote(&["query", "print 1"]).code, 77, "it may ingest only");
+    let id = issued["id"].as_str().unwrap();
+    assert!(moneta.ok(&["credential", "list"]).contains(id));
+    moneta.ok(&["credential", "revoke", id]);
+    assert_eq!(remote(&["ingest", &moneta.file("late.ndjson", json_lines(4))]).code, 77);
+    server.stop();
+}
+
+#[test]
+fn what_cannot_be_parsed_is_listed_and_can_be_replayed() {
+    let moneta = Moneta::new();
+    let broken = moneta.file("mixed.ndjson", "{\"a\":1}\n{\"a\":\n{\"a\":2}\n");
+    let summary = moneta.json(&["ingest", &broken]);
+    assert_eq!((&summary["events"], &summary["quarantined"]), (&2.into(), &1.into()), "{summary}");
+    let list = moneta.json(&["quarantine", "list"]);
+    assert_eq!((list[0]["ReasonCode"].as_str(), list[0]["SizeBytes"].as_u64()), (Some("invalid_json"), Some(5)), "{list}");
+    let report = moneta.json(&["quarantine", "replay", "--all"]);
+    assert_eq!((&report["num_stored"], &report["num_refused"]), (&0.into(), &1.into()));
+    assert_eq!(moneta.run(&["quarantine", "replay"]).code, 2);
+}
+
+#[test]
+fn retention_is_shown_and_shortened_only_on_purpose() {
+    let moneta = filled();
+    assert_eq!(moneta.run(&["retention", "set", "Syslog", "30"]).code, 2, "shorter than now");
+    moneta.ok(&["retention", "set", "Syslog", "30", "--yes"]);
+    let shown = moneta.json(&["retention", "show"]);
+    let syslog = shown.as_array().unwrap().iter().find(|row| row["table"] == "Syslog").unwrap();
+    assert_eq!((&syslog["days"], &syslog["rows"]), (&30.into(), &120.into()));
+    assert_eq!(moneta.run(&["retention", "set", "Syslog", "0"]).code, 2);
+}
+
+#[test]
+fn rules_that_load_raise_alerts_and_the_others_are_named() {
+    let moneta = Moneta::new();
+    moneta.file("rules/good.yml", crate::hunting::RULE);
+    moneta.file("rules/bad.yml", "title: broken\nlogsource: {}\n");
+    let server = moneta.serve();
+    let added = moneta.run(&["rules", "add", moneta.dir.join("rules").to_str().unwrap()]);
+    assert_eq!(added.code, 1, "{added:?}");
+    assert!(added.stdout.contains("1 rules loaded") && added.stderr.contains("broken"), "{added:?}");
+    moneta.ok(&["ingest", &moneta.file("syslog", crate::hunting::LOG)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(crate::support::wait_until("an alert", || moneta.count("SecurityAlert | count") == 1));
+    assert_eq!(moneta.json(&["rules", "list"])[0]["title"], "Failed password");
+    moneta.ok(&["rules", "remove", "5f7c1b1e-0000-4000-8000-000000000001"]);
+    assert_eq!(moneta.json(&["rules", "list"]), serde_json::json!([]));
+    server.stop();
+}
+
+#[test]
+fn the_doctor_names_what_fails_with_a_fix() {
+    let moneta = Moneta::new();
+    let findings = moneta.json(&["doctor"]);
+    let findings = findings.as_array().unwrap();
+    assert!(findings.iter().any(|finding| finding["what"] == "fsync"));
+    assert!(findings.iter().all(|finding| finding["verdict"] == "OK" || !finding["fix"].as_str().unwrap().is_empty()));
+    let taken = std::net::TcpListener::bind(("127.0.0.1", moneta.http_port)).unwrap();
+    let run = moneta.run(&["doctor"]);
+    assert!(run.code == 1 && run.stdout.contains("FAIL port http"), "{run:?}");
+    drop(taken);
+}
+
+#[test]
+fn the_configuration_says_where_each_value_comes_from() {
+    let moneta = Moneta::new();
+    let file = moneta.file("moneta.toml", "[store]\nseal_age_seconds = 7\n");
+    let rows = moneta.json(&["--config", &file, "config", "show", "--origin"]);
+    let origin = |key: &str| rows.as_array().unwrap().iter().find(|row| row["key"] == key).unwrap()["origin"].clone();
+    assert_eq!(origin("store.seal_age_seconds"), file.as_str());
+    assert_eq!(origin("server.listen"), "environment MONETA_SERVER__LISTEN");
+    assert_eq!(origin("store.seal_bytes"), "default");
+}

@@ -1,0 +1,10 @@
+//! The program as its users run it: the real binary on real directories, killed, damaged and searched.
+
+mod acceptance;
+mod commands;
+mod flips;
+mod hunting;
+mod kill_json;
+mod kill_syslog;
+mod personal_data;
+mod support;
