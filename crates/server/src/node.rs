@@ -309,16 +309,20 @@ async fn resume_points(ingest: &Ingest, report: &OpenReport) -> BTreeMap<TableNa
 }
 
 fn start_engine(config: &Config, world: &World, ingest: &Arc<Ingest>) -> Result<Arc<Engine>, ServerError> {
-    let limits = Limits {
+    let tables = Arc::new(StoreTables(ingest.store().clone()));
+    let engine = Engine::new(tables, ingest.clone(), world.clock.clone(), world.metrics.clone(), query_limits(config));
+    engine.map(Arc::new).map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))
+}
+
+/// The configured limits of queries.
+pub(crate) fn query_limits(config: &Config) -> Limits {
+    Limits {
         rows_max: config.query.rows_max,
         result_bytes_max: config.query.result_bytes_max,
         memory_bytes: config.query.memory_bytes,
         timeout: std::time::Duration::from_secs(config.query.timeout_seconds),
         concurrency: config.query.concurrency,
-    };
-    let tables = Arc::new(StoreTables(ingest.store().clone()));
-    let engine = Engine::new(tables, ingest.clone(), world.clock.clone(), world.metrics.clone(), limits);
-    engine.map(Arc::new).map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))
+    }
 }
 
 fn start_access(world: &World, metastore: &Arc<Metastore>, ingest: &Arc<Ingest>) -> Result<Arc<Access>, ServerError> {
