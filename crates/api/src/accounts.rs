@@ -62,14 +62,19 @@ pub(crate) async fn sign_out(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cleared)]).into_response())
 }
 
-/// `GET /v1/session`: who asks, and what they may do.
-pub(crate) async fn session(SignedInCaller(ctx): SignedInCaller) -> Json<Value> {
-    Json(json!({
-        "name": ctx.actor.name,
-        "kind": ctx.actor.kind.name(),
-        "scopes": scope_names(&ctx.scopes),
-        "expires": ctx.expires.map(|time| time.to_string()),
-    }))
+/// `GET /v1/session`: who asks, and what they may do. Not to be signed in is an answer here, not an error: the page
+/// asks before it knows.
+pub(crate) async fn session(caller: Result<SignedInCaller, ApiError>) -> Result<Json<Value>, ApiError> {
+    match caller {
+        Ok(SignedInCaller(ctx)) => Ok(Json(json!({
+            "name": ctx.actor.name,
+            "kind": ctx.actor.kind.name(),
+            "scopes": scope_names(&ctx.scopes),
+            "expires": ctx.expires.map(|time| time.to_string()),
+        }))),
+        Err(error) if error.status == StatusCode::UNAUTHORIZED => Ok(Json(json!({ "name": null, "scopes": [] }))),
+        Err(error) => Err(error),
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! What surrounds every request: its id, its log line, its counters, and the headers of its answer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,12 +53,23 @@ pub(crate) fn client_info(parts: &axum::http::request::Parts) -> ClientInfo {
     ClientInfo { address, correlation_id: RequestIds::of(parts).correlation() }
 }
 
-/// Whether the request comes from this machine and was not passed on by a proxy.
+/// Whether the request comes from this machine, was not passed on by a proxy, and was meant for this machine: a web
+/// page whose host name was made to point here reaches us from here too, but names its own host.
 pub(crate) fn is_local(parts: &axum::http::request::Parts) -> bool {
     let proxied = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let from_here = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
-    from_here && !proxied.iter().any(|name| parts.headers.contains_key(*name))
+    let header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let named = header.or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
+    from_here && !proxied.iter().any(|name| parts.headers.contains_key(*name)) && named.is_none_or(is_local_name)
+}
+
+fn is_local_name(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Gives a request its id, times and counts it, and adds the headers of every answer.

@@ -1,5 +1,7 @@
 //! The installation as its operators see it: status, verification, quarantine, retention.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -15,6 +17,9 @@ use crate::state::App;
 /// Quarantined records one request may name; all of them need no names.
 const REPLAY_SEQS_MAX: usize = 100_000;
 
+/// When to ask again while the store is being checked.
+const VERIFY_RETRY: Duration = Duration::from_secs(60);
+
 /// `GET /v1/status`.
 pub(crate) async fn status(MayQuery(ctx): MayQuery, State(state): State<App>) -> Result<Json<Status>, ApiError> {
     Ok(Json(state.operations.status(&ctx).await?))
@@ -22,6 +27,9 @@ pub(crate) async fn status(MayQuery(ctx): MayQuery, State(state): State<App>) ->
 
 /// `POST /v1/verify`: checks everything stored; findings are part of the answer.
 pub(crate) async fn verify(MayQuery(ctx): MayQuery, State(state): State<App>) -> Result<Json<VerifyReport>, ApiError> {
+    let Ok(_alone) = state.verifying.try_lock() else {
+        return Err(ApiError::busy("the store is being checked already; try again when that is done", VERIFY_RETRY));
+    };
     Ok(Json(state.operations.verify(&ctx).await?))
 }
 

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
 use crate::observe::observe;
@@ -32,11 +31,14 @@ const VERIFY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// `into_make_service_with_connect_info::<std::net::SocketAddr>()`.
 pub fn router(state: ApiState) -> Router {
     let state = Shared::new(state);
-    let within = |timeout| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout);
     Router::new()
-        .merge(quick().layer(within(QUICK_TIMEOUT)))
-        .merge(queries().layer(within(QUERY_TIMEOUT)))
-        .merge(Router::new().route("/v1/verify", post(operations::verify)).layer(within(VERIFY_TIMEOUT)))
+        .merge(quick().layer(from_fn_with_state(QUICK_TIMEOUT, within)))
+        .merge(queries().layer(from_fn_with_state(QUERY_TIMEOUT, within)))
+        .merge(
+            Router::new()
+                .route("/v1/verify", post(operations::verify))
+                .layer(from_fn_with_state(VERIFY_TIMEOUT, within)),
+        )
         // Files take as long as they take; a sender that falls silent is dropped.
         .merge(Router::new().route("/v1/ingest", post(upload::file)))
         .fallback(not_found)
@@ -84,11 +86,19 @@ fn queries() -> Router<App> {
         .route("/v1/quarantine/replay", post(operations::replay))
 }
 
+/// Ends a request that takes too long. What it asked for may still happen: a resend needs its idempotency key.
+async fn within(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+        let message = format!("this took more than {} seconds and was given up", limit.as_secs());
+        ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message).into_response()
+    })
+}
+
 async fn not_found() -> ApiError {
     ApiError::not_found("there is nothing at this path")
 }
 
-async fn wrong_method(request: axum::extract::Request) -> Result<Response, ApiError> {
+async fn wrong_method(request: Request) -> ApiError {
     let message = format!("{} is not possible here", request.method());
-    Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message))
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

@@ -6,7 +6,7 @@ use moneta_access::Access;
 use moneta_base::{Clock, Entropy};
 use moneta_event::TableCatalog;
 use moneta_ports::{EventSink, Metrics, Operations, QueryEngine, RuleAdmin};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
 /// Bodies of events held in memory at once: each may have [`EVENTS_BODY_BYTES_MAX`](crate::body::EVENTS_BODY_BYTES_MAX).
 const INGEST_AT_ONCE_MAX: usize = 16;
@@ -48,11 +48,13 @@ pub struct ApiState {
 pub(crate) struct Shared {
     pub(crate) api: ApiState,
     pub(crate) ingest_places: Semaphore,
+    /// Held by a check of the whole store: it reads everything, so there is one at a time.
+    pub(crate) verifying: Mutex<()>,
 }
 
 impl Shared {
     pub(crate) fn new(api: ApiState) -> Arc<Self> {
-        Arc::new(Self { api, ingest_places: Semaphore::new(INGEST_AT_ONCE_MAX) })
+        Arc::new(Self { api, ingest_places: Semaphore::new(INGEST_AT_ONCE_MAX), verifying: Mutex::new(()) })
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use bytes::Bytes;
 use moneta_base::ErrorKind;
@@ -64,10 +65,11 @@ pub(crate) struct Uploaded {
 pub(crate) async fn file(
     MayIngest(ctx): MayIngest,
     State(state): State<App>,
-    Query(parameters): Query<Parameters>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Uploaded>, ApiError> {
     let started = Instant::now();
+    let Query(parameters) = parameters.map_err(|rejection| ApiError::bad_request(rejection.body_text()))?;
     let key = idempotency(request.headers(), &ctx)?;
     let table = parameters.table.as_deref().map(|name| writable_table(&state, name)).transpose()?;
     let name = parameters.name.unwrap_or_else(|| source_of(&ctx));

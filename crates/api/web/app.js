@@ -71,7 +71,11 @@ async function open() {
   try {
     session = await send("GET", "/v1/session");
   } catch (problem) {
-    showGate(problem.status === 401 ? undefined : problem.message);
+    showGate(problem.message);
+    return;
+  }
+  if (session.name === null) {
+    showGate();
     return;
   }
   at("gate").hidden = true;

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
@@ -40,6 +40,7 @@ impl FromRequestParts<App> for Caller {
 }
 
 type Body = Result<Bytes, BytesRejection>;
+type Parameters = Result<Query<WireRequest>, QueryRejection>;
 
 /// `POST /v1/rest/query`. Also takes commands: Grafana sends `.show databases schema` here.
 pub(crate) async fn query_v1(caller: Caller, State(state): State<App>, body: Body) -> Response {
@@ -47,12 +48,8 @@ pub(crate) async fn query_v1(caller: Caller, State(state): State<App>, body: Bod
 }
 
 /// `GET /v1/rest/query?db=..&csl=..`.
-pub(crate) async fn query_v1_get(
-    caller: Caller,
-    State(state): State<App>,
-    Query(wire): Query<WireRequest>,
-) -> Response {
-    run(caller, &state, KustoRequest::from_wire(wire), Form::V1).await
+pub(crate) async fn query_v1_get(caller: Caller, State(state): State<App>, wire: Parameters) -> Response {
+    run(caller, &state, read_parameters(wire), Form::V1).await
 }
 
 /// `POST /v2/rest/query`.
@@ -61,12 +58,8 @@ pub(crate) async fn query_v2(caller: Caller, State(state): State<App>, body: Bod
 }
 
 /// `GET /v2/rest/query?db=..&csl=..`.
-pub(crate) async fn query_v2_get(
-    caller: Caller,
-    State(state): State<App>,
-    Query(wire): Query<WireRequest>,
-) -> Response {
-    run(caller, &state, KustoRequest::from_wire(wire), Form::V2).await
+pub(crate) async fn query_v2_get(caller: Caller, State(state): State<App>, wire: Parameters) -> Response {
+    run(caller, &state, read_parameters(wire), Form::V2).await
 }
 
 /// `POST /v1/rest/mgmt`.
@@ -119,6 +112,11 @@ fn read(body: Body) -> Result<KustoRequest, Fault> {
         _ => Fault::bad_request("the body could not be read"),
     })?;
     KustoRequest::from_body(&bytes)
+}
+
+fn read_parameters(wire: Parameters) -> Result<KustoRequest, Fault> {
+    let Query(wire) = wire.map_err(|rejection| Fault::bad_request(rejection.body_text()))?;
+    KustoRequest::from_wire(wire)
 }
 
 async fn run(caller: Caller, state: &App, request: Result<KustoRequest, Fault>, form: Form) -> Response {

@@ -17,8 +17,8 @@ const OPEN: [(&str, &str); 10] = [
     ("POST", "/v1/sign-in"),
     ("POST", "/v1/first-account"),
     ("GET", "/v1/rest/auth/metadata"),
-    // Only from this machine: see below.
-    ("", ""),
+    // Says only whether its caller is signed in.
+    ("GET", "/v1/session"),
 ];
 
 /// Every route as `router.rs` states it.
@@ -109,7 +109,8 @@ async fn a_person_signs_in_works_and_signs_out() {
     let out = fixture.call("POST", "/v1/sign-out", &headers, "").await;
     assert_eq!(out.status, StatusCode::NO_CONTENT);
     assert!(out.header("set-cookie").contains("Max-Age=0"));
-    assert_eq!(fixture.call("GET", "/v1/session", &headers, "").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(fixture.call("GET", "/v1/session", &headers, "").await.json()["name"], json!(null));
+    assert_eq!(fixture.call("GET", "/v1/status", &headers, "").await.status, StatusCode::UNAUTHORIZED);
 
     let body = json!({ "name": "ada", "password": PASSWORD }).to_string();
     let json_kind = [("content-type", "application/json")];
@@ -215,8 +216,15 @@ async fn metrics_are_for_this_machine_and_for_those_who_may_query() {
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
     assert!(answer.text().contains("moneta_api_requests_total{status=\"4xx\"} 1"), "{}", answer.text());
-    let through_a_proxy = [("x-forwarded-for", "203.0.113.9")];
-    assert_eq!(fixture.call("GET", "/metrics", &through_a_proxy, "").await.status, StatusCode::UNAUTHORIZED);
+    for (name, value, expected) in [
+        ("host", "localhost:8443", StatusCode::OK),
+        ("host", "[::1]:8443", StatusCode::OK),
+        ("host", "127.0.0.1", StatusCode::OK),
+        ("host", "rebound.example:8443", StatusCode::UNAUTHORIZED),
+        ("x-forwarded-for", "203.0.113.9", StatusCode::UNAUTHORIZED),
+    ] {
+        assert_eq!(fixture.call("GET", "/metrics", &[(name, value)], "").await.status, expected, "{name}: {value}");
+    }
 }
 
 #[tokio::test]

@@ -190,6 +190,10 @@ async fn queries_by_get_and_frames_on_lines() {
         assert_eq!(fixture.send(&credential, "GET", path, "").await.status, StatusCode::OK, "{path}");
     }
     assert_eq!(fixture.fakes.queries.lock().unwrap()[0].1.text, "T | take 1");
+    let odd = fixture.send(&credential, "GET", "/v1/rest/query?csl=T&db=a&db=b", "").await;
+    assert_eq!((odd.status.as_u16(), &odd.json()["error"]["code"]), (400, &"General_BadRequest".into()));
+    let command = fixture.send(&credential, "GET", "/v2/rest/query?csl=.show%20tables", "").await;
+    assert_eq!(command.json()[2]["Rows"][0][0], "Mine_CL");
     let lines = json!({ "csl": "T", "properties": { "Options": { "results_v2_newlines_between_frames": true } } });
     let (_, answer) = ask("/v2/rest/query", lines).await;
     assert_eq!(answer.text().lines().count(), 5);
