@@ -1,0 +1,3 @@
+//! Integration tests of the server crate, one module a subject.
+
+mod config_doc;
