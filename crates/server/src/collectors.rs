@@ -1,11 +1,114 @@
-//! Collectors.
+//! Starts the collectors that the configuration names, and stops them in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moneta_collect::{
+    Collector, FileOptions, HostOptions, Intake, JournalOptions, ResumePoint, ResumePoints, SyslogOptions, start_files, start_host,
+    start_syslog_tcp, start_syslog_udp, start_systemd_journal,
+};
+use moneta_ingest::Ingest;
+use moneta_ports::BoxFuture;
+use moneta_ports::operations::CollectorStatus;
+
 use crate::config::Config;
 use crate::error::ServerError;
 use crate::node::Node;
-pub(crate) struct Collectors {}
-impl Collectors {
-    pub(crate) fn syslog_addresses(&self) -> Vec<String> { Vec::new() }
-    pub(crate) fn names(&self) -> Vec<String> { Vec::new() }
-    pub(crate) async fn stop(self) {}
+
+/// The running collectors.
+pub(crate) struct Collectors(Vec<Collector>);
+
+/// Starts everything the configuration turns on. A listener that cannot listen stops the start; a journal that is not
+/// there is left out.
+pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Collectors, ServerError> {
+    let intake = Intake {
+        sink: node.events(),
+        clock: node.world.clock.clone(),
+        catalog: node.catalog(),
+        metrics: node.world.metrics.clone(),
+        zone_offset_seconds: config.syslog.zone_offset_minutes * 60,
+    };
+    let mut collectors = start_syslog(config, &intake).await?;
+    collectors.extend(start_own_machine(config, &intake, &node.ingest).await?);
+    let collectors = Collectors(collectors);
+    node.operations.set_collectors(collectors.status());
+    Ok(collectors)
 }
-pub(crate) async fn start_collectors(_: &Config, _: &Node) -> Result<Collectors, ServerError> { Ok(Collectors {}) }
+
+async fn start_syslog(config: &Config, intake: &Intake) -> Result<Vec<Collector>, ServerError> {
+    if !config.syslog.enabled {
+        return Ok(Vec::new());
+    }
+    let tcp = start_syslog_tcp(intake.clone(), SyslogOptions::new(config.syslog.tcp_listen)).await;
+    let udp = start_syslog_udp(intake.clone(), SyslogOptions::new(config.syslog.udp_listen)).await;
+    Ok(vec![tcp.map_err(failed)?, udp.map_err(failed)?])
+}
+
+async fn start_own_machine(config: &Config, intake: &Intake, ingest: &Arc<Ingest>) -> Result<Vec<Collector>, ServerError> {
+    let wanted = &config.collect;
+    if !wanted.enabled {
+        return Ok(Vec::new());
+    }
+    let resume: Arc<dyn ResumePoints> = Arc::new(StoredMarks(ingest.clone()));
+    let every = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+    let host = HostOptions {
+        performance_every: every(wanted.performance_interval_seconds),
+        processes_every: every(wanted.process_interval_seconds),
+        heartbeat: true,
+    };
+    let mut collectors = vec![start_host(intake.clone(), host)];
+    if !wanted.files.is_empty() {
+        let files = start_files(intake.clone(), resume.clone(), FileOptions::new(wanted.files.clone()));
+        collectors.push(files.map_err(|error| ServerError::Setting { key: "collect.files", message: error.to_string() })?);
+    }
+    if wanted.systemd_journal {
+        match start_systemd_journal(intake.clone(), resume, JournalOptions::default()).await {
+            Ok(journal) => collectors.push(journal),
+            Err(error) => tracing::info!(reason = %error, "the systemd journal is not collected"),
+        }
+    }
+    Ok(collectors)
+}
+
+fn failed(error: moneta_collect::Error) -> ServerError {
+    ServerError::part("syslog listener", error.kind(), error)
+}
+
+/// Where collectors got to, as the journal remembers it.
+struct StoredMarks(Arc<Ingest>);
+
+impl ResumePoints for StoredMarks {
+    fn resume_point<'a>(&'a self, producer: &'a str) -> BoxFuture<'a, Option<ResumePoint>> {
+        Box::pin(self.0.mark_of(producer))
+    }
+}
+
+impl Collectors {
+    /// The listeners, such as `syslog tcp 127.0.0.1:5514`.
+    pub(crate) fn syslog_addresses(&self) -> Vec<String> {
+        let address = |collector: &Collector| collector.local_address().map(|address: SocketAddr| format!("{} {address}", collector.name()));
+        self.0.iter().filter_map(address).collect()
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|collector| collector.name().to_owned()).collect()
+    }
+
+    /// What the status page says of them: a collector runs from its start until all are stopped.
+    fn status(&self) -> crate::operations::CollectorsStatus {
+        let names = self.names();
+        Arc::new(move || {
+            let status = |name: &String| CollectorStatus { name: name.clone(), state: "running".to_owned(), ..CollectorStatus::default() };
+            names.iter().map(status).collect()
+        })
+    }
+
+    /// Reads no more, stores what was accepted.
+    pub(crate) async fn stop(self) {
+        for collector in self.0 {
+            collector.stop().await;
+        }
+    }
+}

@@ -24,7 +24,8 @@ use crate::config::Config;
 use crate::error::ServerError;
 use crate::operations::NodeOperations;
 use crate::rule_admin::Rules;
-use crate::{delivery, local};
+use crate::delivery::{Deliveries, start_delivery};
+use crate::local;
 
 /// Every service of one data directory, which stays locked until this is shut down or dropped.
 pub struct Node {
@@ -38,6 +39,7 @@ pub struct Node {
     pub(crate) operations: Arc<NodeOperations>,
     pub(crate) access: Arc<Access>,
     pub(crate) catalog: Arc<TableCatalog>,
+    deliveries: Deliveries,
     signer: Arc<dyn NoteSigner>,
     _lock: DirectoryLock,
 }
@@ -81,14 +83,14 @@ impl Node {
         log_recovery(&report);
         append_build_entry(&world, &ingest);
         let catalog = Arc::new(catalog);
-        let delivery = delivery::start_delivery(config, &keys, &world)?;
+        let deliveries = start_delivery(config, &keys, &world)?;
         let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone())?;
-        let monitor = start_monitor(&world, &ingest, delivery, &rules, tenant, report).await?;
+        let monitor = start_monitor(&world, &ingest, deliveries.port(), &rules, tenant, report).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, &ingest)?;
         let access = start_access(&world, &metastore, &ingest)?;
         let operations = Arc::new(NodeOperations::new(&world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog));
-        Ok(Self { world, data: data.to_owned(), ingest, metastore, monitor, engine, rules, operations, access, catalog, signer, _lock: lock })
+        Ok(Self { world, data: data.to_owned(), ingest, metastore, monitor, engine, rules, operations, access, catalog, deliveries, signer, _lock: lock })
     }
 
     /// Where events go.
@@ -133,12 +135,15 @@ impl Node {
     /// When a segment, the ledger or the inventory cannot be written; nothing acknowledged is lost.
     pub async fn shut_down(self) -> Result<(), ServerError> {
         self.monitor.stop().await;
+        self.deliveries.stop().await;
         let ingest = self.ingest.clone();
         let closed = tokio::task::spawn_blocking(move || ingest.shut_down()).await;
         let closed = closed.unwrap_or_else(|error| Err(moneta_ports::PortError::caused_by(moneta_base::ErrorKind::Internal, "shutting down was interrupted", error)));
         closed.map_err(|error| ServerError::part("store", error.kind, error))?;
         local::withdraw(&*self.world.fs, &self.data);
-        let Self { world, data, metastore, signer, _lock, .. } = self;
+        let Self { world, data, metastore, signer, _lock, ingest, monitor, engine, rules, operations, access, catalog: _, deliveries: _ } = self;
+        // Each of these holds the metastore or whoever does.
+        drop((operations, access, rules, engine, monitor, ingest));
         close_metastore(metastore)?;
         write_inventory(&world, &data, &*signer)
     }
