@@ -15,8 +15,8 @@ mod error;
 mod files;
 mod host;
 mod intake;
-mod systemd_journal;
 mod syslog;
+mod systemd_journal;
 
 pub use collector::Collector;
 pub use error::Error;

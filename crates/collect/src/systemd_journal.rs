@@ -321,7 +321,14 @@ impl Entries {
 /// Fields that are no column and say something about the event.
 fn is_further(name: &str) -> bool {
     const COLUMNS: [&str; 9] = [
-        "MESSAGE", "PRIORITY", "SYSLOG_FACILITY", "SYSLOG_IDENTIFIER", "SYSLOG_PID", "_HOSTNAME", "_COMM", "_PID",
+        "MESSAGE",
+        "PRIORITY",
+        "SYSLOG_FACILITY",
+        "SYSLOG_IDENTIFIER",
+        "SYSLOG_PID",
+        "_HOSTNAME",
+        "_COMM",
+        "_PID",
         "SYSLOG_RAW",
     ];
     !name.starts_with("__") && !COLUMNS.contains(&name)

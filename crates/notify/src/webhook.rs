@@ -81,6 +81,7 @@ impl std::fmt::Debug for WebhookOptions {
 }
 
 /// Calls one address with every alert, signed.
+#[derive(Debug)]
 pub struct Webhook {
     queue: Mutex<Option<mpsc::Sender<Queued>>>,
     metrics: Arc<Metrics>,

@@ -318,10 +318,14 @@ impl Current {
     /// stored then is read again after the next start.
     async fn store(&self, intake: &Intake, producer: &str, portions: Vec<Decoded>, stopped: &mut Stopped) -> bool {
         for decoded in portions.into_iter().filter(|decoded| decoded.records > 0) {
-            let key = IdempotencyKey { producer: producer.to_owned(), epoch: self.epoch, sequence: decoded.cursor, life: KeyLife::Producer };
+            let key = IdempotencyKey {
+                producer: producer.to_owned(),
+                epoch: self.epoch,
+                sequence: decoded.cursor,
+                life: KeyLife::Producer,
+            };
             let records = decoded.records;
-            let submission =
-                Submission { batches: decoded.batches, quarantined: decoded.quarantined, key: Some(key) };
+            let submission = Submission { batches: decoded.batches, quarantined: decoded.quarantined, key: Some(key) };
             match intake.submit(COLLECTOR, &submission, stopped).await {
                 Stored::Yes => {}
                 Stored::Refused => intake.count_dropped("refused", records),

@@ -47,11 +47,7 @@ impl FileOptions {
 ///
 /// # Errors
 /// [`Error::Pattern`] for a pattern that cannot be used. Files that are not there yet are waited for.
-pub fn start_files(
-    intake: Intake,
-    resume: Arc<dyn ResumePoints>,
-    options: FileOptions,
-) -> Result<Collector, Error> {
+pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileOptions) -> Result<Collector, Error> {
     let patterns: Vec<Pattern> = options.patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
     let files = Files { intake, resume, patterns, followers: BTreeMap::new(), limit_reported: false };
     Ok(Collector::start("files", None, |stopped| files.run(options.poll, stopped)))

@@ -38,9 +38,8 @@ impl Pattern {
 
 fn list(directory: &Path, pattern: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let named = entries.filter(|entry| {
-        entry.file_name().to_str().is_some_and(|name| matches(pattern, name) && !is_rotated(name))
-    });
+    let named = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| matches(pattern, name) && !is_rotated(name)));
     let mut files: Vec<PathBuf> = named.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
     files

@@ -61,6 +61,16 @@ async fn run(intake: Intake, options: HostOptions, mut stopped: Stopped) {
         source: SourceName::lossy("host"),
         computer,
     });
+    if options.processes_every.is_some() {
+        // What runs already is not new: learn it before anything else.
+        let watch = watch.clone();
+        let learned = tokio::task::spawn_blocking(move || {
+            watch.processes.lock().unwrap_or_else(PoisonError::into_inner).look().len()
+        });
+        if let Err(error) = learned.await {
+            tracing::error!(%error, "the processes of this machine cannot be listed");
+        }
+    }
     let mut performance = options.performance_every.map(every);
     let mut processes = options.processes_every.map(every);
     let mut heartbeat = options.heartbeat.then(|| every(HEARTBEAT_EVERY));

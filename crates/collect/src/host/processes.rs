@@ -34,37 +34,50 @@ pub(super) struct Processes {
     system: Option<System>,
     /// Process id and start time: ids come again.
     seen: HashSet<(Pid, u64)>,
+    /// New processes that were not yet what they will be: they are looked at once more.
+    held: HashSet<(Pid, u64)>,
     first_look_done: bool,
     accounts: HashMap<u32, String>,
 }
 
 impl Processes {
     pub(super) fn new() -> Self {
-        Self { system: System::new().ok(), seen: HashSet::new(), first_look_done: false, accounts: HashMap::new() }
+        Self {
+            system: System::new().ok(),
+            seen: HashSet::new(),
+            held: HashSet::new(),
+            first_look_done: false,
+            accounts: HashMap::new(),
+        }
     }
 
     /// The processes that came since the last look. The first look only learns what is there.
     pub(super) fn look(&mut self) -> Vec<Created> {
-        let Some(system) = &mut self.system else { return Vec::new() };
-        let wanted = ProcessRefreshKind::nothing()
-            .with_cmd(UpdateKind::OnlyIfNotSet)
-            .with_exe(UpdateKind::OnlyIfNotSet)
-            .with_user(UpdateKind::OnlyIfNotSet)
-            .without_tasks();
-        system.refresh_processes_specifics(ProcessesToUpdate::All, true, wanted);
-        let now: HashSet<(Pid, u64)> =
+        let Some(mut system) = self.system.take() else { return Vec::new() };
+        system.refresh_processes_specifics(ProcessesToUpdate::All, true, details(UpdateKind::OnlyIfNotSet));
+        let mut now: HashSet<(Pid, u64)> =
             system.processes().iter().map(|(pid, process)| (*pid, process.start_time())).collect();
-        let mut new: Vec<Pid> = now.difference(&self.seen).map(|(pid, _)| *pid).collect();
-        new.sort_by_key(|pid| (system.process(*pid).map_or(0, sysinfo::Process::start_time), *pid));
-        self.seen = now;
-        if !std::mem::replace(&mut self.first_look_done, true) {
-            return Vec::new();
-        }
-        if !new.is_empty() {
+        let mut new: Vec<(Pid, u64)> = now.difference(&self.seen).copied().collect();
+        new.sort_by_key(|(pid, started)| (*started, *pid));
+        let is_first = !std::mem::replace(&mut self.first_look_done, true);
+        let mut found = Vec::new();
+        if !is_first && !new.is_empty() {
+            let pids: Vec<Pid> = new.iter().map(|(pid, _)| *pid).collect();
+            system.refresh_processes_specifics(ProcessesToUpdate::Some(&pids), false, details(UpdateKind::Always));
             self.accounts = accounts();
+            let held_before = std::mem::take(&mut self.held);
+            for process in new {
+                if is_still_its_parent(&system, process.0) && !held_before.contains(&process) {
+                    self.held.insert(process);
+                    now.remove(&process);
+                } else {
+                    found.extend(self.created(&system, process.0));
+                }
+            }
         }
-        let Some(system) = &self.system else { return Vec::new() };
-        new.into_iter().filter_map(|pid| self.created(system, pid)).collect()
+        self.seen = now;
+        self.system = Some(system);
+        found
     }
 
     fn created(&self, system: &System, pid: Pid) -> Option<Created> {
@@ -80,7 +93,8 @@ impl Processes {
 
     fn describe(&self, process: &sysinfo::Process) -> Process {
         let path = process.exe().map_or_else(PathBuf::new, PathBuf::from);
-        let file_name = path.file_name().map_or_else(|| process.name().to_string_lossy(), |name| name.to_string_lossy());
+        let file_name =
+            path.file_name().map_or_else(|| process.name().to_string_lossy(), |name| name.to_string_lossy());
         let arguments: Vec<_> = process.cmd().iter().map(|argument| argument.to_string_lossy()).collect();
         let user = process.user_id().map(|id| **id);
         let account = user.map(|id| self.accounts.get(&id).cloned().unwrap_or_else(|| id.to_string()));
@@ -93,6 +107,18 @@ impl Processes {
             started: Timestamp::from_seconds(i64::try_from(process.start_time()).unwrap_or(0)),
         }
     }
+}
+
+/// What is asked of the system about each process.
+fn details(update: UpdateKind) -> ProcessRefreshKind {
+    ProcessRefreshKind::nothing().with_cmd(update).with_exe(update).with_user(UpdateKind::OnlyIfNotSet).without_tasks()
+}
+
+/// Whether a process runs the program of its parent with the same arguments: between `fork` and `exec`, most likely.
+fn is_still_its_parent(system: &System, pid: Pid) -> bool {
+    let process = system.process(pid);
+    let parent = process.and_then(|process| system.process(process.parent()?));
+    process.zip(parent).is_some_and(|(process, parent)| process.exe() == parent.exe() && process.cmd() == parent.cmd())
 }
 
 impl Created {
@@ -159,7 +185,8 @@ mod tests {
         let mut processes = Processes::new();
         assert!(processes.look().is_empty());
         let mut child = std::process::Command::new("sleep").arg("30.125").spawn().unwrap();
-        let found = processes.look();
+        // The first of two looks may come between `fork` and `exec`.
+        let found = [processes.look(), processes.look()].concat();
         child.kill().unwrap();
         child.wait().unwrap();
         let created = found.iter().find(|created| created.process.pid == child.id()).unwrap();

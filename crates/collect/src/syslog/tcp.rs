@@ -18,9 +18,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Portions, SyslogOptions};
+use crate::Error;
 use crate::collector::{Collector, Stopped, until_stopped};
 use crate::intake::Intake;
-use crate::Error;
 
 const COLLECTOR: &str = "syslog-tcp";
 /// Bytes read at once from one connection.

@@ -14,9 +14,9 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
 use super::{Portions, SyslogOptions};
+use crate::Error;
 use crate::collector::{Collector, Stopped, until_stopped};
 use crate::intake::Intake;
-use crate::Error;
 
 const COLLECTOR: &str = "syslog-udp";
 /// A datagram cannot be longer.

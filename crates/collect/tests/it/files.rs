@@ -59,7 +59,12 @@ async fn lines_are_stored_as_they_come_and_an_unfinished_one_waits() {
     fixture.append("app.log", &syslog(0..100));
     let collector = fixture.start("*.log");
     fixture.sink.until_records(100).await;
-    std::fs::OpenOptions::new().append(true).open(fixture.path("app.log")).unwrap().write_all(b"Jun 15 11:59:00 host1 app[100]:").unwrap();
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(fixture.path("app.log"))
+        .unwrap()
+        .write_all(b"Jun 15 11:59:00 host1 app[100]:")
+        .unwrap();
     fixture.append("app.log", &[" line 100".to_owned()]);
     fixture.append("app.log", &syslog(101..200));
     fixture.sink.until_records(200).await;

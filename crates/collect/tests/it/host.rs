@@ -15,9 +15,14 @@ async fn counters_processes_and_a_heartbeat_come_in_azures_names() {
         heartbeat: true,
     };
     let collector = start_host(intake(&sink), options);
-    sink.until("counters and a heartbeat", |sink| sink.tables().contains(&"Perf".to_owned()) && sink.tables().contains(&"Heartbeat".to_owned())).await;
+    sink.until("counters and a heartbeat", |sink| {
+        sink.tables().contains(&"Perf".to_owned()) && sink.tables().contains(&"Heartbeat".to_owned())
+    })
+    .await;
     let counters = sink.column("Perf", "CounterName");
-    assert!(counters.contains(&"% Processor Time".to_owned()) && counters.contains(&"Available MBytes Memory".to_owned()));
+    assert!(
+        counters.contains(&"% Processor Time".to_owned()) && counters.contains(&"Available MBytes Memory".to_owned())
+    );
     let mut child = tokio::process::Command::new("sleep").arg("77.5").kill_on_drop(true).spawn().unwrap();
     sink.until("the new process", |sink| {
         sink.column("DeviceProcessEvents", "ProcessCommandLine").contains(&"sleep 77.5".to_owned())

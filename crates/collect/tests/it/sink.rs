@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::DataType;
 use moneta_base::{ErrorKind, Timestamp};
 use moneta_collect::{Intake, ResumePoint};
 use moneta_event::TableCatalog;
@@ -139,10 +140,9 @@ impl EventSink for RecordingSink {
 }
 
 fn texts(rows: &RecordBatch, column: &str) -> Vec<String> {
-    match rows.column_by_name(column) {
-        Some(array) => array.as_string::<i32>().iter().map(|text| text.unwrap_or_default().to_owned()).collect(),
-        None => vec![String::new(); rows.num_rows()],
-    }
+    let Some(array) = rows.column_by_name(column) else { return vec![String::new(); rows.num_rows()] };
+    let array = arrow::compute::cast(array, &DataType::Utf8).unwrap();
+    array.as_string::<i32>().iter().map(|text| text.unwrap_or_default().to_owned()).collect()
 }
 
 pub fn intake(sink: &Arc<RecordingSink>) -> Intake {
