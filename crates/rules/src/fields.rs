@@ -17,8 +17,9 @@ pub(crate) struct Slot {
     /// Normalised key of `_Extra` whose value, in rows that have it, hides all others: a field of the event whose name
     /// the table gives to something else.
     pub hiding: Option<String>,
-    /// Every text of the row, instead of one field.
-    pub anywhere: bool,
+    /// Every text of the row, instead of one field, for the rules of this gate: few of them look at every row, and
+    /// those that do should not pay for the others' keywords.
+    pub anywhere: Option<u32>,
 }
 
 /// A column of a slot.
@@ -43,7 +44,7 @@ impl Resolver<'_> {
     /// Where a field stands. Never fails: a field the table does not have may still come in `_Extra`.
     pub fn resolve(&self, field: &Field) -> Slot {
         let Field::Named(name) = field else {
-            return Slot { anywhere: true, ..Slot::default() };
+            return Slot { anywhere: Some(0), ..Slot::default() };
         };
         let lower = name.to_lowercase();
         let mut slot = Slot::default();

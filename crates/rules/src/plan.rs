@@ -110,12 +110,15 @@ pub(crate) struct PlanBuilder {
     slot_numbers: HashMap<Slot, u32>,
     predicate_numbers: HashMap<(u32, Vec<Matcher>), PredicateId>,
     gate_numbers: BTreeMap<Vec<RowCondition>, u32>,
+    /// The gate of the rule being added.
+    gate: u32,
 }
 
 impl PlanBuilder {
     /// Adds one rule on one target.
     pub fn add(&mut self, rule: usize, expression: &Expression, resolver: &Resolver<'_>) {
-        let gate = self.gate(resolver);
+        let gate = self.gate_of(resolver);
+        self.gate = gate;
         let mut fields = Vec::new();
         let node = self.lower(expression, resolver, &mut fields);
         let target = u32::try_from(self.plan.targets.len()).expect("rules are bounded");
@@ -149,7 +152,7 @@ impl PlanBuilder {
         self.plan
     }
 
-    fn gate(&mut self, resolver: &Resolver<'_>) -> u32 {
+    fn gate_of(&mut self, resolver: &Resolver<'_>) -> u32 {
         let conditions = &resolver.target.rows;
         if let Some(number) = self.gate_numbers.get(conditions) {
             return *number;
@@ -244,7 +247,9 @@ impl PlanBuilder {
         if let Some((_, slot)) = fields.iter().find(|(known, _)| known == field) {
             return *slot;
         }
-        let slot = self.slot(resolver.resolve(field));
+        let mut resolved = resolver.resolve(field);
+        resolved.anywhere = resolved.anywhere.map(|_| self.gate);
+        let slot = self.slot(resolved);
         fields.push((field.clone(), slot));
         slot
     }
@@ -269,7 +274,7 @@ impl PlanBuilder {
         key.1.iter().for_each(|matcher| self.tests[slot as usize].add(matcher, number));
         let place = &self.plan.slots[slot as usize];
         // What stands in no column is dearer to look at.
-        let place_weight = if place.anywhere {
+        let place_weight = if place.anywhere.is_some() {
             0.5
         } else if place.columns.is_empty() {
             0.01

@@ -41,7 +41,7 @@ impl<'s> RowView<'s, '_> {
     fn cell(&self, field: &Field) -> Cell<'s> {
         let slot = self.target.fields.iter().find(|(known, _)| known == field).map(|(_, slot)| *slot);
         let Some(slot) = slot.map(|slot| &self.plan.slots[slot as usize]) else { return Cell::Absent };
-        if slot.anywhere {
+        if slot.anywhere.is_some() {
             return self.view.texts(self.row);
         }
         self.view.reader(slot).cell(self.row)

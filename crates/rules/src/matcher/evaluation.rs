@@ -24,8 +24,8 @@ pub(crate) struct Evaluation<'s> {
     wanted: Vec<Rows>,
     /// Per slot: read, or not yet.
     columns: Vec<Option<Column<'s>>>,
-    /// Rows in which keywords were looked for.
-    searched: Rows,
+    /// Per slot of keywords: rows in which they were looked for.
+    searched: HashMap<u32, Rows, FixedState>,
     /// Rows that meet a predicate; a predicate that is not here is met by none.
     met: HashMap<PredicateId, Rows, FixedState>,
     scratch: Scratch,
@@ -49,7 +49,7 @@ impl<'s> Evaluation<'s> {
             view,
             wanted: vec![Rows::default(); plan.slots.len()],
             columns: std::iter::repeat_with(|| None).take(plan.slots.len()).collect(),
-            searched: Rows::none(view.num_rows()),
+            searched: HashMap::default(),
             met: HashMap::default(),
             scratch: Scratch::default(),
         }
@@ -98,7 +98,7 @@ impl<'s> Evaluation<'s> {
             let gate = &plan.gates[*gate];
             candidates.extend_from_slice(&gate.without_witness);
             for slot in &gate.witness_slots {
-                match plan.slots[*slot as usize].anywhere {
+                match plan.slots[*slot as usize].anywhere.is_some() {
                     true => {
                         let met = self.search(*slot, rows);
                         let targets = met.iter().map(|predicate| &plan.by_witness[*predicate as usize]);
@@ -127,7 +127,7 @@ impl<'s> Evaluation<'s> {
             Node::Constant(false) => Rows::default(),
             Node::Predicate(id) => {
                 let slot = self.plan.predicates[*id as usize].slot;
-                if self.plan.slots[slot as usize].anywhere {
+                if self.plan.slots[slot as usize].anywhere.is_some() {
                     self.search(slot, mask);
                 } else {
                     self.column(slot);
@@ -192,7 +192,7 @@ impl<'s> Evaluation<'s> {
         let slot = &plan.slots[index];
         let tests = &plan.tests[index];
         let wanted = std::mem::take(&mut self.wanted[index]);
-        debug_assert!(!slot.anywhere, "texts are searched by row, see `search`");
+        debug_assert!(slot.anywhere.is_none(), "texts are searched by row, see `search`");
         let reader = view.reader(slot);
         let mut column = match reader.single_text() {
             Some(array) => dictionary(array, &wanted, view.num_rows()),
@@ -236,11 +236,12 @@ impl<'s> Evaluation<'s> {
     /// Looks for keywords in every text of those rows that were not searched before, and returns what was met there.
     /// Most texts of an event are long, so a row is only searched when the rest of some rule asks for it.
     fn search(&mut self, slot: u32, mask: &Rows) -> Vec<PredicateId> {
-        let wanted = mask.difference(&self.searched);
+        let searched = self.searched.entry(slot).or_default();
+        let wanted = mask.difference(searched);
         if wanted.is_empty() {
             return Vec::new();
         }
-        self.searched.union_with(&wanted);
+        searched.union_with(&wanted);
         let tests = &self.plan.tests[slot as usize];
         let view = self.view;
         let num_rows = view.num_rows();

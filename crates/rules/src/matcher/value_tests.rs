@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use foldhash::fast::FixedState;
 use regex::Regex;
 
@@ -17,6 +17,9 @@ use crate::sigma::compile_regex;
 
 /// Bytes of literals in one column up to which the fast form of the automaton is made: each byte costs about 300 there.
 const DFA_BYTES_MAX: usize = 512 << 10;
+
+/// Literals up to which a vectorised search says that none occurs.
+const PACKED_LITERALS_MAX: usize = 64;
 
 /// Number of a predicate within its table.
 pub(crate) type PredicateId = u32;
@@ -30,6 +33,8 @@ pub(crate) struct ValueTests {
     prefixes: Trie,
     suffixes: Trie,
     contains: Option<AhoCorasick>,
+    /// Says quickly that none of few literals occurs: several times the speed of the automaton.
+    any_contained: Option<packed::Searcher>,
     /// Per pattern of `contains`.
     contains_actions: Vec<Vec<Action>>,
     verifiers: Vec<Verifier>,
@@ -164,6 +169,10 @@ impl TestsBuilder {
         if !self.literals.is_empty() {
             let num_bytes: usize = self.literals.iter().map(String::len).sum();
             let kind = (num_bytes <= DFA_BYTES_MAX).then_some(AhoCorasickKind::DFA);
+            if self.literals.len() <= PACKED_LITERALS_MAX {
+                let mut builder = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).builder();
+                self.tests.any_contained = builder.extend(&self.literals).build();
+            }
             let automaton = AhoCorasick::builder().kind(kind).build(&self.literals);
             self.tests.contains = Some(automaton.expect("rules are bounded in size"));
         }
@@ -203,7 +212,8 @@ impl ValueTests {
         self.equals.get(folded).into_iter().flatten().for_each(&mut act);
         self.prefixes.walk(folded.bytes(), &mut act);
         self.suffixes.walk(folded.bytes().rev(), &mut act);
-        if let Some(automaton) = &self.contains {
+        let none_contained = self.any_contained.as_ref().is_some_and(|quick| quick.find(folded).is_none());
+        if let Some(automaton) = self.contains.as_ref().filter(|_| !none_contained) {
             for found in automaton.find_overlapping_iter(folded) {
                 let literal = found.pattern().as_usize();
                 if std::mem::replace(&mut literal_seen[literal], *generation) != *generation {
