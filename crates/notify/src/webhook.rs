@@ -147,10 +147,13 @@ impl Webhook {
     fn enqueue(&self, alert: Alert) -> Result<(), PortError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let queued = Queued { alert, accepted: Instant::now() };
-        let refused = match queue.map(|queue| queue.try_send(queued)) {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(mpsc::error::TrySendError::Full(_))) => "queue_full",
-            Some(Err(mpsc::error::TrySendError::Closed(_))) | None => "stopped",
+        let refused = match queue {
+            None => "stopped",
+            Some(queue) => match queue.try_send(queued) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(_)) => "queue_full",
+                Err(mpsc::error::TrySendError::Closed(_)) => "stopped",
+            },
         };
         self.metrics.add_labelled(Metric::NotifyDeliveries, refused, 1);
         Err(PortError::new(ErrorKind::RETRY, format!("the alert is stored but not sent to the webhook: {refused}")))
