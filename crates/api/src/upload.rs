@@ -57,7 +57,8 @@ pub(crate) struct Uploaded {
     parts: u64,
     /// Parts that had been stored before under the same key.
     duplicate_parts: u64,
-    stored_at: String,
+    /// When the last part became durable; absent when there was none.
+    stored_at: Option<String>,
     elapsed_ms: u64,
 }
 
@@ -77,6 +78,8 @@ pub(crate) async fn file(
     let head = gather(&mut pieces, Vec::new(), HEAD_BYTES).await?;
     let format = match &parameters.format {
         Some(format) => Format::parse(format).map_err(|error| ApiError::bad_request(error.to_string()))?,
+        // Empty log files are common in directories of them; nothing is stored, whatever their format.
+        None if head.is_empty() => Format::Ndjson,
         None => recognise(&name, &head).ok_or_else(|| not_recognised(&name))?,
     };
     let mut options = decode_options(&state, &name, key.is_some());
@@ -166,7 +169,7 @@ impl Upload {
         uploaded.quarantined += portion.quarantined.len() as u64;
         uploaded.parts += 1;
         uploaded.duplicate_parts += u64::from(receipt.duplicate);
-        uploaded.stored_at = receipt.stored_at.to_string();
+        uploaded.stored_at = Some(receipt.stored_at.to_string());
     }
 }
 

@@ -186,6 +186,8 @@ async fn a_file_of_unknown_format_is_refused_with_the_formats_there_are() {
     let answer = fixture.call("POST", "/v1/ingest?name=x.bin", &headers, vec![0u8, 1, 2, 3, 255]).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert!(message(&answer).contains("evtx"), "{}", answer.text());
+    let empty = fixture.call("POST", "/v1/ingest?name=empty.log", &headers, "").await;
+    assert_eq!((empty.status, &empty.json()["parts"]), (StatusCode::OK, &0.into()));
     let answer = fixture.call("POST", "/v1/ingest?nmae=x", &headers, "x").await;
     assert!(message(&answer).contains("nmae"), "{}", answer.text());
     let answer = fixture.call("POST", "/v1/ingest?name=x&format=pdf", &headers, "x").await;
