@@ -189,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_bomb_is_refused_by_the_name_of_its_limit() {
+        let values: String = (0..20_001).map(|value| format!("\n      - v{value}")).collect();
+        refused(&RULE.replace("Image: a", &format!("Image:{values}")), "RULE_TESTS_MAX");
+        // Each dash option makes six values of one.
+        let values: String = (0..4_000).map(|value| format!("\n      - -v{value}")).collect();
+        refused(&RULE.replace("Image: a", &format!("Image|windash:{values}")), "RULE_TESTS_MAX");
+        let condition = vec!["sel"; 30_000].join(" or ");
+        refused(&RULE.replace("condition: sel", &format!("condition: {condition}")), "CONDITION_BYTES_MAX");
+    }
+
+    #[test]
     fn one_bad_document_does_not_harm_the_others() {
         let parsed = parse_file("a.yml", &format!("title: bad\n---\n{RULE}"));
         assert_eq!((parsed.rules.len(), parsed.not_loaded.len()), (1, 1));

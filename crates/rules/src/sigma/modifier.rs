@@ -462,5 +462,4 @@ fn numeric(draft: &Draft, modifiers: &Modifiers, line: usize) -> Result<Matcher,
 }
 
 #[cfg(test)]
-#[path = "modifier_tests.rs"]
 mod tests;
