@@ -135,7 +135,8 @@ fn reconcile(recovered: &[Arc<Block>], store: &Store, ledger: &Ledger, clock: &d
     let mut headers_appended = 0;
     for block in recovered {
         store.add_hot(block.clone())?;
-        if block.header.shard_index >= ledger.shard_size(&block.header.shard)? {
+        // A dropped shard's log is gone and must never grow again.
+        if !is_dropped(block, store) && block.header.shard_index >= ledger.shard_size(&block.header.shard)? {
             append_to_ledger(block, ledger)?;
             headers_appended += 1;
         }
@@ -148,4 +149,14 @@ fn reconcile(recovered: &[Arc<Block>], store: &Store, ledger: &Ledger, clock: &d
         }
     }
     Ok(headers_appended)
+}
+
+/// Whether a block of the journal was sealed once and its day has been dropped since.
+fn is_dropped(block: &Block, store: &Store) -> bool {
+    let header = &block.header;
+    let Some(snapshot) = store.snapshot(&header.shard.table) else { return false };
+    let holds = |first, end| first <= header.first_seq && header.first_seq < end;
+    let is_sealed = snapshot.segments.iter().any(|segment| holds(segment.first_seq, segment.end_seq));
+    let is_hot = snapshot.hot.iter().any(|hot| hot.header.first_seq == header.first_seq);
+    !is_sealed && !is_hot
 }

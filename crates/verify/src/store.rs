@@ -116,6 +116,8 @@ impl<'a> TableCheck<'a> {
     /// Every header's rows are in a segment or in the journal.
     fn check_rows(&self, shard: &ShardId, headers: &[BlockHeader], report: &mut Report) {
         let sealed = self.check_segments(shard, headers, report);
+        report.num_blocks += headers.len() as u64;
+        report.num_records += headers.iter().map(|header| u64::from(header.num_rows)).sum::<u64>();
         for header in headers {
             let in_segment = sealed.iter().any(|(start, end)| *start <= header.first_seq && header.end_seq() <= *end);
             match self.journal.and_then(|blocks| blocks.get(&header.first_seq)) {
