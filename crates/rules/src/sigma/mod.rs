@@ -192,8 +192,8 @@ mod tests {
     fn a_rule_bomb_is_refused_by_the_name_of_its_limit() {
         let values: String = (0..20_001).map(|value| format!("\n      - v{value}")).collect();
         refused(&RULE.replace("Image: a", &format!("Image:{values}")), "RULE_TESTS_MAX");
-        // Each dash option makes six values of one.
-        let values: String = (0..4_000).map(|value| format!("\n      - -v{value}")).collect();
+        // Each dash option makes five values of one.
+        let values: String = (0..4_001).map(|value| format!("\n      - -v{value}")).collect();
         refused(&RULE.replace("Image: a", &format!("Image|windash:{values}")), "RULE_TESTS_MAX");
         let condition = vec!["sel"; 30_000].join(" or ");
         refused(&RULE.replace("condition: sel", &format!("condition: {condition}")), "CONDITION_BYTES_MAX");
