@@ -20,6 +20,8 @@ use crate::{Error, Policy, ScrubbedBatch, TokenKeys};
 
 /// Longer values are not remembered within a batch: they do not repeat.
 const REMEMBERED_BYTES_MAX: usize = 256;
+/// Looks at values of a column before it is judged whether remembering them pays.
+const TRIAL_VALUES: usize = 256;
 /// Distinct values remembered per column of a batch.
 const REMEMBERED_VALUES_MAX: usize = 4_096;
 
@@ -173,6 +175,7 @@ impl Scrubber {
 
     fn text_column(&self, column: &ArrayRef, known: &KnownValues, counts: &mut KindCounts) -> ArrayRef {
         let mut remembered: HashMap<&str, (Option<Arc<str>>, KindCounts)> = HashMap::new();
+        let (mut hits, mut misses) = (0, 0);
         let texts = column.as_string::<i32>();
         let mut of_row: Vec<&Known> = Vec::new();
         rewrite_borrowed(texts, |row, text| {
@@ -181,7 +184,10 @@ impl Scrubber {
                 let around = Surroundings { known: &of_row, ..Surroundings::default() };
                 return self.finder.replace_any(text, around, counts).map(Arc::from);
             }
-            if let Some((replaced, own)) = remembered.get(text) {
+            // A column whose values do not come again, such as `_Raw`, is not worth the hashing.
+            let pays = misses < TRIAL_VALUES || 2 * hits > misses;
+            if let Some((replaced, own)) = pays.then(|| remembered.get(text)).flatten() {
+                hits += 1;
                 counts.add(own);
                 return replaced.clone();
             }
@@ -189,8 +195,11 @@ impl Scrubber {
             let replaced: Option<Arc<str>> =
                 self.finder.replace_any(text, Surroundings::default(), &mut own).map(Arc::from);
             counts.add(&own);
-            if remembered.len() < REMEMBERED_VALUES_MAX {
-                remembered.insert(text, (replaced.clone(), own));
+            if pays {
+                misses += 1;
+                if remembered.len() < REMEMBERED_VALUES_MAX {
+                    remembered.insert(text, (replaced.clone(), own));
+                }
             }
             replaced
         })

@@ -32,7 +32,7 @@ impl Kind {
 
 /// Decodes the bytes of one file from a position on.
 pub(super) enum Reader {
-    Decoder { decoder: Option<Decoder>, ready: Vec<Decoded> },
+    Decoder { decoder: Option<Box<Decoder>>, ready: Vec<Decoded> },
     Text(Box<TextLines>),
 }
 
@@ -43,7 +43,7 @@ impl Reader {
         match kind {
             Kind::Lines(format) => {
                 let options = intake.decode_options(source, Delivery::ExactlyOnce);
-                let decoder = Decoder::new(format, DecodeOptions { first_offset: offset, ..options });
+                let decoder = Box::new(Decoder::new(format, DecodeOptions { first_offset: offset, ..options }));
                 Some(Self::Decoder { decoder: Some(decoder), ready: Vec::new() })
             }
             Kind::Text => Some(Self::Text(Box::new(TextLines::new(intake, path, source, offset)))),

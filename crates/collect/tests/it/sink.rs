@@ -47,13 +47,6 @@ impl RecordingSink {
         self.open.send_replace(open);
     }
 
-    /// Forgets the rows, not the positions: as if they were read and a new test began.
-    pub fn clear(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.batches.clear();
-        state.quarantined.clear();
-    }
-
     pub fn submissions(&self) -> usize {
         self.state.lock().unwrap().submissions
     }
