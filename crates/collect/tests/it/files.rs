@@ -187,3 +187,24 @@ async fn a_busy_sink_costs_no_line() {
     fixture.sink.until_records(20_000).await;
     assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..20_000))).await;
 }
+
+#[tokio::test]
+async fn a_w3c_log_is_understood_after_a_restart_in_its_middle() {
+    let fixture = Fixture::new();
+    let line = |number: usize| format!("2026-06-15 11:00:00 10.0.0.1 GET /page{number} 200");
+    let header = [
+        "#Software: Microsoft Internet Information Services 10.0",
+        "#Fields: date time s-ip cs-method cs-uri-stem sc-status",
+    ];
+    fixture.append("web.log", &header.map(str::to_owned));
+    fixture.append("web.log", &(0..5).map(line).collect::<Vec<_>>());
+    let collector = fixture.start("web.log");
+    fixture.sink.until_records(5).await;
+    collector.stop().await;
+    fixture.append("web.log", &(5..8).map(line).collect::<Vec<_>>());
+    let collector = fixture.start("web.log");
+    fixture.sink.until_records(8).await;
+    collector.stop().await;
+    let pages: Vec<String> = (0..8).map(|number| format!("/page{number}")).collect();
+    assert_eq!(fixture.sink.column("W3CIISLog", "csUriStem"), pages);
+}
