@@ -138,7 +138,8 @@ impl Client {
         loop {
             let file = tokio::fs::File::open(upload.path).await;
             let file = file.map_err(|error| Failure::io(format!("cannot read {}", upload.path.display()), error))?;
-            let mut request = self.request(Method::POST, "v1/ingest").query(&parameters).body(reqwest::Body::from(file));
+            let mut request =
+                self.request(Method::POST, "v1/ingest").query(&parameters).body(reqwest::Body::from(file));
             if let Some(key) = &upload.key {
                 request = request.header(IDEMPOTENCY_KEY, key);
             }
@@ -181,7 +182,9 @@ impl Client {
 
 fn parse_address(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.ok_or_else(|| Failure::usage(format!("{text:?} is not the address of a server")).advise("http://127.0.0.1:7979"))
+    url.ok_or_else(|| {
+        Failure::usage(format!("{text:?} is not the address of a server")).advise("http://127.0.0.1:7979")
+    })
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -213,8 +216,8 @@ async fn check(response: Response) -> Result<Response, Failure> {
 
 async fn body(response: Response) -> Result<Value, Failure> {
     let bytes = response.bytes().await;
-    let bytes = bytes
-        .map_err(|error| Failure::new(Exit::Unavailable, "the server's answer broke off").caused_by(&error))?;
+    let bytes =
+        bytes.map_err(|error| Failure::new(Exit::Unavailable, "the server's answer broke off").caused_by(&error))?;
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
@@ -261,9 +264,12 @@ mod tests {
 
     #[test]
     fn only_loopback_may_go_without_tls() {
-        for (address, expected) in
-            [("http://127.0.0.1:1", true), ("http://[::1]:1", true), ("http://localhost", true), ("http://10.0.0.1", false)]
-        {
+        for (address, expected) in [
+            ("http://127.0.0.1:1", true),
+            ("http://[::1]:1", true),
+            ("http://localhost", true),
+            ("http://10.0.0.1", false),
+        ] {
             assert_eq!(is_loopback(&parse_address(address).unwrap()), expected, "{address}");
         }
         assert!(parse_address("ftp://x").is_err() && parse_address("x").is_err());
@@ -273,7 +279,8 @@ mod tests {
     fn both_error_forms_are_understood() {
         let ours = refusal(StatusCode::FORBIDDEN, &json!({ "error": { "code": "forbidden", "message": "no" } }));
         assert!(format!("{ours:?}").contains("\"no\"") && format!("{ours:?}").contains("Denied"));
-        let kusto = json!({ "error": { "message": "generic", "@message": "bad table", "moneta": { "rendered": "^^^" } } });
+        let kusto =
+            json!({ "error": { "message": "generic", "@message": "bad table", "moneta": { "rendered": "^^^" } } });
         let kusto = format!("{:?}", refusal(StatusCode::BAD_REQUEST, &kusto));
         assert!(kusto.contains("bad table") && kusto.contains("^^^") && kusto.contains("Usage"), "{kusto}");
     }

@@ -47,6 +47,12 @@ impl Console {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
+    /// Says in one line that a reader gave up on damaged data.
+    pub fn note_panic(info: &std::panic::PanicHookInfo<'_>) {
+        let text = info.payload_as_str().unwrap_or("no reason given");
+        let _ = writeln!(io::stderr().lock(), "note: a reader gave up on damaged data: {text}");
+    }
+
     /// Prints a line of the result.
     ///
     /// # Errors
@@ -120,6 +126,8 @@ fn wants_color(when: ColorWhen, is_terminal: bool) -> bool {
         ColorWhen::Always => true,
         ColorWhen::Never => false,
         ColorWhen::Auto if set("NO_COLOR") => false,
-        ColorWhen::Auto => is_terminal || std::env::var("CLICOLOR_FORCE").is_ok_and(|value| value != "0" && !value.is_empty()),
+        ColorWhen::Auto => {
+            is_terminal || std::env::var("CLICOLOR_FORCE").is_ok_and(|value| value != "0" && !value.is_empty())
+        }
     }
 }

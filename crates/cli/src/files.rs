@@ -102,7 +102,8 @@ mod tests {
             fs::write(dir.join(name), name).unwrap();
         }
         let found = find(&[dir.path().to_owned(), dir.join("a")]).unwrap();
-        let names: Vec<_> = found.iter().map(|input| (input.path.file_name().unwrap().to_str().unwrap(), input.named)).collect();
+        let names: Vec<_> =
+            found.iter().map(|input| (input.path.file_name().unwrap().to_str().unwrap(), input.named)).collect();
         assert_eq!(names, [("a", false), ("1", false), ("2", false), ("a", true)]);
         assert!(find(&[dir.join("none")]).is_err());
     }

@@ -62,7 +62,8 @@ fn object(grid: &Grid, row: &[Value]) -> Value {
 }
 
 fn print_table(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
-    let rows: Vec<Vec<String>> = grid.rows.iter().map(|row| row.iter().map(|cell| clip(&visible(&text(cell)))).collect()).collect();
+    let rows: Vec<Vec<String>> =
+        grid.rows.iter().map(|row| row.iter().map(|cell| clip(&visible(&text(cell)))).collect()).collect();
     let header: Vec<String> = grid.columns.iter().map(|name| visible(name)).collect();
     let width = |column: usize| rows.iter().chain([&header]).map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
@@ -99,7 +100,10 @@ fn text(cell: &Value) -> String {
 /// Makes characters visible that a terminal would obey or hide.
 #[must_use]
 pub fn visible(text: &str) -> String {
-    let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{00ad}');
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{00ad}')
+    };
     if !text.chars().any(hidden) {
         return text.to_owned();
     }
@@ -126,7 +130,10 @@ mod tests {
     }
 
     fn grid() -> Grid {
-        Grid { columns: vec!["a".into(), "b".into()], rows: vec![vec![json!(1), json!("x,\"y\"")], vec![json!(null), json!("=1+1")]] }
+        Grid {
+            columns: vec!["a".into(), "b".into()],
+            rows: vec![vec![json!(1), json!("x,\"y\"")], vec![json!(null), json!("=1+1")]],
+        }
     }
 
     #[test]

@@ -55,8 +55,11 @@ fn shown(value: &Value) -> Value {
 
 fn read_file(global: &Global) -> Result<toml::Table, Failure> {
     let Some(path) = &global.config else { return Ok(toml::Table::new()) };
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::io(format!("cannot read {}", path.display()), error))?;
-    text.parse().map_err(|error: toml::de::Error| Failure::new(Exit::Config, format!("{}: not TOML", path.display())).caused_by(&error))
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::io(format!("cannot read {}", path.display()), error))?;
+    text.parse().map_err(|error: toml::de::Error| {
+        Failure::new(Exit::Config, format!("{}: not TOML", path.display())).caused_by(&error)
+    })
 }
 
 fn origin_of(section: &str, key: &str, file: &toml::Table, global: &Global) -> String {

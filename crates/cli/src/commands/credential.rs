@@ -66,7 +66,14 @@ impl Credential {
     }
 }
 
-async fn create(target: &Target, name: &str, scopes: &[String], days: u64, out: Option<&Path>, console: &Console) -> Result<Exit, Failure> {
+async fn create(
+    target: &Target,
+    name: &str,
+    scopes: &[String],
+    days: u64,
+    out: Option<&Path>,
+    console: &Console,
+) -> Result<Exit, Failure> {
     let parsed = scopes.iter().map(|scope| parse_scope(scope)).collect::<Result<Vec<_>, _>>()?;
     // The file comes first: a credential whose text is lost would be of no use.
     let file = out.map(create_private).transpose()?;
@@ -84,19 +91,24 @@ async fn create(target: &Target, name: &str, scopes: &[String], days: u64, out: 
         console.value(&issued)?;
     } else {
         console.line(issued["credential"].as_str().unwrap_or_default())?;
-        console.say(&format!("expires {}; shown once, keep it in a file that only the program can read", issued["expires"]));
+        console.say(&format!(
+            "expires {}; shown once, keep it in a file that only the program can read",
+            issued["expires"]
+        ));
     }
     Ok(Exit::Success)
 }
 
 async fn issue(access: &Access, name: &str, scopes: Vec<Scope>, days: u64) -> Result<Value, Failure> {
     let life = Some(Duration::from_secs(days.saturating_mul(SECONDS_PER_DAY)));
-    let issued = access.create_credential(&local_context(), NewCredential { name: name.to_owned(), scopes, life }).await?;
+    let issued =
+        access.create_credential(&local_context(), NewCredential { name: name.to_owned(), scopes, life }).await?;
     Ok(json!({ "id": issued.id, "credential": issued.text, "expires": issued.expires.to_string() }))
 }
 
 fn parse_scope(name: &str) -> Result<Scope, Failure> {
-    Scope::parse(name).ok_or_else(|| Failure::usage(format!("there is no scope {name:?}")).advise("ingest, query or admin"))
+    Scope::parse(name)
+        .ok_or_else(|| Failure::usage(format!("there is no scope {name:?}")).advise("ingest, query or admin"))
 }
 
 fn create_private(path: &Path) -> Result<std::fs::File, Failure> {

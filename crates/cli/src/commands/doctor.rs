@@ -201,7 +201,11 @@ fn clock(data: &Path) -> Finding {
 fn time_service() -> Finding {
     match TIME_SERVICE_FILES.iter().find(|path| Path::new(path).exists()) {
         Some(path) => Finding::ok("time service", *path),
-        None => Finding::warn("time service", "none seen", "install chrony or enable systemd-timesyncd; in a container, the host's counts"),
+        None => Finding::warn(
+            "time service",
+            "none seen",
+            "install chrony or enable systemd-timesyncd; in a container, the host's counts",
+        ),
     }
 }
 
@@ -219,9 +223,11 @@ fn open_files() -> Finding {
     });
     match soft {
         None => Finding::warn("open files", "the limit cannot be read", "check `ulimit -n`"),
-        Some(limit) if limit < OPEN_FILES_MIN => {
-            Finding::warn("open files", format!("at most {limit}"), format!("`ulimit -n {OPEN_FILES_MIN}`, or LimitNOFILE= in the unit"))
-        }
+        Some(limit) if limit < OPEN_FILES_MIN => Finding::warn(
+            "open files",
+            format!("at most {limit}"),
+            format!("`ulimit -n {OPEN_FILES_MIN}`, or LimitNOFILE= in the unit"),
+        ),
         Some(limit) => Finding::ok("open files", format!("at most {limit}")),
     }
 }
@@ -239,10 +245,20 @@ fn listeners(config: &Config, is_running: bool) -> Vec<Finding> {
 fn listener(what: &'static str, address: SocketAddr, is_tcp: bool, is_running: bool) -> Finding {
     let bound = if is_tcp { TcpListener::bind(address).map(drop) } else { UdpSocket::bind(address).map(drop) };
     match bound {
-        Ok(()) if is_running => Finding::warn(what, format!("{address}: the running server does not listen there"), "restart it with this configuration"),
+        Ok(()) if is_running => Finding::warn(
+            what,
+            format!("{address}: the running server does not listen there"),
+            "restart it with this configuration",
+        ),
         Ok(()) => Finding::ok(what, format!("{address} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => Finding::ok(what, format!("{address} is in use")),
-        Err(error) => Finding::fail(what, format!("{address}: {error}"), "stop what uses it, or change the address in the configuration"),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_running => {
+            Finding::ok(what, format!("{address} is in use"))
+        }
+        Err(error) => Finding::fail(
+            what,
+            format!("{address}: {error}"),
+            "stop what uses it, or change the address in the configuration",
+        ),
     }
 }
 
@@ -255,7 +271,10 @@ fn running(status: &Value) -> Vec<Finding> {
     let hot = number(&journal["oldest_age_seconds"]);
     let late = age > CHECKPOINT_AGE_MAX && hot > CHECKPOINT_AGE_MAX;
     vec![
-        Finding::ok("journal", format!("oldest unsealed block {hot:.0} s, last fsync {:.1} ms", number(&journal["last_fsync_ms"]))),
+        Finding::ok(
+            "journal",
+            format!("oldest unsealed block {hot:.0} s, last fsync {:.1} ms", number(&journal["last_fsync_ms"])),
+        ),
         if late {
             Finding::fail("checkpoint", found, "look into the server's log: the ledger is not published")
         } else {
@@ -289,7 +308,9 @@ fn sources(config: &Config) -> Vec<Finding> {
     let has_journal = Path::new("/run/log/journal").is_dir() || Path::new("/var/log/journal").is_dir();
     findings.push(match (find_program("journalctl"), has_journal) {
         (Some(path), true) => Finding::ok("systemd journal", path.display().to_string()),
-        (None, true) => Finding::warn("systemd journal", "there is a journal, but no journalctl", "install systemd's tools"),
+        (None, true) => {
+            Finding::warn("systemd journal", "there is a journal, but no journalctl", "install systemd's tools")
+        }
         (_, false) => Finding::ok("systemd journal", "none here; files are read"),
     });
     let has_files = ["/var/log/syslog", "/var/log/messages"].iter().any(|path| File::open(path).is_ok());
@@ -298,7 +319,11 @@ fn sources(config: &Config) -> Vec<Finding> {
         (true, ..) => Finding::ok("syslog files", "readable"),
         (false, _, true) => Finding::ok("syslog files", "none readable; the journal has their content"),
         (false, true, false) => Finding::warn("syslog files", "none readable", "add this user to the group adm"),
-        (false, false, false) => Finding::warn("syslog files", "no journal and no syslog daemon", "install rsyslog, or send logs to the syslog port"),
+        (false, false, false) => Finding::warn(
+            "syslog files",
+            "no journal and no syslog daemon",
+            "install rsyslog, or send logs to the syslog port",
+        ),
     });
     findings
 }
@@ -335,8 +360,10 @@ mod tests {
 
     #[test]
     fn everything_that_is_not_well_has_a_fix() {
-        let status = serde_json::json!({ "journal": { "oldest_age_seconds": 5_000 }, "checkpoint": { "age_seconds": 5_000 } });
-        let findings: Vec<Finding> = running(&status).into_iter().chain([disk(Path::new("/none")), time_service()]).collect();
+        let status =
+            serde_json::json!({ "journal": { "oldest_age_seconds": 5_000 }, "checkpoint": { "age_seconds": 5_000 } });
+        let findings: Vec<Finding> =
+            running(&status).into_iter().chain([disk(Path::new("/none")), time_service()]).collect();
         for finding in findings {
             assert_eq!(finding.fix.is_empty(), finding.verdict == Verdict::Ok, "{finding:?}");
         }

@@ -66,14 +66,19 @@ impl Hunt {
         })?;
         let compiled = compile(&self.rules)?;
         compiled.complain(console);
-        console.say(&format!("{} rules loaded, {} not loaded", compiled.rules.rules().len(), compiled.not_loaded.len()));
+        console.say(&format!(
+            "{} rules loaded, {} not loaded",
+            compiled.rules.rules().len(),
+            compiled.not_loaded.len()
+        ));
         let format = console.format(self.format);
         let findings = self.search(&compiled.rules, level_min, format)?;
         findings.print(format, console)?;
         if let Some(path) = &self.report {
             let not_loaded: Vec<Value> = compiled.not_loaded.iter().map(not_loaded_json).collect();
             let report = findings.report(compiled.rules.rules().len(), not_loaded);
-            std::fs::write(path, format!("{report:#}\n")).map_err(|error| Failure::io(format!("cannot write {}", path.display()), error))?;
+            std::fs::write(path, format!("{report:#}\n"))
+                .map_err(|error| Failure::io(format!("cannot write {}", path.display()), error))?;
         }
         Ok(Exit::negative_unless(findings.num_matches > 0))
     }
@@ -132,7 +137,10 @@ impl Findings {
             Format::Json | Format::Csv => console.grid(&self.timeline(), format)?,
         }
         if self.num_matches > self.matches.len() as u64 && format != Format::Ndjson {
-            console.complain(&format!("only the first {TIMELINE_MAX} of {} matches are shown; --format ndjson prints all", self.num_matches));
+            console.complain(&format!(
+                "only the first {TIMELINE_MAX} of {} matches are shown; --format ndjson prints all",
+                self.num_matches
+            ));
         }
         self.not_recognised.iter().for_each(|file| console.say(&format!("not recognised: {file}")));
         console.say(&format!(
@@ -150,9 +158,11 @@ impl Findings {
     fn timeline(&self) -> Grid {
         let mut matches: Vec<&HuntMatch> = self.matches.iter().collect();
         matches.sort_by_key(|found| found.time);
-        let columns = ["time", "level", "rule_title", "rule_id", "rule_author", "computer", "file", "record_id", "fields"];
+        let columns =
+            ["time", "level", "rule_title", "rule_id", "rule_author", "computer", "file", "record_id", "fields"];
         let row = |found: &&HuntMatch| {
-            let fields = found.fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+            let fields =
+                found.fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
             vec![
                 json!(found.time.to_string()),
                 json!(found.level),
@@ -180,9 +190,7 @@ impl Findings {
     }
 
     fn report(&self, num_loaded: usize, not_loaded: Vec<Value>) -> Value {
-        let rule = |(id, (title, level, _, count)): (&String, &(String, &'static str, String, u64))| {
-            json!({ "rule_id": id, "rule_title": title, "level": level, "matches": count })
-        };
+        let rule = |(id, (title, level, _, count)): (&String, &(String, &'static str, String, u64))| json!({ "rule_id": id, "rule_title": title, "level": level, "matches": count });
         json!({
             "rules_loaded": num_loaded,
             "rules_not_loaded": not_loaded,

@@ -90,12 +90,19 @@ impl Ingest {
         let mut summary = outcome?;
         closed?;
         summary.finish(started.elapsed());
-        let named = inputs.iter().filter(|input| input.named).any(|input| summary.not_recognised.contains(&name_of(input)));
+        let named =
+            inputs.iter().filter(|input| input.named).any(|input| summary.not_recognised.contains(&name_of(input)));
         summary.print(console)?;
         Ok(Exit::negative_unless(!named))
     }
 
-    async fn store_all(&self, target: &Target, inputs: &[Input], wish: &Wish, progress: &ProgressBar) -> Result<Summary, Failure> {
+    async fn store_all(
+        &self,
+        target: &Target,
+        inputs: &[Input],
+        wish: &Wish,
+        progress: &ProgressBar,
+    ) -> Result<Summary, Failure> {
         let mut summary = Summary::default();
         for input in inputs {
             progress.set_message(name_of(input));
@@ -124,8 +131,13 @@ impl Ingest {
             summary.not_recognised.push(name);
             return Ok(());
         }
-        let upload =
-            Upload { path: &input.path, name: &name, format: self.format.as_deref(), table: self.table.as_deref(), key: Some(key) };
+        let upload = Upload {
+            path: &input.path,
+            name: &name,
+            format: self.format.as_deref(),
+            table: self.table.as_deref(),
+            key: Some(key),
+        };
         summary.add_answer(&client.upload(&upload).await?);
         Ok(())
     }
@@ -146,10 +158,18 @@ fn is_recognised(input: &Input) -> Result<bool, Failure> {
 }
 
 /// Stores a file in a data directory of this process.
-async fn store(node: &Node, input: &Input, wish: &Wish, key: String, summary: &mut Summary, progress: &ProgressBar) -> Result<(), Failure> {
+async fn store(
+    node: &Node,
+    input: &Input,
+    wish: &Wish,
+    key: String,
+    summary: &mut Summary,
+    progress: &ProgressBar,
+) -> Result<(), Failure> {
     let (sender, mut portions) = mpsc::channel::<Decoded>(PORTIONS_AHEAD);
     let (path, wish) = (PathBuf::from(name_of(input)), wish.clone());
-    let decoding = tokio::task::spawn_blocking(move || decode_file(&path, &wish, |portion| sender.blocking_send(portion).is_ok()));
+    let decoding =
+        tokio::task::spawn_blocking(move || decode_file(&path, &wish, |portion| sender.blocking_send(portion).is_ok()));
     let events = node.events();
     let mut part = 0;
     while let Some(portion) = portions.recv().await {
@@ -162,7 +182,8 @@ async fn store(node: &Node, input: &Input, wish: &Wish, key: String, summary: &m
         summary.add_portion(&portion, &receipt);
         part += 1;
     }
-    let outcome = decoding.await.map_err(|error| Failure::new(Exit::Internal, "decoding was interrupted").caused_by(&error))?;
+    let outcome =
+        decoding.await.map_err(|error| Failure::new(Exit::Internal, "decoding was interrupted").caused_by(&error))?;
     match outcome? {
         Outcome::NotRecognised => summary.not_recognised.push(name_of(input)),
         Outcome::Decoded(_) | Outcome::Stopped => summary.files += 1,
@@ -174,7 +195,12 @@ async fn store(node: &Node, input: &Input, wish: &Wish, key: String, summary: &m
 fn part_key(file_key: &str, part: u64) -> IdempotencyKey {
     let mut epoch = [0; 16];
     epoch.copy_from_slice(&sha256(file_key.as_bytes()).as_bytes()[..16]);
-    IdempotencyKey { producer: PRODUCER.to_owned(), epoch: u128::from_be_bytes(epoch), sequence: part, life: KeyLife::Request }
+    IdempotencyKey {
+        producer: PRODUCER.to_owned(),
+        epoch: u128::from_be_bytes(epoch),
+        sequence: part,
+        life: KeyLife::Request,
+    }
 }
 
 /// Events from outside in a table that only Moneta writes would be forged evidence.
@@ -255,7 +281,10 @@ impl Summary {
             console.say(&format!("not recognised: {name}"));
         }
         if self.not_recognised.len() > NAMES_LISTED_MAX {
-            console.say(&format!("and {} more; name the format with --format", self.not_recognised.len() - NAMES_LISTED_MAX));
+            console.say(&format!(
+                "and {} more; name the format with --format",
+                self.not_recognised.len() - NAMES_LISTED_MAX
+            ));
         }
         Ok(())
     }
@@ -294,8 +323,12 @@ mod tests {
     #[test]
     fn a_file_sent_again_is_counted_as_stored_before() {
         let mut summary = Summary::default();
-        summary.add_answer(&json!({ "parts": 2, "duplicate_parts": 0, "tables": { "Syslog": 3 }, "accepted": 3, "quarantined": 1 }));
-        summary.add_answer(&json!({ "parts": 2, "duplicate_parts": 2, "tables": { "Syslog": 3 }, "accepted": 3, "quarantined": 1 }));
+        summary.add_answer(
+            &json!({ "parts": 2, "duplicate_parts": 0, "tables": { "Syslog": 3 }, "accepted": 3, "quarantined": 1 }),
+        );
+        summary.add_answer(
+            &json!({ "parts": 2, "duplicate_parts": 2, "tables": { "Syslog": 3 }, "accepted": 3, "quarantined": 1 }),
+        );
         assert_eq!((summary.events, summary.quarantined, summary.already_stored, summary.files), (3, 1, 4, 2));
     }
 

@@ -54,7 +54,9 @@ impl Quarantine {
 
 async fn list(target: &Target, take: u32, reason: Option<&str>, console: &Console) -> Result<Exit, Failure> {
     let filter = match reason {
-        Some(code) if code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => format!("| where ReasonCode == '{code}' "),
+        Some(code) if code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
+            format!("| where ReasonCode == '{code}' ")
+        }
         Some(code) => return Err(Failure::usage(format!("{code:?} is not a reason code"))),
         None => String::new(),
     };
@@ -78,7 +80,10 @@ async fn replay(target: &Target, seqs: &[Seq], console: &Console) -> Result<Exit
     if console.json {
         console.value(&report)?;
     } else {
-        console.line(&format!("{} events stored, {} records refused again", report["num_stored"], report["num_refused"]))?;
+        console.line(&format!(
+            "{} events stored, {} records refused again",
+            report["num_stored"], report["num_refused"]
+        ))?;
     }
     Ok(Exit::Success)
 }

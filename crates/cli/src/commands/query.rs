@@ -84,13 +84,19 @@ impl Query {
             text => text.to_owned(),
         };
         let parse = |text: &String| {
-            Timestamp::parse(text).ok_or_else(|| Failure::usage(format!("--now {text:?} is not a time")).advise("2026-01-31T12:00:00Z"))
+            Timestamp::parse(text)
+                .ok_or_else(|| Failure::usage(format!("--now {text:?} is not a time")).advise("2026-01-31T12:00:00Z"))
         };
         let now = self.now.as_ref().map(parse).transpose()?;
         Ok(QueryRequest { now, no_truncation: self.all_rows, ..QueryRequest::new(text) })
     }
 
-    async fn ask_engine(&self, engine: &dyn QueryEngine, request: QueryRequest, console: &Console) -> Result<Exit, Failure> {
+    async fn ask_engine(
+        &self,
+        engine: &dyn QueryEngine,
+        request: QueryRequest,
+        console: &Console,
+    ) -> Result<Exit, Failure> {
         let ctx = local_context();
         if self.explain {
             let stages = engine.explain(&ctx, request).await?;
@@ -139,7 +145,8 @@ impl Query {
                 Outcome::Decoded(_) => {}
                 Outcome::NotRecognised => console.say(&format!("not recognised: {}", input.path.display())),
                 Outcome::Stopped => {
-                    return Err(Failure::usage("the files are too large to be queried in memory").advise("`moneta ingest` them first"));
+                    return Err(Failure::usage("the files are too large to be queried in memory")
+                        .advise("`moneta ingest` them first"));
                 }
             }
         }
@@ -177,14 +184,20 @@ impl FileTables {
 
 impl Answer {
     fn of_engine(answer: QueryAnswer) -> Result<Self, Failure> {
-        let failed = |error: arrow::error::ArrowError| Failure::new(Exit::Internal, "the result cannot be printed").caused_by(&error);
+        let failed = |error: arrow::error::ArrowError| {
+            Failure::new(Exit::Internal, "the result cannot be printed").caused_by(&error)
+        };
         let tables = answer.tables.iter().map(|table| {
             let columns = table.columns.iter().map(|column| column.name.clone()).collect();
             Ok(Grid { columns, rows: moneta_api::json_rows(table).map_err(failed)? })
         });
         let tables = tables.collect::<Result<_, Failure>>()?;
         let warnings = answer.warnings.iter().map(|warning| format!("{}: {}", warning.code, warning.message)).collect();
-        Ok(Self { tables, warnings, partial: answer.truncated.into_iter().chain(answer.completeness.not_read).collect() })
+        Ok(Self {
+            tables,
+            warnings,
+            partial: answer.truncated.into_iter().chain(answer.completeness.not_read).collect(),
+        })
     }
 
     /// Reads the frames of Kusto's second answer form.
@@ -195,7 +208,9 @@ impl Answer {
                 (Some("DataTable"), Some("PrimaryResult")) => answer.tables.push(grid_of_frame(frame)),
                 (Some("DataSetCompletion"), _) => {
                     let errors = frame["OneApiErrors"].as_array().into_iter().flatten();
-                    answer.partial.extend(errors.filter_map(|error| Some(error["error"]["@message"].as_str()?.to_owned())));
+                    answer
+                        .partial
+                        .extend(errors.filter_map(|error| Some(error["error"]["@message"].as_str()?.to_owned())));
                 }
                 _ => {}
             }
@@ -225,7 +240,8 @@ fn wire_request(request: &QueryRequest) -> Value {
 
 fn print_stages(stages: Vec<(String, String)>, console: &Console) -> Result<Exit, Failure> {
     if console.json {
-        let stages: Vec<Value> = stages.into_iter().map(|(stage, text)| json!({ "stage": stage, "text": text })).collect();
+        let stages: Vec<Value> =
+            stages.into_iter().map(|(stage, text)| json!({ "stage": stage, "text": text })).collect();
         console.value(&stages)?;
         return Ok(Exit::Success);
     }

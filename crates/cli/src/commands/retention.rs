@@ -71,10 +71,15 @@ async fn refuse_surprise(target: &Target, table: &str, days: Option<u32>, yes: b
     let (Some(days), false) = (days, yes) else { return Ok(()) };
     let status = status::read(target).await?;
     let tables = status["tables"].as_array().cloned().unwrap_or_default();
-    let now = tables.iter().find(|found| found["name"] == table).map(|found| found["retention_days"].as_u64().unwrap_or(u64::MAX));
+    let now = tables
+        .iter()
+        .find(|found| found["name"] == table)
+        .map(|found| found["retention_days"].as_u64().unwrap_or(u64::MAX));
     match now {
-        Some(now) if u64::from(days) < now => Err(Failure::usage(format!("{table} is kept longer now; its older days would be dropped for good"))
-            .advise("add --yes if that is meant")),
+        Some(now) if u64::from(days) < now => {
+            Err(Failure::usage(format!("{table} is kept longer now; its older days would be dropped for good"))
+                .advise("add --yes if that is meant"))
+        }
         _ => Ok(()),
     }
 }

@@ -53,7 +53,9 @@ impl Rules {
         if let Self::Check { paths } = self {
             return check(paths, console);
         }
-        let target = Target::open(global, if matches!(self, Self::Add { .. }) { Missing::Create } else { Missing::Refuse }).await?;
+        let target =
+            Target::open(global, if matches!(self, Self::Add { .. }) { Missing::Create } else { Missing::Refuse })
+                .await?;
         let outcome = match self {
             Self::Add { paths } => add(&target, paths, console).await,
             Self::List => list(&target, console).await,
@@ -70,7 +72,8 @@ async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Ex
     let files = read(paths)?;
     let report = match target {
         Target::Server(client) => {
-            let files: Vec<Value> = files.into_iter().map(|file| json!({ "name": file.name, "text": file.text })).collect();
+            let files: Vec<Value> =
+                files.into_iter().map(|file| json!({ "name": file.name, "text": file.text })).collect();
             client.post("v1/rules", &json!({ "files": files })).await?
         }
         Target::Directory(node) => to_value(&node.rules().add(&local_context(), files).await?)?,
@@ -83,7 +86,12 @@ async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Ex
             let text = |member: &str| visible(rule[member].as_str().unwrap_or_default());
             console.complain(&format!("not loaded: {} ({}): {}", text("file"), text("title"), text("problem")));
         }
-        console.line(&format!("{} rules loaded, {} unchanged, {} not loaded", report["loaded"], report["unchanged"], not_loaded.len()))?;
+        console.line(&format!(
+            "{} rules loaded, {} unchanged, {} not loaded",
+            report["loaded"],
+            report["unchanged"],
+            not_loaded.len()
+        ))?;
     }
     Ok(Exit::negative_unless(not_loaded.is_empty()))
 }
@@ -116,7 +124,11 @@ fn check(paths: &[PathBuf], console: &Console) -> Result<Exit, Failure> {
         console.value(&json!({ "loaded": compiled.rules.rules().len(), "not_loaded": not_loaded }))?;
     } else {
         compiled.complain(console);
-        console.line(&format!("{} rules would load, {} would not", compiled.rules.rules().len(), compiled.not_loaded.len()))?;
+        console.line(&format!(
+            "{} rules would load, {} would not",
+            compiled.rules.rules().len(),
+            compiled.not_loaded.len()
+        ))?;
     }
     Ok(Exit::negative_unless(compiled.not_loaded.is_empty()))
 }
@@ -174,7 +186,10 @@ fn read(paths: &[PathBuf]) -> Result<Vec<RuleFile>, Failure> {
     let read_one = |input: files::Input| {
         let bytes = std::fs::read(&input.path).map_err(|error| files::unreadable(&input.path, error))?;
         // What is not UTF-8 is refused by the parser, which names the file.
-        Ok(RuleFile { name: input.path.to_string_lossy().into_owned(), text: String::from_utf8_lossy(&bytes).into_owned() })
+        Ok(RuleFile {
+            name: input.path.to_string_lossy().into_owned(),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        })
     };
     found.into_iter().map(read_one).collect()
 }
@@ -184,5 +199,6 @@ fn read(paths: &[PathBuf]) -> Result<Vec<RuleFile>, Failure> {
 /// # Errors
 /// Never for the types of this program.
 pub fn to_value(value: &impl serde::Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(value).map_err(|error| Failure::new(Exit::Internal, "cannot be written as JSON").caused_by(&error))
+    serde_json::to_value(value)
+        .map_err(|error| Failure::new(Exit::Internal, "cannot be written as JSON").caused_by(&error))
 }

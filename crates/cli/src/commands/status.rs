@@ -46,19 +46,36 @@ fn print(status: &Value, console: &Console) -> std::io::Result<()> {
         return console.value(status);
     }
     let number = |value: &Value| value.as_f64().unwrap_or_default();
-    console.line(&format!("Moneta {}, tenant {}, up {} s", text(&status["version"]), text(&status["tenant"]), status["uptime_seconds"]))?;
+    console.line(&format!(
+        "Moneta {}, tenant {}, up {} s",
+        text(&status["version"]),
+        text(&status["tenant"]),
+        status["uptime_seconds"]
+    ))?;
     let (disk, journal, checkpoint) = (&status["disk"], &status["journal"], &status["checkpoint"]);
     console.line(&format!("events per second   {:.1}", number(&status["events_per_second"])))?;
-    console.line(&format!("disk                {} free of {}", bytes(&disk["available_bytes"]), bytes(&disk["total_bytes"])))?;
+    console.line(&format!(
+        "disk                {} free of {}",
+        bytes(&disk["available_bytes"]),
+        bytes(&disk["total_bytes"])
+    ))?;
     console.line(&format!(
         "journal             {}, oldest unsealed {} s, last fsync {:.1} ms",
         bytes(&journal["size_bytes"]),
         journal["oldest_age_seconds"],
         number(&journal["last_fsync_ms"])
     ))?;
-    console.line(&format!("checkpoint          {} entries, {:.0} s old", checkpoint["tree_size"], number(&checkpoint["age_seconds"])))?;
+    console.line(&format!(
+        "checkpoint          {} entries, {:.0} s old",
+        checkpoint["tree_size"],
+        number(&checkpoint["age_seconds"])
+    ))?;
     console.line(&format!("rules               {}", status["rules_loaded"]))?;
-    print_list(console, &status["tables"], &["name", "num_rows", "num_segments", "num_hot_blocks", "segment_bytes", "retention_days"])?;
+    print_list(
+        console,
+        &status["tables"],
+        &["name", "num_rows", "num_segments", "num_hot_blocks", "segment_bytes", "retention_days"],
+    )?;
     print_list(console, &status["collectors"], &["name", "state", "num_records", "num_dropped", "reason"])
 }
 

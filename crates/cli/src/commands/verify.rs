@@ -42,7 +42,8 @@ impl Verify {
 }
 
 fn read_key(path: &Path) -> Result<VerifierKey, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::io(format!("cannot read {}", path.display()), error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::io(format!("cannot read {}", path.display()), error))?;
     VerifierKey::parse(text.trim_end())
         .map_err(|error| Failure::usage(format!("{} is not a verifier key", path.display())).caused_by(&error))
 }
@@ -65,11 +66,17 @@ fn check_dir(global: &Global, key: Option<VerifierKey>) -> Result<Value, Failure
     check_directory(data, Missing::Refuse)?;
     // Nothing may write meanwhile. A copy on a medium that cannot be written cannot be locked, and needs no lock.
     let _lock = match DirectoryLock::acquire(data) {
-        Err(error @ moneta_host::Error::Locked { .. }) => return Err(Failure::new(Exit::Unavailable, error.to_string())),
+        Err(error @ moneta_host::Error::Locked { .. }) => {
+            return Err(Failure::new(Exit::Unavailable, error.to_string()));
+        }
         lock => lock.ok(),
     };
+    // Readers of damaged files may panic; the check catches that and makes a finding of it. One line says enough.
+    std::panic::set_hook(Box::new(Console::note_panic));
     let report = verify_store(data, Options { key });
-    let report = report.map_err(|error| Failure::new(Exit::Unavailable, format!("the check could not run: {error:#}")))?;
+    drop(std::panic::take_hook());
+    let report =
+        report.map_err(|error| Failure::new(Exit::Unavailable, format!("the check could not run: {error:#}")))?;
     to_value(&report)
 }
 

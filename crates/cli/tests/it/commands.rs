@@ -131,7 +131,8 @@ fn credentials_are_made_listed_and_revoked() {
     let file = moneta.file("credential", issued["credential"].as_str().unwrap());
     let remote = |arguments: &[&str]| {
         let address = server.address();
-        let all: Vec<&str> = ["--server", &address, "--credential-file", &file].iter().chain(arguments).copied().collect();
+        let all: Vec<&str> =
+            ["--server", &address, "--credential-file", &file].iter().chain(arguments).copied().collect();
         moneta.run(&all)
     };
     assert_eq!(remote(&["ingest", &moneta.file("more.ndjson", json_lines(3))]).code, 0);
@@ -150,7 +151,11 @@ fn what_cannot_be_parsed_is_listed_and_can_be_replayed() {
     let summary = moneta.json(&["ingest", &broken]);
     assert_eq!((&summary["events"], &summary["quarantined"]), (&2.into(), &1.into()), "{summary}");
     let list = moneta.json(&["quarantine", "list"]);
-    assert_eq!((list[0]["ReasonCode"].as_str(), list[0]["SizeBytes"].as_u64()), (Some("invalid_json"), Some(5)), "{list}");
+    assert_eq!(
+        (list[0]["ReasonCode"].as_str(), list[0]["SizeBytes"].as_u64()),
+        (Some("invalid_json"), Some(5)),
+        "{list}"
+    );
     let report = moneta.json(&["quarantine", "replay", "--all"]);
     assert_eq!((&report["num_stored"], &report["num_refused"]), (&0.into(), &1.into()));
     assert_eq!(moneta.run(&["quarantine", "replay"]).code, 2);

@@ -16,7 +16,11 @@ const CLEAN_RUNS: usize = 20;
 fn stored() -> Moneta {
     let moneta = Moneta::new();
     moneta.file("rules/rule.yml", crate::hunting::RULE);
-    moneta.ok(&["ingest", &moneta.file("syslog", syslog_lines(3_000)), &moneta.file("steps.ndjson", json_lines(2_000))]);
+    moneta.ok(&[
+        "ingest",
+        &moneta.file("syslog", syslog_lines(3_000)),
+        &moneta.file("steps.ndjson", json_lines(2_000)),
+    ]);
     moneta.ok(&["rules", "add", moneta.dir.join("rules").to_str().unwrap()]);
     moneta.ok(&["ingest", &moneta.file("more.ndjson", format!("{}{{broken\n", json_lines(500)))]);
     moneta.ok(&["ingest", &moneta.file("auth.log", crate::hunting::LOG)]);
@@ -46,7 +50,8 @@ fn every_flipped_bit_is_found_and_nothing_else() {
     let mut located = 0;
     for flip in 0..flips {
         // Half of the flips fall anywhere, half in files in turn: small files matter as much as large ones.
-        let (index, offset) = if flip % 2 == 0 { place(&sizes, random.below(total)) } else { in_some_file(&sizes, flip, &mut random) };
+        let (index, offset) =
+            if flip % 2 == 0 { place(&sizes, random.below(total)) } else { in_some_file(&sizes, flip, &mut random) };
         let (file, bit) = (&files[index], random.below(8));
         let mut bytes = std::fs::read(file).unwrap();
         bytes[offset] ^= 1 << bit;
@@ -59,7 +64,10 @@ fn every_flipped_bit_is_found_and_nothing_else() {
         bytes[offset] ^= 1 << bit;
         std::fs::write(file, &bytes).unwrap();
     }
-    println!("{flips} flips in {} files, {total} bytes: all found and their file named, {located} with block; {CLEAN_RUNS} clean runs", files.len());
+    println!(
+        "{flips} flips in {} files, {total} bytes: all found and their file named, {located} with block; {CLEAN_RUNS} clean runs",
+        files.len()
+    );
     assert!(check(copy.path(), &key).is_clean());
 }
 
@@ -87,7 +95,8 @@ fn the_command_tells_a_finding_from_a_check_that_could_not_run() {
     std::fs::copy(moneta.data().join("keys/ledger.vkey"), &key).unwrap();
     let verify = || moneta.run(&["verify", "--key", key.to_str().unwrap()]);
     assert_eq!(verify().code, 0, "{:?}", verify());
-    let segment = files_below(&moneta.data()).into_iter().find(|file| file.extension().is_some_and(|e| e == "parquet")).unwrap();
+    let segment =
+        files_below(&moneta.data()).into_iter().find(|file| file.extension().is_some_and(|e| e == "parquet")).unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

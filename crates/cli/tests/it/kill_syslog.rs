@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 use crate::support::{Moneta, number, wait_until};
 
 /// How long nothing new must arrive before rsyslog counts as done.
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET: Duration = Duration::from_secs(10);
+/// How long messages are sent, and how often: kills fall into the stream.
+const STREAM: Duration = Duration::from_secs(30);
+const STEP: Duration = Duration::from_millis(100);
 
 /// rsyslog with a socket of its own that forwards to the server and keeps what it cannot send.
 struct Rsyslog {
@@ -41,16 +44,27 @@ impl Rsyslog {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { child, socket }
     }
+}
 
-    /// Sends numbered messages by `logger`, one a line.
-    fn log(&self, numbers: std::ops::Range<usize>) {
-        let mut command = Command::new("logger");
-        command.args(["--socket", &self.socket, "--tag", "killtest"]);
-        let mut logger = command.stdin(Stdio::piped()).spawn().unwrap();
-        let lines: String = numbers.map(|number| format!("message {number:06}\n")).collect();
-        logger.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
-        assert!(logger.wait().unwrap().success());
+/// Sends numbered messages by `logger`, in a steady stream that lasts [`STREAM`].
+async fn stream(socket: String, messages: usize) {
+    let steps = usize::try_from(STREAM.as_millis() / STEP.as_millis()).unwrap();
+    let portion = messages.div_ceil(steps);
+    let mut ticks = tokio::time::interval(STEP);
+    for first in (0..messages).step_by(portion) {
+        ticks.tick().await;
+        let socket = socket.clone();
+        tokio::task::spawn_blocking(move || log(&socket, first..messages.min(first + portion))).await.unwrap();
     }
+}
+
+fn log(socket: &str, numbers: std::ops::Range<usize>) {
+    let mut command = Command::new("logger");
+    command.args(["--socket", socket, "--tag", "killtest"]);
+    let mut logger = command.stdin(Stdio::piped()).spawn().unwrap();
+    let lines: String = numbers.map(|number| format!("message {number:06}\n")).collect();
+    logger.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    assert!(logger.wait().unwrap().success());
 }
 
 impl Drop for Rsyslog {
@@ -60,7 +74,7 @@ impl Drop for Rsyslog {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_on_disk_survive_kills() {
     if !["/usr/sbin/rsyslogd", "/usr/bin/rsyslogd"].iter().any(|path| Path::new(path).exists()) {
         println!("rsyslogd not installed, 1 case not run");
@@ -74,19 +88,16 @@ async fn messages_on_disk_survive_kills() {
     wait_until("rsyslog's socket", || Path::new(&rsyslog.socket).exists()).await;
     let mut durable = BTreeSet::new();
     let mut slowest = Duration::ZERO;
-    let portion = messages.div_ceil(kills + 1);
-    for kill in 0..=kills {
-        let sent = messages.min((kill + 1) * portion);
-        rsyslog.log(kill * portion..sent);
-        if kill < kills {
-            let enough = durable.len() + portion / 4;
-            wait_until("messages", || arrived(&moneta).len() >= enough).await;
-            durable.extend(arrived(&moneta).into_keys());
-            server.kill();
-            server = moneta.serve();
-            slowest = slowest.max(server.ready_in);
-        }
+    let stream = tokio::spawn(stream(rsyslog.socket.clone(), messages));
+    for kill in 0..kills {
+        let enough = (kill + 1) * messages / (kills + 2);
+        wait_until("messages", || arrived(&moneta).len() >= enough).await;
+        durable.extend(arrived(&moneta).into_keys());
+        server.kill();
+        server = moneta.serve();
+        slowest = slowest.max(server.ready_in);
     }
+    stream.await.unwrap();
     let stored = wait_for_quiet(&moneta, messages).await;
     let gone = durable.iter().filter(|message| !stored.contains_key(*message)).count();
     let doubled: usize = stored.values().map(|count| count - 1).sum();

@@ -1,5 +1,7 @@
 //! The program as its users run it: the real binary on real directories, killed, damaged and searched.
 
+#![allow(clippy::unwrap_used)]
+
 mod acceptance;
 mod commands;
 mod flips;

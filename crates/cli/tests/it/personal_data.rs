@@ -94,7 +94,8 @@ impl Search {
     /// The journal unpacked; returns the number of rows.
     fn look_at_journal(&mut self, data: &Path) -> usize {
         let tenant = TenantId::parse(std::fs::read_to_string(data.join("tenant.id")).unwrap().trim()).unwrap();
-        let (_, recovery) = Journal::open(Arc::new(RealFs), &data.join("journal"), JournalOptions::new(tenant)).unwrap();
+        let (_, recovery) =
+            Journal::open(Arc::new(RealFs), &data.join("journal"), JournalOptions::new(tenant)).unwrap();
         let mut num_rows = 0;
         for block in recovery.blocks {
             let block = block.into_inner();
@@ -132,7 +133,11 @@ async fn no_planted_value_is_found_in_any_file_or_answer() {
     moneta.serve().stop();
     search.look_at_files(&moneta.data());
     search.look("server log", moneta.log().as_bytes());
-    println!("{PLANTED} values planted in 4 ways, {} texts and files searched, {} found", search.texts, search.found.len());
+    println!(
+        "{PLANTED} values planted in 4 ways, {} texts and files searched, {} found",
+        search.texts,
+        search.found.len()
+    );
     assert!(search.found.is_empty(), "{:#?}", search.found.iter().take(20).collect::<Vec<_>>());
     assert!(moneta.ok(&["verify"]).contains("everything fits"));
 }

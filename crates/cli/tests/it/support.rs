@@ -219,11 +219,20 @@ pub fn copy_dir(from: &Path, to: &Path) {
 
 /// Lines of a syslog file as Debian writes them.
 pub fn syslog_lines(count: usize) -> String {
-    let line = |n: usize| format!("2026-01-02T03:{:02}:{:02}.000000+00:00 web01 sshd[{}]: session {n} opened\n", n / 60 % 60, n % 60, 1_000 + n);
+    let line = |n: usize| {
+        format!(
+            "2026-01-02T03:{:02}:{:02}.000000+00:00 web01 sshd[{}]: session {n} opened\n",
+            n / 60 % 60,
+            n % 60,
+            1_000 + n
+        )
+    };
     (0..count).map(line).collect()
 }
 
 /// Objects, one a line.
 pub fn json_lines(count: usize) -> String {
-    (0..count).map(|n| format!("{{\"TimeGenerated\":\"2026-01-02T03:04:05Z\",\"Step\":{n},\"Text\":\"step {n}\"}}\n")).collect()
+    (0..count)
+        .map(|n| format!("{{\"TimeGenerated\":\"2026-01-02T03:04:05Z\",\"Step\":{n},\"Text\":\"step {n}\"}}\n"))
+        .collect()
 }
