@@ -11,7 +11,8 @@ use moneta_journal::{Commit, MarkKind, ProducerMark};
 use moneta_ledger::Ledger;
 use moneta_merkle::{Hash, SignedCheckpoint, sha256};
 use moneta_ports::{
-    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metric, Metrics, PortError, Submission,
+    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metric, Metrics, PortError,
+    Submission,
 };
 use moneta_scrub::{ScrubbedBatch, Scrubber};
 use moneta_store::Store;

@@ -188,7 +188,10 @@ impl Writer {
     /// Makes a durable block queryable, provable and known to the subscribers.
     fn hand_on(&self, block: Arc<Block>) {
         if let Err(error) = self.store.add_hot(block.clone()) {
-            tracing::error!(error = &error as &dyn std::error::Error, "a durable block is not queryable; a restart reads it from the journal");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a durable block is not queryable; a restart reads it from the journal"
+            );
         }
         if let Err(error) = append_to_ledger(&block, &self.ledger) {
             tracing::error!(error = %error, "a block header could not be appended to the ledger; a restart appends it from the journal");

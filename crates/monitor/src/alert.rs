@@ -24,6 +24,8 @@ pub(crate) struct Raised {
     event_count: usize,
     event_seqs: Vec<u64>,
     references: Vec<String>,
+    /// Earliest and latest time of all its events.
+    times: (Timestamp, Timestamp),
 }
 
 /// The alerts of a block: one per rule that holds in any of its rows.
@@ -54,6 +56,7 @@ fn raise_one(
         computer: text(&block.rows, "Computer", *row as usize),
         fields: explain(found.rule, *row),
     };
+    let times = || found.rows.iter().map(|row| event_time(&block.rows, *row as usize));
     let metadata = &rule.metadata;
     let alert = Alert {
         id: alert_id(metadata.id.as_str(), table.as_str(), seq(found.rows[0])),
@@ -73,6 +76,7 @@ fn raise_one(
         event_count: found.rows.len(),
         event_seqs: found.rows.iter().take(SEQS_NAMED_MAX).map(|row| seq(*row)).collect(),
         references: metadata.references.clone(),
+        times: (times().min().unwrap_or_default(), times().max().unwrap_or_default()),
     }
 }
 
@@ -125,11 +129,9 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("RuleLevel", &alert.level);
     text("RuleStatus", &raised.status);
     text("EventTable", alert.events.first().map_or("", |event| event.table.as_str()));
-    let times = alert.events.iter().map(|event| event.time);
-    for (column, time) in
-        [("StartTime", times.clone().min()), ("EndTime", times.max()), ("ProcessingEndTime", Some(alert.raised))]
-    {
-        time.into_iter().for_each(|time| builder.set_field(column, Value::Time(time)));
+    let (first, last) = raised.times;
+    for (column, time) in [("StartTime", first), ("EndTime", last), ("ProcessingEndTime", alert.raised)] {
+        builder.set_field(column, Value::Time(time));
     }
     let count = i64::try_from(raised.event_count).unwrap_or(i64::MAX);
     builder.set_field("EventCount", Value::Long(count));

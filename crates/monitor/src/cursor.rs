@@ -26,6 +26,8 @@ pub fn resume_point(mark: Option<(u128, u64)>) -> Seq {
 struct Progress {
     matched: Seq,
     stored: Seq,
+    /// Alerts could not be stored: the cursor stays where it is until the next start.
+    stalled: bool,
 }
 
 /// The cursors of all tables that were ever seen.
@@ -38,7 +40,7 @@ pub(crate) struct Cursors {
 impl Cursors {
     /// Cursors as they stand in the journal.
     pub(crate) fn new(tenant: TenantId, resume: BTreeMap<TableName, Seq>) -> Self {
-        let progress = |seq| Progress { matched: seq, stored: seq };
+        let progress = |seq| Progress { matched: seq, stored: seq, stalled: false };
         let tables = resume.into_iter().map(|(table, seq)| (table, progress(seq))).collect();
         Self { epoch: u128::from_be_bytes(*tenant.as_bytes()), tables: Mutex::new(tables) }
     }
@@ -46,7 +48,8 @@ impl Cursors {
     /// Whether rows up to `end` are still to be matched; enters a table seen for the first time.
     pub(crate) fn is_new(&self, table: &TableName, first: Seq, end: Seq) -> bool {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = tables.entry(table.clone()).or_insert(Progress { matched: first, stored: first });
+        let progress =
+            tables.entry(table.clone()).or_insert(Progress { matched: first, stored: first, stalled: false });
         end > progress.stored
     }
 
@@ -64,8 +67,23 @@ impl Cursors {
     /// Notes rows as matched for good.
     pub(crate) fn set_stored(&self, table: &TableName, end: Seq) {
         self.update(table, |progress| {
-            *progress = Progress { matched: progress.matched.max(end), stored: progress.stored.max(end) }
+            progress.matched = progress.matched.max(end);
+            progress.stored = progress.stored.max(end);
         });
+    }
+
+    /// Leaves the cursor of a table where it is: what was not stored is matched again by the next start.
+    pub(crate) fn stall(&self, table: &TableName) {
+        self.update(table, |progress| {
+            progress.stalled = true;
+            progress.matched = progress.stored;
+        });
+    }
+
+    /// Whether the cursor of a table waits for the next start.
+    pub(crate) fn is_stalled(&self, table: &TableName) -> bool {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.get(table).is_some_and(|progress| progress.stalled)
     }
 
     fn update(&self, table: &TableName, change: impl FnOnce(&mut Progress)) {

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use moneta_base::{Clock, Seq, TableName};
+use moneta_base::{Clock, ErrorKind, Seq, TableName};
 use moneta_event::{Block, ParsedBatch, TableSchema};
 use moneta_ports::{AlertDelivery, EventSink, Metric, PortError, Submission};
 use tokio::runtime::Handle;
@@ -59,37 +59,39 @@ impl Worker {
     }
 
     fn match_block(&self, block: &Block) {
-        let rules = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let (table, end) = (&block.header.shard.table, block.header.end_seq());
-        let raised = alert::raise(&rules, block, self.clock.now());
-        match alert::rows(&self.alert_schema, &raised) {
-            None => self.shared.cursors.set_matched(table, end),
-            Some(rows) => self.store_and_deliver(table, end, rows, raised, block),
+        let table = &block.header.shard.table;
+        if !self.shared.cursors.is_stalled(table) {
+            let rules = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let raised = alert::raise(&rules, block, self.clock.now());
+            match alert::rows(&self.alert_schema, &raised) {
+                None => self.shared.cursors.set_matched(table, block.header.end_seq()),
+                Some(rows) => self.store_and_deliver(rows, raised, block),
+            }
         }
         let rows = u64::from(block.header.num_rows);
         self.shared.metrics.add(Metric::MonitorEvents, rows);
         self.shared.backlog_rows.fetch_sub(rows, Ordering::Relaxed);
     }
 
-    /// MONITOR-1: the alerts and the cursor in one commit; delivery only then, and never for a commit that had been
-    /// made before.
-    fn store_and_deliver(&self, table: &TableName, end: Seq, rows: ParsedBatch, raised: Vec<Raised>, block: &Block) {
+    /// MONITOR-1: the alerts and the cursor in one commit, and delivery only then. Alerts that cannot be stored stop
+    /// the cursor of their table: the next start matches from there.
+    fn store_and_deliver(&self, rows: ParsedBatch, raised: Vec<Raised>, block: &Block) {
+        let (table, end) = (&block.header.shard.table, block.header.end_seq());
         match self.store(table, end, &rows) {
-            Ok(is_first) => {
+            Ok(()) => {
                 self.shared.cursors.set_stored(table, end);
                 self.shared.metrics.observe(Metric::MonitorLatency, self.clock.now().since(block.header.ingest_time));
-                if is_first {
-                    raised.into_iter().for_each(|one| self.deliver(one));
-                }
+                raised.into_iter().for_each(|one| self.deliver(one));
             }
             Err(error) => {
-                tracing::error!(error = %error, table = %table, "alerts could not be stored; the next start raises them")
+                self.shared.cursors.stall(table);
+                tracing::error!(error = %error, table = %table, "alerts could not be stored: detection on this table waits for the next start");
             }
         }
     }
 
-    /// Stores alerts, trying again while the store asks for it; `false` when they were stored before.
-    fn store(&self, table: &TableName, end: Seq, rows: &ParsedBatch) -> Result<bool, PortError> {
+    /// Stores alerts, trying again while the store asks for it.
+    fn store(&self, table: &TableName, end: Seq, rows: &ParsedBatch) -> Result<(), PortError> {
         let mut tries = 0;
         loop {
             let submission = Submission {
@@ -99,9 +101,11 @@ impl Worker {
             };
             tries += 1;
             match self.runtime.block_on(self.events.submit(submission)) {
-                Ok(receipt) => return Ok(!receipt.duplicate),
-                Err(error) if tries < TRIES_MAX && matches!(error.kind, moneta_base::ErrorKind::Environment { .. }) => {
-                    self.runtime.block_on(tokio::time::sleep(RETRY_INTERVAL));
+                Ok(_) => return Ok(()),
+                Err(error)
+                    if tries < TRIES_MAX && matches!(error.kind, ErrorKind::Environment { retry_after: Some(_) }) =>
+                {
+                    self.runtime.block_on(async { tokio::time::sleep(RETRY_INTERVAL).await });
                 }
                 Err(error) => return Err(error),
             }

@@ -18,8 +18,8 @@ use moneta_event::{Column, TableSchema};
 use moneta_kql::{Diagnostic, Parse, render_diagnostics};
 use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Catalog, TableProviderSource, Value, bind, lower};
 use moneta_ports::{
-    AuditEvent, AuditSink, BoxFuture, Metric, Metrics, OpContext, Outcome, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine,
-    QueryError, QueryRequest, ResultTable, Scope,
+    AuditEvent, AuditSink, BoxFuture, Metric, Metrics, OpContext, Outcome, QueryAnswer, QueryColumn, QueryDiagnostic,
+    QueryEngine, QueryError, QueryRequest, ResultTable, Scope,
 };
 use tokio::sync::Semaphore;
 
@@ -56,7 +56,8 @@ impl Engine {
     ) -> Result<Self, DataFusionError> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(limits.memory_bytes, 1.0).build_arc()?;
         let config = SessionConfig::new().with_information_schema(false).with_batch_size(8_192);
-        let session = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let session =
+            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
         let running = Semaphore::new(limits.concurrency.max(1));
         Ok(Self { tables, audit, clock, metrics, limits, running, session })
     }
@@ -108,7 +109,9 @@ impl Engine {
             query = bound;
         }
         match query {
-            Some(query) => Ok(Prepared { tree: tree.to_string(), query, snapshot, warnings: port_diagnostics(&diagnostics) }),
+            Some(query) => {
+                Ok(Prepared { tree: tree.to_string(), query, snapshot, warnings: port_diagnostics(&diagnostics) })
+            }
             None => {
                 let rendered = render_diagnostics(&request.text, &diagnostics);
                 Err(QueryError::Invalid { diagnostics: port_diagnostics(&diagnostics), rendered })
@@ -116,7 +119,11 @@ impl Engine {
         }
     }
 
-    async fn physical_plan(&self, result: &BoundResult, snapshot: &Snapshot) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+    async fn physical_plan(
+        &self,
+        result: &BoundResult,
+        snapshot: &Snapshot,
+    ) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let logical = lower(result, snapshot).map_err(|error| failed(error.kind(), chain(&error)))?;
         let optimized = self.session.optimize(&logical).map_err(plan_failed)?;
         self.session.query_planner().create_physical_plan(&optimized, &self.session).await.map_err(plan_failed)
@@ -145,7 +152,13 @@ impl Engine {
         Ok(batches)
     }
 
-    async fn audit(&self, ctx: &OpContext, request: &QueryRequest, result: &Result<QueryAnswer, QueryError>, elapsed: Duration) -> Result<(), QueryError> {
+    async fn audit(
+        &self,
+        ctx: &OpContext,
+        request: &QueryRequest,
+        result: &Result<QueryAnswer, QueryError>,
+        elapsed: Duration,
+    ) -> Result<(), QueryError> {
         let mut event = AuditEvent::success("query.run", "query", "");
         event.query_text.clone_from(&request.text);
         event.duration_ms = u64::try_from(elapsed.as_millis()).ok();
@@ -159,18 +172,28 @@ impl Engine {
         self.metrics.add_labelled(Metric::QueryRuns, event.outcome.name(), 1);
         self.metrics.add(Metric::QueryRows, event.row_count.unwrap_or(0));
         self.metrics.observe(Metric::QueryDuration, elapsed);
-        self.audit.record(ctx, event).await.map_err(|error| failed(error.kind, format!("the query could not be audited, so it is not answered: {error}")))
+        self.audit.record(ctx, event).await.map_err(|error| {
+            failed(error.kind, format!("the query could not be audited, so it is not answered: {error}"))
+        })
     }
 
     /// Every stage of a query, as name and text.
     async fn stages(&self, ctx: &OpContext, request: &QueryRequest) -> Result<Vec<(String, String)>, QueryError> {
         require_query_scope(ctx)?;
         let prepared = self.prepare(ctx, request)?;
-        let mut stages = vec![("syntax tree".to_owned(), prepared.tree.clone()), ("bound query".to_owned(), prepared.query.to_string())];
+        let mut stages = vec![
+            ("syntax tree".to_owned(), prepared.tree.clone()),
+            ("bound query".to_owned(), prepared.query.to_string()),
+        ];
         for result in &prepared.query.results {
             let logical = lower(result, &prepared.snapshot).map_err(|error| failed(error.kind(), chain(&error)))?;
             let optimized = self.session.optimize(&logical).map_err(plan_failed)?;
-            let physical = self.session.query_planner().create_physical_plan(&optimized, &self.session).await.map_err(plan_failed)?;
+            let physical = self
+                .session
+                .query_planner()
+                .create_physical_plan(&optimized, &self.session)
+                .await
+                .map_err(plan_failed)?;
             stages.push(("logical plan".to_owned(), logical.display_indent().to_string()));
             stages.push(("optimised plan".to_owned(), optimized.display_indent().to_string()));
             stages.push(("physical plan".to_owned(), displayable(&*physical).indent(false).to_string()));
@@ -180,7 +203,11 @@ impl Engine {
 }
 
 impl QueryEngine for Engine {
-    fn query<'a>(&'a self, ctx: &'a OpContext, request: QueryRequest) -> BoxFuture<'a, Result<QueryAnswer, QueryError>> {
+    fn query<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<QueryAnswer, QueryError>> {
         Box::pin(async move {
             let started = Instant::now();
             let result = self.run(ctx, &request).await;
@@ -189,7 +216,11 @@ impl QueryEngine for Engine {
         })
     }
 
-    fn explain<'a>(&'a self, ctx: &'a OpContext, request: QueryRequest) -> BoxFuture<'a, Result<Vec<(String, String)>, QueryError>> {
+    fn explain<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>, QueryError>> {
         Box::pin(async move { self.stages(ctx, &request).await })
     }
 
@@ -237,7 +268,9 @@ impl Catalog for Snapshot {
 
 impl TableProviderSource for Snapshot {
     fn provider(&self, table: &str) -> Option<Arc<dyn TableProvider>> {
-        self.with(table, |(schema, units)| Arc::new(ScanTable::new(schema, units.clone(), self.counters.clone())) as Arc<dyn TableProvider>)
+        self.with(table, |(schema, units)| {
+            Arc::new(ScanTable::new(schema, units.clone(), self.counters.clone())) as Arc<dyn TableProvider>
+        })
     }
 }
 
@@ -258,9 +291,19 @@ impl ResultLimits {
         };
         let unlimited = request.no_truncation || query.option("notruncation").is_some();
         let wanted = number("query_take_max_records").or(request.rows_max);
-        let own = if unlimited { usize::MAX } else { number("truncationmaxrecords").map_or(limits.rows_max, |rows| rows.min(limits.rows_max)) };
-        let bytes = number("truncationmaxsize").map_or(limits.result_bytes_max, |bytes| bytes.min(limits.result_bytes_max));
-        Self { rows: wanted.map_or(own, |wanted| wanted.min(own)), bytes, is_take: wanted.is_some_and(|wanted| wanted <= own), unlimited }
+        let own = if unlimited {
+            usize::MAX
+        } else {
+            number("truncationmaxrecords").map_or(limits.rows_max, |rows| rows.min(limits.rows_max))
+        };
+        let bytes =
+            number("truncationmaxsize").map_or(limits.result_bytes_max, |bytes| bytes.min(limits.result_bytes_max));
+        Self {
+            rows: wanted.map_or(own, |wanted| wanted.min(own)),
+            bytes,
+            is_take: wanted.is_some_and(|wanted| wanted <= own),
+            unlimited,
+        }
     }
 
     /// Kusto's words for a result that is too large, if this one is.
@@ -269,9 +312,17 @@ impl ResultLimits {
             return None;
         }
         if rows_left_out && !self.is_take {
-            return Some(format!("Query result set has exceeded the record count limit {} (E_QUERY_RESULT_SET_TOO_LARGE); summarize, take fewer rows, or set notruncation", self.rows));
+            return Some(format!(
+                "Query result set has exceeded the record count limit {} (E_QUERY_RESULT_SET_TOO_LARGE); summarize, take fewer rows, or set notruncation",
+                self.rows
+            ));
         }
-        let message = || format!("Query result set has exceeded the size limit {} bytes (E_QUERY_RESULT_SET_TOO_LARGE); project fewer columns, take fewer rows, or set notruncation", self.bytes);
+        let message = || {
+            format!(
+                "Query result set has exceeded the size limit {} bytes (E_QUERY_RESULT_SET_TOO_LARGE); project fewer columns, take fewer rows, or set notruncation",
+                self.bytes
+            )
+        };
         (bytes > self.bytes).then(message)
     }
 }
@@ -288,13 +339,19 @@ fn result_table(name: String, result: &BoundResult, batches: Vec<RecordBatch>) -
     let columns = &result.relation.columns;
     let aligned = batches.iter().map(|rows| align_by_position(rows, columns)).collect::<Result<Vec<_>, _>>();
     let batches = aligned.map_err(|error| failed(ErrorKind::Internal, error.to_string()))?;
-    let columns = columns.iter().map(|column| QueryColumn { name: column.name.to_string(), column_type: column.column_type }).collect();
+    let columns = columns
+        .iter()
+        .map(|column| QueryColumn { name: column.name.to_string(), column_type: column.column_type })
+        .collect();
     Ok(ResultTable { name, columns, batches })
 }
 
 fn align_by_position(rows: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let fields: Vec<_> = columns.iter().map(|column| column.column_type.field(&column.name).with_nullable(true)).collect();
-    let cast = |(array, field): (&arrow::array::ArrayRef, &arrow::datatypes::Field)| arrow::compute::cast(array, field.data_type());
+    let fields: Vec<_> =
+        columns.iter().map(|column| column.column_type.field(&column.name).with_nullable(true)).collect();
+    let cast = |(array, field): (&arrow::array::ArrayRef, &arrow::datatypes::Field)| {
+        arrow::compute::cast(array, field.data_type())
+    };
     let arrays = rows.columns().iter().zip(&fields).map(cast).collect::<Result<Vec<_>, _>>()?;
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     RecordBatch::try_new_with_options(Arc::new(arrow::datatypes::Schema::new(fields)), arrays, &options)
@@ -314,18 +371,21 @@ fn port_diagnostics(diagnostics: &[Diagnostic]) -> Vec<QueryDiagnostic> {
 }
 
 fn timed_out(timeout: Duration) -> QueryError {
-    let message = format!("the query ran longer than {} s; narrow the time range or summarise earlier", timeout.as_secs());
+    let message =
+        format!("the query ran longer than {} s; narrow the time range or summarise earlier", timeout.as_secs());
     QueryError::Limit { code: "E_QUERY_TIMEOUT", message }
 }
 
 fn plan_failed(error: DataFusionError) -> QueryError {
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(message) => {
-            QueryError::Limit { code: "E_RUNAWAY_QUERY", message: format!("the query needs more memory than it may use: {message}") }
-        }
-        DataFusionError::External(source) if source.downcast_ref::<UnreadableSegment>().is_some() => {
-            failed(ErrorKind::Internal, format!("a segment cannot be read, so the answer would be incomplete: {source}"))
-        }
+        DataFusionError::ResourcesExhausted(message) => QueryError::Limit {
+            code: "E_RUNAWAY_QUERY",
+            message: format!("the query needs more memory than it may use: {message}"),
+        },
+        DataFusionError::External(source) if source.downcast_ref::<UnreadableSegment>().is_some() => failed(
+            ErrorKind::Internal,
+            format!("a segment cannot be read, so the answer would be incomplete: {source}"),
+        ),
         DataFusionError::Execution(message) => failed(ErrorKind::Caller, message.clone()),
         other => failed(ErrorKind::Internal, other.to_string()),
     }

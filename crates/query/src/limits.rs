@@ -20,6 +20,12 @@ pub struct Limits {
 impl Default for Limits {
     /// Kusto's defaults: 500,000 rows, 64 MiB, 4 minutes.
     fn default() -> Self {
-        Self { rows_max: 500_000, result_bytes_max: 64 << 20, memory_bytes: 4 << 30, timeout: Duration::from_secs(240), concurrency: 10 }
+        Self {
+            rows_max: 500_000,
+            result_bytes_max: 64 << 20,
+            memory_bytes: 4 << 30,
+            timeout: Duration::from_secs(240),
+            concurrency: 10,
+        }
     }
 }

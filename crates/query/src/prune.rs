@@ -41,11 +41,16 @@ impl TimeRange {
 
     fn of_filter(filter: &Expr) -> Self {
         match filter {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => Self::of_filter(left).intersect(Self::of_filter(right)),
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+                Self::of_filter(left).intersect(Self::of_filter(right))
+            }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => Self::of_comparison(left, *op, right),
             Expr::Between(between) if !between.negated && is_time_column(&between.expr) => {
                 let bound = |expr| constant_time(expr);
-                Self { from: bound(&between.low).unwrap_or(Timestamp::MIN), to: bound(&between.high).unwrap_or(Timestamp::MAX) }
+                Self {
+                    from: bound(&between.low).unwrap_or(Timestamp::MIN),
+                    to: bound(&between.high).unwrap_or(Timestamp::MAX),
+                }
             }
             _ => Self::ALL,
         }

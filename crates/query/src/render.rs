@@ -40,8 +40,14 @@ mod tests {
 
     #[test]
     fn properties_have_the_names_clients_know() {
-        let render = Render { chart: "timechart".into(), properties: vec![("title".into(), "x".into()), ("ymin".into(), "0".into())] };
-        assert_eq!(visualization(Some(&render)).unwrap(), json!({ "Visualization": "timechart", "Title": "x", "ymin": "0" }));
+        let render = Render {
+            chart: "timechart".into(),
+            properties: vec![("title".into(), "x".into()), ("ymin".into(), "0".into())],
+        };
+        assert_eq!(
+            visualization(Some(&render)).unwrap(),
+            json!({ "Visualization": "timechart", "Title": "x", "ymin": "0" })
+        );
         assert_eq!(visualization(None), None);
     }
 }

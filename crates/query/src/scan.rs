@@ -118,7 +118,9 @@ impl TableProvider for ScanTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let (schema, columns) = match projection {
-            Some(kept) => (Arc::new(self.schema.project(kept)?), kept.iter().map(|index| self.columns[*index].clone()).collect()),
+            Some(kept) => {
+                (Arc::new(self.schema.project(kept)?), kept.iter().map(|index| self.columns[*index].clone()).collect())
+            }
             None => (self.schema.clone(), self.columns.clone()),
         };
         let times = TimeRange::of_filters(filters);
@@ -190,7 +192,12 @@ impl DisplayAs for ScanExec {
         let segments: u64 = self.partitions.iter().map(|units| count_segments(units)).sum();
         let names: Vec<_> = self.schema.fields().iter().take(16).map(|field| field.name().as_str()).collect();
         let more = if self.schema.fields().len() > names.len() { ", …" } else { "" };
-        write!(f, "ScanExec: units={units} segments={segments} times={} columns=[{}{more}]", self.times, names.join(", "))
+        write!(
+            f,
+            "ScanExec: units={units} segments={segments} times={} columns=[{}{more}]",
+            self.times,
+            names.join(", ")
+        )
     }
 }
 
@@ -237,9 +244,7 @@ impl ExecutionPlan for ScanExec {
             counters: self.counters.clone(),
         };
         let units = self.partitions[partition].clone();
-        builder.spawn_blocking(move || {
-            reader.read_all(&units, &mut |batch| sender.blocking_send(Ok(batch)).is_ok())
-        });
+        builder.spawn_blocking(move || reader.read_all(&units, &mut |batch| sender.blocking_send(Ok(batch)).is_ok()));
         Ok(builder.build())
     }
 }
@@ -291,7 +296,8 @@ impl UnitReader {
     fn block_rows(&self, block: &Block) -> Result<RecordBatch> {
         let stored_schema = block.rows.schema();
         let wanted = |name: &str| self.columns.iter().any(|column| *column.name == *name);
-        let kept: Vec<usize> = (0..stored_schema.fields().len()).filter(|i| wanted(stored_schema.field(*i).name())).collect();
+        let kept: Vec<usize> =
+            (0..stored_schema.fields().len()).filter(|i| wanted(stored_schema.field(*i).name())).collect();
         let projected = block.rows.project(&kept)?;
         let rows = match moneta_event::schema::IMPLIED_BY_HEADER.iter().any(|name| wanted(name)) {
             true => stored::with_implied_columns(&block.header, 0, &projected),
@@ -316,4 +322,3 @@ impl UnitReader {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UnreadableSegment(pub String);
-

@@ -68,8 +68,9 @@ impl MemoryTables {
         let fields = rows.schema();
         let entry = self.tables.entry(schema.name().clone()).or_insert_with(|| (schema.clone(), Vec::new()));
         let unknown = fields.fields().iter().filter(|field| entry.0.index_of(field.name()).is_none());
-        let new_columns: Vec<Column> =
-            unknown.filter_map(|field| Some(Column::new(field.name(), moneta_event::ColumnType::of_field(field)?))).collect();
+        let new_columns: Vec<Column> = unknown
+            .filter_map(|field| Some(Column::new(field.name(), moneta_event::ColumnType::of_field(field)?)))
+            .collect();
         if !new_columns.is_empty() {
             entry.0 = Arc::new(entry.0.with_columns(new_columns));
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_collect::{
-    Collector, FileOptions, HostOptions, Intake, JournalOptions, ResumePoint, ResumePoints, SyslogOptions, start_files, start_host,
-    start_syslog_tcp, start_syslog_udp, start_systemd_journal,
+    Collector, FileOptions, HostOptions, Intake, JournalOptions, ResumePoint, ResumePoints, SyslogOptions, start_files,
+    start_host, start_syslog_tcp, start_syslog_udp, start_systemd_journal,
 };
 use moneta_ingest::Ingest;
 use moneta_ports::BoxFuture;
@@ -45,7 +45,11 @@ async fn start_syslog(config: &Config, intake: &Intake) -> Result<Vec<Collector>
     Ok(vec![tcp.map_err(failed)?, udp.map_err(failed)?])
 }
 
-async fn start_own_machine(config: &Config, intake: &Intake, ingest: &Arc<Ingest>) -> Result<Vec<Collector>, ServerError> {
+async fn start_own_machine(
+    config: &Config,
+    intake: &Intake,
+    ingest: &Arc<Ingest>,
+) -> Result<Vec<Collector>, ServerError> {
     let wanted = &config.collect;
     if !wanted.enabled {
         return Ok(Vec::new());
@@ -60,7 +64,8 @@ async fn start_own_machine(config: &Config, intake: &Intake, ingest: &Arc<Ingest
     let mut collectors = vec![start_host(intake.clone(), host)];
     if !wanted.files.is_empty() {
         let files = start_files(intake.clone(), resume.clone(), FileOptions::new(wanted.files.clone()));
-        collectors.push(files.map_err(|error| ServerError::Setting { key: "collect.files", message: error.to_string() })?);
+        collectors
+            .push(files.map_err(|error| ServerError::Setting { key: "collect.files", message: error.to_string() })?);
     }
     if wanted.systemd_journal {
         match start_systemd_journal(intake.clone(), resume, JournalOptions::default()).await {
@@ -87,7 +92,9 @@ impl ResumePoints for StoredMarks {
 impl Collectors {
     /// The listeners, such as `syslog tcp 127.0.0.1:5514`.
     pub(crate) fn syslog_addresses(&self) -> Vec<String> {
-        let address = |collector: &Collector| collector.local_address().map(|address: SocketAddr| format!("{} {address}", collector.name()));
+        let address = |collector: &Collector| {
+            collector.local_address().map(|address: SocketAddr| format!("{} {address}", collector.name()))
+        };
         self.0.iter().filter_map(address).collect()
     }
 
@@ -100,7 +107,11 @@ impl Collectors {
     fn status(&self) -> crate::operations::CollectorsStatus {
         let names = self.names();
         Arc::new(move || {
-            let status = |name: &String| CollectorStatus { name: name.clone(), state: "running".to_owned(), ..CollectorStatus::default() };
+            let status = |name: &String| CollectorStatus {
+                name: name.clone(),
+                state: "running".to_owned(),
+                ..CollectorStatus::default()
+            };
             names.iter().map(status).collect()
         })
     }

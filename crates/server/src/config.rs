@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
 
 /// Environment variables with the prefix that are not configuration keys.
-const NOT_KEYS: [&str; 6] = ["MONETA_CONFIG", "MONETA_DATA_DIR", "MONETA_CREDENTIAL", "MONETA_SERVER", "MONETA_CORPUS", "MONETA_LOG"];
+const NOT_KEYS: [&str; 6] =
+    ["MONETA_CONFIG", "MONETA_DATA_DIR", "MONETA_CREDENTIAL", "MONETA_SERVER", "MONETA_CORPUS", "MONETA_LOG"];
 
 /// The whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -92,7 +93,9 @@ impl Default for CollectConfig {
     fn default() -> Self {
         Self {
             enabled: true,
-            files: ["/var/log/*.log", "/var/log/syslog", "/var/log/messages", "/var/log/apt/*.log"].map(str::to_owned).to_vec(),
+            files: ["/var/log/*.log", "/var/log/syslog", "/var/log/messages", "/var/log/apt/*.log"]
+                .map(str::to_owned)
+                .to_vec(),
             systemd_journal: true,
             performance_interval_seconds: 15,
             process_interval_seconds: 5,
@@ -160,7 +163,13 @@ pub struct QueryConfig {
 
 impl Default for QueryConfig {
     fn default() -> Self {
-        Self { rows_max: 500_000, result_bytes_max: 64 << 20, memory_bytes: 4 << 30, timeout_seconds: 240, concurrency: 10 }
+        Self {
+            rows_max: 500_000,
+            result_bytes_max: 64 << 20,
+            memory_bytes: 4 << 30,
+            timeout_seconds: 240,
+            concurrency: 10,
+        }
     }
 }
 
@@ -199,7 +208,10 @@ impl Config {
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn load(path: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut table = match path {
             Some(path) => read_table(path)?,
             None => toml::Table::new(),
@@ -232,19 +244,31 @@ fn loopback(port: u16) -> SocketAddr {
 }
 
 fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    text.parse().map_err(|error: toml::de::Error| ConfigError::Invalid { origin: path.display().to_string(), message: error.to_string() })
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Invalid {
+        origin: path.display().to_string(),
+        message: error.to_string(),
+    })
 }
 
 /// Sets `section.key` for every `MONETA_SECTION__KEY`. Values are TOML where they parse as such, else text.
-fn apply_environment(table: &mut toml::Table, environment: impl IntoIterator<Item = (String, String)>) -> Result<(), ConfigError> {
+fn apply_environment(
+    table: &mut toml::Table,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<(), ConfigError> {
     for (name, text) in environment {
-        let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX).filter(|_| !NOT_KEYS.contains(&name.as_str())) else { continue };
+        let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX).filter(|_| !NOT_KEYS.contains(&name.as_str())) else {
+            continue;
+        };
         let Some((section, key)) = key.split_once("__") else { continue };
         let value = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("v"));
         let value = value.unwrap_or(toml::Value::String(text));
         let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let section = section.as_table_mut().ok_or_else(|| ConfigError::Invalid { origin: name.clone(), message: "the section is not a table".to_owned() })?;
+        let section = section.as_table_mut().ok_or_else(|| ConfigError::Invalid {
+            origin: name.clone(),
+            message: "the section is not a table".to_owned(),
+        })?;
         section.insert(key.to_lowercase(), value);
     }
     Ok(())
@@ -268,7 +292,11 @@ mod tests {
 
     #[test]
     fn the_environment_overrides_the_file() {
-        let config = load("[store]\nseal_age_seconds = 10", &[("MONETA_STORE__SEAL_AGE_SECONDS", "20"), ("MONETA_SERVER__LISTEN", "127.0.0.1:1")]).unwrap();
+        let config = load(
+            "[store]\nseal_age_seconds = 10",
+            &[("MONETA_STORE__SEAL_AGE_SECONDS", "20"), ("MONETA_SERVER__LISTEN", "127.0.0.1:1")],
+        )
+        .unwrap();
         assert_eq!(config.store.seal_age_seconds, 20);
         assert_eq!(config.server.listen.port(), 1);
     }

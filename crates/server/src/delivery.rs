@@ -24,7 +24,8 @@ pub(crate) fn start_delivery(config: &Config, keys: &KeyRing, world: &World) -> 
         ..WebhookOptions::new(url.clone(), secret)
     };
     let webhook = Webhook::start(options, world.clock.clone(), world.metrics.clone(), Arc::new(log_dead_letter));
-    let webhook = webhook.map_err(|error| ServerError::Setting { key: "notify.webhook_url", message: error.to_string() })?;
+    let webhook =
+        webhook.map_err(|error| ServerError::Setting { key: "notify.webhook_url", message: error.to_string() })?;
     Ok(Deliveries { webhook: Some(Arc::new(webhook)) })
 }
 

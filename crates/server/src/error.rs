@@ -57,7 +57,11 @@ pub enum ServerError {
 }
 
 impl ServerError {
-    pub(crate) fn part(part: &'static str, kind: ErrorKind, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+    pub(crate) fn part(
+        part: &'static str,
+        kind: ErrorKind,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
         Self::Part { part, kind, source: Box::new(source) }
     }
 

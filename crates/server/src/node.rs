@@ -7,9 +7,9 @@ use std::sync::Arc;
 use moneta_access::{Access, AccessParts, HashCost};
 use moneta_base::fs::{FileSystem, write_atomically};
 use moneta_base::{Clock, Entropy, Seq, TableName, TenantId};
-use moneta_event::root_entry::{RootEntry, RootEvent};
 use moneta_event::TableCatalog;
 use moneta_event::catalog::table;
+use moneta_event::root_entry::{RootEntry, RootEvent};
 use moneta_host::{DirectoryLock, RealFs, SystemClock, SystemEntropy};
 use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
@@ -21,11 +21,11 @@ use moneta_query::{Engine, Limits, StoreTables};
 use moneta_scrub::{Scrubber, TokenKeys};
 
 use crate::config::Config;
+use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
+use crate::local;
 use crate::operations::NodeOperations;
 use crate::rule_admin::Rules;
-use crate::delivery::{Deliveries, start_delivery};
-use crate::local;
 
 /// Every service of one data directory, which stays locked until this is shut down or dropped.
 pub struct Node {
@@ -89,8 +89,23 @@ impl Node {
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, &ingest)?;
         let access = start_access(&world, &metastore, &ingest)?;
-        let operations = Arc::new(NodeOperations::new(&world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog));
-        Ok(Self { world, data: data.to_owned(), ingest, metastore, monitor, engine, rules, operations, access, catalog, deliveries, signer, _lock: lock })
+        let operations =
+            Arc::new(NodeOperations::new(&world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog));
+        Ok(Self {
+            world,
+            data: data.to_owned(),
+            ingest,
+            metastore,
+            monitor,
+            engine,
+            rules,
+            operations,
+            access,
+            catalog,
+            deliveries,
+            signer,
+            _lock: lock,
+        })
     }
 
     /// Where events go.
@@ -138,10 +153,30 @@ impl Node {
         self.deliveries.stop().await;
         let ingest = self.ingest.clone();
         let closed = tokio::task::spawn_blocking(move || ingest.shut_down()).await;
-        let closed = closed.unwrap_or_else(|error| Err(moneta_ports::PortError::caused_by(moneta_base::ErrorKind::Internal, "shutting down was interrupted", error)));
+        let closed = closed.unwrap_or_else(|error| {
+            Err(moneta_ports::PortError::caused_by(
+                moneta_base::ErrorKind::Internal,
+                "shutting down was interrupted",
+                error,
+            ))
+        });
         closed.map_err(|error| ServerError::part("store", error.kind, error))?;
         local::withdraw(&*self.world.fs, &self.data);
-        let Self { world, data, metastore, signer, _lock, ingest, monitor, engine, rules, operations, access, catalog: _, deliveries: _ } = self;
+        let Self {
+            world,
+            data,
+            metastore,
+            signer,
+            _lock,
+            ingest,
+            monitor,
+            engine,
+            rules,
+            operations,
+            access,
+            catalog: _,
+            deliveries: _,
+        } = self;
         // Each of these holds the metastore or whoever does.
         drop((operations, access, rules, engine, monitor, ingest));
         close_metastore(metastore)?;
@@ -173,13 +208,20 @@ fn write_inventory(world: &World, data: &Path, signer: &dyn NoteSigner) -> Resul
 
 /// Makes and locks the directory, and removes what speaks of the last run.
 fn prepare_directory(world: &World, data: &Path) -> Result<DirectoryLock, ServerError> {
-    let failed = |action, path: &Path| { let path = path.to_owned(); move |source| ServerError::Data { action, path, source } };
+    let failed = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| ServerError::Data { action, path, source }
+    };
     world.fs.create_dir_all(data).map_err(failed("create", data))?;
     let lock = DirectoryLock::acquire(data).map_err(ServerError::Locked)?;
     local::withdraw(&*world.fs, data);
     let inventory = data.join(moneta_verify::inventory::FILE_NAME);
     if world.fs.exists(&inventory) {
-        world.fs.remove_file(&inventory).and_then(|()| world.fs.sync_dir(data)).map_err(failed("remove", &inventory))?;
+        world
+            .fs
+            .remove_file(&inventory)
+            .and_then(|()| world.fs.sync_dir(data))
+            .map_err(failed("remove", &inventory))?;
     }
     Ok(lock)
 }
@@ -187,7 +229,10 @@ fn prepare_directory(world: &World, data: &Path) -> Result<DirectoryLock, Server
 /// The tenant of the installation, made at the first start.
 fn load_tenant(world: &World, data: &Path) -> Result<TenantId, ServerError> {
     let path = data.join("tenant.id");
-    let failed = |action| { let path = path.clone(); move |source| ServerError::Data { action, path, source } };
+    let failed = |action| {
+        let path = path.clone();
+        move |source| ServerError::Data { action, path, source }
+    };
     if !world.fs.exists(&path) {
         let mut bytes = [0; 16];
         world.entropy.fill(&mut bytes);
@@ -196,7 +241,8 @@ fn load_tenant(world: &World, data: &Path) -> Result<TenantId, ServerError> {
         return Ok(tenant);
     }
     let text = String::from_utf8(world.fs.read(&path).map_err(failed("read"))?).unwrap_or_default();
-    TenantId::parse(text.trim()).map_err(|error| ServerError::part("tenant id", moneta_base::ErrorKind::Internal, error))
+    TenantId::parse(text.trim())
+        .map_err(|error| ServerError::part("tenant id", moneta_base::ErrorKind::Internal, error))
 }
 
 fn open_ingest(
@@ -227,10 +273,12 @@ fn open_ingest(
 pub(crate) fn policy(config: &Config, metastore: &Metastore) -> Result<Policy, ServerError> {
     let mut retention_days = BTreeMap::new();
     for (table, days) in &config.retention.tables {
-        let table = moneta_base::TableName::new(table).map_err(|error| ServerError::Setting { key: "retention.tables", message: error.to_string() })?;
+        let table = moneta_base::TableName::new(table)
+            .map_err(|error| ServerError::Setting { key: "retention.tables", message: error.to_string() })?;
         retention_days.insert(table, *days);
     }
-    retention_days.extend(metastore.retention_days().map_err(|error| ServerError::part("metastore", error.kind(), error))?);
+    retention_days
+        .extend(metastore.retention_days().map_err(|error| ServerError::part("metastore", error.kind(), error))?);
     Ok(Policy {
         seal_age: std::time::Duration::from_secs(config.store.seal_age_seconds),
         seal_bytes: config.store.seal_bytes,
@@ -244,12 +292,16 @@ fn make_scrubber(config: &Config, keys: &KeyRing) -> Result<Scrubber, ServerErro
     let policy = match &config.scrub.policy {
         None => moneta_scrub::Policy::built_in(),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| setting(format!("cannot read {}: {error}", path.display())))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| setting(format!("cannot read {}: {error}", path.display())))?;
             moneta_scrub::Policy::parse(&text).map_err(|error| setting(format!("{}: {error}", path.display())))?
         }
     };
     let (current, _) = keys.token_keys().current();
-    let token_keys = TokenKeys { current, keys: keys.token_keys().iter().map(|(version, secret)| (version, *secret.expose())).collect() };
+    let token_keys = TokenKeys {
+        current,
+        keys: keys.token_keys().iter().map(|(version, secret)| (version, *secret.expose())).collect(),
+    };
     Scrubber::new(policy, token_keys).map_err(|error| setting(error.to_string()))
 }
 
@@ -261,13 +313,20 @@ fn log_recovery(report: &OpenReport) {
         );
     }
     if !report.recovered.is_empty() {
-        tracing::info!(blocks = report.recovered.len(), headers_appended = report.headers_appended, "recovered the journal");
+        tracing::info!(
+            blocks = report.recovered.len(),
+            headers_appended = report.headers_appended,
+            "recovered the journal"
+        );
     }
 }
 
 /// Tells the root log which program runs from here on.
 fn append_build_entry(world: &World, ingest: &Ingest) {
-    let digest = std::env::current_exe().and_then(std::fs::read).map(|bytes| sha256(&bytes)).unwrap_or(moneta_merkle::Hash([0; 32]));
+    let digest = std::env::current_exe()
+        .and_then(std::fs::read)
+        .map(|bytes| sha256(&bytes))
+        .unwrap_or(moneta_merkle::Hash([0; 32]));
     let event = RootEvent::Build { version: env!("CARGO_PKG_VERSION").to_owned(), digest };
     if let Err(error) = ingest.ledger().append_root(&RootEntry { at: world.clock.now(), event }) {
         tracing::warn!(error = %error, "the build could not be entered in the root log");

@@ -9,8 +9,8 @@ use moneta_event::TableCatalog;
 use moneta_ingest::Ingest;
 use moneta_metastore::Metastore;
 use moneta_ports::operations::{
-    CheckpointStatus, CollectorStatus, DiskStatus, JournalStatus, LedgerPath, Operations, PartState, ReplayReport, ReplaySelection, Status,
-    TableStatus, VerifyFinding, VerifyReport,
+    CheckpointStatus, CollectorStatus, DiskStatus, JournalStatus, LedgerPath, Operations, PartState, ReplayReport,
+    ReplaySelection, Status, TableStatus, VerifyFinding, VerifyReport,
 };
 use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, RuleAdmin};
 use moneta_query::Engine;
@@ -74,7 +74,9 @@ impl NodeOperations {
 
     fn disk(&self) -> Result<DiskStatus, PortError> {
         let space = moneta_host::disk_free(&self.data);
-        let space = space.map_err(|error| PortError::caused_by(ErrorKind::OPERATOR, "the free space of the data directory cannot be read", error))?;
+        let space = space.map_err(|error| {
+            PortError::caused_by(ErrorKind::OPERATOR, "the free space of the data directory cannot be read", error)
+        })?;
         self.world.metrics.set(Metric::HostDiskAvailable, space.available_bytes);
         Ok(DiskStatus { total_bytes: space.total_bytes, available_bytes: space.available_bytes })
     }
@@ -107,7 +109,11 @@ impl NodeOperations {
     }
 
     fn checkpoint(&self) -> CheckpointStatus {
-        let (at, tree_size) = self.ingest.status().last_checkpoint.unwrap_or((self.started_at, self.ingest.ledger().root_checkpoint().size()));
+        let (at, tree_size) = self
+            .ingest
+            .status()
+            .last_checkpoint
+            .unwrap_or((self.started_at, self.ingest.ledger().root_checkpoint().size()));
         CheckpointStatus { tree_size, age_seconds: self.world.clock.now().since(at).as_secs_f64() }
     }
 
@@ -122,10 +128,12 @@ impl NodeOperations {
 impl Operations for NodeOperations {
     fn readiness(&self) -> Vec<PartState> {
         let stopped = self.ingest.status().stopped;
-        let journal = PartState { part: "journal".to_owned(), ready: stopped.is_none(), reason: stopped.unwrap_or_default() };
+        let journal =
+            PartState { part: "journal".to_owned(), ready: stopped.is_none(), reason: stopped.unwrap_or_default() };
         let age = self.checkpoint().age_seconds;
         #[expect(clippy::cast_precision_loss, reason = "a small constant")]
-        let late = age > CHECKPOINT_AGE_MAX_SECONDS as f64 && self.ingest.store().hot_stats().values().any(|hot| hot.num_blocks > 0);
+        let late = age > CHECKPOINT_AGE_MAX_SECONDS as f64
+            && self.ingest.store().hot_stats().values().any(|hot| hot.num_blocks > 0);
         let reason = if late { format!("the last checkpoint is {age:.0} s old") } else { String::new() };
         vec![journal, PartState { part: "ledger".to_owned(), ready: !late, reason }]
     }
@@ -158,11 +166,20 @@ impl Operations for NodeOperations {
         })
     }
 
-    fn replay_quarantine<'a>(&'a self, ctx: &'a OpContext, selection: ReplaySelection) -> BoxFuture<'a, Result<ReplayReport, PortError>> {
+    fn replay_quarantine<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        selection: ReplaySelection,
+    ) -> BoxFuture<'a, Result<ReplayReport, PortError>> {
         Box::pin(replay::replay(self, ctx, selection))
     }
 
-    fn set_retention<'a>(&'a self, ctx: &'a OpContext, table: TableName, days: Option<u32>) -> BoxFuture<'a, Result<(), PortError>> {
+    fn set_retention<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        table: TableName,
+        days: Option<u32>,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
         Box::pin(async move {
             if days == Some(0) {
                 return Err(PortError::new(ErrorKind::Caller, "0 days would drop today's records; the least is 1"));

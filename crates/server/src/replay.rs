@@ -12,7 +12,10 @@ use moneta_base::{SourceName, TableName};
 use moneta_formats::{DecodeOptions, Decoded, Decoder, Format};
 use moneta_ingest::quarantine_encoding as encoding;
 use moneta_ports::operations::{ReplayReport, ReplaySelection};
-use moneta_ports::{AuditEvent, AuditSink, EventSink, IdempotencyKey, KeyLife, OpContext, PortError, QueryEngine, QueryRequest, Submission};
+use moneta_ports::{
+    AuditEvent, AuditSink, EventSink, IdempotencyKey, KeyLife, OpContext, PortError, QueryEngine, QueryRequest,
+    Submission,
+};
 
 use crate::operations::NodeOperations;
 
@@ -29,15 +32,28 @@ struct Record {
 }
 
 /// Replays the selected records.
-pub(crate) async fn replay(operations: &NodeOperations, ctx: &OpContext, selection: ReplaySelection) -> Result<ReplayReport, PortError> {
+pub(crate) async fn replay(
+    operations: &NodeOperations,
+    ctx: &OpContext,
+    selection: ReplaySelection,
+) -> Result<ReplayReport, PortError> {
     operations.ingest.record(ctx, AuditEvent::success("quarantine.replay", "table", "Quarantine")).await?;
     let mut report = ReplayReport::default();
     for record in select(operations, ctx, &selection).await? {
         match decode(operations, &record) {
             Some(decoded) => {
-                let key = IdempotencyKey { producer: format!("replay/{}", record.id), epoch: 0, sequence: 0, life: KeyLife::Request };
-                let receipt = operations.ingest.submit(Submission { batches: decoded.batches, quarantined: Vec::new(), key: Some(key) }).await?;
-                report.num_stored += if receipt.duplicate { 0 } else { receipt.ranges.iter().map(|range| range.num_rows).sum() };
+                let key = IdempotencyKey {
+                    producer: format!("replay/{}", record.id),
+                    epoch: 0,
+                    sequence: 0,
+                    life: KeyLife::Request,
+                };
+                let receipt = operations
+                    .ingest
+                    .submit(Submission { batches: decoded.batches, quarantined: Vec::new(), key: Some(key) })
+                    .await?;
+                report.num_stored +=
+                    if receipt.duplicate { 0 } else { receipt.ranges.iter().map(|range| range.num_rows).sum() };
             }
             None => report.num_refused += 1,
         }
@@ -45,24 +61,39 @@ pub(crate) async fn replay(operations: &NodeOperations, ctx: &OpContext, selecti
     Ok(report)
 }
 
-async fn select(operations: &NodeOperations, ctx: &OpContext, selection: &ReplaySelection) -> Result<Vec<Record>, PortError> {
+async fn select(
+    operations: &NodeOperations,
+    ctx: &OpContext,
+    selection: &ReplaySelection,
+) -> Result<Vec<Record>, PortError> {
     let filter = match selection {
         ReplaySelection::All => String::new(),
-        ReplaySelection::Seqs(seqs) => format!("| where _Seq in ({}) ", seqs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+        ReplaySelection::Seqs(seqs) => {
+            format!("| where _Seq in ({}) ", seqs.iter().map(u64::to_string).collect::<Vec<_>>().join(", "))
+        }
     };
     let columns = "QuarantineId, Format, TargetTable, _Source, Original, OriginalEncoding, Truncated";
     let text = format!("Quarantine {filter}| take {RECORDS_MAX} | project {columns}");
     let request = QueryRequest { no_truncation: true, ..QueryRequest::new(text) };
     let answer = operations.engine.query(ctx, request).await;
-    let answer = answer.map_err(|error| PortError::new(error.kind(), format!("the quarantine cannot be read: {error}")))?;
+    let answer =
+        answer.map_err(|error| PortError::new(error.kind(), format!("the quarantine cannot be read: {error}")))?;
     let batches = answer.tables.iter().flat_map(|table| &table.batches);
     Ok(batches.flat_map(|rows| (0..rows.num_rows()).filter_map(|row| record(rows, row))).collect())
 }
 
 /// A row as a record; `None` for one that was too long to be kept whole.
 fn record(rows: &RecordBatch, row: usize) -> Option<Record> {
-    let text = |column: &str| rows.column_by_name(column).and_then(|array| array.as_string_opt::<i32>()).map(|array| array.value(row)).unwrap_or_default();
-    let truncated = rows.column_by_name("Truncated").and_then(|array| array.as_boolean_opt()).is_some_and(|array| array.is_valid(row) && array.value(row));
+    let text = |column: &str| {
+        rows.column_by_name(column)
+            .and_then(|array| array.as_string_opt::<i32>())
+            .map(|array| array.value(row))
+            .unwrap_or_default()
+    };
+    let truncated = rows
+        .column_by_name("Truncated")
+        .and_then(|array| array.as_boolean_opt())
+        .is_some_and(|array| array.is_valid(row) && array.value(row));
     let bytes = match text("OriginalEncoding") {
         encoding::BASE64 => BASE64.decode(text("Original")).ok()?,
         _ => text("Original").as_bytes().to_vec(),

@@ -5,13 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use futures::future::try_join_all;
 use moneta_base::{Clock, ErrorKind, RuleId};
 use moneta_event::TableCatalog;
 use moneta_ingest::Ingest;
 use moneta_merkle::sha256;
 use moneta_metastore::{Metastore, SecretHash, StoredRule};
 use moneta_monitor::Monitor;
-use moneta_ports::{AuditEvent, AuditSink, BoxFuture, OpContext, PortError, RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary};
+use moneta_ports::{
+    AuditEvent, AuditSink, BoxFuture, OpContext, PortError, RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary,
+};
 use moneta_rules::{CompiledRules, NotLoaded, Rule, Taxonomy, parse_file};
 
 use crate::error::ServerError;
@@ -31,9 +34,23 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Loads and compiles the stored rules.
-    pub(crate) fn load(metastore: Arc<Metastore>, audit: Arc<Ingest>, catalog: Arc<TableCatalog>, clock: Arc<dyn Clock>) -> Result<Arc<Self>, ServerError> {
+    pub(crate) fn load(
+        metastore: Arc<Metastore>,
+        audit: Arc<Ingest>,
+        catalog: Arc<TableCatalog>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, ServerError> {
         let taxonomy = Taxonomy::built_in();
-        let rules = Self { metastore, audit, catalog, clock, taxonomy, monitor: OnceLock::new(), active: Mutex::default(), changing: tokio::sync::Mutex::new(()) };
+        let rules = Self {
+            metastore,
+            audit,
+            catalog,
+            clock,
+            taxonomy,
+            monitor: OnceLock::new(),
+            active: Mutex::default(),
+            changing: tokio::sync::Mutex::new(()),
+        };
         let stored = rules.metastore.rules().map_err(|error| ServerError::part("metastore", error.kind(), error))?;
         let (compiled, not_loaded) = rules.compile(&stored);
         for rule in not_loaded {
@@ -55,7 +72,8 @@ impl Rules {
 
     fn compile(&self, stored: &[StoredRule]) -> (Arc<CompiledRules>, Vec<NotLoaded>) {
         let wanted: BTreeSet<&RuleId> = stored.iter().map(|rule| &rule.rule_id).collect();
-        let files: BTreeMap<(&str, &str), ()> = stored.iter().map(|rule| ((rule.file_name.as_str(), rule.text.as_str()), ())).collect();
+        let files: BTreeMap<(&str, &str), ()> =
+            stored.iter().map(|rule| ((rule.file_name.as_str(), rule.text.as_str()), ())).collect();
         let mut rules: Vec<Rule> = Vec::new();
         for (name, text) in files.into_keys() {
             let parsed = parse_file(name, text).rules;
@@ -81,20 +99,18 @@ impl Rules {
 
     async fn add_files(&self, ctx: &OpContext, files: Vec<RuleFile>) -> Result<RuleSetReport, PortError> {
         let _one_at_a_time = self.changing.lock().await;
-        let known: BTreeMap<RuleId, SecretHash> = self.stored()?.into_iter().map(|rule| (rule.rule_id, rule.sha256)).collect();
+        let known: BTreeMap<RuleId, SecretHash> =
+            self.stored()?.into_iter().map(|rule| (rule.rule_id, rule.sha256)).collect();
         let Candidates { rules, mut report } = self.candidates(ctx, &files);
-        let (unchanged, changed): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| known.get(&rule.rule_id) == Some(&rule.sha256));
+        let (unchanged, changed): (Vec<_>, Vec<_>) =
+            rules.into_iter().partition(|rule| known.get(&rule.rule_id) == Some(&rule.sha256));
         report.unchanged = unchanged.len();
         report.loaded = changed.len();
         if changed.is_empty() {
             return Ok(report);
         }
-        for rule in &changed {
-            let mut event = AuditEvent::success("rule.add", "rule", rule.rule_id.as_str());
-            event.details.insert("file".to_owned(), rule.file_name.clone().into());
-            event.details.insert("sha256".to_owned(), sha256(rule.text.as_bytes()).to_hex().into());
-            self.audit.record(ctx, event).await?;
-        }
+        // All at once: their commits share a few syncs.
+        try_join_all(changed.iter().map(|rule| self.audit.record(ctx, added_event(rule)))).await?;
         // Every single change is durable by now; one checkpoint over all of them must exist before any takes effect.
         self.audit.publish_now().await?;
         self.metastore.put_rules(&changed).map_err(metastore_failed)?;
@@ -145,7 +161,10 @@ impl RuleAdmin for Rules {
             let _one_at_a_time = self.changing.lock().await;
             let id = RuleId::new(rule_id);
             if !self.stored()?.iter().any(|rule| rule.rule_id == id) {
-                return Err(PortError::new(ErrorKind::Caller, format!("there is no rule {rule_id}; `moneta rules list` shows those that are")));
+                return Err(PortError::new(
+                    ErrorKind::Caller,
+                    format!("there is no rule {rule_id}; `moneta rules list` shows those that are"),
+                ));
             }
             self.audit.record_change(ctx, AuditEvent::success("rule.remove", "rule", rule_id)).await?;
             self.metastore.delete_rule(&id).map_err(metastore_failed)?;
@@ -158,6 +177,13 @@ impl RuleAdmin for Rules {
         summaries.sort_by(|a, b| a.title.cmp(&b.title));
         summaries
     }
+}
+
+fn added_event(rule: &StoredRule) -> AuditEvent {
+    let mut event = AuditEvent::success("rule.add", "rule", rule.rule_id.as_str());
+    event.details.insert("file".to_owned(), rule.file_name.clone().into());
+    event.details.insert("sha256".to_owned(), sha256(rule.text.as_bytes()).to_hex().into());
+    event
 }
 
 fn summary(rule: &Rule) -> RuleSummary {

@@ -46,7 +46,11 @@ pub struct Ready {
 pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -> Result<(), ServerError> {
     let node = Node::open(&config, data).await?;
     let listener = listen(config.server.listen).await?;
-    let address = listener.local_addr().map_err(|source| ServerError::Listen { address: config.server.listen, what: "HTTP", source })?;
+    let address = listener.local_addr().map_err(|source| ServerError::Listen {
+        address: config.server.listen,
+        what: "HTTP",
+        source,
+    })?;
     let collectors = start_collectors(&config, &node).await?;
     announce(&node, data, address).await?;
     let ready = Ready {
@@ -72,13 +76,23 @@ async fn announce(node: &Node, data: &Path, address: SocketAddr) -> Result<(), S
     let failed = |error: moneta_access::Error| ServerError::part("access service", error.kind(), error);
     let ctx = own_context();
     let earlier = node.access.credentials(&ctx).map_err(failed)?;
-    for credential in earlier.iter().filter(|credential| credential.name == LOCAL_CREDENTIAL && credential.revoked.is_none()) {
+    for credential in
+        earlier.iter().filter(|credential| credential.name == LOCAL_CREDENTIAL && credential.revoked.is_none())
+    {
         node.access.revoke_credential(&ctx, &credential.id).await.map_err(failed)?;
     }
-    let new = NewCredential { name: LOCAL_CREDENTIAL.to_owned(), scopes: Scope::ALL.to_vec(), life: Some(LOCAL_CREDENTIAL_LIFE) };
+    let new = NewCredential {
+        name: LOCAL_CREDENTIAL.to_owned(),
+        scopes: Scope::ALL.to_vec(),
+        life: Some(LOCAL_CREDENTIAL_LIFE),
+    };
     let issued = node.access.create_credential(&ctx, new).await.map_err(failed)?;
     let server = LocalServer { address, credential: issued.text };
-    local::announce(&*node.world.fs, data, &server).map_err(|source| ServerError::Data { action: "write", path: data.to_owned(), source })
+    local::announce(&*node.world.fs, data, &server).map_err(|source| ServerError::Data {
+        action: "write",
+        path: data.to_owned(),
+        source,
+    })
 }
 
 async fn admin_link(node: &Node, address: SocketAddr) -> Result<Option<String>, ServerError> {
@@ -121,7 +135,12 @@ async fn wait_for_signal() {
     }
 }
 
-async fn shut_down(node: Node, collectors: Collectors, http: HttpTask, stop: &watch::Sender<bool>) -> Result<(), ServerError> {
+async fn shut_down(
+    node: Node,
+    collectors: Collectors,
+    http: HttpTask,
+    stop: &watch::Sender<bool>,
+) -> Result<(), ServerError> {
     tracing::info!("stopping: finishing what is under way");
     let _ = stop.send(true);
     collectors.stop().await;
