@@ -184,6 +184,8 @@ pub enum ScalarNode {
         args: Vec<ScalarExpr>,
         /// The order of the rows.
         order: Arc<[SortKey]>,
+        /// The columns that separate groups of rows.
+        partition: Vec<Arc<str>>,
     },
 }
 
@@ -250,7 +252,10 @@ impl ScalarExpr {
     #[must_use]
     pub fn is_constant(&self) -> bool {
         match &self.node {
-            ScalarNode::Column(_) | ScalarNode::Subquery(_) | ScalarNode::InTable { .. } | ScalarNode::Window { .. } => false,
+            ScalarNode::Column(_)
+            | ScalarNode::Subquery(_)
+            | ScalarNode::InTable { .. }
+            | ScalarNode::Window { .. } => false,
             ScalarNode::Call { function, .. } if !function.deterministic => false,
             _ => self.children().into_iter().all(Self::is_constant),
         }

@@ -121,15 +121,17 @@ impl LowerContext<'_> {
         }
         let all = windows
             .iter()
-            .map(|(name, expression)| Ok(self.window(expression)?.alias(name)))
+            .map(|(name, expression)| Ok((self.window(expression)?, name.as_str())))
             .collect::<Result<Vec<_>>>()?;
-        Ok(LogicalPlanBuilder::window_plan(plan, all)?)
+        with_windows(plan, all)
     }
 
     /// A window function over all rows in their order.
     fn window(&self, expression: &ScalarExpr) -> Result<Expr> {
         use datafusion::functions_window as functions;
-        let ScalarNode::Window { function, args, order } = &expression.node else { return self.scalar(expression) };
+        let ScalarNode::Window { function, args, order, partition } = &expression.node else {
+            return self.scalar(expression);
+        };
         let mut lowered = args.iter().map(|arg| self.scalar(arg)).collect::<Result<Vec<_>>>()?;
         let order_by = self.sort_keys(order)?;
         let frame = WindowFrame::new_bounds(
@@ -160,7 +162,7 @@ impl LowerContext<'_> {
         };
         let params = WindowFunctionParams {
             args: lowered,
-            partition_by: Vec::new(),
+            partition_by: partition.iter().map(|name| column(name)).collect(),
             order_by,
             window_frame: frame,
             filter: None,
@@ -229,9 +231,15 @@ impl LowerContext<'_> {
                 let args = args.iter().map(|arg| self.scalar(arg)).collect::<Result<Vec<_>>>()?;
                 let propagates = function.nulls == Nulls::Propagate;
                 match function.kernel {
-                    Kernel::Row(kernel) => {
-                        RowFunction::call(function.name, kernel, propagates, function.deterministic, &types, target, args)
-                    }
+                    Kernel::Row(kernel) => RowFunction::call(
+                        function.name,
+                        kernel,
+                        propagates,
+                        function.deterministic,
+                        &types,
+                        target,
+                        args,
+                    ),
                     Kernel::Native(native, _) => native(NativeCall { args, types, return_type: target }),
                     Kernel::Special | Kernel::Window => {
                         return Err(crate::error::Error::Unsupported { what: format!("{}()", function.name) });
@@ -243,7 +251,15 @@ impl LowerContext<'_> {
             ScalarNode::Element { base, index } => {
                 let types = [base.column_type, index.column_type];
                 let kernel: RowKernel = path::element;
-                RowFunction::call("kql_element", kernel, true, true, &types, target, vec![self.scalar(base)?, self.scalar(index)?])
+                RowFunction::call(
+                    "kql_element",
+                    kernel,
+                    true,
+                    true,
+                    &types,
+                    target,
+                    vec![self.scalar(base)?, self.scalar(index)?],
+                )
             }
             ScalarNode::Conditional { branches, otherwise } => {
                 let when_then_expr = branches
@@ -263,7 +279,13 @@ impl LowerContext<'_> {
         })
     }
 
-    fn binary(&self, operator: BinaryOperator, left: &ScalarExpr, right: &ScalarExpr, target: ColumnType) -> Result<Expr> {
+    fn binary(
+        &self,
+        operator: BinaryOperator,
+        left: &ScalarExpr,
+        right: &ScalarExpr,
+        target: ColumnType,
+    ) -> Result<Expr> {
         if let Some(text) = TextOperator::of(operator) {
             return Ok(TextFunction::call(text, self.text(left)?, self.text(right)?));
         }
@@ -277,7 +299,11 @@ impl LowerContext<'_> {
 
     /// An expression as text.
     fn text(&self, expression: &ScalarExpr) -> Result<Expr> {
-        if expression.column_type == ColumnType::String { self.scalar(expression) } else { self.convert(expression, ColumnType::String) }
+        if expression.column_type == ColumnType::String {
+            self.scalar(expression)
+        } else {
+            self.convert(expression, ColumnType::String)
+        }
     }
 
     fn convert(&self, inner: &ScalarExpr, target: ColumnType) -> Result<Expr> {
@@ -309,7 +335,13 @@ impl LowerContext<'_> {
         Ok(RowFunction::call(name, kernel, target != ColumnType::String, true, &[from], target, vec![lowered]))
     }
 
-    fn list(&self, operator: ListOperator, operand: &ScalarExpr, items: &[ScalarExpr], as_filter: bool) -> Result<Expr> {
+    fn list(
+        &self,
+        operator: ListOperator,
+        operand: &ScalarExpr,
+        items: &[ScalarExpr],
+        as_filter: bool,
+    ) -> Result<Expr> {
         let exact = matches!(operator, ListOperator::In | ListOperator::NotIn);
         let literals: Option<Vec<&Value>> = items.iter().map(ScalarExpr::as_literal).collect();
         let own_type = operand.column_type;
@@ -326,8 +358,12 @@ impl LowerContext<'_> {
             return Ok(ListFunction::call(operator, self.text(operand)?, lit(format!("[{}]", texts.join(",")))));
         }
         let kernel: RowKernel = |args, call| {
-            let all: Vec<serde_json::Value> =
-                args.iter().zip(call.types).map(|(cell, t)| conversion::cell_value(*cell, *t)).flat_map(flatten).collect();
+            let all: Vec<serde_json::Value> = args
+                .iter()
+                .zip(call.types)
+                .map(|(cell, t)| conversion::cell_value(*cell, *t))
+                .flat_map(flatten)
+                .collect();
             serde_json::Value::Array(all).into()
         };
         let types: Vec<ColumnType> = items.iter().map(|item| item.column_type).collect();
@@ -356,7 +392,15 @@ impl LowerContext<'_> {
         let kernel: RowKernel = |args, call| {
             serde_json::Value::Array(flatten(conversion::cell_value(args[0], call.types[0])).collect()).into()
         };
-        let value = RowFunction::call("kql_list_flatten", kernel, false, true, &[first.column_type], ColumnType::Dynamic, vec![column(&first.name)]);
+        let value = RowFunction::call(
+            "kql_list_flatten",
+            kernel,
+            false,
+            true,
+            &[first.column_type],
+            ColumnType::Dynamic,
+            vec![column(&first.name)],
+        );
         let collected = aggregates::collect::merged_list(value).alias("__list");
         let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![collected])?.build()?;
         Ok(subquery(plan))
@@ -425,11 +469,32 @@ fn extract_windows(expression: &ScalarExpr, windows: &mut Vec<(String, ScalarExp
     ScalarExpr::new(expression.column_type, node)
 }
 
+/// A plan with window functions computed under names of their own.
+///
+/// # Errors
+/// When DataFusion refuses the plan.
+pub fn with_windows(plan: LogicalPlan, windows: Vec<(Expr, &str)>) -> Result<LogicalPlan> {
+    let own: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+    let mut functions: Vec<Expr> = Vec::new();
+    let mut outputs = own;
+    for (function, name) in windows {
+        outputs.push(column(&function.schema_name().to_string()).alias(name));
+        if !functions.contains(&function) {
+            functions.push(function);
+        }
+    }
+    let plan = LogicalPlanBuilder::window_plan(plan, functions)?;
+    Ok(LogicalPlanBuilder::from(plan).project(outputs)?.build()?)
+}
+
 /// A column made by a window function, in the Arrow type of its Kusto type.
 fn cast_window(expression: &ScalarExpr, name: &str) -> ScalarExpr {
     ScalarExpr::new(
         expression.column_type,
-        ScalarNode::Call { function: &WINDOW_RESULT, args: vec![ScalarExpr::new(expression.column_type, ScalarNode::Column(name.into()))] },
+        ScalarNode::Call {
+            function: &WINDOW_RESULT,
+            args: vec![ScalarExpr::new(expression.column_type, ScalarNode::Column(name.into()))],
+        },
     )
 }
 

@@ -202,7 +202,8 @@ pub fn timespan_text(nanos: i64) -> String {
 /// A decimal as `tostring` writes it: without zeros at the end.
 #[must_use]
 pub fn decimal_text(value: i128) -> String {
-    let (whole, fraction) = (value.unsigned_abs() / DECIMAL_ONE.unsigned_abs(), value.unsigned_abs() % DECIMAL_ONE.unsigned_abs());
+    let (whole, fraction) =
+        (value.unsigned_abs() / DECIMAL_ONE.unsigned_abs(), value.unsigned_abs() % DECIMAL_ONE.unsigned_abs());
     let sign = if value < 0 { "-" } else { "" };
     if fraction == 0 {
         return format!("{sign}{whole}");

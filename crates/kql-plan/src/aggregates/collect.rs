@@ -29,35 +29,71 @@ pub const ELEMENTS_MAX: usize = 1_048_576;
 
 /// The declarations.
 pub const AGGREGATES: &[Aggregate] = &[
-    Aggregate::new("make_list", &["(expr: scalar, [max_size: integer]) -> dynamic"], Prefix("list_"), |call| collected(call, Kind::List))
-        .aliases(&["makelist"])
-        .ordered()
-        .doc("An array of all values.", &[("range x from 1 to 3 step 1 | sort by x asc | summarize make_list(x)", "dynamic([1,2,3])")]),
-    Aggregate::new("make_list_if", &["(expr: scalar, predicate: bool, [max_size: integer]) -> dynamic"], Prefix("list_"), |call| collected(call, Kind::List))
-        .ordered()
-        .doc("An array of the values of the rows for which a predicate holds.", &[]),
-    Aggregate::new("make_list_with_nulls", &["(expr: scalar) -> dynamic"], Prefix("list_"), |call| collected(call, Kind::ListWithNulls))
-        .ordered()
-        .doc("An array of all values, nulls included.", &[]),
-    Aggregate::new("make_set", &["(expr: scalar, [max_size: integer]) -> dynamic"], Prefix("set_"), |call| collected(call, Kind::Set))
-        .aliases(&["makeset"])
-        .ordered()
-        .doc("An array of the distinct values.", &[("datatable(a:long)[1,1] | summarize make_set(a)", "dynamic([1])")]),
-    Aggregate::new("make_set_if", &["(expr: scalar, predicate: bool, [max_size: integer]) -> dynamic"], Prefix("set_"), |call| collected(call, Kind::Set))
-        .ordered()
-        .doc("An array of the distinct values of the rows for which a predicate holds.", &[]),
-    Aggregate::new("make_bag", &["(expr: dynamic, [max_size: integer]) -> dynamic"], Prefix("bag_"), |call| collected(call, Kind::Bag))
-        .doc("One bag of all bags.", &[("print b = dynamic({'a':1}) | summarize make_bag(b)", "dynamic({\"a\":1})")]),
-    Aggregate::new("make_dictionary", &["(expr: dynamic, [max_size: integer]) -> dynamic"], Prefix("dictionary_"), |call| collected(call, Kind::Bag))
-        .doc("One bag of all bags.", &[]),
-    Aggregate::new("make_bag_if", &["(expr: dynamic, predicate: bool, [max_size: integer]) -> dynamic"], Prefix("bag_"), |call| collected(call, Kind::Bag))
-        .doc("One bag of the bags of the rows for which a predicate holds.", &[]),
+    Aggregate::new("make_list", &["(expr: scalar, [max_size: integer]) -> dynamic"], Prefix("list_"), |call| {
+        collected(call, Kind::List)
+    })
+    .aliases(&["makelist"])
+    .ordered()
+    .doc(
+        "An array of all values.",
+        &[("range x from 1 to 3 step 1 | sort by x asc | summarize make_list(x)", "dynamic([1,2,3])")],
+    ),
+    Aggregate::new(
+        "make_list_if",
+        &["(expr: scalar, predicate: bool, [max_size: integer]) -> dynamic"],
+        Prefix("list_"),
+        |call| collected(call, Kind::List),
+    )
+    .ordered()
+    .doc("An array of the values of the rows for which a predicate holds.", &[]),
+    Aggregate::new("make_list_with_nulls", &["(expr: scalar) -> dynamic"], Prefix("list_"), |call| {
+        collected(call, Kind::ListWithNulls)
+    })
+    .ordered()
+    .doc("An array of all values, nulls included.", &[]),
+    Aggregate::new("make_set", &["(expr: scalar, [max_size: integer]) -> dynamic"], Prefix("set_"), |call| {
+        collected(call, Kind::Set)
+    })
+    .aliases(&["makeset"])
+    .ordered()
+    .doc("An array of the distinct values.", &[("datatable(a:long)[1,1] | summarize make_set(a)", "dynamic([1])")]),
+    Aggregate::new(
+        "make_set_if",
+        &["(expr: scalar, predicate: bool, [max_size: integer]) -> dynamic"],
+        Prefix("set_"),
+        |call| collected(call, Kind::Set),
+    )
+    .ordered()
+    .doc("An array of the distinct values of the rows for which a predicate holds.", &[]),
+    Aggregate::new("make_bag", &["(expr: dynamic, [max_size: integer]) -> dynamic"], Prefix("bag_"), |call| {
+        collected(call, Kind::Bag)
+    })
+    .doc("One bag of all bags.", &[("print b = dynamic({'a':1}) | summarize make_bag(b)", "dynamic({\"a\":1})")]),
+    Aggregate::new(
+        "make_dictionary",
+        &["(expr: dynamic, [max_size: integer]) -> dynamic"],
+        Prefix("dictionary_"),
+        |call| collected(call, Kind::Bag),
+    )
+    .doc("One bag of all bags.", &[]),
+    Aggregate::new(
+        "make_bag_if",
+        &["(expr: dynamic, predicate: bool, [max_size: integer]) -> dynamic"],
+        Prefix("bag_"),
+        |call| collected(call, Kind::Bag),
+    )
+    .doc("One bag of the bags of the rows for which a predicate holds.", &[]),
     Aggregate::new("percentile", &["(expr: scalar, percentile: number) -> $1"], Percentiles, percentiles)
         .doc("The nearest-rank percentile.", &[("range x from 1 to 100 step 1 | summarize percentile(x, 95)", "95")]),
     Aggregate::new("percentiles", &["(expr: scalar, percentile: number...) -> $1"], Percentiles, percentiles)
         .doc("Several nearest-rank percentiles.", &[]),
-    Aggregate::new("percentiles_array", &["(expr: scalar, percentile: scalar...) -> dynamic"], Prefix("percentiles_"), percentiles_array)
-        .doc("Several nearest-rank percentiles as one array.", &[]),
+    Aggregate::new(
+        "percentiles_array",
+        &["(expr: scalar, percentile: scalar...) -> dynamic"],
+        Prefix("percentiles_"),
+        percentiles_array,
+    )
+    .doc("Several nearest-rank percentiles as one array.", &[]),
 ];
 
 /// What is collected.
@@ -85,7 +121,14 @@ struct Collect {
 }
 
 impl Collect {
-    fn call(kind: Kind, value_type: ColumnType, max: usize, ranks: Vec<f64>, args: Vec<Expr>, filter: Option<Expr>) -> Expr {
+    fn call(
+        kind: Kind,
+        value_type: ColumnType,
+        max: usize,
+        ranks: Vec<f64>,
+        args: Vec<Expr>,
+        filter: Option<Expr>,
+    ) -> Expr {
         let signature = Signature::variadic_any(Volatility::Immutable);
         let udaf = AggregateUDF::new_from_impl(Self { kind, value_type, max, ranks, signature });
         aggregate(Arc::new(udaf), args, false, filter)
@@ -197,7 +240,10 @@ impl Collector {
         let pick = |rank: &f64| {
             let count = crate::functions::row::long_to_real(i64::try_from(values.len()).unwrap_or(i64::MAX));
             let position = crate::functions::row::real_to_long((count * rank / 100.0).ceil()).unwrap_or(1).max(1) - 1;
-            usize::try_from(position).ok().and_then(|p| values.get(p.min(values.len().saturating_sub(1)))).map_or("null".to_owned(), ToString::to_string)
+            usize::try_from(position)
+                .ok()
+                .and_then(|p| values.get(p.min(values.len().saturating_sub(1))))
+                .map_or("null".to_owned(), ToString::to_string)
         };
         let picked: Vec<String> = self.ranks.iter().map(pick).collect();
         array_text(picked.iter().map(String::as_str))
@@ -266,7 +312,11 @@ fn collected(call: &AggregateCall<'_>, kind: Kind) -> (Vec<Expr>, Finish) {
     let max = max.and_then(|max| usize::try_from(max).ok()).unwrap_or(ELEMENTS_MAX).min(ELEMENTS_MAX);
     let args = std::iter::once(call.args[0].clone()).chain(call.order.clone()).collect();
     let list = Collect::call(kind, call.bound[0].column_type, max, Vec::new(), args, call.filter.clone());
-    let finish: Finish = if kind == Kind::Bag { |parts, _| parts } else { |mut parts, _| vec![coalesce(vec![parts.swap_remove(0), lit("[]")])] };
+    let finish: Finish = if kind == Kind::Bag {
+        |parts, _| parts
+    } else {
+        |mut parts, _| vec![coalesce(vec![parts.swap_remove(0), lit("[]")])]
+    };
     (vec![list], finish)
 }
 
@@ -277,14 +327,23 @@ fn ranks(call: &AggregateCall<'_>) -> Vec<f64> {
     let values = call.bound.iter().skip(1).filter_map(ScalarExpr::as_literal);
     values
         .flat_map(|value| match value {
-            Value::Dynamic(json) => json::parse(json).as_array().into_iter().flatten().filter_map(serde_json::Value::as_f64).collect(),
+            Value::Dynamic(json) => {
+                json::parse(json).as_array().into_iter().flatten().filter_map(serde_json::Value::as_f64).collect()
+            }
             other => crate::fold::cell(other).real().into_iter().collect::<Vec<f64>>(),
         })
         .collect()
 }
 
 fn percentiles(call: &AggregateCall<'_>) -> (Vec<Expr>, Finish) {
-    let list = Collect::call(Kind::Percentile, call.bound[0].column_type, usize::MAX, ranks(call), vec![call.args[0].clone()], call.filter.clone());
+    let list = Collect::call(
+        Kind::Percentile,
+        call.bound[0].column_type,
+        usize::MAX,
+        ranks(call),
+        vec![call.args[0].clone()],
+        call.filter.clone(),
+    );
     let finish: Finish = |mut parts, call| {
         let list = parts.swap_remove(0);
         let target = call.bound[0].column_type;
@@ -302,11 +361,26 @@ fn ranked_element(list: &Expr, index: usize, target: ColumnType) -> Expr {
         ColumnType::DateTime | ColumnType::TimeSpan => args[0].text().parse().map_or(Answer::Null, Answer::Time),
         _ => crate::functions::conversion::convert(args[0], call),
     };
-    crate::functions::udf::RowFunction::call("kql_ranked", kernel, target != ColumnType::String, true, &[ColumnType::Dynamic], target, vec![element])
+    crate::functions::udf::RowFunction::call(
+        "kql_ranked",
+        kernel,
+        target != ColumnType::String,
+        true,
+        &[ColumnType::Dynamic],
+        target,
+        vec![element],
+    )
 }
 
 fn percentiles_array(call: &AggregateCall<'_>) -> (Vec<Expr>, Finish) {
-    let list = Collect::call(Kind::Percentile, call.bound[0].column_type, usize::MAX, ranks(call), vec![call.args[0].clone()], call.filter.clone());
+    let list = Collect::call(
+        Kind::Percentile,
+        call.bound[0].column_type,
+        usize::MAX,
+        ranks(call),
+        vec![call.args[0].clone()],
+        call.filter.clone(),
+    );
     (vec![list], |parts, _| parts)
 }
 
@@ -316,15 +390,17 @@ pub fn merged_list(value: Expr) -> Expr {
     Collect::call(Kind::Merged, ColumnType::Dynamic, ELEMENTS_MAX, Vec::new(), vec![value], None)
 }
 
-/// The number of the row in an order.
+/// The number of the row in an order, within each partition.
 #[must_use]
-pub fn row_number(order_by: Vec<SortExpr>) -> Expr {
+pub fn row_number(order_by: Vec<SortExpr>, partition_by: Vec<Expr>) -> Expr {
     let fun = WindowFunctionDefinition::WindowUDF(datafusion::functions_window::row_number::row_number_udwf());
+    // Without an order only a frame of rows is allowed.
+    let window_frame = WindowFrame::new(if order_by.is_empty() { None } else { Some(false) });
     let params = WindowFunctionParams {
         args: Vec::new(),
-        partition_by: Vec::new(),
+        partition_by,
         order_by,
-        window_frame: WindowFrame::new(Some(false)),
+        window_frame,
         filter: None,
         null_treatment: None,
         distinct: false,

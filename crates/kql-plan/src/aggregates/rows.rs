@@ -21,16 +21,22 @@ const ANY_IF: &[&str] = &["(expr: scalar, predicate: bool) -> $1"];
 
 /// The declarations.
 pub const AGGREGATES: &[Aggregate] = &[
-    Aggregate::new("arg_max", EXTREME, Arguments, |call| picked(call, Pick::Greatest))
-        .doc("The row with the greatest key: the key, then the columns asked for, or all with `*`.", &[("datatable(k:long, v:string)[1,'a', 3,'c', 2,'b'] | summarize arg_max(k, v) | project v", "\"c\"")]),
+    Aggregate::new("arg_max", EXTREME, Arguments, |call| picked(call, Pick::Greatest)).doc(
+        "The row with the greatest key: the key, then the columns asked for, or all with `*`.",
+        &[("datatable(k:long, v:string)[1,'a', 3,'c', 2,'b'] | summarize arg_max(k, v) | project v", "\"c\"")],
+    ),
     Aggregate::new("argmax", EXTREME, FirstPrefixed("max_"), |call| picked(call, Pick::Greatest))
         .doc("The older spelling of `arg_max`.", &[]),
-    Aggregate::new("arg_min", EXTREME, Arguments, |call| picked(call, Pick::Least))
-        .doc("The row with the least key.", &[("datatable(k:long, v:string)[2,'a', 1,'c'] | summarize arg_min(k, v) | project v", "\"c\"")]),
+    Aggregate::new("arg_min", EXTREME, Arguments, |call| picked(call, Pick::Least)).doc(
+        "The row with the least key.",
+        &[("datatable(k:long, v:string)[2,'a', 1,'c'] | summarize arg_min(k, v) | project v", "\"c\"")],
+    ),
     Aggregate::new("argmin", EXTREME, FirstPrefixed("min_"), |call| picked(call, Pick::Least))
         .doc("The older spelling of `arg_min`.", &[]),
-    Aggregate::new("take_any", ANY, Arguments, |call| picked(call, Pick::Any))
-        .doc("Any row of the group; of one column any value that is not null.", &[("datatable(a:long)[1,1] | summarize take_any(a)", "1")]),
+    Aggregate::new("take_any", ANY, Arguments, |call| picked(call, Pick::Any)).doc(
+        "Any row of the group; of one column any value that is not null.",
+        &[("datatable(a:long)[1,1] | summarize take_any(a)", "1")],
+    ),
     Aggregate::new("any", ANY, EachPrefixed("any_"), |call| picked(call, Pick::Any))
         .doc("The older spelling of `take_any`.", &[]),
     Aggregate::new("take_anyif", ANY_IF, Arguments, |call| picked(call, Pick::Any))
@@ -91,7 +97,8 @@ impl AggregateUDFImpl for PickRow {
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let fields = args.input_fields.iter().enumerate();
-        let columns = fields.map(|(i, f)| Arc::new(Field::new(format!("{}[{i}]", args.name), f.data_type().clone(), true)));
+        let columns =
+            fields.map(|(i, f)| Arc::new(Field::new(format!("{}[{i}]", args.name), f.data_type().clone(), true)));
         Ok(columns.chain([Arc::new(Field::new(format!("{}[seen]", args.name), DataType::Boolean, true))]).collect())
     }
 }
@@ -110,9 +117,11 @@ impl RowPicker {
     fn better(&self, keys: &ArrayRef, valid: &dyn Fn(usize) -> bool) -> Result<Option<usize>> {
         let rows = (0..keys.len()).filter(|row| valid(*row));
         if self.pick == Pick::Any {
-            let complete = |row: usize| !keys.is_null(row) && !(self.prefers_text && keys.as_string::<i32>().value(row).is_empty());
+            let complete = |row: usize| {
+                !keys.is_null(row) && (!self.prefers_text || !keys.as_string::<i32>().value(row).is_empty())
+            };
             let current_is_complete = self.best.as_ref().is_some_and(|best| {
-                !best[0].is_null() && !(self.prefers_text && best[0].try_as_str().flatten() == Some(""))
+                !best[0].is_null() && (!self.prefers_text || best[0].try_as_str().flatten() != Some(""))
             });
             if current_is_complete {
                 return Ok(None);

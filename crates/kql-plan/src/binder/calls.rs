@@ -6,7 +6,8 @@ use std::sync::Arc;
 use moneta_event::schema::standard;
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{
-    BinaryOperator, CallExpression, Expression, FunctionDeclaration, NamedExpression, ParameterType, Span,
+    BinaryOperator, CallExpression, Expression, FunctionDeclaration, LetStatement, LetValue, NamedExpression,
+    ParameterType, Span, Statement,
 };
 
 use super::expressions::Bound;
@@ -58,7 +59,15 @@ impl Binder<'_> {
             }
             _ => {}
         }
-        let Some(function) = registry().get(name) else { return self.unknown_function(node, row) };
+        let Some(function) = registry().get(name) else {
+            return match self.stored_function(name) {
+                Some(declaration) => {
+                    let args = self.user_arguments(&declaration, &node.arguments, row, None)?;
+                    self.invoke(&declaration, Scope::default(), args, node.span, row)
+                }
+                None => self.unknown_function(node, row),
+            };
+        };
         self.builtin(function, node, row).map(Bound::Scalar)
     }
 
@@ -69,7 +78,25 @@ impl Binder<'_> {
             return self.fail(codes::SHAPE, node.span, message);
         }
         let candidates = self.function_names();
-        self.fail_near(codes::UNKNOWN_FUNCTION, node.function.span, format!("unknown function: '{name}'"), name, &candidates)
+        self.fail_near(
+            codes::UNKNOWN_FUNCTION,
+            node.function.span,
+            format!("unknown function: '{name}'"),
+            name,
+            &candidates,
+        )
+    }
+
+    /// A function of the catalog, parsed.
+    pub(crate) fn stored_function(&mut self, name: &str) -> Option<Rc<FunctionDeclaration>> {
+        let text = self.catalog.function(name)?;
+        let parsed = moneta_kql::parse(&format!("let f = {text};"));
+        match parsed.tree.statements.into_iter().next() {
+            Some(Statement::Let(LetStatement { value: LetValue::Function(declaration), .. })) => {
+                Some(Rc::new(declaration))
+            }
+            _ => None,
+        }
     }
 
     fn builtin(&mut self, function: &'static Function, node: &CallExpression, row: &mut Row) -> Option<ScalarExpr> {
@@ -123,7 +150,10 @@ impl Binder<'_> {
             }
             _ => result,
         };
-        if matches!(function.name, "extract" | "extract_all" | "replace_regex" | "replace" | "trim" | "trim_start" | "trim_end") {
+        if matches!(
+            function.name,
+            "extract" | "extract_all" | "replace_regex" | "replace" | "trim" | "trim_start" | "trim_end"
+        ) {
             let pattern = if function.name == "replace_regex" { &args[1] } else { &args[0] };
             self.check_regex(pattern, span)?;
         }
@@ -176,15 +206,24 @@ impl Binder<'_> {
                 self.fail(codes::ARGUMENTS, span, message)
             }
             Mismatch::Type(position) => {
-                let message = format!("{name}(): argument {} cannot be a {}; expected {}", position + 1, given[position], forms.join(" or "));
+                let message = format!(
+                    "{name}(): argument {} cannot be a {}; expected {}",
+                    position + 1,
+                    given[position],
+                    forms.join(" or ")
+                );
                 self.fail(codes::TYPE, span, message)
             }
         }
     }
 
     fn case(&mut self, mut args: Vec<ScalarExpr>, span: Span) -> Option<ScalarExpr> {
-        if args.len() < 3 || args.len() % 2 == 0 {
-            return self.fail(codes::ARGUMENTS, span, "case() takes pairs of condition and value, and a value at the end");
+        if args.len() < 3 || args.len().is_multiple_of(2) {
+            return self.fail(
+                codes::ARGUMENTS,
+                span,
+                "case() takes pairs of condition and value, and a value at the end",
+            );
         }
         let otherwise = args.pop()?;
         let mut result = otherwise.column_type;
@@ -195,7 +234,11 @@ impl Binder<'_> {
         let mut rest = args.into_iter();
         while let (Some(condition), Some(value)) = (rest.next(), rest.next()) {
             if !matches!(condition.column_type, ColumnType::Bool | ColumnType::Dynamic) {
-                return self.fail(codes::TYPE, span, format!("case(): a condition cannot be a {}", condition.column_type));
+                return self.fail(
+                    codes::TYPE,
+                    span,
+                    format!("case(): a condition cannot be a {}", condition.column_type),
+                );
             }
             branches.push((condition.converted(ColumnType::Bool), value.converted(result)));
         }
@@ -204,7 +247,13 @@ impl Binder<'_> {
     }
 
     /// Functions the binder turns into something else.
-    fn special(&mut self, function: &'static Function, args: Vec<ScalarExpr>, span: Span, row: &Row) -> Option<ScalarExpr> {
+    fn special(
+        &mut self,
+        function: &'static Function,
+        args: Vec<ScalarExpr>,
+        span: Span,
+        row: &Row,
+    ) -> Option<ScalarExpr> {
         let now = ScalarExpr::literal(Value::DateTime(self.now.as_nanos() / 100 * 100));
         match function.name {
             "now" => match args.into_iter().next() {
@@ -234,13 +283,15 @@ impl Binder<'_> {
         span: Span,
         row: &Row,
     ) -> Option<ScalarExpr> {
-        let restart = matches!(function.name, "row_number" | "row_cumsum" | "row_rank_dense" | "row_rank_min") && args.len() > 1;
+        let restart =
+            matches!(function.name, "row_number" | "row_cumsum" | "row_rank_dense" | "row_rank_min") && args.len() > 1;
         if restart {
             let message = format!("the restart argument of `{}()` is not supported yet", function.name);
             return self.fail(codes::UNSUPPORTED, span, message);
         }
         let start = if function.name == "row_number" { args.first().cloned() } else { None };
-        let node = ScalarNode::Window { function, args, order: Arc::clone(&row.order) };
+        let node =
+            ScalarNode::Window { function, args, order: Arc::clone(&row.order), partition: row.partition.clone() };
         let bound = ScalarExpr::new(result, node);
         match start {
             None => Some(bound),
@@ -361,11 +412,9 @@ impl Binder<'_> {
         for argument in arguments {
             let parameter = match argument.name() {
                 Some(name) => declaration.parameters.iter().find(|p| p.name.text == name.text),
-                None => {
-                    position += 1;
-                    declaration.parameters.get(position - 1)
-                }
+                None => declaration.parameters.get(position),
             };
+            position += 1;
             let Some(parameter) = parameter else {
                 let message = format!("the function takes {} arguments", declaration.parameters.len());
                 return self.fail(codes::ARGUMENTS, argument.span, message);
@@ -454,7 +503,8 @@ impl Binder<'_> {
         let signatures = aggregates::registry().signatures(function);
         let (wanted, result) = self.matching(function.name, signatures, &args, node.span)?;
         let count = args.len();
-        let signature = signatures.iter().find(|s| s.accepts(&args.iter().map(|a| a.column_type).collect::<Vec<_>>()).is_ok())?;
+        let signature =
+            signatures.iter().find(|s| s.accepts(&args.iter().map(|a| a.column_type).collect::<Vec<_>>()).is_ok())?;
         let is_predicate = |position: usize| signature.param(position).is_some_and(|p| p.name == PREDICATE);
         let predicate = (0..count).find(|p| is_predicate(*p));
         let mut args = converted(args, &wanted);
@@ -481,10 +531,12 @@ impl Binder<'_> {
 
 fn converted(args: Vec<ScalarExpr>, wanted: &[ColumnType]) -> Vec<ScalarExpr> {
     let mut wanted = wanted.iter();
-    args.into_iter().map(|arg| match wanted.next() {
-        Some(t) => arg.converted(*t),
-        None => arg,
-    }).collect()
+    args.into_iter()
+        .map(|arg| match wanted.next() {
+            Some(t) => arg.converted(*t),
+            None => arg,
+        })
+        .collect()
 }
 
 /// Leaves nulls and empty texts out of a bag, for `pack_all(true)`.

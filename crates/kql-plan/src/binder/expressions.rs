@@ -72,7 +72,9 @@ impl Binder<'_> {
                     let column_type = self.declared_type(name)?;
                     ScalarExpr::literal(Value::String(column_type.name().to_owned()))
                 }
-                TypeofArgument::Schema(_) => return self.fail(codes::SHAPE, node.span, "a scalar type is expected here"),
+                TypeofArgument::Schema(_) => {
+                    return self.fail(codes::SHAPE, node.span, "a scalar type is expected here");
+                }
             },
             Expression::Star(span) => return self.fail(codes::SHAPE, *span, "`*` cannot stand here"),
             // The parser has reported these.
@@ -97,7 +99,11 @@ impl Binder<'_> {
             LiteralValue::Datetime(Some(ticks)) => {
                 let (nanos, cut) = value::datetime_nanos(*ticks);
                 if cut {
-                    self.warn(codes::RANGE, node.span, "the datetime is outside 1677 to 2262 and was moved to the nearest end");
+                    self.warn(
+                        codes::RANGE,
+                        node.span,
+                        "the datetime is outside 1677 to 2262 and was moved to the nearest end",
+                    );
                 }
                 Value::DateTime(nanos)
             }
@@ -128,7 +134,9 @@ impl Binder<'_> {
         match self.scope.get(&node.text).cloned() {
             Some(Binding::Scalar(bound)) => return Some(Bound::Scalar(bound)),
             Some(Binding::Table(relation)) => return Some(Bound::Table(relation)),
-            Some(Binding::Function(declaration, scope)) if declaration.parameters.iter().all(|p| p.default.is_some()) => {
+            Some(Binding::Function(declaration, scope))
+                if declaration.parameters.iter().all(|p| p.default.is_some()) =>
+            {
                 return self.invoke(&declaration, scope, Vec::new(), node.span, row);
             }
             Some(Binding::Function(..)) => {
@@ -290,7 +298,8 @@ impl Binder<'_> {
         } else if is_comparison(operator) {
             let ordered = !matches!(operator, BinaryOperator::Equal | BinaryOperator::NotEqual);
             if ordered && !types::orderable(left_type, right_type) {
-                let message = format!("cannot compare values of types {left_type} and {right_type}; try adding explicit casts");
+                let message =
+                    format!("cannot compare values of types {left_type} and {right_type}; try adding explicit casts");
                 return self.fail(codes::COMPARE, span, message);
             }
             let (left, right) = if ordered { without_dynamic(left, right) } else { (left, right) };
@@ -344,10 +353,8 @@ impl Binder<'_> {
         } else {
             (BinaryOperator::GreaterOrEqual, BinaryOperator::LessOrEqual)
         };
-        let tests = vec![
-            self.operation(from, operand.clone(), low, node.span)?,
-            self.operation(to, operand, high, node.span)?,
-        ];
+        let tests =
+            vec![self.operation(from, operand.clone(), low, node.span)?, self.operation(to, operand, high, node.span)?];
         let node = if node.is_negated { ScalarNode::Or(tests) } else { ScalarNode::And(tests) };
         Some(ScalarExpr::new(ColumnType::Bool, node))
     }
@@ -406,7 +413,9 @@ fn opened(item: ScalarExpr) -> Vec<ScalarExpr> {
     let value = |element: Json| match element {
         Json::String(text) => Value::String(text),
         Json::Bool(value) => Value::Bool(value),
-        Json::Number(number) => number.as_i64().map_or_else(|| Value::Real(number.as_f64().unwrap_or(f64::NAN)), Value::Long),
+        Json::Number(number) => {
+            number.as_i64().map_or_else(|| Value::Real(number.as_f64().unwrap_or(f64::NAN)), Value::Long)
+        }
         Json::Null => Value::Null(ColumnType::Dynamic),
         other => Value::Dynamic(other.to_string()),
     };
@@ -421,7 +430,7 @@ fn comparable_item(item: ScalarExpr, wanted: ColumnType) -> ScalarExpr {
         Some(Value::Long(value)) if wanted == ColumnType::Int => i32::try_from(*value).is_ok(),
         Some(Value::Long(_) | Value::Int(_)) => numbers,
         Some(_) => from == ColumnType::String && matches!(wanted, ColumnType::Guid | ColumnType::DateTime),
-        None => from == ColumnType::Dynamic && wanted != ColumnType::String && false,
+        None => false,
     };
     if exact { item.converted(wanted) } else { item }
 }
@@ -429,8 +438,12 @@ fn comparable_item(item: ScalarExpr, wanted: ColumnType) -> ScalarExpr {
 /// Both operands of an order: a dynamic takes the other's type.
 fn without_dynamic(left: ScalarExpr, right: ScalarExpr) -> (ScalarExpr, ScalarExpr) {
     match (left.column_type, right.column_type) {
-        (ColumnType::Dynamic, other) if other != ColumnType::Dynamic => (left.converted(widened(other)), right.converted(widened(other))),
-        (other, ColumnType::Dynamic) if other != ColumnType::Dynamic => (left.converted(widened(other)), right.converted(widened(other))),
+        (ColumnType::Dynamic, other) if other != ColumnType::Dynamic => {
+            (left.converted(widened(other)), right.converted(widened(other)))
+        }
+        (other, ColumnType::Dynamic) if other != ColumnType::Dynamic => {
+            (left.converted(widened(other)), right.converted(widened(other)))
+        }
         _ => (left, right),
     }
 }
@@ -466,6 +479,8 @@ fn dynamic(value: &DynamicValue) -> Json {
         DynamicValue::Datetime(ticks) => moneta_kql::time::format_datetime(*ticks).into(),
         DynamicValue::Timespan(ticks) => moneta_kql::time::format_timespan(*ticks).into(),
         DynamicValue::Array(all) => Json::Array(all.iter().map(dynamic).collect()),
-        DynamicValue::Object(all) => Json::Object(all.iter().map(|(key, value)| (key.clone(), dynamic(value))).collect()),
+        DynamicValue::Object(all) => {
+            Json::Object(all.iter().map(|(key, value)| (key.clone(), dynamic(value))).collect())
+        }
     }
 }

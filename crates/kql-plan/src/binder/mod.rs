@@ -78,6 +78,12 @@ pub trait Catalog {
 
     /// The names of all tables, for wildcards and suggestions.
     fn table_names(&self) -> Vec<String>;
+
+    /// The text of a stored function, `(parameters) { body }`.
+    fn function(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
 }
 
 impl Catalog for TableCatalog {
@@ -140,19 +146,34 @@ pub struct Row {
     pub aggregates: Option<Vec<BoundAggregate>>,
     /// The columns grouped by, which `*` in an aggregate leaves out.
     pub grouped_by: Vec<Arc<str>>,
+    /// The hidden columns that separate the rows of a surrounding `mv-apply`.
+    pub partition: Vec<Arc<str>>,
 }
 
 impl Row {
     /// No columns: constants only.
     #[must_use]
     pub fn none() -> Self {
-        Self { columns: Arc::new([]), right: None, order: Arc::new([]), aggregates: None, grouped_by: Vec::new() }
+        Self {
+            columns: Arc::new([]),
+            right: None,
+            order: Arc::new([]),
+            aggregates: None,
+            grouped_by: Vec::new(),
+            partition: Vec::new(),
+        }
     }
 
     /// The rows of a relation.
     #[must_use]
     pub fn of(relation: &Relation) -> Self {
-        Self { columns: Arc::clone(&relation.columns), order: Arc::clone(&relation.order), ..Self::none() }
+        let partition = crate::operators::apply::partition(&relation.columns);
+        let columns = if partition.is_empty() {
+            Arc::clone(&relation.columns)
+        } else {
+            relation.columns.iter().filter(|c| !crate::operators::apply::is_hidden(&c.name)).cloned().collect()
+        };
+        Self { columns, order: Arc::clone(&relation.order), partition, ..Self::none() }
     }
 
     /// Both sides of a join condition.

@@ -114,7 +114,9 @@ impl Binder<'_> {
         use crate::aggregates::AggregateNaming;
         let first = node.arguments.first().and_then(|a| self.name_of(&a.expression, row)).unwrap_or_default();
         let name = match aggregate.naming {
-            AggregateNaming::Prefix(prefix) | AggregateNaming::FirstPrefixed(prefix) | AggregateNaming::EachPrefixed(prefix) => {
+            AggregateNaming::Prefix(prefix)
+            | AggregateNaming::FirstPrefixed(prefix)
+            | AggregateNaming::EachPrefixed(prefix) => {
                 format!("{prefix}{first}")
             }
             AggregateNaming::Arguments => first,

@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 
-
 use moneta_kql::syntax::{
     Expression, InvokeOperator, LetValue, Operator, ParameterType, PathExpression, PathMember, PipeExpression,
     RenderOperator, Span, Statement,
 };
 
 use super::expressions::Bound;
-use super::scope::Binding;
+use super::scope::{Binding, Scope};
 use super::{Binder, Row, codes};
 use crate::bound::{Relation, Render};
 
@@ -62,9 +61,9 @@ impl Binder<'_> {
             other => {
                 let message = "this form of a table is not supported";
                 match other {
-                    Expression::EntityGroup(_) | Expression::ContextualDatatable(_) | Expression::MaterializedViewCombine(_) => {
-                        self.fail(codes::UNSUPPORTED, other.span(), message)
-                    }
+                    Expression::EntityGroup(_)
+                    | Expression::ContextualDatatable(_)
+                    | Expression::MaterializedViewCombine(_) => self.fail(codes::UNSUPPORTED, other.span(), message),
                     _ => self.fail(codes::SHAPE, other.span(), "rows are expected here, not a value"),
                 }
             }
@@ -200,6 +199,8 @@ impl Binder<'_> {
             Operator::Join(node) => self.bind_join(input, node),
             Operator::Lookup(node) => self.bind_lookup(input, node),
             Operator::MvExpand(node) => self.bind_mv_expand(input, node),
+            Operator::MvApply(node) => self.bind_mv_apply(input, node),
+            Operator::Evaluate(node) => self.bind_evaluate(input, node),
             Operator::Parse(node) => self.bind_parse(input, node, false),
             Operator::ParseWhere(node) => self.bind_parse(input, node, true),
             Operator::GetSchema(_) => Some(self.bind_getschema(&input)),
@@ -215,7 +216,8 @@ impl Binder<'_> {
             // The parser has reported what it could not read.
             Operator::Unknown(node) => self.fail(codes::SHAPE, node.span, "this is no operator"),
             other => {
-                let message = format!("the operator `{}` is not supported yet; rewrite the query without it", other.keyword());
+                let message =
+                    format!("the operator `{}` is not supported yet; rewrite the query without it", other.keyword());
                 self.fail(codes::UNSUPPORTED, other.span(), message)
             }
         }
@@ -227,7 +229,11 @@ impl Binder<'_> {
             Expression::Name(name) => (&**name, &[][..]),
             other => return self.fail(codes::SHAPE, other.span(), "invoke needs a function"),
         };
-        let Some(Binding::Function(declaration, scope)) = self.scope.get(&name.text).cloned() else {
+        let found = match self.scope.get(&name.text).cloned() {
+            Some(Binding::Function(declaration, scope)) => Some((declaration, scope)),
+            _ => self.stored_function(&name.text).map(|declaration| (declaration, Scope::default())),
+        };
+        let Some((declaration, scope)) = found else {
             let candidates = self.function_names();
             let message = format!("unknown function: '{}'", name.text);
             return self.fail_near(codes::UNKNOWN_FUNCTION, name.span, message, &name.text, &candidates);
@@ -248,7 +254,9 @@ impl Binder<'_> {
             Statement::Let(node) => {
                 let name = node.name.text.clone();
                 let binding = match &node.value {
-                    LetValue::Function(declaration) => Binding::Function(Rc::new(declaration.clone()), self.scope.clone()),
+                    LetValue::Function(declaration) => {
+                        Binding::Function(Rc::new(declaration.clone()), self.scope.clone())
+                    }
                     LetValue::Expression(expression) => {
                         match self.deeper(node.span, |binder| binder.any(expression, &mut Row::none())) {
                             Some(Bound::Scalar(bound)) => Binding::Scalar(bound),
@@ -294,10 +302,14 @@ impl Binder<'_> {
             // The parser has reported it.
             Statement::Error(_) => None,
             Statement::Pattern(node) => self.fail(codes::UNSUPPORTED, node.span, "patterns are not supported"),
-            Statement::Restrict(node) => {
-                self.fail(codes::UNSUPPORTED, node.span, "restrict is not supported: access is set per person, not per query")
+            Statement::Restrict(node) => self.fail(
+                codes::UNSUPPORTED,
+                node.span,
+                "restrict is not supported: access is set per person, not per query",
+            ),
+            Statement::Alias(node) => {
+                self.fail(codes::UNSUPPORTED, node.span, "aliases of databases are not supported")
             }
-            Statement::Alias(node) => self.fail(codes::UNSUPPORTED, node.span, "aliases of databases are not supported"),
             Statement::Command(node) => self.fail(codes::UNSUPPORTED, node.span, "commands cannot be run as queries"),
         }
     }
@@ -321,4 +333,3 @@ fn render(node: &RenderOperator) -> Render {
     });
     Render { chart: node.chart.text.clone(), properties: properties.collect() }
 }
-

@@ -18,12 +18,7 @@ use crate::types;
 ///
 /// `as_filter` says that null may stand for false, as in `where`; then more comparisons are native.
 #[must_use]
-pub fn lower(
-    operator: BinaryOperator,
-    left: (Expr, ColumnType),
-    right: (Expr, ColumnType),
-    as_filter: bool,
-) -> Expr {
+pub fn lower(operator: BinaryOperator, left: (Expr, ColumnType), right: (Expr, ColumnType), as_filter: bool) -> Expr {
     let (left, left_type) = left;
     let (right, right_type) = right;
     if let Some(common) = native_type(left_type, right_type) {
@@ -123,8 +118,12 @@ pub fn order(left: Cell<'_>, right: Cell<'_>, call: &Call<'_>) -> Option<Orderin
             (false, true) => a.cmp(&json::to_text(b)),
             (false, false) => a.cmp(b),
         }),
-        (Cell::Text(a), other) => order_text(a, dynamic(0), other, call.types.get(1)).map(|(x, y)| compare_texts(&x, &y)),
-        (other, Cell::Text(b)) => order_text(b, dynamic(1), other, call.types.first()).map(|(x, y)| compare_texts(&y, &x)),
+        (Cell::Text(a), other) => {
+            order_text(a, dynamic(0), other, call.types.get(1)).map(|(x, y)| compare_texts(&x, &y))
+        }
+        (other, Cell::Text(b)) => {
+            order_text(b, dynamic(1), other, call.types.first()).map(|(x, y)| compare_texts(&y, &x))
+        }
         (Cell::Long(a) | Cell::Time(a), Cell::Long(b) | Cell::Time(b)) => Some(a.cmp(&b)),
         (Cell::Bool(a), Cell::Bool(b)) => Some(a.cmp(&b)),
         (Cell::Decimal(a), Cell::Decimal(b)) => Some(a.cmp(&b)),
@@ -156,10 +155,9 @@ fn order_text(
 ) -> Option<(Comparable, Comparable)> {
     let shown = if is_dynamic { json::to_text(text).into_owned() } else { text.to_owned() };
     let is_json_number = is_dynamic && text.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
-    if is_json_number || !is_dynamic {
-        if let (Ok(a), Some(b), false) = (shown.trim().parse::<f64>(), other.real(), matches!(other, Cell::Time(_) | Cell::Bool(_))) {
-            return Some((Comparable::Number(a), Comparable::Number(b)));
-        }
+    let comparable = (is_json_number || !is_dynamic) && !matches!(other, Cell::Time(_) | Cell::Bool(_));
+    if comparable && let (Ok(a), Some(b)) = (shown.trim().parse::<f64>(), other.real()) {
+        return Some((Comparable::Number(a), Comparable::Number(b)));
     }
     let other = super::conversion::cell_text(other, *other_type?);
     Some((Comparable::Text(shown.to_lowercase()), Comparable::Text(other.to_lowercase())))

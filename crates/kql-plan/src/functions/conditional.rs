@@ -11,20 +11,35 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("iff", &["(condition: bool, then: branch, else: branch) -> common"], Kernel::Special)
         .aliases(&["iif"])
         .handles_nulls()
-        .doc("Gives the second argument where the condition holds, else the third.", &[("iff(1 > 2, 'a', 'b')", "\"b\""), ("iff(bool(null), 1, 2)", "2")]),
+        .doc(
+            "Gives the second argument where the condition holds, else the third.",
+            &[("iff(1 > 2, 'a', 'b')", "\"b\""), ("iff(bool(null), 1, 2)", "2")],
+        ),
     Function::new("case", &["(condition: bool, then: branch, rest: scalar...) -> common"], Kernel::Special)
         .handles_nulls()
-        .doc("Gives the value after the first condition that holds, else the last argument.", &[("case(1 > 2, 'a', 2 > 1, 'b', 'c')", "\"b\"")]),
+        .doc(
+            "Gives the value after the first condition that holds, else the last argument.",
+            &[("case(1 > 2, 'a', 2 > 1, 'b', 'c')", "\"b\"")],
+        ),
     Function::new(
         "coalesce",
         &["(value: common...) -> common"],
         Kernel::Native(
             |call| if call.return_type == ColumnType::String { first_text(call) } else { coalesce(call.args) },
-            |args, _| args.iter().copied().find(|cell| !cell.is_null() && *cell != Cell::Text("")).unwrap_or(Cell::Null).into(),
+            |args, _| {
+                args.iter()
+                    .copied()
+                    .find(|cell| !cell.is_null() && *cell != Cell::Text(""))
+                    .unwrap_or(Cell::Null)
+                    .into()
+            },
         ),
     )
     .handles_nulls()
-    .doc("Gives the first argument that is not null; for `string` the first that is not empty.", &[("coalesce(long(null), 2, 3)", "2"), ("coalesce('', 'a')", "\"a\"")]),
+    .doc(
+        "Gives the first argument that is not null; for `string` the first that is not empty.",
+        &[("coalesce(long(null), 2, 3)", "2"), ("coalesce('', 'a')", "\"a\"")],
+    ),
     Function::new(
         "isnull",
         &["(value: scalar) -> bool"],
@@ -76,7 +91,10 @@ pub const FUNCTIONS: &[Function] = &[
         ),
     )
     .handles_nulls()
-    .doc("Whether a value is the empty text or null.", &[("isempty('')", "true"), ("isempty(dynamic(null))", "true"), ("isempty('a')", "false")]),
+    .doc(
+        "Whether a value is the empty text or null.",
+        &[("isempty('')", "true"), ("isempty(dynamic(null))", "true"), ("isempty('a')", "false")],
+    ),
     Function::new(
         "isnotempty",
         &["(value: scalar) -> bool"],
@@ -103,8 +121,10 @@ pub const FUNCTIONS: &[Function] = &[
     .aliases(&["notempty"])
     .handles_nulls()
     .doc("Whether a value is neither the empty text nor null.", &[("isnotempty('a')", "true")]),
-    Function::row("not", &["(value: bool) -> bool"], |args, _| args[0].bool().map(|value| !value).into())
-        .doc("Turns a truth value round; null stays null.", &[("not(true)", "false"), ("not(bool(null))", "bool(null)")]),
+    Function::row("not", &["(value: bool) -> bool"], |args, _| args[0].bool().map(|value| !value).into()).doc(
+        "Turns a truth value round; null stays null.",
+        &[("not(true)", "false"), ("not(bool(null))", "bool(null)")],
+    ),
     Function::row("max_of", &["(value: common...) -> common"], |args, call| extreme(args, call.types, true))
         .handles_nulls()
         .doc("The greatest of its arguments.", &[("max_of(10, 1, -3, 17)", "17")]),
@@ -132,10 +152,8 @@ pub const FUNCTIONS: &[Function] = &[
     Function::new("isfuzzy", &["() -> bool"], Kernel::Special).doc("Reserved.", &[]),
     Function::new("current_database", &["() -> string"], Kernel::Special)
         .doc("The name of the database the query runs in.", &[]),
-    Function::new("current_principal", &["() -> string"], Kernel::Special)
-        .doc("Who runs the query.", &[]),
-    Function::new("current_cluster_endpoint", &["() -> string"], Kernel::Special)
-        .doc("The name of the server.", &[]),
+    Function::new("current_principal", &["() -> string"], Kernel::Special).doc("Who runs the query.", &[]),
+    Function::new("current_cluster_endpoint", &["() -> string"], Kernel::Special).doc("The name of the server.", &[]),
 ];
 
 fn is_empty(cell: Cell<'_>) -> bool {
@@ -158,7 +176,13 @@ fn extreme<'a>(args: &[Cell<'a>], types: &[ColumnType], greatest: bool) -> Answe
     for cell in args.iter().copied().filter(|cell| !cell.is_null()) {
         let better = match super::compare::order(cell, best, &call) {
             _ if best.is_null() => true,
-            Some(order) => if greatest { order.is_gt() } else { order.is_lt() },
+            Some(order) => {
+                if greatest {
+                    order.is_gt()
+                } else {
+                    order.is_lt()
+                }
+            }
             None => false,
         };
         if better {

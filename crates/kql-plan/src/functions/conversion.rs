@@ -15,13 +15,27 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("tostring", &["(value: scalar) -> string"], |args, call| to_string(args[0], call.types[0]))
         .naming(Naming::First)
         .handles_nulls()
-        .doc("Converts a value to text; null becomes the empty text.", &[("tostring(123)", "\"123\""), ("tostring(dynamic('a'))", "\"a\""), ("tostring(int(null))", "\"\""), ("tostring(true)", "\"True\"")]),
+        .doc(
+            "Converts a value to text; null becomes the empty text.",
+            &[
+                ("tostring(123)", "\"123\""),
+                ("tostring(dynamic('a'))", "\"a\""),
+                ("tostring(int(null))", "\"\""),
+                ("tostring(true)", "\"True\""),
+            ],
+        ),
     Function::row("toint", &["(value: scalar) -> int"], |args, call| to_long(args[0], call.types[0]).into())
         .naming(Naming::First)
-        .doc("Converts a value to `int`, cutting fractions.", &[("toint('12')", "int(12)"), ("toint('1.5')", "int(null)"), ("toint(2.9)", "int(2)")]),
+        .doc(
+            "Converts a value to `int`, cutting fractions.",
+            &[("toint('12')", "int(12)"), ("toint('1.5')", "int(null)"), ("toint(2.9)", "int(2)")],
+        ),
     Function::row("tolong", &["(value: scalar) -> long"], |args, call| to_long(args[0], call.types[0]).into())
         .naming(Naming::First)
-        .doc("Converts a value to `long`, cutting fractions.", &[("tolong('0x10')", "16"), ("tolong('x')", "long(null)")]),
+        .doc(
+            "Converts a value to `long`, cutting fractions.",
+            &[("tolong('0x10')", "16"), ("tolong('x')", "long(null)")],
+        ),
     Function::row("toreal", &["(value: scalar) -> real"], |args, call| to_real(args[0], call.types[0]).into())
         .aliases(&["todouble"])
         .naming(Naming::First)
@@ -32,25 +46,42 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("tobool", &["(value: scalar) -> bool"], |args, call| to_bool(args[0], call.types[0]).into())
         .aliases(&["toboolean"])
         .naming(Naming::First)
-        .doc("Converts a value to `bool`: `true`, `false` in any case, or a number.", &[("tobool('True')", "true"), ("tobool('yes')", "bool(null)"), ("tobool(2)", "true")]),
+        .doc(
+            "Converts a value to `bool`: `true`, `false` in any case, or a number.",
+            &[("tobool('True')", "true"), ("tobool('yes')", "bool(null)"), ("tobool(2)", "true")],
+        ),
     Function::row("todatetime", &["(value: scalar) -> datetime"], |args, call| to_datetime(args[0], call.types[0]))
         .naming(Naming::First)
-        .doc("Converts a value to `datetime`.", &[("todatetime('2020-01-02')", "datetime(2020-01-02T00:00:00.0000000Z)")]),
+        .doc(
+            "Converts a value to `datetime`.",
+            &[("todatetime('2020-01-02')", "datetime(2020-01-02T00:00:00.0000000Z)")],
+        ),
     Function::row("totimespan", &["(value: scalar) -> timespan"], |args, call| to_timespan(args[0], call.types[0]))
         .aliases(&["totime"])
         .naming(Naming::First)
         .doc("Converts a value to `timespan`.", &[("totimespan('0.00:01:00')", "timespan(00:01:00)")]),
-    Function::row("toguid", &["(value: scalar) -> guid"], |args, call| to_guid(&to_text(args[0], call.types[0])).into())
-        .naming(Naming::First)
-        .doc("Converts a text to `guid`.", &[("toguid('70FC66F7-8279-44FC-9092-D364D70FCE44')", "guid(70fc66f7-8279-44fc-9092-d364d70fce44)")]),
+    Function::row("toguid", &["(value: scalar) -> guid"], |args, call| {
+        to_guid(&to_text(args[0], call.types[0])).into()
+    })
+    .naming(Naming::First)
+    .doc(
+        "Converts a text to `guid`.",
+        &[("toguid('70FC66F7-8279-44FC-9092-D364D70FCE44')", "guid(70fc66f7-8279-44fc-9092-d364d70fce44)")],
+    ),
     Function::row("parse_json", &["(json: scalar) -> dynamic"], |args, call| to_dynamic(args[0], call.types[0]))
         .aliases(&["parsejson", "todynamic", "toobject"])
         .naming(Naming::First)
-        .doc("Reads a text as JSON; a text that is none stays a string. A `dynamic` is returned as it is.", &[("parse_json('{\"a\":1}').a", "dynamic(1)"), ("parse_json('abc')", "dynamic(\"abc\")")]),
+        .doc(
+            "Reads a text as JSON; a text that is none stays a string. A `dynamic` is returned as it is.",
+            &[("parse_json('{\"a\":1}').a", "dynamic(1)"), ("parse_json('abc')", "dynamic(\"abc\")")],
+        ),
     Function::row("gettype", &["(value: scalar) -> string"], |args, call| type_name(args[0], call.types[0]).into())
         .naming(Naming::Prefix("type_"))
         .handles_nulls()
-        .doc("Names the type of a value; for a `dynamic` the type of what it holds.", &[("gettype(1.5)", "\"real\""), ("gettype(dynamic([1]))", "\"array\"")]),
+        .doc(
+            "Names the type of a value; for a `dynamic` the type of what it holds.",
+            &[("gettype(1.5)", "\"real\""), ("gettype(dynamic([1]))", "\"array\"")],
+        ),
     Function::new("typeof", &["(value: scalar) -> string"], Kernel::Special)
         .doc("Names a type where the language wants one.", &[]),
 ];
@@ -210,7 +241,9 @@ fn to_bool(cell: Cell<'_>, from: ColumnType) -> Option<bool> {
 fn to_datetime<'a>(cell: Cell<'_>, from: ColumnType) -> Answer<'a> {
     let nanos = match cell {
         Cell::Time(nanos) if from == ColumnType::DateTime => Some(nanos),
-        Cell::Text(_) => inner_text(cell, from).and_then(|text| parse_datetime(text.trim())).map(|t| datetime_nanos(t).0),
+        Cell::Text(_) => {
+            inner_text(cell, from).and_then(|text| parse_datetime(text.trim())).map(|t| datetime_nanos(t).0)
+        }
         Cell::Long(ticks) if ticks > 0 => Some(datetime_nanos(ticks).0),
         _ => None,
     };

@@ -3,10 +3,8 @@
 use moneta_base::{IngestDay, Timestamp};
 use moneta_event::ColumnType;
 
-
 use super::row::{Answer, Call, Cell, long_to_real, real_to_long};
 use super::{Function, Naming};
-
 
 const NANOS_PER_DAY: i64 = moneta_base::time::NANOS_PER_DAY;
 const NANOS_PER_HOUR: i64 = 3_600_000_000_000;
@@ -20,31 +18,72 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("bin", &["(value: summable, size: summable) -> long"], bin)
         .aliases(&["floor"])
         .naming(Naming::First)
-        .doc("Rounds a value down to a multiple of a size.", &[("bin(4.5, 1)", "real(4)"), ("bin(-3, 2)", "-4"), ("bin(datetime(2020-01-01 12:34), 1h)", "datetime(2020-01-01T12:00:00.0000000Z)")]),
-    Function::row("bin_at", &["(value: summable, size: summable, fixed: summable) -> $1"], bin_at)
+        .doc(
+            "Rounds a value down to a multiple of a size.",
+            &[
+                ("bin(4.5, 1)", "real(4)"),
+                ("bin(-3, 2)", "-4"),
+                ("bin(datetime(2020-01-01 12:34), 1h)", "datetime(2020-01-01T12:00:00.0000000Z)"),
+            ],
+        ),
+    Function::row("bin_at", &["(value: summable, size: summable, fixed: summable) -> promoted"], bin_at)
         .naming(Naming::First)
         .doc("Rounds a value down to a bin counted from a fixed point.", &[("bin_at(6.5, 2.5, 7)", "real(4.5)")]),
-    Function::row("startofday", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| start_of(a, Unit::Day, false))
-        .naming(Naming::First)
-        .doc("The start of the day.", &[("startofday(datetime(2020-01-02 10:00))", "datetime(2020-01-02T00:00:00.0000000Z)")]),
-    Function::row("startofweek", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| start_of(a, Unit::Week, false))
-        .doc("The start of the week, a Sunday.", &[("startofweek(datetime(2020-01-02))", "datetime(2019-12-29T00:00:00.0000000Z)")]),
-    Function::row("startofmonth", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| start_of(a, Unit::Month, false))
-        .doc("The start of the month.", &[("startofmonth(datetime(2020-01-15), 1)", "datetime(2020-02-01T00:00:00.0000000Z)")]),
-    Function::row("startofyear", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| start_of(a, Unit::Year, false))
-        .doc("The start of the year.", &[("startofyear(datetime(2020-05-15))", "datetime(2020-01-01T00:00:00.0000000Z)")]),
-    Function::row("endofday", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| start_of(a, Unit::Day, true))
-        .doc("The last tick of the day.", &[("endofday(datetime(2020-01-02 10:00))", "datetime(2020-01-02T23:59:59.9999999Z)")]),
-    Function::row("endofweek", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| start_of(a, Unit::Week, true))
-        .doc("The last tick of the week.", &[]),
-    Function::row("endofmonth", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| start_of(a, Unit::Month, true))
-        .doc("The last tick of the month.", &[("endofmonth(datetime(2020-02-02))", "datetime(2020-02-29T23:59:59.9999999Z)")]),
-    Function::row("endofyear", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| start_of(a, Unit::Year, true))
-        .doc("The last tick of the year.", &[]),
+    Function::row("startofday", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| {
+        start_of(a, Unit::Day, false)
+    })
+    .naming(Naming::First)
+    .doc(
+        "The start of the day.",
+        &[("startofday(datetime(2020-01-02 10:00))", "datetime(2020-01-02T00:00:00.0000000Z)")],
+    ),
+    Function::row("startofweek", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| {
+        start_of(a, Unit::Week, false)
+    })
+    .doc(
+        "The start of the week, a Sunday.",
+        &[("startofweek(datetime(2020-01-02))", "datetime(2019-12-29T00:00:00.0000000Z)")],
+    ),
+    Function::row("startofmonth", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| {
+        start_of(a, Unit::Month, false)
+    })
+    .doc(
+        "The start of the month.",
+        &[("startofmonth(datetime(2020-01-15), 1)", "datetime(2020-02-01T00:00:00.0000000Z)")],
+    ),
+    Function::row("startofyear", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| {
+        start_of(a, Unit::Year, false)
+    })
+    .doc("The start of the year.", &[("startofyear(datetime(2020-05-15))", "datetime(2020-01-01T00:00:00.0000000Z)")]),
+    Function::row("endofday", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| {
+        start_of(a, Unit::Day, true)
+    })
+    .doc(
+        "The last tick of the day.",
+        &[("endofday(datetime(2020-01-02 10:00))", "datetime(2020-01-02T23:59:59.9999999Z)")],
+    ),
+    Function::row("endofweek", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| {
+        start_of(a, Unit::Week, true)
+    })
+    .doc("The last tick of the week.", &[]),
+    Function::row("endofmonth", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| {
+        start_of(a, Unit::Month, true)
+    })
+    .doc(
+        "The last tick of the month.",
+        &[("endofmonth(datetime(2020-02-02))", "datetime(2020-02-29T23:59:59.9999999Z)")],
+    ),
+    Function::row("endofyear", &["(date: datetime, [offset: integer]) -> datetime"], |a, _| {
+        start_of(a, Unit::Year, true)
+    })
+    .doc("The last tick of the year.", &[]),
     Function::row("dayofweek", &["(date: datetime) -> timespan"], |a, _| {
         a[0].long().map_or(Answer::Null, |nanos| Answer::Time(weekday(nanos) * NANOS_PER_DAY))
     })
-    .doc("The days since the last Sunday, as a timespan.", &[("dayofweek(datetime(2020-01-06))", "timespan(1.00:00:00)")]),
+    .doc(
+        "The days since the last Sunday, as a timespan.",
+        &[("dayofweek(datetime(2020-01-06))", "timespan(1.00:00:00)")],
+    ),
     Function::row("dayofmonth", &["(date: datetime) -> int"], |a, _| part(a[0], "day").into())
         .doc("The day of the month.", &[("dayofmonth(datetime(2020-01-06))", "int(6)")]),
     Function::row("dayofyear", &["(date: datetime) -> int"], |a, _| part(a[0], "dayofyear").into())
@@ -59,46 +98,81 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("week_of_year", &["(date: datetime) -> int"], |a, _| part(a[0], "week_of_year").into())
         .aliases(&["weekofyear"])
         .doc("The week of the year after ISO 8601.", &[("week_of_year(datetime(2020-01-01))", "int(1)")]),
-    Function::row("datetime_part", &["(part: string, date: datetime) -> int"], |a, _| part(a[1], &a[0].text().to_ascii_lowercase()).into())
-        .doc("A part of a date by name.", &[("datetime_part('year', datetime(2017-10-30))", "int(2017)")]),
+    Function::row("datetime_part", &["(part: string, date: datetime) -> int"], |a, _| {
+        part(a[1], &a[0].text().to_ascii_lowercase()).into()
+    })
+    .doc("A part of a date by name.", &[("datetime_part('year', datetime(2017-10-30))", "int(2017)")]),
     Function::row("datetime_diff", &["(period: string, end: datetime, start: datetime) -> long"], |a, _| {
         diff(&a[0].text().to_ascii_lowercase(), a[1].long(), a[2].long()).into()
     })
-    .doc("Counts the boundaries of a period between two times.", &[("datetime_diff('year', datetime(2017-01-01), datetime(2000-12-31))", "17"), ("datetime_diff('hour', datetime(2017-10-31 01:00), datetime(2017-10-30 23:59))", "2")]),
+    .doc(
+        "Counts the boundaries of a period between two times.",
+        &[
+            ("datetime_diff('year', datetime(2017-01-01), datetime(2000-12-31))", "17"),
+            ("datetime_diff('hour', datetime(2017-10-31 01:00), datetime(2017-10-30 23:59))", "2"),
+        ],
+    ),
     Function::row("datetime_add", &["(period: string, amount: integer, date: datetime) -> datetime"], |a, _| {
         add(&a[0].text().to_ascii_lowercase(), a[1].long(), a[2].long()).map_or(Answer::Null, Answer::Time)
     })
-    .doc("Adds a number of periods to a time.", &[("datetime_add('month', 1, datetime(2020-01-31))", "datetime(2020-02-29T00:00:00.0000000Z)")]),
-    Function::row("make_datetime", &[
-        "(year: integer, month: integer, day: integer) -> datetime",
-        "(year: integer, month: integer, day: integer, hour: integer, minute: integer) -> datetime",
-        "(year: integer, month: integer, day: integer, hour: integer, minute: integer, second: number) -> datetime",
-    ], make_datetime)
-    .doc("A time from its parts; null if there is no such time.", &[("make_datetime(2017, 10, 1, 12, 10)", "datetime(2017-10-01T12:10:00.0000000Z)")]),
-    Function::row("make_timespan", &[
-        "(hours: integer, minutes: integer) -> timespan",
-        "(hours: integer, minutes: integer, seconds: number) -> timespan",
-        "(days: integer, hours: integer, minutes: integer, seconds: number) -> timespan",
-    ], make_timespan)
+    .doc(
+        "Adds a number of periods to a time.",
+        &[("datetime_add('month', 1, datetime(2020-01-31))", "datetime(2020-02-29T00:00:00.0000000Z)")],
+    ),
+    Function::row(
+        "make_datetime",
+        &[
+            "(year: number, month: number, day: number) -> datetime",
+            "(year: number, month: number, day: number, hour: number, minute: number) -> datetime",
+            "(year: number, month: number, day: number, hour: number, minute: number, second: number) -> datetime",
+        ],
+        make_datetime,
+    )
+    .doc(
+        "A time from its parts; null if there is no such time.",
+        &[("make_datetime(2017, 10, 1, 12, 10)", "datetime(2017-10-01T12:10:00.0000000Z)")],
+    ),
+    Function::row(
+        "make_timespan",
+        &[
+            "(hours: integer, minutes: integer) -> timespan",
+            "(hours: integer, minutes: integer, seconds: number) -> timespan",
+            "(days: integer, hours: integer, minutes: integer, seconds: number) -> timespan",
+        ],
+        make_timespan,
+    )
     .doc("A timespan from its parts.", &[("make_timespan(1, 12, 30, 55.123)", "timespan(1.12:30:55.1230000)")]),
     Function::row("unixtime_seconds_todatetime", &["(seconds: number) -> datetime"], |a, _| unix(a[0], 1_000_000_000))
-        .doc("A time from seconds since 1970.", &[("unixtime_seconds_todatetime(1546300800)", "datetime(2019-01-01T00:00:00.0000000Z)")]),
-    Function::row("unixtime_milliseconds_todatetime", &["(milliseconds: number) -> datetime"], |a, _| unix(a[0], 1_000_000))
-        .doc("A time from milliseconds since 1970.", &[]),
-    Function::row("unixtime_microseconds_todatetime", &["(microseconds: number) -> datetime"], |a, _| unix(a[0], 1_000))
-        .doc("A time from microseconds since 1970.", &[]),
+        .doc(
+            "A time from seconds since 1970.",
+            &[("unixtime_seconds_todatetime(1546300800)", "datetime(2019-01-01T00:00:00.0000000Z)")],
+        ),
+    Function::row("unixtime_milliseconds_todatetime", &["(milliseconds: number) -> datetime"], |a, _| {
+        unix(a[0], 1_000_000)
+    })
+    .doc("A time from milliseconds since 1970.", &[]),
+    Function::row("unixtime_microseconds_todatetime", &["(microseconds: number) -> datetime"], |a, _| {
+        unix(a[0], 1_000)
+    })
+    .doc("A time from microseconds since 1970.", &[]),
     Function::row("unixtime_nanoseconds_todatetime", &["(nanoseconds: number) -> datetime"], |a, _| unix(a[0], 1))
         .doc("A time from nanoseconds since 1970.", &[]),
     Function::row("format_datetime", &["(date: datetime, format: string) -> string"], |a, _| {
         a[0].long().map(|nanos| format_datetime(nanos, a[1].text())).into()
     })
     .naming(Naming::First)
-    .doc("Writes a time after a pattern.", &[("format_datetime(datetime(2017-01-29 09:00:05), 'yy-MM-dd [HH:mm:ss]')", "\"17-01-29 [09:00:05]\"")]),
+    .doc(
+        "Writes a time after a pattern.",
+        &[("format_datetime(datetime(2017-01-29 09:00:05), 'yy-MM-dd [HH:mm:ss]')", "\"17-01-29 [09:00:05]\"")],
+    ),
     Function::row("format_timespan", &["(timespan: timespan, format: string) -> string"], |a, _| {
         a[0].long().map(|nanos| format_timespan(nanos, a[1].text())).into()
     })
     .naming(Naming::First)
-    .doc("Writes a timespan after a pattern.", &[("format_timespan(time(29.09:00:05.12345), 'dd.hh:mm:ss [FF]')", "\"29.09:00:05 [12]\"")]),
+    .doc(
+        "Writes a timespan after a pattern.",
+        &[("format_timespan(time(29.09:00:05.12345), 'dd.hh:mm:ss [FF]')", "\"29.09:00:05 [12]\"")],
+    ),
 ];
 
 #[derive(Clone, Copy)]
@@ -317,7 +391,10 @@ fn make_timespan<'a>(args: &[Cell<'a>], _: &Call<'_>) -> Answer<'a> {
 fn unix<'a>(cell: Cell<'_>, nanos_per_unit: i64) -> Answer<'a> {
     let nanos = match cell {
         Cell::Long(value) => value.checked_mul(nanos_per_unit),
-        other => other.real().and_then(|value| real_to_long((value * long_to_real(nanos_per_unit) / 100.0).round())).and_then(|t| t.checked_mul(100)),
+        other => other
+            .real()
+            .and_then(|value| real_to_long((value * long_to_real(nanos_per_unit) / 100.0).round()))
+            .and_then(|t| t.checked_mul(100)),
     };
     nanos.map_or(Answer::Null, |nanos| Answer::Time(nanos.div_euclid(100) * 100))
 }
@@ -384,4 +461,3 @@ pub fn format_timespan(nanos: i64, pattern: &str) -> String {
     }
     if nanos < 0 { format!("-{out}") } else { out }
 }
-

@@ -15,14 +15,17 @@ const ELEMENTS_MAX: usize = 1_048_576;
 
 /// The declarations.
 pub const FUNCTIONS: &[Function] = &[
-    Function::row("array_length", &["(array: dynamic) -> long"], |a, _| json::elements(a[0].text()).map(|e| e.len()).into())
-        .aliases(&["arraylength"])
-        .doc("Counts the elements of an array.", &[("array_length(dynamic([1,2,3]))", "3"), ("array_length(dynamic(1))", "long(null)")]),
-    Function::row("pack_array", &["(value: scalar...) -> dynamic"], |a, call| {
-        Json::Array(flat(a, call)).into()
+    Function::row("array_length", &["(array: dynamic) -> long"], |a, _| {
+        json::elements(a[0].text()).map(|e| e.len()).into()
     })
-    .handles_nulls()
-    .doc("Makes an array of its arguments.", &[("pack_array(1, 'a')", "dynamic([1,\"a\"])")]),
+    .aliases(&["arraylength"])
+    .doc(
+        "Counts the elements of an array.",
+        &[("array_length(dynamic([1,2,3]))", "3"), ("array_length(dynamic(1))", "long(null)")],
+    ),
+    Function::row("pack_array", &["(value: scalar...) -> dynamic"], |a, call| Json::Array(flat(a, call)).into())
+        .handles_nulls()
+        .doc("Makes an array of its arguments.", &[("pack_array(1, 'a')", "dynamic([1,\"a\"])")]),
     Function::row("bag_pack", &["(key: scalar, value: scalar, more: scalar...) -> dynamic"], pack)
         .aliases(&["pack", "pack_dictionary"])
         .handles_nulls()
@@ -44,7 +47,10 @@ pub const FUNCTIONS: &[Function] = &[
         }
         Json::Object(bag).into()
     })
-    .doc("A bag without some of its keys.", &[("bag_remove_keys(dynamic({'a':1,'b':2}), dynamic(['a']))", "dynamic({\"b\":2})")]),
+    .doc(
+        "A bag without some of its keys.",
+        &[("bag_remove_keys(dynamic({'a':1,'b':2}), dynamic(['a']))", "dynamic({\"b\":2})")],
+    ),
     Function::row("bag_set_key", &["(bag: dynamic, key: text, value: scalar) -> dynamic"], |a, call| {
         let Json::Object(mut bag) = json::parse(a[0].text()) else { return Answer::Null };
         bag.insert(a[1].text().to_owned(), cell_value(a[2], call.types[2]));
@@ -65,14 +71,23 @@ pub const FUNCTIONS: &[Function] = &[
         merged.map(Json::Object).into()
     })
     .handles_nulls()
-    .doc("One bag of several; of equal keys the first counts.", &[("bag_merge(dynamic({'a':1}), dynamic({'a':2,'b':3}))", "dynamic({\"a\":1,\"b\":3})")]),
+    .doc(
+        "One bag of several; of equal keys the first counts.",
+        &[("bag_merge(dynamic({'a':1}), dynamic({'a':2,'b':3}))", "dynamic({\"a\":1,\"b\":3})")],
+    ),
     Function::row("bag_zip", &["(keys: dynamic, values: dynamic) -> dynamic"], |a, _| {
         let (keys, values) = (array(a[0]), array(a[1]));
-        let bag: Map<String, Json> =
-            keys.iter().enumerate().map(|(i, key)| (value_text(key), values.get(i).cloned().unwrap_or(Json::Null))).collect();
+        let bag: Map<String, Json> = keys
+            .iter()
+            .enumerate()
+            .map(|(i, key)| (value_text(key), values.get(i).cloned().unwrap_or(Json::Null)))
+            .collect();
         Json::Object(bag).into()
     })
-    .doc("A bag of an array of keys and one of values.", &[("bag_zip(dynamic(['a']), dynamic([1]))", "dynamic({\"a\":1})")]),
+    .doc(
+        "A bag of an array of keys and one of values.",
+        &[("bag_zip(dynamic(['a']), dynamic([1]))", "dynamic({\"a\":1})")],
+    ),
     Function::row("array_concat", &["(array: dynamic, other: dynamic...) -> dynamic"], |a, _| {
         let arrays: Vec<Json> = a.iter().flat_map(|cell| array(*cell)).collect();
         Json::Array(arrays).into()
@@ -84,7 +99,13 @@ pub const FUNCTIONS: &[Function] = &[
         let range = slice(all.len(), a[1].long().unwrap_or(0), a[2].long().unwrap_or(-1));
         Json::from(all[range].to_vec()).into()
     })
-    .doc("The elements from one position to another, both included.", &[("array_slice(dynamic([1,2,3,4,5]), 1, 2)", "dynamic([2,3])"), ("array_slice(dynamic([1,2,3,4,5]), -3, -2)", "dynamic([3,4])")]),
+    .doc(
+        "The elements from one position to another, both included.",
+        &[
+            ("array_slice(dynamic([1,2,3,4,5]), 1, 2)", "dynamic([2,3])"),
+            ("array_slice(dynamic([1,2,3,4,5]), -3, -2)", "dynamic([3,4])"),
+        ],
+    ),
     Function::row("array_reverse", &["(array: dynamic) -> dynamic"], |a, _| {
         let mut all = array(a[0]);
         all.reverse();
@@ -95,30 +116,51 @@ pub const FUNCTIONS: &[Function] = &[
         json::parse(a[0].text()).as_array().map(|all| all.iter().filter_map(Json::as_f64).sum::<f64>()).into()
     })
     .doc("The sum of an array.", &[("array_sum(dynamic([1,2.5]))", "real(3.5)")]),
-    Function::row("array_index_of", &["(array: dynamic, value: scalar, [start: integer], [length: integer], [occurrence: integer]) -> long"], |a, call| {
-        index_of(&array(a[0]), &cell_value(a[1], call.types[1]), a)
-    })
+    Function::row(
+        "array_index_of",
+        &["(array: dynamic, value: scalar, [start: integer], [length: integer], [occurrence: integer]) -> long"],
+        |a, call| index_of(&array(a[0]), &cell_value(a[1], call.types[1]), a),
+    )
     .doc("The position of a value in an array, or -1.", &[("array_index_of(dynamic(['a','b']), 'b')", "1")]),
-    Function::row("array_rotate_left", &["(array: dynamic, count: integer) -> dynamic"], |a, _| rotate(a[0], a[1].long().unwrap_or(0)))
-        .doc("An array turned to the left.", &[("array_rotate_left(dynamic([1,2,3]), 1)", "dynamic([2,3,1])")]),
-    Function::row("array_rotate_right", &["(array: dynamic, count: integer) -> dynamic"], |a, _| rotate(a[0], -a[1].long().unwrap_or(0)))
-        .doc("An array turned to the right.", &[("array_rotate_right(dynamic([1,2,3]), 1)", "dynamic([3,1,2])")]),
-    Function::row("array_shift_left", &["(array: dynamic, count: integer, [default: scalar]) -> dynamic"], |a, call| {
-        shift(a, call, a[1].long().unwrap_or(0))
+    Function::row("array_rotate_left", &["(array: dynamic, count: integer) -> dynamic"], |a, _| {
+        rotate(a[0], a[1].long().unwrap_or(0))
     })
-    .handles_nulls()
-    .doc("An array moved to the left, filled with a value.", &[("array_shift_left(dynamic([1,2,3]), 1)", "dynamic([2,3,null])")]),
-    Function::row("array_shift_right", &["(array: dynamic, count: integer, [default: scalar]) -> dynamic"], |a, call| {
-        shift(a, call, -a[1].long().unwrap_or(0))
+    .doc("An array turned to the left.", &[("array_rotate_left(dynamic([1,2,3]), 1)", "dynamic([2,3,1])")]),
+    Function::row("array_rotate_right", &["(array: dynamic, count: integer) -> dynamic"], |a, _| {
+        rotate(a[0], -a[1].long().unwrap_or(0))
     })
+    .doc("An array turned to the right.", &[("array_rotate_right(dynamic([1,2,3]), 1)", "dynamic([3,1,2])")]),
+    Function::row(
+        "array_shift_left",
+        &["(array: dynamic, count: integer, [default: scalar]) -> dynamic"],
+        |a, call| shift(a, call, a[1].long().unwrap_or(0)),
+    )
     .handles_nulls()
-    .doc("An array moved to the right, filled with a value.", &[("array_shift_right(dynamic([1,2,3]), 1)", "dynamic([null,1,2])")]),
-    Function::row("array_split", &["(array: dynamic, indices: scalar) -> dynamic"], |a, call| array_split(&array(a[0]), &cell_value(a[1], call.types[1])))
-        .doc("An array cut at positions into arrays.", &[("array_split(dynamic([1,2,3]), 1)", "dynamic([[1],[2,3]])")]),
+    .doc(
+        "An array moved to the left, filled with a value.",
+        &[("array_shift_left(dynamic([1,2,3]), 1)", "dynamic([2,3,null])")],
+    ),
+    Function::row(
+        "array_shift_right",
+        &["(array: dynamic, count: integer, [default: scalar]) -> dynamic"],
+        |a, call| shift(a, call, -a[1].long().unwrap_or(0)),
+    )
+    .handles_nulls()
+    .doc(
+        "An array moved to the right, filled with a value.",
+        &[("array_shift_right(dynamic([1,2,3]), 1)", "dynamic([null,1,2])")],
+    ),
+    Function::row("array_split", &["(array: dynamic, indices: scalar) -> dynamic"], |a, call| {
+        array_split(&array(a[0]), &cell_value(a[1], call.types[1]))
+    })
+    .doc("An array cut at positions into arrays.", &[("array_split(dynamic([1,2,3]), 1)", "dynamic([[1],[2,3]])")]),
     Function::row("array_iff", &["(conditions: dynamic, then: scalar, else: scalar) -> dynamic"], array_iff)
         .aliases(&["array_iif"])
         .handles_nulls()
-        .doc("Chooses between two arrays element by element.", &[("array_iff(dynamic([true,false]), dynamic([1,2]), dynamic([3,4]))", "dynamic([1,4])")]),
+        .doc(
+            "Chooses between two arrays element by element.",
+            &[("array_iff(dynamic([true,false]), dynamic([1,2]), dynamic([3,4]))", "dynamic([1,4])")],
+        ),
     Function::row("array_sort_asc", &["(array: dynamic, nulls_last: scalar...) -> dynamic"], |a, _| sorted(a, false))
         .naming(Naming::Suffix("_sorted"))
         .handles_nulls()
@@ -126,7 +168,10 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("array_sort_desc", &["(array: dynamic, nulls_last: scalar...) -> dynamic"], |a, _| sorted(a, true))
         .naming(Naming::Suffix("_sorted"))
         .handles_nulls()
-        .doc("An array in falling order.", &[("array_sort_desc(dynamic(['a','c','b']))", "dynamic([\"c\",\"b\",\"a\"])")]),
+        .doc(
+            "An array in falling order.",
+            &[("array_sort_desc(dynamic(['a','c','b']))", "dynamic([\"c\",\"b\",\"a\"])")],
+        ),
     Function::row("strcat_array", &["(array: dynamic, delimiter: scalar) -> string"], |a, call| {
         let delimiter = cell_text(a[1], call.types[1]);
         array(a[0]).iter().map(value_text).collect::<Vec<_>>().join(&delimiter).into()
@@ -137,40 +182,64 @@ pub const FUNCTIONS: &[Function] = &[
         Json::Array(distinct(a.iter().flat_map(|cell| array(*cell)))).into()
     })
     .handles_nulls()
-    .doc("The distinct elements of several arrays.", &[("set_union(dynamic([1,2]), dynamic([2,3]))", "dynamic([1,2,3])")]),
+    .doc(
+        "The distinct elements of several arrays.",
+        &[("set_union(dynamic([1,2]), dynamic([2,3]))", "dynamic([1,2,3])")],
+    ),
     Function::row("set_intersect", &["(set: dynamic, other: dynamic...) -> dynamic"], |a, _| {
         let others: Vec<HashSet<String>> = a[1..].iter().map(|cell| texts(*cell)).collect();
-        Json::Array(distinct(array(a[0]).into_iter().filter(|v| others.iter().all(|o| o.contains(&v.to_string()))))).into()
+        Json::Array(distinct(array(a[0]).into_iter().filter(|v| others.iter().all(|o| o.contains(&v.to_string())))))
+            .into()
     })
     .handles_nulls()
-    .doc("The distinct elements that all arrays have.", &[("set_intersect(dynamic([1,2]), dynamic([2,3]))", "dynamic([2])")]),
+    .doc(
+        "The distinct elements that all arrays have.",
+        &[("set_intersect(dynamic([1,2]), dynamic([2,3]))", "dynamic([2])")],
+    ),
     Function::row("set_difference", &["(set: dynamic, other: dynamic...) -> dynamic"], |a, _| {
         let others: Vec<HashSet<String>> = a[1..].iter().map(|cell| texts(*cell)).collect();
-        Json::Array(distinct(array(a[0]).into_iter().filter(|v| !others.iter().any(|o| o.contains(&v.to_string()))))).into()
+        Json::Array(distinct(array(a[0]).into_iter().filter(|v| !others.iter().any(|o| o.contains(&v.to_string())))))
+            .into()
     })
     .handles_nulls()
-    .doc("The distinct elements of the first array that no other has.", &[("set_difference(dynamic([1,2]), dynamic([2]))", "dynamic([1])")]),
+    .doc(
+        "The distinct elements of the first array that no other has.",
+        &[("set_difference(dynamic([1,2]), dynamic([2]))", "dynamic([1])")],
+    ),
     Function::row("set_has_element", &["(set: dynamic, value: scalar) -> bool"], |a, call| {
         let wanted = cell_value(a[1], call.types[1]);
         json::parse(a[0].text()).as_array().map(|all| all.contains(&wanted)).into()
     })
     .doc("Whether an array has an element.", &[("set_has_element(dynamic(['a']), 'a')", "true")]),
-    Function::row("set_equals", &["(left: dynamic, right: dynamic) -> bool"], |a, _| (texts(a[0]) == texts(a[1])).into())
-        .doc("Whether two arrays have the same distinct elements.", &[("set_equals(dynamic([1,2]), dynamic([2,1,1]))", "true")]),
-    Function::row("jaccard_index", &["(left: dynamic, right: dynamic) -> real"], |a, _| {
+    Function::row("set_equals", &["(left: dynamic, right: dynamic) -> bool"], |a, _| {
+        (texts(a[0]) == texts(a[1])).into()
+    })
+    .doc(
+        "Whether two arrays have the same distinct elements.",
+        &[("set_equals(dynamic([1,2]), dynamic([2,1,1]))", "true")],
+    ),
+    Function::row("jaccard_index", &["(left: dynamic, right: dynamic) -> dynamic"], |a, _| {
         let (left, right) = (texts(a[0]), texts(a[1]));
         let long = |n: usize| super::row::long_to_real(i64::try_from(n).unwrap_or(i64::MAX));
-        Answer::Real(long(left.intersection(&right).count()) / long(left.union(&right).count()))
+        Json::from(long(left.intersection(&right).count()) / long(left.union(&right).count())).into()
     })
-    .doc("How much two sets share: from 0 to 1.", &[("jaccard_index(dynamic([1,2]), dynamic([2,3,4]))", "real(0.25)")]),
+    .doc(
+        "How much two sets share: from 0 to 1.",
+        &[("jaccard_index(dynamic([1,2]), dynamic([2,3,4]))", "dynamic(0.25)")],
+    ),
     Function::row("zip", &["(array: dynamic, other: dynamic...) -> dynamic"], |a, _| {
         let arrays: Vec<Vec<Json>> = a.iter().map(|cell| array(*cell)).collect();
         let longest = arrays.iter().map(Vec::len).max().unwrap_or(0);
-        let row = |i: usize| Json::from(arrays.iter().map(|all| all.get(i).cloned().unwrap_or(Json::Null)).collect::<Vec<_>>());
+        let row = |i: usize| {
+            Json::from(arrays.iter().map(|all| all.get(i).cloned().unwrap_or(Json::Null)).collect::<Vec<_>>())
+        };
         Json::Array((0..longest).map(row).collect()).into()
     })
     .handles_nulls()
-    .doc("An array of arrays, the first holding all first elements and so on.", &[("zip(dynamic([1,2]), dynamic(['a']))", "dynamic([[1,\"a\"],[2,null]])")]),
+    .doc(
+        "An array of arrays, the first holding all first elements and so on.",
+        &[("zip(dynamic([1,2]), dynamic(['a']))", "dynamic([[1,\"a\"],[2,null]])")],
+    ),
     Function::row("range", &["(start: scalar, stop: scalar, [step: scalar]) -> dynamic"], range)
         .doc("An array of equally spaced values.", &[("range(1, 8, 3)", "dynamic([1,4,7])")]),
     Function::row("repeat", &["(value: scalar, count: integer) -> dynamic"], |a, call| {
@@ -180,8 +249,13 @@ pub const FUNCTIONS: &[Function] = &[
     .naming(Naming::Prefix("repeat_"))
     .handles_nulls()
     .doc("An array of one value many times.", &[("repeat(1, 3)", "dynamic([1,1,1])")]),
-    Function::row("dynamic_to_json", &["(value: scalar) -> string"], |a, call| sorted_json(&cell_value(a[0], call.types[0])).to_string().into())
-        .doc("A value as JSON text with sorted keys.", &[("dynamic_to_json(dynamic({'b':1,'a':2}))", "\"{\\\"a\\\":2,\\\"b\\\":1}\"")]),
+    Function::row("dynamic_to_json", &["(value: scalar) -> string"], |a, call| {
+        sorted_json(&cell_value(a[0], call.types[0])).to_string().into()
+    })
+    .doc(
+        "A value as JSON text with sorted keys.",
+        &[("dynamic_to_json(dynamic({'b':1,'a':2}))", "\"{\\\"a\\\":2,\\\"b\\\":1}\"")],
+    ),
     Function::row("extract_json", &["(path: text, source: text, [type: scalar]) -> string"], |a, _| {
         crate::json::follow(a[1].text(), &json_path(a[0].text())).map(crate::json::to_text).into()
     })
@@ -261,7 +335,11 @@ fn shift<'a>(args: &[Cell<'a>], call: &Call<'_>, count: i64) -> Answer<'a> {
     let all = array(args[0]);
     let default = args.get(2).map_or(Json::Null, |cell| cell_value(*cell, call.types[2]));
     let moved = |index: usize| {
-        i64::try_from(index).ok().and_then(|i| i.checked_add(count)).and_then(|i| usize::try_from(i).ok()).and_then(|i| all.get(i))
+        i64::try_from(index)
+            .ok()
+            .and_then(|i| i.checked_add(count))
+            .and_then(|i| usize::try_from(i).ok())
+            .and_then(|i| all.get(i))
     };
     Json::Array((0..all.len()).map(|index| moved(index).cloned().unwrap_or_else(|| default.clone())).collect()).into()
 }

@@ -8,16 +8,26 @@ use serde_json::{Map, Value as Json, json};
 
 use super::conversion::to_text;
 use super::row::Answer;
-use super::{Function, Kernel, NativeCall, Naming};
+use super::{Function, Kernel, Naming, NativeCall};
 use datafusion::functions::{crypto, encoding};
-use datafusion::logical_expr::{Expr, lit};
+use datafusion::logical_expr::{Expr, cast, lit};
+use moneta_event::ColumnType;
 
 /// The declarations.
 pub const FUNCTIONS: &[Function] = &[
-    Function::new("hash_sha256", &["(source: astext) -> string"], Kernel::Native(sha256, |_, _| Answer::Null))
-        .doc("The SHA-256 of a text in hexadecimal digits.", &[("hash_sha256('World')", "\"78ae647dc5544d227130a0682a51e30bc7777fbb6d8a8f17007463a3ecd1d524\"")]),
-    Function::new("hash_md5", &["(source: astext) -> string"], Kernel::Native(|mut call| crypto::md5().call(vec![call.args.swap_remove(0)]), |_, _| Answer::Null))
-        .doc("The MD5 of a text in hexadecimal digits.", &[("hash_md5('World')", "\"f5a7924e621e84c9280a9a27e1bcb7f6\"")]),
+    Function::new("hash_sha256", &["(source: astext) -> string"], Kernel::Native(sha256, |_, _| Answer::Null)).doc(
+        "The SHA-256 of a text in hexadecimal digits.",
+        &[("hash_sha256('World')", "\"78ae647dc5544d227130a0682a51e30bc7777fbb6d8a8f17007463a3ecd1d524\"")],
+    ),
+    Function::new(
+        "hash_md5",
+        &["(source: astext) -> string"],
+        Kernel::Native(
+            |mut call| cast(crypto::md5().call(vec![call.args.swap_remove(0)]), ColumnType::String.arrow()),
+            |_, _| Answer::Null,
+        ),
+    )
+    .doc("The MD5 of a text in hexadecimal digits.", &[("hash_md5('World')", "\"f5a7924e621e84c9280a9a27e1bcb7f6\"")]),
     Function::row("base64_encode_tostring", &["(source: text) -> string"], |a, _| STANDARD.encode(a[0].text()).into())
         .aliases(&["base64_encodestring"])
         .doc("A text in base64.", &[("base64_encode_tostring('Kusto')", "\"S3VzdG8=\"")]),
@@ -31,9 +41,9 @@ pub const FUNCTIONS: &[Function] = &[
     })
     .doc("The bytes of a base64 text.", &[("base64_decode_toarray('S3VzdG8=')", "dynamic([75,117,115,116,111])")]),
     Function::row("base64_encode_fromarray", &["(bytes: dynamic) -> string"], |a, _| {
-        let bytes: Option<Vec<u8>> = crate::json::parse(a[0].text()).as_array().and_then(|all| {
-            all.iter().map(|v| v.as_u64().and_then(|n| u8::try_from(n).ok())).collect()
-        });
+        let bytes: Option<Vec<u8>> = crate::json::parse(a[0].text())
+            .as_array()
+            .and_then(|all| all.iter().map(|v| v.as_u64().and_then(|n| u8::try_from(n).ok())).collect());
         bytes.map(|bytes| STANDARD.encode(bytes)).into()
     })
     .doc("An array of bytes in base64.", &[("base64_encode_fromarray(dynamic([75,117]))", "\"S3U=\"")]),
@@ -58,8 +68,13 @@ pub const FUNCTIONS: &[Function] = &[
         .doc("The fields of one CSV line.", &[("parse_csv('aa,\"b,b\"')", "dynamic([\"aa\",\"b,b\"])")]),
     Function::row("parse_version", &["(version: text) -> decimal"], |a, _| parse_version(a[0].text()).into())
         .doc("A version as a number that sorts like the version.", &[]),
-    Function::row("parse_command_line", &["(line: text, kind: string) -> dynamic"], |a, _| Json::from(command_line(a[0].text())).into())
-        .doc("The arguments of a Windows command line.", &[("parse_command_line('echo \"a b\" c', 'windows')", "dynamic([\"echo\",\"a b\",\"c\"])")]),
+    Function::row("parse_command_line", &["(line: astext, kind: astext) -> dynamic"], |a, _| {
+        Json::from(command_line(a[0].text())).into()
+    })
+    .doc(
+        "The arguments of a Windows command line.",
+        &[("parse_command_line('echo \"a b\" c', 'windows')", "dynamic([\"echo\",\"a b\",\"c\"])")],
+    ),
     Function::row("hash", &["(source: scalar, [mod: integer]) -> long"], |a, call| {
         let value = fnv(to_text(a[0], call.types[0]).as_bytes());
         match a.get(1).and_then(|m| m.long()) {
@@ -67,7 +82,6 @@ pub const FUNCTIONS: &[Function] = &[
             _ => value.into(),
         }
     })
-    .naming(Naming::Prefix("hash_"))
     .doc("A number that depends on the value alone. The algorithm is our own.", &[]),
     Function::row("new_guid", &["() -> guid"], |_, _| Answer::Null)
         .volatile()
@@ -76,12 +90,14 @@ pub const FUNCTIONS: &[Function] = &[
 
 fn sha256(mut call: NativeCall) -> Expr {
     let digest = crypto::sha256().call(vec![call.args.swap_remove(0)]);
-    encoding::encode().call(vec![digest, lit("hex")])
+    cast(encoding::encode().call(vec![digest, lit("hex")]), ColumnType::String.arrow())
 }
 
 /// FNV-1a over bytes, as a signed number.
 fn fnv(bytes: &[u8]) -> i64 {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     hash.cast_signed()
 }
 
@@ -105,7 +121,10 @@ fn url_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let escaped = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let escaped = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match (escaped, bytes[at]) {
             (Some(byte), _) => {
                 out.push(byte);
@@ -132,11 +151,8 @@ fn parse_url(url: &str) -> Json {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = if scheme.is_empty() {
-        ("", rest)
-    } else {
-        rest.find('/').map_or((rest, ""), |at| rest.split_at(at))
-    };
+    let (authority, path) =
+        if scheme.is_empty() { ("", rest) } else { rest.find('/').map_or((rest, ""), |at| rest.split_at(at)) };
     let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(user, host)| (user, host));
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
     let (host, port) = match host.rsplit_once(':') {

@@ -8,8 +8,7 @@ use crate::value::DECIMAL_ONE;
 
 macro_rules! real_function {
     ($name:literal, $doc:literal, $example:expr, $function:expr) => {
-        Function::row($name, &["(value: number) -> real"], |a, _| a[0].real().map($function).filter(|r: &f64| !r.is_nan()).into())
-            .doc($doc, $example)
+        Function::row($name, &["(value: number) -> real"], |a, _| a[0].real().map($function).into()).doc($doc, $example)
     };
 }
 
@@ -23,9 +22,10 @@ pub const FUNCTIONS: &[Function] = &[
     })
     .naming(Naming::First)
     .doc("A number without its sign.", &[("abs(-5)", "5")]),
-    Function::row("round", &["(value: number, [digits: integer]) -> $1"], round)
-        .naming(Naming::First)
-        .doc("Rounds to a number of digits after the point.", &[("round(2.98765, 3)", "real(2.988)"), ("round(2.15, 1)", "real(2.2)")]),
+    Function::row("round", &["(value: number, [digits: integer]) -> $1"], round).naming(Naming::First).doc(
+        "Rounds to a number of digits after the point.",
+        &[("round(2.98765, 3)", "real(2.988)"), ("round(2.15, 1)", "real(2.2)")],
+    ),
     Function::row("ceiling", &["(value: number) -> $1"], |a, _| match a[0] {
         Cell::Real(value) => Answer::Real(value.ceil()),
         Cell::Decimal(value) => Answer::Decimal((value + DECIMAL_ONE - 1).div_euclid(DECIMAL_ONE) * DECIMAL_ONE),
@@ -33,9 +33,9 @@ pub const FUNCTIONS: &[Function] = &[
     })
     .naming(Naming::First)
     .doc("The least whole number not below a value.", &[("ceiling(-1.1)", "real(-1)"), ("ceiling(0.9)", "real(1)")]),
-    Function::row("sqrt", &["(value: number) -> real"], |a, _| a[0].real().filter(|r| *r >= 0.0).map(f64::sqrt).into())
+    Function::row("sqrt", &["(value: number) -> real"], |a, _| a[0].real().map(f64::sqrt).into())
         .naming(Naming::First)
-        .doc("The square root; null below zero.", &[("sqrt(16)", "real(4)")]),
+        .doc("The square root; NaN below zero.", &[("sqrt(16)", "real(4)")]),
     Function::row("pow", &["(base: number, exponent: number) -> real"], |a, _| match (a[0].real(), a[1].real()) {
         (Some(base), Some(exponent)) => Answer::Real(base.powf(exponent)),
         _ => Answer::Null,
@@ -47,7 +47,8 @@ pub const FUNCTIONS: &[Function] = &[
     real_function!("exp10", "A power of ten.", &[("exp10(2)", "real(100)")], |x| 10f64.powf(x)).naming(Naming::First),
     real_function!("log", "The natural logarithm.", &[("log(1)", "real(0)")], f64::ln).naming(Naming::First),
     real_function!("log2", "The logarithm to base 2.", &[("log2(8)", "real(3)")], f64::log2).naming(Naming::First),
-    real_function!("log10", "The logarithm to base 10.", &[("log10(100)", "real(2)")], f64::log10).naming(Naming::First),
+    real_function!("log10", "The logarithm to base 10.", &[("log10(100)", "real(2)")], f64::log10)
+        .naming(Naming::First),
     real_function!("sin", "The sine of radians.", &[("sin(0)", "real(0)")], f64::sin).naming(Naming::First),
     real_function!("cos", "The cosine of radians.", &[("cos(0)", "real(1)")], f64::cos).naming(Naming::First),
     real_function!("tan", "The tangent of radians.", &[("tan(0)", "real(0)")], f64::tan).naming(Naming::First),
@@ -64,7 +65,17 @@ pub const FUNCTIONS: &[Function] = &[
     .naming(Naming::First)
     .doc("The angle of a point.", &[("atan2(0, 1)", "real(0)")]),
     Function::row("sign", &["(value: number) -> real"], |a, _| {
-        a[0].real().map(|r| if r > 0.0 { 1.0 } else if r < 0.0 { -1.0 } else { 0.0 }).into()
+        a[0].real()
+            .map(|r| {
+                if r > 0.0 {
+                    1.0
+                } else if r < 0.0 {
+                    -1.0
+                } else {
+                    0.0
+                }
+            })
+            .into()
     })
     .doc("-1, 0 or 1 after the sign of a number.", &[("sign(-42)", "real(-1)")]),
     Function::row("pi", &["() -> real"], |_, _| std::f64::consts::PI.into()).doc("The number pi.", &[]),
@@ -99,9 +110,11 @@ pub const FUNCTIONS: &[Function] = &[
     })
     .naming(Naming::First)
     .doc("The bits moved to the right.", &[("binary_shift_right(16, 4)", "1")]),
-    Function::row("bitset_count_ones", &["(value: integer) -> long"], |a, _| a[0].long().map(|x| i64::from(x.count_ones())).into())
-        .naming(Naming::First)
-        .doc("Counts the bits that are set.", &[("bitset_count_ones(42)", "3")]),
+    Function::row("bitset_count_ones", &["(value: integer) -> long"], |a, _| {
+        a[0].long().map(|x| i64::from(x.count_ones())).into()
+    })
+    .naming(Naming::First)
+    .doc("Counts the bits that are set.", &[("bitset_count_ones(42)", "3")]),
     Function::row("tohex", &["(value: integer, [length: integer]) -> string"], |a, _| {
         let width = a.get(1).and_then(|n| n.long()).and_then(|n| usize::try_from(n).ok()).unwrap_or(0).min(64);
         a[0].long().map(|x| format!("{x:0width$x}")).into()

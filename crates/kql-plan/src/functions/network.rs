@@ -8,8 +8,17 @@ use crate::json;
 
 /// The declarations.
 pub const FUNCTIONS: &[Function] = &[
-    Function::row("parse_ipv4", &["(ip: text) -> long"], |a, _| ipv4(a[0].text()).map(|(ip, prefix)| i64::from(masked(ip, prefix))).into())
-        .doc("An IPv4 address as a number.", &[("parse_ipv4('127.0.0.1')", "2130706433"), ("parse_ipv4('192.168.1.1/24')", "3232235776"), ("parse_ipv4('x')", "long(null)")]),
+    Function::row("parse_ipv4", &["(ip: text) -> long"], |a, _| {
+        ipv4(a[0].text()).map(|(ip, prefix)| i64::from(masked(ip, prefix))).into()
+    })
+    .doc(
+        "An IPv4 address as a number.",
+        &[
+            ("parse_ipv4('127.0.0.1')", "2130706433"),
+            ("parse_ipv4('192.168.1.1/24')", "3232235776"),
+            ("parse_ipv4('x')", "long(null)"),
+        ],
+    ),
     Function::row("parse_ipv4_mask", &["(ip: text, prefix: integer) -> long"], |a, _| {
         ipv4(a[0].text()).map(|(ip, own)| i64::from(masked(ip, own.min(prefix(a.get(1), 32))))).into()
     })
@@ -17,44 +26,98 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("ipv4_is_private", &["(ip: text) -> bool"], |a, _| {
         ipv4(a[0].text()).map(|(ip, prefix)| Ipv4Addr::from(masked(ip, prefix)).is_private()).into()
     })
-    .doc("Whether an IPv4 address is of a private network.", &[("ipv4_is_private('192.168.1.2')", "true"), ("ipv4_is_private('8.8.8.8')", "false"), ("ipv4_is_private('x')", "bool(null)")]),
-    Function::row("ipv4_is_match", &["(left: text, right: text, [prefix: integer]) -> bool"], |a, _| ipv4_compare(a).map(|order| order == 0).into())
-        .doc("Whether two IPv4 addresses are equal under the smaller of their prefixes.", &[("ipv4_is_match('192.168.1.1/24', '192.168.1.255')", "true")]),
-    Function::row("ipv4_compare", &["(left: text, right: text, [prefix: integer]) -> long"], |a, _| ipv4_compare(a).into())
-        .doc("How two IPv4 addresses stand to each other under the smaller of their prefixes.", &[("ipv4_compare('1.1.1.1', '1.1.1.2')", "-1")]),
-    Function::row("ipv4_is_in_range", &["(ip: text, range: text) -> bool"], |a, _| in_range4(a[0].text(), a[1].text()).into())
-        .doc("Whether an IPv4 address lies in a range.", &[("ipv4_is_in_range('192.168.1.6', '192.168.1.1/24')", "true")]),
-    Function::row("ipv4_is_in_any_range", &["(ip: text, range: scalar...) -> bool"], |a, call| in_any(a, call, in_range4))
-        .doc("Whether an IPv4 address lies in any of several ranges.", &[("ipv4_is_in_any_range('10.0.0.1', '10.0.0.0/8', '192.168.0.0/16')", "true")]),
-    Function::row("ipv4_netmask_suffix", &["(ip: text) -> long"], |a, _| ipv4(a[0].text()).map(|(_, prefix)| i64::from(prefix)).into())
-        .doc("The prefix length of an IPv4 range.", &[("ipv4_netmask_suffix('10.1.2.3/24')", "24")]),
+    .doc(
+        "Whether an IPv4 address is of a private network.",
+        &[
+            ("ipv4_is_private('192.168.1.2')", "true"),
+            ("ipv4_is_private('8.8.8.8')", "false"),
+            ("ipv4_is_private('x')", "bool(null)"),
+        ],
+    ),
+    Function::row("ipv4_is_match", &["(left: text, right: text, [prefix: integer]) -> bool"], |a, _| {
+        ipv4_compare(a).map(|order| order == 0).into()
+    })
+    .doc(
+        "Whether two IPv4 addresses are equal under the smaller of their prefixes.",
+        &[("ipv4_is_match('192.168.1.1/24', '192.168.1.255')", "true")],
+    ),
+    Function::row("ipv4_compare", &["(left: text, right: text, [prefix: integer]) -> long"], |a, _| {
+        ipv4_compare(a).into()
+    })
+    .doc(
+        "How two IPv4 addresses stand to each other under the smaller of their prefixes.",
+        &[("ipv4_compare('1.1.1.1', '1.1.1.2')", "-1")],
+    ),
+    Function::row("ipv4_is_in_range", &["(ip: text, range: text) -> bool"], |a, _| {
+        in_range4(a[0].text(), a[1].text()).into()
+    })
+    .doc("Whether an IPv4 address lies in a range.", &[("ipv4_is_in_range('192.168.1.6', '192.168.1.1/24')", "true")]),
+    Function::row("ipv4_is_in_any_range", &["(ip: text, range: scalar...) -> bool"], |a, call| {
+        in_any(a, call, in_range4)
+    })
+    .doc(
+        "Whether an IPv4 address lies in any of several ranges.",
+        &[("ipv4_is_in_any_range('10.0.0.1', '10.0.0.0/8', '192.168.0.0/16')", "true")],
+    ),
+    Function::row("ipv4_netmask_suffix", &["(ip: text) -> long"], |a, _| {
+        ipv4(a[0].text()).map(|(_, prefix)| i64::from(prefix)).into()
+    })
+    .doc("The prefix length of an IPv4 range.", &[("ipv4_netmask_suffix('10.1.2.3/24')", "24")]),
     Function::row("format_ipv4", &["(ip: scalar, [prefix: integer]) -> string"], |a, call| format_ipv4(a, call, false))
         .doc("An IPv4 address as text, under a mask.", &[("format_ipv4('192.168.1.255', 24)", "\"192.168.1.0\"")]),
-    Function::row("format_ipv4_mask", &["(ip: scalar, [prefix: integer]) -> string"], |a, call| format_ipv4(a, call, true))
-        .doc("An IPv4 address with its prefix as text.", &[("format_ipv4_mask('192.168.1.255', 24)", "\"192.168.1.0/24\"")]),
-    Function::row("parse_ipv6", &["(ip: text) -> string"], |a, _| ipv6(a[0].text()).map(|(ip, prefix)| full(masked6(ip, prefix))).into())
-        .doc("An IPv6 or IPv4 address as full IPv6 text.", &[("parse_ipv6('127.0.0.1')", "\"0000:0000:0000:0000:0000:ffff:7f00:0001\"")]),
+    Function::row("format_ipv4_mask", &["(ip: scalar, [prefix: integer]) -> string"], |a, call| {
+        format_ipv4(a, call, true)
+    })
+    .doc(
+        "An IPv4 address with its prefix as text.",
+        &[("format_ipv4_mask('192.168.1.255', 24)", "\"192.168.1.0/24\"")],
+    ),
+    Function::row("parse_ipv6", &["(ip: text) -> string"], |a, _| {
+        ipv6(a[0].text()).map(|(ip, prefix)| full(masked6(ip, prefix))).into()
+    })
+    .doc(
+        "An IPv6 or IPv4 address as full IPv6 text.",
+        &[("parse_ipv6('127.0.0.1')", "\"0000:0000:0000:0000:0000:ffff:7f00:0001\"")],
+    ),
     Function::row("parse_ipv6_mask", &["(ip: text, prefix: integer) -> string"], |a, _| {
         ipv6(a[0].text()).map(|(ip, own)| full(masked6(ip, own.min(prefix(a.get(1), 128))))).into()
     })
     .doc("An IPv6 address under a mask as full text.", &[]),
-    Function::row("ipv6_is_match", &["(left: text, right: text, [prefix: integer]) -> bool"], |a, _| ipv6_compare(a).map(|order| order == 0).into())
-        .doc("Whether two addresses are equal under the smaller of their prefixes.", &[]),
-    Function::row("ipv6_compare", &["(left: text, right: text, [prefix: integer]) -> long"], |a, _| ipv6_compare(a).into())
-        .doc("How two addresses stand to each other under the smaller of their prefixes.", &[]),
-    Function::row("ipv6_is_in_range", &["(ip: text, range: text) -> bool"], |a, _| in_range6(a[0].text(), a[1].text()).into())
-        .doc("Whether an IPv6 address lies in a range.", &[]),
-    Function::row("ipv6_is_in_any_range", &["(ip: text, range: scalar...) -> bool"], |a, call| in_any(a, call, in_range6))
-        .doc("Whether an IPv6 address lies in any of several ranges.", &[]),
-    Function::row("has_ipv4", &["(source: text, ip: text) -> bool"], |a, _| addresses(a[0].text()).any(|ip| ip == a[1].text()).into())
-        .doc("Whether a text holds an IPv4 address as a whole.", &[("has_ipv4('from 10.1.1.1:80', '10.1.1.1')", "true")]),
-    Function::row("has_ipv4_prefix", &["(source: text, prefix: text) -> bool"], |a, _| has_prefix(a[0].text(), a[1].text()).into())
-        .doc("Whether a text holds an IPv4 address of a prefix that ends in a dot.", &[("has_ipv4_prefix('from 10.1.1.1:80', '10.1.')", "true")]),
+    Function::row("ipv6_is_match", &["(left: text, right: text, [prefix: integer]) -> bool"], |a, _| {
+        ipv6_compare(a).map(|order| order == 0).into()
+    })
+    .doc("Whether two addresses are equal under the smaller of their prefixes.", &[]),
+    Function::row("ipv6_compare", &["(left: text, right: text, [prefix: integer]) -> long"], |a, _| {
+        ipv6_compare(a).into()
+    })
+    .doc("How two addresses stand to each other under the smaller of their prefixes.", &[]),
+    Function::row("ipv6_is_in_range", &["(ip: text, range: text) -> bool"], |a, _| {
+        in_range6(a[0].text(), a[1].text()).into()
+    })
+    .doc("Whether an IPv6 address lies in a range.", &[]),
+    Function::row("ipv6_is_in_any_range", &["(ip: text, range: scalar...) -> bool"], |a, call| {
+        in_any(a, call, in_range6)
+    })
+    .doc("Whether an IPv6 address lies in any of several ranges.", &[]),
+    Function::row("has_ipv4", &["(source: text, ip: text) -> bool"], |a, _| {
+        addresses(a[0].text()).any(|ip| ip == a[1].text()).into()
+    })
+    .doc("Whether a text holds an IPv4 address as a whole.", &[("has_ipv4('from 10.1.1.1:80', '10.1.1.1')", "true")]),
+    Function::row("has_ipv4_prefix", &["(source: text, prefix: text) -> bool"], |a, _| {
+        has_prefix(a[0].text(), a[1].text()).into()
+    })
+    .doc(
+        "Whether a text holds an IPv4 address of a prefix that ends in a dot.",
+        &[("has_ipv4_prefix('from 10.1.1.1:80', '10.1.')", "true")],
+    ),
     Function::row("has_any_ipv4", &["(source: text, ip: scalar...) -> bool"], |a, call| {
         let wanted = list(&a[1..], call);
         addresses(a[0].text()).any(|ip| wanted.iter().any(|known| known == ip)).into()
     })
-    .doc("Whether a text holds any of several IPv4 addresses.", &[("has_any_ipv4('from 10.1.1.1', dynamic(['10.1.1.1']))", "true")]),
+    .doc(
+        "Whether a text holds any of several IPv4 addresses.",
+        &[("has_any_ipv4('from 10.1.1.1', dynamic(['10.1.1.1']))", "true")],
+    ),
     Function::row("has_any_ipv4_prefix", &["(source: text, prefix: scalar...) -> bool"], |a, call| {
         list(&a[1..], call).iter().any(|wanted| has_prefix(a[0].text(), wanted)).into()
     })
@@ -67,7 +130,8 @@ fn ipv4(text: &str) -> Option<(u32, u32)> {
         Some((address, prefix)) => (address, prefix.parse::<u32>().ok().filter(|p| *p <= 32)?),
         None => (text.trim(), 32),
     };
-    let octets: Option<Vec<u32>> = address.split('.').map(|part| part.parse::<u32>().ok().filter(|n| *n < 256)).collect();
+    let octets: Option<Vec<u32>> =
+        address.split('.').map(|part| part.parse::<u32>().ok().filter(|n| *n < 256)).collect();
     let octets = octets.filter(|octets| octets.len() == 4)?;
     Some((octets.iter().fold(0, |sum, octet| sum << 8 | octet), prefix))
 }

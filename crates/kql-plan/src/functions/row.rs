@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Decimal128Array, Decimal128Builder, DurationNanosecondArray,
-    Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder, StringArray, StringBuilder,
-    TimestampNanosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Decimal128Array, Decimal128Builder,
+    DurationNanosecondArray, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder,
+    StringArray, StringBuilder, TimestampNanosecondArray,
 };
 use arrow::datatypes::{DataType, DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
 use datafusion::common::Result;
@@ -368,7 +368,9 @@ impl Builder {
                 _ => None,
             }),
             Self::String(builder) => builder.append_value(if let Answer::Text(text) = &answer { text } else { "" }),
-            Self::Text(builder) => builder.append_option(if let Answer::Text(text) = &answer { Some(text) } else { None }),
+            Self::Text(builder) => {
+                builder.append_option(if let Answer::Text(text) = &answer { Some(text) } else { None })
+            }
         }
     }
 

@@ -89,7 +89,8 @@ impl Signature {
     #[must_use]
     pub fn parse(text: &'static str) -> Self {
         let (params, returns) = text.split_once("->").expect("a signature has an arrow");
-        let inner = params.trim().strip_prefix('(').and_then(|p| p.strip_suffix(')')).expect("parameters in parentheses");
+        let inner =
+            params.trim().strip_prefix('(').and_then(|p| p.strip_suffix(')')).expect("parameters in parentheses");
         let params = inner.split(',').map(str::trim).filter(|p| !p.is_empty()).map(parse_param).collect();
         Self { params, returns: parse_returns(returns.trim()), text }
     }

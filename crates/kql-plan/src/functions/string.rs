@@ -42,7 +42,10 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("substring", &["(source: astext, start: integer, [length: integer]) -> string"], |a, _| {
         substring(a[0].text(), a[1].long().unwrap_or(0), a.get(2).map(|n| n.long().unwrap_or(0))).into()
     })
-    .doc("Cuts a part out of a text, from a position counted from 0 (negative: from the end).", &[("substring('ABCD', 1, 2)", "\"BC\""), ("substring('123456', -2, 2)", "\"56\"")]),
+    .doc(
+        "Cuts a part out of a text, from a position counted from 0 (negative: from the end).",
+        &[("substring('ABCD', 1, 2)", "\"BC\""), ("substring('123456', -2, 2)", "\"56\"")],
+    ),
     Function::row(
         "indexof",
         &["(source: astext, lookup: astext, [start: integer], [length: integer], [occurrence: integer]) -> long"],
@@ -52,11 +55,17 @@ pub const FUNCTIONS: &[Function] = &[
                 .into()
         },
     )
-    .doc("The position of a text in another, or -1.", &[("indexof('abcdefg', 'cde')", "2"), ("indexof('abcabc', 'c', 0, -1, 2)", "5"), ("indexof('abc', 'x')", "-1")]),
+    .doc(
+        "The position of a text in another, or -1.",
+        &[("indexof('abcdefg', 'cde')", "2"), ("indexof('abcabc', 'c', 0, -1, 2)", "5"), ("indexof('abc', 'x')", "-1")],
+    ),
     Function::row("countof", &["(source: text, search: text, [kind: string]) -> long"], |a, _| {
         count_of(a[0].text(), a[1].text(), a.get(2).is_some_and(|kind| kind.text() == "regex")).into()
     })
-    .doc("Counts the places of a text in another; they may overlap, unless the kind is `regex`.", &[("countof('aaa', 'aa')", "2"), ("countof('abcabc', 'a.', 'regex')", "2")]),
+    .doc(
+        "Counts the places of a text in another; they may overlap, unless the kind is `regex`.",
+        &[("countof('aaa', 'aa')", "2"), ("countof('abcabc', 'a.', 'regex')", "2")],
+    ),
     Function::row("replace_string", &["(text: text, lookup: text, rewrite: text) -> string"], |a, _| {
         if a[1].text().is_empty() { a[0].into() } else { a[0].text().replace(a[1].text(), a[2].text()).into() }
     })
@@ -67,40 +76,79 @@ pub const FUNCTIONS: &[Function] = &[
             None => a[0].into(),
         }
     })
-    .doc("Replaces every match of a regular expression; `\\1` stands for its first group.", &[("replace_regex('a1b22', @'(\\d+)', @'<\\1>')", "\"a<1>b<22>\"")]),
-    Function::row("replace", &["(lookup: text, rewrite: text, text: text) -> string"], |a, _| match regex(a[0].text()) {
-        Some(regex) => regex.replace_all(a[2].text(), rewrite(a[1].text()).as_str()).into(),
-        None => a[2].into(),
+    .doc(
+        "Replaces every match of a regular expression; `\\1` stands for its first group.",
+        &[("replace_regex('a1b22', @'(\\d+)', @'<\\1>')", "\"a<1>b<22>\"")],
+    ),
+    Function::row("replace", &["(lookup: text, rewrite: text, text: text) -> string"], |a, _| {
+        match regex(a[0].text()) {
+            Some(regex) => regex.replace_all(a[2].text(), rewrite(a[1].text()).as_str()).into(),
+            None => a[2].into(),
+        }
     })
     .doc("The older form of `replace_regex`.", &[("replace('b+', 'x', 'abbc')", "\"axc\"")]),
     Function::row("replace_strings", &["(text: text, lookups: dynamic, rewrites: dynamic) -> string"], replace_strings)
-        .doc("Replaces every place of each lookup by the rewrite of the same position.", &[("replace_strings('a-b', dynamic(['a','b']), dynamic(['1','2']))", "\"1-2\"")]),
-    Function::row("trim", &["(regex: text, text: text) -> string"], |a, _| trim(a[0].text(), a[1].text(), true, true).into())
-        .doc("Removes matches of a regular expression from both ends.", &[("trim('-', '--a-b--')", "\"-a-b-\""), ("trim(@'[^\\w]+', '- a-b!')", "\"a-b\"")]),
-    Function::row("trim_start", &["(regex: text, text: text) -> string"], |a, _| trim(a[0].text(), a[1].text(), true, false).into())
-        .doc("Removes a match of a regular expression from the start.", &[("trim_start('x+', 'xxa')", "\"a\"")]),
-    Function::row("trim_end", &["(regex: text, text: text) -> string"], |a, _| trim(a[0].text(), a[1].text(), false, true).into())
-        .doc("Removes a match of a regular expression from the end.", &[("trim_end('x+', 'axx')", "\"a\"")]),
-    Function::row("split", &["(source: text, delimiter: text, [index: integer]) -> dynamic"], split)
+        .doc(
+            "Replaces every place of each lookup by the rewrite of the same position.",
+            &[("replace_strings('a-b', dynamic(['a','b']), dynamic(['1','2']))", "\"1-2\"")],
+        ),
+    Function::row("trim", &["(regex: text, text: text) -> string"], |a, _| {
+        trim(a[0].text(), a[1].text(), true, true).into()
+    })
+    .doc(
+        "Removes matches of a regular expression from both ends.",
+        &[("trim('-', '--a-b--')", "\"-a-b-\""), ("trim(@'[^\\w]+', '- a-b!')", "\"a-b\"")],
+    ),
+    Function::row("trim_start", &["(regex: text, text: text) -> string"], |a, _| {
+        trim(a[0].text(), a[1].text(), true, false).into()
+    })
+    .doc("Removes a match of a regular expression from the start.", &[("trim_start('x+', 'xxa')", "\"a\"")]),
+    Function::row("trim_end", &["(regex: text, text: text) -> string"], |a, _| {
+        trim(a[0].text(), a[1].text(), false, true).into()
+    })
+    .doc("Removes a match of a regular expression from the end.", &[("trim_end('x+', 'axx')", "\"a\"")]),
+    Function::row("split", &["(source: astext, delimiter: astext, [index: integer]) -> dynamic"], split)
         .naming(Naming::First)
         .handles_nulls()
-        .doc("Splits a text into an array; with an index, an array of that part alone.", &[("split('a_b', '_')", "dynamic([\"a\",\"b\"])"), ("split('a_b', '_', 1)", "dynamic([\"b\"])")]),
-    Function::row("extract", &["(regex: text, group: integer, source: text) -> string", "(regex: text, group: integer, source: text, type: scalar) -> string"], |a, _| {
-        extract(a[0].text(), a[1].long().unwrap_or(0), a[2].text()).into()
-    })
-    .doc("The text of a group of the first match of a regular expression.", &[("extract('x=([0-9.]+)', 1, 'a x=45.6|w')", "\"45.6\"")]),
-    Function::row("extract_all", &["(regex: text, source: text) -> dynamic", "(regex: text, groups: dynamic, source: text) -> dynamic"], |a, _| {
-        let groups = (a.len() > 2).then(|| json::parse(a[1].text()));
-        extract_all(a[0].text(), groups.as_ref(), a[a.len() - 1].text())
-    })
+        .doc(
+            "Splits a text into an array; with an index, an array of that part alone.",
+            &[("split('a_b', '_')", "dynamic([\"a\",\"b\"])"), ("split('a_b', '_', 1)", "dynamic([\"b\"])")],
+        ),
+    Function::row(
+        "extract",
+        &[
+            "(regex: text, group: integer, source: text) -> string",
+            "(regex: text, group: integer, source: text, type: scalar) -> string",
+        ],
+        |a, _| extract(a[0].text(), a[1].long().unwrap_or(0), a[2].text()).into(),
+    )
+    .doc(
+        "The text of a group of the first match of a regular expression.",
+        &[("extract('x=([0-9.]+)', 1, 'a x=45.6|w')", "\"45.6\"")],
+    ),
+    Function::row(
+        "extract_all",
+        &["(regex: text, source: text) -> dynamic", "(regex: text, groups: dynamic, source: text) -> dynamic"],
+        |a, _| {
+            let groups = (a.len() > 2).then(|| json::parse(a[1].text()));
+            extract_all(a[0].text(), groups.as_ref(), a[a.len() - 1].text())
+        },
+    )
     .aliases(&["extractall"])
-    .doc("The texts of the groups of all matches of a regular expression.", &[("extract_all(@'(\\d+)', 'a1b22')", "dynamic([\"1\",\"22\"])")]),
-    Function::row("regex_quote", &["(source: text) -> string"], |a, _| regex::escape(a[0].text()).into())
+    .doc(
+        "The texts of the groups of all matches of a regular expression.",
+        &[("extract_all(@'(\\d+)', 'a1b22')", "dynamic([\"1\",\"22\"])")],
+    ),
+    Function::row("regex_quote", &["(source: astext) -> string"], |a, _| regex::escape(a[0].text()).into())
         .doc("Escapes what a regular expression would treat as special.", &[("regex_quote('a.b')", "\"a\\\\.b\"")]),
-    Function::row("reverse", &["(source: astext) -> string"], |a, _| a[0].text().chars().rev().collect::<String>().into())
-        .doc("Turns the order of the characters round.", &[("reverse('abc')", "\"cba\"")]),
-    Function::row("strcmp", &["(left: text, right: text) -> long"], |a, _| (a[0].text().cmp(a[1].text()) as i64).into())
-        .doc("-1, 0 or 1 as the first text stands before, with or after the second.", &[("strcmp('a', 'b')", "-1")]),
+    Function::row("reverse", &["(source: astext) -> string"], |a, _| {
+        a[0].text().chars().rev().collect::<String>().into()
+    })
+    .doc("Turns the order of the characters round.", &[("reverse('abc')", "\"cba\"")]),
+    Function::row("strcmp", &["(left: astext, right: astext) -> long"], |a, _| {
+        (a[0].text().cmp(a[1].text()) as i64).into()
+    })
+    .doc("-1, 0 or 1 as the first text stands before, with or after the second.", &[("strcmp('a', 'b')", "-1")]),
     Function::row("strrep", &["(value: astext, times: integer, [delimiter: astext]) -> string"], |a, _| {
         repeat(a[0].text(), a[1].long().unwrap_or(0), a.get(2).map_or("", |d| d.text())).into()
     })
@@ -108,12 +156,15 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("translate", &["(from: text, to: text, text: text) -> string"], |a, _| {
         translate(a[0].text(), a[1].text(), a[2].text()).into()
     })
-    .doc("Replaces characters one by one; without a counterpart they are removed.", &[("translate('krasp', 'otsku', 'spark')", "\"kusto\"")]),
-    Function::row("isascii", &["(source: text) -> bool"], |a, _| a[0].text().is_ascii().into())
+    .doc(
+        "Replaces characters one by one; without a counterpart they are removed.",
+        &[("translate('krasp', 'otsku', 'spark')", "\"kusto\"")],
+    ),
+    Function::row("isascii", &["(source: astext) -> bool"], |a, _| a[0].text().is_ascii().into())
         .doc("Whether a text holds ASCII only.", &[("isascii('a')", "true")]),
-    Function::row("isutf8", &["(source: text) -> bool"], |_, _| true.into())
+    Function::row("isutf8", &["(source: astext) -> bool"], |_, _| true.into())
         .doc("Whether a text is valid UTF-8: always.", &[("isutf8('a')", "true")]),
-    Function::row("to_utf8", &["(source: text) -> dynamic"], |a, _| {
+    Function::row("to_utf8", &["(source: astext) -> dynamic"], |a, _| {
         Json::from(a[0].text().chars().map(u32::from).collect::<Vec<_>>()).into()
     })
     .aliases(&["unicode_codepoints_from_string"])
@@ -128,7 +179,10 @@ pub const FUNCTIONS: &[Function] = &[
         });
         found.map_or(Answer::Long(-1), Into::into)
     })
-    .doc("The position of the first term of a list that a text has, or -1.", &[("has_any_index('this is', dynamic(['x','is']))", "1")]),
+    .doc(
+        "The position of the first term of a list that a text has, or -1.",
+        &[("has_any_index('this is', dynamic(['x','is']))", "1")],
+    ),
 ];
 
 /// A compiled regular expression, kept per thread; `None` if it does not compile.
@@ -155,7 +209,60 @@ pub fn regex(pattern: &str) -> Option<Arc<Regex>> {
 /// # Errors
 /// What the expression does wrong, or that it is too large.
 pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).size_limit(REGEX_SIZE_BYTES_MAX).build()
+    let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(REGEX_SIZE_BYTES_MAX).build();
+    build(pattern).or_else(|error| build(&with_literal_brackets(pattern)).map_err(|_| error))
+}
+
+/// Escapes brackets that Kusto's expressions take literally: `{` that opens no count, `[` inside a class, and
+/// escapes of letters that mean nothing inside a class.
+fn with_literal_brackets(pattern: &str) -> String {
+    let chars: Vec<char> = pattern.chars().collect();
+    let mut out = String::with_capacity(pattern.len() + 8);
+    let mut in_class = false;
+    let mut at = 0;
+    while at < chars.len() {
+        let c = chars[at];
+        match c {
+            '\\' if at + 1 < chars.len() => {
+                let next = chars[at + 1];
+                let unknown = in_class && next.is_ascii_alphabetic() && !"dDsSwWpPabfnrtvxuU".contains(next);
+                if !unknown {
+                    out.push(c);
+                }
+                out.push(next);
+                at += 1;
+            }
+            '[' if in_class && chars.get(at + 1) != Some(&':') => out.push_str("\\["),
+            '[' => {
+                in_class = true;
+                out.push(c);
+                // A bracket that closes directly after the opening one is literal.
+                if chars.get(at + 1) == Some(&'^') {
+                    out.push('^');
+                    at += 1;
+                }
+                if chars.get(at + 1) == Some(&']') {
+                    out.push_str("\\]");
+                    at += 1;
+                }
+            }
+            ']' if in_class => {
+                in_class = false;
+                out.push(c);
+            }
+            '{' if !in_class && !opens_count(&chars[at + 1..]) && !out.ends_with("\\p") => out.push_str("\\{"),
+            _ => out.push(c),
+        }
+        at += 1;
+    }
+    out
+}
+
+/// Whether what follows a `{` is a count such as `2}`, `2,}` or `2,3}`.
+fn opens_count(rest: &[char]) -> bool {
+    let Some(end) = rest.iter().position(|c| *c == '}') else { return false };
+    let inner = &rest[..end];
+    !inner.is_empty() && inner[0].is_ascii_digit() && inner.iter().all(|c| c.is_ascii_digit() || *c == ',')
 }
 
 /// A rewrite in Kusto's form (`\1`) as the regex library wants it (`${1}`).
@@ -333,20 +440,34 @@ fn replace_strings<'a>(args: &[Cell<'a>], _: &Call<'_>) -> Answer<'a> {
         json::elements(cell.text()).unwrap_or_default().into_iter().map(json::to_text).collect()
     };
     let (lookups, rewrites) = (texts(args[1]), texts(args[2]));
-    let mut text = args[0].text().to_owned();
-    for (lookup, rewrite) in lookups.iter().zip(&rewrites) {
-        if !lookup.is_empty() {
-            text = text.replace(lookup.as_ref(), rewrite);
-        }
+    // All at once: what one rewrite made, no other lookup sees.
+    let mut rest = args[0].text();
+    let mut out = String::with_capacity(rest.len());
+    while let Some(first) = rest.chars().next() {
+        let found =
+            lookups.iter().zip(&rewrites).find(|(lookup, _)| !lookup.is_empty() && rest.starts_with(lookup.as_ref()));
+        let len = match found {
+            Some((lookup, rewrite)) => {
+                out.push_str(rewrite);
+                lookup.len()
+            }
+            None => {
+                out.push(first);
+                first.len_utf8()
+            }
+        };
+        rest = &rest[len..];
     }
-    text.into()
+    out.into()
 }
 
 fn code_points<'a>(args: &[Cell<'a>], call: &Call<'_>) -> Answer<'a> {
     let mut out = String::new();
     for (cell, column_type) in args.iter().zip(call.types) {
         let numbers: Vec<u64> = match column_type {
-            ColumnType::Dynamic => json::parse(cell.text()).as_array().into_iter().flatten().filter_map(Json::as_u64).collect(),
+            ColumnType::Dynamic => {
+                json::parse(cell.text()).as_array().into_iter().flatten().filter_map(Json::as_u64).collect()
+            }
             _ => cell_text(*cell, *column_type).parse().into_iter().collect(),
         };
         out.extend(numbers.into_iter().filter_map(|n| u32::try_from(n).ok().and_then(char::from_u32)));

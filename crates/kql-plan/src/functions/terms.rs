@@ -296,7 +296,8 @@ impl ScalarUDFImpl for TextFunction {
                 evaluate(&array, &|text| fixed.matches(text) != operator.negated).map(ColumnarValue::Array)
             }
             (text, None) => {
-                let (texts, needles) = (plain(&text.into_array(args.number_rows)?)?, plain(&needle.into_array(args.number_rows)?)?);
+                let (texts, needles) =
+                    (plain(&text.into_array(args.number_rows)?)?, plain(&needle.into_array(args.number_rows)?)?);
                 let (texts, needles) = (texts.as_string::<i32>(), needles.as_string::<i32>());
                 let found: BooleanArray = (0..args.number_rows)
                     .map(|row| {

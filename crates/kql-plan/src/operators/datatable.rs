@@ -84,7 +84,7 @@ impl Binder<'_> {
     /// `datatable (schema) [values]`.
     pub(crate) fn bind_datatable(&mut self, node: &DatatableExpression) -> Option<Relation> {
         let columns = self.schema_columns(&node.schema)?;
-        if columns.is_empty() || node.values.len() % columns.len() != 0 {
+        if columns.is_empty() || !node.values.len().is_multiple_of(columns.len()) {
             let message = format!("{} values do not fill rows of {} columns", node.values.len(), columns.len());
             return self.fail(codes::DATATABLE, node.span, message);
         }
@@ -94,7 +94,9 @@ impl Binder<'_> {
             let bound = self.scalar(expression, &mut Row::none())?.converted(column_type);
             match bound.as_literal() {
                 Some(value) => values.push(value.clone()),
-                None => return self.fail(codes::DATATABLE, expression.span(), "a value of a datatable must be constant"),
+                None => {
+                    return self.fail(codes::DATATABLE, expression.span(), "a value of a datatable must be constant");
+                }
             }
         }
         let rows = values.chunks(columns.len()).map(<[Value]>::to_vec).collect();

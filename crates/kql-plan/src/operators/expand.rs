@@ -85,9 +85,8 @@ impl TabularOperator for Expand {
             .collect();
         let kept = self.input.columns.iter().map(|c| column(&c.name));
         let options = UnnestOptions::new().with_preserve_nulls(false);
-        let unnested = LogicalPlanBuilder::from(plan)
-            .project(kept.chain(arrays))?
-            .unnest_columns_with_options(names, options)?;
+        let unnested =
+            LogicalPlanBuilder::from(plan).project(kept.chain(arrays))?.unnest_columns_with_options(names, options)?;
         let outputs = relation.columns.iter().map(|c| {
             if let Some(position) = self.columns.iter().position(|e| e.target.name == c.name) {
                 return element(column(&format!("__x{position}")), c.column_type).alias(&*c.name);
@@ -111,7 +110,15 @@ fn element(text: Expr, target: ColumnType) -> Expr {
         }
         crate::functions::conversion::convert(args[0], call)
     };
-    RowFunction::call("kql_item", kernel, target != ColumnType::String, true, &[ColumnType::Dynamic], target, vec![text])
+    RowFunction::call(
+        "kql_item",
+        kernel,
+        target != ColumnType::String,
+        true,
+        &[ColumnType::Dynamic],
+        target,
+        vec![text],
+    )
 }
 
 /// Opens dynamic values into lists of JSON texts, or numbers the elements.
@@ -132,9 +139,11 @@ impl Items {
     fn of(&self, json: Option<&str>) -> Vec<Option<String>> {
         let Some(json) = json else { return vec![None] };
         let mut items: Vec<Option<String>> = match json.trim_start().as_bytes().first() {
-            Some(b'[') => {
-                json::elements(json).unwrap_or_default().into_iter().map(|e| (e != "null").then(|| e.to_owned())).collect()
-            }
+            Some(b'[') => json::elements(json)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|e| (e != "null").then(|| e.to_owned()))
+                .collect(),
             Some(b'{') => {
                 let member = |(key, value): (&str, &str)| {
                     Some(if self.bags_as_arrays { format!("[{key},{value}]") } else { format!("{{{key}:{value}}}") })
@@ -285,7 +294,8 @@ impl Binder<'_> {
         let input = Project::relation("print", one_row, vec![(Column::new("__range", ColumnType::Dynamic), source)]);
         let source = ScalarExpr::column(&input.columns[0]);
         let columns = vec![Expanded { target: target.clone(), source }];
-        let operator = Expand { input, columns, index: None, limit: super::range::RANGE_ROWS_MAX, bags_as_arrays: false };
+        let operator =
+            Expand { input, columns, index: None, limit: super::range::RANGE_ROWS_MAX, bags_as_arrays: false };
         Some(Relation::new(vec![target], operator))
     }
 }

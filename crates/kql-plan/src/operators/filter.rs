@@ -72,7 +72,11 @@ impl Filter {
         let negated = matches!(operator, ListOperator::NotIn | ListOperator::NotInCaseless);
         let key = |expression: ScalarExpr| {
             let lowered = ctx.scalar(&expression)?;
-            Ok::<_, crate::error::Error>(if caseless { datafusion::functions::string::expr_fn::lower(lowered) } else { lowered })
+            Ok::<_, crate::error::Error>(if caseless {
+                datafusion::functions::string::expr_fn::lower(lowered)
+            } else {
+                lowered
+            })
         };
         let first = &relation.columns[0];
         let right = LogicalPlanBuilder::from(ctx.relation(relation)?)
@@ -130,11 +134,7 @@ fn simple(conjunct: &ScalarExpr) -> Option<SimpleConjunct> {
     let ScalarNode::Binary { operator, left, right } = &conjunct.node else { return None };
     let of = |side: &ScalarExpr, constant: &ScalarExpr, operator| {
         let inner = if let ScalarNode::Convert(inner) = &side.node { inner } else { side };
-        Some(SimpleConjunct {
-            column: inner.as_column()?.to_string(),
-            operator,
-            value: constant.as_literal()?.clone(),
-        })
+        Some(SimpleConjunct { column: inner.as_column()?.to_string(), operator, value: constant.as_literal()?.clone() })
     };
     if is_comparison(*operator) {
         return of(left, right, *operator).or_else(|| of(right, left, turned(*operator)));

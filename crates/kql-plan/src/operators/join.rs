@@ -182,7 +182,11 @@ impl Binder<'_> {
             JoinCondition::On(conditions) => self.join_keys(&left, &right, conditions)?,
             JoinCondition::None => Vec::new(),
             JoinCondition::Where(condition) => {
-                return self.fail(codes::UNSUPPORTED, condition.span(), "join ... where is not supported; join on keys and filter afterwards");
+                return self.fail(
+                    codes::UNSUPPORTED,
+                    condition.span(),
+                    "join ... where is not supported; join on keys and filter afterwards",
+                );
             }
         };
         self.joined(kind, left, right, keys, &[])
@@ -222,8 +226,11 @@ impl Binder<'_> {
         }
         let mut right_names = Vec::new();
         if kind.has_right() {
+            let taken = names.clone();
+            right.columns.iter().for_each(|c| names.insert(&c.name));
             for c in right.columns.iter().filter(|c| !hidden.contains(&c.name)) {
-                let name: Arc<str> = names.unique(&c.name).into();
+                let clashes = taken.contains(&c.name);
+                let name: Arc<str> = if clashes { names.unique(&c.name).into() } else { Arc::clone(&c.name) };
                 columns.push(Column { name: Arc::clone(&name), column_type: c.column_type });
                 right_names.push((Arc::clone(&c.name), name));
             }
@@ -240,7 +247,9 @@ impl Binder<'_> {
         let mut keys = Vec::new();
         for condition in conditions {
             let parts: Vec<&Expression> = match condition.unparenthesized() {
-                Expression::Logical(node) if node.operator == moneta_kql::syntax::LogicalOperator::And => node.operands.iter().collect(),
+                Expression::Logical(node) if node.operator == moneta_kql::syntax::LogicalOperator::And => {
+                    node.operands.iter().collect()
+                }
                 other => vec![other],
             };
             for part in parts {
@@ -250,7 +259,12 @@ impl Binder<'_> {
         Some(keys)
     }
 
-    fn join_key(&mut self, left: &Relation, right: &Relation, condition: &Expression) -> Option<(ScalarExpr, ScalarExpr)> {
+    fn join_key(
+        &mut self,
+        left: &Relation,
+        right: &Relation,
+        condition: &Expression,
+    ) -> Option<(ScalarExpr, ScalarExpr)> {
         let (left_key, right_key) = match condition {
             Expression::Binary(node) if node.operator == BinaryOperator::Equal => {
                 let mut row = Row::joined(left, right);

@@ -1,6 +1,8 @@
 //! The tabular operators: one file each (or per family), holding how it is bound and how it is lowered.
 
+pub mod apply;
 pub mod datatable;
+pub mod evaluate;
 pub mod expand;
 pub mod filter;
 pub mod join;

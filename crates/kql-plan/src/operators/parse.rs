@@ -44,7 +44,8 @@ impl Binder<'_> {
         let regex = ScalarExpr::literal(Value::String(pattern.regex.clone()));
         self.check_regex(&regex, node.span)?;
         let matched_name: Arc<str> = format!("__parse{}", self.fresh()).into();
-        let matched = ScalarExpr::new(ColumnType::Dynamic, ScalarNode::Call { function: &MATCH, args: vec![regex, text] });
+        let matched =
+            ScalarExpr::new(ColumnType::Dynamic, ScalarNode::Call { function: &MATCH, args: vec![regex, text] });
         let mut with_match: Vec<(Column, ScalarExpr)> =
             input.columns.iter().map(|c| (c.clone(), ScalarExpr::column(c))).collect();
         let matched_column = Column { name: matched_name, column_type: ColumnType::Dynamic };
@@ -64,7 +65,11 @@ impl Binder<'_> {
         };
         let mut tests = vec![test(ScalarExpr::column(matched))];
         if strict {
-            let typed = pattern.columns.iter().enumerate().filter(|(_, c)| !matches!(c.column_type, ColumnType::String | ColumnType::Dynamic));
+            let typed = pattern
+                .columns
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| !matches!(c.column_type, ColumnType::String | ColumnType::Dynamic));
             tests.extend(typed.map(|(index, c)| test(group(matched, index).converted(c.column_type))));
         }
         ScalarExpr::new(ColumnType::Bool, ScalarNode::And(tests))
@@ -78,7 +83,8 @@ impl Binder<'_> {
         pattern: &Pattern,
         complete: ScalarExpr,
     ) -> Option<Relation> {
-        let mut outputs: Vec<(Column, ScalarExpr)> = original.iter().map(|c| (c.clone(), ScalarExpr::column(c))).collect();
+        let mut outputs: Vec<(Column, ScalarExpr)> =
+            original.iter().map(|c| (c.clone(), ScalarExpr::column(c))).collect();
         for (index, column) in pattern.columns.iter().enumerate() {
             let text = group(matched, index);
             let value = match column.column_type {
@@ -122,11 +128,21 @@ impl Binder<'_> {
                         let bound = self.scalar(expression, &mut Row::none())?;
                         match bound.as_literal().and_then(Value::as_str) {
                             Some(text) => regex.push_str(&regex::escape(text)),
-                            None => return self.fail(codes::CONSTANT_EXPECTED, expression.span(), "a constant text is expected"),
+                            None => {
+                                return self.fail(
+                                    codes::CONSTANT_EXPECTED,
+                                    expression.span(),
+                                    "a constant text is expected",
+                                );
+                            }
                         }
                         continue;
                     };
-                    if is_regex { regex.push_str(&format!("(?:{})", text.value)) } else { regex.push_str(&regex::escape(&text.value)) }
+                    if is_regex {
+                        regex.push_str(&format!("(?:{})", text.value))
+                    } else {
+                        regex.push_str(&regex::escape(&text.value))
+                    }
                 }
                 ParsePart::Column(column) => {
                     let column_type = match &column.ty {
@@ -135,7 +151,9 @@ impl Binder<'_> {
                     };
                     let numeric = match column_type {
                         ColumnType::Int | ColumnType::Long if !is_regex => Some(r"\s*(-?\d+)\s*"),
-                        ColumnType::Real | ColumnType::Decimal if !is_regex => Some(r"\s*(-?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*"),
+                        ColumnType::Real | ColumnType::Decimal if !is_regex => {
+                            Some(r"\s*(-?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*")
+                        }
                         _ => None,
                     };
                     let greedy = is_regex || is_last;

@@ -31,7 +31,19 @@ pub struct Project {
 impl Project {
     /// The relation of a projection. The order of the rows is kept as far as its columns are.
     #[must_use]
-    pub fn relation(keyword: &'static str, input: Relation, outputs: Vec<(Column, ScalarExpr)>) -> Relation {
+    pub fn relation(keyword: &'static str, input: Relation, mut outputs: Vec<(Column, ScalarExpr)>) -> Relation {
+        // What mv-apply carries along is carried on.
+        for hidden in input.columns.iter().filter(|c| super::apply::is_hidden(&c.name)) {
+            if !outputs.iter().any(|(column, _)| column.name == hidden.name) {
+                outputs.push((hidden.clone(), ScalarExpr::column(hidden)));
+            }
+        }
+        Self::exact(keyword, input, outputs)
+    }
+
+    /// The relation of a projection with these columns and no other.
+    #[must_use]
+    pub fn exact(keyword: &'static str, input: Relation, outputs: Vec<(Column, ScalarExpr)>) -> Relation {
         let columns = outputs.iter().map(|(column, _)| column.clone()).collect();
         let order = kept_order(&input, &outputs);
         Relation::new(columns, Self { keyword, input, outputs }).ordered(order)
@@ -55,7 +67,11 @@ impl TabularOperator for Project {
 
     fn details(&self) -> String {
         let part = |(column, expression): &(Column, ScalarExpr)| {
-            if expression.as_column() == Some(&column.name) { column.name.to_string() } else { format!("{} = {expression}", column.name) }
+            if expression.as_column() == Some(&column.name) {
+                column.name.to_string()
+            } else {
+                format!("{} = {expression}", column.name)
+            }
         };
         self.outputs.iter().map(part).collect::<Vec<_>>().join(", ")
     }
@@ -79,7 +95,10 @@ impl Binder<'_> {
         for named in &node.expressions {
             if let Expression::Star(_) = named.expression {
                 for column in input.columns.iter() {
-                    outputs.push((Column::new(&names.unique(&column.name), column.column_type), ScalarExpr::column(column)));
+                    outputs.push((
+                        Column::new(&names.unique(&column.name), column.column_type),
+                        ScalarExpr::column(column),
+                    ));
                 }
                 continue;
             }
@@ -169,7 +188,8 @@ impl Binder<'_> {
     /// `project-keep a, b*`: in the order of the input.
     pub(crate) fn bind_project_keep(&mut self, input: Relation, columns: &[Expression]) -> Option<Relation> {
         let kept = self.selected(&input, columns)?;
-        let outputs = input.columns.iter().filter(|c| kept.contains(&c.name)).map(|c| (c.clone(), ScalarExpr::column(c)));
+        let outputs =
+            input.columns.iter().filter(|c| kept.contains(&c.name)).map(|c| (c.clone(), ScalarExpr::column(c)));
         Some(Project::relation("project-keep", input.clone(), outputs.collect()))
     }
 
@@ -207,7 +227,9 @@ impl Binder<'_> {
                 Some(ReorderDirection::Ascending) => matched.sort(),
                 Some(ReorderDirection::Descending) => matched.sort_by(|a, b| b.cmp(a)),
                 Some(ReorderDirection::GrannyAscending) => matched.sort_by_cached_key(|n| granny(n)),
-                Some(ReorderDirection::GrannyDescending) => matched.sort_by_cached_key(|n| std::cmp::Reverse(granny(n))),
+                Some(ReorderDirection::GrannyDescending) => {
+                    matched.sort_by_cached_key(|n| std::cmp::Reverse(granny(n)))
+                }
                 None => {}
             }
             matched.retain(|name| !first.contains(name));
@@ -226,7 +248,8 @@ impl Binder<'_> {
             match expression.unparenthesized() {
                 Expression::Star(_) => selected.extend(input.columns.iter().map(|c| Arc::clone(&c.name))),
                 Expression::Wildcard(pattern) => {
-                    selected.extend(input.columns.iter().filter(|c| pattern.matches(&c.name)).map(|c| Arc::clone(&c.name)));
+                    selected
+                        .extend(input.columns.iter().filter(|c| pattern.matches(&c.name)).map(|c| Arc::clone(&c.name)));
                 }
                 other => {
                     let bound = self.scalar(other, &mut Row::of(input))?;
@@ -243,7 +266,12 @@ impl Binder<'_> {
     /// `getschema`.
     pub(crate) fn bind_getschema(&mut self, input: &Relation) -> Relation {
         let string = |name: &str| Column::new(name, ColumnType::String);
-        let columns = vec![string("ColumnName"), Column::new("ColumnOrdinal", ColumnType::Long), string("DataType"), string("ColumnType")];
+        let columns = vec![
+            string("ColumnName"),
+            Column::new("ColumnOrdinal", ColumnType::Long),
+            string("DataType"),
+            string("ColumnType"),
+        ];
         let rows = input.columns.iter().enumerate().map(|(index, column)| {
             vec![
                 Value::String(column.name.to_string()),

@@ -1,14 +1,16 @@
 //! `sort`, `top`, `take`.
 
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 use moneta_event::ColumnType;
-use moneta_kql::syntax::{Expression, NullsOrder, SortDirection, SortKey as SortKeySyntax, SortOperator, TakeOperator, TopOperator};
+use moneta_kql::syntax::{
+    Expression, NullsOrder, SortDirection, SortKey as SortKeySyntax, SortOperator, TakeOperator, TopOperator,
+};
 
 use super::TabularOperator;
 use crate::binder::{Binder, Row, codes};
 use crate::bound::{Relation, SortKey};
 use crate::error::Result;
-use crate::lower::LowerContext;
+use crate::lower::{LowerContext, column, with_windows};
 
 /// Orders the rows, perhaps keeping only the first.
 #[derive(Debug)]
@@ -41,6 +43,10 @@ impl TabularOperator for Sort {
     }
 
     fn lower(&self, _: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
+        let partition = super::apply::partition(&self.input.columns);
+        if let (Some(limit), false) = (self.limit, partition.is_empty()) {
+            return self.lower_partitioned(limit, &partition, ctx);
+        }
         let mut builder = if self.keys.is_empty() {
             LogicalPlanBuilder::from(ctx.ordered(&self.input)?)
         } else {
@@ -55,6 +61,24 @@ impl TabularOperator for Sort {
 
     fn keeps_own_order(&self) -> bool {
         true
+    }
+}
+
+impl Sort {
+    /// The first rows of each partition.
+    fn lower_partitioned(
+        &self,
+        limit: usize,
+        partition: &[std::sync::Arc<str>],
+        ctx: &LowerContext<'_>,
+    ) -> Result<LogicalPlan> {
+        let order = if self.keys.is_empty() { &*self.input.order } else { &self.keys };
+        let partition_by = partition.iter().map(|name| column(name)).collect();
+        let number = crate::aggregates::collect::row_number(ctx.sort_keys(order)?, partition_by);
+        let plan = with_windows(ctx.relation(&self.input)?, vec![(number, "__rank")])?;
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        let kept = self.input.columns.iter().map(|c| column(&c.name));
+        Ok(LogicalPlanBuilder::from(plan).filter(column("__rank").lt_eq(lit(limit)))?.project(kept)?.build()?)
     }
 }
 

@@ -1,18 +1,17 @@
 //! `summarize`, `distinct`, `count`.
 
-
-
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{CountOperator, DistinctOperator, Expression, NamedExpression, SummarizeOperator, Target};
 
 use super::TabularOperator;
+use super::apply::is_hidden;
 use super::project::Project;
 use crate::aggregates::{self, Aggregate, AggregateCall};
 use crate::binder::{Binder, Names, Row, codes};
 use crate::bound::{Relation, ScalarExpr};
 use crate::error::Result;
-use crate::lower::{LowerContext, column};
+use crate::lower::{LowerContext, column, with_windows};
 
 /// One bound aggregate: a call, and the columns it fills.
 #[derive(Debug, Clone)]
@@ -94,8 +93,8 @@ impl Summarize {
         if !wanted || self.input.order.is_empty() {
             return Ok((plan, None));
         }
-        let numbered = aggregates::collect::row_number(ctx.sort_keys(&self.input.order)?).alias("__row_number");
-        let plan = LogicalPlanBuilder::window_plan(plan, vec![numbered])?;
+        let number = aggregates::collect::row_number(ctx.sort_keys(&self.input.order)?, Vec::new());
+        let plan = with_windows(plan, vec![(number, "__row_number")])?;
         Ok((plan, Some(column("__row_number"))))
     }
 }
@@ -121,6 +120,7 @@ impl Binder<'_> {
         by: &[NamedExpression],
     ) -> Option<Relation> {
         let grouping = self.group_keys(&input, by)?;
+        let input_names: Vec<_> = input.columns.iter().map(|c| std::sync::Arc::clone(&c.name)).collect();
         let mut row = Row::of(&input);
         row.aggregates = Some(Vec::new());
         row.grouped_by = grouping.keys.iter().filter_map(|(_, key)| key.as_column().cloned()).collect();
@@ -130,16 +130,23 @@ impl Binder<'_> {
         }
         let mut names = Names::default();
         let mut outputs: Vec<(Column, ScalarExpr)> = Vec::new();
-        let wanted_keys = grouping.key_names.iter().zip(&grouping.keys).map(|(n, (c, _))| (n.clone(), ScalarExpr::column(c)));
+        let wanted_keys =
+            grouping.key_names.iter().zip(&grouping.keys).map(|(n, (c, _))| (n.clone(), ScalarExpr::column(c)));
         for (wanted, expression) in wanted_keys.chain(entries) {
             let name = match wanted {
                 Some(wanted) => names.unique(&wanted),
-                None => names.numbered("Column"),
+                None => loop {
+                    let name = names.numbered("Column");
+                    if input_names.iter().all(|known| **known != *name) {
+                        break name;
+                    }
+                },
             };
             outputs.push((Column::new(&name, expression.column_type), expression));
         }
         let bound = row.aggregates.take().unwrap_or_default();
-        let columns = grouping.keys.iter().map(|(c, _)| c.clone()).chain(bound.iter().flat_map(|a| a.outputs.iter().cloned()));
+        let columns =
+            grouping.keys.iter().map(|(c, _)| c.clone()).chain(bound.iter().flat_map(|a| a.outputs.iter().cloned()));
         let columns = columns.collect();
         let grouped = Relation::new(columns, Summarize { input, keys: grouping.keys, aggregates: bound });
         Some(Project::relation("project", grouped, outputs))
@@ -150,7 +157,12 @@ impl Binder<'_> {
         let mut row = Row::of(input);
         for named in by {
             let expressions: Vec<(Option<String>, ScalarExpr)> = match named.expression.unparenthesized() {
-                Expression::Star(_) => input.columns.iter().map(|c| (Some(c.name.to_string()), ScalarExpr::column(c))).collect(),
+                Expression::Star(_) => input
+                    .columns
+                    .iter()
+                    .filter(|c| !is_hidden(&c.name))
+                    .map(|c| (Some(c.name.to_string()), ScalarExpr::column(c)))
+                    .collect(),
                 _ => self.named_scalars(named, &mut row)?.into_iter().map(|(name, bound, _)| (name, bound)).collect(),
             };
             for (name, bound) in expressions {
@@ -159,15 +171,17 @@ impl Binder<'_> {
                 grouping.key_names.push(name);
             }
         }
+        // What mv-apply carries along separates groups too.
+        for hidden in input.columns.iter().filter(|c| is_hidden(&c.name)) {
+            let column = Column::new(&format!("__k{}", grouping.keys.len()), hidden.column_type);
+            grouping.keys.push((column, ScalarExpr::column(hidden)));
+            grouping.key_names.push(Some(hidden.name.to_string()));
+        }
         Some(grouping)
     }
 
     /// One entry of a summarize: a call that may fill several columns, or an expression over aggregates.
-    fn aggregate_entry(
-        &mut self,
-        named: &NamedExpression,
-        row: &mut Row,
-    ) -> Option<Vec<(Option<String>, ScalarExpr)>> {
+    fn aggregate_entry(&mut self, named: &NamedExpression, row: &mut Row) -> Option<Vec<(Option<String>, ScalarExpr)>> {
         if let Expression::Call(call) = named.expression.unparenthesized()
             && let Some(function) = aggregates::registry().get(&call.function.text)
             && !self.is_user_function(&call.function.text)
@@ -181,7 +195,8 @@ impl Binder<'_> {
                 Some(Target::Names(list)) => list.names.iter().map(|n| n.text.clone()).collect(),
             };
             let entries = columns.into_iter().enumerate().map(|(index, column)| {
-                let name = given.get(index).cloned().or_else(|| own_names.get(index).cloned().filter(|name| !name.is_empty()));
+                let name =
+                    given.get(index).cloned().or_else(|| own_names.get(index).cloned().filter(|name| !name.is_empty()));
                 (name, ScalarExpr::column(&column))
             });
             return Some(entries.collect());
@@ -211,9 +226,10 @@ impl Binder<'_> {
         let name = node.name.as_ref().map_or("Count", |name| &name.text);
         let function = aggregates::registry().get("count")?;
         let output = Column::new(name, ColumnType::Long);
-        let aggregate =
-            BoundAggregate { function, args: Vec::new(), predicate: None, outputs: vec![output.clone()] };
-        Some(Relation::new(vec![output], Summarize { input, keys: Vec::new(), aggregates: vec![aggregate] }))
+        let aggregate = BoundAggregate { function, args: Vec::new(), predicate: None, outputs: vec![output.clone()] };
+        let hidden = input.columns.iter().filter(|c| is_hidden(&c.name));
+        let keys: Vec<(Column, ScalarExpr)> = hidden.map(|c| (c.clone(), ScalarExpr::column(c))).collect();
+        let columns = keys.iter().map(|(c, _)| c.clone()).chain([output]).collect();
+        Some(Relation::new(columns, Summarize { input, keys, aggregates: vec![aggregate] }))
     }
 }
-

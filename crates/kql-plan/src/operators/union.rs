@@ -58,7 +58,8 @@ impl TabularOperator for Union {
 impl Binder<'_> {
     /// `union kind=outer withsource=S isfuzzy=true a, b*`, with the piped rows first.
     pub(crate) fn bind_union(&mut self, input: Option<Relation>, node: &UnionOperator) -> Option<Relation> {
-        let word = |name: &str| node.parameters.iter().find(|p| p.name.text == name).and_then(|p| p.word()).map(str::to_owned);
+        let word =
+            |name: &str| node.parameters.iter().find(|p| p.name.text == name).and_then(|p| p.word()).map(str::to_owned);
         let fuzzy = word("isfuzzy").is_some_and(|w| w == "true");
         let inner = word("kind").is_some_and(|w| w == "inner");
         let source_column = word("withsource").or_else(|| word("with_source"));
@@ -79,7 +80,8 @@ impl Binder<'_> {
                 let known = self.diagnostics_len();
                 match self.relation(source) {
                     Some(relation) => {
-                        let label = source.as_name().map_or_else(|| format!("union_arg{before}"), |name| name.text.clone());
+                        let label =
+                            source.as_name().map_or_else(|| format!("union_arg{before}"), |name| name.text.clone());
                         inputs.push((label, relation));
                     }
                     // A fuzzy union leaves out what cannot be resolved.
@@ -103,11 +105,11 @@ impl Union {
     #[must_use]
     pub fn relation(inputs: Vec<(String, Relation)>, inner: bool, source_column: Option<&str>) -> Relation {
         let mut merged: Vec<Column> = Vec::new();
-        for (_, relation) in &inputs {
-            for column in relation.columns.iter() {
-                if !merged.contains(column) {
-                    merged.push(column.clone());
-                }
+        for column in inputs.iter().flat_map(|(_, relation)| relation.columns.iter()) {
+            if !merged.contains(column) {
+                // Columns of one name stand together.
+                let at = merged.iter().rposition(|c| c.name == column.name).map_or(merged.len(), |at| at + 1);
+                merged.insert(at, column.clone());
             }
         }
         if inner {
@@ -120,7 +122,11 @@ impl Union {
             columns.push(Column::new(&names.unique(name), ColumnType::String));
         }
         for column in &merged {
-            let wanted = if clashes(&column.name) { format!("{}_{}", column.name, column.column_type) } else { column.name.to_string() };
+            let wanted = if clashes(&column.name) {
+                format!("{}_{}", column.name, column.column_type)
+            } else {
+                column.name.to_string()
+            };
             columns.push(Column::new(&names.unique(&wanted), column.column_type));
         }
         let filled = inputs.into_iter().map(|(label, relation)| {

@@ -31,7 +31,11 @@ pub fn rows(expected: &[Vec<Json>], found: &[Vec<Json>], rules: Rules) -> Result
                 left.swap_remove(at);
             }
             None => {
-                return Err(format!("no row like {}; left {}", Json::from(row.clone()), left.first().map_or_else(String::new, |r| Json::from((*r).clone()).to_string())));
+                return Err(format!(
+                    "no row like {}; left {}",
+                    Json::from(row.clone()),
+                    left.first().map_or_else(String::new, |r| Json::from((*r).clone()).to_string())
+                ));
             }
         }
     }

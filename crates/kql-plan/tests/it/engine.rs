@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
+use datafusion::arrow::datatypes::{
+    DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType,
+};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -17,9 +19,15 @@ use serde_json::{Value as Json, json};
 #[derive(Default)]
 pub struct Memory {
     tables: BTreeMap<String, (Arc<[Column]>, Vec<RecordBatch>)>,
+    functions: BTreeMap<String, String>,
 }
 
 impl Memory {
+    /// Adds a stored function.
+    pub fn insert_function(&mut self, name: &str, text: String) {
+        self.functions.insert(name.to_owned(), text);
+    }
+
     /// Adds an empty table.
     pub fn insert(&mut self, name: &str, columns: Vec<Column>) {
         self.tables.insert(name.to_owned(), (columns.into(), Vec::new()));
@@ -33,6 +41,10 @@ impl Catalog for Memory {
 
     fn table_names(&self) -> Vec<String> {
         self.tables.keys().cloned().collect()
+    }
+
+    fn function(&self, name: &str) -> Option<String> {
+        self.functions.get(name).cloned()
     }
 }
 

@@ -23,7 +23,9 @@ async fn declared_examples_give_their_results() {
 async fn check(query: &str, expected: &str, wrong: &mut Vec<String>) {
     let memory = Memory::default();
     let found = run(query, &memory).await.map(|a| a.rows.first().and_then(|row| row.first().cloned()));
-    let wanted = run(&format!("print x = {expected}"), &memory).await.map(|a| a.rows.first().and_then(|row| row.first().cloned()));
+    let wanted = run(&format!("print x = {expected}"), &memory)
+        .await
+        .map(|a| a.rows.first().and_then(|row| row.first().cloned()));
     if found.as_ref().ok() != wanted.as_ref().ok() || found.is_err() {
         wrong.push(format!("{query}: {found:?} instead of {wanted:?}"));
     }

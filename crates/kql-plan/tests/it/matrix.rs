@@ -8,11 +8,13 @@ use crate::engine::{Memory, bound};
 
 const COLUMNS: &str = "datatable(int:int, long:long, real:real, decimal:decimal, string:string, datetime:datetime, \
     timespan:timespan, guid:guid, dynamic:dynamic, bool:bool, b:bool)[]";
-const TYPES: [&str; 10] = ["int", "long", "real", "decimal", "string", "datetime", "timespan", "guid", "dynamic", "bool"];
+const TYPES: [&str; 10] =
+    ["int", "long", "real", "decimal", "string", "datetime", "timespan", "guid", "dynamic", "bool"];
 
 #[test]
 fn operators_have_the_types_of_the_reference() {
-    let root = std::env::var("MONETA_CORPUS").map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
+    let root = std::env::var("MONETA_CORPUS")
+        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
     let Ok(text) = std::fs::read_to_string(root.join("kql/type_matrix.json")) else { return };
     let matrix: Json = serde_json::from_str(&text).unwrap();
     let mut wrong = Vec::new();
@@ -36,7 +38,10 @@ fn operators_have_the_types_of_the_reference() {
 
 fn expression(operator: &str, left: &str, right: Option<&str>) -> Option<String> {
     let (left, right) = (format!("['{left}']"), right.map(|right| format!("['{right}']")));
-    let is_function = operator.contains('(') || operator.starts_with("to") || operator.starts_with("is") || matches!(operator, "strlen" | "not");
+    let is_function = operator.contains('(')
+        || operator.starts_with("to")
+        || operator.starts_with("is")
+        || matches!(operator, "strlen" | "not");
     Some(match (is_function, right) {
         (true, Some(right)) if operator.contains('(') => operator.replace("{0}", &left).replace("{1}", &right),
         (true, None) if !operator.contains('(') => format!("{operator}({left})"),
