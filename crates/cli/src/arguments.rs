@@ -95,6 +95,8 @@ pub enum Command {
     /// Show the configuration in effect.
     #[command(subcommand)]
     Config(commands::config::Config),
+    /// Print completions for a shell.
+    Completions(commands::completions::Completions),
 }
 
 #[cfg(test)]

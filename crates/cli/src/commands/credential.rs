@@ -83,18 +83,16 @@ async fn create(
         }
         Target::Directory(node) => issue(&node.access(), name, parsed, days).await?,
     };
+    let text = |member: &str| issued[member].as_str().unwrap_or_default();
     if let Some(mut file) = file {
-        let text = issued["credential"].as_str().unwrap_or_default();
-        writeln!(file, "{text}").map_err(|error| Failure::io("cannot write the credential", error))?;
-        console.say(&format!("credential {} expires {}", issued["id"], issued["expires"]));
+        writeln!(file, "{}", text("credential")).map_err(|error| Failure::io("cannot write the credential", error))?;
+        console.say(&format!("credential {} expires {}", text("id"), text("expires")));
     } else if console.json {
         console.value(&issued)?;
     } else {
-        console.line(issued["credential"].as_str().unwrap_or_default())?;
-        console.say(&format!(
-            "expires {}; shown once, keep it in a file that only the program can read",
-            issued["expires"]
-        ));
+        console.line(text("credential"))?;
+        console
+            .say(&format!("expires {}; shown once, keep it in a file that only the program can read", text("expires")));
     }
     Ok(Exit::Success)
 }

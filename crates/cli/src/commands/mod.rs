@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod completions;
 pub mod config;
 pub mod credential;
 pub mod doctor;
@@ -36,5 +37,6 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Credential(command) => command.run(global, console).await,
         Command::Retention(command) => command.run(global, console).await,
         Command::Config(command) => command.run(global, console),
+        Command::Completions(command) => command.run(),
     }
 }

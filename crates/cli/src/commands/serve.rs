@@ -60,8 +60,10 @@ fn announce(ready: &Ready, global: &Global, console: &Console) -> std::io::Resul
     }
     let data = match global.data_dir.to_str() {
         Some("data") | None => String::new(),
-        Some(dir) => format!(" --data-dir {dir}"),
+        Some(dir) => format!(" --data-dir {}", quoted(dir)),
     };
+    // The program may not be on the path: what is printed here must work when it is copied.
+    let program = quoted(&std::env::args().next().unwrap_or_else(|| "moneta".to_owned()));
     console.line("")?;
     console.line(&format!("  Moneta is ready at {address}"))?;
     if let Some(link) = &ready.admin_link {
@@ -76,12 +78,30 @@ fn announce(ready: &Ready, global: &Global, console: &Console) -> std::io::Resul
     console.line(&format!("  Data: {}", absolute(&ready.data)))?;
     console.line("")?;
     console.line("  Three things to try in another terminal:")?;
-    console.line(&format!("    moneta{data} query 'Syslog | summarize count() by ProcessName | top 10 by count_'"))?;
-    console.line(&format!("    moneta{data} ingest /var/log"))?;
-    console.line(&format!("    moneta{data} verify"))?;
+    console
+        .line(&format!("    {program}{data} query 'Syslog | summarize count() by ProcessName | top 10 by count_'"))?;
+    console.line(&format!("    {program}{data} ingest /var/log"))?;
+    console.line(&format!("    {program}{data} verify"))?;
     console.line("")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@=".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn absolute(path: &std::path::Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("/a/b-c.d"), "/a/b-c.d");
+        assert_eq!(quoted("it's here"), "'it'\\''s here'");
+    }
 }

@@ -213,3 +213,25 @@ fn the_configuration_says_where_each_value_comes_from() {
     assert_eq!(origin("server.listen"), "environment MONETA_SERVER__LISTEN");
     assert_eq!(origin("store.seal_bytes"), "default");
 }
+
+#[test]
+fn a_started_server_says_how_to_begin() {
+    let moneta = Moneta::new();
+    let mut child = moneta.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let all: Vec<String> = lines.by_ref().take_while(|line| !line.ends_with(" verify")).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let text = all.join("\n");
+    for part in ["ready at http://127.0.0.1:", "/welcome?token=", " query '", " ingest /var/log"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn shells_complete_every_command() {
+    let script = Moneta::new().ok(&["completions", "bash"]);
+    for command in ["serve", "quarantine", "--data-dir"] {
+        assert!(script.contains(command), "{command}");
+    }
+}

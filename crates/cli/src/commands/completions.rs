@@ -1,0 +1,30 @@
+//! `moneta completions`: what a shell needs to complete commands.
+
+use std::io::Write;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::arguments::Arguments;
+use crate::failure::{Exit, Failure};
+
+/// Print completions for a shell.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    shell: Shell,
+}
+
+impl Completions {
+    /// Prints them.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn run(&self) -> Result<Exit, Failure> {
+        let mut text = Vec::new();
+        clap_complete::generate(self.shell, &mut Arguments::command(), "moneta", &mut text);
+        std::io::stdout().lock().write_all(&text)?;
+        Ok(Exit::Success)
+    }
+}
