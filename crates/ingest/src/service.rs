@@ -196,10 +196,13 @@ impl Ingest {
             let schema = self
                 .schema_of(table::QUARANTINE)
                 .ok_or_else(|| PortError::new(ErrorKind::Internal, "the quarantine table is missing"))?;
-            for record in &submission.quarantined {
+            // Before the bytes become base64, where nothing could be found in them.
+            let scrub = |record| self.scrubber.scrub_quarantined(record);
+            let scrubbed: Vec<_> = submission.quarantined.into_iter().map(scrub).collect();
+            for record in &scrubbed {
                 self.shared.metrics.add_labelled(Metric::IngestQuarantined, record.reason_code, 1);
             }
-            batches.extend(quarantine::rows(&schema, &submission.quarantined, self.now()));
+            batches.extend(quarantine::rows(&schema, &scrubbed, self.now()));
         }
         Ok(batches.into_iter().map(|batch| self.scrub(batch)).collect())
     }

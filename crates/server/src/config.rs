@@ -141,7 +141,7 @@ impl Default for RetentionConfig {
 pub struct NotifyConfig {
     /// Address of the webhook that gets every alert, signed.
     pub webhook_url: Option<String>,
-    /// Hosts of webhooks that may be private or loopback addresses, and may use http.
+    /// Hosts of webhooks that may have private addresses; loopback ones of them may use http.
     pub allow_private_hosts: Vec<String>,
 }
 

@@ -1,5 +1,7 @@
 //! What the monitor stores, and what it does when it cannot.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
