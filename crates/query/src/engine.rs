@@ -237,10 +237,13 @@ struct Prepared {
     warnings: Vec<QueryDiagnostic>,
 }
 
+/// The columns and pieces of a table at the moment it was first named.
+type TakenTable = (Arc<TableSchema>, Vec<ScanUnit>);
+
 /// The tables a query names, each taken once: binder and scan see the same moment.
 struct Snapshot {
     tables: Arc<dyn Tables>,
-    taken: Mutex<HashMap<String, Option<(Arc<TableSchema>, Vec<ScanUnit>)>>>,
+    taken: Mutex<HashMap<String, Option<TakenTable>>>,
     counters: Arc<ScanCounters>,
 }
 
@@ -249,7 +252,7 @@ impl Snapshot {
         Self { tables, taken: Mutex::default(), counters: Arc::default() }
     }
 
-    fn with<T>(&self, table: &str, read: impl FnOnce(&(Arc<TableSchema>, Vec<ScanUnit>)) -> T) -> Option<T> {
+    fn with<T>(&self, table: &str, read: impl FnOnce(&TakenTable) -> T) -> Option<T> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let take = || TableName::new(table).ok().and_then(|name| self.tables.snapshot(&name));
         taken.entry(table.to_owned()).or_insert_with(take).as_ref().map(read)
