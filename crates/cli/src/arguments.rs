@@ -32,7 +32,7 @@ pub struct Global {
     /// The configuration file.
     #[arg(long, global = true, env = "MONETA_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The address of a server elsewhere, such as https://moneta.example.com.
+    /// The address of a server elsewhere, such as `https://moneta.example.com`.
     #[arg(long, global = true, env = "MONETA_SERVER", value_name = "URL")]
     pub server: Option<String>,
     /// A file with the credential for --server.
