@@ -21,7 +21,7 @@ build:           ## Build the programs moneta and moneta-verify.
 test:            ## Run every test.
 	@scripts/install-debian.sh test
 	cargo build --locked --workspace --bins
-	MONETA_TEST_PYTHON=$$(scripts/python-venv.sh) cargo test --locked --workspace --no-fail-fast
+	cargo test --locked --workspace --no-fail-fast
 
 lint:            ## Check formatting, lints, documentation and licences.
 	cargo fmt --all --check
