@@ -79,6 +79,8 @@ pub enum Command {
     Hunt(commands::hunt::Hunt),
     /// Check everything stored against the ledger.
     Verify(commands::verify::Verify),
+    /// Export the proof of a row, for `moneta-verify proof`.
+    Prove(commands::prove::Prove),
     /// Look for what could keep Moneta from working here.
     Doctor(commands::doctor::Doctor),
     /// Show the state of the installation.

@@ -51,6 +51,7 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
         what: "HTTP",
         source,
     })?;
+    let told_to_stop = stop_signal();
     let collectors = start_collectors(&config, &node).await?;
     announce(&node, data, address).await?;
     let ready = Ready {
@@ -63,7 +64,7 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
     let (stop, stopped) = watch::channel(false);
     let http = start_http(&node, listener, stopped);
     on_ready(&ready);
-    wait_for_signal().await;
+    told_to_stop.await;
     shut_down(node, collectors, http, &stop).await
 }
 
@@ -124,14 +125,18 @@ fn start_http(node: &Node, listener: TcpListener, mut stopped: watch::Receiver<b
     tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stop).await })
 }
 
-async fn wait_for_signal() {
+/// Resolves when the process is told to stop. Signals count from the call on, not from the first poll: one that comes
+/// right after the server said it is ready must not end it unclean.
+fn stop_signal() -> impl Future<Output = ()> {
     let terminate = signal(SignalKind::terminate());
     let interrupt = signal(SignalKind::interrupt());
-    match (terminate, interrupt) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    async move {
+        match (terminate, interrupt) {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            }
+            _ => drop(tokio::signal::ctrl_c().await),
         }
-        _ => drop(tokio::signal::ctrl_c().await),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod credential;
 pub mod doctor;
 pub mod hunt;
 pub mod ingest;
+pub mod prove;
 pub mod quarantine;
 pub mod query;
 pub mod retention;
@@ -31,6 +32,7 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Rules(command) => command.run(global, console).await,
         Command::Hunt(command) => command.run(console),
         Command::Verify(command) => command.run(global, console).await,
+        Command::Prove(command) => command.run(global, console).await,
         Command::Doctor(command) => command.run(global, console).await,
         Command::Status(command) => command.run(global, console).await,
         Command::Quarantine(command) => command.run(global, console).await,

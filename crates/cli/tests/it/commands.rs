@@ -229,6 +229,15 @@ fn a_started_server_says_how_to_begin() {
 }
 
 #[test]
+fn a_server_stopped_as_soon_as_it_is_ready_stops_in_order() {
+    let moneta = Moneta::new();
+    for _ in 0..5 {
+        moneta.serve().stop();
+        assert!(moneta.data().join("inventory").is_file());
+    }
+}
+
+#[test]
 fn shells_complete_every_command() {
     let script = Moneta::new().ok(&["completions", "bash"]);
     for command in ["serve", "quarantine", "--data-dir"] {
