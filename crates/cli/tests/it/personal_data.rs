@@ -21,6 +21,9 @@ const PLANTED: usize = 200;
 /// Ways: JSON over HTTP, syslog over TCP, a file, and a record that cannot be parsed.
 const TABLES: [&str; 4] = ["Planted_CL", "Syslog", "called_CL", "Quarantine"];
 
+/// Stands beside every planted value and must be found, or the search would prove nothing.
+const MARKER: &str = "plantedmarker";
+
 /// A value that must not be found, as people write such values.
 fn planted(n: usize) -> String {
     match n % 3 {
@@ -50,14 +53,19 @@ fn card(n: usize) -> String {
 struct Search {
     values: Vec<String>,
     found: BTreeSet<String>,
+    /// Where the marker was seen.
+    marked: BTreeSet<String>,
     texts: u64,
 }
 
 impl Search {
     fn look(&mut self, place: &str, bytes: &[u8]) {
         self.texts += 1;
+        if contains(bytes, MARKER) {
+            self.marked.insert(place.to_owned());
+        }
         for value in &self.values {
-            if bytes.windows(value.len()).any(|window| window == value.as_bytes()) {
+            if contains(bytes, value) {
                 self.found.insert(format!("{value} in {place}"));
             }
         }
@@ -106,6 +114,10 @@ impl Search {
     }
 }
 
+fn contains(bytes: &[u8], text: &str) -> bool {
+    memchr::memmem::find(bytes, text.as_bytes()).is_some()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_planted_value_is_found_in_any_file_or_answer() {
     let values: Vec<String> = (0..PLANTED).map(planted).collect();
@@ -116,7 +128,7 @@ async fn no_planted_value_is_found_in_any_file_or_answer() {
     send_files(&moneta, &values);
     let expected = u64::try_from(PLANTED).unwrap();
     wait_until("syslog", || moneta.count("Syslog | where ProcessName == 'planted' | count") == expected).await;
-    let mut search = Search { values, found: BTreeSet::new(), texts: 0 };
+    let mut search = Search { values, found: BTreeSet::new(), marked: BTreeSet::new(), texts: 0 };
     for table in TABLES {
         let answer = moneta.ok(&["query", table, "--format", "ndjson", "--all-rows"]);
         assert!(answer.lines().count() >= PLANTED / 2, "{table}: {} rows", answer.lines().count());
@@ -139,12 +151,21 @@ async fn no_planted_value_is_found_in_any_file_or_answer() {
         search.found.len()
     );
     assert!(search.found.is_empty(), "{:#?}", search.found.iter().take(20).collect::<Vec<_>>());
+    let places =
+        ["journal", ".parquet"].map(str::to_owned).into_iter().chain(TABLES.map(|table| format!("answer of {table}")));
+    for place in places {
+        assert!(
+            search.marked.iter().any(|marked| marked.contains(&place)),
+            "{place} was not searched: {:?}",
+            search.marked
+        );
+    }
     assert!(moneta.ok(&["verify"]).contains("everything fits"));
 }
 
 async fn send_json(moneta: &Moneta, address: &str, values: &[String]) {
     let credential = moneta.ok(&["credential", "create", "--name", "planter", "--scope", "ingest"]).trim().to_owned();
-    let object = |value: &String| serde_json::json!({ "Text": format!("contact {value} now"), "Nested": { "to": [value] }, "Plain": value });
+    let object = |value: &String| serde_json::json!({ "Text": format!("{MARKER}: contact {value} now"), "Nested": { "to": [value] }, "Plain": value });
     let body: Vec<serde_json::Value> = values.iter().map(object).collect();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let request = http.post(format!("{address}/v1/ingest/Planted_CL")).bearer_auth(credential).json(&body);
@@ -155,14 +176,16 @@ async fn send_json(moneta: &Moneta, address: &str, values: &[String]) {
 fn send_syslog(moneta: &Moneta, values: &[String]) {
     let mut stream = TcpStream::connect(("127.0.0.1", moneta.syslog_port)).unwrap();
     for value in values {
-        writeln!(stream, "<13>Jan  2 03:04:05 web01 planted: mail to {value} was refused").unwrap();
+        writeln!(stream, "<13>Jan  2 03:04:05 web01 planted: {MARKER}: mail to {value} was refused").unwrap();
     }
 }
 
 /// A file that can be parsed, and one that cannot.
 fn send_files(moneta: &Moneta, values: &[String]) {
-    let lines: String = values.iter().map(|value| format!("{{\"Message\":\"call {value} back\"}}\n")).collect();
-    let broken: String = values.iter().map(|value| format!("{{\"Message\":\"call {value} back\"\n")).collect();
+    let lines: String =
+        values.iter().map(|value| format!("{{\"Message\":\"{MARKER}: call {value} back\"}}\n")).collect();
+    let broken: String =
+        values.iter().map(|value| format!("{{\"Message\":\"{MARKER}: call {value} back\"\n")).collect();
     let summary = moneta.json(&["ingest", &moneta.file("called.ndjson", lines), &moneta.file("broken.ndjson", broken)]);
     assert_eq!((&summary["events"], &summary["quarantined"]), (&PLANTED.into(), &PLANTED.into()), "{summary}");
 }
