@@ -75,7 +75,7 @@ impl Metastore {
         })
     }
 
-    /// Retention of the tables that have one, in days. A table that is not named keeps its rows.
+    /// Retention of the tables that have one of their own, in days.
     ///
     /// # Errors
     /// [`Error::Damaged`] for a setting that names no table or holds no number of days: nothing may be dropped then.
@@ -92,7 +92,7 @@ impl Metastore {
         parsed.collect()
     }
 
-    /// Sets a table's retention in days; `None` keeps its rows for ever.
+    /// Sets a table's own retention in days; `None` removes it.
     ///
     /// # Errors
     /// SQLite's own.

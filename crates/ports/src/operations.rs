@@ -85,7 +85,7 @@ pub struct TableStatus {
     pub num_hot_blocks: u64,
     /// Bytes of its segments.
     pub segment_bytes: u64,
-    /// Retention in days; `None` keeps rows for ever.
+    /// Retention in days: the table's own, or the configured default.
     pub retention_days: Option<u32>,
 }
 
@@ -152,6 +152,15 @@ pub struct ReplayReport {
     pub num_stored: u64,
     /// Records that were refused again.
     pub num_refused: u64,
+}
+
+/// The answer to whoever asks for the proof of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProofAnswer {
+    /// The text of the proof, as `moneta-verify proof` reads it.
+    Proof(String),
+    /// There is no such row; why, and which rows there are.
+    NotStored(String),
 }
 
 /// A file of the ledger that anyone with the right may fetch: a checkpoint or a tile.
@@ -254,7 +263,7 @@ pub trait Operations: Send + Sync {
         selection: ReplaySelection,
     ) -> BoxFuture<'a, Result<ReplayReport, PortError>>;
 
-    /// Sets how long a table keeps its rows; `None` for ever. Audited before it takes effect.
+    /// Sets how long a table keeps its rows; `None` goes back to the configured default. Audited before it takes effect.
     ///
     /// # Errors
     /// When the change cannot be audited or stored.
@@ -264,6 +273,17 @@ pub trait Operations: Send + Sync {
         table: TableName,
         days: Option<u32>,
     ) -> BoxFuture<'a, Result<(), PortError>>;
+
+    /// Proves that a row is under the signed root checkpoint. Audited.
+    ///
+    /// # Errors
+    /// When the act cannot be audited, a checkpoint cannot be signed, or the row is not the one signed for.
+    fn prove_record<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        table: TableName,
+        seq: Seq,
+    ) -> BoxFuture<'a, Result<ProofAnswer, PortError>>;
 
     /// A file of the ledger; `None` when it does not exist.
     ///

@@ -13,6 +13,7 @@ pub mod local;
 mod node;
 mod offline;
 mod operations;
+mod prove;
 mod replay;
 mod rule_admin;
 mod serve;

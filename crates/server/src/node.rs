@@ -9,7 +9,7 @@ use moneta_base::fs::{FileSystem, write_atomically};
 use moneta_base::{Clock, Entropy, Seq, TableName, TenantId};
 use moneta_event::TableCatalog;
 use moneta_event::catalog::table;
-use moneta_event::root_entry::{RootEntry, RootEvent};
+use moneta_event::root_entry::{KeyRef, RootEntry, RootEvent};
 use moneta_host::{DirectoryLock, RealFs, SystemClock, SystemEntropy};
 use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
@@ -81,7 +81,7 @@ impl Node {
         let catalog = TableCatalog::built_in();
         let (ingest, report) = open_ingest(&world, data, config, &keys, tenant, &catalog, &metastore)?;
         log_recovery(&report);
-        append_build_entry(&world, &ingest);
+        append_start_entries(&world, &keys, &ingest);
         let catalog = Arc::new(catalog);
         let deliveries = start_delivery(config, &keys, &world)?;
         let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone())?;
@@ -321,15 +321,24 @@ fn log_recovery(report: &OpenReport) {
     }
 }
 
-/// Tells the root log which program runs from here on.
-fn append_build_entry(world: &World, ingest: &Ingest) {
-    let digest = std::env::current_exe()
-        .and_then(std::fs::read)
-        .map(|bytes| sha256(&bytes))
-        .unwrap_or(moneta_merkle::Hash([0; 32]));
-    let event = RootEvent::Build { version: env!("CARGO_PKG_VERSION").to_owned(), digest };
-    if let Err(error) = ingest.ledger().append_root(&RootEntry { at: world.clock.now(), event }) {
-        tracing::warn!(error = %error, "the build could not be entered in the root log");
+/// Tells the root log which program runs from here on, and at the first start which keys it works with.
+fn append_start_entries(world: &World, keys: &KeyRing, ingest: &Ingest) {
+    let digest = std::env::current_exe().and_then(std::fs::read).map(|bytes| sha256(&bytes));
+    let digest = digest.unwrap_or(moneta_merkle::Hash([0; 32]));
+    let mut events = vec![RootEvent::Build { version: env!("CARGO_PKG_VERSION").to_owned(), digest }];
+    if keys.created() {
+        let (version, _) = keys.token_keys().current();
+        let token = keys.token_keys().key_id(version).map(|id| ("token", u64::from(version), id));
+        let ledger = ("ledger", 1, sha256(keys.verifier_key().public_key()));
+        let key_created = |(purpose, version, id): (&str, u64, _)| {
+            RootEvent::KeyCreated(KeyRef { purpose: purpose.to_owned(), version, id })
+        };
+        events.extend(token.into_iter().chain([ledger]).map(key_created));
+    }
+    for event in events {
+        if let Err(error) = ingest.ledger().append_root(&RootEntry { at: world.clock.now(), event }) {
+            tracing::warn!(error = %error, "the start could not be entered in the root log");
+        }
     }
 }
 

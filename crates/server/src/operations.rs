@@ -1,26 +1,32 @@
 //! The installation as its operators see it: readiness, status, verification, replay, retention, ledger files.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use moneta_base::{ErrorKind, TableName, TenantId, Timestamp};
+use moneta_base::{ErrorKind, Seq, TableName, TenantId, Timestamp};
 use moneta_event::TableCatalog;
 use moneta_ingest::Ingest;
 use moneta_metastore::Metastore;
 use moneta_ports::operations::{
-    CheckpointStatus, CollectorStatus, DiskStatus, JournalStatus, LedgerPath, Operations, PartState, ReplayReport,
-    ReplaySelection, Status, TableStatus, VerifyFinding, VerifyReport,
+    CheckpointStatus, CollectorStatus, DiskStatus, JournalStatus, LedgerPath, Operations, PartState, ProofAnswer,
+    ReplayReport, ReplaySelection, Status, TableStatus, VerifyFinding, VerifyReport,
 };
 use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, RuleAdmin};
 use moneta_query::Engine;
 
 use crate::node::World;
-use crate::replay;
 use crate::rule_admin::Rules;
+use crate::{prove, replay};
 
 /// Age of the last checkpoint beyond which the ledger counts as not ready.
 const CHECKPOINT_AGE_MAX_SECONDS: u64 = 900;
+
+/// Time over which the rate of events is measured.
+const RATE_WINDOW: Duration = Duration::from_secs(60);
+/// Looks remembered for it.
+const SAMPLES_MAX: usize = 600;
 
 /// Implements [`Operations`].
 pub(crate) struct NodeOperations {
@@ -35,6 +41,8 @@ pub(crate) struct NodeOperations {
     started: Instant,
     started_at: Timestamp,
     collectors: std::sync::RwLock<Option<CollectorsStatus>>,
+    /// Events stored at the last looks, the oldest first.
+    samples: std::sync::Mutex<VecDeque<(Instant, u64)>>,
 }
 
 /// Asks the collectors how they are.
@@ -64,6 +72,7 @@ impl NodeOperations {
             started: Instant::now(),
             started_at: world.clock.now(),
             collectors: std::sync::RwLock::new(None),
+            samples: std::sync::Mutex::default(),
         }
     }
 
@@ -117,11 +126,20 @@ impl NodeOperations {
         CheckpointStatus { tree_size, age_seconds: self.world.clock.now().since(at).as_secs_f64() }
     }
 
+    /// The rate since the oldest look within the last minute, or since the start.
     fn events_per_second(&self) -> f64 {
-        let seconds = self.started.elapsed().as_secs_f64().max(1.0);
+        let (now, total) = (Instant::now(), self.ingest.status().events_total);
+        let mut samples = self.samples.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        while samples.len() > SAMPLES_MAX
+            || samples.front().is_some_and(|(at, _)| now.duration_since(*at) > RATE_WINDOW)
+        {
+            samples.pop_front();
+        }
+        let (since, before) = samples.front().copied().unwrap_or((self.started, 0));
+        samples.push_back((now, total));
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let events = self.ingest.status().events_total as f64;
-        events / seconds
+        let events = (total - before) as f64;
+        events / now.duration_since(since).as_secs_f64().max(1.0)
     }
 }
 
@@ -197,6 +215,15 @@ impl Operations for NodeOperations {
             self.ingest.set_policy(policy);
             Ok(())
         })
+    }
+
+    fn prove_record<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        table: TableName,
+        seq: Seq,
+    ) -> BoxFuture<'a, Result<ProofAnswer, PortError>> {
+        Box::pin(prove::prove(&self.ingest, ctx, table, seq))
     }
 
     fn ledger_file(&self, path: LedgerPath) -> BoxFuture<'_, Result<Option<Vec<u8>>, PortError>> {
