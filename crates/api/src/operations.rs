@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use moneta_base::{Seq, TableName};
-use moneta_ports::operations::{ReplayReport, ReplaySelection, Status, VerifyReport};
+use moneta_ports::operations::{ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport};
 use serde::Deserialize;
 
 use crate::ApiError;
@@ -76,4 +77,21 @@ pub(crate) async fn set_retention(
     let table = TableName::new(&table).map_err(|error| ApiError::bad_request(error.to_string()))?;
     state.operations.set_retention(&ctx, table, body.days).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/tables/{table}/rows/{seq}/proof`: the text that `moneta-verify proof` reads.
+pub(crate) async fn prove_record(
+    MayQuery(ctx): MayQuery,
+    State(state): State<App>,
+    Path((table, seq)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let table = TableName::new(&table).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let seq: Seq = seq.parse().map_err(|_| ApiError::bad_request(format!("{seq:?} is not a _Seq: a number from 0")))?;
+    match state.operations.prove_record(&ctx, table, seq).await? {
+        ProofAnswer::Proof(text) => {
+            let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+            Ok((headers, text).into_response())
+        }
+        ProofAnswer::NotStored(reason) => Err(ApiError::not_found(reason)),
+    }
 }

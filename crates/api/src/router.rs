@@ -73,6 +73,7 @@ fn quick() -> Router<App> {
         .route("/v1/rules/{id}", delete(rules::remove))
         .route("/v1/status", get(operations::status))
         .route("/v1/tables/{table}/retention", put(operations::set_retention))
+        .route("/v1/tables/{table}/rows/{seq}/proof", get(operations::prove_record))
         .route("/ledger/{*path}", get(ledger::file))
         .route("/v1/rest/auth/metadata", get(kusto::auth_metadata))
 }

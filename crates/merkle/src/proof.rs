@@ -3,9 +3,10 @@
 //! The makers follow the recursive definitions of RFC 6962; the checkers follow the walk of RFC 9162. They share no
 //! code, so that a mistake in one is caught by the other.
 
-use crate::error::{Error, Result};
-use crate::hash::{EMPTY_ROOT, Hash, node_hash};
+use crate::error::{BoxError, Error, Result};
+use crate::hash::{EMPTY_ROOT, Hash, node_hash, root_of};
 use crate::reader::{SubtreeHasher, TileReader, largest_power_below};
+use crate::tile::{TILE_HEIGHT, TILE_WIDTH, TilePath, TileShelf, encode_hashes};
 
 /// Most hashes any valid proof has: one per level of the largest tree, and one more for consistency.
 pub const PROOF_HASHES_MAX: usize = 65;
@@ -35,6 +36,24 @@ pub fn prove_inclusion(index: u64, size: u64, reader: &dyn TileReader) -> Result
     }
     proof.reverse();
     Ok(proof)
+}
+
+/// Makes the proof that leaf `index` is in the tree over `leaves`, which are all at hand.
+///
+/// # Errors
+/// [`Error::IndexOutOfRange`].
+pub fn prove_inclusion_in(leaves: &[Hash], index: u64) -> Result<Vec<Hash>> {
+    prove_inclusion(index, leaves.len() as u64, &|tile: TilePath| tile_over(leaves, tile))
+}
+
+/// Makes one tile of hashes of the tree over `leaves`.
+fn tile_over(leaves: &[Hash], tile: TilePath) -> std::result::Result<Vec<u8>, BoxError> {
+    let TileShelf::Hashes(level) = tile.shelf else { return Err("leaves have no entries".into()) };
+    let leaves_per_hash = 1usize.checked_shl(u32::from(level) * TILE_HEIGHT).ok_or("no tree is so high")?;
+    let first = usize::try_from(tile.index)? * usize::from(TILE_WIDTH);
+    let hashes: Vec<Hash> =
+        leaves.chunks_exact(leaves_per_hash).skip(first).take(usize::from(tile.width)).map(root_of).collect();
+    Ok(encode_hashes(&hashes))
 }
 
 /// Makes the proof that the tree of `old` leaves is the beginning of the tree of `new` leaves.
@@ -226,6 +245,22 @@ mod tests {
                 verify_inclusion(leaf, index, size, &proof, &root).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn leaves_at_hand_are_proved_as_leaves_in_tiles_are() {
+        let leaves = numbered_leaves(600);
+        for size in 1..=600 {
+            let leaves = &leaves[..usize::try_from(size).unwrap()];
+            let (reader, root) = (reader_of(tiles_of(leaves)), root_of(leaves));
+            for index in [0, 1, 255, 256, 257, size / 2, size - 1].into_iter().filter(|index| *index < size) {
+                let proof = prove_inclusion_in(leaves, index).unwrap();
+                verify_inclusion(&leaves[usize::try_from(index).unwrap()], index, size, &proof, &root).unwrap();
+                assert_eq!(proof, prove_inclusion(index, size, &reader).unwrap());
+            }
+            assert!(matches!(prove_inclusion_in(leaves, size), Err(Error::IndexOutOfRange { .. })));
+        }
+        assert!(prove_inclusion_in(&[], 0).is_err());
     }
 
     #[test]

@@ -8,9 +8,9 @@ use arrow::array::{
     ArrayRef, BooleanArray, DurationNanosecondArray, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampNanosecondArray,
 };
-use moneta_base::{ErrorKind, TableName, Timestamp};
+use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::{Column, ColumnType, TableSchema};
-use moneta_ports::operations::{PartState, ReplayReport, ReplaySelection, Status, VerifyReport};
+use moneta_ports::operations::{PartState, ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport};
 use moneta_ports::*;
 
 #[derive(Default)]
@@ -211,6 +211,19 @@ impl Operations for Fakes {
     ) -> BoxFuture<'a, Result<(), PortError>> {
         self.operations.lock().unwrap().push(format!("{table} {days:?}"));
         Box::pin(async { Ok(()) })
+    }
+
+    fn prove_record<'a>(
+        &'a self,
+        _: &'a OpContext,
+        table: TableName,
+        seq: Seq,
+    ) -> BoxFuture<'a, Result<ProofAnswer, PortError>> {
+        let answer = match seq {
+            0 => ProofAnswer::Proof(format!("proof of {table} {seq}\n")),
+            _ => ProofAnswer::NotStored("_Seq 0 to 0 are stored".to_owned()),
+        };
+        Box::pin(async move { Ok(answer) })
     }
 
     fn ledger_file(&self, path: LedgerPath) -> BoxFuture<'_, Result<Option<Vec<u8>>, PortError>> {

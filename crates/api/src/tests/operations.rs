@@ -80,6 +80,25 @@ async fn ledger_files_come_from_the_ledger_only() {
 }
 
 #[tokio::test]
+async fn a_row_is_proved_or_said_not_to_be_there() {
+    let fixture = Fixture::new();
+    let query = fixture.credential(&[Scope::Query]).await;
+    let get = |path: &'static str| fixture.send(&query, "GET", path, "");
+    let proof = get("/v1/tables/Syslog/rows/0/proof").await;
+    assert_eq!((proof.status, proof.text()), (StatusCode::OK, "proof of Syslog 0\n"));
+    assert!(proof.header("content-type").starts_with("text/plain"));
+    let missing = get("/v1/tables/Syslog/rows/1/proof").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    assert!(missing.text().contains("_Seq 0 to 0 are stored"), "{}", missing.text());
+    for path in ["/v1/tables/Syslog/rows/-1/proof", "/v1/tables/Syslog/rows/x/proof", "/v1/tables/a%20b/rows/0/proof"] {
+        assert_eq!(get(path).await.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    let ingest = fixture.credential(&[Scope::Ingest]).await;
+    let denied = fixture.send(&ingest, "GET", "/v1/tables/Syslog/rows/0/proof", "").await;
+    assert_eq!(denied.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn the_page_and_its_files_are_served() {
     let fixture = Fixture::new();
     for (path, kind) in [("/", "text/html"), ("/welcome?token=x", "text/html"), ("/assets/app.js", "text/javascript")] {
