@@ -6,9 +6,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use clap::Args;
+use moneta_base::{Clock, Timestamp};
+use moneta_host::SystemClock;
 use moneta_server::Config;
 use serde::Serialize;
 use serde_json::Value;
@@ -34,7 +36,7 @@ const OPEN_FILES_MIN: u64 = 4_096;
 /// Age of the newest checkpoint above which a running server is in trouble.
 const CHECKPOINT_AGE_MAX: f64 = 900.0;
 /// A machine whose clock is before this never had the right time: 2026-01-01.
-const CLOCK_MIN_SECONDS: u64 = 1_767_225_600;
+const CLOCK_MIN_SECONDS: i64 = 1_767_225_600;
 /// Files that time services keep while they are in step.
 const TIME_SERVICE_FILES: [&str; 4] =
     ["/run/systemd/timesync/synchronized", "/run/chrony/chronyd.pid", "/run/ntpd.pid", "/run/openntpd.sock"];
@@ -183,14 +185,12 @@ fn fsync_time(dir: &Path) -> io::Result<Duration> {
 
 /// The clock against what was written before: a time that went back breaks the order of records.
 fn clock(data: &Path) -> Finding {
-    let now = SystemTime::now();
+    let now = SystemClock::new().now();
     let fix = "set the clock and run a time service (chrony, systemd-timesyncd)";
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    if seconds < CLOCK_MIN_SECONDS {
+    if now < Timestamp::from_seconds(CLOCK_MIN_SECONDS) {
         return Finding::fail("clock", "the clock stands years in the past", fix);
     }
-    let newest = newest_write(&data.join("journal"));
-    match newest.and_then(|newest| newest.duration_since(now).ok()) {
+    match newest_write(&data.join("journal")).map(|newest| newest.since(now)) {
         Some(ahead) if ahead > Duration::from_secs(1) => {
             Finding::fail("clock", format!("the journal was written {} s in the future", ahead.as_secs()), fix)
         }
@@ -209,9 +209,10 @@ fn time_service() -> Finding {
     }
 }
 
-fn newest_write(dir: &Path) -> Option<SystemTime> {
+fn newest_write(dir: &Path) -> Option<Timestamp> {
     let entries = fs::read_dir(dir).ok()?.flatten();
-    entries.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max()
+    let modified = entries.filter_map(|entry| entry.metadata().ok()?.modified().ok()).max()?;
+    Some(Timestamp::default().saturating_add(modified.duration_since(UNIX_EPOCH).ok()?))
 }
 
 fn open_files() -> Finding {
@@ -291,7 +292,7 @@ fn last_shutdown(data: &Path) -> Finding {
     if data.join(moneta_verify::inventory::FILE_NAME).is_file() {
         return Finding::ok("last shutdown", "clean");
     }
-    let age = newest_write(&data.join("journal")).and_then(|at| at.elapsed().ok()).unwrap_or_default();
+    let age = newest_write(&data.join("journal")).map(|at| SystemClock::new().now().since(at)).unwrap_or_default();
     Finding::warn(
         "last shutdown",
         format!("not clean; the journal was last written {} s ago", age.as_secs()),

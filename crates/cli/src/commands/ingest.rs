@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use moneta_base::ErrorKind;
+use moneta_base::{Clock, ErrorKind};
 use moneta_event::Delivery;
 use moneta_formats::Decoded;
+use moneta_host::SystemClock;
 use moneta_merkle::sha256;
 use moneta_ports::{EventSink, IdempotencyKey, IngestReceipt, KeyLife, PortError, Submission};
 use moneta_server::Node;
@@ -121,7 +122,7 @@ impl Ingest {
     fn key(&self, input: &Input) -> Result<String, Failure> {
         let content = files::content_id(&input.path)?;
         let (format, table) = (self.format.as_deref().unwrap_or("-"), self.table.as_deref().unwrap_or("-"));
-        let again = if self.again { format!(" {:?}", std::time::SystemTime::now()) } else { String::new() };
+        let again = if self.again { format!(" {}", SystemClock::new().now()) } else { String::new() };
         Ok(sha256(format!("{content} {format} {table}{again}").as_bytes()).to_hex())
     }
 
