@@ -41,6 +41,25 @@ fn a_file_is_stored_once_whether_through_a_server_or_not() {
 }
 
 #[test]
+fn a_row_is_proved_with_and_without_a_server() {
+    let moneta = filled();
+    let file = moneta.dir.join("row.proof");
+    let check = |text: &str| {
+        let verdict = moneta_verify::proof::check_record_proof(text, &moneta.verifier_key()).unwrap();
+        assert!(verdict.contains("row _Seq 7 of table steps_CL"), "{verdict}");
+    };
+    check(&moneta.ok(&["prove", "steps_CL", "7"]));
+    let server = moneta.serve();
+    moneta.ok(&["prove", "steps_CL", "7", "-o", file.to_str().unwrap()]);
+    check(&std::fs::read_to_string(&file).unwrap());
+    let through = moneta.run(&["prove", "steps_CL", "80"]);
+    server.stop();
+    let direct = moneta.run(&["prove", "steps_CL", "80"]);
+    assert_eq!((through.code, &through.stderr), (2, &direct.stderr));
+    assert!(direct.code == 2 && direct.stderr.contains("_Seq 0 to 79 are stored"), "{direct:?}");
+}
+
+#[test]
 fn a_second_process_on_a_directory_is_told_who_has_it() {
     let moneta = Moneta::new();
     let server = moneta.serve();
