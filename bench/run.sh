@@ -7,7 +7,7 @@ binaries="${1:?usage: bench/run.sh BINARIES_DIR}"
 # The Python of the interoperability tests has DuckDB, the peer of the queries; any other does without it.
 python="$("$here/../tests/interop/environment.sh" 2>/dev/null || echo python3)"
 echo "machine: $(nproc) cores, $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), kernel $(uname -r), load $(cut -d' ' -f1-3 /proc/loadavg)"
-for benchmark in ingest alert_latency query; do
+for benchmark in start ingest alert_latency query; do
   echo "== $python bench/$benchmark.py $binaries"
   "$python" "$here/$benchmark.py" "$binaries"
 done
