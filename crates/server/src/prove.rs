@@ -194,3 +194,31 @@ fn damaged(file: &str, header: &BlockHeader, reason: String) -> PortError {
 fn to_long(seq: Seq) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use moneta_base::Timestamp;
+    use moneta_event::catalog::table;
+    use moneta_testkit::TestDir;
+
+    use super::*;
+    use crate::{Config, Node};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dropped_row_is_told_from_one_that_never_was() {
+        let dir = TestDir::new();
+        let node = Node::open(&Config::default(), &dir.join("data")).await.unwrap();
+        let (ingest, name) = (node.ingest.clone(), TableName::new(table::MONETA_AUDIT).unwrap());
+        let event = || AuditEvent::success("test.run", "test", "drop");
+        ingest.record(&OpContext::service("test"), event()).await.unwrap();
+        let (store, sealing) = (ingest.store().clone(), ingest.clone());
+        tokio::task::spawn_blocking(move || sealing.seal_all()).await.unwrap().unwrap();
+        let segments = store.snapshot(&name).unwrap().segments;
+        assert!(matches!(find(&store, &name, 0), Ok(Place::Sealed { .. })));
+        store.drop_shard(&segments[0].shard, Timestamp::from_seconds(1_767_323_045)).unwrap();
+        let end = segments[segments.len() - 1].end_seq;
+        let reason = |seq| find(&store, &name, seq).err().unwrap();
+        assert!(reason(0).contains("dropped by policy") && reason(0).contains("has no rows"), "{}", reason(0));
+        assert!(reason(end).contains("never stored"), "{}", reason(end));
+    }
+}
