@@ -248,6 +248,21 @@ impl ScalarExpr {
         }
     }
 
+    /// Adds the names of the columns the expression reads.
+    pub fn read_columns(&self, into: &mut BTreeSet<Arc<str>>) {
+        match &self.node {
+            ScalarNode::Column(name) => {
+                into.insert(Arc::clone(name));
+            }
+            ScalarNode::Window { order, partition, .. } => {
+                order.iter().for_each(|key| key.expression.read_columns(into));
+                into.extend(partition.iter().cloned());
+            }
+            _ => {}
+        }
+        self.children().into_iter().for_each(|child| child.read_columns(into));
+    }
+
     /// Whether the expression depends on no column and no query.
     #[must_use]
     pub fn is_constant(&self) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! Column names stay as they are and are always looked up exactly; names made here start with `__`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
@@ -40,7 +41,7 @@ pub trait TableProviderSource: Sync {
 /// # Errors
 /// When a table is gone, or when DataFusion refuses the plan.
 pub fn lower(result: &BoundResult, tables: &dyn TableProviderSource) -> Result<LogicalPlan> {
-    let ctx = LowerContext { tables };
+    let ctx = LowerContext { tables, needed: None };
     let plan = ctx.ordered(&result.relation)?;
     let columns: Vec<Expr> = result.relation.columns.iter().map(|c| column(&c.name)).collect();
     Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
@@ -51,6 +52,8 @@ pub fn lower(result: &BoundResult, tables: &dyn TableProviderSource) -> Result<L
 pub struct LowerContext<'a> {
     /// The tables.
     pub tables: &'a dyn TableProviderSource,
+    /// The columns the reader of the plan needs; `None` for all. A plan may have more.
+    pub needed: Option<&'a BTreeSet<Arc<str>>>,
 }
 
 impl std::fmt::Debug for LowerContext<'_> {
@@ -71,7 +74,47 @@ impl LowerContext<'_> {
     /// # Errors
     /// As [`lower`].
     pub fn relation(&self, relation: &Relation) -> Result<LogicalPlan> {
-        relation.operator.lower(relation, self)
+        relation.operator.lower(relation, &LowerContext { tables: self.tables, needed: None })
+    }
+
+    /// The plan of a relation of which only some columns are needed. Unions of many wide tables would otherwise carry
+    /// thousands of columns through every stage of planning.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn relation_needing(&self, relation: &Relation, needed: &BTreeSet<Arc<str>>) -> Result<LogicalPlan> {
+        relation.operator.lower(relation, &LowerContext { tables: self.tables, needed: Some(needed) })
+    }
+
+    /// What this plan's reader needs and some expressions read; `None` for all columns.
+    #[must_use]
+    pub fn needed_with<'e>(&self, read: impl IntoIterator<Item = &'e ScalarExpr>) -> Option<BTreeSet<Arc<str>>> {
+        let mut needed = self.needed?.clone();
+        read.into_iter().for_each(|expression| expression.read_columns(&mut needed));
+        Some(needed)
+    }
+
+    /// The plan of an input: all of it, or the columns named.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn input(&self, relation: &Relation, needed: Option<&BTreeSet<Arc<str>>>) -> Result<LogicalPlan> {
+        match needed {
+            Some(needed) => self.relation_needing(relation, needed),
+            None => self.relation(relation),
+        }
+    }
+
+    /// Which of these columns the plan must have: those needed, and never none.
+    #[must_use]
+    pub fn kept(&self, columns: &[Column]) -> Vec<bool> {
+        let mut kept: Vec<bool> =
+            columns.iter().map(|c| self.needed.is_none_or(|needed| needed.contains(&c.name))).collect();
+        if let (Some(first), false) = (kept.first().copied(), kept.contains(&true)) {
+            debug_assert!(!first);
+            kept[0] = true;
+        }
+        kept
     }
 
     /// The plan of a relation, sorted as the relation says: plans in between may have lost the order.

@@ -36,7 +36,8 @@ impl TabularOperator for Filter {
     }
 
     fn lower(&self, _: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-        let mut plan = ctx.relation(&self.input)?;
+        let needed = ctx.needed_with([&self.predicate]);
+        let mut plan = ctx.input(&self.input, needed.as_ref())?;
         let mut joins = Vec::new();
         for conjunct in conjuncts(&self.predicate) {
             match &conjunct.node {
@@ -83,7 +84,10 @@ impl Filter {
             .project(vec![key(ScalarExpr::column(first).converted(operand.column_type))?.alias("__right")])?
             .distinct()?
             .build()?;
-        let own: Vec<_> = self.input.columns.iter().map(|c| column(&c.name)).collect();
+        let needed = ctx.needed_with([&self.predicate]);
+        let kept = LowerContext { tables: ctx.tables, needed: needed.as_ref() }.kept(&self.input.columns);
+        let own = self.input.columns.iter().zip(kept).filter(|(_, kept)| *kept);
+        let own: Vec<_> = own.map(|(c, _)| column(&c.name)).collect();
         let with_key = own.iter().cloned().chain([key(operand.clone())?.alias("__left")]);
         let joined = LogicalPlanBuilder::from(plan).project(with_key)?.join_detailed(
             right,

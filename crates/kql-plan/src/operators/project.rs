@@ -81,7 +81,12 @@ impl TabularOperator for Project {
     }
 
     fn lower(&self, _: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-        ctx.project(ctx.relation(&self.input)?, &self.outputs)
+        let columns: Vec<Column> = self.outputs.iter().map(|(column, _)| column.clone()).collect();
+        let kept = ctx.kept(&columns).into_iter();
+        let outputs: Vec<_> = self.outputs.iter().zip(kept).filter(|(_, kept)| *kept).map(|(o, _)| o.clone()).collect();
+        let mut read = std::collections::BTreeSet::new();
+        outputs.iter().for_each(|(_, expression)| expression.read_columns(&mut read));
+        ctx.project(ctx.relation_needing(&self.input, &read)?, &outputs)
     }
 }
 

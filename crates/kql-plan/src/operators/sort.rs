@@ -50,7 +50,8 @@ impl TabularOperator for Sort {
         let mut builder = if self.keys.is_empty() {
             LogicalPlanBuilder::from(ctx.ordered(&self.input)?)
         } else {
-            let plan = ctx.relation(&self.input)?;
+            let needed = ctx.needed_with(self.keys.iter().map(|key| &key.expression));
+            let plan = ctx.input(&self.input, needed.as_ref())?;
             LogicalPlanBuilder::from(plan).sort_with_limit(ctx.sort_keys(&self.keys)?, self.limit)?
         };
         if let Some(limit) = self.limit {

@@ -58,7 +58,11 @@ impl TabularOperator for Summarize {
     }
 
     fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-        let plan = ctx.relation(&self.input)?;
+        let mut read = std::collections::BTreeSet::new();
+        let arguments = self.aggregates.iter().flat_map(|a| a.args.iter().chain(&a.predicate));
+        let expressions = self.keys.iter().map(|(_, key)| key).chain(arguments);
+        expressions.chain(self.input.order.iter().map(|key| &key.expression)).for_each(|e| e.read_columns(&mut read));
+        let plan = ctx.relation_needing(&self.input, &read)?;
         let (plan, order) = self.with_row_number(plan, ctx)?;
         let keys = self
             .keys

@@ -34,10 +34,9 @@ impl TabularOperator for Table {
         let reference = TableReference::bare(self.table.as_str());
         let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(provider), None)?;
         // Without the qualifier a table may stand on both sides of a join.
-        let columns = relation
-            .columns
-            .iter()
-            .map(|c| Expr::Column(PlanColumn::new(Some(reference.clone()), &*c.name)).alias(&*c.name));
+        let kept = relation.columns.iter().zip(ctx.kept(&relation.columns)).filter(|(_, kept)| *kept);
+        let columns =
+            kept.map(|(c, _)| Expr::Column(PlanColumn::new(Some(reference.clone()), &*c.name)).alias(&*c.name));
         Ok(scan.project(columns)?.build()?)
     }
 

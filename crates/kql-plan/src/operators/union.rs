@@ -38,12 +38,14 @@ impl TabularOperator for Union {
 
     fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
         let mut plans = Vec::with_capacity(self.inputs.len());
+        let kept = ctx.kept(&relation.columns);
         for (input, fillers) in &self.inputs {
-            let plan = ctx.relation(input)?;
-            let outputs = relation
-                .columns
-                .iter()
-                .zip(fillers)
+            let filled =
+                relation.columns.iter().zip(fillers).zip(&kept).filter(|(_, kept)| **kept).map(|(pair, _)| pair);
+            let mut read = std::collections::BTreeSet::new();
+            filled.clone().for_each(|(_, filler)| filler.read_columns(&mut read));
+            let plan = ctx.relation_needing(input, &read)?;
+            let outputs = filled
                 .map(|(column, filler)| Ok(ctx.scalar(filler)?.alias(&*column.name)))
                 .collect::<Result<Vec<Expr>>>()?;
             plans.push(Arc::new(LogicalPlanBuilder::from(plan).project(outputs)?.build()?));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use moneta_event::{Column, ColumnType};
 use serde_json::Value as Json;
@@ -57,16 +57,9 @@ impl Tally {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "says why nothing was tested")]
 fn corpus(file: &str) -> Option<Vec<Json>> {
-    let root = std::env::var("MONETA_CORPUS")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"), PathBuf::from);
-    let path = root.join("kql").join(file);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("corpus not present, cases of {file} not run");
-        assert!(std::env::var("CI").is_err(), "the corpus is required here");
-        return None;
-    };
+    let path = moneta_testkit::corpus_or_skip(1, &format!("kql/{file}"))?;
+    let text = std::fs::read_to_string(&path).unwrap();
     if file.ends_with(".json") {
         return Some(vec![serde_json::from_str(&text).unwrap()]);
     }
@@ -153,6 +146,9 @@ async fn real_queries_run_on_empty_tables() {
             continue;
         }
         let start = std::time::Instant::now();
+        if let Ok(directory) = std::env::var("MONETA_REPORT_DIR") {
+            std::fs::write(Path::new(&directory).join("running.tsv"), case["id"].as_str().unwrap()).unwrap();
+        }
         tally.count(case["id"].as_str().unwrap(), run(query, &memory).await.map(|_| ()));
         if start.elapsed().as_secs() >= 5 {
             let _ = writeln!(slow, "{}\t{} s", case["id"].as_str().unwrap(), start.elapsed().as_secs());
