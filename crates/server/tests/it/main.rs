@@ -1,4 +1,6 @@
 //! Integration tests of the server crate, one module a subject.
 
+#![allow(clippy::unwrap_used)]
+
 mod config_doc;
 mod record_proof;
