@@ -17,6 +17,5 @@ mod tables;
 
 pub use engine::Engine;
 pub use limits::Limits;
-pub use prune::TimeRange;
 pub use scan::{ScanCounters, ScanTable, ScanUnit, SegmentRows, SegmentSource};
 pub use tables::{MemoryTables, StoreTables, Tables};

@@ -3,85 +3,45 @@
 //! Only plain comparisons of `TimeGenerated` with a constant count, joined by `and`; everything else is taken as "any
 //! time", so that pruning can only be too generous.
 
-use std::fmt;
-
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::scalar::ScalarValue;
 use moneta_base::Timestamp;
 use moneta_event::schema::standard;
+use moneta_store::TimeRange;
 
-/// A range of event times, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TimeRange {
-    /// The earliest.
-    pub from: Timestamp,
-    /// The latest.
-    pub to: Timestamp,
+/// The times that can pass all of `filters`.
+pub(crate) fn times_of_filters(filters: &[Expr]) -> TimeRange {
+    filters.iter().fold(TimeRange::ALL, |range, filter| range.intersect(times_of_filter(filter)))
 }
 
-impl TimeRange {
-    /// Every time.
-    pub const ALL: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
-
-    /// The times that can pass all of `filters`.
-    #[must_use]
-    pub fn of_filters(filters: &[Expr]) -> Self {
-        filters.iter().fold(Self::ALL, |range, filter| range.intersect(Self::of_filter(filter)))
-    }
-
-    /// Whether any time in `[from, to]` lies in this range.
-    #[must_use]
-    pub fn overlaps(self, from: Timestamp, to: Timestamp) -> bool {
-        self.from <= to && from <= self.to
-    }
-
-    fn intersect(self, other: Self) -> Self {
-        Self { from: self.from.max(other.from), to: self.to.min(other.to) }
-    }
-
-    fn of_filter(filter: &Expr) -> Self {
-        match filter {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-                Self::of_filter(left).intersect(Self::of_filter(right))
-            }
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) => Self::of_comparison(left, *op, right),
-            Expr::Between(between) if !between.negated && is_time_column(&between.expr) => {
-                let bound = |expr| constant_time(expr);
-                Self {
-                    from: bound(&between.low).unwrap_or(Timestamp::MIN),
-                    to: bound(&between.high).unwrap_or(Timestamp::MAX),
-                }
-            }
-            _ => Self::ALL,
+fn times_of_filter(filter: &Expr) -> TimeRange {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            times_of_filter(left).intersect(times_of_filter(right))
         }
-    }
-
-    fn of_comparison(left: &Expr, op: Operator, right: &Expr) -> Self {
-        let (op, time) = if is_time_column(left) {
-            (op, constant_time(right))
-        } else if is_time_column(right) {
-            (op.swap().unwrap_or(op), constant_time(left))
-        } else {
-            return Self::ALL;
-        };
-        let Some(time) = time else { return Self::ALL };
-        match op {
-            Operator::Gt | Operator::GtEq => Self { from: time, ..Self::ALL },
-            Operator::Lt | Operator::LtEq => Self { to: time, ..Self::ALL },
-            Operator::Eq => Self { from: time, to: time },
-            _ => Self::ALL,
-        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => times_of_comparison(left, *op, right),
+        Expr::Between(between) if !between.negated && is_time_column(&between.expr) => TimeRange {
+            from: constant_time(&between.low).unwrap_or(Timestamp::MIN),
+            to: constant_time(&between.high).unwrap_or(Timestamp::MAX),
+        },
+        _ => TimeRange::ALL,
     }
 }
 
-impl fmt::Display for TimeRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.from > Timestamp::MIN, self.to < Timestamp::MAX) {
-            (false, false) => f.write_str("all"),
-            (true, false) => write!(f, "from {}", self.from),
-            (false, true) => write!(f, "to {}", self.to),
-            (true, true) => write!(f, "{} to {}", self.from, self.to),
-        }
+fn times_of_comparison(left: &Expr, op: Operator, right: &Expr) -> TimeRange {
+    let (op, time) = if is_time_column(left) {
+        (op, constant_time(right))
+    } else if is_time_column(right) {
+        (op.swap().unwrap_or(op), constant_time(left))
+    } else {
+        return TimeRange::ALL;
+    };
+    let Some(time) = time else { return TimeRange::ALL };
+    match op {
+        Operator::Gt | Operator::GtEq => TimeRange { from: time, ..TimeRange::ALL },
+        Operator::Lt | Operator::LtEq => TimeRange { to: time, ..TimeRange::ALL },
+        Operator::Eq => TimeRange { from: time, to: time },
+        _ => TimeRange::ALL,
     }
 }
 
@@ -111,7 +71,7 @@ mod tests {
     }
 
     fn check(filter: Expr, from: i64, to: i64) {
-        let range = TimeRange::of_filters(&[filter]);
+        let range = times_of_filters(&[filter]);
         assert_eq!((range.from, range.to), (Timestamp::from_nanos(from), Timestamp::from_nanos(to)));
     }
 
@@ -128,7 +88,7 @@ mod tests {
     #[test]
     fn anything_else_prunes_nothing() {
         for filter in [time().gt(at(5)).or(col("x").eq(lit(1))), time().not_between(at(1), at(2)), col("x").gt(at(5))] {
-            assert_eq!(TimeRange::of_filters(&[filter]), TimeRange::ALL);
+            assert_eq!(times_of_filters(&[filter]), TimeRange::ALL);
         }
     }
 }

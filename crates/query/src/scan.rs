@@ -23,8 +23,9 @@ use datafusion::physical_plan::{
 };
 use moneta_event::{Block, Column, TableSchema, stored};
 use moneta_ports::Completeness;
+use moneta_store::TimeRange;
 
-use crate::prune::TimeRange;
+use crate::prune::times_of_filters;
 
 /// Rows of one file as a scan sees them.
 pub trait SegmentSource: Send + Sync + fmt::Debug {
@@ -123,7 +124,7 @@ impl TableProvider for ScanTable {
             }
             None => (self.schema.clone(), self.columns.clone()),
         };
-        let times = TimeRange::of_filters(filters);
+        let times = times_of_filters(filters);
         let (units, pruned): (Vec<_>, Vec<_>) = self.units.iter().cloned().partition(|unit| may_match(unit, times));
         self.counters.segments_pruned.fetch_add(count_segments(&pruned), Ordering::Relaxed);
         let partitions = split(units, state.config().target_partitions());

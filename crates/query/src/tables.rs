@@ -6,9 +6,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use moneta_base::TableName;
 use moneta_event::{Column, TableSchema};
-use moneta_store::{SegmentMeta, Store};
+use moneta_store::{SegmentMeta, Store, TimeRange};
 
-use crate::prune::TimeRange;
 use crate::scan::{ScanUnit, SegmentRows, SegmentSource};
 
 /// Tables by name, each as a snapshot of its pieces.
@@ -50,7 +49,6 @@ impl SegmentSource for StoredSegment {
     }
 
     fn read(&self, wanted: &[Column], times: TimeRange) -> Result<SegmentRows, String> {
-        let times = moneta_store::TimeRange { from: times.from, to: times.to };
         let reader = self.store.read_segment(&self.meta, wanted, times).map_err(|error| error.to_string())?;
         Ok(Box::new(reader.map(|rows| rows.map_err(|error| error.to_string()))))
     }

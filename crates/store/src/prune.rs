@@ -2,6 +2,8 @@
 //!
 //! Pruning is only ever too generous: a row group without statistics, or with ones of an unexpected kind, is read.
 
+use std::fmt;
+
 use moneta_base::Timestamp;
 use moneta_event::schema::standard;
 use parquet::file::metadata::RowGroupMetaData;
@@ -23,11 +25,34 @@ impl TimeRange {
     /// Every time.
     pub const ALL: Self = Self { from: Timestamp::MIN, to: Timestamp::MAX };
 
+    /// Whether any time in `[from, to]` lies in this range.
+    #[must_use]
+    pub fn overlaps(self, from: Timestamp, to: Timestamp) -> bool {
+        self.from <= to && from <= self.to
+    }
+
+    /// The times in both ranges.
+    #[must_use]
+    pub fn intersect(self, other: Self) -> Self {
+        Self { from: self.from.max(other.from), to: self.to.min(other.to) }
+    }
+
     /// This range as conditions on `TimeGenerated`.
     #[must_use]
     pub fn prunes(self) -> [Prune; 2] {
         let on_time = |bound| Prune { column: standard::TIME_GENERATED.to_owned(), bound };
         [on_time(Bound::TimeFrom(self.from)), on_time(Bound::TimeTo(self.to))]
+    }
+}
+
+impl fmt::Display for TimeRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.from > Timestamp::MIN, self.to < Timestamp::MAX) {
+            (false, false) => f.write_str("all"),
+            (true, false) => write!(f, "from {}", self.from),
+            (false, true) => write!(f, "to {}", self.to),
+            (true, true) => write!(f, "{} to {}", self.from, self.to),
+        }
     }
 }
 
