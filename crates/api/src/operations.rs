@@ -63,7 +63,7 @@ pub(crate) async fn replay(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Retention {
-    /// `null` keeps rows for ever.
+    /// `null` goes back to the configured default.
     days: Option<u32>,
 }
 

@@ -3,12 +3,13 @@
 //! A scan never hides a failure: a segment that cannot be read fails the query. Filters stay in the plan above the
 //! scan; here they only spare reading what they cannot match.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -93,8 +94,14 @@ impl ScanTable {
     /// A table over a snapshot.
     #[must_use]
     pub fn new(schema: &TableSchema, units: Vec<ScanUnit>, counters: Arc<ScanCounters>) -> Self {
-        Self { columns: schema.columns().to_vec(), schema: schema.arrow(), units, counters }
+        Self { columns: schema.columns().to_vec(), schema: bare_schema(schema), units, counters }
     }
+}
+
+/// The columns without metadata: DataFusion compares it when it unites inputs, and the binder knows the types.
+fn bare_schema(schema: &TableSchema) -> SchemaRef {
+    let field = |column: &Column| column.column_type.field(&column.name).with_metadata(HashMap::new());
+    Arc::new(Schema::new(schema.columns().iter().map(field).collect::<Vec<_>>()))
 }
 
 #[async_trait]
@@ -239,6 +246,7 @@ impl ExecutionPlan for ScanExec {
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
         let sender = builder.tx();
         let reader = UnitReader {
+            schema: self.schema.clone(),
             columns: self.columns.clone(),
             times: self.times,
             rows_left: self.limit.unwrap_or(usize::MAX),
@@ -252,6 +260,7 @@ impl ExecutionPlan for ScanExec {
 
 /// Reads units one after the other into a consumer, until it wants no more.
 struct UnitReader {
+    schema: SchemaRef,
     columns: Vec<Column>,
     times: TimeRange,
     rows_left: usize,
@@ -284,7 +293,8 @@ impl UnitReader {
                 self.counters.segments_read.fetch_add(1, Ordering::Relaxed);
                 let failed = |message| DataFusionError::External(Box::new(UnreadableSegment(message)));
                 for rows in segment.read(&self.columns, self.times).map_err(failed)? {
-                    if !self.pass_on(rows.map_err(failed)?, consume) {
+                    let rows = self.without_metadata(&rows.map_err(failed)?)?;
+                    if !self.pass_on(rows, consume) {
                         return Ok(false);
                     }
                 }
@@ -308,7 +318,13 @@ impl UnitReader {
     }
 
     fn align(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        stored::align(rows, &self.columns).map_err(|error| DataFusionError::External(Box::new(error)))
+        let rows = stored::align(rows, &self.columns).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        self.without_metadata(&rows)
+    }
+
+    fn without_metadata(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), rows.columns().to_vec(), &options)?)
     }
 
     fn pass_on(&mut self, rows: RecordBatch, consume: &mut dyn FnMut(RecordBatch) -> bool) -> bool {
