@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! submit ─ fit ─ scrub ─► queue ─► writer thread: journal (one fsync per group) ─► reply
-//!                                        ├─► store: hot rows        sealer thread: segment ─ Delta commit ─ root entry
-//!                                        ├─► ledger: block header   publisher thread: checkpoint at most 1 s later
+//!                                        ├─► store: hot rows        keeper thread: segment ─ Delta commit ─ root entry,
+//!                                        ├─► ledger: block header     retention, a checkpoint every second
 //!                                        └─► subscribers (monitor)
 //! ```
 //! Nothing is acknowledged before the journal is on disk (JOURNAL-1). This crate never decodes a format and never
@@ -12,13 +12,16 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod audit;
+mod audit_entries;
+mod keeper;
 mod open;
 mod quarantine;
-mod sealer;
 mod service;
+mod shared;
 mod writer;
 
+pub use keeper::Policy;
 pub use open::{OpenError, OpenReport, Parts};
 pub use quarantine::encoding as quarantine_encoding;
-pub use sealer::Policy;
-pub use service::{Ingest, IngestStatus};
+pub use service::Ingest;
+pub use shared::IngestStatus;

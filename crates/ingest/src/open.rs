@@ -15,8 +15,9 @@ use moneta_scrub::Scrubber;
 use moneta_store::Store;
 use tokio::sync::Semaphore;
 
-use crate::sealer::{Keeper, Policy, segment_entry, start_keeper};
-use crate::service::{Ingest, QUEUE_PERMITS, Shared};
+use crate::keeper::{Keeper, Policy, segment_entry, start_keeper};
+use crate::service::{Ingest, QUEUE_PERMITS};
+use crate::shared::Shared;
 use crate::writer::{Writer, append_to_ledger, start_writer};
 
 /// What the service is made of.

@@ -1,7 +1,7 @@
 //! The service: takes submissions, scrubs them, and waits for the writer's word that they are on disk.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use moneta_base::{Clock, Entropy, ErrorKind, TableName, Timestamp};
@@ -9,17 +9,17 @@ use moneta_event::catalog::table;
 use moneta_event::{ParsedBatch, TableSchema};
 use moneta_journal::{Commit, MarkKind, ProducerMark};
 use moneta_ledger::Ledger;
-use moneta_merkle::{Hash, SignedCheckpoint, sha256};
+use moneta_merkle::{Hash, sha256};
 use moneta_ports::{
-    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metric, Metrics, PortError,
-    Submission,
+    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metric, PortError, Submission,
 };
 use moneta_scrub::{ScrubbedBatch, Scrubber};
 use moneta_store::Store;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::keeper::{KeeperHandle, Policy};
 use crate::quarantine;
-use crate::sealer::{KeeperHandle, Policy};
+use crate::shared::{IngestStatus, Shared, publish};
 use crate::writer::{Job, WriterHandle};
 
 /// Bytes of rows waiting for the writer at most; beyond that senders wait, then are told to come back.
@@ -50,35 +50,6 @@ pub struct Ingest {
     pub(crate) keeper: KeeperHandle,
     pub(crate) policy: Arc<RwLock<Policy>>,
     pub(crate) queue: Arc<Semaphore>,
-}
-
-/// What the threads and the service tell each other.
-pub(crate) struct Shared {
-    pub(crate) subscribers: RwLock<Vec<Arc<dyn BlockSubscriber>>>,
-    pub(crate) status: Mutex<IngestStatus>,
-    pub(crate) events_total: AtomicU64,
-    pub(crate) metrics: Arc<Metrics>,
-}
-
-impl Shared {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { subscribers: RwLock::default(), status: Mutex::default(), events_total: AtomicU64::new(0), metrics }
-    }
-}
-
-/// The state of the write path, for status pages and metrics.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IngestStatus {
-    /// Rows stored since the start.
-    pub events_total: u64,
-    /// Duration of the last journal write with its fsync.
-    pub last_commit: Duration,
-    /// When the last checkpoint was signed, and the size of its tree.
-    pub last_checkpoint: Option<(Timestamp, u64)>,
-    /// Bytes in journal files.
-    pub journal_bytes: u64,
-    /// Why nothing more is accepted, if so.
-    pub stopped: Option<String>,
 }
 
 impl Ingest {
@@ -270,18 +241,4 @@ fn content_hash(batches: &[ScrubbedBatch]) -> Hash {
         }
     }
     sha256(&content)
-}
-
-/// Signs a checkpoint if anything changed, and notes it in the status.
-pub(crate) fn publish(ledger: &Ledger, shared: &Shared, now: Timestamp) -> Result<Option<SignedCheckpoint>, PortError> {
-    let published = ledger.publish(now);
-    let failed =
-        |error: moneta_ledger::Error| PortError::caused_by(error.kind(), "the ledger could not be published", error);
-    let checkpoint = published.map_err(failed)?;
-    if let Some(signed) = &checkpoint {
-        let mut status = shared.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.last_checkpoint = Some((now, signed.size()));
-        shared.metrics.set(Metric::LedgerTreeSize, signed.size());
-    }
-    Ok(checkpoint)
 }

@@ -19,8 +19,8 @@ use moneta_ports::{IngestReceipt, Metric, PortError, StoredRange};
 use moneta_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use crate::audit;
-use crate::service::Shared;
+use crate::audit_entries::root_entries;
+use crate::shared::Shared;
 
 /// How long the first commit of a group waits for company: an fsync costs about this much, so groups fill while the
 /// disk works and a lone record is hardly delayed.
@@ -229,7 +229,7 @@ impl Writer {
 /// journal that no checkpoint covers yet.
 pub(crate) fn append_to_ledger(block: &Block, ledger: &Ledger) -> Result<(), moneta_ledger::Error> {
     ledger.append_block(&block.header.shard, &block.header.encode())?;
-    for entry in audit::root_entries(block) {
+    for entry in root_entries(block) {
         ledger.append_root(&entry)?;
     }
     Ok(())

@@ -17,7 +17,7 @@ use moneta_ledger::Ledger;
 use moneta_ports::{Metric, PortError};
 use moneta_store::{SegmentMeta, Store};
 
-use crate::service::{Shared, publish};
+use crate::shared::{Shared, publish};
 use crate::writer::WriterHandle;
 
 /// Time between two looks: a record is under a checkpoint at most this long after its acknowledgement.
