@@ -1,0 +1,198 @@
+//! The write path from submission to proof, on real files: what is acknowledged is there once, after any end.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moneta_base::{ErrorKind, SourceName, TableName, TenantId, Timestamp};
+use moneta_event::{BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, TableCatalog, Value};
+use moneta_host::{RealFs, SystemEntropy};
+use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
+use moneta_keys::KeyRing;
+use moneta_ports::{AuditEvent, AuditSink, EventSink, IdempotencyKey, KeyLife, Metrics, OpContext, Submission};
+use moneta_scrub::{Scrubber, TokenKeys};
+use moneta_testkit::{FixedClock, TestDir};
+use moneta_verify::{Options, verify_store};
+
+const START: i64 = 1_790_000_000;
+
+struct Fixture {
+    dir: TestDir,
+    clock: Arc<FixedClock>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        Self { dir: TestDir::new(), clock: Arc::new(FixedClock::new(Timestamp::from_seconds(START))) }
+    }
+
+    fn open(&self) -> (Arc<Ingest>, OpenReport) {
+        let (fs, entropy) = (Arc::new(RealFs), Arc::new(SystemEntropy::new()));
+        let keys = KeyRing::open(fs.clone(), &self.dir.path().join("keys"), &*entropy).unwrap();
+        let token_keys = TokenKeys { current: 1, keys: BTreeMap::from([(1, [7; 32])]) };
+        let parts = Parts {
+            fs,
+            clock: self.clock.clone(),
+            entropy,
+            signer: keys.log_signer(),
+            origin: keys.log_name().to_owned(),
+            scrubber: Arc::new(Scrubber::new(moneta_scrub::Policy::built_in(), token_keys).unwrap()),
+            tenant: TenantId::from_random([1; 16]),
+            catalog: TableCatalog::built_in(),
+            policy: policy(365),
+            metrics: Arc::new(Metrics::new()),
+        };
+        Ingest::open(self.dir.path(), parts).unwrap()
+    }
+
+    fn assert_verifies(&self, num_records: u64) {
+        let report = verify_store(self.dir.path(), Options::default()).unwrap();
+        assert!(report.is_clean(), "{:?}", report.findings);
+        assert_eq!(report.num_records, num_records);
+    }
+}
+
+fn policy(retention_days_default: u32) -> Policy {
+    let seal_age = Duration::from_secs(1 << 30);
+    Policy { seal_age, seal_bytes: usize::MAX, retention_days_default, retention_days: BTreeMap::new() }
+}
+
+fn syslog() -> TableName {
+    TableName::new("Syslog").unwrap()
+}
+
+fn batch(messages: &[&str]) -> ParsedBatch {
+    let schema = TableCatalog::built_in().get("Syslog").unwrap().clone();
+    let mut rows = BatchBuilder::new(schema, RecordClass::Data, Delivery::ExactlyOnce);
+    for message in messages {
+        rows.set_field("SyslogMessage", Value::Text(message));
+        rows.finish_row(Timestamp::from_seconds(START), &SourceName::lossy("test"), message);
+    }
+    rows.finish().unwrap()
+}
+
+fn submission(messages: &[&str], sequence: u64) -> Submission {
+    let key = IdempotencyKey { producer: "collect/test".to_owned(), epoch: 1, sequence, life: KeyLife::Producer };
+    Submission { batches: vec![batch(messages)], quarantined: Vec::new(), key: Some(key) }
+}
+
+fn num_rows(ingest: &Ingest, table: &TableName) -> u64 {
+    ingest.store().snapshot(table).unwrap().num_rows()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resend_is_recognised_also_after_a_restart_and_other_content_is_refused() {
+    let fixture = Fixture::new();
+    let (ingest, _) = fixture.open();
+    let first = ingest.submit(submission(&["a", "b"], 1)).await.unwrap();
+    assert_eq!((first.duplicate, first.ranges[0].first_seq, first.ranges[0].num_rows), (false, 0, 2));
+    assert!(ingest.submit(submission(&["a", "b"], 1)).await.unwrap().duplicate);
+    drop(ingest);
+    let (ingest, _) = fixture.open();
+    assert!(ingest.submit(submission(&["a", "b"], 1)).await.unwrap().duplicate);
+    let error = ingest.submit(submission(&["other"], 1)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Caller);
+    assert_eq!(num_rows(&ingest, &syslog()), 2);
+    assert_eq!(ingest.mark_of("collect/test").await, Some((1, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_1_rows_are_there_once_hot_sealed_and_after_an_end_without_goodbye() {
+    let fixture = Fixture::new();
+    let (ingest, _) = fixture.open();
+    ingest.submit(submission(&["hot"], 1)).await.unwrap();
+    ingest.publish_now().await.unwrap();
+    fixture.assert_verifies(1);
+    drop(ingest);
+    let (ingest, report) = fixture.open();
+    assert_eq!((report.recovered.len(), num_rows(&ingest, &syslog())), (1, 1));
+    ingest.submit(submission(&["second"], 2)).await.unwrap();
+    assert_eq!(ingest.seal_all().unwrap(), 1);
+    ingest.submit(submission(&["third"], 3)).await.unwrap();
+    assert_eq!(num_rows(&ingest, &syslog()), 3);
+    ingest.shut_down().unwrap();
+    fixture.assert_verifies(3);
+    let (ingest, _) = fixture.open();
+    assert_eq!(num_rows(&ingest, &syslog()), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ingest_1_personal_data_in_a_refused_record_is_scrubbed_before_it_is_encoded() {
+    let fixture = Fixture::new();
+    let (ingest, _) = fixture.open();
+    let record = QuarantinedRecord {
+        source: SourceName::lossy("test"),
+        format: "json",
+        table: None,
+        reason_code: "invalid_utf8",
+        reason: "not UTF-8".to_owned(),
+        offset: 0,
+        bytes: b"\xff mail to jane.roe@customer.example now".to_vec(),
+    };
+    ingest.submit(Submission { quarantined: vec![record], ..Submission::default() }).await.unwrap();
+    ingest.shut_down().unwrap();
+    for file in files_below(fixture.dir.path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        let encoded = b"amFuZS5yb2VAY3VzdG9tZXI";
+        for needle in [b"jane.roe@customer".as_slice(), encoded] {
+            assert!(!bytes.windows(needle.len()).any(|window| window == needle), "{}", file.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_3_a_day_past_its_retention_is_gone_with_an_entry_and_the_rest_still_proves() {
+    let fixture = Fixture::new();
+    let (ingest, _) = fixture.open();
+    ingest.submit(submission(&["old"], 1)).await.unwrap();
+    ingest.seal_all().unwrap();
+    fixture.clock.set(Timestamp::from_seconds(START + 10 * 86_400));
+    ingest.submit(submission(&["new"], 2)).await.unwrap();
+    ingest.set_policy(policy(3));
+    wait_until(|| num_rows(&ingest, &syslog()) == 1);
+    ingest.shut_down().unwrap();
+    fixture.assert_verifies(1);
+    // The journal still names the dropped block; a restart must not bring its shard back.
+    let (ingest, _) = fixture.open();
+    assert_eq!(num_rows(&ingest, &syslog()), 1);
+    ingest.shut_down().unwrap();
+    let report = verify_store(fixture.dir.path(), Options::default()).unwrap();
+    assert_eq!((report.num_dropped_shards, report.findings), (1, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_1_a_change_is_under_a_checkpoint_before_it_may_take_effect() {
+    let fixture = Fixture::new();
+    let (ingest, _) = fixture.open();
+    let before = ingest.ledger().root_checkpoint().size();
+    let event = AuditEvent::success("rule.add", "rule", "r1");
+    ingest.record_change(&OpContext::service("test"), event).await.unwrap();
+    let checkpoint = ingest.ledger().root_checkpoint();
+    let entries: Vec<_> = (before..checkpoint.size()).map(|index| ingest.ledger().read_root_entry(index).unwrap()).collect();
+    let is_audit = |entry: &moneta_event::RootEntry| entry.event.type_name() == "audit";
+    assert!(entries.iter().any(is_audit), "{entries:?}");
+    assert_eq!(num_rows(&ingest, &TableName::new("MonetaAudit").unwrap()), 1);
+}
+
+/// Waits for a condition that a thread of the service brings about.
+fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "the condition did not come true in 30 s");
+        std::thread::yield_now();
+    }
+}
+
+fn files_below(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => files.extend(files_below(&entry.path())),
+            false => files.push(entry.path()),
+        }
+    }
+    files
+}
