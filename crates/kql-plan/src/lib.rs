@@ -1,6 +1,6 @@
 //! Binds KQL to tables and lowers it to DataFusion logical plans, with Kusto's semantics exactly.
 //!
-//! Text → `moneta_kql::parse` → [`bind`] → [`BoundQuery`] → [`lower`] → DataFusion's `LogicalPlan`. This crate reads no
+//! Text → `moneta_kql::parse` → [`bind`] → [`BoundQuery`] → [`lower()`] → DataFusion's `LogicalPlan`. This crate reads no
 //! clock and does no I/O: the time of `now()` and the tables come as arguments, and others run the plan.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
