@@ -171,7 +171,8 @@ async fn access_1_a_change_is_under_a_checkpoint_before_it_may_take_effect() {
     let event = AuditEvent::success("rule.add", "rule", "r1");
     ingest.record_change(&OpContext::service("test"), event).await.unwrap();
     let checkpoint = ingest.ledger().root_checkpoint();
-    let entries: Vec<_> = (before..checkpoint.size()).map(|index| ingest.ledger().read_root_entry(index).unwrap()).collect();
+    let entries: Vec<_> =
+        (before..checkpoint.size()).map(|index| ingest.ledger().read_root_entry(index).unwrap()).collect();
     let is_audit = |entry: &moneta_event::RootEntry| entry.event.type_name() == "audit";
     assert!(entries.iter().any(is_audit), "{entries:?}");
     assert_eq!(num_rows(&ingest, &TableName::new("MonetaAudit").unwrap()), 1);
