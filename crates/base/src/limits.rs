@@ -6,9 +6,6 @@
 /// at most this much.
 pub const BLOCK_ROWS_MAX: usize = 8_192;
 
-/// Age of an open block at most, in milliseconds: the longest a lone record waits for company.
-pub const BLOCK_AGE_MS_MAX: u64 = 100;
-
 /// Bytes in one raw record at most. Longer records go to quarantine: a parser never sees them.
 pub const RECORD_BYTES_MAX: usize = 1 << 20;
 

@@ -1,4 +1,4 @@
-//! Key files: the log signer, the token keys, and the secrets of webhooks and sessions.
+//! Key files: the log signer, the token keys, and the secret of webhooks.
 //!
 //! Everything is made at the first start and loaded afterwards. A key that is missing or damaged is an error with the
 //! file's name, never silently made again: a new signing key would be another log, a new token key would break every
@@ -18,7 +18,7 @@ mod signer;
 mod token;
 
 pub use error::{Error, Result};
-pub use ring::KeyRing;
+pub use ring::{KeyRing, read_webhook_secret};
 pub use secret::{SECRET_BYTES, Secret};
 pub use signer::LogSigner;
 pub use token::TokenKeys;

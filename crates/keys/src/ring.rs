@@ -5,7 +5,6 @@
 //! keys/ledger.vkey      its verifier key text, one line, for anyone to have
 //! keys/token-keys       versioned keys of scrubbing
 //! keys/webhook.secret   signs webhook bodies
-//! keys/session.secret   protects session cookies
 //! keys/creating         there while the first start makes the keys; what it finds half made is made again
 //! ```
 
@@ -29,9 +28,8 @@ const LEDGER_KEY: &str = "ledger.key";
 const LEDGER_VKEY: &str = "ledger.vkey";
 const TOKEN_KEYS: &str = "token-keys";
 const WEBHOOK_SECRET: &str = "webhook.secret";
-const SESSION_SECRET: &str = "session.secret";
 const CREATING: &str = "creating";
-const ALL: [&str; 5] = [LEDGER_KEY, LEDGER_VKEY, TOKEN_KEYS, WEBHOOK_SECRET, SESSION_SECRET];
+const ALL: [&str; 4] = [LEDGER_KEY, LEDGER_VKEY, TOKEN_KEYS, WEBHOOK_SECRET];
 
 /// The keys of one installation.
 pub struct KeyRing {
@@ -41,7 +39,6 @@ pub struct KeyRing {
     signer: Arc<LogSigner>,
     tokens: TokenKeys,
     webhook: Secret,
-    session: Secret,
 }
 
 impl KeyRing {
@@ -66,13 +63,11 @@ impl KeyRing {
         if created {
             create(fs.as_ref(), dir, entropy, log_name)?;
         }
-        let secret = |name, kind| KeyFile::read(fs.as_ref(), &dir.join(name), kind)?.secret("secret");
         Ok(KeyRing {
             created,
             signer: Arc::new(load_signer(fs.as_ref(), dir)?),
             tokens: TokenKeys::from_file(&KeyFile::read(fs.as_ref(), &dir.join(TOKEN_KEYS), "token")?)?,
-            webhook: secret(WEBHOOK_SECRET, "webhook")?,
-            session: secret(SESSION_SECRET, "session")?,
+            webhook: read_webhook_secret(fs.as_ref(), dir)?,
             dir: dir.to_owned(),
             fs,
         })
@@ -112,12 +107,6 @@ impl KeyRing {
     #[must_use]
     pub fn webhook_secret(&self) -> &Secret {
         &self.webhook
-    }
-
-    /// Returns the secret that protects session cookies.
-    #[must_use]
-    pub fn session_secret(&self) -> &Secret {
-        &self.session
     }
 
     /// Makes a new current token key and returns its version. Older versions stay, to find old tokens with.
@@ -181,12 +170,18 @@ fn create(fs: &dyn FileSystem, dir: &Path, entropy: &dyn Entropy, log_name: &str
     let key = VerifierKey::of(&signer).map_err(|_| Error::LogName(log_name.to_owned()))?;
     file::write_private(fs, &dir.join(LEDGER_VKEY), format!("{key}\n").as_bytes())?;
     file::write(fs, &dir.join(TOKEN_KEYS), "token", &TokenKeys::generate(entropy).to_fields())?;
-    for (name, kind) in [(WEBHOOK_SECRET, "webhook"), (SESSION_SECRET, "session")] {
-        let secret = Secret::generate(entropy);
-        file::write(fs, &dir.join(name), kind, &[file::field("secret", secret.expose())])?;
-    }
+    let secret = file::field("secret", Secret::generate(entropy).expose());
+    file::write(fs, &dir.join(WEBHOOK_SECRET), "webhook", &[secret])?;
     fs.remove_file(&dir.join(CREATING)).map_err(failed)?;
     fs.sync_dir(dir).map_err(failed)
+}
+
+/// Reads the secret that signs webhook bodies, without the other keys: what a receiver is told.
+///
+/// # Errors
+/// [`Error::Missing`], [`Error::Corrupt`], [`Error::Io`].
+pub fn read_webhook_secret(fs: &dyn FileSystem, dir: &Path) -> Result<Secret> {
+    KeyFile::read(fs, &dir.join(WEBHOOK_SECRET), "webhook")?.secret("secret")
 }
 
 fn load_signer(fs: &dyn FileSystem, dir: &Path) -> Result<LogSigner> {
@@ -223,8 +218,7 @@ mod tests {
         assert_eq!(first.verifier_key(), second.verifier_key());
         assert_eq!(first.token_keys(), second.token_keys());
         assert_eq!(first.webhook_secret(), second.webhook_secret());
-        assert_eq!(first.session_secret(), second.session_secret());
-        assert_ne!(first.session_secret(), first.webhook_secret());
+        assert_eq!(first.webhook_secret(), second.webhook_secret());
         assert!(first.log_name().starts_with("moneta.internal/"));
     }
 

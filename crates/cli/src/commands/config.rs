@@ -1,6 +1,9 @@
 //! `moneta config`: the configuration in effect and where each value comes from.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Subcommand;
+use moneta_host::RealFs;
 use moneta_server::config::ENVIRONMENT_PREFIX;
 use serde_json::{Value, json};
 
@@ -20,6 +23,8 @@ pub enum Config {
         #[arg(long)]
         origin: bool,
     },
+    /// Print the secret with which webhook calls are signed, as Standard Webhooks writes it: for the receiver.
+    WebhookSecret,
 }
 
 impl Config {
@@ -28,21 +33,34 @@ impl Config {
     /// # Errors
     /// When the configuration is wrong.
     pub fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
-        let Self::Show { origin } = self;
-        let config = to_value(&load_config(global)?)?;
-        let file = read_file(global)?;
-        let mut rows = Vec::new();
-        for (section, keys) in config.as_object().into_iter().flatten() {
-            for (key, value) in keys.as_object().into_iter().flatten() {
-                let mut row = vec![json!(format!("{section}.{key}")), shown(value)];
-                row.extend(origin.then(|| json!(origin_of(section, key, &file, global))));
-                rows.push(row);
-            }
+        match self {
+            Self::Show { origin } => show(*origin, global, console),
+            Self::WebhookSecret => print_webhook_secret(global, console),
         }
-        let columns = ["key", "value"].into_iter().chain(origin.then_some("origin")).map(str::to_owned).collect();
-        console.grid(&Grid { columns, rows }, console.format(None))?;
-        Ok(Exit::Success)
     }
+}
+
+fn show(origin: bool, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    let config = to_value(&load_config(global)?)?;
+    let file = read_file(global)?;
+    let mut rows = Vec::new();
+    for (section, keys) in config.as_object().into_iter().flatten() {
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            let mut row = vec![json!(format!("{section}.{key}")), shown(value)];
+            row.extend(origin.then(|| json!(origin_of(section, key, &file, global))));
+            rows.push(row);
+        }
+    }
+    let columns = ["key", "value"].into_iter().chain(origin.then_some("origin")).map(str::to_owned).collect();
+    console.grid(&Grid { columns, rows }, console.format(None))?;
+    Ok(Exit::Success)
+}
+
+fn print_webhook_secret(global: &Global, console: &Console) -> Result<Exit, Failure> {
+    let secret = moneta_keys::read_webhook_secret(&RealFs, &global.data_dir.join("keys"));
+    let secret = secret.map_err(|error| Failure::new(Exit::Io, error.to_string()).caused_by(&error))?;
+    console.line(&format!("whsec_{}", BASE64.encode(secret.expose())))?;
+    Ok(Exit::Success)
 }
 
 /// An address of a webhook may hold a secret in its path: its host is enough here.
