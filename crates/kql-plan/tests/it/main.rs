@@ -6,4 +6,5 @@ mod conformance;
 mod engine;
 mod examples;
 mod logic;
+mod manual;
 mod matrix;
