@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod clock;
+mod digest;
 mod disk;
 mod entropy;
 mod error;
@@ -13,6 +14,7 @@ mod lock;
 mod real_fs;
 
 pub use clock::SystemClock;
+pub use digest::sha256_of_file;
 pub use disk::{DiskSpace, disk_free};
 pub use entropy::SystemEntropy;
 pub use error::Error;

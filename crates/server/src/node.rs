@@ -323,8 +323,8 @@ fn log_recovery(report: &OpenReport) {
 
 /// Tells the root log which program runs from here on, and at the first start which keys it works with.
 fn append_start_entries(world: &World, keys: &KeyRing, ingest: &Ingest) {
-    let digest = std::env::current_exe().and_then(std::fs::read).map(|bytes| sha256(&bytes));
-    let digest = digest.unwrap_or(moneta_merkle::Hash([0; 32]));
+    let digest = std::env::current_exe().and_then(|path| moneta_host::sha256_of_file(&path));
+    let digest = moneta_merkle::Hash(digest.unwrap_or_default());
     let mut events = vec![RootEvent::Build { version: env!("CARGO_PKG_VERSION").to_owned(), digest }];
     if keys.created() {
         let (version, _) = keys.token_keys().current();
