@@ -34,7 +34,7 @@ fmt:             ## Format the sources.
 	cargo fmt --all
 
 conformance:     ## Run the corpora under $$MONETA_CORPUS and print what passes.
-	cargo test --locked --workspace --test it -- --nocapture corpus
+	cargo test --locked --workspace --test it -- --nocapture corpus conformance
 
 bench: build     ## Run every benchmark; results go to bench/results.
 	bench/run.sh $(BINARIES)
