@@ -11,5 +11,8 @@ fn the_manual_says_what_the_registries_declare() {
         std::fs::write(&path, &rendered).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == rendered, "docs/kql.md is not fresh: run this test with UPDATE_EXPECT=1 and read the difference");
+    assert!(
+        written == rendered,
+        "docs/kql.md is not fresh: run this test with UPDATE_EXPECT=1 and read the difference"
+    );
 }
