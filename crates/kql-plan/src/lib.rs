@@ -23,4 +23,5 @@ pub use error::{Error, Result};
 pub use lower::{TableProviderSource, lower};
 pub use manual::render_manual;
 pub use operators::filter::{SimpleConjunct, simple_conjuncts};
+pub use operators::gathered::query_planner;
 pub use value::Value;

@@ -56,8 +56,12 @@ impl Engine {
     ) -> Result<Self, DataFusionError> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(limits.memory_bytes, 1.0).build_arc()?;
         let config = SessionConfig::new().with_information_schema(false).with_batch_size(8_192);
-        let session =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let session = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_query_planner(moneta_kql_plan::query_planner())
+            .with_default_features()
+            .build();
         let running = Semaphore::new(limits.concurrency.max(1));
         Ok(Self { tables, audit, clock, metrics, limits, running, session })
     }

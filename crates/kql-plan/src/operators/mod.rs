@@ -5,6 +5,7 @@ pub mod datatable;
 pub mod evaluate;
 pub mod expand;
 pub mod filter;
+pub mod gathered;
 pub mod join;
 pub mod parse;
 pub mod project;

@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use moneta_base::Timestamp;
 use moneta_event::{Column, ColumnType};
@@ -109,7 +110,12 @@ pub async fn run(query: &str, catalog: &Memory) -> Result<Answer, Failure> {
         Failure::Broken(text)
     };
     let plan = lower(result, catalog).map_err(|e| broken(&e))?;
-    let ctx = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(1));
+    let session = SessionStateBuilder::new()
+        .with_config(SessionConfig::new().with_target_partitions(1))
+        .with_query_planner(moneta_kql_plan::query_planner())
+        .with_default_features()
+        .build();
+    let ctx = SessionContext::new_with_state(session);
     let frame = ctx.execute_logical_plan(plan).await.map_err(|e| broken(&e))?;
     let batches = frame.collect().await.map_err(|e| broken(&e))?;
     let columns: Vec<_> = result.relation.columns.iter().map(|c| (c.name.to_string(), c.column_type)).collect();
