@@ -20,6 +20,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DFSchemaRef, exec_err};
 use datafusion::error::{DataFusionError, Result as PlanResult};
@@ -340,7 +341,7 @@ impl ExecutionPlan for GatherExec {
             }
             let work = Work::default();
             let _give_up = GiveUp(Arc::clone(&work.given_up));
-            let task = tokio::task::spawn_blocking(move || shape.run(gathered, &work));
+            let task = SpawnedTask::spawn_blocking(move || shape.run(gathered, &work));
             let result = task.await.map_err(|error| DataFusionError::External(Box::new(error)))?;
             drop(reservation);
             result
