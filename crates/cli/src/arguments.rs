@@ -72,6 +72,9 @@ pub enum Command {
     Ingest(commands::ingest::Ingest),
     /// Ask a question in KQL, of the store or of files.
     Query(commands::query::Query),
+    /// Lay out the text of queries.
+    #[command(subcommand)]
+    Kql(commands::kql::Kql),
     /// Add, list, remove or check detection rules.
     #[command(subcommand)]
     Rules(commands::rules::Rules),

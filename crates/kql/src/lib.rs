@@ -4,7 +4,8 @@
 //! whole language: every statement, tabular operator, literal form and client command. What a name means and which
 //! types meet is not known here; there is no catalog, no function list, no clock and no I/O.
 //!
-//! Text of a query -> [`lexer`] (tokens) -> `parser` (tree and diagnostics) -> [`dump`] (the tree as text).
+//! Text of a query -> [`lexer`] (tokens) -> `parser` (tree and diagnostics) -> [`dump`] (the tree as text). [`format()`]
+//! lays a text out anew.
 //!
 //! **Invariants**: no input makes it panic, recurse deeper than [`limits::NESTING_DEPTH_MAX`] or read more than
 //! [`limits::QUERY_SIZE_BYTES_MAX`]; the range of a node lies inside the range of its parent; a tree without errors
@@ -13,6 +14,7 @@
 
 pub mod diagnostic;
 pub mod dump;
+pub mod format;
 pub mod lexer;
 pub mod limits;
 pub mod nearest;
@@ -22,6 +24,7 @@ pub mod time;
 pub mod token;
 
 pub use diagnostic::{Diagnostic, LineColumn, Severity, line_column, render_diagnostics};
+pub use format::format;
 pub use nearest::nearest;
 pub use parser::{Parse, parse};
 pub use syntax::{Span, SyntaxTree};

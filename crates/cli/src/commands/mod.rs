@@ -6,6 +6,7 @@ pub mod credential;
 pub mod doctor;
 pub mod hunt;
 pub mod ingest;
+pub mod kql;
 pub mod prove;
 pub mod quarantine;
 pub mod query;
@@ -29,6 +30,7 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Serve(command) => command.run(global, console).await,
         Command::Ingest(command) => command.run(global, console).await,
         Command::Query(command) => command.run(global, console).await,
+        Command::Kql(command) => command.run(console),
         Command::Rules(command) => command.run(global, console).await,
         Command::Hunt(command) => command.run(console),
         Command::Verify(command) => command.run(global, console).await,

@@ -263,3 +263,17 @@ fn shells_complete_every_command() {
         assert!(script.contains(command), "{command}");
     }
 }
+
+#[test]
+fn queries_are_laid_out_once_and_then_left_alone() {
+    let moneta = Moneta::new();
+    let file = moneta.file("query.kql", "T|where a==1 // why\n|take 5");
+    assert_eq!(moneta.run(&["kql", "fmt", "--check", &file]).code, 1);
+    moneta.ok(&["kql", "fmt", &file]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "T\n| where a == 1 // why\n| take 5\n");
+    assert_eq!(moneta.run(&["kql", "fmt", "--check", &file]).code, 0);
+    let wrong = moneta.file("wrong.kql", "T | sumarize x");
+    let output = moneta.run(&["kql", "fmt", &wrong]);
+    assert_eq!(output.code, 2);
+    assert!(output.stderr.contains("did you mean `summarize`?"), "{output:?}");
+}

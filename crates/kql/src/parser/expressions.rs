@@ -3,6 +3,7 @@
 //! Binding powers, weakest first: `or`, `and`, equality and lists, order, sum, product, string operators. That string
 //! operators bind tighter than products is how Kusto reads them.
 
+use super::literals::is_raw_literal;
 use super::{LoneEqual, Mode, Parser};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::syntax::*;
@@ -510,7 +511,7 @@ impl Parser<'_> {
             "__contextual_datatable" => self.contextual_datatable(),
             "entity_group" if next == K::OpenBracket => self.entity_group(),
             "materialized-view-combine" => self.materialized_view_combine(),
-            _ if next == K::OpenParen && Self::is_typed_literal(word) => self.typed_literal(),
+            _ if next == K::OpenParen && is_raw_literal(word) => self.typed_literal(),
             "by" => self.missing_expression(),
             _ if word_infix(word).is_some() && next != K::OpenParen => self.missing_expression(),
             "and" | "or" | "in" | "between" => self.missing_expression(),

@@ -21,30 +21,30 @@ const SIMPLE_ESCAPES: [(char, char); 11] = [
     ('v', '\x0b'),
 ];
 
-impl<'a> Parser<'a> {
-    /// Whether `word(` begins a literal whose content is read raw.
-    pub(super) fn is_typed_literal(word: &str) -> bool {
-        matches!(
-            word,
-            "bool"
-                | "boolean"
-                | "int"
-                | "int32"
-                | "long"
-                | "int64"
-                | "real"
-                | "double"
-                | "decimal"
-                | "datetime"
-                | "date"
-                | "timespan"
-                | "time"
-                | "guid"
-                | "uuid"
-                | "uniqueid"
-        )
-    }
+/// Whether `word(` begins a literal whose content is read raw.
+pub(crate) fn is_raw_literal(word: &str) -> bool {
+    matches!(
+        word,
+        "bool"
+            | "boolean"
+            | "int"
+            | "int32"
+            | "long"
+            | "int64"
+            | "real"
+            | "double"
+            | "decimal"
+            | "datetime"
+            | "date"
+            | "timespan"
+            | "time"
+            | "guid"
+            | "uuid"
+            | "uniqueid"
+    )
+}
 
+impl<'a> Parser<'a> {
     fn literal(&self, start: usize, value: LiteralValue) -> Expression {
         Expression::Literal(Box::new(Literal { span: self.finish(start), value }))
     }
@@ -306,7 +306,7 @@ impl<'a> Parser<'a> {
         let is_call = self.nth(1) == K::OpenParen;
         match word {
             "dynamic" if is_call => return self.nested(Self::dynamic_call),
-            _ if is_call && Self::is_typed_literal(word) => return self.dynamic_typed_literal(),
+            _ if is_call && is_raw_literal(word) => return self.dynamic_typed_literal(),
             "null" => {
                 self.bump();
                 return DynamicValue::Null;

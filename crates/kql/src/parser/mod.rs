@@ -26,6 +26,8 @@ use crate::syntax::{Name, Skipped, Span, SyntaxTree};
 use crate::token::{Token, TokenKind};
 use std::collections::BTreeSet;
 
+pub(crate) use literals::is_raw_literal;
+
 /// What parsing returns: always a tree, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parse {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The files and the number of their rows.
-const FILES: [(&str, usize); 5] = [
+pub(crate) const FILES: [(&str, usize); 5] = [
     ("docs_cases", 498),
     ("docs_parse_only", 770),
     ("engine_cases", 113),
@@ -31,7 +31,7 @@ const OTHER_NAMES: [(&str, &str); 9] = [
     ("MvExpandOperator", "mv-expand"),
 ];
 
-fn rows(file: &str, count: usize) -> Vec<Value> {
+pub(crate) fn rows(file: &str, count: usize) -> Vec<Value> {
     let Some(path) = moneta_testkit::corpus_or_skip(count, &format!("kql/{file}.jsonl")) else { return Vec::new() };
     read(path)
 }

@@ -188,7 +188,7 @@ fn is_incomplete(node: &DumpNode) -> bool {
         || node.children.iter().any(is_incomplete)
 }
 
-fn check(text: &str) {
+pub(crate) fn check(text: &str) {
     let parsed = parse(text);
     let whole = Span::new(0, text.len());
     let tree = dump(&parsed.tree);

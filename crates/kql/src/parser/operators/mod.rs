@@ -7,6 +7,7 @@ mod graphs;
 mod rows;
 mod tables;
 
+use super::literals::is_raw_literal;
 use super::{LoneEqual, Mode, Parser};
 use crate::diagnostic::{Diagnostic, codes};
 use crate::nearest::nearest;
@@ -332,9 +333,7 @@ impl Parser<'_> {
         }
         self.expect(K::Equal);
         let value = match self.kind() {
-            K::Word
-                if self.nth(1) != K::OpenParen || !Self::is_typed_literal(self.word()) && !self.at_word("dynamic") =>
-            {
+            K::Word if self.nth(1) != K::OpenParen || !is_raw_literal(self.word()) && !self.at_word("dynamic") => {
                 if matches!(self.word(), "true" | "false" | "True" | "False" | "TRUE" | "FALSE") {
                     self.boolean()
                 } else {
