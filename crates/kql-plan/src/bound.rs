@@ -248,6 +248,51 @@ impl ScalarExpr {
         }
     }
 
+    /// The same expression with `change` applied to each expression directly inside.
+    #[must_use]
+    pub fn with_children(&self, change: &mut dyn FnMut(&ScalarExpr) -> ScalarExpr) -> Self {
+        let mut boxed = |inner: &ScalarExpr| Box::new(change(inner));
+        let node = match &self.node {
+            ScalarNode::Literal(_) | ScalarNode::Column(_) | ScalarNode::Subquery(_) => return self.clone(),
+            ScalarNode::Binary { operator, left, right } => {
+                ScalarNode::Binary { operator: *operator, left: boxed(left), right: boxed(right) }
+            }
+            ScalarNode::InTable { operator, operand, relation } => {
+                ScalarNode::InTable { operator: *operator, operand: boxed(operand), relation: relation.clone() }
+            }
+            ScalarNode::Convert(inner) => ScalarNode::Convert(boxed(inner)),
+            ScalarNode::Path { base, steps } => ScalarNode::Path { base: boxed(base), steps: steps.clone() },
+            ScalarNode::Element { base, index } => ScalarNode::Element { base: boxed(base), index: boxed(index) },
+            ScalarNode::And(all) => ScalarNode::And(all.iter().map(change).collect()),
+            ScalarNode::Or(all) => ScalarNode::Or(all.iter().map(change).collect()),
+            ScalarNode::List { operator, operand, items } => ScalarNode::List {
+                operator: *operator,
+                operand: boxed(operand),
+                items: items.iter().map(change).collect(),
+            },
+            ScalarNode::Call { function, args } => {
+                ScalarNode::Call { function, args: args.iter().map(change).collect() }
+            }
+            ScalarNode::Conditional { branches, otherwise } => ScalarNode::Conditional {
+                branches: branches.iter().map(|(when, then)| (change(when), change(then))).collect(),
+                otherwise: Box::new(change(otherwise)),
+            },
+            ScalarNode::Window { function, args, order, partition } => ScalarNode::Window {
+                function,
+                args: args.iter().map(change).collect(),
+                order: Arc::clone(order),
+                partition: partition.clone(),
+            },
+        };
+        Self::new(self.column_type, node)
+    }
+
+    /// Whether a window function is anywhere inside.
+    #[must_use]
+    pub fn has_window(&self) -> bool {
+        matches!(self.node, ScalarNode::Window { .. }) || self.children().into_iter().any(Self::has_window)
+    }
+
     /// Adds the names of the columns the expression reads.
     pub fn read_columns(&self, into: &mut BTreeSet<Arc<str>>) {
         match &self.node {

@@ -96,7 +96,7 @@ pub fn cell(value: &Value) -> Cell<'_> {
 }
 
 /// A kernel's answer as a value of a type.
-fn answer(answer: Answer<'_>, column_type: ColumnType) -> Option<Value> {
+pub(crate) fn answer(answer: Answer<'_>, column_type: ColumnType) -> Option<Value> {
     let mut builder = Builder::new(column_type, 1);
     builder.push(answer);
     let scalar = datafusion::scalar::ScalarValue::try_from_array(&builder.finish(), 0).ok()?;

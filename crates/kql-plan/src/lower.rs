@@ -21,10 +21,12 @@ use crate::error::Result;
 use crate::functions::lists::ListFunction;
 use crate::functions::path::{self, PathFunction};
 use crate::functions::row::RowKernel;
+use crate::functions::serial::SerialFunction;
 use crate::functions::terms::{TextFunction, TextOperator};
 use crate::functions::udf::RowFunction;
 use crate::functions::{Kernel, NativeCall, Nulls, arithmetic, compare, conversion};
 use crate::json;
+use crate::operators::external::ExternalSource;
 use crate::types;
 use crate::value::Value;
 
@@ -32,6 +34,11 @@ use crate::value::Value;
 pub trait TableProviderSource: Sync {
     /// The provider of a table of the catalog.
     fn provider(&self, table: &str) -> Option<Arc<dyn TableProvider>>;
+
+    /// Whoever fetches what `externaldata` names; `None` where nothing may be fetched.
+    fn external(&self) -> Option<Arc<dyn ExternalSource>> {
+        None
+    }
 }
 
 /// Lowers one result of a bound query.
@@ -143,30 +150,38 @@ impl LowerContext<'_> {
     /// # Errors
     /// As [`lower`].
     pub fn project(&self, plan: LogicalPlan, expressions: &[(Column, ScalarExpr)]) -> Result<LogicalPlan> {
-        let mut windows = Vec::new();
-        let rewritten: Vec<(Arc<str>, ScalarExpr)> = expressions
-            .iter()
-            .map(|(target, expression)| (Arc::clone(&target.name), extract_windows(expression, &mut windows)))
-            .collect();
-        let plan = self.windows(plan, &windows)?;
+        let (plan, rewritten) = self.windowed(plan, expressions.iter().map(|(_, expression)| expression))?;
         let mut all = Vec::with_capacity(rewritten.len());
-        for (name, expression) in &rewritten {
+        for ((target, _), expression) in expressions.iter().zip(&rewritten) {
             let lowered = self.scalar(expression)?;
-            let same = matches!(&lowered, Expr::Column(c) if c.relation.is_none() && c.name == **name);
-            all.push(if same { lowered } else { lowered.alias(&**name) });
+            let same = matches!(&lowered, Expr::Column(c) if c.relation.is_none() && c.name == *target.name);
+            all.push(if same { lowered } else { lowered.alias(&*target.name) });
         }
         Ok(LogicalPlanBuilder::from(plan).project(all)?.build()?)
     }
 
-    fn windows(&self, plan: LogicalPlan, windows: &[(String, ScalarExpr)]) -> Result<LogicalPlan> {
-        if windows.is_empty() {
-            return Ok(plan);
+    /// The plan with the window functions of expressions as further columns, and the expressions over those columns.
+    ///
+    /// # Errors
+    /// As [`lower`].
+    pub fn windowed<'e>(
+        &self,
+        plan: LogicalPlan,
+        expressions: impl IntoIterator<Item = &'e ScalarExpr>,
+    ) -> Result<(LogicalPlan, Vec<ScalarExpr>)> {
+        let mut found = Windows { taken: free_number(&plan), all: Vec::new() };
+        let rewritten = expressions.into_iter().map(|expression| found.extract(expression)).collect();
+        let deepest = found.all.iter().map(|window| window.depth).max().map_or(0, |depth| depth + 1);
+        let mut plan = plan;
+        // A window function over another one needs that one's column.
+        for depth in 0..deepest {
+            let level = found.all.iter().filter(|window| window.depth == depth);
+            let level = level
+                .map(|window| Ok((self.window(&window.expression)?, window.name.as_str())))
+                .collect::<Result<Vec<_>>>()?;
+            plan = with_windows(plan, level)?;
         }
-        let all = windows
-            .iter()
-            .map(|(name, expression)| Ok((self.window(expression)?, name.as_str())))
-            .collect::<Result<Vec<_>>>()?;
-        with_windows(plan, all)
+        Ok((plan, rewritten))
     }
 
     /// A window function over all rows in their order.
@@ -175,44 +190,29 @@ impl LowerContext<'_> {
         let ScalarNode::Window { function, args, order, partition } = &expression.node else {
             return self.scalar(expression);
         };
-        let mut lowered = args.iter().map(|arg| self.scalar(arg)).collect::<Result<Vec<_>>>()?;
-        let order_by = self.sort_keys(order)?;
-        let frame = WindowFrame::new_bounds(
-            datafusion::logical_expr::WindowFrameUnits::Rows,
-            datafusion::logical_expr::WindowFrameBound::Preceding(datafusion::scalar::ScalarValue::UInt64(None)),
-            datafusion::logical_expr::WindowFrameBound::CurrentRow,
-        );
-        let udwf = WindowFunctionDefinition::WindowUDF;
-        let definition = match function.name {
-            "prev" => udwf(functions::lead_lag::lag_udwf()),
-            "next" => udwf(functions::lead_lag::lead_udwf()),
-            "row_cumsum" => {
-                lowered.truncate(1);
-                WindowFunctionDefinition::AggregateUDF(datafusion::functions_aggregate::sum::sum_udaf())
+        let args = args.iter().map(|arg| self.scalar(arg)).collect::<Result<Vec<_>>>()?;
+        let fun = match function.name {
+            "prev" => WindowFunctionDefinition::WindowUDF(functions::lead_lag::lag_udwf()),
+            "next" => WindowFunctionDefinition::WindowUDF(functions::lead_lag::lead_udwf()),
+            "row_number" if args.is_empty() => {
+                WindowFunctionDefinition::WindowUDF(functions::row_number::row_number_udwf())
             }
-            "row_rank_dense" => {
-                lowered.clear();
-                udwf(functions::rank::dense_rank_udwf())
-            }
-            "row_rank_min" => {
-                lowered.clear();
-                udwf(functions::rank::rank_udwf())
-            }
-            _ => {
-                lowered.clear();
-                udwf(functions::row_number::row_number_udwf())
-            }
+            name => SerialFunction::definition(name, expression.column_type),
         };
         let params = WindowFunctionParams {
-            args: lowered,
+            args,
             partition_by: partition.iter().map(|name| column(name)).collect(),
-            order_by,
-            window_frame: frame,
+            order_by: self.sort_keys(order)?,
+            window_frame: WindowFrame::new_bounds(
+                datafusion::logical_expr::WindowFrameUnits::Rows,
+                datafusion::logical_expr::WindowFrameBound::Preceding(datafusion::scalar::ScalarValue::UInt64(None)),
+                datafusion::logical_expr::WindowFrameBound::CurrentRow,
+            ),
             filter: None,
             null_treatment: None,
             distinct: false,
         };
-        Ok(Expr::WindowFunction(Box::new(WindowFunction { fun: definition, params })))
+        Ok(Expr::WindowFunction(Box::new(WindowFunction { fun, params })))
     }
 
     /// A predicate where null may stand for false.
@@ -469,47 +469,45 @@ pub fn is_comparison(operator: BinaryOperator) -> bool {
     matches!(operator, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual)
 }
 
-/// Replaces window functions by columns `__w0`, `__w1`, ... and collects them.
-fn extract_windows(expression: &ScalarExpr, windows: &mut Vec<(String, ScalarExpr)>) -> ScalarExpr {
-    let boxed = |inner: &ScalarExpr, windows: &mut Vec<_>| Box::new(extract_windows(inner, windows));
-    let node = match &expression.node {
-        ScalarNode::Window { .. } => {
-            let name = format!("__w{}", windows.len());
-            windows.push((name.clone(), expression.clone()));
-            // Window functions may give other Arrow types than Kusto's.
-            return cast_window(expression, &name);
+/// The window functions found in expressions.
+struct Windows {
+    /// The first number no column of the plan has.
+    taken: usize,
+    all: Vec<FoundWindow>,
+}
+
+/// A window function and the column it fills.
+struct FoundWindow {
+    name: String,
+    expression: ScalarExpr,
+    /// How many window functions must be computed before this one.
+    depth: usize,
+}
+
+impl Windows {
+    /// Replaces window functions by columns `__w0`, `__w1`, ... and collects them, inner ones first.
+    fn extract(&mut self, expression: &ScalarExpr) -> ScalarExpr {
+        if !expression.has_window() {
+            return expression.clone();
         }
-        ScalarNode::And(all) => ScalarNode::And(all.iter().map(|e| extract_windows(e, windows)).collect()),
-        ScalarNode::Or(all) => ScalarNode::Or(all.iter().map(|e| extract_windows(e, windows)).collect()),
-        ScalarNode::Binary { operator, left, right } => {
-            ScalarNode::Binary { operator: *operator, left: boxed(left, windows), right: boxed(right, windows) }
-        }
-        ScalarNode::List { operator, operand, items } => ScalarNode::List {
-            operator: *operator,
-            operand: boxed(operand, windows),
-            items: items.iter().map(|e| extract_windows(e, windows)).collect(),
-        },
-        ScalarNode::InTable { operator, operand, relation } => {
-            ScalarNode::InTable { operator: *operator, operand: boxed(operand, windows), relation: relation.clone() }
-        }
-        ScalarNode::Call { function, args } => {
-            ScalarNode::Call { function, args: args.iter().map(|e| extract_windows(e, windows)).collect() }
-        }
-        ScalarNode::Convert(inner) => ScalarNode::Convert(boxed(inner, windows)),
-        ScalarNode::Path { base, steps } => ScalarNode::Path { base: boxed(base, windows), steps: steps.clone() },
-        ScalarNode::Element { base, index } => {
-            ScalarNode::Element { base: boxed(base, windows), index: boxed(index, windows) }
-        }
-        ScalarNode::Conditional { branches, otherwise } => ScalarNode::Conditional {
-            branches: branches
-                .iter()
-                .map(|(c, v)| (extract_windows(c, windows), extract_windows(v, windows)))
-                .collect(),
-            otherwise: boxed(otherwise, windows),
-        },
-        ScalarNode::Literal(_) | ScalarNode::Column(_) | ScalarNode::Subquery(_) => return expression.clone(),
-    };
-    ScalarExpr::new(expression.column_type, node)
+        let rewritten = expression.with_children(&mut |child| self.extract(child));
+        let ScalarNode::Window { .. } = rewritten.node else { return rewritten };
+        let mut read = BTreeSet::new();
+        rewritten.read_columns(&mut read);
+        let inner = self.all.iter().filter(|window| read.contains(window.name.as_str()));
+        let depth = inner.map(|window| window.depth + 1).max().unwrap_or(0);
+        let name = format!("__w{}", self.taken + self.all.len());
+        // Window functions may give other Arrow types than Kusto's.
+        let result = cast_window(&rewritten, &name);
+        self.all.push(FoundWindow { name, expression: rewritten, depth });
+        result
+    }
+}
+
+/// The first number `n` for which the plan has no column `__w<n>` or one after it.
+fn free_number(plan: &LogicalPlan) -> usize {
+    let fields = plan.schema().fields().iter();
+    fields.filter_map(|f| f.name().strip_prefix("__w")?.parse::<usize>().ok()).map(|n| n + 1).max().unwrap_or(0)
 }
 
 /// A plan with window functions computed under names of their own.

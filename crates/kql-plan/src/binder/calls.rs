@@ -275,32 +275,27 @@ impl Binder<'_> {
         }
     }
 
+    /// A window function over the rows in their order.
     fn window(
         &mut self,
         function: &'static Function,
-        args: Vec<ScalarExpr>,
+        mut args: Vec<ScalarExpr>,
         result: ColumnType,
         span: Span,
         row: &Row,
     ) -> Option<ScalarExpr> {
-        let restart =
-            matches!(function.name, "row_number" | "row_cumsum" | "row_rank_dense" | "row_rank_min") && args.len() > 1;
-        if restart {
-            let message = format!("the restart argument of `{}()` is not supported yet", function.name);
-            return self.fail(codes::UNSUPPORTED, span, message);
-        }
-        let start = if function.name == "row_number" { args.first().cloned() } else { None };
-        let node =
-            ScalarNode::Window { function, args, order: Arc::clone(&row.order), partition: row.partition.clone() };
-        let bound = ScalarExpr::new(result, node);
-        match start {
-            None => Some(bound),
-            Some(start) => {
-                let one = ScalarExpr::literal(Value::Long(1));
-                let offset = self.operation(BinaryOperator::Subtract, start, one, span)?;
-                self.operation(BinaryOperator::Add, bound, offset, span)
+        if matches!(function.name, "prev" | "next") {
+            if args.get(1).is_some_and(|offset| offset.as_literal().and_then(Value::as_long).is_none()) {
+                let message = format!("the offset of `{}()` must be a constant whole number", function.name);
+                return self.fail(codes::CONSTANT_EXPECTED, span, message);
+            }
+            if args.len() > 2 {
+                args[2] = args[2].clone().converted(result);
             }
         }
+        let node =
+            ScalarNode::Window { function, args, order: Arc::clone(&row.order), partition: row.partition.clone() };
+        Some(ScalarExpr::new(result, node))
     }
 
     fn column_ifexists(&mut self, node: &CallExpression, row: &mut Row) -> Option<ScalarExpr> {
@@ -335,7 +330,8 @@ impl Binder<'_> {
         self.packed(columns, node.span, row)
     }
 
-    fn packed(&mut self, columns: Vec<ScalarExpr>, span: Span, row: &Row) -> Option<ScalarExpr> {
+    /// A bag of columns under their names.
+    pub(crate) fn packed(&mut self, columns: Vec<ScalarExpr>, span: Span, row: &Row) -> Option<ScalarExpr> {
         let function = registry().get("bag_pack")?;
         let mut args = Vec::new();
         for column in columns {
@@ -363,6 +359,11 @@ impl Binder<'_> {
                 let Some(column_type) = relation.columns.first().map(|c| c.column_type) else {
                     return self.fail(codes::SHAPE, node.span, "the query has no column");
                 };
+                if !crate::operators::apply::partition(&relation.columns).is_empty() {
+                    let message = "toscalar() over the rows of a partition is not supported; summarize by its column, \
+                                   and join the result";
+                    return self.fail(codes::UNSUPPORTED, node.span, message);
+                }
                 Some(ScalarExpr::new(column_type, ScalarNode::Subquery(relation)))
             }
         }

@@ -163,6 +163,9 @@ impl Binder<'_> {
     }
 
     fn path(&mut self, node: &PathExpression, row: &mut Row) -> Option<Bound> {
+        if let Some(found) = self.remembered(node, row) {
+            return found;
+        }
         if let (Some(side), PathMember::Name(member)) = (node.object.as_name(), &node.member) {
             let columns = match side.text.as_str() {
                 "$left" => Some(row.columns.clone()),
@@ -188,6 +191,21 @@ impl Binder<'_> {
         let base = self.scalar(&node.object, row)?;
         let step = Step::Key(member.text.clone());
         self.step(base, step, node.span).map(Bound::Scalar)
+    }
+
+    /// `step.column` in a `scan`; `None` if the path is something else.
+    fn remembered(&mut self, node: &PathExpression, row: &Row) -> Option<Option<Bound>> {
+        let (step, PathMember::Name(member)) = (node.object.as_name()?, &node.member) else { return None };
+        let (_, columns) = row.remembered.iter().find(|(name, _)| *name == step.text)?;
+        let position = row.columns.iter().position(|c| *c.name == *member.text);
+        Some(match position.and_then(|position| columns.get(position)) {
+            Some(column) => Some(Bound::Scalar(ScalarExpr::column(column))),
+            None => {
+                let candidates: Vec<String> = row.columns.iter().map(|c| c.name.to_string()).collect();
+                let message = format!("the step `{}` has no column '{}'", step.text, member.text);
+                self.fail_near(codes::UNRESOLVED, member.span, message, &member.text, &candidates)
+            }
+        })
     }
 
     fn step(&mut self, base: ScalarExpr, step: Step, span: Span) -> Option<ScalarExpr> {

@@ -79,6 +79,17 @@ pub trait Catalog {
     /// The names of all tables, for wildcards and suggestions.
     fn table_names(&self) -> Vec<String>;
 
+    /// Whether `externaldata` may read a location.
+    ///
+    /// # Errors
+    /// A sentence that says why not, and what to change.
+    fn allows_location(&self, location: &str) -> Result<(), String> {
+        let _ = location;
+        Err("externaldata may read only locations that are allowed: name it in the setting \
+             `query.external_locations`, or load the data into a table"
+            .to_owned())
+    }
+
     /// The text of a stored function, `(parameters) { body }`.
     fn function(&self, name: &str) -> Option<String> {
         let _ = name;
@@ -148,6 +159,8 @@ pub struct Row {
     pub grouped_by: Vec<Arc<str>>,
     /// The hidden columns that separate the rows of a surrounding `mv-apply`.
     pub partition: Vec<Arc<str>>,
+    /// In a `scan`: the names of its steps, and the columns of the rows they remember.
+    pub remembered: Vec<(String, Arc<[Column]>)>,
 }
 
 impl Row {
@@ -161,6 +174,7 @@ impl Row {
             aggregates: None,
             grouped_by: Vec::new(),
             partition: Vec::new(),
+            remembered: Vec::new(),
         }
     }
 
@@ -199,6 +213,10 @@ pub struct Binder<'c> {
     tables: BTreeSet<String>,
     set: Vec<(String, Option<Value>)>,
     render: Option<Render>,
+    /// What `fork` and `facet` give beside their first result.
+    further: Vec<Relation>,
+    /// How many pipes are being bound inside one another.
+    pipes: usize,
     /// The rows that stand at the start of a subquery without a source of its own.
     supplied: Vec<Relation>,
     depth: usize,
@@ -222,6 +240,8 @@ impl<'c> Binder<'c> {
             tables: BTreeSet::new(),
             set: Vec::new(),
             render: None,
+            further: Vec::new(),
+            pipes: 0,
             supplied: Vec::new(),
             depth: 0,
             counter: 0,
@@ -235,11 +255,19 @@ impl<'c> Binder<'c> {
                 Statement::Query(node) => {
                     self.render = None;
                     if let Some(relation) = self.relation(&node.expression) {
-                        results.push(BoundResult { relation, render: self.render.take() });
+                        let render = self.render.take();
+                        let further = std::mem::take(&mut self.further);
+                        results.push(BoundResult { relation, render: render.clone() });
+                        results
+                            .extend(further.into_iter().map(|r| BoundResult { relation: r, render: render.clone() }));
                     }
                 }
                 other => {
                     let _ = self.declaration(other);
+                    if !std::mem::take(&mut self.further).is_empty() {
+                        let message = "fork and facet give several results, so they cannot stand in a declaration";
+                        self.fail::<()>(codes::SHAPE, other.span(), message);
+                    }
                 }
             }
         }

@@ -44,10 +44,7 @@ impl Binder<'_> {
             Expression::Pipe(node) => self.pipe(node),
             Expression::Datatable(node) => self.bind_datatable(node),
             Expression::DataScope(node) => self.relation(&node.expression),
-            Expression::ExternalData(node) => {
-                let message = "externaldata is not supported: load the data into a table and name the table here";
-                self.fail(codes::UNSUPPORTED, node.span, message)
-            }
+            Expression::ExternalData(node) => self.bind_externaldata(node),
             Expression::Name(name) => match self.scope.get(&name.text) {
                 Some(Binding::Scalar(_)) | None => match self.table(&name.text) {
                     Some(relation) => Some(relation),
@@ -148,12 +145,33 @@ impl Binder<'_> {
 
     /// A query: a source and operators.
     pub(crate) fn pipe(&mut self, node: &PipeExpression) -> Option<Relation> {
+        self.pipes += 1;
+        let bound = self.operators(node);
+        self.pipes -= 1;
+        bound
+    }
+
+    /// Keeps results of `fork` and `facet` for the end of the statement, which they must belong to.
+    pub(crate) fn further_results(&mut self, results: Vec<Relation>, span: Span) -> Option<()> {
+        if self.pipes > 1 || !self.supplied.is_empty() {
+            let message = "fork and facet give several results, so they can stand only in the outermost query";
+            return self.fail(codes::SHAPE, span, message);
+        }
+        self.further.extend(results);
+        Some(())
+    }
+
+    fn operators(&mut self, node: &PipeExpression) -> Option<Relation> {
         let mut current = match &node.source {
             Some(source) => Some(self.relation(source)?),
             None => self.supplied.last().cloned(),
         };
         // Names given by `as` hold for the rest of this pipe and after it.
         for operator in &node.operators {
+            if !self.further.is_empty() && !matches!(operator, Operator::Render(_)) {
+                let message = "after fork and facet only render can stand";
+                return self.fail(codes::SHAPE, operator.span(), message);
+            }
             current = Some(self.operator(current, operator)?);
         }
         match current {
@@ -170,11 +188,32 @@ impl Binder<'_> {
         bound
     }
 
+    /// Whether `externaldata` may read a location.
+    pub(crate) fn allows_location(&self, location: &str) -> Result<(), String> {
+        self.catalog.allows_location(location)
+    }
+
+    /// Binds something in a scope where a name stands for a value.
+    pub(crate) fn with_value<T>(
+        &mut self,
+        name: &str,
+        value: crate::bound::ScalarExpr,
+        action: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let inner = self.scope.with(name, Binding::Scalar(value));
+        let outer = std::mem::replace(&mut self.scope, inner);
+        let result = action(self);
+        self.scope = outer;
+        result
+    }
+
     fn operator(&mut self, input: Option<Relation>, operator: &Operator) -> Option<Relation> {
         match operator {
             Operator::Print(node) => return self.bind_print(node),
             Operator::Range(node) => return self.bind_range(node),
             Operator::Union(node) => return self.bind_union(input, node),
+            Operator::Search(node) => return self.bind_search(input, node),
+            Operator::Find(node) => return self.bind_find(input, node),
             _ => {}
         }
         let Some(input) = input else {
@@ -198,6 +237,24 @@ impl Binder<'_> {
             Operator::Take(node) => self.bind_take(input, node),
             Operator::Join(node) => self.bind_join(input, node),
             Operator::Lookup(node) => self.bind_lookup(input, node),
+            Operator::Partition(node) => self.bind_partition(input, node),
+            Operator::PartitionBy(node) => {
+                let key = self.scalar(&node.column, &mut Row::of(&input))?;
+                self.partitioned(input, &key, &node.query)
+            }
+            Operator::TopNested(node) => self.bind_top_nested(input, node),
+            Operator::TopHitters(node) => self.bind_top_hitters(input, node),
+            Operator::Sample(node) => self.bind_sample(input, node),
+            Operator::SampleDistinct(node) => self.bind_sample_distinct(input, node),
+            Operator::Reduce(node) => self.bind_reduce(input, node),
+            Operator::ParseKv(node) => self.bind_parse_kv(input, node),
+            Operator::ProjectSmart(_) => Some(input),
+            Operator::AssertSchema(node) => self.bind_assert_schema(input, node),
+            Operator::Consume(_) => Some(Self::bind_consume(input)),
+            Operator::Fork(node) => self.bind_fork(input, node),
+            Operator::Facet(node) => self.bind_facet(input, node),
+            Operator::Scan(node) => self.bind_scan(input, node),
+            Operator::MakeSeries(node) => self.bind_make_series(input, node),
             Operator::MvExpand(node) => self.bind_mv_expand(input, node),
             Operator::MvApply(node) => self.bind_mv_apply(input, node),
             Operator::Evaluate(node) => self.bind_evaluate(input, node),

@@ -15,6 +15,7 @@ pub mod math;
 pub mod network;
 pub mod path;
 pub mod row;
+pub mod serial;
 pub mod signature;
 pub mod string;
 pub mod terms;

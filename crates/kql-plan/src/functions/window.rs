@@ -17,4 +17,14 @@ pub const FUNCTIONS: &[Function] = &[
         .doc("The rank of the row's value, without gaps.", &[]),
     Function::new("row_rank_min", &["(term: scalar, [restart: bool]) -> long"], Kernel::Window)
         .doc("The rank of the row's value, with gaps.", &[]),
+    Function::new(
+        "row_window_session",
+        &["(value: datetime, from_start: timespan, from_last: timespan, [restart: bool]) -> datetime"],
+        Kernel::Window,
+    )
+    .doc(
+        "The start of the session a row belongs to. A session ends a distance after its start, a distance after its \
+         last value, and where `restart` holds.",
+        &[],
+    ),
 ];

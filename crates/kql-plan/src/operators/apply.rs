@@ -16,7 +16,7 @@ use crate::functions::Function;
 use crate::functions::row::Answer;
 
 /// What the names of hidden columns start with.
-const HIDDEN: &str = "__apply";
+pub(crate) const HIDDEN: &str = "__apply";
 /// The greatest number of elements of one row.
 const LIMIT_MAX: usize = 1_000_000;
 

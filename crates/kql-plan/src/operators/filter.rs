@@ -37,9 +37,10 @@ impl TabularOperator for Filter {
 
     fn lower(&self, _: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
         let needed = ctx.needed_with([&self.predicate]);
-        let mut plan = ctx.input(&self.input, needed.as_ref())?;
+        let plan = ctx.input(&self.input, needed.as_ref())?;
+        let (mut plan, predicate) = ctx.windowed(plan, [&self.predicate])?;
         let mut joins = Vec::new();
-        for conjunct in conjuncts(&self.predicate) {
+        for conjunct in predicate.iter().flat_map(conjuncts) {
             match &conjunct.node {
                 ScalarNode::InTable { operator, operand, relation } if joinable(*operator, operand, relation) => {
                     joins.push((*operator, operand, relation));

@@ -143,6 +143,25 @@ impl TabularOperator for Join {
 }
 
 impl Join {
+    /// Every row of one relation beside every row of another, whose column names do not clash.
+    #[must_use]
+    pub fn crossed(left: Relation, right: Relation) -> Relation {
+        let columns = left.columns.iter().chain(right.columns.iter()).cloned().collect();
+        Self::inner(left, right, Vec::new(), columns)
+    }
+
+    /// The pairs of rows with equal keys, of relations whose column names do not clash.
+    #[must_use]
+    pub fn inner(
+        left: Relation,
+        right: Relation,
+        keys: Vec<(ScalarExpr, ScalarExpr)>,
+        columns: Vec<Column>,
+    ) -> Relation {
+        let right_names = right.columns.iter().map(|c| (Arc::clone(&c.name), Arc::clone(&c.name))).collect();
+        Relation::new(columns, Self { kind: Kind::Inner, left, right, keys, right_names })
+    }
+
     fn lower_left(&self, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
         let plan = ctx.relation(&self.left)?;
         let own = self.left.columns.iter().map(|c| Ok(column(&c.name)));

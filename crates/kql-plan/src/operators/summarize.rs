@@ -64,10 +64,12 @@ impl TabularOperator for Summarize {
         expressions.chain(self.input.order.iter().map(|key| &key.expression)).for_each(|e| e.read_columns(&mut read));
         let plan = ctx.relation_needing(&self.input, &read)?;
         let (plan, order) = self.with_row_number(plan, ctx)?;
+        let (plan, keys) = ctx.windowed(plan, self.keys.iter().map(|(_, key)| key))?;
         let keys = self
             .keys
             .iter()
-            .map(|(name, key)| Ok(ctx.scalar(key)?.alias(&*name.name)))
+            .zip(&keys)
+            .map(|((name, _), key)| Ok(ctx.scalar(key)?.alias(&*name.name)))
             .collect::<Result<Vec<Expr>>>()?;
         let mut computed: Vec<Expr> = Vec::new();
         let mut outputs: Vec<Expr> = self.keys.iter().map(|(name, _)| column(&name.name)).collect();
@@ -103,10 +105,12 @@ impl Summarize {
     }
 }
 
-/// A group of rows under construction.
-struct Grouping {
-    keys: Vec<(Column, ScalarExpr)>,
-    key_names: Vec<Option<String>>,
+/// The keys of groups under construction.
+pub(crate) struct Grouping {
+    /// The keys with the names `__k0`, `__k1`, ...
+    pub(crate) keys: Vec<(Column, ScalarExpr)>,
+    /// The names the query gives them, where it does.
+    pub(crate) key_names: Vec<Option<String>>,
 }
 
 impl Binder<'_> {
@@ -156,7 +160,8 @@ impl Binder<'_> {
         Some(Project::relation("project", grouped, outputs))
     }
 
-    fn group_keys(&mut self, input: &Relation, by: &[NamedExpression]) -> Option<Grouping> {
+    /// The keys after `by`, and with them the hidden columns of a surrounding `mv-apply`.
+    pub(crate) fn group_keys(&mut self, input: &Relation, by: &[NamedExpression]) -> Option<Grouping> {
         let mut grouping = Grouping { keys: Vec::new(), key_names: Vec::new() };
         let mut row = Row::of(input);
         for named in by {
@@ -185,7 +190,11 @@ impl Binder<'_> {
     }
 
     /// One entry of a summarize: a call that may fill several columns, or an expression over aggregates.
-    fn aggregate_entry(&mut self, named: &NamedExpression, row: &mut Row) -> Option<Vec<(Option<String>, ScalarExpr)>> {
+    pub(crate) fn aggregate_entry(
+        &mut self,
+        named: &NamedExpression,
+        row: &mut Row,
+    ) -> Option<Vec<(Option<String>, ScalarExpr)>> {
         if let Expression::Call(call) = named.expression.unparenthesized()
             && let Some(function) = aggregates::registry().get(&call.function.text)
             && !self.is_user_function(&call.function.text)

@@ -13,7 +13,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use moneta_base::Timestamp;
 use moneta_event::{Column, ColumnType};
-use moneta_kql_plan::{BindOptions, BoundQuery, Catalog, TableProviderSource, bind, lower};
+use moneta_kql_plan::{BindOptions, BoundQuery, Catalog, ExternalSource, TableProviderSource, bind, lower};
 use serde_json::{Value as Json, json};
 
 /// Tables in memory: empty ones from a list of columns, or filled ones.
@@ -47,9 +47,33 @@ impl Catalog for Memory {
     fn function(&self, name: &str) -> Option<String> {
         self.functions.get(name).cloned()
     }
+
+    fn allows_location(&self, location: &str) -> Result<(), String> {
+        let refused = location.starts_with("https://refused.");
+        if refused { Err(format!("{location} is not allowed here")) } else { Ok(()) }
+    }
+}
+
+/// The files `externaldata` may read in tests: a few of its own, and nothing at every other location.
+struct Files;
+
+impl ExternalSource for Files {
+    fn read(&self, location: &str, _: usize) -> Result<Vec<u8>, String> {
+        Ok(match location {
+            "mem:people.csv" => b"name,age\r\n\"Ann, A.\",31\nBob,x\n".to_vec(),
+            "mem:events.json" => br#"[{"id": 7, "who": {"name": "ann"}}, {"id": "8", "tags": [1, 2]}]"#.to_vec(),
+            "mem:lines.txt" => b"one\ntwo, three\n".to_vec(),
+            "mem:broken.json" => b"{\"a\": 1".to_vec(),
+            _ => Vec::new(),
+        })
+    }
 }
 
 impl TableProviderSource for Memory {
+    fn external(&self) -> Option<Arc<dyn ExternalSource>> {
+        Some(Arc::new(Files))
+    }
+
     fn provider(&self, table: &str) -> Option<Arc<dyn TableProvider>> {
         let (columns, batches) = self.tables.get(table)?;
         let fields: Vec<_> = columns.iter().map(|c| c.column_type.field(&c.name)).collect();
