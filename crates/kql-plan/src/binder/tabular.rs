@@ -12,6 +12,7 @@ use super::scope::{Binding, Scope};
 use super::{Binder, Row, codes};
 use crate::bound::{Relation, Render};
 
+use crate::operators::apply;
 use crate::operators::table::Table;
 use crate::value::Value;
 
@@ -151,6 +152,23 @@ impl Binder<'_> {
         bound
     }
 
+    /// An operator, with regard to groups of `mv-apply` and `partition` that a filter may leave without rows.
+    fn grouped_operator(
+        &mut self,
+        input: Option<Relation>,
+        operator: &Operator,
+        rest: &[Operator],
+    ) -> Option<Relation> {
+        match (input, operator) {
+            (Some(input), Operator::Where(node))
+                if !apply::partition(&input.columns).is_empty() && apply::ends_in_aggregation(rest) =>
+            {
+                self.bind_where_kept(input, node)
+            }
+            (input, operator) => self.operator(input, operator),
+        }
+    }
+
     /// Keeps results of `fork` and `facet` for the end of the statement, which they must belong to.
     pub(crate) fn further_results(&mut self, results: Vec<Relation>, span: Span) -> Option<()> {
         if self.pipes > 1 || !self.supplied.is_empty() {
@@ -167,12 +185,13 @@ impl Binder<'_> {
             None => self.supplied.last().cloned(),
         };
         // Names given by `as` hold for the rest of this pipe and after it.
-        for operator in &node.operators {
+        for (position, operator) in node.operators.iter().enumerate() {
             if !self.further.is_empty() && !matches!(operator, Operator::Render(_)) {
                 let message = "after fork and facet only render can stand";
                 return self.fail(codes::SHAPE, operator.span(), message);
             }
-            current = Some(self.operator(current, operator)?);
+            let rest = &node.operators[position + 1..];
+            current = Some(self.grouped_operator(current, operator, rest)?);
         }
         match current {
             Some(relation) => Some(relation),

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use moneta_event::{Column, ColumnType};
-use moneta_kql::syntax::MvApplyOperator;
+use moneta_kql::syntax::{MvApplyOperator, Operator, WhereOperator};
 
 use super::project::Project;
-use crate::binder::{Binder, codes};
+use crate::binder::{Binder, Row, codes};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::functions::Function;
 use crate::functions::row::Answer;
@@ -34,14 +34,63 @@ pub fn is_hidden(name: &str) -> bool {
     name.starts_with(HIDDEN)
 }
 
-/// The hidden columns that say which input row of the surrounding `mv-apply` a row belongs to.
+/// The hidden column that says whether a row still counts: see [`Binder::bind_where_kept`].
+const KEPT: &str = "__apply_kept";
+
+/// The column that says whether a row still counts, if there is one.
+#[must_use]
+pub fn kept(columns: &[Column]) -> Option<&Column> {
+    columns.iter().find(|column| &*column.name == KEPT)
+}
+
+/// Whether the rows left by a filter go, one by one, into an aggregation over all rows of each group.
+///
+/// Such an aggregation gives a row even where the filter has left none.
+#[must_use]
+pub fn ends_in_aggregation(operators: &[Operator]) -> bool {
+    for operator in operators {
+        match operator {
+            Operator::Where(_)
+            | Operator::Extend(_)
+            | Operator::Project(_)
+            | Operator::ProjectAway(_)
+            | Operator::ProjectKeep(_)
+            | Operator::ProjectRename(_)
+            | Operator::ProjectReorder(_)
+            | Operator::Parse(_)
+            | Operator::ParseKv(_)
+            | Operator::Sort(_) => {}
+            Operator::Summarize(node) => {
+                return node.by.as_ref().is_none_or(Vec::is_empty) && !node.aggregates.is_empty();
+            }
+            Operator::Count(_) => return true,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The hidden columns that say which input row of the surrounding `mv-apply` a row belongs to, and whether it counts.
 #[must_use]
 pub fn partition(columns: &[Column]) -> Vec<Arc<str>> {
-    let ids = columns.iter().filter(|c| is_hidden(&c.name) && c.name.ends_with("_id"));
+    let ids = columns.iter().filter(|c| is_hidden(&c.name) && (c.name.ends_with("_id") || &*c.name == KEPT));
     ids.map(|c| Arc::clone(&c.name)).collect()
 }
 
 impl Binder<'_> {
+    /// A `where` in front of an aggregation inside `mv-apply` or `partition`: the rows stay, so that no group is lost,
+    /// and a hidden column says which of them count.
+    pub(crate) fn bind_where_kept(&mut self, input: Relation, node: &WhereOperator) -> Option<Relation> {
+        let predicate = self.predicate(&node.predicate, &mut Row::of(&input))?;
+        let before = kept(&input.columns).map(ScalarExpr::column);
+        let all = before.into_iter().chain([predicate]).collect();
+        let counts = ScalarExpr::new(ColumnType::Bool, ScalarNode::And(all));
+        let others = input.columns.iter().filter(|c| &*c.name != KEPT);
+        let mut outputs: Vec<(Column, ScalarExpr)> = others.map(|c| (c.clone(), ScalarExpr::column(c))).collect();
+        outputs.push((Column::new(KEPT, ColumnType::Bool), counts));
+        Some(Project::exact("where", input, outputs))
+    }
+
     /// `mv-apply x = array to typeof(long) on (query)`.
     pub(crate) fn bind_mv_apply(&mut self, input: Relation, node: &MvApplyOperator) -> Option<Relation> {
         let limit = match &node.limit {

@@ -13,8 +13,6 @@ use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{MvColumn, MvExpandOperator, OperatorParameter, Target, TypeofArgument};
 
 use super::TabularOperator;
-use super::datatable::OneRow;
-use super::project::Project;
 use crate::binder::{Binder, Names, Row, codes};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::error::Result;
@@ -278,24 +276,5 @@ impl Binder<'_> {
             None => ColumnType::Dynamic,
         };
         Some((source, target))
-    }
-
-    /// A `range` whose bounds are computed: an array, opened.
-    pub(crate) fn bind_computed_range(
-        &mut self,
-        target: Column,
-        from: ScalarExpr,
-        to: ScalarExpr,
-        step: ScalarExpr,
-    ) -> Option<Relation> {
-        let function = registry().get("range")?;
-        let source = ScalarExpr::new(ColumnType::Dynamic, ScalarNode::Call { function, args: vec![from, to, step] });
-        let one_row = Relation::new(Vec::new(), OneRow);
-        let input = Project::relation("print", one_row, vec![(Column::new("__range", ColumnType::Dynamic), source)]);
-        let source = ScalarExpr::column(&input.columns[0]);
-        let columns = vec![Expanded { target: target.clone(), source }];
-        let operator =
-            Expand { input, columns, index: None, limit: super::range::RANGE_ROWS_MAX, bags_as_arrays: false };
-        Some(Relation::new(vec![target], operator))
     }
 }

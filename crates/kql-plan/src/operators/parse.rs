@@ -85,6 +85,7 @@ impl Binder<'_> {
     ) -> Option<Relation> {
         let mut outputs: Vec<(Column, ScalarExpr)> =
             original.iter().map(|c| (c.clone(), ScalarExpr::column(c))).collect();
+        let mut names = Names::of(&original);
         for (index, column) in pattern.columns.iter().enumerate() {
             let text = group(matched, index);
             let value = match column.column_type {
@@ -98,10 +99,11 @@ impl Binder<'_> {
             let absent = ScalarExpr::literal(Value::null(column.column_type));
             let branches = vec![(complete.clone(), value)];
             let chosen = ScalarNode::Conditional { branches, otherwise: Box::new(absent) };
-            let filled = (column.clone(), ScalarExpr::new(column.column_type, chosen));
-            match outputs.iter_mut().find(|(known, _)| known.name == column.name) {
-                Some(place) => *place = filled,
-                None => outputs.push(filled),
+            let chosen = ScalarExpr::new(column.column_type, chosen);
+            match outputs.iter_mut().find(|(known, _)| *known == *column) {
+                Some(place) => place.1 = chosen,
+                // A column of the same name and another type stays.
+                None => outputs.push((Column::new(&names.unique(&column.name), column.column_type), chosen)),
             }
         }
         Some(Project::relation("parse", staged, outputs))
@@ -149,11 +151,11 @@ impl Binder<'_> {
                         Some(name) => self.declared_type(name)?,
                         None => ColumnType::String,
                     };
+                    // A relaxed column takes any text, and is null if it is no number.
                     let numeric = match column_type {
-                        ColumnType::Int | ColumnType::Long if !is_regex => Some(r"\s*(-?\d+)\s*"),
-                        ColumnType::Real | ColumnType::Decimal if !is_regex => {
-                            Some(r"\s*(-?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*")
-                        }
+                        _ if kind == "relaxed" => None,
+                        ColumnType::Int | ColumnType::Long => Some(r"\s*(-?\d+)\s*"),
+                        ColumnType::Real | ColumnType::Decimal => Some(r"\s*(-?\d*\.?\d+(?:[eE][-+]?\d+)?)\s*"),
                         _ => None,
                     };
                     let greedy = is_regex || is_last;

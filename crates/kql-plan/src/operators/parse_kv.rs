@@ -110,6 +110,10 @@ impl Settings {
         values
     }
 
+    fn has_delimiters(&self) -> bool {
+        self.pair_delimiter.is_some() || self.kv_delimiter.is_some()
+    }
+
     fn closing(&self, open: char) -> Option<char> {
         self.quotes.iter().find(|(known, _)| *known == open).map(|(_, close)| *close)
     }
@@ -136,7 +140,9 @@ impl<'a> Cursor<'a> {
             }
             let start = self.at;
             let key = self.part(true);
-            if self.takes_delimiter() {
+            // Without delimiters any word may be a key; only the next word of a key that is wanted is a value.
+            let is_key = self.settings.has_delimiters() || self.settings.keys.contains(&key);
+            if is_key && self.takes_delimiter() {
                 let value = self.part(false);
                 return Some((key, value));
             }
@@ -348,7 +354,7 @@ mod tests {
     #[test]
     fn delimiters_separate_pairs() {
         check(delimited(&["a", "b", "c"], ",", ":"), "b : x y, a:1,a:2", &[Some("1"), Some("x y"), None]);
-        check(delimited(&["a"], " ", "="), "noise a= b=2", &[Some("b=2")]);
+        check(delimited(&["a"], " ", "="), "noise a= b=2", &[Some("")]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{CountOperator, DistinctOperator, Expression, NamedExpression, SummarizeOperator, Target};
 
 use super::TabularOperator;
-use super::apply::is_hidden;
+use super::apply::{is_hidden, kept};
 use super::project::Project;
 use crate::aggregates::{self, Aggregate, AggregateCall};
 use crate::binder::{Binder, Names, Row, codes};
@@ -24,6 +24,15 @@ pub struct BoundAggregate {
     pub predicate: Option<ScalarExpr>,
     /// The columns it fills, under names of its own.
     pub outputs: Vec<Column>,
+}
+
+impl BoundAggregate {
+    /// Counts only rows for which a column holds.
+    fn restrict(&mut self, column: &Column) {
+        let own = self.predicate.take();
+        let all = std::iter::once(ScalarExpr::column(column)).chain(own).collect();
+        self.predicate = Some(ScalarExpr::new(ColumnType::Bool, crate::bound::ScalarNode::And(all)));
+    }
 }
 
 /// Groups rows and computes aggregates.
@@ -65,6 +74,7 @@ impl TabularOperator for Summarize {
         let plan = ctx.relation_needing(&self.input, &read)?;
         let (plan, order) = self.with_row_number(plan, ctx)?;
         let (plan, keys) = ctx.windowed(plan, self.keys.iter().map(|(_, key)| key))?;
+        let (plan, mut args) = ctx.windowed(plan, self.aggregates.iter().flat_map(|a| &a.args))?;
         let keys = self
             .keys
             .iter()
@@ -75,7 +85,7 @@ impl TabularOperator for Summarize {
         let mut outputs: Vec<Expr> = self.keys.iter().map(|(name, _)| column(&name.name)).collect();
         for (index, aggregate) in self.aggregates.iter().enumerate() {
             let call = AggregateCall {
-                args: aggregate.args.iter().map(|arg| ctx.scalar(arg)).collect::<Result<Vec<_>>>()?,
+                args: args.drain(..aggregate.args.len()).map(|arg| ctx.scalar(&arg)).collect::<Result<Vec<_>>>()?,
                 bound: &aggregate.args,
                 filter: aggregate.predicate.as_ref().map(|p| ctx.predicate(p)).transpose()?,
                 outputs: &aggregate.outputs,
@@ -152,7 +162,10 @@ impl Binder<'_> {
             };
             outputs.push((Column::new(&name, expression.column_type), expression));
         }
-        let bound = row.aggregates.take().unwrap_or_default();
+        let mut bound = row.aggregates.take().unwrap_or_default();
+        if let Some(counts) = kept(&input.columns) {
+            bound.iter_mut().for_each(|aggregate| aggregate.restrict(counts));
+        }
         let columns =
             grouping.keys.iter().map(|(c, _)| c.clone()).chain(bound.iter().flat_map(|a| a.outputs.iter().cloned()));
         let columns = columns.collect();
@@ -181,7 +194,8 @@ impl Binder<'_> {
             }
         }
         // What mv-apply carries along separates groups too.
-        for hidden in input.columns.iter().filter(|c| is_hidden(&c.name)) {
+        let counts = kept(&input.columns);
+        for hidden in input.columns.iter().filter(|c| is_hidden(&c.name) && Some(*c) != counts) {
             let column = Column::new(&format!("__k{}", grouping.keys.len()), hidden.column_type);
             grouping.keys.push((column, ScalarExpr::column(hidden)));
             grouping.key_names.push(Some(hidden.name.to_string()));
@@ -239,8 +253,11 @@ impl Binder<'_> {
         let name = node.name.as_ref().map_or("Count", |name| &name.text);
         let function = aggregates::registry().get("count")?;
         let output = Column::new(name, ColumnType::Long);
-        let aggregate = BoundAggregate { function, args: Vec::new(), predicate: None, outputs: vec![output.clone()] };
-        let hidden = input.columns.iter().filter(|c| is_hidden(&c.name));
+        let counts = kept(&input.columns);
+        let mut aggregate =
+            BoundAggregate { function, args: Vec::new(), predicate: None, outputs: vec![output.clone()] };
+        counts.into_iter().for_each(|counts| aggregate.restrict(counts));
+        let hidden = input.columns.iter().filter(|c| is_hidden(&c.name) && Some(*c) != counts);
         let keys: Vec<(Column, ScalarExpr)> = hidden.map(|c| (c.clone(), ScalarExpr::column(c))).collect();
         let columns = keys.iter().map(|(c, _)| c.clone()).chain([output]).collect();
         Some(Relation::new(columns, Summarize { input, keys, aggregates: vec![aggregate] }))
