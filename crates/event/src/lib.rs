@@ -15,6 +15,7 @@ pub mod builder;
 pub mod catalog;
 pub mod fit;
 pub mod frame;
+pub mod json_path;
 pub mod raw;
 pub mod record;
 pub mod record_proof;

@@ -11,7 +11,10 @@
 //!            may have such a name)
 //! timespan   INT64, ticks of 100 ns
 //! decimal    DECIMAL(38, 18)
-//! guid, dynamic   STRING, nullable
+//! guid       STRING, nullable
+//! dynamic    STRING, nullable, JSON text; what stands at a path that many values share is also in
+//!            `<name>#<path>`, STRING, nullable: the JSON text of that member, null where there is none (not in the
+//!            Delta schema; a copy, which a reader may pass over)
 //! string     STRING, never null
 //! bool, int, long, real   BOOLEAN, INT32, INT64, DOUBLE
 //! ```
@@ -37,6 +40,9 @@ use crate::{BlockHeader, Column, ColumnType};
 
 /// Suffix of the companion column that holds the digit below a microsecond.
 pub const TICKS_SUFFIX: &str = "#ticks";
+
+/// Between the name of a `dynamic` column and the path of a companion column; a path begins with `/`.
+pub const PATH_SEPARATOR: &str = "#";
 
 /// Nanoseconds in one microsecond.
 const NANOS_PER_MICRO: i64 = 1_000;
@@ -196,8 +202,16 @@ fn ticks_field(name: &str) -> Field {
 }
 
 /// Whether a field is the companion of another: a column of the table carries its Kusto type, a companion does not.
-fn is_companion(field: &Field) -> bool {
-    field.name().ends_with(TICKS_SUFFIX) && !field.metadata().contains_key(TYPE_METADATA_KEY)
+#[must_use]
+pub fn is_companion(field: &Field) -> bool {
+    (field.name().ends_with(TICKS_SUFFIX) || field.name().contains("#/"))
+        && !field.metadata().contains_key(TYPE_METADATA_KEY)
+}
+
+/// The field of the companion column of a path.
+#[must_use]
+pub fn path_field(column: &str, path: &str) -> Field {
+    Field::new(format!("{column}{PATH_SEPARATOR}{path}"), DataType::Utf8, true)
 }
 
 /// The digit below a microsecond.
@@ -239,6 +253,43 @@ pub fn from_parquet_form(rows: &RecordBatch) -> Result<RecordBatch, UnsupportedC
         });
     }
     Ok(batch(fields, columns, rows.num_rows()))
+}
+
+/// One column of rows as they stand in Parquet, in its own Arrow form; a text that comes as a dictionary stays one.
+///
+/// # Errors
+/// [`UnsupportedColumn`] when the rows lack the column or [`to_parquet_form`] does not make it.
+pub fn column_from_parquet(
+    rows: &RecordBatch,
+    name: &str,
+    column_type: ColumnType,
+) -> Result<ArrayRef, UnsupportedColumn> {
+    let schema = rows.schema();
+    let missing = || UnsupportedColumn { name: name.to_owned(), data_type: DataType::Null };
+    let (index, field) = schema.column_with_name(name).ok_or_else(missing)?;
+    let array = rows.column(index);
+    let own_type = match field.data_type() {
+        _ if is_companion(field) => Some(ColumnType::Dynamic),
+        DataType::Dictionary(..) if !field.metadata().contains_key(TYPE_METADATA_KEY) => Some(ColumnType::String),
+        _ => ColumnType::of_field(field),
+    };
+    if own_type != Some(column_type) {
+        return Err(unsupported(field));
+    }
+    match (field.data_type(), column_type.arrow()) {
+        (DataType::Dictionary(_, values), DataType::Utf8) if **values == DataType::Utf8 => {
+            // A string column is never null in the file; one that is all the same is read the slow way.
+            if column_type.nullable() || array.null_count() == 0 {
+                return Ok(array.clone());
+            }
+            cast(field, array, column_type)
+        }
+        (DataType::Timestamp(TimeUnit::Microsecond, _) | DataType::Int64, _) => {
+            let own = from_parquet_form(rows)?;
+            own.column_by_name(name).cloned().ok_or_else(missing)
+        }
+        _ => cast(field, array, column_type),
+    }
 }
 
 /// The field of a column in Parquet, its companion not included.

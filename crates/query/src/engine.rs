@@ -24,6 +24,7 @@ use moneta_ports::{
 use tokio::sync::Semaphore;
 
 use crate::Limits;
+use crate::grouped::ComputeInScan;
 use crate::render::visualization;
 use crate::scan::{ScanCounters, ScanTable, ScanUnit, UnreadableSegment};
 use crate::tables::Tables;
@@ -61,6 +62,7 @@ impl Engine {
             .with_runtime_env(runtime)
             .with_query_planner(moneta_kql_plan::query_planner())
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(ComputeInScan))
             .build();
         let running = Semaphore::new(limits.concurrency.max(1));
         Ok(Self { tables, audit, clock, metrics, limits, running, session })

@@ -8,14 +8,17 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod cache;
 mod engine;
+mod grouped;
 mod limits;
 mod prune;
 mod render;
 mod scan;
 mod tables;
 
+pub use cache::ColumnCache;
 pub use engine::Engine;
 pub use limits::Limits;
-pub use scan::{ScanCounters, ScanTable, ScanUnit, SegmentRows, SegmentSource};
+pub use scan::{ScanCounters, ScanTable, ScanUnit, SegmentSource};
 pub use tables::{MemoryTables, StoreTables, Tables};

@@ -11,6 +11,8 @@ pub struct Limits {
     pub result_bytes_max: usize,
     /// Bytes of memory all queries together may use while they run.
     pub memory_bytes: usize,
+    /// Bytes of decoded columns kept in memory between queries.
+    pub cache_bytes: usize,
     /// How long one query may run.
     pub timeout: Duration,
     /// Queries that run at the same time; more wait.
@@ -18,12 +20,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Kusto's defaults: 500,000 rows, 64 MiB, 4 minutes.
+    /// Kusto's defaults: 500,000 rows, 64 MiB, 4 minutes. Decoded columns: 2 GiB.
     fn default() -> Self {
         Self {
             rows_max: 500_000,
             result_bytes_max: 64 << 20,
             memory_bytes: 4 << 30,
+            cache_bytes: 2 << 30,
             timeout: Duration::from_secs(240),
             concurrency: 10,
         }

@@ -7,7 +7,44 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::scalar::ScalarValue;
 use moneta_base::Timestamp;
 use moneta_event::schema::standard;
-use moneta_store::TimeRange;
+use moneta_store::{Bound, Prune, TimeRange};
+
+/// What row groups must be able to hold for `filters` to let a row of theirs pass: the times, and the constants that
+/// columns are compared with.
+pub(crate) fn prunes_of_filters(filters: &[Expr], times: TimeRange) -> Vec<Prune> {
+    let mut prunes = if times == TimeRange::ALL { Vec::new() } else { times.prunes().to_vec() };
+    filters.iter().for_each(|filter| add_prunes(filter, &mut prunes));
+    prunes
+}
+
+fn add_prunes(filter: &Expr, prunes: &mut Vec<Prune>) {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = filter else { return };
+    if *op == Operator::And {
+        add_prunes(left, prunes);
+        return add_prunes(right, prunes);
+    }
+    let (column, op, value) = match (&**left, &**right) {
+        (Expr::Column(column), Expr::Literal(value, _)) => (column, *op, value),
+        (Expr::Literal(value, _), Expr::Column(column)) => (column, op.swap().unwrap_or(Operator::NotEq), value),
+        _ => return,
+    };
+    let mut add = |bound| prunes.push(Prune { column: column.name.clone(), bound });
+    let long = match value {
+        ScalarValue::Int64(Some(value)) => Some(*value),
+        ScalarValue::Int32(Some(value)) => Some(i64::from(*value)),
+        _ => None,
+    };
+    match (op, long, value) {
+        (Operator::Eq, Some(value), _) => {
+            add(Bound::LongFrom(value));
+            add(Bound::LongTo(value));
+        }
+        (Operator::Gt | Operator::GtEq, Some(value), _) => add(Bound::LongFrom(value)),
+        (Operator::Lt | Operator::LtEq, Some(value), _) => add(Bound::LongTo(value)),
+        (Operator::Eq, None, ScalarValue::Utf8(Some(text))) => add(Bound::Text(text.clone())),
+        _ => {}
+    }
+}
 
 /// The times that can pass all of `filters`.
 pub(crate) fn times_of_filters(filters: &[Expr]) -> TimeRange {
@@ -83,6 +120,19 @@ mod tests {
         check(time().gt_eq(at(5)).and(time().lt(at(9))), 5, 9);
         check(time().between(at(2), at(3)), 2, 3);
         check(time().eq(at(4)), 4, 4);
+    }
+
+    #[test]
+    fn constants_bound_their_columns() {
+        let bounds = |filter: Expr| {
+            let prunes = prunes_of_filters(&[filter], TimeRange::ALL);
+            prunes.into_iter().map(|prune| prune.bound).collect::<Vec<_>>()
+        };
+        assert_eq!(bounds(col("x").eq(lit("a"))), [Bound::Text("a".to_owned())]);
+        assert_eq!(bounds(col("x").eq(lit(5i64))), [Bound::LongFrom(5), Bound::LongTo(5)]);
+        assert_eq!(bounds(lit(5i64).lt(col("x")).and(col("x").lt(lit(9i32)))), [Bound::LongFrom(5), Bound::LongTo(9)]);
+        assert_eq!(bounds(col("x").eq(lit("a")).or(col("x").eq(lit("b")))), []);
+        assert_eq!(bounds(col("x").not_eq(lit(1i64))), []);
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use moneta_base::TableName;
 use moneta_event::{Column, TableSchema};
-use moneta_store::{SegmentMeta, Store, TimeRange};
+use moneta_store::{SegmentColumns, SegmentMeta, Store, TimeRange};
 
-use crate::scan::{ScanUnit, SegmentRows, SegmentSource};
+use crate::cache::ColumnCache;
+use crate::scan::{ScanUnit, SegmentSource};
 
 /// Tables by name, each as a snapshot of its pieces.
 pub trait Tables: Send + Sync {
@@ -20,16 +21,29 @@ pub trait Tables: Send + Sync {
 }
 
 /// The tables of a store.
-pub struct StoreTables(pub Arc<Store>);
+pub struct StoreTables {
+    store: Arc<Store>,
+    cache: Arc<ColumnCache>,
+}
+
+impl StoreTables {
+    /// The tables of a store, with at most `cache_bytes` of decoded columns kept in memory.
+    #[must_use]
+    pub fn new(store: Arc<Store>, cache_bytes: usize) -> Self {
+        Self { store, cache: Arc::new(ColumnCache::new(cache_bytes)) }
+    }
+}
 
 impl Tables for StoreTables {
     fn schemas(&self) -> Vec<Arc<TableSchema>> {
-        self.0.schemas()
+        self.store.schemas()
     }
 
     fn snapshot(&self, table: &TableName) -> Option<(Arc<TableSchema>, Vec<ScanUnit>)> {
-        let snapshot = self.0.snapshot(table)?;
-        let segment = |meta| ScanUnit::Segment(Arc::new(StoredSegment { store: self.0.clone(), meta }));
+        let snapshot = self.store.snapshot(table)?;
+        let segment = |meta| {
+            ScanUnit::Segment(Arc::new(StoredSegment { store: self.store.clone(), cache: self.cache.clone(), meta }))
+        };
         let sealed = snapshot.segments.into_iter().map(segment);
         let units = sealed.chain(snapshot.hot.into_iter().map(ScanUnit::Hot)).collect();
         Some((snapshot.schema, units))
@@ -40,6 +54,7 @@ impl Tables for StoreTables {
 #[derive(Debug)]
 struct StoredSegment {
     store: Arc<Store>,
+    cache: Arc<ColumnCache>,
     meta: Arc<SegmentMeta>,
 }
 
@@ -48,9 +63,16 @@ impl SegmentSource for StoredSegment {
         TimeRange { from: self.meta.event_time_min, to: self.meta.event_time_max }
     }
 
-    fn read(&self, wanted: &[Column], times: TimeRange) -> Result<SegmentRows, String> {
-        let reader = self.store.read_segment(&self.meta, wanted, times).map_err(|error| error.to_string())?;
-        Ok(Box::new(reader.map(|rows| rows.map_err(|error| error.to_string()))))
+    fn num_rows(&self) -> u64 {
+        self.meta.num_rows()
+    }
+
+    fn open(&self) -> Result<SegmentColumns, String> {
+        self.store.segment_columns(&self.meta).map_err(|error| error.to_string())
+    }
+
+    fn cache(&self) -> &ColumnCache {
+        &self.cache
     }
 }
 

@@ -155,6 +155,8 @@ pub struct QueryConfig {
     pub result_bytes_max: usize,
     /// Bytes of memory all queries together may use.
     pub memory_bytes: usize,
+    /// Bytes of decoded columns kept in memory between queries.
+    pub cache_bytes: usize,
     /// Seconds one query may run.
     pub timeout_seconds: u64,
     /// Queries that run at the same time.
@@ -167,6 +169,7 @@ impl Default for QueryConfig {
             rows_max: 500_000,
             result_bytes_max: 64 << 20,
             memory_bytes: 4 << 30,
+            cache_bytes: 2 << 30,
             timeout_seconds: 240,
             concurrency: 10,
         }

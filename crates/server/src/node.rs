@@ -382,8 +382,9 @@ async fn resume_points(ingest: &Ingest, report: &OpenReport) -> BTreeMap<TableNa
 }
 
 fn start_engine(config: &Config, world: &World, ingest: &Arc<Ingest>) -> Result<Arc<Engine>, ServerError> {
-    let tables = Arc::new(StoreTables(ingest.store().clone()));
-    let engine = Engine::new(tables, ingest.clone(), world.clock.clone(), world.metrics.clone(), query_limits(config));
+    let limits = query_limits(config);
+    let tables = Arc::new(StoreTables::new(ingest.store().clone(), limits.cache_bytes));
+    let engine = Engine::new(tables, ingest.clone(), world.clock.clone(), world.metrics.clone(), limits);
     engine.map(Arc::new).map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))
 }
 
@@ -393,6 +394,7 @@ pub(crate) fn query_limits(config: &Config) -> Limits {
         rows_max: config.query.rows_max,
         result_bytes_max: config.query.result_bytes_max,
         memory_bytes: config.query.memory_bytes,
+        cache_bytes: config.query.cache_bytes,
         timeout: std::time::Duration::from_secs(config.query.timeout_seconds),
         concurrency: config.query.concurrency,
     }

@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 
+use crate::columns::with_dictionaries;
 use crate::segment::{CHECKED_BYTES, CHECKSUMS_KEY};
 use crate::{Error, SegmentMeta};
 
@@ -24,6 +25,8 @@ const FOOTER_BYTES_MAX: u64 = 256 << 20;
 #[derive(Debug)]
 pub(crate) struct Footer {
     pub(crate) arrow: ArrowReaderMetadata,
+    /// The same with texts as dictionaries.
+    pub(crate) dictionaries: ArrowReaderMetadata,
     checksums: Vec<u32>,
     /// Column chunks in file order.
     chunks: Vec<Chunk>,
@@ -70,7 +73,8 @@ impl Footer {
             }
         }
         chunks.sort_by_key(|chunk| chunk.start);
-        Ok(Self { arrow, checksums, chunks })
+        let dictionaries = with_dictionaries(&arrow).map_err(|error| corrupt(error.to_string()))?;
+        Ok(Self { arrow, dictionaries, checksums, chunks })
     }
 }
 

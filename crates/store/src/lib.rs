@@ -9,11 +9,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod columns;
 mod delta;
 mod delta_action;
 mod error;
 mod file;
 mod leftovers;
+mod paths;
 mod prune;
 mod reader;
 mod retention;
@@ -22,6 +24,7 @@ mod segment;
 mod store;
 mod table;
 
+pub use columns::SegmentColumns;
 pub use error::Error;
 pub use prune::{Bound, Prune, TimeRange};
 pub use reader::SegmentReader;

@@ -107,7 +107,11 @@ struct CacheState {
 }
 
 impl FooterCache {
-    fn get(&self, segment: &SegmentMeta, read: impl FnOnce() -> Result<Footer, Error>) -> Result<Arc<Footer>, Error> {
+    pub(crate) fn get(
+        &self,
+        segment: &SegmentMeta,
+        read: impl FnOnce() -> Result<Footer, Error>,
+    ) -> Result<Arc<Footer>, Error> {
         let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(footer) = lock().by_path.get(&segment.path) {
             return Ok(footer.clone());

@@ -18,6 +18,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::Error;
+use crate::paths::PathColumns;
 use crate::segment::{
     BLOCKS_KEY, BLOCKS_ROOT_KEY, CHECKED_BYTES, CHECKSUMS_KEY, SHARD_KEY, Segment, SegmentMeta, VERSION, VERSION_KEY,
     file_path,
@@ -91,7 +92,8 @@ fn encode(
     let failed = |reason: String| Error::Encode { shard: shard.clone(), reason };
     let columns = columns_of(blocks).ok_or_else(|| failed("its blocks disagree on a column's type".to_owned()))?;
     let rows = blocks.iter().map(|block| &block.rows);
-    let schema = with_ingest_ticks(&stored::parquet_schema(rows, &columns));
+    let paths = PathColumns::choose(rows.clone(), &columns);
+    let schema = paths.with_fields(&with_ingest_ticks(&stored::parquet_schema(rows, &columns)));
     let write = || -> parquet::errors::Result<Output> {
         let output = Output::new(file);
         let mut writer = ArrowWriter::try_new(output, schema.clone(), Some(properties(shard, blocks, blocks_root)))?;
@@ -99,6 +101,7 @@ fn encode(
             let rows = stored::with_implied_columns(&block.header, 0, &block.rows);
             let form = stored::align(&rows, &columns).and_then(|rows| stored::to_parquet_form(&rows));
             let form = form.map_err(|error| parquet::errors::ParquetError::General(error.to_string()))?;
+            let form = paths.with_columns(&form);
             writer.write(&with_companions(&form, &schema))?;
         }
         writer.flush()?;

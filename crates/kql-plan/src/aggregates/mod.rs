@@ -5,6 +5,7 @@
 pub mod collect;
 pub mod naming;
 pub mod numeric;
+mod pick;
 pub mod rows;
 
 use std::collections::HashMap;

@@ -8,11 +8,14 @@ use datafusion::common::Result;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions::core::get_field;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility, lit};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, GroupsAccumulator, Signature, Volatility, lit,
+};
 use datafusion::scalar::ScalarValue;
 use moneta_event::ColumnType;
 
 use super::AggregateNaming::{Arguments, EachPrefixed, FirstPrefixed};
+use super::pick::{Pick, PickRows};
 use super::{Aggregate, AggregateCall, Finish, aggregate};
 
 const EXTREME: &[&str] = &["(key: orderable, returned: scalar...) -> $1"];
@@ -45,14 +48,6 @@ pub const AGGREGATES: &[Aggregate] = &[
         .doc("The older spelling of `take_anyif`.", &[]),
 ];
 
-/// Which row is picked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Pick {
-    Greatest,
-    Least,
-    Any,
-}
-
 /// Picks a row: `name(key or first column, other columns)`, giving a struct `c0, c1, ...`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct PickRow {
@@ -69,7 +64,8 @@ impl PickRow {
     }
 }
 
-fn row_fields<'a>(types: impl Iterator<Item = &'a DataType>) -> Fields {
+/// The fields of the struct a picked row is.
+pub(crate) fn row_fields<'a>(types: impl Iterator<Item = &'a DataType>) -> Fields {
     types.enumerate().map(|(i, t)| Field::new(format!("c{i}"), t.clone(), true)).collect()
 }
 
@@ -93,6 +89,15 @@ impl AggregateUDFImpl for PickRow {
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let types = args.expr_fields.iter().map(|f| f.data_type().clone()).collect();
         Ok(Box::new(RowPicker { pick: self.pick, prefers_text: self.prefers_text, types, best: None }))
+    }
+
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        let types = args.expr_fields.iter().map(|f| f.data_type().clone()).collect();
+        Ok(Box::new(PickRows::new(self.pick, self.prefers_text, types)?))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {

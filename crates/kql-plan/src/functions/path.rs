@@ -28,6 +28,12 @@ impl PathFunction {
         let function = Self { steps: steps.to_vec(), signature: Signature::any(1, Volatility::Immutable) };
         ScalarUDF::new_from_impl(function).call(vec![base])
     }
+
+    /// The steps, for those who look at lowered plans.
+    #[must_use]
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
 }
 
 impl ScalarUDFImpl for PathFunction {
@@ -94,4 +100,40 @@ pub fn element<'a>(args: &[Cell<'a>], call: &Call<'_>) -> Answer<'a> {
         _ => return Answer::Null,
     };
     json::follow(args[0].text(), &[step]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use moneta_event::json_path::{Paths, pointer};
+
+    use super::*;
+
+    /// A scan may answer a path from a column of its own, which `Paths` filled: both must mean the same.
+    #[test]
+    fn paths_found_together_are_those_followed_alone() {
+        let texts = [
+            r#"{"a":{"b":1,"c":[1,{"b":2}]},"b":"x","d/e":{"~":null,"f":" "}}"#,
+            r#" { "a" : { "b" : "q\"uote" } , "a" : { "c" : true } } "#,
+            r#"{"a":null,"b":[]}"#,
+            r#"{"\u0061":{"b":3},"d\/e":{"~":4}}"#,
+            "[{\"a\":1}]",
+            "{\"a\":{\"b\":1}",
+            "{\"a\":{\"b\":1},\"b\":}",
+            "{\"a\":{\"b\" 1}}",
+            "{\"b\":1} rest",
+            "",
+            "null",
+            "7",
+        ];
+        let paths: [&[&str]; 7] = [&["a"], &["a", "b"], &["a", "c"], &["b"], &["d/e", "~"], &["d/e"], &["a", "b", "c"]];
+        let together = Paths::new(&paths.map(|names| pointer(names.iter().copied())));
+        let mut found = Vec::new();
+        for text in texts {
+            together.find(text, &mut found);
+            for (names, found) in paths.iter().zip(&found) {
+                let steps: Vec<_> = names.iter().map(|name| Step::Key((*name).to_owned())).collect();
+                assert_eq!(*found, json::follow(text, &steps), "{names:?} in {text}");
+            }
+        }
+    }
 }

@@ -1,0 +1,255 @@
+//! One piece of a table while it is read: its columns come when they are asked for, filters narrow its rows, and only
+//! then are the other columns looked at.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, StringBuilder, StringDictionaryBuilder,
+};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::Int32Type;
+use datafusion::error::{DataFusionError, Result};
+use moneta_event::json_path::Paths;
+use moneta_event::{Column, stored};
+use moneta_store::SegmentColumns;
+
+use super::expression::{Columns, Expression, plain};
+use crate::cache::{CacheKey, ColumnCache};
+use crate::scan::UnreadableSegment;
+
+/// With fewer than one row in so many wanted, a column that is not in memory is read for these rows only.
+const SELECTIVE: usize = 16;
+
+/// A column a scan reads: one of the table's, or what stands at a path of a `dynamic` one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScanColumn {
+    /// The table's column.
+    pub column: Column,
+    /// A JSON pointer into it.
+    pub path: Option<Arc<str>>,
+}
+
+impl ScanColumn {
+    /// What it is called in plans and in the cache.
+    pub(crate) fn name(&self) -> Arc<str> {
+        match &self.path {
+            Some(path) => format!("{}{}{path}", self.column.name, stored::PATH_SEPARATOR).into(),
+            None => self.column.name.clone(),
+        }
+    }
+}
+
+/// Where the columns of a piece come from.
+pub(crate) enum Source<'a> {
+    /// Rows in memory, with every column of the table that is read.
+    Rows(RecordBatch),
+    /// A row group of a segment.
+    Group {
+        /// The segment.
+        segment: &'a SegmentColumns,
+        /// The row group.
+        group: usize,
+        /// What is decoded already.
+        cache: &'a ColumnCache,
+    },
+}
+
+/// A piece of a table and which of its rows are still wanted.
+pub(crate) struct Chunk<'a> {
+    source: Source<'a>,
+    read: &'a [ScanColumn],
+    rows: usize,
+    wanted: Option<BooleanBuffer>,
+    /// Columns of the wanted rows.
+    known: Vec<OnceCell<ArrayRef>>,
+}
+
+impl<'a> Chunk<'a> {
+    pub(crate) fn new(source: Source<'a>, read: &'a [ScanColumn]) -> Self {
+        let rows = match &source {
+            Source::Rows(rows) => rows.num_rows(),
+            Source::Group { segment, group, .. } => segment.group_rows(*group),
+        };
+        Self { source, read, rows, wanted: None, known: vec![OnceCell::new(); read.len()] }
+    }
+
+    /// Rows of the piece, wanted or not.
+    pub(crate) fn total_rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Applies filters, the cheapest to read first.
+    pub(crate) fn filter(&mut self, filters: &[Expression]) -> Result<()> {
+        let mut order: Vec<_> = filters.iter().map(|filter| (self.cost(filter), filter)).collect();
+        order.sort_by_key(|(cost, _)| *cost);
+        for (_, filter) in order {
+            let passed = filter.rows(self)?;
+            self.narrow(passed.as_boolean());
+            if self.num_rows() == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the first rows only.
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        if rows < self.num_rows() {
+            let first = BooleanArray::from_iter((0..self.num_rows()).map(|row| Some(row < rows)));
+            self.narrow(&first);
+        }
+    }
+
+    fn narrow(&mut self, passed: &BooleanArray) {
+        let passed = match passed.nulls() {
+            Some(nulls) => passed.values() & nulls.inner(),
+            None => passed.values().clone(),
+        };
+        if passed.count_set_bits() == self.num_rows() {
+            return;
+        }
+        self.wanted = Some(match self.wanted.take() {
+            None => passed,
+            Some(before) => {
+                let mut passed = passed.iter();
+                BooleanBuffer::collect_bool(before.len(), |row| before.value(row) && passed.next().unwrap_or(false))
+            }
+        });
+        self.known = vec![OnceCell::new(); self.read.len()];
+    }
+
+    /// Bytes to read for a filter; of what is in memory, none.
+    fn cost(&self, filter: &Expression) -> u64 {
+        let Source::Group { segment, group, cache } = &self.source else { return filter.columns().len() as u64 };
+        let of_column = |index: &usize| {
+            let column = &self.read[*index];
+            let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
+            let bytes = segment.column_bytes(*group, &column.name()).unwrap_or(0);
+            // A column in memory must still be looked at.
+            if cache.holds(&key) { bytes / 8 } else { bytes }
+        };
+        filter.columns().iter().map(of_column).sum()
+    }
+
+    /// A whole column.
+    fn whole(&self, column: &ScanColumn) -> Result<ArrayRef> {
+        match &self.source {
+            Source::Rows(rows) => {
+                let array = rows.column_by_name(&column.column.name).cloned();
+                let array = array.unwrap_or_else(|| stored::default_array(column.column.column_type, self.rows));
+                Ok(match &column.path {
+                    Some(path) => at_path(&array, path)?,
+                    None => array,
+                })
+            }
+            Source::Group { segment, group, cache } => {
+                let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
+                if let Some(known) = cache.get(&key) {
+                    return Ok(known);
+                }
+                let array = match &column.path {
+                    None => read(segment.read(*group, &column.column, None))?,
+                    Some(path) if segment.has_path(&column.column.name, path) => {
+                        read(segment.read_path(*group, &column.column.name, path, None))?
+                    }
+                    Some(path) => {
+                        at_path(&self.whole(&ScanColumn { column: column.column.clone(), path: None })?, path)?
+                    }
+                };
+                let array = without_idle_dictionary(array)?;
+                cache.put(key, &array);
+                Ok(array)
+            }
+        }
+    }
+
+    /// The wanted rows of a column, read alone if they are few and the column is not in memory.
+    fn selected(&self, column: &ScanColumn, wanted: &BooleanBuffer) -> Result<ArrayRef> {
+        if let Source::Group { segment, group, cache } = &self.source
+            && wanted.count_set_bits() * SELECTIVE < self.rows
+        {
+            let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
+            match &column.path {
+                _ if cache.holds(&key) => {}
+                None => return read(segment.read(*group, &column.column, Some(wanted))),
+                Some(path) if segment.has_path(&column.column.name, path) => {
+                    return read(segment.read_path(*group, &column.column.name, path, Some(wanted)));
+                }
+                Some(path) => {
+                    let base = ScanColumn { column: column.column.clone(), path: None };
+                    return at_path(&self.selected(&base, wanted)?, path);
+                }
+            }
+        }
+        let mask = BooleanArray::new(wanted.clone(), None);
+        Ok(arrow::compute::filter(self.whole(column)?.as_ref(), &mask)?)
+    }
+}
+
+impl Columns for Chunk<'_> {
+    fn num_rows(&self) -> usize {
+        self.wanted.as_ref().map_or(self.rows, BooleanBuffer::count_set_bits)
+    }
+
+    fn column(&self, index: usize) -> Result<ArrayRef> {
+        if let Some(known) = self.known[index].get() {
+            return Ok(known.clone());
+        }
+        let array = match &self.wanted {
+            None => self.whole(&self.read[index])?,
+            Some(wanted) => self.selected(&self.read[index], wanted)?,
+        };
+        Ok(self.known[index].get_or_init(|| array).clone())
+    }
+}
+
+fn read(result: Result<ArrayRef, moneta_store::Error>) -> Result<ArrayRef> {
+    result.map_err(|error| DataFusionError::External(Box::new(UnreadableSegment(error.to_string()))))
+}
+
+/// A dictionary of which most values are used once costs more than it saves.
+fn without_idle_dictionary(array: ArrayRef) -> Result<ArrayRef> {
+    match array.as_dictionary_opt::<Int32Type>() {
+        // Texts too long for one plain column stay as they are.
+        Some(dictionary) if dictionary.values().len() * 2 > dictionary.len() => Ok(plain(&array).unwrap_or(array)),
+        _ => Ok(array),
+    }
+}
+
+/// What stands at a path of JSON texts, as a dictionary while values repeat.
+fn at_path(array: &ArrayRef, path: &str) -> Result<ArrayRef> {
+    let paths = Paths::new(&[path]);
+    if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>() {
+        let values = find_all(dictionary.values().as_string(), &paths);
+        return Ok(Arc::new(arrow::array::DictionaryArray::try_new(dictionary.keys().clone(), Arc::new(values))?));
+    }
+    let texts: &StringArray = array.as_string();
+    let mut coded = StringDictionaryBuilder::<Int32Type>::new();
+    let (mut found, mut distinct) = (Vec::new(), 0);
+    for (row, text) in texts.iter().enumerate() {
+        paths.find(text.unwrap_or(""), &mut found);
+        match found[0] {
+            Some(value) => {
+                let key = coded.append(value)?;
+                distinct = distinct.max(usize::try_from(key).unwrap_or(0) + 1);
+            }
+            None => coded.append_null(),
+        }
+        // Values that do not repeat are not worth a dictionary.
+        if row == 1_024 && distinct > 512 {
+            return Ok(Arc::new(find_all(texts, &paths)));
+        }
+    }
+    Ok(Arc::new(coded.finish()))
+}
+
+fn find_all(texts: &StringArray, paths: &Paths) -> StringArray {
+    let mut builder = StringBuilder::with_capacity(texts.len(), texts.len() * 16);
+    let mut found = Vec::new();
+    for text in texts {
+        paths.find(text.unwrap_or(""), &mut found);
+        builder.append_option(found[0]);
+    }
+    builder.finish()
+}

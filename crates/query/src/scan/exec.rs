@@ -1,0 +1,367 @@
+//! The scan as DataFusion runs it: pieces of a table, filtered, with expressions computed over them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
+use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column as ColumnExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+};
+use moneta_event::json_path::pointer;
+use moneta_event::{Block, Column, ColumnType, stored};
+use moneta_kql_plan::functions::path::PathFunction;
+use moneta_kql_plan::json::Step;
+
+use super::chunk::{Chunk, ScanColumn, Source};
+use super::expression::{Columns, Computed, Expression, plain};
+use super::{Reading, ScanUnit, UnreadableSegment, count_segments};
+
+/// Rows of one batch that leaves the scan.
+const BATCH_ROWS: usize = 8_192;
+
+/// Reads a table, filters its rows, and computes expressions over them.
+///
+/// # Shapes
+/// One stream per partition. Without computed expressions the columns are the first of `read`.
+#[derive(Debug, Clone)]
+pub(crate) struct ScanExec {
+    schema: SchemaRef,
+    read: Vec<ScanColumn>,
+    reading: Reading,
+    /// Fields of `read`.
+    read_schema: SchemaRef,
+    filters: Vec<Expression>,
+    filter_texts: Vec<String>,
+    /// Expressions over the columns read, then over those, and so on.
+    layers: Vec<Vec<Expression>>,
+    layer_texts: Vec<String>,
+    num_partitions: usize,
+    properties: Arc<PlanProperties>,
+}
+
+impl ScanExec {
+    pub(crate) fn new(schema: SchemaRef, read: Vec<ScanColumn>, reading: Reading, num_partitions: usize) -> Self {
+        let properties = properties(&schema, num_partitions);
+        Self {
+            read_schema: schema.clone(),
+            schema,
+            read,
+            reading,
+            filters: Vec::new(),
+            filter_texts: Vec::new(),
+            layers: Vec::new(),
+            layer_texts: Vec::new(),
+            num_partitions,
+            properties,
+        }
+    }
+
+    /// The scan with filters over all columns of its table.
+    pub(crate) fn filtered(
+        mut self,
+        filters: &[Arc<dyn PhysicalExpr>],
+        schema: &Schema,
+        columns: &[Column],
+    ) -> Result<Self> {
+        for filter in filters {
+            self.filter_texts.push(filter.to_string());
+            let own = Arc::clone(filter).transform_down(|node| {
+                let Some(column) = node.downcast_ref::<ColumnExpr>() else { return Ok(Transformed::no(node)) };
+                let column = ScanColumn { column: columns[column.index()].clone(), path: None };
+                let field = schema.field_with_name(&column.column.name)?.clone();
+                let own: Arc<dyn PhysicalExpr> = Arc::new(self.reading_column(column, field));
+                Ok(Transformed::new(own, true, TreeNodeRecursion::Jump))
+            });
+            let own = self.with_paths(&own.data()?)?;
+            self.filters.push(Expression::new(&own, &self.read_schema)?);
+        }
+        Ok(self)
+    }
+
+    /// The scan with expressions over its columns computed, which become its columns.
+    pub(crate) fn computed(&self, expressions: &[Arc<dyn PhysicalExpr>], schema: SchemaRef) -> Result<Self> {
+        let mut scan = self.clone();
+        let layer = scan.layer(expressions)?;
+        scan.layer_texts = expressions.iter().map(ToString::to_string).collect();
+        scan.layers.push(layer);
+        scan.properties = properties(&schema, scan.num_partitions);
+        scan.schema = schema;
+        Ok(scan)
+    }
+
+    /// Expressions over its columns, prepared; columns of paths that they read are read from now on.
+    pub(crate) fn layer(&mut self, expressions: &[Arc<dyn PhysicalExpr>]) -> Result<Vec<Expression>> {
+        if !self.layers.is_empty() {
+            return expressions.iter().map(|expression| Expression::new(expression, &self.schema)).collect();
+        }
+        let own = expressions.iter().map(|expression| self.with_paths(expression)).collect::<Result<Vec<_>>>()?;
+        own.iter().map(|expression| Expression::new(expression, &self.read_schema)).collect()
+    }
+
+    /// Number of partitions.
+    pub(crate) fn num_partitions(&self) -> usize {
+        self.num_partitions
+    }
+
+    /// Whether a number of rows is all that is wanted.
+    pub(crate) fn has_limit(&self) -> bool {
+        self.reading.limit.is_some()
+    }
+
+    /// The place of a column among those read, which it joins if it is new.
+    fn reading_column(&mut self, column: ScanColumn, field: Field) -> ColumnExpr {
+        let name = column.name();
+        let place = self.read.iter().position(|known| *known == column).unwrap_or_else(|| {
+            let fields = self.read_schema.fields().iter().cloned();
+            self.read_schema = Arc::new(Schema::new(fields.chain([Arc::new(field)]).collect::<Vec<_>>()));
+            self.read.push(column);
+            self.read.len() - 1
+        });
+        ColumnExpr::new(&name, place)
+    }
+
+    /// An expression over the columns read in which constant paths into `dynamic` columns are columns.
+    fn with_paths(&mut self, expression: &Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        let replaced = Arc::clone(expression).transform_down(|node| {
+            let Some(column) = self.path_column(&node) else { return Ok(Transformed::no(node)) };
+            let field = stored::path_field(&column.column.name, column.path.as_deref().unwrap_or_default());
+            let own: Arc<dyn PhysicalExpr> = Arc::new(self.reading_column(column, field));
+            Ok(Transformed::new(own, true, TreeNodeRecursion::Jump))
+        });
+        replaced.data()
+    }
+
+    fn path_column(&self, node: &Arc<dyn PhysicalExpr>) -> Option<ScanColumn> {
+        let call = ScalarFunctionExpr::try_downcast_func::<PathFunction>(node.as_ref())?;
+        let function = call.fun().inner().downcast_ref::<PathFunction>()?;
+        let [base] = call.args() else { return None };
+        let base = self.read.get(base.downcast_ref::<ColumnExpr>()?.index())?;
+        let names = function.steps().iter().map(|step| match step {
+            Step::Key(name) => Some(name.as_str()),
+            Step::Index(_) => None,
+        });
+        let names = names.collect::<Option<Vec<_>>>()?;
+        let is_base = base.path.is_none() && base.column.column_type == ColumnType::Dynamic;
+        is_base.then(|| ScanColumn { column: base.column.clone(), path: Some(pointer(names).into()) })
+    }
+
+    /// Reads a partition piece by piece into a consumer, until it wants no more.
+    ///
+    /// # Errors
+    /// When a segment cannot be read, or an expression fails.
+    pub(crate) fn read_partition(
+        &self,
+        partition: usize,
+        consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
+    ) -> Result<()> {
+        let mut rows_left = self.reading.limit.unwrap_or(usize::MAX);
+        let (in_memory, segments): (Vec<_>, Vec<_>) =
+            self.reading.units.iter().partition(|unit| !matches!(unit, ScanUnit::Segment(_)));
+        for unit in segments {
+            let ScanUnit::Segment(source) = unit else { continue };
+            let failed = |message| DataFusionError::External(Box::new(UnreadableSegment(message)));
+            let segment = source.open().map_err(failed)?;
+            let groups = share(segment.num_groups(), partition, self.num_partitions);
+            if partition == 0 {
+                self.reading.counters.segments_read.fetch_add(1, Ordering::Relaxed);
+            }
+            for group in groups.filter(|group| segment.may_match(*group, &self.reading.prunes)) {
+                let source = Source::Group { segment: &segment, group, cache: source.cache() };
+                if !self.read_chunk(source, &mut rows_left, consume)? {
+                    return Ok(());
+                }
+            }
+        }
+        for index in share(in_memory.len(), partition, self.num_partitions) {
+            let rows = match in_memory[index] {
+                ScanUnit::Hot(block) => {
+                    self.reading.counters.blocks_read.fetch_add(1, Ordering::Relaxed);
+                    self.block_rows(block)?
+                }
+                ScanUnit::Rows(rows) => self.align(rows)?,
+                ScanUnit::Segment(_) => continue,
+            };
+            if !self.read_chunk(Source::Rows(rows), &mut rows_left, consume)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one piece; `false` when no more are wanted.
+    fn read_chunk(
+        &self,
+        source: Source<'_>,
+        rows_left: &mut usize,
+        consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
+    ) -> Result<bool> {
+        let mut chunk = Chunk::new(source, &self.read);
+        chunk.filter(&self.filters)?;
+        // Rows that a limit spares are not counted.
+        let scanned = if self.filters.is_empty() { chunk.total_rows().min(*rows_left) } else { chunk.total_rows() };
+        self.reading.counters.rows_scanned.fetch_add(scanned as u64, Ordering::Relaxed);
+        chunk.truncate(*rows_left);
+        *rows_left -= chunk.num_rows();
+        let wants_more = chunk.num_rows() == 0 || computed(&chunk, &self.layers, consume)?;
+        Ok(wants_more && *rows_left > 0)
+    }
+
+    /// The columns read, of a block; the implied ones are made only when they are wanted.
+    fn block_rows(&self, block: &Block) -> Result<RecordBatch> {
+        let schema = block.rows.schema();
+        let wanted = |name: &str| self.read.iter().any(|column| *column.column.name == *name);
+        let kept: Vec<usize> = (0..schema.fields().len()).filter(|i| wanted(schema.field(*i).name())).collect();
+        let projected = block.rows.project(&kept)?;
+        let rows = match moneta_event::schema::IMPLIED_BY_HEADER.iter().any(|name| wanted(name)) {
+            true => stored::with_implied_columns(&block.header, 0, &projected),
+            false => projected,
+        };
+        self.align(&rows)
+    }
+
+    fn align(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let mut columns: Vec<Column> = Vec::with_capacity(self.read.len());
+        for read in &self.read {
+            if !columns.contains(&read.column) {
+                columns.push(read.column.clone());
+            }
+        }
+        stored::align(rows, &columns).map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
+    /// The columns of the scan as batches.
+    fn batches(&self, rows: &dyn Columns, consume: &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> {
+        let width = self.schema.fields().len();
+        let columns = (0..width).map(|index| rows.column(index)).collect::<Result<Vec<_>>>()?;
+        let mut from = 0;
+        while from < rows.num_rows() {
+            let len = BATCH_ROWS.min(rows.num_rows() - from);
+            let part = |array: &ArrayRef| plain(&array.slice(from, len));
+            let columns = columns.iter().map(part).collect::<Result<Vec<_>>>()?;
+            let options = RecordBatchOptions::new().with_row_count(Some(len));
+            if !consume(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?) {
+                return Ok(false);
+            }
+            from += len;
+        }
+        Ok(true)
+    }
+}
+
+/// Hands over the columns of the last layer.
+fn computed(
+    input: &dyn Columns,
+    layers: &[Vec<Expression>],
+    consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
+) -> Result<bool> {
+    match layers.split_first() {
+        None => consume(input),
+        Some((first, rest)) => computed(&Computed::new(input, first), rest, consume),
+    }
+}
+
+/// The part of `count` things that falls to one of several partitions: a contiguous run.
+fn share(count: usize, partition: usize, partitions: usize) -> std::ops::Range<usize> {
+    count * partition / partitions..count * (partition + 1) / partitions
+}
+
+fn properties(schema: &SchemaRef, num_partitions: usize) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema.clone()),
+        Partitioning::UnknownPartitioning(num_partitions),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
+}
+
+impl DisplayAs for ScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (units, segments) = (self.reading.units.len(), count_segments(&self.reading.units));
+        let names: Vec<_> = self.schema.fields().iter().take(16).map(|field| field.name().as_str()).collect();
+        let more = if self.schema.fields().len() > names.len() { ", …" } else { "" };
+        write!(f, "ScanExec: units={units} segments={segments} columns=[{}{more}]", names.join(", "))?;
+        if !self.reading.prunes.is_empty() {
+            write!(f, " prunes={}", self.reading.prunes.len())?;
+        }
+        if let Some(limit) = self.reading.limit {
+            write!(f, " limit={limit}")?;
+        }
+        if !self.filter_texts.is_empty() {
+            write!(f, " filters=[{}]", self.filter_texts.join(", "))?;
+        }
+        if !self.layer_texts.is_empty() {
+            write!(f, " computed=[{}]", self.layer_texts.join(", "))?;
+        }
+        let paths: Vec<_> = self.read.iter().filter(|column| column.path.is_some()).map(ScanColumn::name).collect();
+        if paths.is_empty() { Ok(()) } else { write!(f, " paths=[{}]", paths.join(", ")) }
+    }
+}
+
+impl ExecutionPlan for ScanExec {
+    fn name(&self) -> &'static str {
+        "ScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        // Two batches in flight: reading goes on while the plan above works, and memory stays bounded.
+        let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
+        let (sender, scan) = (builder.tx(), self.clone());
+        builder.spawn_blocking(move || {
+            scan.read_partition(partition, &mut |rows| {
+                scan.batches(rows, &mut |batch| sender.blocking_send(Ok(batch)).is_ok())
+            })
+        });
+        Ok(builder.build())
+    }
+
+    fn statistics_from_inputs(&self, _: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+        let rows = usize::try_from(self.reading.num_rows()).unwrap_or(usize::MAX);
+        let is_whole = self.filters.is_empty() && self.reading.prunes.is_empty() && self.reading.limit.is_none();
+        let num_rows = match args.partition() {
+            None if is_whole => Precision::Exact(rows),
+            None => Precision::Inexact(rows.min(self.reading.limit.unwrap_or(usize::MAX))),
+            Some(_) => Precision::Inexact(rows / self.num_partitions),
+        };
+        let unknown = vec![ColumnStatistics::new_unknown(); self.schema.fields().len()];
+        Ok(Arc::new(Statistics { num_rows, total_byte_size: Precision::Absent, column_statistics: unknown }))
+    }
+}

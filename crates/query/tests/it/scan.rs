@@ -1,0 +1,184 @@
+//! The same rows in memory, in segments, and in segments whose columns are in the cache give the same answers.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use moneta_base::{SourceName, TableName, TenantId, Timestamp};
+use moneta_event::block::BlockPosition;
+use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, ShardId, TableCatalog, TableSchema, Value, stored};
+use moneta_merkle::Hash;
+use moneta_ports::{
+    AuditEvent, AuditSink, BoxFuture, Metrics, OpContext, PortError, QueryAnswer, QueryEngine, QueryRequest,
+};
+use moneta_query::{Engine, Limits, StoreTables};
+use moneta_store::Store;
+use moneta_testkit::{FixedClock, SimFs};
+
+const TABLE: &str = "Logs_CL";
+const BLOCKS: usize = 9;
+const BLOCK_ROWS: usize = 8_000;
+
+struct NoAudit;
+
+impl AuditSink for NoAudit {
+    fn record<'a>(&'a self, _: &'a OpContext, _: AuditEvent) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn record_change<'a>(&'a self, _: &'a OpContext, _: AuditEvent) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+fn start() -> Timestamp {
+    Timestamp::parse("2026-01-02T03:04:05.1234567Z").unwrap()
+}
+
+/// Rows of few levels, many requests, texts that are all different, and JSON of two shapes.
+fn block(index: usize, first_seq: u64, previous: Hash) -> Block {
+    let name = TableName::new(TABLE).unwrap();
+    let schema = Arc::new(TableSchema::custom(name.clone()));
+    let mut rows = BatchBuilder::new(schema, RecordClass::Data, Delivery::AtLeastOnce);
+    for row in first_seq..first_seq + BLOCK_ROWS as u64 {
+        let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        rows.set_field("Level", Value::Text(["info", "Error", "warning", ""][(mixed >> 60) as usize % 4]));
+        rows.set_field("Request", Value::Text(&format!("r{}", row / 5)));
+        rows.set_field("Message", Value::Text(&format!("part {mixed:x} took duration={} ms", row % 977)));
+        if row % 3 != 0 {
+            rows.set_field("Size", Value::Long(i64::try_from(row % 1_000).unwrap()));
+        }
+        let json = match row % 4 {
+            0 => format!(r#"{{"kind":"k{}","deep":{{"zone":"z{}"}},"size":"{}"}}"#, row % 3, row % 5, row % 100),
+            1 => format!(r#"{{"kind":{},"list":[1,{}]}}"#, row % 3, row % 7),
+            2 => r#"{"kind":null,"deep":7}"#.to_owned(),
+            _ => "[1]".to_owned(),
+        };
+        rows.set_field("Extra", Value::Json(&json));
+        let time = Timestamp::from_nanos(start().as_nanos() + i64::try_from(row).unwrap() * 1_000_000_100);
+        rows.finish_row(time, &SourceName::lossy("test"), "");
+    }
+    let position = BlockPosition {
+        tenant: TenantId::from_random([7; 16]),
+        shard: ShardId { table: name, day: start().day() },
+        shard_index: index as u64,
+        first_seq,
+        ingest_time: start(),
+        token_key: 1,
+        previous,
+    };
+    Block::new(position, stored::canonical(&rows.finish().unwrap().rows).unwrap()).unwrap()
+}
+
+fn store() -> Arc<Store> {
+    let store = Store::open(Arc::new(SimFs::new()), Path::new("/data/store"), TableCatalog::built_in()).unwrap();
+    let (mut first_seq, mut previous) = (0, Hash::default());
+    for index in 0..BLOCKS {
+        let block = block(index, first_seq, previous);
+        (first_seq, previous) = (block.header.end_seq(), block.header.hash());
+        store.add_hot(Arc::new(block)).unwrap();
+    }
+    Arc::new(store)
+}
+
+fn engine(store: &Arc<Store>, cache_bytes: usize) -> Engine {
+    let tables = Arc::new(StoreTables::new(store.clone(), cache_bytes));
+    let clock = Arc::new(FixedClock::new(start()));
+    Engine::new(tables, Arc::new(NoAudit), clock, Arc::new(Metrics::new()), Limits::default()).unwrap()
+}
+
+fn ask(engine: &Engine, text: &str) -> QueryAnswer {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let answer = runtime.block_on(engine.query(&OpContext::service("test"), QueryRequest::new(text)));
+    answer.unwrap_or_else(|error| panic!("{text}: {error:?}"))
+}
+
+/// The rows as texts, sorted.
+fn rows(answer: &QueryAnswer) -> Vec<String> {
+    let of_batch = |batch: &RecordBatch| {
+        let options = FormatOptions::default().with_null("null");
+        let columns: Vec<_> =
+            batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options).unwrap()).collect();
+        (0..batch.num_rows())
+            .map(|row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"))
+            .collect::<Vec<_>>()
+    };
+    let mut rows: Vec<_> = answer.tables[0].batches.iter().flat_map(of_batch).collect();
+    rows.sort();
+    rows
+}
+
+const QUERIES: &[&str] = &[
+    "Logs_CL | count",
+    "Logs_CL | summarize count() by Level",
+    "Logs_CL | summarize count(), max(Size), sum(Size), avg(Size) by Level, kind = tostring(Extra.kind)",
+    "Logs_CL | where Level == 'Error' | summarize count() by bin(TimeGenerated, 1h)",
+    "Logs_CL | where Level == 'Error' and Message has 'duration' | count",
+    "Logs_CL | where Level =~ 'ERROR' or Size == 5 | count",
+    "Logs_CL | where Message contains 'DURATION=97' | summarize n = count() by Request | top 7 by n desc, Request asc",
+    "Logs_CL | where Request == 'r4711'",
+    "Logs_CL | where Request in ('r1', 'r9999', 'none') | project TimeGenerated, Request, Extra, Size",
+    "Logs_CL | where Size > 990 and isnotempty(Extra.deep.zone) | summarize count() by zone = tostring(Extra.deep.zone)",
+    "Logs_CL | where Extra.kind == 'k1' | summarize sum(tolong(Extra.size)) by Level",
+    "Logs_CL | summarize count() by tostring(Extra.missing), isnull(Extra.kind), tostring(Extra.list[1])",
+    "Logs_CL | extend d = extract('duration=([0-9]+)', 1, Message, typeof(long)) | summarize max(d), sum(d) by Level",
+    "Logs_CL | summarize dcount(Request), count_distinct(Level), countif(Level == '')",
+    "Logs_CL | summarize count_distinct(Request) by Level",
+    "Logs_CL | summarize count(), count_distinct(Request), count_distinctif(tostring(Extra.kind), Size > 500) by Level",
+    "Logs_CL | where Size == 3 | summarize count(), count_distinct(Level) by Request",
+    "Logs_CL | where Level == 'nothing' | summarize count(), sum(Size), min(Level)",
+    "Logs_CL | where Level == 'nothing' | summarize count() by Level",
+    "Logs_CL | summarize arg_max(TimeGenerated, Message, Extra.kind) by Level",
+    "Logs_CL | where Level == 'Error' | top 5 by TimeGenerated | project TimeGenerated, _Seq, Request, Type",
+    "Logs_CL | distinct Level, tostring(Extra.kind)",
+    "Logs_CL | where Level == 'Error' | distinct Request | join kind=inner (Logs_CL | where Size == 7 | project Request, Size) on Request | count",
+    "Logs_CL | where TimeGenerated between (datetime(2026-01-02 04:00) .. 1m) | summarize count() by Level, Size",
+    "Logs_CL | where not(Level has 'error') | summarize count() by strcat(Level, '-', tostring(Size % 3))",
+    "Logs_CL | summarize s = make_set(Level), min(Message), take_any(Type) | extend s = array_sort_asc(s)",
+    "Logs_CL | parse Message with 'part ' part ' took duration=' ms:long ' ms' | summarize sum(ms), count() by Level",
+];
+
+#[test]
+fn segments_and_memory_give_the_same_answers() {
+    let store = store();
+    let hot = engine(&store, 0);
+    let expected: Vec<_> = QUERIES.iter().map(|query| rows(&ask(&hot, query))).collect();
+    assert_eq!(expected[0], [(BLOCKS * BLOCK_ROWS).to_string()]);
+    while let Some(segment) = store.seal(&TableName::new(TABLE).unwrap()).unwrap() {
+        store.publish(segment, start()).unwrap();
+    }
+    for cache_bytes in [0, 1 << 30] {
+        let sealed = engine(&store, cache_bytes);
+        for (query, expected) in QUERIES.iter().zip(&expected) {
+            for time in ["first", "second"] {
+                assert_eq!(&rows(&ask(&sealed, query)), expected, "{query}, {time} time, cache of {cache_bytes}");
+            }
+        }
+    }
+}
+
+#[test]
+fn scans_take_filters_paths_and_aggregation() {
+    let store = store();
+    while let Some(segment) = store.seal(&TableName::new(TABLE).unwrap()).unwrap() {
+        store.publish(segment, start()).unwrap();
+    }
+    let engine = engine(&store, 1 << 20);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let query = "Logs_CL | where Level == 'Error' | summarize count() by tostring(Extra.kind)";
+    let stages = runtime.block_on(engine.explain(&OpContext::service("test"), QueryRequest::new(query))).unwrap();
+    let physical = &stages.iter().find(|(name, _)| name == "physical plan").unwrap().1;
+    for part in ["GroupedScanExec", "filters=[Level", "paths=[Extra#/kind]"] {
+        assert!(physical.contains(part), "{part} in {physical}");
+    }
+    assert!(!physical.contains("FilterExec"), "{physical}");
+}
+
+#[test]
+fn take_reads_no_more_than_it_needs() {
+    let engine = engine(&store(), 0);
+    let answer = ask(&engine, "Logs_CL | where Level == 'Error' | take 3");
+    assert_eq!(answer.tables[0].num_rows(), 3);
+    assert!(answer.completeness.rows_scanned < (BLOCKS * BLOCK_ROWS) as u64, "{:?}", answer.completeness);
+}

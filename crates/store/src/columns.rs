@@ -1,0 +1,203 @@
+//! Reads single columns of single row groups: what a query that decides column by column needs.
+//!
+//! Texts come as dictionaries where the file keeps them so, because whoever tests or groups them wants to look at each
+//! distinct value once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use moneta_event::stored::{self, PATH_SEPARATOR, TICKS_SUFFIX};
+use moneta_event::{Column, ColumnType};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+
+use crate::file::{Footer, SegmentFile};
+use crate::prune::Prune;
+use crate::{Error, SegmentMeta, Store};
+
+/// Rows decoded at once when a row group does not fit one array.
+const PIECE_ROWS: usize = 8_192;
+
+/// A segment opened for reading column by column.
+#[derive(Debug, Clone)]
+pub struct SegmentColumns {
+    path: PathBuf,
+    name: Arc<str>,
+    file: SegmentFile,
+    footer: Arc<Footer>,
+}
+
+impl Store {
+    /// Opens a segment for reading column by column.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the file is not what was written; [`Error::Io`].
+    pub fn segment_columns(&self, segment: &SegmentMeta) -> Result<SegmentColumns, Error> {
+        let path = self.file_of(&segment.path);
+        let footer = self.footers.get(segment, || Footer::read(&**self.file_system(), &path, segment))?;
+        let file = SegmentFile::new(self.file_system().clone(), path.clone(), segment, footer.clone());
+        Ok(SegmentColumns { path, name: segment.path.as_str().into(), file, footer })
+    }
+}
+
+impl SegmentColumns {
+    /// The segment's path below `store`: what its columns are known by.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Number of row groups.
+    #[must_use]
+    pub fn num_groups(&self) -> usize {
+        self.footer.arrow.metadata().num_row_groups()
+    }
+
+    /// Number of rows of a row group.
+    #[must_use]
+    pub fn group_rows(&self, group: usize) -> usize {
+        usize::try_from(self.footer.arrow.metadata().row_group(group).num_rows()).unwrap_or(0)
+    }
+
+    /// Whether a row group can hold a row that meets all conditions.
+    #[must_use]
+    pub fn may_match(&self, group: usize, prunes: &[Prune]) -> bool {
+        let group = self.footer.arrow.metadata().row_group(group);
+        prunes.iter().all(|prune| prune.may_match(group))
+    }
+
+    /// Compressed bytes of a column in a row group; none for a column the file lacks.
+    #[must_use]
+    pub fn column_bytes(&self, group: usize, name: &str) -> Option<u64> {
+        let columns = self.footer.arrow.metadata().row_group(group).columns();
+        let column = columns.iter().find(|column| is_column(column.column_path().parts(), name))?;
+        u64::try_from(column.compressed_size()).ok()
+    }
+
+    /// Whether the values at a path of a `dynamic` column stand in a column of their own.
+    #[must_use]
+    pub fn has_path(&self, column: &str, path: &str) -> bool {
+        let name = format!("{column}{PATH_SEPARATOR}{path}");
+        self.footer.arrow.schema().column_with_name(&name).is_some_and(|(_, field)| stored::is_companion(field))
+    }
+
+    /// Reads a column of a row group, or those of its rows that are `wanted`.
+    ///
+    /// # Shapes
+    /// As many rows as the row group has, or as are wanted, in order. A text is a `Utf8` array or a dictionary of it
+    /// with `Int32` keys; everything else has the Arrow form of its type. A column the segment lacks is filled with its
+    /// default.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the file is not what was written or the column has another type.
+    pub fn read(&self, group: usize, column: &Column, wanted: Option<&BooleanBuffer>) -> Result<ArrayRef, Error> {
+        self.read_named(group, &column.name, column.column_type, wanted)
+    }
+
+    /// Reads the values at a path of a `dynamic` column that has a column of its own, as [`Self::read`] does.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_path(
+        &self,
+        group: usize,
+        column: &str,
+        path: &str,
+        wanted: Option<&BooleanBuffer>,
+    ) -> Result<ArrayRef, Error> {
+        self.read_named(group, &format!("{column}{PATH_SEPARATOR}{path}"), ColumnType::Dynamic, wanted)
+    }
+
+    fn read_named(
+        &self,
+        group: usize,
+        name: &str,
+        column_type: ColumnType,
+        wanted: Option<&BooleanBuffer>,
+    ) -> Result<ArrayRef, Error> {
+        let rows = wanted.map_or(self.group_rows(group), BooleanBuffer::count_set_bits);
+        if self.column_bytes(group, name).is_none() {
+            return Ok(stored::default_array(column_type, rows));
+        }
+        let as_dictionary = column_type.arrow() == DataType::Utf8 && !self.is_plain(group, name);
+        let whole = self.decode(group, name, as_dictionary, wanted, rows.max(1));
+        // Texts of more than 2 GiB do not fit one array; as a dictionary they mostly do.
+        let decoded =
+            whole.or_else(|_| self.decode(group, name, column_type.arrow() == DataType::Utf8, wanted, PIECE_ROWS))?;
+        let corrupt = |reason: String| Error::corrupt(&self.path, reason);
+        let array =
+            stored::column_from_parquet(&decoded, name, column_type).map_err(|error| corrupt(error.to_string()))?;
+        Ok(array)
+    }
+
+    /// Decodes a column and its companion, in pieces of `piece_rows` that are put together.
+    fn decode(
+        &self,
+        group: usize,
+        name: &str,
+        as_dictionary: bool,
+        wanted: Option<&BooleanBuffer>,
+        piece_rows: usize,
+    ) -> Result<RecordBatch, Error> {
+        let corrupt = |reason: String| Error::corrupt(&self.path, reason);
+        let metadata = if as_dictionary { &self.footer.dictionaries } else { &self.footer.arrow };
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata.clone());
+        let schema = builder.parquet_schema();
+        let is_wanted = |index: &usize| {
+            let own = schema.column(*index).name().to_owned();
+            own == name || own.strip_suffix(TICKS_SUFFIX) == Some(name)
+        };
+        let mask = ProjectionMask::leaves(schema, (0..schema.num_columns()).filter(is_wanted).collect::<Vec<_>>());
+        let mut builder = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(piece_rows);
+        if let Some(wanted) = wanted {
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
+                wanted.set_slices().map(|(from, to)| from..to),
+                wanted.len(),
+            ));
+        }
+        let reader = builder.build().map_err(|error| corrupt(error.to_string()))?;
+        let pieces = reader.collect::<Result<Vec<_>, _>>().map_err(|error| corrupt(error.to_string()))?;
+        match <[RecordBatch; 1]>::try_from(pieces) {
+            Ok([only]) => Ok(only),
+            Err(pieces) => {
+                let schema = pieces.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+                arrow::compute::concat_batches(&schema, &pieces).map_err(|error| corrupt(error.to_string()))
+            }
+        }
+    }
+
+    /// Whether the column's values stand in the file without a dictionary, at least in part.
+    fn is_plain(&self, group: usize, name: &str) -> bool {
+        let columns = self.footer.arrow.metadata().row_group(group).columns();
+        let column = columns.iter().find(|column| is_column(column.column_path().parts(), name));
+        column.is_none_or(|column| {
+            let pages = column.page_encoding_stats_mask();
+            !pages.is_some_and(|pages| pages.is_only(parquet::basic::Encoding::RLE_DICTIONARY))
+        })
+    }
+}
+
+fn is_column(path: &[String], name: &str) -> bool {
+    matches!(path, [only] if only == name)
+}
+
+/// The footer's metadata with every text as a dictionary.
+pub(crate) fn with_dictionaries(
+    arrow: &ArrowReaderMetadata,
+) -> Result<ArrowReaderMetadata, parquet::errors::ParquetError> {
+    let as_dictionary = |field: &Arc<Field>| {
+        if *field.data_type() == DataType::Utf8 {
+            let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+            return Arc::new(field.as_ref().clone().with_data_type(dictionary));
+        }
+        field.clone()
+    };
+    let fields: Vec<_> = arrow.schema().fields().iter().map(as_dictionary).collect();
+    let schema: SchemaRef = Arc::new(Schema::new_with_metadata(fields, arrow.schema().metadata().clone()));
+    ArrowReaderMetadata::try_new(arrow.metadata().clone(), ArrowReaderOptions::new().with_schema(schema))
+}
