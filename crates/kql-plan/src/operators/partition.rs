@@ -15,6 +15,15 @@ use super::summarize::Summarize;
 use crate::binder::{Binder, Row, codes};
 use crate::bound::{Relation, ScalarExpr};
 
+/// How the name of the hidden column ends that holds the key.
+const KEY: &str = "_key_id";
+
+/// Whether groups are told apart by numbers that are given out anew each time the rows are read, as in `mv-apply`.
+#[must_use]
+pub fn is_numbered(columns: &[Column]) -> bool {
+    partition(columns).iter().any(|name| name.ends_with("_id") && !name.ends_with(KEY))
+}
+
 impl Binder<'_> {
     /// `partition hint.strategy=native by column (query)`.
     pub(crate) fn bind_partition(&mut self, input: Relation, node: &PartitionOperator) -> Option<Relation> {
@@ -88,7 +97,7 @@ impl Binder<'_> {
     }
 
     fn hidden_key(&mut self, key: &ScalarExpr) -> Column {
-        Column::new(&format!("{}{}_id", super::apply::HIDDEN, self.fresh()), key.column_type)
+        Column::new(&format!("{}{}{KEY}", super::apply::HIDDEN, self.fresh()), key.column_type)
     }
 
     /// The rows without the hidden column, which must still be there.

@@ -100,13 +100,17 @@ impl Binder<'_> {
         let tables = self.searched(input, &node.sources, node.span)?;
         let tables = tables_with(tables, &node.predicate);
         let known = named_columns(&tables, &node.predicate);
+        let before = self.diagnostics_len();
         let mut found = Vec::new();
         for (label, relation) in tables {
             let (columns, order) = (relation.columns.to_vec(), Arc::clone(&relation.order));
-            let filtered = self.search_filter(relation, &node.predicate, case_sensitive, &known)?;
+            let Some(filtered) = self.search_filter(relation, &node.predicate, case_sensitive, &known) else {
+                continue;
+            };
             let outputs = columns.iter().map(|c| (c.clone(), ScalarExpr::column(c))).collect();
             found.push((label, Project::exact("search", filtered, outputs).ordered(order)));
         }
+        self.some_found(&found, before)?;
         if piped && found.iter().any(|(_, relation)| relation.columns.iter().any(|c| is_hidden(&c.name))) {
             return found.pop().map(|(_, relation)| relation);
         }
@@ -125,11 +129,14 @@ impl Binder<'_> {
         };
         let outputs = self.without_away(outputs, &node.project_away);
         let mut found = Vec::new();
+        let before = self.diagnostics_len();
         for (label, relation) in tables {
             let columns = relation.columns.to_vec();
-            let filtered = self.search_filter(relation, &node.predicate, false, &known)?;
-            found.push((label, self.found_columns(filtered, &columns, &outputs, node.span)?));
+            if let Some(filtered) = self.search_filter(relation, &node.predicate, false, &known) {
+                found.push((label, self.found_columns(filtered, &columns, &outputs, node.span)?));
+            }
         }
+        self.some_found(&found, before)?;
         if found.is_empty() {
             let nothing = Relation::new(Vec::new(), super::datatable::Rows { rows: Vec::new() });
             let fillers = outputs.columns.iter().map(|c| ScalarExpr::literal(Value::null(c.output.column_type)));
@@ -137,6 +144,19 @@ impl Binder<'_> {
             found.push((String::new(), Project::exact("find", nothing, fillers)));
         }
         Some(Union::relation(found, false, Some(&source)))
+    }
+
+    /// A predicate may make no sense for some tables, where a column has another type; those are left out. It is a
+    /// mistake if it makes sense for none.
+    fn some_found(&mut self, found: &[Labelled], diagnostics_before: usize) -> Option<()> {
+        match (found.is_empty(), self.diagnostics_len() > diagnostics_before) {
+            (true, true) => None,
+            (_, false) => Some(()),
+            (false, true) => {
+                self.forget_diagnostics(diagnostics_before);
+                Some(())
+            }
+        }
     }
 
     /// The tables to look into: those piped or named, else all.

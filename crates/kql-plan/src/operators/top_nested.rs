@@ -12,6 +12,7 @@ use moneta_kql::syntax::{SortDirection, TopHittersOperator, TopNestedLevel, TopN
 use super::apply::is_hidden;
 use super::filter::Filter;
 use super::join::{Join, Kind};
+use super::partition::is_numbered;
 use super::project::Project;
 use super::sort::Sort;
 use super::summarize::{BoundAggregate, Summarize};
@@ -47,6 +48,11 @@ impl Binder<'_> {
         if node.levels.len() > LEVELS_MAX {
             let message = format!("top-nested takes at most {LEVELS_MAX} levels");
             return self.fail(codes::LIMIT, node.span, message);
+        }
+        let reads_again = node.levels.len() > 1 || node.levels.iter().any(|level| level.others.is_some());
+        if reads_again && is_numbered(&input.columns) {
+            let message = "inside mv-apply top-nested takes one level and no `with others`; summarize and take the top";
+            return self.fail(codes::UNSUPPORTED, node.span, message);
         }
         let (staged, mut levels) = self.nested_levels(input, node)?;
         let hidden: Vec<Column> = staged.columns.iter().filter(|c| is_hidden(&c.name)).cloned().collect();
@@ -100,7 +106,7 @@ impl Binder<'_> {
             let aggregate_name = given.unwrap_or_else(|| format!("aggregated_{key_name}"));
             staged.push((key.clone(), bound));
             // Its type is known once it is bound.
-            let aggregate = Column::new(&format!("__a{index}"), ColumnType::Long);
+            let aggregate = Column::new(&format!("__t{index}"), ColumnType::Long);
             levels.push(Level { node: level, key_name, aggregate_name, key, count, others, aggregate });
         }
         Some((Project::exact("top-nested", input, staged), levels))
@@ -127,7 +133,7 @@ impl Binder<'_> {
         let expression = ScalarExpr::column(&level.aggregate);
         let order = Arc::new([SortKey { expression, descending, nulls_first: false }]);
         // Groups are told apart by the keys before, not by their aggregates.
-        let partition = prefix.iter().filter(|c| !c.name.starts_with("__a")).map(|c| Arc::clone(&c.name));
+        let partition = prefix.iter().filter(|c| !c.name.starts_with("__t")).map(|c| Arc::clone(&c.name));
         let function = registry().get("row_number")?;
         let number = ScalarNode::Window { function, args: Vec::new(), order, partition: partition.collect() };
         let rank = Column::new("__rank", ColumnType::Long);
@@ -173,7 +179,7 @@ impl Binder<'_> {
         index: usize,
         levels: &[Level<'_>],
     ) -> Option<Relation> {
-        let own = prefix.iter().filter(|c| !c.name.starts_with("__a")).chain([&levels[index].key]);
+        let own = prefix.iter().filter(|c| !c.name.starts_with("__t")).chain([&levels[index].key]);
         let keys = own.map(|c| (ScalarExpr::column(c), ScalarExpr::column(c))).collect();
         let columns = rows.columns.to_vec();
         let join =
@@ -251,7 +257,7 @@ impl Binder<'_> {
 
 /// The rows that belong to the kept groups, with the groups' aggregates.
 fn joined(staged: Relation, kept: Relation, prefix: &[Column], depth: usize, levels: &[Level<'_>]) -> Relation {
-    let own = prefix.iter().filter(|c| !c.name.starts_with("__a"));
+    let own = prefix.iter().filter(|c| !c.name.starts_with("__t"));
     let keys = own.map(|c| (ScalarExpr::column(c), ScalarExpr::column(c))).collect();
     let added: Vec<Column> = levels[..depth].iter().map(|level| level.aggregate.clone()).collect();
     let columns = staged.columns.iter().chain(&added).cloned().collect();
