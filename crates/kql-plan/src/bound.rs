@@ -21,6 +21,8 @@ pub struct BoundQuery {
     pub tables: BTreeSet<String>,
     /// The options given by `set`, in order.
     pub options: Vec<(String, Option<Value>)>,
+    /// The first call whose columns depend on data nobody has looked at: they are missing from the query.
+    pub probe: Option<crate::two_phase::Probe>,
 }
 
 /// One result of a query.
@@ -64,13 +66,17 @@ pub struct Relation {
     pub operator: Arc<dyn TabularOperator>,
     /// The order of the rows, if the last `sort` or `top` still decides it.
     pub order: Arc<[SortKey]>,
+    /// Whether the data may have more columns than are known (see [`crate::two_phase`]).
+    pub open: bool,
 }
 
 impl Relation {
     /// Rows without a known order.
     #[must_use]
     pub fn new(columns: Vec<Column>, operator: impl TabularOperator + 'static) -> Self {
-        Self { columns: columns.into(), operator: Arc::new(operator), order: Arc::new([]) }
+        let open = operator.columns_depend_on_data()
+            || (operator.passes_columns() && operator.inputs().into_iter().any(|input| input.open));
+        Self { columns: columns.into(), operator: Arc::new(operator), order: Arc::new([]), open }
     }
 
     /// The same rows in a known order.

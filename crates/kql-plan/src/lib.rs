@@ -15,6 +15,7 @@ pub mod json;
 pub mod lower;
 pub mod manual;
 pub mod operators;
+pub mod two_phase;
 pub mod types;
 pub mod value;
 
@@ -26,4 +27,5 @@ pub use manual::render_manual;
 pub use operators::external::{EXTERNAL_BYTES_MAX, ExternalSource};
 pub use operators::filter::{SimpleConjunct, simple_conjuncts};
 pub use operators::gathered::query_planner;
+pub use two_phase::{Probe, bind_over_data};
 pub use value::Value;

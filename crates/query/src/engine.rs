@@ -16,7 +16,7 @@ use futures::StreamExt;
 use moneta_base::{Clock, ErrorKind, TableName};
 use moneta_event::{Column, TableSchema};
 use moneta_kql::{Diagnostic, Parse, render_diagnostics};
-use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Catalog, TableProviderSource, Value, bind, lower};
+use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Catalog, TableProviderSource, Value, bind, bind_over_data, lower};
 use moneta_ports::{
     AuditEvent, AuditSink, BoxFuture, Metric, Metrics, OpContext, Outcome, QueryAnswer, QueryColumn, QueryDiagnostic,
     QueryEngine, QueryError, QueryRequest, ResultTable, Scope,
@@ -78,7 +78,7 @@ impl Engine {
     async fn answer(&self, ctx: &OpContext, request: &QueryRequest) -> Result<QueryAnswer, QueryError> {
         let started = Instant::now();
         let _turn = self.running.acquire().await.map_err(|error| failed(ErrorKind::Internal, error.to_string()))?;
-        let prepared = self.prepare(ctx, request)?;
+        let prepared = self.prepare(ctx, request, Data::Read).await?;
         let limits = ResultLimits::new(&self.limits, request, &prepared.query);
         let (mut tables, mut truncated) = (Vec::new(), None);
         for (index, result) in prepared.query.results.iter().enumerate() {
@@ -97,20 +97,30 @@ impl Engine {
         })
     }
 
-    /// Text to bound query, over a snapshot of the tables it names.
-    fn prepare(&self, ctx: &OpContext, request: &QueryRequest) -> Result<Prepared, QueryError> {
-        let Parse { tree, mut diagnostics } = moneta_kql::parse(&request.text);
-        let snapshot = Snapshot::new(self.tables.clone());
-        let options = BindOptions {
+    fn bind_options(&self, ctx: &OpContext, request: &QueryRequest) -> BindOptions {
+        BindOptions {
             now: request.now.unwrap_or_else(|| self.clock.now()),
             database: DATABASE.to_owned(),
             principal: ctx.actor.name.clone(),
             parameters: request.parameters.iter().cloned().collect::<BTreeMap<_, _>>(),
-        };
+            found: Vec::new(),
+        }
+    }
+
+    /// Text to bound query, over a snapshot of the tables it names. Columns that depend on data are looked for in the
+    /// data if the caller may read it.
+    async fn prepare(&self, ctx: &OpContext, request: &QueryRequest, data: Data) -> Result<Prepared, QueryError> {
+        let Parse { tree, mut diagnostics } = moneta_kql::parse(&request.text);
+        let snapshot = Snapshot::new(self.tables.clone());
+        let options = self.bind_options(ctx, request);
         let mut query = None;
         // A binder's findings on a text that does not parse would only repeat the parser's.
         if !diagnostics.iter().any(Diagnostic::is_error) {
-            let (bound, findings) = bind(&tree, &snapshot, &options);
+            let probe = |probe: BoundResult| async { self.probe(probe, &snapshot).await };
+            let (bound, findings) = match data {
+                Data::Read => bind_over_data(&tree, &snapshot, &options, probe).await?,
+                Data::Untouched => bind(&tree, &snapshot, &options),
+            };
             diagnostics.extend(findings);
             query = bound;
         }
@@ -123,6 +133,12 @@ impl Engine {
                 Err(QueryError::Invalid { diagnostics: port_diagnostics(&diagnostics), rendered })
             }
         }
+    }
+
+    /// The rows that tell the columns of a call.
+    async fn probe(&self, probe: BoundResult, snapshot: &Snapshot) -> Result<Vec<RecordBatch>, QueryError> {
+        let plan = self.physical_plan(&probe, snapshot).await?;
+        datafusion::physical_plan::collect(plan, self.session.task_ctx()).await.map_err(plan_failed)
     }
 
     async fn physical_plan(
@@ -186,7 +202,7 @@ impl Engine {
     /// Every stage of a query, as name and text.
     async fn stages(&self, ctx: &OpContext, request: &QueryRequest) -> Result<Vec<(String, String)>, QueryError> {
         require_query_scope(ctx)?;
-        let prepared = self.prepare(ctx, request)?;
+        let prepared = self.prepare(ctx, request, Data::Untouched).await?;
         let mut stages = vec![
             ("syntax tree".to_owned(), prepared.tree.clone()),
             ("bound query".to_owned(), prepared.query.to_string()),
@@ -233,6 +249,15 @@ impl QueryEngine for Engine {
     fn schema(&self, ctx: &OpContext) -> Vec<Arc<TableSchema>> {
         if ctx.may(Scope::Query) { self.tables.schemas() } else { Vec::new() }
     }
+}
+
+/// Whether binding may read rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Data {
+    /// Where columns depend on it.
+    Read,
+    /// Never: for stages that are shown and not run.
+    Untouched,
 }
 
 /// A query that can be planned.

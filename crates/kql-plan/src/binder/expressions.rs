@@ -149,6 +149,11 @@ impl Binder<'_> {
         if let Some(relation) = self.table(&node.text) {
             return Some(Bound::Table(relation));
         }
+        if row.open {
+            let message = format!("the data has no column named '{}'; it counts as null here", node.text);
+            self.warn(codes::UNRESOLVED, node.span, message);
+            return Some(Bound::Scalar(ScalarExpr::literal(Value::Null(ColumnType::Dynamic))));
+        }
         let mut candidates: Vec<String> = row.columns.iter().map(|c| c.name.to_string()).collect();
         candidates.extend(self.scope.iter().map(|(name, _)| name.to_owned()));
         if row.columns.is_empty() {
@@ -174,6 +179,11 @@ impl Binder<'_> {
             };
             if let Some(columns) = columns {
                 let Some(column) = columns.iter().find(|c| *c.name == *member.text) else {
+                    if row.open {
+                        let message = format!("the data has no column named '{}'; it counts as null here", member.text);
+                        self.warn(codes::UNRESOLVED, member.span, message);
+                        return Some(Bound::Scalar(ScalarExpr::literal(Value::Null(ColumnType::Dynamic))));
+                    }
                     let candidates: Vec<String> = columns.iter().map(|c| c.name.to_string()).collect();
                     let message = format!("failed to resolve column named '{}.{}'", side.text, member.text);
                     return self.fail_near(codes::UNRESOLVED, member.span, message, &member.text, &candidates);

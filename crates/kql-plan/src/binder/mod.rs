@@ -19,6 +19,7 @@ use moneta_kql::{Diagnostic, nearest};
 
 use crate::bound::{BoundQuery, BoundResult, Relation, Render, SortKey};
 use crate::operators::summarize::BoundAggregate;
+use crate::two_phase::Probe;
 use crate::value::Value;
 
 pub use names::Names;
@@ -118,13 +119,15 @@ pub struct BindOptions {
     pub principal: String,
     /// Values for `declare query_parameters`, as texts of the language's conversion functions.
     pub parameters: BTreeMap<String, String>,
+    /// The columns found for calls whose columns depend on data, by the number of the call.
+    pub found: Vec<Vec<Column>>,
 }
 
 impl BindOptions {
     /// Options with a time and nothing else.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self { now, database: "moneta".to_owned(), principal: String::new(), parameters: BTreeMap::new() }
+        Self { now, database: "moneta".to_owned(), principal: String::new(), parameters: BTreeMap::new(), found: Vec::new() }
     }
 }
 
@@ -140,7 +143,7 @@ pub fn bind(tree: &SyntaxTree, catalog: &dyn Catalog, options: &BindOptions) -> 
         binder.fail::<()>(codes::SHAPE, tree.span, "the text holds no query");
         return (None, binder.diagnostics);
     }
-    let query = BoundQuery { results, tables: binder.tables, options: binder.set };
+    let query = BoundQuery { results, tables: binder.tables, options: binder.set, probe: binder.probe };
     ((!failed).then_some(query), binder.diagnostics)
 }
 
@@ -161,6 +164,8 @@ pub struct Row {
     pub partition: Vec<Arc<str>>,
     /// In a `scan`: the names of its steps, and the columns of the rows they remember.
     pub remembered: Vec<(String, Arc<[Column]>)>,
+    /// Whether there may be more columns than are known.
+    pub open: bool,
 }
 
 impl Row {
@@ -175,6 +180,7 @@ impl Row {
             grouped_by: Vec::new(),
             partition: Vec::new(),
             remembered: Vec::new(),
+            open: false,
         }
     }
 
@@ -187,13 +193,18 @@ impl Row {
         } else {
             relation.columns.iter().filter(|c| !crate::operators::apply::is_hidden(&c.name)).cloned().collect()
         };
-        Self { columns, order: Arc::clone(&relation.order), partition, ..Self::none() }
+        Self { columns, order: Arc::clone(&relation.order), partition, open: relation.open, ..Self::none() }
     }
 
     /// Both sides of a join condition.
     #[must_use]
     pub fn joined(left: &Relation, right: &Relation) -> Self {
-        Self { columns: Arc::clone(&left.columns), right: Some(Arc::clone(&right.columns)), ..Self::none() }
+        Self {
+            columns: Arc::clone(&left.columns),
+            right: Some(Arc::clone(&right.columns)),
+            open: left.open || right.open,
+            ..Self::none()
+        }
     }
 
     /// The column of that name.
@@ -219,6 +230,10 @@ pub struct Binder<'c> {
     pipes: usize,
     /// The rows that stand at the start of a subquery without a source of its own.
     supplied: Vec<Relation>,
+    /// How many calls with columns that depend on data were met.
+    pub(crate) data_calls: usize,
+    /// What tells the columns of the first of them that are not known.
+    pub(crate) probe: Option<Probe>,
     depth: usize,
     counter: usize,
 }
@@ -243,9 +258,16 @@ impl<'c> Binder<'c> {
             further: Vec::new(),
             pipes: 0,
             supplied: Vec::new(),
+            data_calls: 0,
+            probe: None,
             depth: 0,
             counter: 0,
         }
+    }
+
+    /// What the binder was given.
+    pub(crate) fn options(&self) -> &BindOptions {
+        self.options
     }
 
     fn statements(&mut self, statements: &[Statement]) -> Vec<BoundResult> {

@@ -233,6 +233,7 @@ impl Binder<'_> {
             Operator::Union(node) => return self.bind_union(input, node),
             Operator::Search(node) => return self.bind_search(input, node),
             Operator::Find(node) => return self.bind_find(input, node),
+            Operator::Evaluate(node) if input.is_none() => return self.bind_evaluate_alone(node),
             _ => {}
         }
         let Some(input) = input else {

@@ -264,6 +264,21 @@ fn start_of<'a>(args: &[Cell<'a>], unit: Unit, end: bool) -> Answer<'a> {
     nanos.map_or(Answer::Null, |nanos| Answer::Time(if end { nanos - 100 } else { nanos }))
 }
 
+/// The start of the `week`, `month` or `year` of a time, some of them later.
+#[must_use]
+pub(crate) fn calendar_start(nanos: i64, unit: &str, offset: i64) -> Option<i64> {
+    let unit = match unit {
+        "week" => Unit::Week,
+        "month" => Unit::Month,
+        "year" => Unit::Year,
+        _ => return None,
+    };
+    match start_of(&[Cell::Time(nanos), Cell::Long(offset)], unit, false) {
+        Answer::Time(start) => Some(start),
+        _ => None,
+    }
+}
+
 /// Days since 1970 of the first day of a month counted from year 0.
 fn first_of_month(months: i64) -> Option<i64> {
     let month = u32::try_from(months.rem_euclid(12)).ok()? + 1;

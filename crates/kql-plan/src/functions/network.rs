@@ -226,3 +226,15 @@ fn addresses(text: &str) -> impl Iterator<Item = &str> {
 fn has_prefix(text: &str, wanted: &str) -> bool {
     addresses(text).any(|ip| if wanted.ends_with('.') { ip.starts_with(wanted) } else { ip == wanted })
 }
+
+/// An IPv4 address or network as the first address and the bits that count, of 128.
+#[must_use]
+pub(crate) fn ipv4_network(text: &str) -> Option<(u128, u32)> {
+    ipv4(text).map(|(ip, bits)| (Ipv4Addr::from(ip).to_ipv6_mapped().to_bits(), bits + 96))
+}
+
+/// An IP address or network as the first address and the bits that count, of 128.
+#[must_use]
+pub(crate) fn ipv6_network(text: &str) -> Option<(u128, u32)> {
+    ipv6(text)
+}

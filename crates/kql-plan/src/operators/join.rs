@@ -291,6 +291,11 @@ impl Binder<'_> {
                 match (side(&a), side(&b)) {
                     (Some(Side::Left), Some(Side::Right)) => (without_side(a), without_side(b)),
                     (Some(Side::Right), Some(Side::Left)) => (without_side(b), without_side(a)),
+                    // A column the data might have had is null.
+                    (Some(Side::Left), None) if right.open => (without_side(a), b),
+                    (None, Some(Side::Left)) if right.open => (without_side(b), a),
+                    (Some(Side::Right), None) if left.open => (b, without_side(a)),
+                    (None, Some(Side::Right)) if left.open => (a, without_side(b)),
                     _ => {
                         let message = "a join condition compares a $left column with a $right column";
                         return self.fail(codes::JOIN_KEY, condition.span(), message);

@@ -7,11 +7,13 @@ pub mod expand;
 pub mod external;
 pub mod filter;
 pub mod gathered;
+pub mod graph;
 pub mod join;
 pub mod make_series;
 pub mod parse;
 pub mod parse_kv;
 pub mod partition;
+pub mod plugins;
 pub mod project;
 pub mod range;
 pub mod reduce;
@@ -57,6 +59,21 @@ pub trait TabularOperator: Debug + Send + Sync {
 
     /// The filter, if this operator is one: its input and its predicate.
     fn as_filter(&self) -> Option<(&Relation, &crate::bound::ScalarExpr)> {
+        None
+    }
+
+    /// Whether its columns depend on the data, so that more names may mean something than are known.
+    fn columns_depend_on_data(&self) -> bool {
+        false
+    }
+
+    /// Whether columns of its input that are not known by name are still there in its result.
+    fn passes_columns(&self) -> bool {
+        true
+    }
+
+    /// The graph, if the operator gives one and not rows.
+    fn as_graph(&self) -> Option<&graph::Graph> {
         None
     }
 

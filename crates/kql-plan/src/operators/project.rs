@@ -80,6 +80,10 @@ impl TabularOperator for Project {
         vec![&self.input]
     }
 
+    fn passes_columns(&self) -> bool {
+        !matches!(self.keyword, "project" | "project-keep" | "print")
+    }
+
     fn lower(&self, _: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
         let columns: Vec<Column> = self.outputs.iter().map(|(column, _)| column.clone()).collect();
         let kept = ctx.kept(&columns).into_iter();
@@ -209,6 +213,10 @@ impl Binder<'_> {
                 Some(Target::Names(list)) if list.names.len() == 1 => list.names[0].text.clone(),
                 _ => return self.fail(codes::NAME_EXPECTED, rename.span, "project-rename needs `new = old`"),
             };
+            if input.open && bound.as_literal().is_some() {
+                outputs.push((Column::new(&new, bound.column_type), bound));
+                continue;
+            }
             let Some(old) = bound.as_column() else {
                 return self.fail(codes::NAME_EXPECTED, rename.expression.span(), "only a column can be renamed");
             };
@@ -260,6 +268,7 @@ impl Binder<'_> {
                     let bound = self.scalar(other, &mut Row::of(input))?;
                     match bound.as_column() {
                         Some(name) => selected.push(Arc::clone(name)),
+                        None if input.open && other.as_name().is_some() => {}
                         None => return self.fail(codes::NAME_EXPECTED, other.span(), "a column name is expected"),
                     }
                 }

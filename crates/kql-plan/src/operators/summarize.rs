@@ -66,6 +66,10 @@ impl TabularOperator for Summarize {
         vec![&self.input]
     }
 
+    fn passes_columns(&self) -> bool {
+        false
+    }
+
     fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
         let mut read = std::collections::BTreeSet::new();
         let arguments = self.aggregates.iter().flat_map(|a| a.args.iter().chain(&a.predicate));

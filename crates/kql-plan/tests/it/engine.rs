@@ -13,7 +13,9 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use moneta_base::Timestamp;
 use moneta_event::{Column, ColumnType};
-use moneta_kql_plan::{BindOptions, BoundQuery, Catalog, ExternalSource, TableProviderSource, bind, lower};
+use moneta_kql_plan::{
+    BindOptions, BoundQuery, BoundResult, Catalog, ExternalSource, TableProviderSource, bind, bind_over_data, lower,
+};
 use serde_json::{Value as Json, json};
 
 /// Tables in memory: empty ones from a list of columns, or filled ones.
@@ -104,35 +106,44 @@ pub enum Failure {
     Broken(String),
 }
 
-/// Parses and binds.
-pub fn bound(query: &str, catalog: &Memory) -> Result<BoundQuery, Failure> {
+fn refused(diagnostics: &[moneta_kql::Diagnostic]) -> Failure {
+    let errors: Vec<_> = diagnostics.iter().filter(|d| d.is_error()).collect();
+    let text: Vec<String> = errors.iter().take(2).map(|d| format!("{} {}", d.code, d.message)).collect();
+    let unsupported = errors.iter().any(|d| matches!(d.code, "SEM0901" | "SEM0260"));
+    Failure::Refused(text.join("; "), unsupported)
+}
+
+fn parsed(query: &str) -> Result<moneta_kql::syntax::SyntaxTree, Failure> {
     let parsed = moneta_kql::parse(query);
-    let refused = |diagnostics: &[moneta_kql::Diagnostic]| {
-        let errors: Vec<_> = diagnostics.iter().filter(|d| d.is_error()).collect();
-        let text: Vec<String> = errors.iter().take(2).map(|d| format!("{} {}", d.code, d.message)).collect();
-        let unsupported = errors.iter().any(|d| matches!(d.code, "SEM0901" | "SEM0260"));
-        Failure::Refused(text.join("; "), unsupported)
-    };
-    if parsed.has_errors() {
-        return Err(refused(&parsed.diagnostics));
-    }
-    let (query, diagnostics) = bind(&parsed.tree, catalog, &BindOptions::at(now()));
+    if parsed.has_errors() { Err(refused(&parsed.diagnostics)) } else { Ok(parsed.tree) }
+}
+
+/// Parses and binds without a look at the data.
+pub fn bound(query: &str, catalog: &Memory) -> Result<BoundQuery, Failure> {
+    let (query, diagnostics) = bind(&parsed(query)?, catalog, &BindOptions::at(now()));
     query.ok_or_else(|| refused(&diagnostics))
 }
 
-/// Runs a query; the first result.
-pub async fn run(query: &str, catalog: &Memory) -> Result<Answer, Failure> {
-    let query = bound(query, catalog)?;
-    let result = query.results.first().ok_or_else(|| Failure::Broken("no result".into()))?;
-    let broken = |error: &dyn std::error::Error| {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(inner) = source {
-            text = format!("{text}: {inner}");
-            source = inner.source();
-        }
-        Failure::Broken(text)
-    };
+/// Parses and binds; where columns depend on data, the data is asked.
+pub async fn bound_over_data(query: &str, catalog: &Memory) -> Result<BoundQuery, Failure> {
+    let (tree, options) = (parsed(query)?, BindOptions::at(now()));
+    let run = |probe: BoundResult| async move { rows_of(&probe, catalog).await };
+    let (query, diagnostics) = bind_over_data(&tree, catalog, &options, run).await?;
+    query.ok_or_else(|| refused(&diagnostics))
+}
+
+fn broken(error: &dyn std::error::Error) -> Failure {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    Failure::Broken(text)
+}
+
+/// The rows of a bound result.
+async fn rows_of(result: &BoundResult, catalog: &Memory) -> Result<Vec<RecordBatch>, Failure> {
     let plan = lower(result, catalog).map_err(|e| broken(&e))?;
     let session = SessionStateBuilder::new()
         .with_config(SessionConfig::new().with_target_partitions(1))
@@ -141,7 +152,14 @@ pub async fn run(query: &str, catalog: &Memory) -> Result<Answer, Failure> {
         .build();
     let ctx = SessionContext::new_with_state(session);
     let frame = ctx.execute_logical_plan(plan).await.map_err(|e| broken(&e))?;
-    let batches = frame.collect().await.map_err(|e| broken(&e))?;
+    frame.collect().await.map_err(|e| broken(&e))
+}
+
+/// Runs a query; the first result.
+pub async fn run(query: &str, catalog: &Memory) -> Result<Answer, Failure> {
+    let query = bound_over_data(query, catalog).await?;
+    let result = query.results.first().ok_or_else(|| Failure::Broken("no result".into()))?;
+    let batches = rows_of(result, catalog).await?;
     let columns: Vec<_> = result.relation.columns.iter().map(|c| (c.name.to_string(), c.column_type)).collect();
     let mut rows = Vec::new();
     for batch in &batches {

@@ -1,0 +1,5 @@
+//! Graphs.
+
+/// A graph.
+#[derive(Debug)]
+pub struct Graph;
