@@ -45,6 +45,9 @@ impl Binder<'_> {
             Some(Binding::Scalar(bound)) if node.arguments.is_empty() => return Some(Bound::Scalar(bound)),
             _ => {}
         }
+        if let Some(bound) = crate::operators::graph::path_call(self, node, row) {
+            return bound.map(Bound::Scalar);
+        }
         if row.aggregates.is_some()
             && let Some(aggregate) = aggregates::registry().get(name)
         {
@@ -52,6 +55,14 @@ impl Binder<'_> {
             return columns.first().map(|column| Bound::Scalar(ScalarExpr::column(column)));
         }
         match name {
+            "graph" => {
+                let message = "there are no stored graphs: make one of tables by make-graph";
+                return self.fail(codes::UNSUPPORTED, node.span, message);
+            }
+            "node_id" | "node_degree_in" | "node_degree_out" | "inner_nodes" | "labels" | "map" => {
+                let message = format!("`{name}()` has a meaning only inside graph operators");
+                return self.fail(codes::SHAPE, node.span, message);
+            }
             "materialize" | "view" => return self.table_argument(node).map(Bound::Table),
             "toscalar" => return self.toscalar(node, row).map(Bound::Scalar),
             "table" | "external_table" | "database" | "cluster" | "workspace" | "app" => {

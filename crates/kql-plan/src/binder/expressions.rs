@@ -131,6 +131,9 @@ impl Binder<'_> {
         if let Some(column) = row.right.as_ref().and_then(|right| right.iter().find(|c| *c.name == *node.text)) {
             return Some(Bound::Scalar(ScalarExpr::column(column)));
         }
+        if let Some(bound) = self.whole_element(node, row) {
+            return bound.map(Bound::Scalar);
+        }
         match self.scope.get(&node.text).cloned() {
             Some(Binding::Scalar(bound)) => return Some(Bound::Scalar(bound)),
             Some(Binding::Table(relation)) => return Some(Bound::Table(relation)),
@@ -191,6 +194,11 @@ impl Binder<'_> {
                 let marked = format!("{}.{}", side.text, member.text);
                 return Some(Bound::Scalar(ScalarExpr::new(column.column_type, ScalarNode::Column(marked.into()))));
             }
+        }
+        if let (Some(object), PathMember::Name(member)) = (node.object.as_name(), &node.member)
+            && let Some(bound) = self.element_property(object, member, row)
+        {
+            return bound.map(Bound::Scalar);
         }
         if super::tabular::is_entity_path(&node.object) {
             return self.entity(node).map(Bound::Table);

@@ -18,6 +18,7 @@ use moneta_kql::syntax::{Span, Statement, SyntaxTree, TypeName};
 use moneta_kql::{Diagnostic, nearest};
 
 use crate::bound::{BoundQuery, BoundResult, Relation, Render, SortKey};
+use crate::operators::graph::Elements;
 use crate::operators::summarize::BoundAggregate;
 use crate::two_phase::Probe;
 use crate::value::Value;
@@ -166,6 +167,8 @@ pub struct Row {
     pub remembered: Vec<(String, Arc<[Column]>)>,
     /// Whether there may be more columns than are known.
     pub open: bool,
+    /// The elements of a graph pattern, inside a graph operator.
+    pub(crate) elements: Option<Elements>,
 }
 
 impl Row {
@@ -181,6 +184,7 @@ impl Row {
             partition: Vec::new(),
             remembered: Vec::new(),
             open: false,
+            elements: None,
         }
     }
 

@@ -240,6 +240,12 @@ impl Binder<'_> {
             let message = format!("`{}` needs rows to work on", operator.keyword());
             return self.fail(codes::SHAPE, operator.span(), message);
         };
+        let takes_graphs = operator.keyword().starts_with("graph-")
+            || matches!(operator, Operator::Invoke(_) | Operator::As(_) | Operator::Render(_));
+        if input.operator.as_graph().is_some() && !takes_graphs {
+            let message = format!("`{}` works on rows, not on a graph; use graph-to-table first", operator.keyword());
+            return self.fail(codes::SHAPE, operator.span(), message);
+        }
         match operator {
             Operator::Where(node) => self.bind_where(input, node),
             Operator::Project(node) => self.bind_project(input, node),
@@ -281,6 +287,13 @@ impl Binder<'_> {
             Operator::Parse(node) => self.bind_parse(input, node, false),
             Operator::ParseWhere(node) => self.bind_parse(input, node, true),
             Operator::GetSchema(_) => Some(self.bind_getschema(&input)),
+            Operator::MakeGraph(node) => self.bind_make_graph(input, node),
+            Operator::GraphMatch(node) => self.bind_graph_match(input, node),
+            Operator::GraphShortestPaths(node) => self.bind_graph_shortest_paths(input, node),
+            Operator::GraphToTable(node) => self.bind_graph_to_table(input, node),
+            Operator::GraphMarkComponents(node) => self.bind_graph_mark_components(input, node),
+            Operator::GraphWhereNodes(node) => self.bind_graph_where_nodes(input, node),
+            Operator::GraphWhereEdges(node) => self.bind_graph_where_edges(input, node),
             Operator::Invoke(node) => self.invoke_operator(input, node),
             Operator::Render(node) => {
                 self.render = Some(render(node));
@@ -298,6 +311,11 @@ impl Binder<'_> {
                 self.fail(codes::UNSUPPORTED, other.span(), message)
             }
         }
+    }
+
+    /// Gives rows a name for what follows.
+    pub(crate) fn name_table(&mut self, name: &str, relation: Relation) {
+        self.scope = self.scope.with(name, Binding::Table(relation));
     }
 
     fn invoke_operator(&mut self, input: Relation, node: &InvokeOperator) -> Option<Relation> {

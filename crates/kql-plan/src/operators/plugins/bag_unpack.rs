@@ -180,10 +180,12 @@ fn declared(binder: &mut Binder<'_>, input: Relation, unpack: &Unpack, schema: &
 
 /// The keys of a bag with the types of their values: `["name","type"]`, ...
 static KEY_TYPES: Function = Function::row("kql_key_types", &["(bag: dynamic) -> dynamic"], |args, _| {
-    let Some(members) = json::members(args[0].text()) else { return Answer::Null };
+    let members = json::members(args[0].text()).unwrap_or_default();
     let pair = |(key, value): (&str, &str)| format!("[{key},\"{}\"]", json_type(value));
-    Answer::Text(format!("[{}]", members.into_iter().map(pair).collect::<Vec<_>>().join(",")).into())
-});
+    let named = members.into_iter().filter(|(key, _)| *key != "\"\"");
+    Answer::Text(format!("[{}]", named.map(pair).collect::<Vec<_>>().join(",")).into())
+})
+.handles_nulls();
 
 /// The name of the type a JSON value has as a column; empty for null.
 pub(super) fn json_type(value: &str) -> &'static str {
