@@ -23,6 +23,7 @@ use crate::operators::summarize::BoundAggregate;
 use crate::two_phase::Probe;
 use crate::value::Value;
 
+pub(crate) use expressions::Bound;
 pub use names::Names;
 use scope::Scope;
 

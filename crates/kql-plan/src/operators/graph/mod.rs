@@ -221,7 +221,7 @@ impl Binder<'_> {
         Some(graph.relation())
     }
 
-    /// `graph-to-table nodes as N with_node_id=Id, edges as E`: the first table goes on, and each gets its name.
+    /// `graph-to-table nodes as N with_node_id=Id, edges as E`: each table is a result, and has its name after it.
     pub(crate) fn bind_graph_to_table(&mut self, input: Relation, node: &GraphToTableOperator) -> Option<Relation> {
         let graph = self.graph_of(&input, node.span)?;
         let mut tables = Vec::new();
@@ -239,7 +239,13 @@ impl Binder<'_> {
             }
             tables.push(table);
         }
-        tables.into_iter().next()
+        let mut tables = tables.into_iter();
+        let first = tables.next()?;
+        let further: Vec<Relation> = tables.collect();
+        if !further.is_empty() {
+            self.further_results(further, node.span)?;
+        }
+        Some(first)
     }
 }
 

@@ -80,7 +80,7 @@ impl Metric {
 
 /// The length of a bin.
 #[derive(Debug, Clone, PartialEq)]
-enum Step {
+pub(super) enum Step {
     /// Units of the time column.
     Units(i64),
     /// `week`, `month` or `year`.
@@ -89,7 +89,7 @@ enum Step {
 
 impl Step {
     /// The bin an event belongs to.
-    fn floor(&self, time: i64, start: i64) -> i64 {
+    pub(super) fn floor(&self, time: i64, start: i64) -> i64 {
         match self {
             Self::Units(size) => time.saturating_sub(time.saturating_sub(start).rem_euclid(*size)),
             Self::Calendar(unit) => calendar_start(time, unit, 0).unwrap_or(time),
@@ -135,7 +135,7 @@ fn parts(binder: &mut Binder<'_>, input: &Relation, node: &EvaluateOperator) -> 
     Some(Parts { id, time, constants, dimensions })
 }
 
-fn known_column(binder: &mut Binder<'_>, input: &Relation, argument: &NamedExpression) -> Option<Column> {
+pub(super) fn known_column(binder: &mut Binder<'_>, input: &Relation, argument: &NamedExpression) -> Option<Column> {
     let bound = binder.scalar(&argument.expression, &mut Row::of(input))?;
     match bound.as_column().and_then(|name| input.column(name)) {
         Some(column) => Some(column.clone()),
@@ -144,14 +144,14 @@ fn known_column(binder: &mut Binder<'_>, input: &Relation, argument: &NamedExpre
 }
 
 /// A constant in units of the time column.
-fn units(value: &Value) -> Option<i64> {
+pub(super) fn units(value: &Value) -> Option<i64> {
     match value {
         Value::DateTime(nanos) | Value::TimeSpan(nanos) => Some(*nanos),
         other => other.as_long(),
     }
 }
 
-fn step(value: &Value) -> Option<Step> {
+pub(super) fn step(value: &Value) -> Option<Step> {
     match value {
         Value::String(text) if matches!(text.as_str(), "week" | "month" | "year") => Some(Step::Calendar(text.clone())),
         other => units(other).filter(|size| *size > 0).map(Step::Units),
@@ -407,7 +407,7 @@ fn counts(by_bin: &BTreeMap<i64, Vec<Event>>) -> Vec<Counted> {
 }
 
 /// `part` of `whole`; NaN of nothing.
-fn share(part: usize, whole: usize) -> Answer<'static> {
+pub(super) fn share(part: usize, whole: usize) -> Answer<'static> {
     let real = |count: usize| crate::functions::row::long_to_real(i64::try_from(count).unwrap_or(i64::MAX));
     Answer::Real(real(part) / real(whole))
 }

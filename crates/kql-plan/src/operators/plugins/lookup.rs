@@ -148,7 +148,7 @@ impl Gathering for Lookup {
 }
 
 /// Texts have no null.
-fn without_null_texts(array: ArrayRef, column_type: ColumnType) -> Result<ArrayRef, String> {
+pub(super) fn without_null_texts(array: ArrayRef, column_type: ColumnType) -> Result<ArrayRef, String> {
     if column_type != ColumnType::String || array.null_count() == 0 {
         return Ok(array);
     }

@@ -3,10 +3,12 @@
 mod activity;
 mod arguments;
 mod bag_unpack;
+mod geo_lookup;
 mod lookup;
 mod patterns;
 mod pivot;
 pub(crate) mod rows;
+mod sequences;
 mod simple;
 
 use moneta_kql::syntax::EvaluateOperator;
@@ -41,16 +43,24 @@ pub const PLUGINS: &[Plugin] = &[
     plugin("autocluster", patterns::autocluster),
     Plugin { name: "bag_unpack", takes_schema: true, bind: bag_unpack::bind },
     plugin("basket", patterns::basket),
+    plugin("dcount_intersect", simple::dcount_intersect),
     plugin("diffpatterns", patterns::diffpatterns),
     plugin("estimate_rows_count", simple::estimate_rows_count),
+    plugin("funnel_sequence", sequences::funnel_sequence),
+    plugin("funnel_sequence_completion", sequences::funnel_sequence_completion),
+    plugin("geo_line_lookup", geo_lookup::geo_line_lookup),
+    plugin("geo_polygon_lookup", geo_lookup::geo_polygon_lookup),
     plugin("identity", simple::identity),
     plugin("ipv4_lookup", lookup::ipv4_lookup),
     plugin("ipv6_lookup", lookup::ipv6_lookup),
     plugin("narrow", simple::narrow),
+    plugin("new_activity_metrics", sequences::new_activity_metrics),
     Plugin { name: "pivot", takes_schema: true, bind: pivot::bind },
     plugin("preview", simple::preview),
     plugin("rolling_percentile", activity::rolling_percentile),
     plugin("rows_near", simple::rows_near),
+    plugin("schema_merge", simple::schema_merge),
+    plugin("sequence_detect", sequences::sequence_detect),
     plugin("session_count", activity::session_count),
     plugin("sliding_window_counts", activity::sliding_window_counts),
 ];

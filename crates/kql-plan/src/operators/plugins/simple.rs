@@ -1,4 +1,5 @@
-//! Small plugins: `identity`, `preview`, `narrow`, `rows_near`, `estimate_rows_count`.
+//! Small plugins: `identity`, `preview`, `narrow`, `rows_near`, `estimate_rows_count`, `dcount_intersect`,
+//! `schema_merge`.
 
 use arrow::array::{ArrayRef, RecordBatch};
 use moneta_event::{Column, ColumnType};
@@ -7,14 +8,18 @@ use moneta_kql::syntax::EvaluateOperator;
 use super::arguments::Arguments;
 use super::rows::{column, picked};
 use crate::binder::{Binder, Row, codes};
-use crate::bound::{Relation, ScalarExpr};
+use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::functions::conversion::cell_text;
-use crate::functions::row::Reader;
+use crate::functions::row::{Answer, Call, Cell, Reader};
+use crate::functions::{Function, Kernel, registry};
+use crate::json::Step;
 use crate::operators::apply::is_hidden;
 use crate::operators::gathered::{Gathered, Gathering, Work};
 use crate::operators::project::Project;
 use crate::operators::sort::Sort;
 use crate::operators::summarize::{BoundAggregate, Summarize};
+use crate::types;
+use crate::value::Value;
 
 /// The greatest number of rows `preview` shows.
 const PREVIEW_MAX: usize = 1_000_000;
@@ -164,3 +169,153 @@ impl Gathering for RowsNear {
     }
 }
 
+
+/// `dcount_intersect(hll, hll, ...)`: how many values are in the first set, in the first two, in the first three, ...
+pub(super) fn dcount_intersect(binder: &mut Binder<'_>, input: Relation, node: &EvaluateOperator) -> Option<Relation> {
+    let count = node.call.arguments.len();
+    if !(2..=SETS_MAX).contains(&count) {
+        let message = format!("dcount_intersect() takes 2 to {SETS_MAX} sets made by hll()");
+        return binder.fail(codes::ARGUMENTS, node.call.span, message);
+    }
+    if registry().get("dcount_hll").is_none() || registry().get("hll_merge").is_none() {
+        return binder.fail(codes::UNSUPPORTED, node.call.span, "dcount_intersect needs dcount_hll() and hll_merge()");
+    }
+    let mut sets = Vec::new();
+    for argument in &node.call.arguments {
+        let set = binder.scalar(&argument.expression, &mut Row::of(&input))?;
+        if set.column_type != ColumnType::Dynamic {
+            let message = format!("dcount_intersect needs sets made by hll(), not a {}", set.column_type);
+            return binder.fail(codes::TYPE, argument.span, message);
+        }
+        sets.push(set);
+    }
+    let counts = ScalarNode::Call { function: &INTERSECTIONS, args: sets };
+    let counts = ScalarExpr::new(ColumnType::Dynamic, counts);
+    let output = |at: usize| {
+        let step = Step::Index(i64::try_from(at).unwrap_or(i64::MAX));
+        let path = ScalarNode::Path { base: Box::new(counts.clone()), steps: vec![step] };
+        let value = ScalarExpr::new(ColumnType::Dynamic, path).converted(ColumnType::Long);
+        (Column::new(&format!("s{at}"), ColumnType::Long), value)
+    };
+    Some(Project::relation("project", input, (0..count).map(output).collect()))
+}
+
+/// The greatest number of sets of `dcount_intersect`: all their unions are counted.
+const SETS_MAX: usize = 12;
+
+/// The sizes of the intersections of the first sets, as an array: sizes of unions, added and taken away in turn.
+static INTERSECTIONS: Function = Function::row("kql_intersections", &["(set: dynamic...) -> dynamic"], |args, _| {
+    let row = |name: &str| match registry().get(name).map(|function| function.kernel) {
+        Some(Kernel::Row(kernel) | Kernel::Native(_, kernel)) => Some(kernel),
+        _ => None,
+    };
+    let (Some(merge), Some(size)) = (row("hll_merge"), row("dcount_hll")) else { return Answer::Null };
+    let types = [ColumnType::Dynamic; SETS_MAX];
+    // The size of the union of the sets whose bits are set.
+    let union = |chosen: usize| -> Option<i64> {
+        let cells: Vec<Cell<'_>> = (0..args.len()).filter(|at| chosen >> at & 1 == 1).map(|at| args[at]).collect();
+        let call = Call { types: &types[..cells.len()], return_type: ColumnType::Dynamic };
+        let Answer::Text(merged) = merge(&cells, &call) else { return None };
+        let call = Call { types: &types[..1], return_type: ColumnType::Long };
+        match size(&[Cell::Text(&merged)], &call) {
+            Answer::Long(count) => Some(count),
+            _ => None,
+        }
+    };
+    let unions: Option<Vec<i64>> = (1..1_usize << args.len()).map(union).collect();
+    let Some(unions) = unions else { return Answer::Null };
+    let sign = |chosen: usize| if chosen.count_ones() % 2 == 1 { 1 } else { -1 };
+    let intersection = |sets: usize| -> i64 { (1..1_usize << sets).map(|chosen| sign(chosen) * unions[chosen - 1]).sum() };
+    let counts: Vec<String> = (1..=args.len()).map(|sets| intersection(sets).max(0).to_string()).collect();
+    Answer::Text(format!("[{}]", counts.join(",")).into())
+});
+
+/// `schema_merge(PreserveOrder)`: one schema of several, as `getschema` gives them.
+pub(super) fn schema_merge(binder: &mut Binder<'_>, input: Relation, node: &EvaluateOperator) -> Option<Relation> {
+    let mut arguments = Arguments::new(&node.call, &["PreserveOrder"]);
+    let keeps_order = !matches!(arguments.constant(binder, "PreserveOrder")?, Some(Value::Bool(false)));
+    arguments.finish(binder)?;
+    let mut outputs = Vec::new();
+    for (name, column_type) in [("ColumnName", ColumnType::String), ("ColumnOrdinal", ColumnType::Long), ("ColumnType", ColumnType::String)] {
+        let Some(column) = input.column(name) else {
+            let message = format!("schema_merge takes rows made by getschema: there is no column `{name}`");
+            return binder.fail(codes::UNRESOLVED, node.call.span, message);
+        };
+        outputs.push((Column::new(name, column_type), ScalarExpr::column(column).converted(column_type)));
+    }
+    let columns = vec![
+        Column::new("ColumnName", ColumnType::String),
+        Column::new("ColumnOrdinal", ColumnType::Long),
+        Column::new("DataType", ColumnType::String),
+        Column::new("ColumnType", ColumnType::String),
+    ];
+    let rows = Project::relation("project", input, outputs);
+    Some(Gathered::relation(vec![rows], columns, MergeSchemas { keeps_order }))
+}
+
+#[derive(Debug)]
+struct MergeSchemas {
+    keeps_order: bool,
+}
+
+/// A merged column: its place, and its type or what is wrong with it.
+type Merged = (i64, Result<ColumnType, &'static str>);
+
+impl Gathering for MergeSchemas {
+    fn name(&self) -> &'static str {
+        "schema_merge"
+    }
+
+    fn details(&self) -> String {
+        String::new()
+    }
+
+    fn run(&self, inputs: &[RecordBatch], _: &Work) -> Result<Vec<ArrayRef>, String> {
+        let rows = &inputs[0];
+        let readers: Vec<Reader<'_>> = rows.columns().iter().map(Reader::of).collect();
+        let mut merged: Vec<(String, Merged)> = Vec::new();
+        for row in 0..rows.num_rows() {
+            let name = readers[0].get(row).text();
+            let ordinal = readers[1].get(row).long().unwrap_or(0);
+            let found = ColumnType::parse(readers[2].get(row).text()).ok_or("unknown type");
+            match merged.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => *known = self.merged(*known, (ordinal, found)),
+                None => merged.push((name.to_owned(), (ordinal, found))),
+            }
+        }
+        // Columns that fit stand at their places, the others behind them.
+        merged.sort_by_key(|(_, (ordinal, _))| if *ordinal < 0 { i64::MAX } else { *ordinal });
+        if !self.keeps_order {
+            merged.iter_mut().zip(0..).for_each(|((_, known), place)| known.0 = place);
+        }
+        let type_name = |(_, (_, found)): &(String, Merged)| match found {
+            Ok(column_type) => column_type.name().to_owned(),
+            Err(reason) => format!("ERROR({reason})"),
+        };
+        let data_type = |(_, (_, found)): &(String, Merged)| match found {
+            Ok(column_type) => crate::operators::project::dotnet_name(*column_type).to_owned(),
+            Err(reason) => format!("ERROR(unknown CSL type:ERROR({reason}))"),
+        };
+        Ok(vec![
+            column(ColumnType::String, merged.iter().map(|(name, _)| name.as_str())),
+            column(ColumnType::Long, merged.iter().map(|(_, (ordinal, _))| *ordinal)),
+            column(ColumnType::String, merged.iter().map(data_type)),
+            column(ColumnType::String, merged.iter().map(type_name)),
+        ])
+    }
+}
+
+impl MergeSchemas {
+    fn merged(&self, known: Merged, other: Merged) -> Merged {
+        if self.keeps_order && known.0 != other.0 {
+            return (-1, Err("columns are out of order"));
+        }
+        let found = match (known.1, other.1) {
+            (Ok(a), Ok(b)) if a == b => Ok(a),
+            (Ok(a), Ok(b)) if types::is_number(a) && types::is_number(b) => Ok(types::widest_number(a, b)),
+            (Ok(_), Ok(_)) => Err("types have nothing in common"),
+            (Err(reason), _) | (_, Err(reason)) => Err(reason),
+        };
+        (known.0, found)
+    }
+}
