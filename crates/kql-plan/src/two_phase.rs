@@ -86,7 +86,8 @@ where
         let (query, mut diagnostics) = bind(tree, catalog, &options);
         let Some(probe) = query.as_ref().and_then(|query| query.probe.clone()) else { return Ok((query, diagnostics)) };
         if options.found.len() >= PROBES_MAX {
-            let message = format!("more than {PROBES_MAX} calls have columns that depend on data; declare some of them");
+            let message =
+                format!("more than {PROBES_MAX} calls have columns that depend on data; declare some of them");
             diagnostics.push(Diagnostic::error(codes::LIMIT, probe.span, message));
             return Ok((None, diagnostics));
         }
@@ -133,6 +134,31 @@ mod tests {
         let columns = Probe::columns(&[batch(&rows)]).unwrap();
         let shown: Vec<String> = columns.iter().map(|c| format!("{}:{}", c.name, c.column_type)).collect();
         assert_eq!(shown, ["a:string", "b:dynamic", "c:dynamic"]);
+    }
+
+    struct Nothing;
+
+    impl Catalog for Nothing {
+        fn columns(&self, _: &str) -> Option<Arc<[Column]>> {
+            None
+        }
+
+        fn table_names(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    /// Servers move queries from thread to thread.
+    #[test]
+    fn binding_over_data_can_be_moved_between_threads() {
+        fn movable<T: Send>(future: T) -> T {
+            future
+        }
+        let tree = moneta_kql::parse("print d = dynamic({}) | evaluate bag_unpack(d)").tree;
+        let options = BindOptions::at(moneta_base::Timestamp::from_nanos(0));
+        let run = |_: BoundResult| async { Ok::<_, String>(vec![batch(&[("a", "long")])]) };
+        let bound = futures::executor::block_on(movable(bind_over_data(&tree, &Nothing, &options, run))).unwrap();
+        assert_eq!(bound.0.unwrap().columns().iter().map(|c| c.name.to_string()).collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

@@ -16,7 +16,9 @@ use futures::StreamExt;
 use moneta_base::{Clock, ErrorKind, TableName};
 use moneta_event::{Column, TableSchema};
 use moneta_kql::{Diagnostic, Parse, render_diagnostics};
-use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Catalog, TableProviderSource, Value, bind, bind_over_data, lower};
+use moneta_kql_plan::{
+    BindOptions, BoundQuery, BoundResult, Catalog, TableProviderSource, Value, bind, bind_over_data, lower,
+};
 use moneta_ports::{
     AuditEvent, AuditSink, BoxFuture, Metric, Metrics, OpContext, Outcome, QueryAnswer, QueryColumn, QueryDiagnostic,
     QueryEngine, QueryError, QueryRequest, ResultTable, Scope,
@@ -116,10 +118,11 @@ impl Engine {
         let mut query = None;
         // A binder's findings on a text that does not parse would only repeat the parser's.
         if !diagnostics.iter().any(Diagnostic::is_error) {
-            let probe = |probe: BoundResult| async { self.probe(probe, &snapshot).await };
+            let tables = &snapshot;
+            let probe = |probe: BoundResult| async move { self.probe(&probe, tables).await };
             let (bound, findings) = match data {
-                Data::Read => bind_over_data(&tree, &snapshot, &options, probe).await?,
-                Data::Untouched => bind(&tree, &snapshot, &options),
+                Data::Read => bind_over_data(&tree, tables, &options, probe).await?,
+                Data::Untouched => bind(&tree, tables, &options),
             };
             diagnostics.extend(findings);
             query = bound;
@@ -136,8 +139,8 @@ impl Engine {
     }
 
     /// The rows that tell the columns of a call.
-    async fn probe(&self, probe: BoundResult, snapshot: &Snapshot) -> Result<Vec<RecordBatch>, QueryError> {
-        let plan = self.physical_plan(&probe, snapshot).await?;
+    async fn probe(&self, probe: &BoundResult, snapshot: &Snapshot) -> Result<Vec<RecordBatch>, QueryError> {
+        let plan = self.physical_plan(probe, snapshot).await?;
         datafusion::physical_plan::collect(plan, self.session.task_ctx()).await.map_err(plan_failed)
     }
 

@@ -129,7 +129,13 @@ impl BindOptions {
     /// Options with a time and nothing else.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self { now, database: "moneta".to_owned(), principal: String::new(), parameters: BTreeMap::new(), found: Vec::new() }
+        Self {
+            now,
+            database: "moneta".to_owned(),
+            principal: String::new(),
+            parameters: BTreeMap::new(),
+            found: Vec::new(),
+        }
     }
 }
 

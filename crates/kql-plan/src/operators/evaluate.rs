@@ -29,7 +29,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("execute_query", "queries reach no other server; name the table here, or query that server itself"),
     ("execute_show_command", "commands cannot be run inside queries; send the command by itself"),
     ("infer_storage_schema", "queries read no files; load the file and use `getschema` over its table"),
-    ("infer_storage_schema_with_suggestions", "queries read no files; load the file and use `getschema` over its table"),
+    (
+        "infer_storage_schema_with_suggestions",
+        "queries read no files; load the file and use `getschema` over its table",
+    ),
     ("external_datatable", "queries read no files; load the data into a table and name the table"),
 ];
 
@@ -56,7 +59,11 @@ impl Binder<'_> {
             return Some(plugin);
         }
         if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == name.text) {
-            return self.fail(codes::UNSUPPORTED, name.span, format!("the plugin `{}` is refused: {reason}", name.text));
+            return self.fail(
+                codes::UNSUPPORTED,
+                name.span,
+                format!("the plugin `{}` is refused: {reason}", name.text),
+            );
         }
         let known: Vec<String> = PLUGINS.iter().map(|plugin| plugin.name.to_owned()).collect();
         let message = format!("there is no plugin `{}`", name.text);

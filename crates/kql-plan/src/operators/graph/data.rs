@@ -110,7 +110,8 @@ impl Gathering for MakeNodes {
         let sources = ends.iter().map(|(reader, _)| {
             (0..edges.num_rows()).map(|row| known.get(reader.get(row).text()).copied()).collect::<Vec<_>>()
         });
-        let [sources, targets] = sources.collect::<Vec<_>>().try_into().map_err(|_| "an edge has two ends".to_owned())?;
+        let [sources, targets] =
+            sources.collect::<Vec<_>>().try_into().map_err(|_| "an edge has two ends".to_owned())?;
         let place = |at: Option<usize>| at.and_then(|at| u32::try_from(at).ok());
         let pairs = sources.into_iter().zip(targets).filter_map(|(s, t)| Some((place(s)?, place(t)?)));
         let ends = Ends { rows: Vec::new(), ends: pairs.collect() };
@@ -119,12 +120,7 @@ impl Gathering for MakeNodes {
     }
 }
 
-fn add<'r>(
-    origins: &mut Vec<(&'r str, Origin)>,
-    known: &mut HashMap<&'r str, usize>,
-    key: Cell<'r>,
-    origin: Origin,
-) {
+fn add<'r>(origins: &mut Vec<(&'r str, Origin)>, known: &mut HashMap<&'r str, usize>, key: Cell<'r>, origin: Origin) {
     let next = origins.len();
     if *known.entry(key.text()).or_insert(next) == next {
         origins.push((key.text(), origin));
@@ -160,12 +156,7 @@ impl MakeNodes {
         Ok(builder.finish())
     }
 
-    fn ids(
-        &self,
-        edges: &RecordBatch,
-        tables: &[RecordBatch],
-        origins: &[(&str, Origin)],
-    ) -> Result<ArrayRef, String> {
+    fn ids(&self, edges: &RecordBatch, tables: &[RecordBatch], origins: &[(&str, Origin)]) -> Result<ArrayRef, String> {
         let readers = tables.iter().map(|table| named(table, NODE_ID)).collect::<Result<Vec<_>, _>>()?;
         let mut builder = Builder::new(self.id_type, origins.len());
         for (_, origin) in origins {

@@ -320,8 +320,11 @@ impl Plan {
             let Some((element, property)) = self.property(&name) else { continue };
             let is_node = element.kind == ElementKind::Node;
             if property == "__bag" {
-                let (own, side) =
-                    if is_node { (&self.graph.node_columns, &mut *nodes) } else { (&self.graph.edge_columns, &mut *edges) };
+                let (own, side) = if is_node {
+                    (&self.graph.node_columns, &mut *nodes)
+                } else {
+                    (&self.graph.edge_columns, &mut *edges)
+                };
                 if side.iter().all(|(c, _)| *c.name != *"__bag") {
                     side.push((Column::new("__bag", ColumnType::Dynamic), bag(own)));
                 }
@@ -343,9 +346,8 @@ impl Plan {
 
 /// The properties of an element as a bag.
 fn bag(columns: &[Column]) -> ScalarExpr {
-    let pairs = columns.iter().flat_map(|c| {
-        [ScalarExpr::literal(Value::String(c.name.to_string())), ScalarExpr::column(c)]
-    });
+    let pairs =
+        columns.iter().flat_map(|c| [ScalarExpr::literal(Value::String(c.name.to_string())), ScalarExpr::column(c)]);
     match crate::functions::registry().get("bag_pack") {
         Some(function) if !columns.is_empty() => {
             ScalarExpr::new(ColumnType::Dynamic, ScalarNode::Call { function, args: pairs.collect() })

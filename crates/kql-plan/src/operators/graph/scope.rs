@@ -116,7 +116,13 @@ fn property(binder: &mut Binder<'_>, node: &CallExpression, row: &Row, name: &st
         [] if elements.is_node => name.to_owned(),
         [argument] => match argument.expression.as_name().and_then(|name| elements.get(&name.text)) {
             Some(element) if element.kind == ElementKind::Node => property_name(&element.name, name),
-            _ => return binder.fail(codes::NAME_EXPECTED, node.span, format!("{function}() takes a node of the pattern")),
+            _ => {
+                return binder.fail(
+                    codes::NAME_EXPECTED,
+                    node.span,
+                    format!("{function}() takes a node of the pattern"),
+                );
+            }
         },
         _ => return binder.fail(codes::ARGUMENTS, node.span, format!("{function}() takes a node of the pattern")),
     };

@@ -43,15 +43,10 @@ impl Metric {
     fn columns(&self) -> &'static [(&'static str, ColumnType)] {
         use ColumnType::{Long, Real};
         match self {
-            Self::Counts => {
-                &[("count", Long), ("dcount", Long), ("new_dcount", Long), ("aggregated_dcount", Long)]
+            Self::Counts => &[("count", Long), ("dcount", Long), ("new_dcount", Long), ("aggregated_dcount", Long)],
+            Self::Retention => {
+                &[("dcount_values", Long), ("dcount_newvalues", Long), ("retention_rate", Real), ("churn_rate", Real)]
             }
-            Self::Retention => &[
-                ("dcount_values", Long),
-                ("dcount_newvalues", Long),
-                ("retention_rate", Real),
-                ("churn_rate", Real),
-            ],
             Self::Engagement { .. } => {
                 &[("dcount_activities_inner", Long), ("dcount_activities_outer", Long), ("activity_ratio", Real)]
             }
@@ -121,7 +116,8 @@ fn parts(binder: &mut Binder<'_>, input: &Relation, node: &EvaluateOperator) -> 
     let id = binder.scalar(&id.expression, &mut Row::of(input))?;
     let time = known_column(binder, input, time)?;
     if !matches!(time.column_type, ColumnType::DateTime | ColumnType::TimeSpan | ColumnType::Int | ColumnType::Long) {
-        let message = format!("the timeline of {name}() is a datetime, timespan, int or long, not a {}", time.column_type);
+        let message =
+            format!("the timeline of {name}() is a datetime, timespan, int or long, not a {}", time.column_type);
         return binder.fail(codes::TYPE, node.call.span, message);
     }
     let (mut constants, mut dimensions) = (Vec::new(), Vec::new());
@@ -226,9 +222,7 @@ pub(super) fn activity_metrics(b: &mut Binder<'_>, input: Relation, n: &Evaluate
 /// `activity_engagement(id, time, [start, end,] inner, outer, dimensions...)`
 pub(super) fn activity_engagement(b: &mut Binder<'_>, input: Relation, n: &EvaluateOperator) -> Option<Relation> {
     bind(b, input, n, "activity_engagement", |numbers, values| match numbers {
-        [start, end, _, outer] => {
-            Some((Metric::Engagement { outer: *outer }, Some((*start, *end)), step(&values[2])?))
-        }
+        [start, end, _, outer] => Some((Metric::Engagement { outer: *outer }, Some((*start, *end)), step(&values[2])?)),
         [_, outer] => Some((Metric::Engagement { outer: *outer }, None, step(&values[0])?)),
         _ => None,
     })
@@ -546,7 +540,9 @@ impl Gathering for Rolling {
         }
         let mut out: Vec<(i64, u32, usize)> = Vec::new();
         for (by_bin, first) in bins.iter().zip(&dimensions.firsts) {
-            let (Some((from, _)), Some((to, _))) = (by_bin.first_key_value(), by_bin.last_key_value()) else { continue };
+            let (Some((from, _)), Some((to, _))) = (by_bin.first_key_value(), by_bin.last_key_value()) else {
+                continue;
+            };
             let mut at = *from;
             while at <= *to {
                 work.check()?;

@@ -132,7 +132,8 @@ impl<'n> Arguments<'n> {
         match self.taken.iter().position(|taken| !taken) {
             None => Some(()),
             Some(at) => {
-                let message = format!("{}({}): there is an argument too many", self.call.function.text, self.names.join(", "));
+                let message =
+                    format!("{}({}): there is an argument too many", self.call.function.text, self.names.join(", "));
                 binder.fail(codes::ARGUMENTS, self.call.arguments[at].span, message)
             }
         }

@@ -6,15 +6,15 @@ use moneta_kql::syntax::{EvaluateOperator, RowSchema};
 use super::arguments::Arguments;
 use crate::binder::{Binder, Names, Row, codes};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
+use crate::error::Result;
 use crate::functions::Function;
 use crate::functions::row::Answer;
 use crate::json::{self, Step};
+use crate::lower::LowerContext;
 use crate::operators::TabularOperator;
 use crate::operators::expand::{Expand, Expanded};
 use crate::operators::project::Project;
 use crate::operators::summarize::Summarize;
-use crate::error::Result;
-use crate::lower::LowerContext;
 use crate::value::Value;
 
 /// What happens when a key has the name of a column.
@@ -203,11 +203,8 @@ pub(super) fn json_type(value: &str) -> &'static str {
 fn probe(input: &Relation, unpack: &Unpack) -> Relation {
     let call = ScalarNode::Call { function: &KEY_TYPES, args: vec![unpack.bag.clone()] };
     let pairs = Column::new("__pairs", ColumnType::Dynamic);
-    let listed = Project::exact(
-        "project",
-        input.clone(),
-        vec![(pairs.clone(), ScalarExpr::new(ColumnType::Dynamic, call))],
-    );
+    let listed =
+        Project::exact("project", input.clone(), vec![(pairs.clone(), ScalarExpr::new(ColumnType::Dynamic, call))]);
     let columns = vec![Expanded { target: pairs.clone(), source: ScalarExpr::column(&pairs) }];
     let expand = Expand { input: listed, columns, index: None, limit: usize::MAX, bags_as_arrays: false };
     let expanded = Relation::new(vec![pairs.clone()], expand);

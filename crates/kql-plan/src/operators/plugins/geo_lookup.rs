@@ -64,9 +64,7 @@ fn bind(
     };
     let key = arguments.column(binder, "LookupKey", &table)?;
     let coordinate = |binder: &mut Binder<'_>, argument: Option<&NamedExpression>| match argument {
-        Some(argument) => {
-            Some(binder.scalar(&argument.expression, &mut Row::of(&input))?.converted(ColumnType::Real))
-        }
+        Some(argument) => Some(binder.scalar(&argument.expression, &mut Row::of(&input))?.converted(ColumnType::Real)),
         None => binder.fail(codes::ARGUMENTS, node.call.span, format!("{name}() takes a longitude and a latitude")),
     };
     let longitude = coordinate(binder, arguments.take("SourceLongitude"))?;
@@ -132,7 +130,10 @@ impl Gathering for GeoLookup {
     fn run(&self, inputs: &[RecordBatch], work: &Work) -> Result<Vec<ArrayRef>, String> {
         let (rows, table) = (&inputs[0], &inputs[1]);
         if rows.num_rows().saturating_mul(table.num_rows()) > PAIRS_MAX {
-            return Err(format!("{} would compare more than {PAIRS_MAX} pairs; filter the points or shapes", self.name));
+            return Err(format!(
+                "{} would compare more than {PAIRS_MAX} pairs; filter the points or shapes",
+                self.name
+            ));
         }
         let own = rows.num_columns() - 2;
         let (longitudes, latitudes) = (Reader::of(rows.column(own)), Reader::of(rows.column(own + 1)));

@@ -40,7 +40,9 @@ fn bind(
     let mut arguments = Arguments::new(&node.call, &["LookupTable", "SourceKey", "LookupKey"]);
     let table = match arguments.take("LookupTable") {
         Some(argument) => binder.relation(&argument.expression)?,
-        None => return binder.fail(codes::ARGUMENTS, node.call.span, format!("{name}() takes a table and two columns")),
+        None => {
+            return binder.fail(codes::ARGUMENTS, node.call.span, format!("{name}() takes a table and two columns"));
+        }
     };
     let source = arguments.column(binder, "SourceKey", &input)?;
     let lookup = arguments.column(binder, "LookupKey", &table)?;

@@ -327,8 +327,7 @@ impl Patterns {
             .filter(|row| items.sets[*row as usize].is_some())
             .collect::<Vec<u32>>();
         let start = items.found(all);
-        let mut miner =
-            Miner { items, work, share, columns_max, seen: HashSet::new(), found: Vec::new(), steps: 0 };
+        let mut miner = Miner { items, work, share, columns_max, seen: HashSet::new(), found: Vec::new(), steps: 0 };
         if start.pattern.iter().any(Option::is_some) {
             miner.seen.insert(start.pattern.clone());
             miner.found.push(start.clone());
@@ -460,7 +459,8 @@ impl Patterns {
     fn numbers(&self, items: &Items, found: &[Found]) -> Vec<ArrayRef> {
         let count = |set: usize| {
             let whole = |f: &Found| real_to_long(f.weights[set].round()).unwrap_or(i64::MAX);
-            let exact = |f: &Found| i64::try_from(f.rows.iter().filter(|r| items.sets[**r as usize] == Some(set)).count());
+            let exact =
+                |f: &Found| i64::try_from(f.rows.iter().filter(|r| items.sets[**r as usize] == Some(set)).count());
             let number = |f: &Found| if self.weighted { whole(f) } else { exact(f).unwrap_or(i64::MAX) };
             column(ColumnType::Long, found.iter().map(number))
         };

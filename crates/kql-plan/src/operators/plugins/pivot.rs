@@ -141,11 +141,14 @@ fn spread(input: Relation, pivot: Pivot, values: &[String]) -> Relation {
     let carried = pivot.kept.iter().chain(&hidden).chain([&key]).map(|c| (c.clone(), ScalarExpr::column(c)));
     let grouped = Project::exact("project", grouped, carried.chain([(cell.clone(), pivot.cell)]).collect());
     let mut names = Names::of(&pivot.kept);
-    let cells: Vec<Column> = values.iter().map(|value| {
-        // The empty text names no column.
-        let name = if value.is_empty() { names.numbered("Column") } else { names.unique(value) };
-        Column::new(&name, cell.column_type)
-    }).collect();
+    let cells: Vec<Column> = values
+        .iter()
+        .map(|value| {
+            // The empty text names no column.
+            let name = if value.is_empty() { names.numbered("Column") } else { names.unique(value) };
+            Column::new(&name, cell.column_type)
+        })
+        .collect();
     let columns = pivot.kept.iter().cloned().chain(cells).collect();
     Gathered::relation(vec![grouped, empty], columns, Spread { kept: pivot.kept.len(), values: values.to_vec() })
 }

@@ -47,7 +47,10 @@ pub(crate) fn picked(columns: &[ArrayRef], positions: Vec<u32>) -> Result<Vec<Ar
 }
 
 /// A column of answers.
-pub(crate) fn column<'a>(column_type: ColumnType, answers: impl IntoIterator<Item = impl Into<Answer<'a>>>) -> ArrayRef {
+pub(crate) fn column<'a>(
+    column_type: ColumnType,
+    answers: impl IntoIterator<Item = impl Into<Answer<'a>>>,
+) -> ArrayRef {
     let mut builder = Builder::new(column_type, 0);
     answers.into_iter().for_each(|answer| builder.push(answer.into()));
     builder.finish()

@@ -46,7 +46,11 @@ pub(super) fn sequence_detect(b: &mut Binder<'_>, input: Relation, node: &Evalua
         }
     }
     if steps.is_empty() {
-        return b.fail(codes::ARGUMENTS, node.call.span, "sequence_detect() needs conditions, such as e1 = (State == 'a')");
+        return b.fail(
+            codes::ARGUMENTS,
+            node.call.span,
+            "sequence_detect() needs conditions, such as e1 = (State == 'a')",
+        );
     }
     let count = steps.len();
     let mut columns: Vec<Column> = Vec::new();
@@ -154,8 +158,13 @@ impl Detect {
 }
 
 /// `funnel_sequence_completion(id, time, start, end, step, state, sequence, periods)`
-pub(super) fn funnel_sequence_completion(b: &mut Binder<'_>, input: Relation, n: &EvaluateOperator) -> Option<Relation> {
-    let names = ["IdColumn", "TimelineColumn", "Start", "End", "BinSize", "StateColumn", "Sequence", "MaxSequencePeriods"];
+pub(super) fn funnel_sequence_completion(
+    b: &mut Binder<'_>,
+    input: Relation,
+    n: &EvaluateOperator,
+) -> Option<Relation> {
+    let names =
+        ["IdColumn", "TimelineColumn", "Start", "End", "BinSize", "StateColumn", "Sequence", "MaxSequencePeriods"];
     let mut arguments = Arguments::new(&n.call, &names);
     let mut funnel = funnel(b, &input, &mut arguments, "BinSize")?;
     let periods = match arguments.value(b, "MaxSequencePeriods")? {
@@ -236,9 +245,7 @@ fn funnel(
 
 impl Funnel {
     fn rows(&self, input: Relation) -> Relation {
-        let column = |name: &str, source: &Column| {
-            (Column::new(name, source.column_type), ScalarExpr::column(source))
-        };
+        let column = |name: &str, source: &Column| (Column::new(name, source.column_type), ScalarExpr::column(source));
         let outputs = vec![column("__time", &self.time), column("__id", &self.id), column("__state", &self.state)];
         Project::relation("project", input, outputs)
     }
@@ -407,8 +414,7 @@ impl Around {
 
 /// `new_activity_metrics(id, time, start, end, window, cohort, dimensions..., lookback)`
 pub(super) fn new_activity_metrics(b: &mut Binder<'_>, input: Relation, node: &EvaluateOperator) -> Option<Relation> {
-    let mut arguments =
-        Arguments::new(&node.call, &["IdColumn", "TimelineColumn", "Start", "End", "Window"]);
+    let mut arguments = Arguments::new(&node.call, &["IdColumn", "TimelineColumn", "Start", "End", "Window"]);
     let id = arguments.column(b, "IdColumn", &input)?;
     let time = arguments.column(b, "TimelineColumn", &input)?;
     let (start, end) = (arguments.value(b, "Start")?, arguments.value(b, "End")?);

@@ -131,8 +131,7 @@ pub(super) fn rows_near(binder: &mut Binder<'_>, input: Relation, node: &Evaluat
     arguments.finish(binder)?;
     let order = std::sync::Arc::clone(&input.order);
     let visible: Vec<Column> = input.columns.iter().filter(|c| !is_hidden(&c.name)).cloned().collect();
-    let mut outputs: Vec<(Column, ScalarExpr)> =
-        visible.iter().map(|c| (c.clone(), ScalarExpr::column(c))).collect();
+    let mut outputs: Vec<(Column, ScalarExpr)> = visible.iter().map(|c| (c.clone(), ScalarExpr::column(c))).collect();
     outputs.push((Column::new("__near", ColumnType::Bool), condition));
     let marked = Project::relation("extend", input, outputs);
     Some(Gathered::relation(vec![marked], visible, RowsNear { before, after }).ordered(order))
@@ -168,7 +167,6 @@ impl Gathering for RowsNear {
         picked(visible, kept)
     }
 }
-
 
 /// `dcount_intersect(hll, hll, ...)`: how many values are in the first set, in the first two, in the first three, ...
 pub(super) fn dcount_intersect(binder: &mut Binder<'_>, input: Relation, node: &EvaluateOperator) -> Option<Relation> {
@@ -225,7 +223,8 @@ static INTERSECTIONS: Function = Function::row("kql_intersections", &["(set: dyn
     let unions: Option<Vec<i64>> = (1..1_usize << args.len()).map(union).collect();
     let Some(unions) = unions else { return Answer::Null };
     let sign = |chosen: usize| if chosen.count_ones() % 2 == 1 { 1 } else { -1 };
-    let intersection = |sets: usize| -> i64 { (1..1_usize << sets).map(|chosen| sign(chosen) * unions[chosen - 1]).sum() };
+    let intersection =
+        |sets: usize| -> i64 { (1..1_usize << sets).map(|chosen| sign(chosen) * unions[chosen - 1]).sum() };
     let counts: Vec<String> = (1..=args.len()).map(|sets| intersection(sets).max(0).to_string()).collect();
     Answer::Text(format!("[{}]", counts.join(",")).into())
 });
@@ -236,7 +235,9 @@ pub(super) fn schema_merge(binder: &mut Binder<'_>, input: Relation, node: &Eval
     let keeps_order = !matches!(arguments.constant(binder, "PreserveOrder")?, Some(Value::Bool(false)));
     arguments.finish(binder)?;
     let mut outputs = Vec::new();
-    for (name, column_type) in [("ColumnName", ColumnType::String), ("ColumnOrdinal", ColumnType::Long), ("ColumnType", ColumnType::String)] {
+    for (name, column_type) in
+        [("ColumnName", ColumnType::String), ("ColumnOrdinal", ColumnType::Long), ("ColumnType", ColumnType::String)]
+    {
         let Some(column) = input.column(name) else {
             let message = format!("schema_merge takes rows made by getschema: there is no column `{name}`");
             return binder.fail(codes::UNRESOLVED, node.call.span, message);
