@@ -74,7 +74,7 @@ def main() -> None:
     if not engines.present():
         return print(f"{pathlib.Path(__file__).stem}: this Python has none of the engines of bench/requirements.txt")
     directory, bodies = programs.scratch(), []
-    server = programs.Server(harness.binaries(), directory)
+    server = programs.Server(harness.binaries(), directory, engines.unscrubbed(directory))
     client = server.client()
     time, body = inputs.stamp(0, 1, inputs.now()), []
     for event in events():
@@ -96,7 +96,7 @@ def main() -> None:
     peers = [peer for peer in engines.present() if peer.name in ("chdb", "duckdb")]
     asked = engines.questions("json5.txt", peers, "Body", {})
     others = [peer(directory, "events", parquet, "Body", "tuple()" if peer.name == "chdb" else "1") for peer in peers]
-    server = programs.Server(harness.binaries(), directory)
+    server = programs.Server(harness.binaries(), directory, engines.unscrubbed(directory))
     stored = programs.stored_bytes(server.data)["store"] / EVENTS
     print(f"json5: {EVENTS:,} events of {raw / EVENTS:.0f} bytes, {stored:.0f} stored bytes an event", flush=True)
     engines.compare("json5", [engines.Moneta(server), *others], asked, ROUNDS)

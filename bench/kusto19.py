@@ -26,7 +26,7 @@ def main() -> None:
     if not engines.present():
         return print(f"{pathlib.Path(__file__).stem}: this Python has none of the engines of bench/requirements.txt")
     directory = programs.scratch()
-    server = programs.Server(harness.binaries(), directory)
+    server = programs.Server(harness.binaries(), directory, engines.unscrubbed(directory))
     client = server.client()
     for body in logs.lines(ROWS, BUNDLE):
         client.post("/v1/ingest/Logs_CL", body, "application/x-ndjson")
@@ -41,7 +41,7 @@ def main() -> None:
     del table
     asked = engines.questions("kusto19.txt", peers, "Properties", {"request": request})
     others = [peer(directory, "logs", parquet, "Properties", "TimeGenerated") for peer in peers]
-    server = programs.Server(harness.binaries(), directory)
+    server = programs.Server(harness.binaries(), directory, engines.unscrubbed(directory))
     print(f"kusto19: {ROWS:,} rows, {programs.stored_bytes(server.data)['store'] / ROWS:.0f} stored bytes a row", flush=True)
     engines.compare("kusto19", [engines.Moneta(server), *others], asked, ROUNDS)
     server.stop()

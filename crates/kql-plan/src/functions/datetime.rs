@@ -223,6 +223,12 @@ pub fn floor_datetime(nanos: i64, size: i64) -> i64 {
     i64::try_from(floored).unwrap_or(i64::MIN)
 }
 
+/// How far into a bin of `size` above zero the year 1970 begins.
+pub(super) fn origin_within(size: i64) -> i64 {
+    let origin = i128::from(EPOCH_DAYS) * i128::from(NANOS_PER_DAY);
+    i64::try_from(origin.rem_euclid(i128::from(size))).expect("a remainder is below the size")
+}
+
 fn bin_at<'a>(args: &[Cell<'a>], call: &Call<'_>) -> Answer<'a> {
     if matches!(call.return_type, ColumnType::Real | ColumnType::Decimal) {
         return match (args[0].real(), args[1].real(), args[2].real()) {

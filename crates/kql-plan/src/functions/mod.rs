@@ -4,6 +4,7 @@
 //! tests of examples read the same entry.
 
 pub mod arithmetic;
+pub mod columnar;
 pub mod compare;
 pub mod conditional;
 pub mod conversion;

@@ -188,10 +188,18 @@ pub const FUNCTIONS: &[Function] = &[
 /// A compiled regular expression, kept per thread; `None` if it does not compile.
 #[must_use]
 pub fn regex(pattern: &str) -> Option<Arc<Regex>> {
+    type Last = Option<(String, Option<Arc<Regex>>)>;
     thread_local! {
         static KEPT: RefCell<HashMap<String, Option<Arc<Regex>>>> = RefCell::new(HashMap::new());
+        // Rows of one call ask for the same expression one after the other.
+        static LAST: RefCell<Last> = const { RefCell::new(None) };
     }
-    KEPT.with_borrow_mut(|kept| {
+    let last =
+        LAST.with_borrow(|last| last.as_ref().filter(|(known, _)| known == pattern).map(|(_, regex)| regex.clone()));
+    if let Some(regex) = last {
+        return regex;
+    }
+    let regex = KEPT.with_borrow_mut(|kept| {
         if let Some(regex) = kept.get(pattern) {
             return regex.clone();
         }
@@ -201,7 +209,9 @@ pub fn regex(pattern: &str) -> Option<Arc<Regex>> {
         let regex = compile(pattern).ok().map(Arc::new);
         kept.insert(pattern.to_owned(), regex.clone());
         regex
-    })
+    });
+    LAST.with_borrow_mut(|last| *last = Some((pattern.to_owned(), regex.clone())));
+    regex
 }
 
 /// Compiles a regular expression within the size limit.

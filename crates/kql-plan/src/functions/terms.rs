@@ -115,6 +115,8 @@ impl TextOperator {
 pub struct Matcher {
     test: TextTest,
     needle: String,
+    /// The place of the byte of the needle that is rarest in logs: few places have to be looked at twice.
+    rare: usize,
     folding: Folding,
     finder: memchr::memmem::Finder<'static>,
     regex: Option<Arc<regex::Regex>>,
@@ -144,7 +146,8 @@ impl Matcher {
         };
         let needle = if folding == Folding::Exact { needle.to_owned() } else { needle.to_lowercase() };
         let finder = memchr::memmem::Finder::new(needle.as_bytes()).into_owned();
-        Self { test, needle, folding, finder, regex }
+        let rare = (0..needle.len()).min_by_key(|at| commonness(needle.as_bytes()[*at])).unwrap_or(0);
+        Self { test, needle, rare, folding, finder, regex }
     }
 
     /// Whether the text satisfies the test.
@@ -180,15 +183,18 @@ impl Matcher {
     /// The next place of the needle at or after `from`.
     fn find(&self, haystack: &[u8], from: usize) -> Option<usize> {
         let needle = self.needle.as_bytes();
-        let Some(first) = needle.first() else { return (from <= haystack.len()).then_some(from) };
+        if needle.is_empty() {
+            return (from <= haystack.len()).then_some(from);
+        }
         if self.folding != Folding::Ascii {
             return self.finder.find(haystack.get(from..)?).map(|at| at + from);
         }
-        let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+        let rare = needle[self.rare];
+        let (lower, upper) = (rare.to_ascii_lowercase(), rare.to_ascii_uppercase());
         let last_start = haystack.len().checked_sub(needle.len())?;
         let mut at = from;
         while at <= last_start {
-            at += memchr::memchr2(lower, upper, &haystack[at..=last_start])?;
+            at += memchr::memchr2(lower, upper, &haystack[at + self.rare..=last_start + self.rare])?;
             if haystack[at..at + needle.len()].eq_ignore_ascii_case(needle) {
                 return Some(at);
             }
@@ -215,6 +221,12 @@ impl Matcher {
         }
         false
     }
+}
+
+/// How common a byte of a lowered needle is in logs: zero for the rarest.
+fn commonness(byte: u8) -> usize {
+    const RARE_TO_COMMON: &[u8] = b"zqjxkvbywgpf,=:_/-.mucdlh9876543210rsnioate ";
+    RARE_TO_COMMON.iter().position(|known| *known == byte).map_or(0, |place| place + 1)
 }
 
 /// Whether a letter or digit stands directly before a place.
@@ -348,6 +360,21 @@ mod tests {
     fn check(test: TextTest, case_sensitive: bool, text: &str, needle: &str, expected: bool) {
         let matcher = Matcher::new(test, case_sensitive, needle);
         assert_eq!(matcher.matches(text), expected, "{test:?} {text:?} {needle:?}");
+    }
+
+    #[test]
+    fn a_needle_is_found_wherever_it_stands() {
+        // The byte searched for first stands at the start, in the middle, and at the end of the needle.
+        for needle in ["quiet", "exit", "sex", "x", "aaa"] {
+            for before in ["", "x", "q e x", "aa"] {
+                for after in ["", "x", "qu", "aa x"] {
+                    let text = format!("{before}{}{after}", needle.to_uppercase());
+                    check(TextTest::Contains, false, &text, needle, true);
+                }
+            }
+            check(TextTest::Contains, false, &needle[1..], needle, false);
+        }
+        check(TextTest::Contains, false, "exi exti xeit", "exit", false);
     }
 
     #[test]

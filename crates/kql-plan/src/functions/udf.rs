@@ -10,6 +10,7 @@ use datafusion::logical_expr::{
 };
 use moneta_event::ColumnType;
 
+use super::columnar;
 use super::row::{Call, RowKernel, run_rows};
 
 /// A row kernel with the Kusto types of one call.
@@ -75,6 +76,9 @@ impl ScalarUDFImpl for RowFunction {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(column) = columnar::call(self.name, &args.args, self.return_type) {
+            return Ok(column);
+        }
         let call = Call { types: &self.types, return_type: self.return_type };
         run_rows(&args.args, args.number_rows, &call, self.nulls_propagate, self.kernel)
     }

@@ -43,7 +43,7 @@ fn block(index: usize, first_seq: u64, previous: Hash) -> Block {
     let mut rows = BatchBuilder::new(schema, RecordClass::Data, Delivery::AtLeastOnce);
     for row in first_seq..first_seq + BLOCK_ROWS as u64 {
         let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        rows.set_field("Level", Value::Text(["info", "Error", "warning", ""][(mixed >> 60) as usize % 4]));
+        rows.set_field("Level", Value::Text(["info", "Error", "warning", ""][usize::try_from(mixed >> 62).unwrap()]));
         rows.set_field("Request", Value::Text(&format!("r{}", row / 5)));
         rows.set_field("Message", Value::Text(&format!("part {mixed:x} took duration={} ms", row % 977)));
         if row % 3 != 0 {
