@@ -11,6 +11,7 @@ pub mod conversion;
 pub mod datetime;
 pub mod dynamic;
 pub mod encoding;
+pub mod geo;
 pub mod lists;
 pub mod math;
 pub mod network;
@@ -211,6 +212,10 @@ pub fn registry() -> &'static Registry {
             math::FUNCTIONS,
             encoding::FUNCTIONS,
             network::FUNCTIONS,
+            geo::points::FUNCTIONS,
+            geo::lines::FUNCTIONS,
+            geo::polygons::FUNCTIONS,
+            geo::cells::FUNCTIONS,
             window::FUNCTIONS,
         ];
         let functions: Vec<&'static Function> = lists.into_iter().flatten().collect();
