@@ -37,6 +37,10 @@ pub fn names(binder: &mut Binder<'_>, function: &Aggregate, call: &CallExpressio
 fn expanded(binder: &Binder<'_>, call: &CallExpression, row: &Row, prefix: &str, prefixed: usize) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for (index, argument) in call.arguments.iter().enumerate() {
+        if let Some(name) = argument.name() {
+            names.push(name.text.clone());
+            continue;
+        }
         let prefix = if index < prefixed { prefix } else { "" };
         match argument.expression.unparenthesized() {
             Expression::Star(_) => {

@@ -26,6 +26,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("ai_embeddings", "rows are sent to no model; compute embeddings outside and load them into a table"),
     ("ai_chat_completion", "rows are sent to no model; export them and ask the model outside"),
     ("ai_chat_completion_prompt", "rows are sent to no model; export them and ask the model outside"),
+    ("dax_request", "queries reach no other service; load the data into a table or a watchlist"),
+    ("diffpatterns_text", "texts are not compared word by word; split them into words and use diffpatterns"),
     ("execute_query", "queries reach no other server; name the table here, or query that server itself"),
     ("execute_show_command", "commands cannot be run inside queries; send the command by itself"),
     ("infer_storage_schema", "queries read no files; load the file and use `getschema` over its table"),
