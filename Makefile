@@ -6,7 +6,7 @@ DATA ?= $(CURDIR)/data
 PROFILE ?= relfast
 BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
 
-.PHONY: help run build test lint fmt conformance bench doc clean-data
+.PHONY: help run build test lint fmt conformance fuzz bench doc clean-data
 
 help:            ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,6 +35,10 @@ fmt:             ## Format the sources.
 
 conformance:     ## Run the corpora under $$MONETA_CORPUS and print what passes.
 	cargo test --locked --workspace --test it -- --nocapture corpus conformance
+
+fuzz:            ## Run each fuzz target of the query language for FUZZ_SECONDS (60).
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p moneta-kql --test it -- --nocapture fuzz
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p moneta-kql-plan --test it -- --nocapture fuzz
 
 bench: build     ## Run every benchmark; results go to bench/results.
 	bench/run.sh $(BINARIES)

@@ -11,3 +11,5 @@ for benchmark in start ingest alert_latency query kusto19 json5; do
   echo "== $python bench/$benchmark.py $binaries"
   "$python" "$here/$benchmark.py" "$binaries"
 done
+echo "== cargo run --example query_speed"
+(cd "$here/.." && cargo run --locked --quiet --profile relfast -p moneta-kql-plan --example query_speed)

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod aggregates;
+pub mod assist;
 pub mod binder;
 pub mod bound;
 pub mod error;

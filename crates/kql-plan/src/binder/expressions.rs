@@ -32,7 +32,10 @@ impl Binder<'_> {
     /// Binds an expression that must be a value.
     pub(crate) fn scalar(&mut self, expression: &Expression, row: &mut Row) -> Option<ScalarExpr> {
         match self.deeper(expression.span(), |binder| binder.any(expression, row))? {
-            Bound::Scalar(bound) => Some(bound),
+            Bound::Scalar(bound) => {
+                self.note_value(expression.span(), &bound);
+                Some(bound)
+            }
             Bound::Table(_) => {
                 self.fail(codes::SHAPE, expression.span(), "a value is expected here, not rows; use toscalar()")
             }

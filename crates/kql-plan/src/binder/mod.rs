@@ -6,7 +6,8 @@
 mod calls;
 mod expressions;
 mod names;
-mod scope;
+pub(crate) mod scope;
+pub(crate) mod sight;
 mod tabular;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -247,6 +248,8 @@ pub struct Binder<'c> {
     pub(crate) probe: Option<Probe>,
     depth: usize,
     counter: usize,
+    /// What was seen, where an editor asks.
+    sight: Option<Box<sight::Sight>>,
 }
 
 impl std::fmt::Debug for Binder<'_> {
@@ -273,6 +276,7 @@ impl<'c> Binder<'c> {
             probe: None,
             depth: 0,
             counter: 0,
+            sight: None,
         }
     }
 

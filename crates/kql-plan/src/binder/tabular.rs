@@ -36,7 +36,9 @@ pub(super) fn is_entity_path(object: &Expression) -> bool {
 impl Binder<'_> {
     /// Binds an expression that must be rows.
     pub(crate) fn relation(&mut self, expression: &Expression) -> Option<Relation> {
-        self.deeper(expression.span(), |binder| binder.rows(expression))
+        let bound = self.deeper(expression.span(), |binder| binder.rows(expression));
+        self.note_relation(expression.span(), bound.as_ref());
+        bound
     }
 
     fn rows(&mut self, expression: &Expression) -> Option<Relation> {
@@ -227,6 +229,7 @@ impl Binder<'_> {
     }
 
     fn operator(&mut self, input: Option<Relation>, operator: &Operator) -> Option<Relation> {
+        self.note_operator(input.as_ref(), operator);
         match operator {
             Operator::Print(node) => return self.bind_print(node),
             Operator::Range(node) => return self.bind_range(node),

@@ -5,6 +5,9 @@ mod compare;
 mod conformance;
 mod engine;
 mod examples;
+mod fuzz;
 mod logic;
 mod manual;
 mod matrix;
+#[path = "../../../kql/tests/it/mutate.rs"]
+mod mutate;

@@ -39,6 +39,10 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
         return Err(errors);
     }
     let pieces = pieces::pieces(text);
+    // Only a command may hold a string without its end; whatever is added after it would belong to it.
+    if pieces.iter().any(|piece| piece.is_unclosed) {
+        return Ok(text.to_owned());
+    }
     Ok(printer::print(&groups::group(&pieces)))
 }
 

@@ -3,7 +3,7 @@
 //! What must stay as it was written becomes one piece: commands, and literals whose content is read raw.
 
 use crate::lexer::tokenize;
-use crate::parser::is_raw_literal;
+use crate::parser::{has_raw_input, is_raw_literal};
 use crate::syntax::Span;
 use crate::token::{Token, TokenKind as K};
 
@@ -13,6 +13,8 @@ pub(super) struct Piece<'a> {
     pub(super) kind: K,
     pub(super) text: &'a str,
     pub(super) gap: Gap<'a>,
+    /// Whether it holds a string that is never closed.
+    pub(super) is_unclosed: bool,
 }
 
 /// What stands between a piece and the one before it.
@@ -52,7 +54,8 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
             _ => K::Long,
         };
         let gap = gap(&text[offset..span.start], offset == 0);
-        pieces.push(Piece { kind, text: span.text(text), gap });
+        let is_unclosed = tokens[at..=last].iter().any(|token| token.kind == K::OpenString);
+        pieces.push(Piece { kind, text: span.text(text), gap, is_unclosed });
         offset = span.end;
         // A piece that took the end leaves it for the last piece.
         at = if tokens[last].kind == K::End && last > at { last } else { last + 1 };
@@ -91,7 +94,7 @@ fn last_of_command(text: &str, tokens: &[Token], at: usize) -> usize {
     let mut index = at;
     while let Some(token) = tokens.get(index + 1) {
         match token.kind {
-            K::LessPipe if open == 0 && is_inline(text, &tokens[at + 1..]) => return tokens.len() - 1,
+            K::LessPipe if open == 0 && is_raw_input(text, &tokens[at + 1..]) => return tokens.len() - 1,
             K::End => break,
             K::Pipe | K::LessPipe | K::Semicolon if open == 0 => break,
             K::OpenParen | K::OpenBracket | K::OpenBrace => open += 1,
@@ -103,9 +106,10 @@ fn last_of_command(text: &str, tokens: &[Token], at: usize) -> usize {
     index
 }
 
-/// Whether `inline` is among the words a command begins with.
-fn is_inline(text: &str, tokens: &[Token]) -> bool {
-    tokens.iter().take_while(|token| token.kind == K::Word).any(|token| token.span.text(text) == "inline")
+/// Whether the words a command begins with say that data or a script follows.
+fn is_raw_input(text: &str, tokens: &[Token]) -> bool {
+    let words = tokens.iter().take_while(|token| token.kind == K::Word);
+    has_raw_input(words.map(|token| token.span.text(text)))
 }
 
 /// Reads the text between two tokens: white space and comments.
@@ -146,6 +150,6 @@ impl Piece<'static> {
     /// A piece without text.
     pub(super) const fn nothing() -> Self {
         let gap = Gap { comments: Vec::new(), is_open: false, has_newline: false, has_blank_line: false };
-        Piece { kind: K::End, text: "", gap }
+        Piece { kind: K::End, text: "", gap, is_unclosed: false }
     }
 }

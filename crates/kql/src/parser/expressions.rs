@@ -456,7 +456,7 @@ impl Parser<'_> {
         Some(WildcardName { pattern: span.text(self.text).into(), span })
     }
 
-    fn previous_kind(&self) -> Option<K> {
+    pub(super) fn previous_kind(&self) -> Option<K> {
         self.position.checked_sub(1).map(|previous| self.tokens[previous].kind)
     }
 

@@ -27,6 +27,7 @@ use crate::token::{Token, TokenKind};
 use std::collections::BTreeSet;
 
 pub(crate) use literals::is_raw_literal;
+pub(crate) use statements::has_raw_input;
 
 /// What parsing returns: always a tree, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq)]

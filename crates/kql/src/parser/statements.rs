@@ -6,6 +6,11 @@ use crate::nearest::nearest;
 use crate::syntax::*;
 use crate::token::TokenKind as K;
 
+/// Whether what follows `<|` after a command that begins with these words is no query: rows written out, or a script.
+pub(crate) fn has_raw_input<'a>(words: impl IntoIterator<Item = &'a str>) -> bool {
+    words.into_iter().enumerate().any(|(at, word)| word == "inline" || (at == 0 && word == "execute"))
+}
+
 impl Parser<'_> {
     /// statement { ";" statement } [";"] end
     pub(super) fn statements_to_end(&mut self) -> Vec<Statement> {
@@ -36,7 +41,10 @@ impl Parser<'_> {
             }
             let before = self.position;
             statements.push(self.statement());
-            if matches!(self.kind(), K::Semicolon | K::End | K::CloseBrace | K::CloseParen | K::CloseBracket) {
+            let is_command_input = self.previous_kind() == Some(K::LessPipe);
+            if matches!(self.kind(), K::Semicolon | K::End | K::CloseBrace | K::CloseParen | K::CloseBracket)
+                || is_command_input
+            {
                 continue;
             }
             self.missing_semicolon(before, statements);
@@ -319,16 +327,25 @@ impl Parser<'_> {
         let text = self.finish(start).text(self.text).trim().to_string();
         let mut input = None;
         if self.eat(K::LessPipe) {
-            if words.iter().any(|word| word.text == "inline") {
-                // Inline rows are data, not a query.
-                self.position = self.tokens.len() - 1;
-                self.previous_end = self.text.trim_end().len().max(self.previous_end);
-            } else {
-                input = Some(self.nested(Self::query));
-            }
+            input = self.command_input(&words);
         }
         let operators = if input.is_none() { self.pipeline(Vec::new()) } else { Vec::new() };
         CommandStatement { span: self.finish(start), words, text, operators, input }
+    }
+
+    /// What follows `<|`: a query; nothing where it is data, a script, or begins with a statement of its own.
+    fn command_input(&mut self, words: &[Name]) -> Option<Expression> {
+        let words = || words.iter().map(Name::as_str);
+        if has_raw_input(words()) {
+            self.position = self.tokens.len() - 1;
+            self.previous_end = self.text.trim_end().len().max(self.previous_end);
+            return None;
+        }
+        if words().next() == Some("purge") {
+            return Some(Expression::Pipe(Box::new(self.nested(Self::subquery))));
+        }
+        let is_statement = matches!(self.word(), "let" | "set" | "declare") && self.name_length(1) > 0;
+        (!is_statement).then(|| self.nested(Self::query))
     }
 
     /// A word, with what is joined to it by hyphens.
