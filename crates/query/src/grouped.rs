@@ -22,9 +22,10 @@ use datafusion::physical_expr::{EquivalenceProperties, GroupsAccumulatorAdapter,
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
-use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
@@ -73,20 +74,38 @@ impl PhysicalOptimizerRule for ComputeInScan {
     }
 }
 
+/// The scan under a node, and what spreads its rows over more partitions, if anything does.
+fn scan_below(input: &Arc<dyn ExecutionPlan>) -> Option<(&ScanExec, Option<&RepartitionExec>)> {
+    if let Some(scan) = input.downcast_ref::<ScanExec>() {
+        return Some((scan, None));
+    }
+    let spread = input.downcast_ref::<RepartitionExec>()?;
+    let is_round_robin = matches!(spread.partitioning(), Partitioning::RoundRobinBatch(_));
+    let scan = spread.input().downcast_ref::<ScanExec>().filter(|_| is_round_robin)?;
+    Some((scan, Some(spread)))
+}
+
 fn projected(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(projection) = node.downcast_ref::<ProjectionExec>() else { return Ok(None) };
-    let Some(scan) = projection.input().downcast_ref::<ScanExec>() else { return Ok(None) };
+    let Some((scan, spread)) = scan_below(projection.input()) else { return Ok(None) };
     let expressions: Vec<_> = projection.expr().iter().map(|projected| projected.expr.clone()).collect();
     if !expressions.iter().all(is_repeatable) {
         return Ok(None);
     }
-    Ok(Some(Arc::new(scan.computed(&expressions, projection.schema())?)))
+    let computed: Arc<dyn ExecutionPlan> = Arc::new(scan.computed(&expressions, projection.schema())?);
+    Ok(Some(match spread {
+        Some(spread) => Arc::new(RepartitionExec::try_new(computed, spread.partitioning().clone())?),
+        None => computed,
+    }))
 }
 
 fn grouped(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
-    let Some(scan) = aggregate.input().downcast_ref::<ScanExec>() else { return Ok(None) };
-    let is_plain = *aggregate.mode() == AggregateMode::Partial
+    // Few rows are grouped sooner than they are spread.
+    let Some((scan, _)) = scan_below(aggregate.input()) else { return Ok(None) };
+    // A single step is done in two, of which the second stays where it is.
+    let is_first_step = matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::Single);
+    let is_plain = is_first_step
         && !aggregate.group_expr().has_grouping_set()
         && aggregate.limit_options().is_none()
         && !scan.has_limit()
@@ -109,7 +128,28 @@ fn grouped(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan
             filter: filter.map(|mut one| one.swap_remove(0)),
         });
     }
-    Ok(Some(Arc::new(GroupedScanExec::new(aggregate.schema(), scan, keys, functions))))
+    if *aggregate.mode() == AggregateMode::Partial {
+        return Ok(Some(Arc::new(GroupedScanExec::new(aggregate.schema(), scan, keys, functions))));
+    }
+    let first_step = |input| with_mode(aggregate, AggregateMode::Partial, aggregate.group_expr().clone(), input);
+    let schema = first_step(aggregate.input().clone())?.schema();
+    let grouped = Arc::new(GroupedScanExec::new(schema, scan, keys, functions));
+    let last_step = with_mode(aggregate, AggregateMode::Final, aggregate.group_expr().as_final(), grouped)?;
+    Ok(Some(Arc::new(last_step)))
+}
+
+/// The same aggregation as another of its steps.
+fn with_mode(
+    aggregate: &AggregateExec,
+    mode: AggregateMode,
+    keys: PhysicalGroupBy,
+    input: Arc<dyn ExecutionPlan>,
+) -> Result<AggregateExec> {
+    let filters = match mode {
+        AggregateMode::Final => vec![None; aggregate.aggr_expr().len()],
+        _ => aggregate.filter_expr().to_vec(),
+    };
+    AggregateExec::try_new(mode, keys, aggregate.aggr_expr().to_vec(), filters, input, aggregate.input_schema())
 }
 
 /// An aggregation function over expressions of a scan.

@@ -17,6 +17,7 @@ use moneta_store::Store;
 use moneta_testkit::{FixedClock, SimFs};
 
 const TABLE: &str = "Logs_CL";
+/// Enough for two partitions.
 const BLOCKS: usize = 9;
 const BLOCK_ROWS: usize = 8_000;
 
@@ -71,10 +72,10 @@ fn block(index: usize, first_seq: u64, previous: Hash) -> Block {
     Block::new(position, stored::canonical(&rows.finish().unwrap().rows).unwrap()).unwrap()
 }
 
-fn store() -> Arc<Store> {
+fn store(blocks: usize) -> Arc<Store> {
     let store = Store::open(Arc::new(SimFs::new()), Path::new("/data/store"), TableCatalog::built_in()).unwrap();
     let (mut first_seq, mut previous) = (0, Hash::default());
-    for index in 0..BLOCKS {
+    for index in 0..blocks {
         let block = block(index, first_seq, previous);
         (first_seq, previous) = (block.header.end_seq(), block.header.hash());
         store.add_hot(Arc::new(block)).unwrap();
@@ -140,11 +141,20 @@ const QUERIES: &[&str] = &[
 ];
 
 #[test]
-fn segments_and_memory_give_the_same_answers() {
-    let store = store();
+fn segments_and_memory_give_the_same_answers_in_one_partition() {
+    check_same_answers(1);
+}
+
+#[test]
+fn segments_and_memory_give_the_same_answers_in_two_partitions() {
+    check_same_answers(BLOCKS);
+}
+
+fn check_same_answers(blocks: usize) {
+    let store = store(blocks);
     let hot = engine(&store, 0);
     let expected: Vec<_> = QUERIES.iter().map(|query| rows(&ask(&hot, query))).collect();
-    assert_eq!(expected[0], [(BLOCKS * BLOCK_ROWS).to_string()]);
+    assert_eq!(expected[0], [(blocks * BLOCK_ROWS).to_string()]);
     while let Some(segment) = store.seal(&TableName::new(TABLE).unwrap()).unwrap() {
         store.publish(segment, start()).unwrap();
     }
@@ -160,7 +170,13 @@ fn segments_and_memory_give_the_same_answers() {
 
 #[test]
 fn scans_take_filters_paths_and_aggregation() {
-    let store = store();
+    for blocks in [1, BLOCKS] {
+        check_plan(blocks);
+    }
+}
+
+fn check_plan(blocks: usize) {
+    let store = store(blocks);
     while let Some(segment) = store.seal(&TableName::new(TABLE).unwrap()).unwrap() {
         store.publish(segment, start()).unwrap();
     }
@@ -177,7 +193,7 @@ fn scans_take_filters_paths_and_aggregation() {
 
 #[test]
 fn take_reads_no_more_than_it_needs() {
-    let engine = engine(&store(), 0);
+    let engine = engine(&store(BLOCKS), 0);
     let answer = ask(&engine, "Logs_CL | where Level == 'Error' | take 3");
     assert_eq!(answer.tables[0].num_rows(), 3);
     assert!(answer.completeness.rows_scanned < (BLOCKS * BLOCK_ROWS) as u64, "{:?}", answer.completeness);
