@@ -12,8 +12,8 @@ use moneta_kql::token::TokenKind as K;
 use super::keywords::{self, CHARTS, INFIX, OPERATORS, Operands, SOURCE_OPERATORS, STATEMENTS};
 use super::place::{Level, Place};
 use super::{COMPLETIONS_MAX, Completion, CompletionKind as Kind};
-use crate::binder::sight::{ReachedOperator, Sight, see};
 use crate::binder::scope::{Binding, Scope};
+use crate::binder::sight::{ReachedOperator, Sight, see};
 use crate::binder::{BindOptions, Catalog};
 use crate::{aggregates, functions, manual};
 
@@ -259,7 +259,8 @@ impl<'a> Finder<'a> {
                 self.function(Kind::Aggregate, aggregate.name, aggregate.signatures, aggregate.doc);
             }
         }
-        for function in functions::registry().iter() {
+        // Two underscores mark what the binder calls by itself.
+        for function in functions::registry().iter().filter(|function| !function.name.starts_with("__")) {
             self.function(Kind::Function, function.name, function.signatures, function.doc);
         }
         self.keywords(&["true", "false", "datetime(", "timespan(", "dynamic("], Kind::Keyword);

@@ -8,8 +8,8 @@ use moneta_kql::token::{Token, TokenKind as K};
 
 use super::complete::signature;
 use super::{Hover, keywords};
-use crate::binder::sight::{Sight, see};
 use crate::binder::scope::Binding;
+use crate::binder::sight::{Sight, see};
 use crate::binder::{BindOptions, Catalog};
 use crate::{aggregates, functions};
 

@@ -14,8 +14,8 @@ use moneta_kql::syntax::Span;
 pub use complete::complete;
 pub use hover::hover;
 
-/// Completions given at most: nobody reads more, and each letter typed asks again.
-pub const COMPLETIONS_MAX: usize = 200;
+/// Completions given at most: more than the language has words and functions, so that only huge catalogs are cut.
+pub const COMPLETIONS_MAX: usize = 1_000;
 
 /// One thing that may stand at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
