@@ -6,7 +6,7 @@ use moneta_kql::syntax::BinaryOperator;
 use crate::bound::{ScalarExpr, ScalarNode};
 use crate::functions::row::{Answer, Builder, Call, Cell};
 use crate::functions::terms::{Matcher, TextOperator};
-use crate::functions::{Kernel, Nulls, arithmetic, compare, conversion};
+use crate::functions::{Kernel, Nulls, arithmetic, compare, conversion, location};
 use crate::json;
 use crate::value::Value;
 
@@ -38,7 +38,11 @@ fn evaluate(expression: &ScalarExpr) -> Option<Value> {
         ScalarNode::Call { function, args } if function.deterministic => {
             let values = args.iter().map(ScalarExpr::as_literal).collect::<Option<Vec<_>>>()?;
             let kernel = match function.kernel {
-                Kernel::Row(kernel) | Kernel::Native(_, kernel) if !function.name.starts_with("hash_") => kernel,
+                Kernel::Row(kernel) | Kernel::Native(_, kernel)
+                    if !function.name.starts_with("hash_") && function.name != location::NAME =>
+                {
+                    kernel
+                }
                 _ => return None,
             };
             let types: Vec<ColumnType> = args.iter().map(|arg| arg.column_type).collect();

@@ -7,9 +7,9 @@ use moneta_event::ColumnType;
 use moneta_event::types::{DECIMAL_PRECISION, DECIMAL_SCALE};
 
 /// Ticks of 100 ns from 0001-01-01 to 1970-01-01.
-const EPOCH_TICKS: i64 = 621_355_968_000_000_000;
+pub const EPOCH_TICKS: i64 = 621_355_968_000_000_000;
 /// Nanoseconds in one tick.
-const NANOS_PER_TICK: i64 = 100;
+pub const NANOS_PER_TICK: i64 = 100;
 /// One unit of a `decimal` as stored: 10 to the power of the scale.
 pub const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
 

@@ -104,6 +104,7 @@ impl Engine {
             now: request.now.unwrap_or_else(|| self.clock.now()),
             database: DATABASE.to_owned(),
             principal: ctx.actor.name.clone(),
+            has_locations: false,
             parameters: request.parameters.iter().cloned().collect::<BTreeMap<_, _>>(),
             found: Vec::new(),
         }

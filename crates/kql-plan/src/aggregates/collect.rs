@@ -323,8 +323,8 @@ fn collected(call: &AggregateCall<'_>, kind: Kind) -> (Vec<Expr>, Finish) {
 use crate::bound::ScalarExpr;
 
 /// The percentiles asked for.
-fn ranks(call: &AggregateCall<'_>) -> Vec<f64> {
-    let values = call.bound.iter().skip(1).filter_map(ScalarExpr::as_literal);
+pub(super) fn ranks(bound: &[ScalarExpr]) -> Vec<f64> {
+    let values = bound.iter().skip(1).filter_map(ScalarExpr::as_literal);
     values
         .flat_map(|value| match value {
             Value::Dynamic(json) => {
@@ -340,7 +340,7 @@ fn percentiles(call: &AggregateCall<'_>) -> (Vec<Expr>, Finish) {
         Kind::Percentile,
         call.bound[0].column_type,
         usize::MAX,
-        ranks(call),
+        ranks(call.bound),
         vec![call.args[0].clone()],
         call.filter.clone(),
     );
@@ -353,7 +353,7 @@ fn percentiles(call: &AggregateCall<'_>) -> (Vec<Expr>, Finish) {
 }
 
 /// The element of the array of percentiles, converted back.
-fn ranked_element(list: &Expr, index: usize, target: ColumnType) -> Expr {
+pub(super) fn ranked_element(list: &Expr, index: usize, target: ColumnType) -> Expr {
     use crate::functions::row::{Answer, RowKernel};
     let step = json::Step::Index(i64::try_from(index).unwrap_or(i64::MAX));
     let element = crate::functions::path::PathFunction::call(list.clone(), &[step]);
@@ -377,7 +377,7 @@ fn percentiles_array(call: &AggregateCall<'_>) -> (Vec<Expr>, Finish) {
         Kind::Percentile,
         call.bound[0].column_type,
         usize::MAX,
-        ranks(call),
+        ranks(call.bound),
         vec![call.args[0].clone()],
         call.filter.clone(),
     );

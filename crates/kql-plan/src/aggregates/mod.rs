@@ -7,6 +7,8 @@ pub mod naming;
 pub mod numeric;
 mod pick;
 pub mod rows;
+pub mod schema;
+pub mod sketches;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -31,6 +33,8 @@ pub enum AggregateNaming {
     EachPrefixed(&'static str),
     /// `percentile_<name>_<p>` for each percentile.
     Percentiles,
+    /// The same, the second argument being a weight.
+    WeightedPercentiles,
 }
 
 /// What lowering an aggregate may use.
@@ -146,7 +150,7 @@ impl Registry {
 pub fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
-        let lists = [numeric::AGGREGATES, collect::AGGREGATES, rows::AGGREGATES];
+        let lists = [numeric::AGGREGATES, collect::AGGREGATES, rows::AGGREGATES, sketches::AGGREGATES];
         let functions: Vec<&'static Aggregate> = lists.into_iter().flatten().collect();
         let mut by_name = HashMap::new();
         for (index, function) in functions.iter().enumerate() {

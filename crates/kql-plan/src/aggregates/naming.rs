@@ -16,10 +16,11 @@ pub fn names(binder: &mut Binder<'_>, function: &Aggregate, call: &CallExpressio
         AggregateNaming::Arguments => Some(expanded(binder, call, row, "", usize::MAX)),
         AggregateNaming::FirstPrefixed(prefix) => Some(expanded(binder, call, row, prefix, 1)),
         AggregateNaming::EachPrefixed(prefix) => Some(expanded(binder, call, row, prefix, usize::MAX)),
-        AggregateNaming::Percentiles => {
+        AggregateNaming::Percentiles | AggregateNaming::WeightedPercentiles => {
+            let measured = if function.naming == AggregateNaming::WeightedPercentiles { 2 } else { 1 };
             let base = argument(binder, 0);
             let mut names = Vec::new();
-            for percentile in call.arguments.iter().skip(1) {
+            for percentile in call.arguments.iter().skip(measured) {
                 let mut none = Row::none();
                 let shown = binder
                     .quietly(|binder| binder.scalar(&percentile.expression, &mut none))

@@ -16,6 +16,7 @@ use super::{Binder, Row, codes};
 use crate::aggregates::{self, Aggregate, AggregateNaming};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::fold::fold;
+use crate::functions::service::named_principals;
 use crate::functions::signature::{Mismatch, Signature};
 use crate::functions::{Function, Kernel, registry};
 use crate::operators::summarize::BoundAggregate;
@@ -65,6 +66,12 @@ impl Binder<'_> {
             }
             "materialize" | "view" => return self.table_argument(node).map(Bound::Table),
             "toscalar" => return self.toscalar(node, row).map(Bound::Scalar),
+            "column_names_of" => {
+                let relation = self.table_argument(node)?;
+                let names: Vec<&str> = relation.columns.iter().map(|column| &*column.name).collect();
+                let names = serde_json::Value::from(names).to_string();
+                return Some(Bound::Scalar(ScalarExpr::literal(Value::Dynamic(names))));
+            }
             "table" | "external_table" | "database" | "cluster" | "workspace" | "app" => {
                 return self.named_table(node).map(Bound::Table);
             }
@@ -115,11 +122,46 @@ impl Binder<'_> {
             "column_ifexists" => return self.column_ifexists(node, row),
             "pack_all" => return self.pack_all(node, row),
             "bag_pack_columns" => return self.pack_columns(node, row),
+            "iscolumnexists" => {
+                let args = self.scalar_arguments(&node.arguments, row)?;
+                let Some(name) = args.first().and_then(ScalarExpr::as_literal).and_then(Value::as_str) else {
+                    return self.fail(
+                        codes::CONSTANT_EXPECTED,
+                        node.span,
+                        "the name of the column must be a constant text",
+                    );
+                };
+                return Some(ScalarExpr::literal(Value::Bool(row.column(name).is_some())));
+            }
             _ => {}
         }
         let args = self.scalar_arguments(&node.arguments, row)?;
         let bound = self.apply(function, args, node.span, row)?;
-        Some(fold(bound))
+        // Of a function that fills several columns, an expression takes the first.
+        Some(fold(match function.columns {
+            [] => bound,
+            [(_, column_type), ..] => element(bound, 0, *column_type),
+        }))
+    }
+
+    /// The columns of a call that fills several, with their own names; `None` if the expression is no such call.
+    pub(crate) fn several_columns(
+        &mut self,
+        expression: &Expression,
+        row: &mut Row,
+    ) -> Option<Option<Vec<(String, ScalarExpr)>>> {
+        let Expression::Call(node) = expression.unparenthesized() else { return None };
+        let name = &node.function.text;
+        let function = registry().get(name).filter(|f| !f.columns.is_empty() && self.scope.get(name).is_none())?;
+        let own = node.arguments.first().and_then(|a| self.name_of(&a.expression, row)).unwrap_or_default();
+        let args = self.scalar_arguments(&node.arguments, row);
+        let bound = args.and_then(|args| self.apply(function, args, node.span, row));
+        Some(bound.map(|bound| {
+            let column = |(index, (suffix, column_type)): (usize, &(&str, ColumnType))| {
+                (format!("{name}_{own}_{suffix}"), element(bound.clone(), index, *column_type))
+            };
+            function.columns.iter().enumerate().map(column).collect()
+        }))
     }
 
     fn scalar_arguments(&mut self, arguments: &[NamedExpression], row: &mut Row) -> Option<Vec<ScalarExpr>> {
@@ -153,6 +195,12 @@ impl Binder<'_> {
                 }
             },
             "case" => return self.case(args, span),
+            "percentile_tdigest" if args.len() == 3 => {
+                match args[2].as_literal().and_then(Value::as_str).and_then(ColumnType::parse) {
+                    Some(target) => target,
+                    None => return self.fail(codes::CONSTANT_EXPECTED, span, "the third argument must be a type"),
+                }
+            }
             "extract" if args.len() == 4 => {
                 let target = args[3].as_literal().and_then(Value::as_str).and_then(ColumnType::parse);
                 let text = ScalarNode::Call { function, args: converted(args[..3].to_vec(), &wanted) };
@@ -167,6 +215,10 @@ impl Binder<'_> {
         ) {
             let pattern = if function.name == "replace_regex" { &args[1] } else { &args[0] };
             self.check_regex(pattern, span)?;
+        }
+        if function.name == crate::functions::location::NAME && !self.options.has_locations {
+            let message = "no database of locations is configured, so geo_info_from_ip_address() gives null";
+            self.warn(codes::UNSUPPORTED, span, message);
         }
         let mut args = converted(args, &wanted);
         let node = match function.kernel {
@@ -280,10 +332,77 @@ impl Binder<'_> {
                 None => Some(ScalarExpr::literal(Value::Null(ColumnType::DateTime))),
             },
             "current_database" => Some(ScalarExpr::literal(Value::String(self.options.database.clone()))),
+            "current_principal_details" => Some(ScalarExpr::literal(Value::Dynamic(
+                serde_json::json!({"FQN": self.options.principal, "UserPrincipalName": self.options.principal})
+                    .to_string(),
+            ))),
+            "current_principal_is_member_of" => {
+                let named: Option<Vec<Value>> = args.iter().map(|arg| arg.as_literal().cloned()).collect();
+                let Some(named) = named else {
+                    return self.fail(codes::CONSTANT_EXPECTED, span, "the principals must be constant texts");
+                };
+                let own = self.options.principal.as_str();
+                let is_own = |value: &Value| {
+                    let names = named_principals(crate::fold::cell(value).text(), value.column_type());
+                    !own.is_empty() && names.iter().any(|name| name == own)
+                };
+                Some(ScalarExpr::literal(Value::Bool(named.iter().any(is_own))))
+            }
+            "cursor_current" => {
+                let ticks = crate::value::datetime_ticks(self.now.as_nanos());
+                Some(ScalarExpr::literal(Value::String(ticks.to_string())))
+            }
+            "cursor_after" | "cursor_before_or_at" => {
+                let after = function.name == "cursor_after";
+                self.cursor(after, args.first()?.as_literal().and_then(Value::as_str), span, row)
+            }
+            "bin_auto" => self.bin_auto(args.into_iter().next()?, span, row),
+            "__cast" => {
+                let target = args[0].as_literal().and_then(Value::as_str).and_then(ColumnType::parse);
+                let Some(target) = target else {
+                    return self.fail(codes::CONSTANT_EXPECTED, span, "the first argument must be a type");
+                };
+                args.into_iter().nth(1).map(|value| value.converted(target))
+            }
             "current_principal" => Some(ScalarExpr::literal(Value::String(self.options.principal.clone()))),
             "current_cluster_endpoint" => Some(ScalarExpr::literal(Value::String("moneta".to_owned()))),
             name => self.fail(codes::UNSUPPORTED, span, format!("`{name}()` cannot be used here")),
         }
+    }
+
+    /// `bin_auto(value)`: bins of the size and from the point that the query's `set` statements say.
+    fn bin_auto(&mut self, value: ScalarExpr, span: Span, row: &Row) -> Option<ScalarExpr> {
+        let option = |name: &str| {
+            let found = self.set.iter().rev().find(|(known, _)| known == name);
+            found.and_then(|(_, value)| value.clone()).map(ScalarExpr::literal)
+        };
+        let (size, at) = (option("query_bin_auto_size"), option("query_bin_auto_at"));
+        match (size, at) {
+            (Some(size), Some(at)) => self.apply(registry().get("bin_at")?, vec![value, size, at], span, row),
+            (Some(size), None) => self.apply(registry().get("bin")?, vec![value, size], span, row),
+            (None, _) if value.column_type == ColumnType::Int => Some(value.converted(ColumnType::Long)),
+            (None, _) => Some(value),
+        }
+    }
+
+    /// Whether rows were ingested after a cursor, which is a time in ticks. All are after the empty one.
+    fn cursor(&mut self, after: bool, cursor: Option<&str>, span: Span, row: &Row) -> Option<ScalarExpr> {
+        let Some(cursor) = cursor else {
+            return self.fail(codes::CONSTANT_EXPECTED, span, "the cursor must be a constant text");
+        };
+        if cursor.is_empty() {
+            return Some(ScalarExpr::literal(Value::Bool(after)));
+        }
+        let Ok(ticks) = cursor.trim().parse::<i64>() else {
+            return self.fail(codes::TYPE, span, "the text is no cursor; `cursor_current()` makes one");
+        };
+        let moment = ScalarExpr::literal(Value::DateTime(crate::value::datetime_nanos(ticks).0));
+        let ingested = match row.column(standard::INGEST_TIME) {
+            Some(column) => ScalarExpr::column(column),
+            None => ScalarExpr::literal(Value::Null(ColumnType::DateTime)),
+        };
+        let operator = if after { BinaryOperator::Greater } else { BinaryOperator::LessOrEqual };
+        self.operation(operator, ingested, moment, span)
     }
 
     /// A window function over the rows in their order.
@@ -534,11 +653,19 @@ impl Binder<'_> {
     fn output_types(&self, function: &Aggregate, args: &[ScalarExpr], result: ColumnType) -> Vec<ColumnType> {
         match function.naming {
             AggregateNaming::Percentiles => vec![args[0].column_type; (args.len() - 1).max(1)],
+            AggregateNaming::WeightedPercentiles => vec![args[0].column_type; (args.len().saturating_sub(2)).max(1)],
             AggregateNaming::Prefix(_) => vec![result],
             AggregateNaming::Arguments if function.name.starts_with("binary_") => vec![result],
             _ => args.iter().map(|arg| arg.column_type).collect(),
         }
     }
+}
+
+/// An element of an array, converted.
+fn element(array: ScalarExpr, index: usize, column_type: ColumnType) -> ScalarExpr {
+    let step = crate::json::Step::Index(i64::try_from(index).unwrap_or(i64::MAX));
+    let node = ScalarNode::Path { base: Box::new(fold(array)), steps: vec![step] };
+    fold(fold(ScalarExpr::new(ColumnType::Dynamic, node)).converted(column_type))
 }
 
 fn converted(args: Vec<ScalarExpr>, wanted: &[ColumnType]) -> Vec<ScalarExpr> {

@@ -120,6 +120,8 @@ pub struct BindOptions {
     pub database: String,
     /// Who asks, for `current_principal()`.
     pub principal: String,
+    /// Whether the session has a database of locations, for `geo_info_from_ip_address()`.
+    pub has_locations: bool,
     /// Values for `declare query_parameters`, as texts of the language's conversion functions.
     pub parameters: BTreeMap<String, String>,
     /// The columns found for calls whose columns depend on data, by the number of the call.
@@ -134,6 +136,7 @@ impl BindOptions {
             now,
             database: "moneta".to_owned(),
             principal: String::new(),
+            has_locations: false,
             parameters: BTreeMap::new(),
             found: Vec::new(),
         }

@@ -120,7 +120,7 @@ impl Binder<'_> {
                 format!("{prefix}{first}")
             }
             AggregateNaming::Arguments => first,
-            AggregateNaming::Percentiles => format!("percentile_{first}_"),
+            AggregateNaming::Percentiles | AggregateNaming::WeightedPercentiles => format!("percentile_{first}_"),
         };
         (!name.is_empty()).then_some(name)
     }

@@ -101,6 +101,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("datetime_part", &["(part: string, date: datetime) -> int"], |a, _| {
         part(a[1], &a[0].text().to_ascii_lowercase()).into()
     })
+    .aliases(&["datepart"])
     .doc("A part of a date by name.", &[("datetime_part('year', datetime(2017-10-30))", "int(2017)")]),
     Function::row("datetime_diff", &["(period: string, end: datetime, start: datetime) -> long"], |a, _| {
         diff(&a[0].text().to_ascii_lowercase(), a[1].long(), a[2].long()).into()

@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value as Json, json};
 
-use super::conversion::to_text;
 use super::row::Answer;
 use super::{Function, Kernel, Naming, NativeCall};
 use datafusion::functions::{crypto, encoding};
@@ -75,14 +74,6 @@ pub const FUNCTIONS: &[Function] = &[
         "The arguments of a Windows command line.",
         &[("parse_command_line('echo \"a b\" c', 'windows')", "dynamic([\"echo\",\"a b\",\"c\"])")],
     ),
-    Function::row("hash", &["(source: scalar, [mod: integer]) -> long"], |a, call| {
-        let value = fnv(to_text(a[0], call.types[0]).as_bytes());
-        match a.get(1).and_then(|m| m.long()) {
-            Some(modulus) if modulus > 0 => value.rem_euclid(modulus).into(),
-            _ => value.into(),
-        }
-    })
-    .doc("A number that depends on the value alone. The algorithm is our own.", &[]),
     Function::row("new_guid", &["() -> guid"], |_, _| Answer::Null)
         .volatile()
         .doc("Not available: results must be repeatable.", &[]),
@@ -91,14 +82,6 @@ pub const FUNCTIONS: &[Function] = &[
 fn sha256(mut call: NativeCall) -> Expr {
     let digest = crypto::sha256().call(vec![call.args.swap_remove(0)]);
     cast(encoding::encode().call(vec![digest, lit("hex")]), ColumnType::String.arrow())
-}
-
-/// FNV-1a over bytes, as a signed number.
-fn fnv(bytes: &[u8]) -> i64 {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    hash.cast_signed()
 }
 
 fn url_encode(text: &str, plus: bool) -> String {

@@ -6,23 +6,34 @@
 pub mod arithmetic;
 pub mod columnar;
 pub mod compare;
+pub mod compression;
 pub mod conditional;
 pub mod conversion;
 pub mod datetime;
 pub mod dynamic;
 pub mod encoding;
 pub mod geo;
+pub mod hashing;
 pub mod lists;
+pub mod location;
 pub mod math;
 pub mod network;
 pub mod path;
 pub mod row;
 pub mod serial;
+pub mod series;
+pub mod service;
 pub mod signature;
+pub mod sketches;
+pub mod special;
 pub mod string;
 pub mod terms;
+pub mod timezone;
 pub mod udf;
+pub mod units;
+pub mod user_agent;
 pub mod window;
+pub mod xml;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -92,6 +103,9 @@ pub struct Function {
     pub signatures: &'static [&'static str],
     /// The name of the column it fills.
     pub naming: Naming,
+    /// The columns it fills, for one that fills several: what their names end with, and their types. The kernel then
+    /// answers with an array of them.
+    pub columns: &'static [(&'static str, ColumnType)],
     /// The null rule.
     pub nulls: Nulls,
     /// Whether equal arguments give equal results, so that a call may be folded or shared.
@@ -113,6 +127,7 @@ impl Function {
             aliases: &[],
             signatures,
             naming: Naming::None,
+            columns: &[],
             nulls: Nulls::Propagate,
             deterministic: true,
             doc: "",
@@ -138,6 +153,13 @@ impl Function {
     #[must_use]
     pub const fn naming(mut self, naming: Naming) -> Self {
         self.naming = naming;
+        self
+    }
+
+    /// Filling several columns.
+    #[must_use]
+    pub const fn columns(mut self, columns: &'static [(&'static str, ColumnType)]) -> Self {
+        self.columns = columns;
         self
     }
 
@@ -217,6 +239,17 @@ pub fn registry() -> &'static Registry {
             geo::polygons::FUNCTIONS,
             geo::cells::FUNCTIONS,
             window::FUNCTIONS,
+            series::FUNCTIONS,
+            special::FUNCTIONS,
+            compression::FUNCTIONS,
+            hashing::FUNCTIONS,
+            location::FUNCTIONS,
+            service::FUNCTIONS,
+            sketches::FUNCTIONS,
+            timezone::FUNCTIONS,
+            units::FUNCTIONS,
+            user_agent::FUNCTIONS,
+            xml::FUNCTIONS,
         ];
         let functions: Vec<&'static Function> = lists.into_iter().flatten().collect();
         let mut by_name = HashMap::new();

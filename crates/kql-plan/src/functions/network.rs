@@ -99,6 +99,15 @@ pub const FUNCTIONS: &[Function] = &[
         in_any(a, call, in_range6)
     })
     .doc("Whether an IPv6 address lies in any of several ranges.", &[]),
+    Function::row("__ipv6_lookup_ranges", &["(ip: text, ranges: dynamic) -> dynamic"], |a, _| {
+        let ranges = json::elements(a[1].text()).unwrap_or_default();
+        let holding = ranges.into_iter().filter(|range| in_range6(a[0].text(), &json::to_text(range)) == Some(true));
+        format!("[{}]", holding.collect::<Vec<_>>().join(",")).into()
+    })
+    .doc(
+        "Those of several ranges that hold an address.",
+        &[("__ipv6_lookup_ranges('fe80::1', dynamic(['fe80::/10', '::/128']))", "dynamic([\"fe80::/10\"])")],
+    ),
     Function::row("has_ipv4", &["(source: text, ip: text) -> bool"], |a, _| {
         addresses(a[0].text()).any(|ip| ip == a[1].text()).into()
     })

@@ -94,6 +94,23 @@ impl TabularOperator for Project {
     }
 }
 
+/// Names the columns of a function that fills several: those given count first, the rest keep their own.
+fn with_given_names(
+    columns: Vec<(String, ScalarExpr)>,
+    target: Option<&Target>,
+) -> Vec<(Option<String>, ScalarExpr, bool)> {
+    let given: Vec<&str> = match target {
+        None => Vec::new(),
+        Some(Target::Name(name)) => vec![&name.text],
+        Some(Target::Names(list)) => list.names.iter().map(|name| name.text.as_str()).collect(),
+    };
+    let named = |(index, (own, bound)): (usize, (String, ScalarExpr))| match given.get(index) {
+        Some(name) => (Some((*name).to_owned()), bound, true),
+        None => (Some(own), bound, false),
+    };
+    columns.into_iter().enumerate().map(named).collect()
+}
+
 impl Binder<'_> {
     /// `project a, b = x`.
     pub(crate) fn bind_project(&mut self, input: Relation, node: &ProjectOperator) -> Option<Relation> {
@@ -132,6 +149,9 @@ impl Binder<'_> {
         named: &NamedExpression,
         row: &mut Row,
     ) -> Option<Vec<(Option<String>, ScalarExpr, bool)>> {
+        if let Some(columns) = self.several_columns(&named.expression, row) {
+            return columns.map(|columns| with_given_names(columns, named.target.as_ref()));
+        }
         let bound = self.scalar(&named.expression, row)?;
         Some(match &named.target {
             Some(Target::Name(name)) => vec![(Some(name.text.clone()), bound, true)],
