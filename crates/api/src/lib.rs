@@ -14,6 +14,7 @@ mod accounts;
 mod auth;
 mod body;
 mod credentials;
+mod editor;
 mod error;
 mod health;
 mod ingest;

@@ -15,7 +15,7 @@ use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, credentials, health, ingest, kusto, ledger, operations, page, rules, upload,
+    ApiError, ApiState, accounts, credentials, editor, health, ingest, kusto, ledger, operations, page, rules, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -69,6 +69,10 @@ fn quick() -> Router<App> {
         .route("/v1/credentials", get(credentials::list).post(credentials::create))
         .route("/v1/credentials/{id}", delete(credentials::revoke))
         .route("/v1/ingest/{table}", post(ingest::events))
+        .route("/v1/kql/complete", post(editor::complete))
+        .route("/v1/kql/hover", post(editor::hover))
+        .route("/v1/kql/format", post(editor::format))
+        .route("/v1/kql/diagnostics", post(editor::diagnostics))
         .route("/v1/rules", get(rules::list).post(rules::add))
         .route("/v1/rules/{id}", delete(rules::remove))
         .route("/v1/status", get(operations::status))

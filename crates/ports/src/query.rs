@@ -164,6 +164,36 @@ impl QueryError {
     }
 }
 
+/// Something that may stand at a place of a query text, as an editor shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditorCompletion {
+    /// What it is: `column`, `table`, `function`, ...
+    pub kind: &'static str,
+    /// How it is shown.
+    pub label: String,
+    /// Its type, signature or documentation.
+    pub detail: String,
+    /// What is put in.
+    pub insert: String,
+    /// Start of what it replaces, in bytes.
+    pub start: usize,
+    /// End of what it replaces, in bytes.
+    pub end: usize,
+}
+
+/// What a word of a query text means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditorHover {
+    /// Start of the word, in bytes.
+    pub start: usize,
+    /// End of the word, in bytes.
+    pub end: usize,
+    /// A line of code: a name with its type, a signature, a syntax.
+    pub title: String,
+    /// Sentences about it.
+    pub text: String,
+}
+
 /// Answers queries. Every query is audited before its answer is given.
 pub trait QueryEngine: Send + Sync {
     /// Runs a query.
@@ -185,4 +215,22 @@ pub trait QueryEngine: Send + Sync {
 
     /// The tables a principal may see with their columns, for schema views and editors.
     fn schema(&self, ctx: &OpContext) -> Vec<std::sync::Arc<moneta_event::TableSchema>>;
+
+    /// What may stand at a byte offset of a query text that is being written.
+    ///
+    /// # Errors
+    /// [`QueryError::Denied`].
+    fn complete(&self, ctx: &OpContext, text: &str, offset: usize) -> Result<Vec<EditorCompletion>, QueryError>;
+
+    /// What the word at a byte offset means.
+    ///
+    /// # Errors
+    /// [`QueryError::Denied`].
+    fn hover(&self, ctx: &OpContext, text: &str, offset: usize) -> Result<Option<EditorHover>, QueryError>;
+
+    /// Everything that is wrong with a text, without running it.
+    ///
+    /// # Errors
+    /// [`QueryError::Denied`].
+    fn diagnose(&self, ctx: &OpContext, text: &str) -> Result<Vec<QueryDiagnostic>, QueryError>;
 }

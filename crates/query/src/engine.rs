@@ -16,12 +16,13 @@ use futures::StreamExt;
 use moneta_base::{Clock, ErrorKind, TableName};
 use moneta_event::{Column, TableSchema};
 use moneta_kql::{Diagnostic, Parse, render_diagnostics};
+use moneta_kql_plan::assist;
 use moneta_kql_plan::{
     BindOptions, BoundQuery, BoundResult, Catalog, TableProviderSource, Value, bind, bind_over_data, lower,
 };
 use moneta_ports::{
-    AuditEvent, AuditSink, BoxFuture, Metric, Metrics, OpContext, Outcome, QueryAnswer, QueryColumn, QueryDiagnostic,
-    QueryEngine, QueryError, QueryRequest, ResultTable, Scope,
+    AuditEvent, AuditSink, BoxFuture, EditorCompletion, EditorHover, Metric, Metrics, OpContext, Outcome, QueryAnswer,
+    QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryRequest, ResultTable, Scope,
 };
 use tokio::sync::Semaphore;
 
@@ -252,6 +253,42 @@ impl QueryEngine for Engine {
 
     fn schema(&self, ctx: &OpContext) -> Vec<Arc<TableSchema>> {
         if ctx.may(Scope::Query) { self.tables.schemas() } else { Vec::new() }
+    }
+
+    fn complete(&self, ctx: &OpContext, text: &str, offset: usize) -> Result<Vec<EditorCompletion>, QueryError> {
+        require_query_scope(ctx)?;
+        let found = assist::complete(text, offset, &Snapshot::new(self.tables.clone()));
+        let completion = |found: assist::Completion| EditorCompletion {
+            kind: found.kind.name(),
+            label: found.label,
+            detail: found.detail,
+            insert: found.insert,
+            start: found.replaces.start,
+            end: found.replaces.end,
+        };
+        Ok(found.into_iter().map(completion).collect())
+    }
+
+    fn hover(&self, ctx: &OpContext, text: &str, offset: usize) -> Result<Option<EditorHover>, QueryError> {
+        require_query_scope(ctx)?;
+        let found = assist::hover(text, offset, &Snapshot::new(self.tables.clone()));
+        let hover = |found: assist::Hover| EditorHover {
+            start: found.span.start,
+            end: found.span.end,
+            title: found.title,
+            text: found.text,
+        };
+        Ok(found.map(hover))
+    }
+
+    fn diagnose(&self, ctx: &OpContext, text: &str) -> Result<Vec<QueryDiagnostic>, QueryError> {
+        require_query_scope(ctx)?;
+        let Parse { tree, mut diagnostics } = moneta_kql::parse(text);
+        if !diagnostics.iter().any(Diagnostic::is_error) {
+            let options = self.bind_options(ctx, &QueryRequest::new(text));
+            diagnostics.extend(bind(&tree, &Snapshot::new(self.tables.clone()), &options).1);
+        }
+        Ok(port_diagnostics(&diagnostics))
     }
 }
 

@@ -91,6 +91,22 @@ impl QueryEngine for Fakes {
         let own = [Column::new("Score", ColumnType::Real), Column::new("Price", ColumnType::Decimal)];
         vec![Arc::new(TableSchema::new(TableName::new("Mine_CL").unwrap(), own))]
     }
+
+    fn complete(&self, _: &OpContext, text: &str, offset: usize) -> Result<Vec<EditorCompletion>, QueryError> {
+        let label = text[..offset].to_owned();
+        let insert = format!("{label}!");
+        Ok(vec![EditorCompletion { kind: "column", label, detail: "string".to_owned(), insert, start: 0, end: offset }])
+    }
+
+    fn hover(&self, _: &OpContext, text: &str, offset: usize) -> Result<Option<EditorHover>, QueryError> {
+        let hover = || EditorHover { start: 0, end: offset, title: text.to_owned(), text: "a word".to_owned() };
+        Ok((offset > 0).then(hover))
+    }
+
+    fn diagnose(&self, _: &OpContext, text: &str) -> Result<Vec<QueryDiagnostic>, QueryError> {
+        let message = format!("wrong: {text}");
+        Ok(vec![QueryDiagnostic { code: "SEM0100".to_owned(), start: 0, end: text.len(), message }])
+    }
 }
 
 fn answer(text: &str) -> Result<QueryAnswer, QueryError> {

@@ -1,6 +1,7 @@
 //! The whole interface against fake services, without a network.
 
 mod access;
+mod editor;
 mod fakes;
 mod ingest;
 mod kusto;
