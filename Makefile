@@ -20,7 +20,7 @@ build:           ## Build the programs moneta and moneta-verify.
 
 test:            ## Run every test.
 	@scripts/install-debian.sh test
-	cargo build --locked --workspace --bins
+	cargo build --locked --workspace --all-targets
 	cargo test --locked --workspace --no-fail-fast
 
 lint:            ## Check formatting, lints, documentation and licences.

@@ -94,7 +94,10 @@ mod tests {
     fn names_every_function_once() {
         let manual = render_manual();
         for function in functions::registry().iter() {
-            assert_eq!(manual.matches(&format!("\n### {}\n", function.name)).count(), 1, "{}", function.name);
+            // A few names are a scalar function and an aggregate too.
+            let shared = aggregates::registry().get(function.name).is_some_and(|a| a.name == function.name);
+            let entries = manual.matches(&format!("\n### {}\n", function.name)).count();
+            assert_eq!(entries, 1 + usize::from(shared), "{}", function.name);
         }
     }
 }
