@@ -23,7 +23,8 @@ pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyL
 pub use metrics::{Metric, MetricKind, Metrics};
 pub use operations::{LedgerPath, Operations};
 pub use query::{
-    Completeness, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryRequest, ResultTable,
+    Completeness, EditorCompletion, EditorHover, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError,
+    QueryRequest, ResultTable,
 };
 pub use rules::{RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary};
 

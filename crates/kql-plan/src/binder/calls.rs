@@ -222,13 +222,7 @@ impl Binder<'_> {
         }
         let mut args = converted(args, &wanted);
         let node = match function.kernel {
-            Kernel::Row(_) | Kernel::Native(..) => {
-                if !function.deterministic {
-                    let message = format!("`{}()` is not supported: its results cannot be repeated", function.name);
-                    return self.fail(codes::UNSUPPORTED, span, message);
-                }
-                ScalarNode::Call { function, args }
-            }
+            Kernel::Row(_) | Kernel::Native(..) => ScalarNode::Call { function, args },
             Kernel::Window => return self.window(function, args, result, span, row),
             Kernel::Special => match function.name {
                 "iff" => {

@@ -74,9 +74,6 @@ pub const FUNCTIONS: &[Function] = &[
         "The arguments of a Windows command line.",
         &[("parse_command_line('echo \"a b\" c', 'windows')", "dynamic([\"echo\",\"a b\",\"c\"])")],
     ),
-    Function::row("new_guid", &["() -> guid"], |_, _| Answer::Null)
-        .volatile()
-        .doc("Not available: results must be repeatable.", &[]),
 ];
 
 fn sha256(mut call: NativeCall) -> Expr {

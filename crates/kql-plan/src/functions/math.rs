@@ -79,9 +79,6 @@ pub const FUNCTIONS: &[Function] = &[
     })
     .doc("-1, 0 or 1 after the sign of a number.", &[("sign(-42)", "real(-1)")]),
     Function::row("pi", &["() -> real"], |_, _| std::f64::consts::PI.into()).doc("The number pi.", &[]),
-    Function::row("rand", &["([bound: integer]) -> real"], |_, _| Answer::Null)
-        .volatile()
-        .doc("Not available: results must be repeatable.", &[]),
     Function::row("isnan", &["(value: real) -> bool"], |a, _| a[0].real().map(f64::is_nan).into())
         .doc("Whether a real is no number.", &[("isnan(real(nan))", "true")]),
     Function::row("isinf", &["(value: real) -> bool"], |a, _| a[0].real().map(f64::is_infinite).into())

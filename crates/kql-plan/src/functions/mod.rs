@@ -19,6 +19,7 @@ pub mod location;
 pub mod math;
 pub mod network;
 pub mod path;
+pub mod random;
 pub mod row;
 pub mod serial;
 pub mod series;
@@ -238,6 +239,7 @@ pub fn registry() -> &'static Registry {
             geo::lines::FUNCTIONS,
             geo::polygons::FUNCTIONS,
             geo::cells::FUNCTIONS,
+            random::FUNCTIONS,
             window::FUNCTIONS,
             series::FUNCTIONS,
             special::FUNCTIONS,
