@@ -75,13 +75,13 @@ impl Fmt {
     /// Formats a file; whether that changes anything.
     fn file(&self, file: &PathBuf) -> Result<bool, Failure> {
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(file).map_err(|error| Failure::io(&format!("cannot read {name}"), error))?;
+        let text = std::fs::read_to_string(file).map_err(|error| Failure::io(format!("cannot read {name}"), error))?;
         let formatted = formatted(&text, &name)?;
         if formatted == text {
             return Ok(false);
         }
         if !self.check {
-            std::fs::write(file, &formatted).map_err(|error| Failure::io(&format!("cannot write {name}"), error))?;
+            std::fs::write(file, &formatted).map_err(|error| Failure::io(format!("cannot write {name}"), error))?;
         }
         Ok(true)
     }

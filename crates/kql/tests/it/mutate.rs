@@ -98,6 +98,7 @@ pub struct Numbers(u64);
 
 impl Numbers {
     /// A number below `end`; 0 if `end` is 0.
+    #[allow(clippy::cast_possible_truncation, reason = "any bits of a random number will do")]
     pub fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -149,7 +150,12 @@ pub fn fuzz(name: &str, mut seeds: Vec<String>, target: fn(&str)) {
     };
     let worker = std::thread::Builder::new().name(name.into()).stack_size(STACK_BYTES).spawn(run).unwrap();
     let (count, elapsed) = worker.join().unwrap_or_else(|cause| std::panic::resume_unwind(cause));
-    println!("fuzz {name}: {count} texts in {elapsed:?}, no finding");
+    report(&format!("fuzz {name}: {count} texts in {elapsed:?}, no finding"));
+}
+
+#[allow(clippy::print_stdout, reason = "a report")]
+fn report(line: &str) {
+    println!("{line}");
 }
 
 fn try_target(text: &str, target: fn(&str)) {

@@ -184,13 +184,16 @@ fn relation(input: Relation, parts: Parts, work: Activity) -> Relation {
     Gathered::relation(vec![events], columns, work)
 }
 
+/// Reads a plugin's constants, given as units and as values: what it counts, over which range, in which steps.
+type ReadConstants = fn(&[i64], &[Value]) -> Option<(Metric, Option<(i64, i64)>, Step)>;
+
 /// Binds a plugin whose constants are these many, of which some are optional at the front.
 fn bind(
     binder: &mut Binder<'_>,
     input: Relation,
     node: &EvaluateOperator,
     name: &'static str,
-    read: fn(&[i64], &[Value]) -> Option<(Metric, Option<(i64, i64)>, Step)>,
+    read: ReadConstants,
 ) -> Option<Relation> {
     let parts = parts(binder, &input, node)?;
     let numbers: Vec<i64> = parts.constants.iter().map(|value| units(value).unwrap_or(0)).collect();

@@ -130,10 +130,7 @@ fn arguments(binder: &mut Binder<'_>, input: &Relation, node: &EvaluateOperator)
         let message = format!("bag_unpack needs a dynamic value, not a {}", bag.column_type);
         return binder.fail(codes::TYPE, bag_span, message);
     }
-    let prefix = match arguments.text(binder, "OutputColumnPrefix")? {
-        Some(prefix) => prefix,
-        None => String::new(),
-    };
+    let prefix = arguments.text(binder, "OutputColumnPrefix")?.unwrap_or_default();
     let conflict = match arguments.text(binder, "columnsConflict")?.as_deref() {
         None | Some("error") => Conflict::Error,
         Some("replace_source") => Conflict::ReplaceSource,

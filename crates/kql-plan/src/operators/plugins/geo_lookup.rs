@@ -144,11 +144,13 @@ impl Gathering for GeoLookup {
             let before = left.len();
             for (other, shape) in (0_u32..).zip(0..table.num_rows()) {
                 if self.fits([longitudes.get(row), latitudes.get(row), shapes.get(shape)]) {
-                    (left.push(at), right.push(Some(other)));
+                    left.push(at);
+                    right.push(Some(other));
                 }
             }
             if self.unmatched && left.len() == before {
-                (left.push(at), right.push(None));
+                left.push(at);
+                right.push(None);
             }
         }
         let mut arrays = picked(&rows.columns()[..own], left)?;

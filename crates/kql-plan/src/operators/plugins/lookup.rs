@@ -126,17 +126,19 @@ impl Gathering for Lookup {
         let index = Networks::new(table.column(self.lookup), self.network, &extra[rows.num_rows()..]);
         let source = Reader::of(rows.column(self.source));
         let (mut left, mut right): (Vec<u32>, Vec<Option<u32>>) = (Vec::new(), Vec::new());
-        for row in 0..rows.num_rows() {
+        for (row, group) in extra.iter().enumerate().take(rows.num_rows()) {
             if row % 4096 == 0 {
                 work.check()?;
             }
             let at = u32::try_from(row).map_err(|_| "too many rows for a lookup".to_owned())?;
-            let found = index.find(source.get(row).text(), self.network, extra[row]);
+            let found = index.find(source.get(row).text(), self.network, *group);
             if found.is_empty() && self.unmatched {
-                (left.push(at), right.push(None));
+                left.push(at);
+                right.push(None);
             }
             for other in found {
-                (left.push(at), right.push(Some(*other)));
+                left.push(at);
+                right.push(Some(*other));
             }
         }
         let mut arrays = picked(rows.columns(), left)?;

@@ -19,6 +19,9 @@ use crate::operators::gathered::{Gathered, Gathering, Work};
 use crate::operators::project::Project;
 use crate::value::Value;
 
+/// An event: its time, its row, and its state as text.
+type Event = (i64, usize, String);
+
 /// The greatest number of sample ids of one row of `funnel_sequence`.
 const SAMPLES_MAX: usize = 128;
 /// The greatest number of rows that pairs of bins may make in `new_activity_metrics`.
@@ -251,10 +254,10 @@ impl Funnel {
     }
 
     /// The events of each id in the order of time: time, row, and the state as text.
-    fn events(&self, rows: &RecordBatch) -> Result<Vec<Vec<(i64, usize, String)>>, String> {
+    fn events(&self, rows: &RecordBatch) -> Result<Vec<Vec<Event>>, String> {
         let ids = groups(&rows.columns()[1..2], rows.num_rows())?;
         let (times, states) = (Reader::of(rows.column(0)), Reader::of(rows.column(2)));
-        let mut events: Vec<Vec<(i64, usize, String)>> = vec![Vec::new(); ids.firsts.len()];
+        let mut events: Vec<Vec<Event>> = vec![Vec::new(); ids.firsts.len()];
         for row in 0..rows.num_rows() {
             if let Some(time) = times.get(row).long().filter(|time| (self.start..=self.end).contains(time)) {
                 events[ids.of_rows[row]].push((time, row, cell_text(states.get(row), self.state.column_type)));
