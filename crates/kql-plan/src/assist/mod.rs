@@ -1,7 +1,7 @@
 //! What an editor asks while a query is written: what may stand here, and what does this mean.
 //!
 //! Answers come from the same tokens, tree, catalog, binder and function registry as the query itself, and from texts
-//! that are not finished: the text up to the cursor is bound as far as it goes ([`see`](crate::binder::sight::see)).
+//! that are not finished: the text up to the cursor is bound as far as it goes (`binder::sight::see`).
 //! Nothing is run and nothing of the data is shown.
 
 mod complete;
