@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-/// The greatest nesting that is followed; deeper text holds nothing.
-const DEPTH_MAX: usize = 128;
+use crate::json_scan::{DEPTH_MAX, JsonScanner};
+
 /// Members below members that are looked for when paths are chosen.
 const PATH_DEPTH_MAX: usize = 3;
 /// Bytes of one path at most.
@@ -57,7 +57,7 @@ impl Paths {
     pub fn find<'a>(&self, text: &'a str, found: &mut Vec<Option<&'a str>>) {
         found.clear();
         found.resize(self.len, None);
-        let mut scanner = Scanner { text: text.trim(), at: 0 };
+        let mut scanner = JsonScanner::new(text.trim());
         if scanner.members(&self.root, found, 0).is_none() {
             found.fill(None);
         }
@@ -95,27 +95,7 @@ impl Node {
     }
 }
 
-/// Walks over JSON text.
-struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Scanner<'a> {
-    fn peek(&mut self) -> Option<u8> {
-        let bytes = self.text.as_bytes();
-        while matches!(bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-        bytes.get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
+impl<'a> JsonScanner<'a> {
     /// The members of an object, those of `node` noted.
     fn members(&mut self, node: &Node, found: &mut [Option<&'a str>], depth: usize) -> Option<()> {
         if self.next()? != b'{' || depth > DEPTH_MAX {
@@ -158,74 +138,6 @@ impl<'a> Scanner<'a> {
             found[slot] = self.text.get(start..self.at);
         }
         Some(())
-    }
-
-    /// A string literal, quotes included.
-    fn string(&mut self) -> Option<&'a str> {
-        if self.peek()? != b'"' {
-            return None;
-        }
-        let start = self.at;
-        let bytes = self.text.as_bytes();
-        let mut at = start + 1;
-        loop {
-            at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-            if bytes[at] == b'"' {
-                break;
-            }
-            at += 2;
-        }
-        self.at = at + 1;
-        self.text.get(start..self.at)
-    }
-
-    /// Any value, skipped over.
-    fn value(&mut self, depth: usize) -> Option<&'a str> {
-        if depth > DEPTH_MAX {
-            return None;
-        }
-        let first = self.peek()?;
-        let start = self.at;
-        match first {
-            b'"' => return self.string(),
-            b'{' | b'[' => {
-                self.at += 1;
-                self.container(first == b'{', depth)?;
-            }
-            _ => {
-                let rest = &self.text.as_bytes()[self.at..];
-                let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r' | b':');
-                let len = rest.iter().position(ends).unwrap_or(rest.len());
-                if len == 0 {
-                    return None;
-                }
-                self.at += len;
-            }
-        }
-        self.text.get(start..self.at)
-    }
-
-    /// The rest of an object or array after its opening bracket.
-    fn container(&mut self, is_object: bool, depth: usize) -> Option<()> {
-        let close = if is_object { b'}' } else { b']' };
-        if self.peek()? == close {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            if is_object {
-                self.string()?;
-                if self.next()? != b':' {
-                    return None;
-                }
-            }
-            self.value(depth + 1)?;
-            match self.next()? {
-                b',' => {}
-                byte if byte == close => return Some(()),
-                _ => return None,
-            }
-        }
     }
 
     /// The scalar members below here, with their paths.
@@ -282,7 +194,7 @@ pub fn frequent_paths<'a>(sample: impl Iterator<Item = &'a str>, rare: usize, pa
     let (mut seen, mut texts, mut bytes) = (HashMap::<String, Seen<'a>>::new(), 0, 0);
     for text in sample {
         (texts, bytes) = (texts + 1, bytes + text.len());
-        let mut scanner = Scanner { text, at: 0 };
+        let mut scanner = JsonScanner::new(text);
         if scanner.peek() != Some(b'{') {
             continue;
         }

@@ -16,6 +16,7 @@ pub mod catalog;
 pub mod fit;
 pub mod frame;
 pub mod json_path;
+pub mod json_scan;
 pub mod raw;
 pub mod record;
 pub mod record_proof;

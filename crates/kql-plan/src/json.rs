@@ -4,10 +4,8 @@
 
 use std::borrow::Cow;
 
+use moneta_event::json_scan::JsonScanner;
 use serde_json::Value as Json;
-
-/// The greatest nesting the scanner follows; deeper values read as null.
-const DEPTH_MAX: usize = 128;
 
 /// Parses a `dynamic` value. Text that is no JSON is null.
 #[must_use]
@@ -91,7 +89,7 @@ pub fn follow<'a>(json: &'a str, steps: &[Step]) -> Option<&'a str> {
 
 /// The value of a key of an object; of equal keys the last.
 fn member<'a>(json: &'a str, key: &str) -> Option<&'a str> {
-    let mut scanner = Scanner { text: json, at: 0 };
+    let mut scanner = JsonScanner::new(json);
     scanner.expect(b'{')?;
     let mut found = None;
     if scanner.peek()? == b'}' {
@@ -119,7 +117,7 @@ fn element(json: &str, index: i64) -> Option<&str> {
         return all.get(all.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?).copied();
     }
     let wanted = usize::try_from(index).ok()?;
-    let mut scanner = Scanner { text: json, at: 0 };
+    let mut scanner = JsonScanner::new(json);
     scanner.expect(b'[')?;
     if scanner.peek()? == b']' {
         return None;
@@ -139,7 +137,7 @@ fn element(json: &str, index: i64) -> Option<&str> {
 /// The elements of an array as JSON texts; `None` if it is no array.
 #[must_use]
 pub fn elements(json: &str) -> Option<Vec<&str>> {
-    let mut scanner = Scanner { text: json.trim(), at: 0 };
+    let mut scanner = JsonScanner::new(json.trim());
     scanner.expect(b'[')?;
     let mut all = Vec::new();
     if scanner.peek()? == b']' {
@@ -156,7 +154,7 @@ pub fn elements(json: &str) -> Option<Vec<&str>> {
 /// The keys and values of an object as JSON texts; `None` if it is none.
 #[must_use]
 pub fn members(json: &str) -> Option<Vec<(&str, &str)>> {
-    let mut scanner = Scanner { text: json.trim(), at: 0 };
+    let mut scanner = JsonScanner::new(json.trim());
     scanner.expect(b'{')?;
     let mut all = Vec::new();
     if scanner.peek()? == b'}' {
@@ -168,100 +166,6 @@ pub fn members(json: &str) -> Option<Vec<(&str, &str)>> {
         all.push((key, scanner.value(0)?));
         if scanner.next()? != b',' {
             return Some(all);
-        }
-    }
-}
-
-/// Walks over well-formed JSON text without building values.
-struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Scanner<'a> {
-    fn peek(&mut self) -> Option<u8> {
-        let bytes = self.text.as_bytes();
-        while matches!(bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-        bytes.get(self.at).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn expect(&mut self, wanted: u8) -> Option<()> {
-        (self.next()? == wanted).then_some(())
-    }
-
-    /// A string literal, quotes included.
-    fn string(&mut self) -> Option<&'a str> {
-        if self.peek()? != b'"' {
-            return None;
-        }
-        let start = self.at;
-        let bytes = self.text.as_bytes();
-        let mut at = start + 1;
-        loop {
-            at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-            if bytes[at] == b'"' {
-                break;
-            }
-            at += 2;
-        }
-        self.at = at + 1;
-        self.text.get(start..self.at)
-    }
-
-    /// Any value, skipped over.
-    fn value(&mut self, depth: usize) -> Option<&'a str> {
-        if depth > DEPTH_MAX {
-            return None;
-        }
-        let first = self.peek()?;
-        let start = self.at;
-        match first {
-            b'"' => return self.string(),
-            b'{' | b'[' => {
-                self.at += 1;
-                self.container(first == b'{', depth)?;
-            }
-            _ => {
-                let rest = &self.text.as_bytes()[self.at..];
-                let len = rest
-                    .iter()
-                    .position(|b| matches!(b, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r' | b':'))
-                    .unwrap_or(rest.len());
-                if len == 0 {
-                    return None;
-                }
-                self.at += len;
-            }
-        }
-        self.text.get(start..self.at)
-    }
-
-    /// The rest of an object or array after its opening bracket.
-    fn container(&mut self, is_object: bool, depth: usize) -> Option<()> {
-        let close = if is_object { b'}' } else { b']' };
-        if self.peek()? == close {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            if is_object {
-                self.string()?;
-                self.expect(b':')?;
-            }
-            self.value(depth + 1)?;
-            match self.next()? {
-                b',' => {}
-                byte if byte == close => return Some(()),
-                _ => return None,
-            }
         }
     }
 }

@@ -11,18 +11,20 @@ const CARD_DIGITS_MIN: usize = 13;
 const CARD_DIGITS_MAX: usize = 19;
 
 /// The card number that begins with `group`.
-pub(crate) fn at(span: &Span<'_>, group: usize) -> Option<Number> {
+///
+/// Groups of digits can read as two cards, of 16 and of 19 digits. The longer one is right, so that a last group of three
+/// is not left behind, unless `is_number_at` says that this group begins a number of its own.
+pub(crate) fn at(span: &Span<'_>, group: usize, is_number_at: impl Fn(usize) -> bool) -> Option<Number> {
     if !(b'2'..=b'6').contains(&span.digits(group)[0]) {
         return None;
     }
     if span.len(group) >= CARD_DIGITS_MIN {
         return of_groups(span, group, 1);
     }
-    // Printed forms; the longest first, so that a last group of three is not left behind.
-    [5, 4, 3]
-        .into_iter()
-        .filter(|count| is_printed_card(span, group, *count))
-        .find_map(|count| of_groups(span, group, count))
+    let printed = [5, 4, 3].into_iter().filter(|count| is_printed_card(span, group, *count));
+    let mut cards = printed.filter_map(|count| of_groups(span, group, count));
+    let longest = cards.next()?;
+    Some(cards.next().filter(|shorter| is_number_at(shorter.next_group)).unwrap_or(longest))
 }
 
 fn of_groups(span: &Span<'_>, group: usize, num_groups: usize) -> Option<Number> {
@@ -118,6 +120,14 @@ mod tests {
         check("200 4111 1111 1111 1111 5 37", &["4111 1111 1111 1111"]);
         check("order4111111111111111", &["4111111111111111"]);
         check("4111111111111111.", &["4111111111111111"]);
+    }
+
+    #[test]
+    fn a_group_that_begins_a_phone_number_is_no_part_of_the_card_before() {
+        // The first 19 digits pass the check digit too; so do the first 16.
+        let text = "4032 4222 9856 4279 619-200-0000";
+        assert_eq!(numbers(text, false), ["card:4032 4222 9856 4279", "phone:619-200-0000"]);
+        check("4032 4222 9856 4279 619", &["4032 4222 9856 4279 619"]);
     }
 
     #[test]

@@ -80,9 +80,9 @@ pub(crate) fn find(text: &str, rules: NumberRules, mut found: impl FnMut(TokenKi
 fn judge(span: &Span<'_>, rules: NumberRules, found: &mut impl FnMut(TokenKind, Range<usize>)) {
     let mut group = 0;
     while group < span.groups.len() {
-        let card = if rules.cards { card::at(span, group) } else { None };
-        let phone = || if rules.phones { phone::at(span, group, rules.phone_expected) } else { None };
-        match card.or_else(phone) {
+        let phone_at = |group| if rules.phones { phone::at(span, group, rules.phone_expected) } else { None };
+        let card = if rules.cards { card::at(span, group, |group| phone_at(group).is_some()) } else { None };
+        match card.or_else(|| phone_at(group)) {
             Some(number) => {
                 group = number.next_group;
                 found(number.kind, number.range);
