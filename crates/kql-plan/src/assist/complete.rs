@@ -7,7 +7,7 @@ use moneta_event::Column;
 use moneta_kql::syntax::{
     Expression, FunctionDeclaration, JoinCondition, LetValue, Operator, ParameterType, ScalarType, Span, Statement,
 };
-use moneta_kql::token::TokenKind as K;
+use moneta_kql::token::{OPEN_WORDS, TokenKind as K};
 
 use super::keywords::{self, CHARTS, INFIX, OPERATORS, Operands, SOURCE_OPERATORS, STATEMENTS};
 use super::place::{Level, Place};
@@ -20,38 +20,8 @@ use crate::{aggregates, functions, manual};
 /// Functions declared in functions are opened up to this depth.
 const FUNCTION_DEPTH_MAX: usize = 8;
 
-/// Words that end no operand.
-const OPEN_WORDS: [&str; 29] = [
-    "and",
-    "between",
-    "by",
-    "contains",
-    "contains_cs",
-    "endswith",
-    "from",
-    "has",
-    "has_all",
-    "has_any",
-    "has_cs",
-    "hasprefix",
-    "hassuffix",
-    "in",
-    "let",
-    "like",
-    "limit",
-    "matches",
-    "of",
-    "on",
-    "or",
-    "range",
-    "regex",
-    "set",
-    "startswith",
-    "step",
-    "to",
-    "where",
-    "with",
-];
+/// Words at the start of an operator or statement, after which an operand is wanted.
+const HEAD_WORDS: [&str; 3] = ["let", "set", "where"];
 
 /// Returns what may stand at a byte offset of a text: names that begin with what was typed first, then those that hold
 /// it; at most [`COMPLETIONS_MAX`]. Inside strings and comments there is nothing.
@@ -178,7 +148,10 @@ impl<'a> Finder<'a> {
     fn ends_operand(&self, token: moneta_kql::token::Token) -> bool {
         match token.kind {
             K::Long | K::Real | K::Timespan | K::String | K::CloseParen | K::CloseBracket | K::CloseBrace => true,
-            K::Word => !OPEN_WORDS.contains(&self.place.text(token)),
+            K::Word => {
+                let word = self.place.text(token);
+                !OPEN_WORDS.contains(&word) && !HEAD_WORDS.contains(&word)
+            }
             _ => false,
         }
     }

@@ -89,8 +89,8 @@ pub trait Catalog {
     /// A sentence that says why not, and what to change.
     fn allows_location(&self, location: &str) -> Result<(), String> {
         let _ = location;
-        Err("externaldata may read only locations that are allowed: name it in the setting \
-             `query.external_locations`, or load the data into a table"
+        Err("externaldata reads nothing here: load the data into a table with `moneta ingest` or over HTTP, and name \
+             the table"
             .to_owned())
     }
 

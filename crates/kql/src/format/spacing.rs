@@ -4,7 +4,7 @@
 //! a wrong guess must never change the tree, and a right one is worth little.
 
 use super::pieces::Piece;
-use crate::token::TokenKind as K;
+use crate::token::{OPEN_WORDS, TokenKind as K};
 
 /// Where a token stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,44 +70,6 @@ const PARAMETERS: [&str; 27] = [
     "with_step_name",
     "with_target_id",
     "withsource",
-];
-
-/// Words that end no operand, so that a sign after them belongs to what follows.
-const OPEN_WORDS: [&str; 34] = [
-    "and",
-    "between",
-    "by",
-    "contains",
-    "contains_cs",
-    "endswith",
-    "endswith_cs",
-    "from",
-    "has",
-    "has_all",
-    "has_any",
-    "has_cs",
-    "hasprefix",
-    "hasprefix_cs",
-    "hassuffix",
-    "hassuffix_cs",
-    "in",
-    "like",
-    "likecs",
-    "limit",
-    "matches",
-    "notcontains",
-    "notlike",
-    "of",
-    "on",
-    "or",
-    "range",
-    "regex",
-    "startswith",
-    "startswith_cs",
-    "step",
-    "take",
-    "to",
-    "with",
 ];
 
 /// Words that stand apart from a parenthesis after them.

@@ -17,8 +17,9 @@ use moneta_geometry::vector::Vector;
 use super::row::Cell;
 use crate::json;
 
-/// Shapes kept parsed per thread: most calls name one or two constant shapes for all rows.
-const SHAPES_KEPT_MAX: usize = 4;
+/// Shapes kept parsed per thread: most calls name one or two constant shapes for all rows, and a lookup compares each
+/// point with all shapes of a table, often some dozens.
+const SHAPES_KEPT_MAX: usize = 64;
 
 /// The tolerance in metres where none is given.
 const TOLERANCE: f64 = 10.0;
