@@ -34,7 +34,7 @@ fmt:             ## Format the sources.
 	cargo fmt --all
 
 conformance:     ## Run the corpora under $$MONETA_CORPUS and print what passes.
-	cargo test --locked --workspace --test it -- --nocapture corpus conformance
+	MONETA_CONFORMANCE_ALL=1 cargo test --locked --workspace --test it -- --nocapture corpus conformance matrix
 
 fuzz:            ## Run each fuzz target of the query language for FUZZ_SECONDS (60).
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p moneta-kql --test it -- --nocapture fuzz

@@ -74,9 +74,15 @@ impl Relation {
     /// Rows without a known order.
     #[must_use]
     pub fn new(columns: Vec<Column>, operator: impl TabularOperator + 'static) -> Self {
+        Self::sharing(&columns.into(), operator)
+    }
+
+    /// Rows with the columns of others, which are shared.
+    #[must_use]
+    pub fn sharing(columns: &Arc<[Column]>, operator: impl TabularOperator + 'static) -> Self {
         let open = operator.columns_depend_on_data()
             || (operator.passes_columns() && operator.inputs().into_iter().any(|input| input.open));
-        Self { columns: columns.into(), operator: Arc::new(operator), order: Arc::new([]), open }
+        Self { columns: Arc::clone(columns), operator: Arc::new(operator), order: Arc::new([]), open }
     }
 
     /// The same rows in a known order.

@@ -16,6 +16,7 @@ pub mod json;
 pub mod lower;
 pub mod manual;
 pub mod operators;
+pub mod registry;
 pub mod sketch;
 pub mod two_phase;
 pub mod types;

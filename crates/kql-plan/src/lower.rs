@@ -429,8 +429,8 @@ impl LowerContext<'_> {
 
     /// The distinct values of the first column of a query as one JSON array of texts.
     fn list_of(&self, relation: &Relation) -> Result<Expr> {
-        let plan = self.relation(relation)?;
         let Some(first) = relation.columns.first() else { return Ok(lit("[]")) };
+        let plan = self.relation_needing(relation, &std::iter::once(Arc::clone(&first.name)).collect())?;
         // A single dynamic column holds arrays as often as values; `kql_list_flatten` opens them.
         let kernel: RowKernel = |args, call| {
             serde_json::Value::Array(flatten(conversion::cell_value(args[0], call.types[0])).collect()).into()

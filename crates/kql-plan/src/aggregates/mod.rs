@@ -10,7 +10,6 @@ pub mod rows;
 pub mod schema;
 pub mod sketches;
 
-use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -18,7 +17,7 @@ use datafusion::logical_expr::{AggregateUDF, Expr};
 use moneta_event::Column;
 
 use crate::bound::ScalarExpr;
-use crate::functions::signature::Signature;
+use crate::registry::Declaration;
 
 /// How an aggregate names its columns when the query does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,37 +110,22 @@ impl Aggregate {
     }
 }
 
+impl Declaration for Aggregate {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    fn signatures(&self) -> &'static [&'static str] {
+        self.signatures
+    }
+}
+
 /// All aggregation functions by name.
-#[derive(Debug)]
-pub struct Registry {
-    functions: Vec<&'static Aggregate>,
-    by_name: HashMap<&'static str, usize>,
-    signatures: Vec<Vec<Signature>>,
-}
-
-impl Registry {
-    /// The aggregate of a name or alias.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'static Aggregate> {
-        self.by_name.get(name).map(|index| self.functions[*index])
-    }
-
-    /// The parsed signatures of an aggregate.
-    #[must_use]
-    pub fn signatures(&self, function: &Aggregate) -> &[Signature] {
-        self.by_name.get(function.name).map_or(&[], |index| &self.signatures[*index])
-    }
-
-    /// All aggregates in the order of the manual.
-    pub fn iter(&self) -> impl Iterator<Item = &'static Aggregate> + '_ {
-        self.functions.iter().copied()
-    }
-
-    /// All names and aliases.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.by_name.keys().copied()
-    }
-}
+pub type Registry = crate::registry::Registry<Aggregate>;
 
 /// The registry of aggregation functions.
 ///
@@ -150,16 +134,7 @@ impl Registry {
 pub fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
-        let lists = [numeric::AGGREGATES, collect::AGGREGATES, rows::AGGREGATES, sketches::AGGREGATES];
-        let functions: Vec<&'static Aggregate> = lists.into_iter().flatten().collect();
-        let mut by_name = HashMap::new();
-        for (index, function) in functions.iter().enumerate() {
-            for name in std::iter::once(&function.name).chain(function.aliases) {
-                assert!(by_name.insert(*name, index).is_none(), "{name} is declared twice");
-            }
-        }
-        let signatures = functions.iter().map(|f| f.signatures.iter().map(|s| Signature::parse(s)).collect()).collect();
-        Registry { functions, by_name, signatures }
+        Registry::new(&[numeric::AGGREGATES, collect::AGGREGATES, rows::AGGREGATES, sketches::AGGREGATES])
     })
 }
 

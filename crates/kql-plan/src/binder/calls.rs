@@ -7,7 +7,7 @@ use moneta_event::schema::standard;
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{
     BinaryOperator, CallExpression, Expression, FunctionDeclaration, LetStatement, LetValue, NamedExpression,
-    ParameterType, Span, Statement,
+    ParameterType, RowSchema, Span, Statement,
 };
 
 use super::expressions::Bound;
@@ -18,7 +18,8 @@ use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::fold::fold;
 use crate::functions::service::named_principals;
 use crate::functions::signature::{Mismatch, Signature};
-use crate::functions::{Function, Kernel, registry};
+use crate::functions::{Fills, Function, Kernel, registry};
+use crate::json::Step;
 use crate::operators::summarize::BoundAggregate;
 use crate::types;
 use crate::value::Value;
@@ -41,6 +42,7 @@ impl Binder<'_> {
                 return self.invoke(&declaration, scope, args, node.span, row);
             }
             Some(Binding::Failed) => return None,
+            Some(Binding::Pattern(pattern)) => return self.pattern_call(&pattern, node, None),
             // A name declared as rows or a value may be called without arguments.
             Some(Binding::Table(relation)) if node.arguments.is_empty() => return Some(Bound::Table(relation)),
             Some(Binding::Scalar(bound)) if node.arguments.is_empty() => return Some(Bound::Scalar(bound)),
@@ -66,15 +68,9 @@ impl Binder<'_> {
             }
             "materialize" | "view" => return self.table_argument(node).map(Bound::Table),
             "toscalar" => return self.toscalar(node, row).map(Bound::Scalar),
-            "column_names_of" => {
-                let relation = self.table_argument(node)?;
-                let names: Vec<&str> = relation.columns.iter().map(|column| &*column.name).collect();
-                let names = serde_json::Value::from(names).to_string();
-                return Some(Bound::Scalar(ScalarExpr::literal(Value::Dynamic(names))));
-            }
-            "table" | "external_table" | "database" | "cluster" | "workspace" | "app" => {
-                return self.named_table(node).map(Bound::Table);
-            }
+            "column_names_of" => return self.column_names_of(node).map(Bound::Scalar),
+            "table" | "external_table" | "materialized_view" | "database" | "cluster" | "workspace" | "app"
+            | "resource" | "adx" | "arg" => return self.named_table(node).map(Bound::Table),
             _ => {}
         }
         let Some(function) = registry().get(name) else {
@@ -86,7 +82,70 @@ impl Binder<'_> {
                 None => self.unknown_function(node, row),
             };
         };
-        self.builtin(function, node, row).map(Bound::Scalar)
+        let whole = self.builtin(function, node, row)?;
+        Some(Bound::Scalar(match function.fills {
+            Fills::Parts(parts) => part(&whole, 0, parts.first().map_or(whole.column_type, |(_, t)| *t)),
+            Fills::One | Fills::PerArray(_) => whole,
+        }))
+    }
+
+    /// The columns an expression fills with the names they have by themselves: one, or several for a function that
+    /// [`Fills`] several.
+    pub(crate) fn parts(
+        &mut self,
+        expression: &Expression,
+        row: &mut Row,
+    ) -> Option<Vec<(Option<String>, ScalarExpr)>> {
+        if let Expression::Call(node) = expression.unparenthesized()
+            && let Some(function) = registry().get(&node.function.text).filter(|f| f.fills != Fills::One)
+            && self.scope.get(&node.function.text).is_none()
+        {
+            return self.function_parts(function, node, row);
+        }
+        let bound = self.scalar(expression, row)?;
+        Some(vec![(self.name_of(expression, row), bound)])
+    }
+
+    fn function_parts(
+        &mut self,
+        function: &'static Function,
+        node: &CallExpression,
+        row: &mut Row,
+    ) -> Option<Vec<(Option<String>, ScalarExpr)>> {
+        let name_of = |binder: &Self, index: usize| {
+            node.arguments.get(index).and_then(|a| binder.name_of(&a.expression, row)).unwrap_or_default()
+        };
+        let first = name_of(self, 0);
+        let names: Vec<String> = (0..node.arguments.len()).map(|index| name_of(self, index)).collect();
+        let whole = self.builtin(function, node, row)?;
+        Some(match function.fills {
+            Fills::One => vec![(Some(first).filter(|name| !name.is_empty()), whole)],
+            Fills::Parts(parts) => {
+                let named = parts.iter().enumerate().map(|(index, (name, column_type))| {
+                    (Some(format!("{}_{first}_{name}", function.name)), part(&whole, index, *column_type))
+                });
+                named.collect()
+            }
+            Fills::PerArray(suffix) => {
+                let arrays = self.array_arguments(&whole);
+                let named = (0..arrays).map(|index| {
+                    let value = if arrays == 1 { whole.clone() } else { part(&whole, index, ColumnType::Dynamic) };
+                    let own = names.get(index).filter(|name| !name.is_empty());
+                    (own.map(|name| format!("{name}{suffix}")), value)
+                });
+                named.collect()
+            }
+        })
+    }
+
+    /// How many leading arguments of a call are arrays.
+    fn array_arguments(&self, call: &ScalarExpr) -> usize {
+        match &call.node {
+            ScalarNode::Call { args, .. } => {
+                args.iter().take_while(|arg| arg.column_type == ColumnType::Dynamic).count().max(1)
+            }
+            _ => 1,
+        }
     }
 
     fn unknown_function<T>(&mut self, node: &CallExpression, row: &Row) -> Option<T> {
@@ -107,6 +166,9 @@ impl Binder<'_> {
 
     /// A function of the catalog, parsed.
     pub(crate) fn stored_function(&mut self, name: &str) -> Option<Rc<FunctionDeclaration>> {
+        if !self.scope.sees_stored(name, &self.options.database) {
+            return None;
+        }
         let text = self.catalog.function(name)?;
         let parsed = moneta_kql::parse(&format!("let f = {text};"));
         match parsed.tree.statements.into_iter().next() {
@@ -137,31 +199,7 @@ impl Binder<'_> {
         }
         let args = self.scalar_arguments(&node.arguments, row)?;
         let bound = self.apply(function, args, node.span, row)?;
-        // Of a function that fills several columns, an expression takes the first.
-        Some(fold(match function.columns {
-            [] => bound,
-            [(_, column_type), ..] => element(bound, 0, *column_type),
-        }))
-    }
-
-    /// The columns of a call that fills several, with their own names; `None` if the expression is no such call.
-    pub(crate) fn several_columns(
-        &mut self,
-        expression: &Expression,
-        row: &mut Row,
-    ) -> Option<Option<Vec<(String, ScalarExpr)>>> {
-        let Expression::Call(node) = expression.unparenthesized() else { return None };
-        let name = &node.function.text;
-        let function = registry().get(name).filter(|f| !f.columns.is_empty() && self.scope.get(name).is_none())?;
-        let own = node.arguments.first().and_then(|a| self.name_of(&a.expression, row)).unwrap_or_default();
-        let args = self.scalar_arguments(&node.arguments, row);
-        let bound = args.and_then(|args| self.apply(function, args, node.span, row));
-        Some(bound.map(|bound| {
-            let column = |(index, (suffix, column_type)): (usize, &(&str, ColumnType))| {
-                (format!("{name}_{own}_{suffix}"), element(bound.clone(), index, *column_type))
-            };
-            function.columns.iter().enumerate().map(column).collect()
-        }))
+        Some(fold(bound))
     }
 
     fn scalar_arguments(&mut self, arguments: &[NamedExpression], row: &mut Row) -> Option<Vec<ScalarExpr>> {
@@ -188,7 +226,6 @@ impl Binder<'_> {
         let result = match function.name {
             "bin" => match types::binned(args[0].column_type, args[1].column_type) {
                 Some(result) => result,
-                None if args[0].column_type == ColumnType::Dynamic => args[1].column_type,
                 None => {
                     let message = format!("a {} cannot be binned by a {}", args[0].column_type, args[1].column_type);
                     return self.fail(codes::TYPE, span, message);
@@ -201,9 +238,10 @@ impl Binder<'_> {
                     None => return self.fail(codes::CONSTANT_EXPECTED, span, "the third argument must be a type"),
                 }
             }
-            "extract" if args.len() == 4 => {
-                let target = args[3].as_literal().and_then(Value::as_str).and_then(ColumnType::parse);
-                let text = ScalarNode::Call { function, args: converted(args[..3].to_vec(), &wanted) };
+            "extract" | "extract_json" | "extractjson" if args.len() == signature_texts(function) + 1 => {
+                let texts = args.len() - 1;
+                let target = args[texts].as_literal().and_then(Value::as_str).and_then(ColumnType::parse);
+                let text = ScalarNode::Call { function, args: converted(args[..texts].to_vec(), &wanted) };
                 let text = ScalarExpr::new(ColumnType::String, text);
                 return Some(text.converted(target.unwrap_or(ColumnType::String)));
             }
@@ -359,7 +397,7 @@ impl Binder<'_> {
                 args.into_iter().nth(1).map(|value| value.converted(target))
             }
             "current_principal" => Some(ScalarExpr::literal(Value::String(self.options.principal.clone()))),
-            "current_cluster_endpoint" => Some(ScalarExpr::literal(Value::String("moneta".to_owned()))),
+            "current_cluster_endpoint" => Some(ScalarExpr::literal(Value::String(super::entities::CLUSTER.to_owned()))),
             name => self.fail(codes::UNSUPPORTED, span, format!("`{name}()` cannot be used here")),
         }
     }
@@ -493,6 +531,13 @@ impl Binder<'_> {
         }
     }
 
+    /// `column_names_of(T)`: a constant array.
+    fn column_names_of(&mut self, node: &CallExpression) -> Option<ScalarExpr> {
+        let relation = self.table_argument(node)?;
+        let names = relation.columns.iter().map(|c| serde_json::Value::from(&*c.name)).collect();
+        Some(ScalarExpr::literal(Value::Dynamic(serde_json::Value::Array(names).to_string())))
+    }
+
     fn table_argument(&mut self, node: &CallExpression) -> Option<Relation> {
         match node.arguments.as_slice() {
             [argument] => self.relation(&argument.expression),
@@ -501,7 +546,7 @@ impl Binder<'_> {
     }
 
     fn named_table(&mut self, node: &CallExpression) -> Option<Relation> {
-        if node.function.text != "table" {
+        if !matches!(node.function.text.as_str(), "table" | "external_table" | "materialized_view") {
             let message = format!("`{}()` must be followed by a dot and a table", node.function.text);
             return self.fail(codes::SHAPE, node.span, message);
         }
@@ -545,7 +590,11 @@ impl Binder<'_> {
                 return self.fail(codes::ARGUMENTS, argument.span, message);
             };
             let value = match &parameter.ty {
-                ParameterType::Table(_) => Binding::Table(self.relation(&argument.expression)?),
+                ParameterType::Table(schema) => {
+                    let relation = self.relation(&argument.expression)?;
+                    self.has_columns(&relation, schema, argument.span)?;
+                    Binding::Table(relation)
+                }
                 ParameterType::Scalar(name) => {
                     let wanted = self.declared_type(name)?;
                     let value = self.scalar(&argument.expression, row)?;
@@ -555,6 +604,18 @@ impl Binder<'_> {
             bound.push((parameter.name.text.clone(), value));
         }
         Some(bound)
+    }
+
+    /// Whether rows have the columns a parameter declares.
+    fn has_columns(&mut self, relation: &Relation, schema: &RowSchema, span: Span) -> Option<()> {
+        for column in &schema.columns {
+            let wanted = self.declared_type(&column.ty)?;
+            if relation.column(&column.name.text).is_none_or(|found| found.column_type != wanted) {
+                let message = format!("the table has no column `{}` of type {wanted}", column.name.text);
+                return self.fail(codes::TYPE, span, message);
+            }
+        }
+        Some(())
     }
 
     /// Binds the body of a declared function with its parameters.
@@ -655,11 +716,16 @@ impl Binder<'_> {
     }
 }
 
-/// An element of an array, converted.
-fn element(array: ScalarExpr, index: usize, column_type: ColumnType) -> ScalarExpr {
-    let step = crate::json::Step::Index(i64::try_from(index).unwrap_or(i64::MAX));
-    let node = ScalarNode::Path { base: Box::new(fold(array)), steps: vec![step] };
-    fold(fold(ScalarExpr::new(ColumnType::Dynamic, node)).converted(column_type))
+/// How many arguments stand before the `typeof()` that says what type is wanted of a cut out text.
+fn signature_texts(function: &Function) -> usize {
+    if function.name == "extract" { 3 } else { 2 }
+}
+
+/// A part of a call's result, in its own type.
+fn part(whole: &ScalarExpr, index: usize, column_type: ColumnType) -> ScalarExpr {
+    let step = Step::Index(i64::try_from(index).unwrap_or(i64::MAX));
+    let node = ScalarNode::Path { base: Box::new(whole.clone()), steps: vec![step] };
+    fold(ScalarExpr::new(ColumnType::Dynamic, node)).converted(column_type)
 }
 
 fn converted(args: Vec<ScalarExpr>, wanted: &[ColumnType]) -> Vec<ScalarExpr> {

@@ -48,6 +48,16 @@ impl Binder<'_> {
         self.truth(bound, expression.span())
     }
 
+    /// An operand of `and` and `or`: unlike in `where`, numbers do not stand for truth values here.
+    fn operand_truth(&mut self, operand: &Expression, row: &mut Row) -> Option<ScalarExpr> {
+        let bound = self.scalar(operand, row)?;
+        if types::is_integer(bound.column_type) {
+            let message = format!("`and` and `or` join truth values, not a {}; compare it", bound.column_type);
+            return self.fail(codes::TYPE, operand.span(), message);
+        }
+        self.truth(bound, operand.span())
+    }
+
     fn truth(&mut self, bound: ScalarExpr, span: Span) -> Option<ScalarExpr> {
         match bound.column_type {
             ColumnType::Bool => Some(bound),
@@ -63,7 +73,7 @@ impl Binder<'_> {
             Expression::Name(node) => return self.name(node, row),
             Expression::Parenthesized(node) => return self.any(&node.inner, row),
             Expression::Path(node) => return self.path(node, row),
-            Expression::Element(node) => self.element(node, row)?,
+            Expression::Element(node) => return self.element(node, row),
             Expression::Call(node) => return self.call(node, row),
             Expression::Unary(node) => self.unary(node, row)?,
             Expression::Binary(node) => self.binary(node, row)?,
@@ -150,6 +160,10 @@ impl Binder<'_> {
                 return self.fail(codes::SHAPE, node.span, message);
             }
             Some(Binding::Failed) => return None,
+            Some(Binding::Pattern(_) | Binding::Database(_) | Binding::Group(_)) => {
+                let message = format!("`{}` is a pattern, a database or an entity group, no value", node.text);
+                return self.fail(codes::SHAPE, node.span, message);
+            }
             None => {}
         }
         if let Some(relation) = self.table(&node.text) {
@@ -203,8 +217,13 @@ impl Binder<'_> {
         {
             return bound.map(Bound::Scalar);
         }
-        if super::tabular::is_entity_path(&node.object) {
-            return self.entity(node).map(Bound::Table);
+        if self.is_entity_path(&node.object) {
+            return self.entity(node);
+        }
+        if let (Expression::Call(call), PathMember::Name(member)) = (node.object.unparenthesized(), &node.member)
+            && let Some(Binding::Pattern(pattern)) = self.scope.get(&call.function.text).cloned()
+        {
+            return self.pattern_call(&pattern, call, Some(&member.text));
         }
         let PathMember::Name(member) = &node.member else {
             return self.fail(codes::SHAPE, node.span, "a call cannot follow a dot here");
@@ -247,7 +266,17 @@ impl Binder<'_> {
         Some(fold(ScalarExpr::new(ColumnType::Dynamic, node)))
     }
 
-    fn element(&mut self, node: &ElementExpression, row: &mut Row) -> Option<ScalarExpr> {
+    fn element(&mut self, node: &ElementExpression, row: &mut Row) -> Option<Bound> {
+        if let (Expression::Call(call), Some(path)) =
+            (node.object.unparenthesized(), super::statements::literal_text(&node.index))
+            && let Some(Binding::Pattern(pattern)) = self.scope.get(&call.function.text).cloned()
+        {
+            return self.pattern_call(&pattern, call, Some(path));
+        }
+        self.dynamic_element(node, row).map(Bound::Scalar)
+    }
+
+    fn dynamic_element(&mut self, node: &ElementExpression, row: &mut Row) -> Option<ScalarExpr> {
         let base = self.scalar(&node.object, row)?;
         let index = self.scalar(&node.index, row)?;
         match index.as_literal() {
@@ -370,7 +399,7 @@ impl Binder<'_> {
     fn logical(&mut self, node: &LogicalExpression, row: &mut Row) -> Option<ScalarExpr> {
         let mut operands = Vec::with_capacity(node.operands.len());
         for operand in &node.operands {
-            operands.push(self.predicate(operand, row));
+            operands.push(self.operand_truth(operand, row));
         }
         let operands = operands.into_iter().collect::<Option<Vec<_>>>()?;
         let node = match node.operator {
@@ -384,6 +413,11 @@ impl Binder<'_> {
         let operand = self.scalar(&node.operand, row)?;
         let low = self.scalar(&node.low, row)?;
         let mut high = self.scalar(&node.high, row)?;
+        let all = [operand.column_type, low.column_type, high.column_type];
+        if all.contains(&ColumnType::Bool) || all.iter().all(|t| *t == ColumnType::Dynamic) {
+            let message = format!("a {} cannot lie between a {} and a {}; convert them", all[0], all[1], all[2]);
+            return self.fail(codes::COMPARE, node.span, message);
+        }
         if low.column_type == ColumnType::DateTime && high.column_type == ColumnType::TimeSpan {
             high = self.operation(BinaryOperator::Add, low.clone(), high, node.span)?;
         }

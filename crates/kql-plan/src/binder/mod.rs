@@ -4,10 +4,12 @@
 //! query is still looked at where that makes sense.
 
 mod calls;
+mod entities;
 mod expressions;
 mod names;
 pub(crate) mod scope;
 pub(crate) mod sight;
+mod statements;
 mod tabular;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,7 +153,7 @@ pub fn bind(tree: &SyntaxTree, catalog: &dyn Catalog, options: &BindOptions) -> 
     let mut binder = Binder::new(catalog, options);
     let results = binder.statements(&tree.statements);
     let failed = binder.diagnostics.iter().any(Diagnostic::is_error);
-    if results.is_empty() && !failed {
+    if tree.statements.is_empty() && !failed {
         binder.fail::<()>(codes::SHAPE, tree.span, "the text holds no query");
         return (None, binder.diagnostics);
     }

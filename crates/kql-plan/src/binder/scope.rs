@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use moneta_kql::syntax::FunctionDeclaration;
+use moneta_kql::syntax::{EntityGroupExpression, Expression, FunctionDeclaration, PatternDefinition};
 
+use super::entities::{self, Database};
 use crate::bound::{Relation, ScalarExpr};
 
 /// What a name stands for.
@@ -15,8 +16,23 @@ pub enum Binding {
     Table(Relation),
     /// A function, with the names it saw where it was declared.
     Function(Rc<FunctionDeclaration>, Scope),
+    /// A pattern.
+    Pattern(Pattern),
+    /// A database.
+    Database(Database),
+    /// Several databases.
+    Group(Rc<EntityGroupExpression>),
     /// A declaration that went wrong and was reported.
     Failed,
+}
+
+/// A declared pattern, with the names it saw where it was declared.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// Its rules; `None` for a bare declaration.
+    pub definition: Option<Rc<PatternDefinition>>,
+    /// The names its rules see.
+    pub scope: Scope,
 }
 
 /// A chain of declarations, the newest first. Cheap to clone; functions keep the one they were declared in.
@@ -25,38 +41,75 @@ pub struct Scope(Option<Rc<Node>>);
 
 #[derive(Debug)]
 struct Node {
-    name: String,
-    binding: Binding,
+    entry: Entry,
     parent: Scope,
+}
+
+#[derive(Debug)]
+enum Entry {
+    /// A name and what it stands for.
+    Name(String, Binding),
+    /// `restrict access to`: of the tables declared before, only these are seen from here on.
+    Restriction(Vec<Expression>),
 }
 
 impl Scope {
     /// This scope and one name more.
     #[must_use]
     pub fn with(&self, name: &str, binding: Binding) -> Self {
-        Self(Some(Rc::new(Node { name: name.to_owned(), binding, parent: self.clone() })))
+        Self(Some(Rc::new(Node { entry: Entry::Name(name.to_owned(), binding), parent: self.clone() })))
     }
 
-    /// What a name stands for.
+    /// This scope, in which only these tables, views and functions are seen.
+    #[must_use]
+    pub fn restricted(&self, entities: Vec<Expression>) -> Self {
+        Self(Some(Rc::new(Node { entry: Entry::Restriction(entities), parent: self.clone() })))
+    }
+
+    /// What a name stands for; nothing where a restriction hides it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Binding> {
-        let mut at = self;
-        while let Some(node) = &at.0 {
-            if node.name == name {
-                return Some(&node.binding);
+        let mut hidden = false;
+        for entry in self.entries() {
+            match entry {
+                Entry::Name(known, binding) if known == name => {
+                    let restrictable = matches!(binding, Binding::Table(_) | Binding::Function(..));
+                    return (!(hidden && restrictable)).then_some(binding);
+                }
+                Entry::Name(..) => {}
+                Entry::Restriction(entities) => {
+                    hidden |= !entities.iter().any(|entity| entities::admits_declared(entity, name));
+                }
             }
-            at = &node.parent;
         }
         None
     }
 
+    /// Whether a table or function of the catalog is seen.
+    #[must_use]
+    pub fn sees_stored(&self, name: &str, database: &str) -> bool {
+        self.entries().all(|entry| match entry {
+            Entry::Name(..) => true,
+            Entry::Restriction(entities) => {
+                entities.iter().any(|entity| entities::admits_stored(entity, name, database))
+            }
+        })
+    }
+
     /// All names with what they stand for, the newest first.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Binding)> {
+        self.entries().filter_map(|entry| match entry {
+            Entry::Name(name, binding) => Some((name.as_str(), binding)),
+            Entry::Restriction(_) => None,
+        })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
         let mut at = self;
         std::iter::from_fn(move || {
             let node = at.0.as_deref()?;
             at = &node.parent;
-            Some((node.name.as_str(), &node.binding))
+            Some(&node.entry)
         })
     }
 }

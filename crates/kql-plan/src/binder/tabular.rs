@@ -1,37 +1,15 @@
 //! Binding of tabular expressions and declarations.
 
-use std::rc::Rc;
-
 use moneta_kql::syntax::{
-    Expression, InvokeOperator, LetValue, Operator, ParameterType, PathExpression, PathMember, PipeExpression,
-    RenderOperator, Span, Statement,
+    Expression, InvokeOperator, Operator, ParameterType, PathMember, PipeExpression, RenderOperator, Span,
 };
 
 use super::expressions::Bound;
 use super::scope::{Binding, Scope};
 use super::{Binder, Row, codes};
 use crate::bound::{Relation, Render};
-
 use crate::operators::apply;
 use crate::operators::table::Table;
-use crate::value::Value;
-
-/// Names that open a path to a table somewhere else.
-const ENTITY_FUNCTIONS: [&str; 5] = ["database", "cluster", "workspace", "app", "resource"];
-
-/// Whether an expression names a database or cluster, so that a dot after it leads to a table.
-pub(super) fn is_entity_path(object: &Expression) -> bool {
-    match object {
-        Expression::Call(call) => ENTITY_FUNCTIONS.contains(&call.function.text.as_str()),
-        Expression::Path(path) => match &path.member {
-            PathMember::Call(call) => {
-                ENTITY_FUNCTIONS.contains(&call.function.text.as_str()) || is_entity_path(&path.object)
-            }
-            _ => is_entity_path(&path.object),
-        },
-        _ => false,
-    }
-}
 
 impl Binder<'_> {
     /// Binds an expression that must be rows.
@@ -79,6 +57,9 @@ impl Binder<'_> {
 
     /// The rows of a table of the catalog.
     pub(crate) fn table(&mut self, name: &str) -> Option<Relation> {
+        if !self.scope.sees_stored(name, &self.options.database) {
+            return None;
+        }
         let columns = self.catalog.columns(name)?;
         self.tables.insert(name.to_owned());
         Some(Relation::new(columns.to_vec(), Table { table: name.to_owned() }))
@@ -106,8 +87,13 @@ impl Binder<'_> {
 
     /// The tables a wildcard names, in name order, with their names; and the views the query declares.
     pub(crate) fn tables_matching(&mut self, pattern: &Expression) -> Vec<(String, Relation)> {
+        let is_entity = matches!(pattern, Expression::Path(_));
         let matches = |name: &str| match pattern {
             Expression::Wildcard(wildcard) => wildcard.matches(name),
+            Expression::Path(path) => match &path.member {
+                PathMember::Wildcard(wildcard) => wildcard.matches(name),
+                _ => false,
+            },
             _ => true,
         };
         let mut names = self.catalog.table_names();
@@ -118,7 +104,9 @@ impl Binder<'_> {
         let views: Vec<(String, Binding)> = self
             .scope
             .iter()
-            .filter(|(name, binding)| matches(name) && matches!(binding, Binding::Function(d, _) if d.is_view))
+            .filter(|(name, binding)| {
+                !is_entity && matches(name) && matches!(binding, Binding::Function(d, _) if d.is_view)
+            })
             .map(|(name, binding)| (name.to_owned(), binding.clone()))
             .collect();
         for (name, binding) in views {
@@ -130,20 +118,6 @@ impl Binder<'_> {
             }
         }
         found
-    }
-
-    /// `database("d").T`, `workspace("w").f(x)`: the last member counts, since there is one database.
-    pub(crate) fn entity(&mut self, node: &PathExpression) -> Option<Relation> {
-        match &node.member {
-            PathMember::Name(name) => self.table_or_fail(&name.text, name.span),
-            PathMember::Call(call) => match self.call(call, &mut Row::none())? {
-                Bound::Table(relation) => Some(relation),
-                Bound::Scalar(_) => self.fail(codes::SHAPE, call.span, "rows are expected here, not a value"),
-            },
-            PathMember::Wildcard(pattern) => {
-                self.fail(codes::SHAPE, pattern.span, "a wildcard name can stand only in union")
-            }
-        }
     }
 
     /// A query: a source and operators.
@@ -237,6 +211,7 @@ impl Binder<'_> {
             Operator::Search(node) => return self.bind_search(input, node),
             Operator::Find(node) => return self.bind_find(input, node),
             Operator::Evaluate(node) if input.is_none() => return self.bind_evaluate_alone(node),
+            Operator::MacroExpand(node) => return self.bind_macro_expand(node),
             _ => {}
         }
         let Some(input) = input else {
@@ -253,6 +228,7 @@ impl Binder<'_> {
             Operator::Where(node) => self.bind_where(input, node),
             Operator::Project(node) => self.bind_project(input, node),
             Operator::ProjectAway(node) => self.bind_project_away(input, &node.columns),
+            Operator::ProjectByNames(node) => self.bind_project_by_names(input, node),
             Operator::ProjectKeep(node) => self.bind_project_keep(input, &node.columns),
             Operator::ProjectRename(node) => self.bind_project_rename(input, node),
             Operator::ProjectReorder(node) => self.bind_project_reorder(input, node),
@@ -343,72 +319,6 @@ impl Binder<'_> {
         match self.invoke(&declaration, scope, args, node.span, &mut Row::none())? {
             Bound::Table(relation) => Some(relation),
             Bound::Scalar(_) => self.fail(codes::SHAPE, node.span, "the function gives a value, not rows"),
-        }
-    }
-
-    /// A statement that declares something.
-    pub(super) fn declaration(&mut self, statement: &Statement) -> Option<()> {
-        match statement {
-            Statement::Let(node) => {
-                let name = node.name.text.clone();
-                let binding = match &node.value {
-                    LetValue::Function(declaration) => {
-                        Binding::Function(Rc::new(declaration.clone()), self.scope.clone())
-                    }
-                    LetValue::Expression(expression) => {
-                        match self.deeper(node.span, |binder| binder.any(expression, &mut Row::none())) {
-                            Some(Bound::Scalar(bound)) => Binding::Scalar(bound),
-                            Some(Bound::Table(relation)) => Binding::Table(relation),
-                            None => Binding::Failed,
-                        }
-                    }
-                };
-                self.scope = self.scope.with(&name, binding);
-                Some(())
-            }
-            Statement::Set(node) => {
-                let value = match &node.value {
-                    None => None,
-                    Some(Expression::Name(name)) => Some(Value::String(name.text.clone())),
-                    Some(expression) => self.scalar(expression, &mut Row::none())?.as_literal().cloned(),
-                };
-                if node.name.text == "query_now"
-                    && let Some(Value::DateTime(nanos)) = value
-                {
-                    self.now = moneta_base::Timestamp::from_nanos(nanos);
-                }
-                self.set.push((node.name.text.clone(), value));
-                Some(())
-            }
-            Statement::QueryParameters(node) => {
-                for parameter in &node.parameters {
-                    let ParameterType::Scalar(name) = &parameter.ty else {
-                        return self.fail(codes::TYPE, parameter.span, "a query parameter is a scalar");
-                    };
-                    let wanted = self.declared_type(name)?;
-                    let given = self.options.parameters.get(&parameter.name.text).cloned();
-                    let value = match (given, &parameter.default) {
-                        (Some(text), _) => crate::bound::ScalarExpr::literal(Value::String(text)).converted(wanted),
-                        (None, Some(default)) => self.scalar(default, &mut Row::none())?.converted(wanted),
-                        (None, None) => crate::bound::ScalarExpr::literal(Value::null(wanted)),
-                    };
-                    self.scope = self.scope.with(&parameter.name.text, Binding::Scalar(value));
-                }
-                Some(())
-            }
-            Statement::Query(node) => self.fail(codes::SHAPE, node.span, "a query cannot stand here"),
-            // The parser has reported it.
-            Statement::Error(_) => None,
-            Statement::Pattern(node) => self.fail(codes::UNSUPPORTED, node.span, "patterns are not supported"),
-            Statement::Restrict(node) => self.fail(
-                codes::UNSUPPORTED,
-                node.span,
-                "restrict is not supported: access is set per person, not per query",
-            ),
-            Statement::Alias(node) => {
-                self.fail(codes::UNSUPPORTED, node.span, "aliases of databases are not supported")
-            }
-            Statement::Command(node) => self.fail(codes::UNSUPPORTED, node.span, "commands cannot be run as queries"),
         }
     }
 }

@@ -135,6 +135,8 @@ pub const FUNCTIONS: &[Function] = &[
         .doc("The first column of the first row of a query, as a constant.", &[("toscalar(print 1)", "1")]),
     Function::new("materialize", &["(query: scalar) -> dynamic"], Kernel::Special)
         .doc("Names a query whose rows are used several times.", &[]),
+    Function::new("column_names_of", &["(query: scalar) -> dynamic"], Kernel::Special)
+        .doc("The names of a table's columns, as a constant array.", &[]),
     Function::new("column_ifexists", &["(name: string, default: scalar) -> $2"], Kernel::Special)
         .aliases(&["columnifexists"])
         .doc("The column of that name, or the default if the input has none.", &[]),

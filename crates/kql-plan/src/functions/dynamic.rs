@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::conversion::{cell_text, cell_value};
 use super::row::{Answer, Call, Cell};
-use super::{Function, Kernel, Naming};
+use super::{Fills, Function, Kernel, Naming};
 use crate::json::{self, value_text};
 
 /// The greatest number of elements `range` and `repeat` make.
@@ -161,17 +161,20 @@ pub const FUNCTIONS: &[Function] = &[
             "Chooses between two arrays element by element.",
             &[("array_iff(dynamic([true,false]), dynamic([1,2]), dynamic([3,4]))", "dynamic([1,4])")],
         ),
-    Function::row("array_sort_asc", &["(array: dynamic, nulls_last: scalar...) -> dynamic"], |a, _| sorted(a, false))
-        .naming(Naming::Suffix("_sorted"))
-        .handles_nulls()
-        .doc("An array in rising order.", &[("array_sort_asc(dynamic([3,1,2]))", "dynamic([1,2,3])")]),
-    Function::row("array_sort_desc", &["(array: dynamic, nulls_last: scalar...) -> dynamic"], |a, _| sorted(a, true))
-        .naming(Naming::Suffix("_sorted"))
-        .handles_nulls()
-        .doc(
-            "An array in falling order.",
-            &[("array_sort_desc(dynamic(['a','c','b']))", "dynamic([\"c\",\"b\",\"a\"])")],
-        ),
+    Function::row("array_sort_asc", &["(array: dynamic, more: scalar...) -> dynamic"], |a, call| {
+        sorted(a, call, false)
+    })
+    .naming(Naming::Suffix("_sorted"))
+    .fills(Fills::PerArray("_sorted"))
+    .handles_nulls()
+    .doc("An array in rising order.", &[("array_sort_asc(dynamic([3,1,2]))", "dynamic([1,2,3])")]),
+    Function::row("array_sort_desc", &["(array: dynamic, more: scalar...) -> dynamic"], |a, call| {
+        sorted(a, call, true)
+    })
+    .naming(Naming::Suffix("_sorted"))
+    .fills(Fills::PerArray("_sorted"))
+    .handles_nulls()
+    .doc("An array in falling order.", &[("array_sort_desc(dynamic(['a','c','b']))", "dynamic([\"c\",\"b\",\"a\"])")]),
     Function::row("strcat_array", &["(array: dynamic, delimiter: scalar) -> string"], |a, call| {
         let delimiter = cell_text(a[1], call.types[1]);
         array(a[0]).iter().map(value_text).collect::<Vec<_>>().join(&delimiter).into()
@@ -391,13 +394,39 @@ pub fn compare_values(left: &Json, right: &Json) -> std::cmp::Ordering {
     }
 }
 
-fn sorted<'a>(args: &[Cell<'a>], descending: bool) -> Answer<'a> {
-    let Json::Array(all) = json::parse(args[0].text()) else { return Answer::Null };
-    let (nulls, mut values): (Vec<Json>, Vec<Json>) = all.into_iter().partition(Json::is_null);
-    values.sort_by(|a, b| if descending { compare_values(b, a) } else { compare_values(a, b) });
+/// The place of a kind of value among the kinds in a sorted array.
+fn rank(value: &Json) -> u8 {
+    match value {
+        Json::Number(_) => 0,
+        Json::String(_) => 1,
+        _ => 2,
+    }
+}
+
+/// One array sorted; or several, all in the order of the first: one whose length differs becomes null.
+fn sorted<'a>(args: &[Cell<'a>], call: &Call<'_>, descending: bool) -> Answer<'a> {
+    let given = args.iter().zip(call.types).take_while(|(_, t)| **t == ColumnType::Dynamic);
+    let arrays: Vec<Json> =
+        given.map(|(cell, _)| if cell.is_null() { Json::Null } else { json::parse(cell.text()) }).collect();
     let nulls_last = !matches!(args.last(), Some(Cell::Bool(false)));
-    let (first, second) = if nulls_last { (values, nulls) } else { (nulls, values) };
-    Json::Array(first.into_iter().chain(second).collect()).into()
+    let Some(Json::Array(first)) = arrays.first() else { return Answer::Null };
+    let (nulls, mut order): (Vec<usize>, Vec<usize>) = (0..first.len()).partition(|index| first[*index].is_null());
+    // Values of one kind stay together: numbers before texts, whichever way each kind is sorted.
+    order.sort_by(|a, b| {
+        let values = compare_values(&first[*a], &first[*b]);
+        rank(&first[*a]).cmp(&rank(&first[*b])).then(if descending { values.reverse() } else { values })
+    });
+    let order: Vec<usize> = if nulls_last { [order, nulls].concat() } else { [nulls, order].concat() };
+    let reordered = |array: &Json| match array {
+        Json::Array(all) if all.len() == order.len() => {
+            Json::Array(order.iter().map(|index| all[*index].clone()).collect())
+        }
+        _ => Json::Null,
+    };
+    match arrays.as_slice() {
+        [one] => reordered(one).into(),
+        several => Json::Array(several.iter().map(reordered).collect()).into(),
+    }
 }
 
 fn range<'a>(args: &[Cell<'a>], call: &Call<'_>) -> Answer<'a> {

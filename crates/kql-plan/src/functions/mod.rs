@@ -36,14 +36,13 @@ pub mod user_agent;
 pub mod window;
 pub mod xml;
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use datafusion::logical_expr::Expr;
 use moneta_event::ColumnType;
 
+use crate::registry::Declaration;
 use row::RowKernel;
-use signature::Signature;
 
 /// How a call names the column it fills when the query gives no name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +57,19 @@ pub enum Naming {
     Suffix(&'static str),
     /// Always this name.
     Fixed(&'static str),
+}
+
+/// Which columns a call fills that stands alone in `extend`, `project`, `print` or behind `by`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fills {
+    /// One.
+    One,
+    /// One per part, named `<function>_<first argument>_<part>`: the kernel gives a dynamic array of the parts.
+    /// Anywhere else the call is its first part.
+    Parts(&'static [(&'static str, ColumnType)]),
+    /// One per array argument, named like it with this suffix. For one array the kernel gives the result, for several
+    /// an array of results.
+    PerArray(&'static str),
 }
 
 /// What a null argument does.
@@ -104,9 +116,8 @@ pub struct Function {
     pub signatures: &'static [&'static str],
     /// The name of the column it fills.
     pub naming: Naming,
-    /// The columns it fills, for one that fills several: what their names end with, and their types. The kernel then
-    /// answers with an array of them.
-    pub columns: &'static [(&'static str, ColumnType)],
+    /// Which columns it fills, if not one.
+    pub fills: Fills,
     /// The null rule.
     pub nulls: Nulls,
     /// Whether equal arguments give equal results, so that a call may be folded or shared.
@@ -128,7 +139,7 @@ impl Function {
             aliases: &[],
             signatures,
             naming: Naming::None,
-            columns: &[],
+            fills: Fills::One,
             nulls: Nulls::Propagate,
             deterministic: true,
             doc: "",
@@ -157,10 +168,10 @@ impl Function {
         self
     }
 
-    /// Filling several columns.
+    /// With several columns to fill.
     #[must_use]
-    pub const fn columns(mut self, columns: &'static [(&'static str, ColumnType)]) -> Self {
-        self.columns = columns;
+    pub const fn fills(mut self, fills: Fills) -> Self {
+        self.fills = fills;
         self
     }
 
@@ -187,37 +198,22 @@ impl Function {
     }
 }
 
+impl Declaration for Function {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    fn signatures(&self) -> &'static [&'static str] {
+        self.signatures
+    }
+}
+
 /// All scalar functions by name.
-#[derive(Debug)]
-pub struct Registry {
-    functions: Vec<&'static Function>,
-    by_name: HashMap<&'static str, usize>,
-    signatures: Vec<Vec<Signature>>,
-}
-
-impl Registry {
-    /// The function of a name or alias.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'static Function> {
-        self.by_name.get(name).map(|index| self.functions[*index])
-    }
-
-    /// The parsed signatures of a function.
-    #[must_use]
-    pub fn signatures(&self, function: &Function) -> &[Signature] {
-        self.by_name.get(function.name).map_or(&[], |index| &self.signatures[*index])
-    }
-
-    /// All functions in the order of the manual.
-    pub fn iter(&self) -> impl Iterator<Item = &'static Function> + '_ {
-        self.functions.iter().copied()
-    }
-
-    /// All names and aliases.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.by_name.keys().copied()
-    }
-}
+pub type Registry = crate::registry::Registry<Function>;
 
 /// The registry of scalar functions.
 ///
@@ -226,7 +222,7 @@ impl Registry {
 pub fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
-        let lists = [
+        Registry::new(&[
             conditional::FUNCTIONS,
             conversion::FUNCTIONS,
             string::FUNCTIONS,
@@ -252,16 +248,7 @@ pub fn registry() -> &'static Registry {
             units::FUNCTIONS,
             user_agent::FUNCTIONS,
             xml::FUNCTIONS,
-        ];
-        let functions: Vec<&'static Function> = lists.into_iter().flatten().collect();
-        let mut by_name = HashMap::new();
-        for (index, function) in functions.iter().enumerate() {
-            for name in std::iter::once(&function.name).chain(function.aliases) {
-                assert!(by_name.insert(*name, index).is_none(), "{name} is declared twice");
-            }
-        }
-        let signatures = functions.iter().map(|f| f.signatures.iter().map(|s| Signature::parse(s)).collect()).collect();
-        Registry { functions, by_name, signatures }
+        ])
     })
 }
 

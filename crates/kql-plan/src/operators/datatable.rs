@@ -108,9 +108,13 @@ impl Binder<'_> {
         let mut names = Names::default();
         let mut outputs: Vec<(Column, ScalarExpr)> = Vec::new();
         for (index, named) in node.expressions.iter().enumerate() {
-            let bound = self.scalar(&named.expression, &mut Row::none())?;
-            let wanted = named.name().map_or_else(|| format!("print_{index}"), |name| name.text.clone());
-            outputs.push((Column::new(&names.unique(&wanted), bound.column_type), bound));
+            let entries = self.named_scalars(named, &mut Row::none())?;
+            let alone = entries.len() == 1;
+            for (own, bound, explicit) in entries {
+                let own = own.filter(|_| explicit || !alone);
+                let wanted = own.unwrap_or_else(|| format!("print_{index}"));
+                outputs.push((Column::new(&names.unique(&wanted), bound.column_type), bound));
+            }
         }
         let one_row = Relation::new(Vec::new(), OneRow);
         Some(Project::relation("print", one_row, outputs))

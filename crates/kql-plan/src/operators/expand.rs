@@ -1,5 +1,6 @@
 //! `mv-expand`: one row per element of a dynamic array.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Builder, ListBuilder, StringBuilder};
@@ -65,7 +66,13 @@ impl TabularOperator for Expand {
     }
 
     fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-        let plan = ctx.relation(&self.input)?;
+        let kept = ctx.kept(&relation.columns);
+        let wanted: Vec<&Column> =
+            relation.columns.iter().zip(kept).filter(|(_, kept)| *kept).map(|(c, _)| c).collect();
+        let carried: Vec<&Column> = wanted.iter().copied().filter(|c| !self.makes(&c.name)).collect();
+        let mut read: BTreeSet<Arc<str>> = carried.iter().map(|c| Arc::clone(&c.name)).collect();
+        self.columns.iter().for_each(|expanded| expanded.source.read_columns(&mut read));
+        let plan = ctx.relation_needing(&self.input, &read)?;
         let mut arrays = Vec::new();
         for (index, expanded) in self.columns.iter().enumerate() {
             let items = Items { limit: self.limit, bags_as_arrays: self.bags_as_arrays, positions: false };
@@ -81,11 +88,11 @@ impl TabularOperator for Expand {
             .chain(self.index.iter().map(|_| "__position".to_owned()))
             .map(PlanColumn::new_unqualified)
             .collect();
-        let kept = self.input.columns.iter().map(|c| column(&c.name));
+        let kept = carried.iter().map(|c| column(&c.name));
         let options = UnnestOptions::new().with_preserve_nulls(false);
         let unnested =
             LogicalPlanBuilder::from(plan).project(kept.chain(arrays))?.unnest_columns_with_options(names, options)?;
-        let outputs = relation.columns.iter().map(|c| {
+        let outputs = wanted.iter().map(|c| {
             if let Some(position) = self.columns.iter().position(|e| e.target.name == c.name) {
                 return element(column(&format!("__x{position}")), c.column_type).alias(&*c.name);
             }
@@ -95,6 +102,13 @@ impl TabularOperator for Expand {
             column(&c.name)
         });
         Ok(unnested.project(outputs)?.build()?)
+    }
+}
+
+impl Expand {
+    /// Whether the operator itself fills the column of that name.
+    fn makes(&self, name: &Arc<str>) -> bool {
+        self.columns.iter().any(|e| e.target.name == *name) || self.index.as_ref().is_some_and(|i| i.name == *name)
     }
 }
 

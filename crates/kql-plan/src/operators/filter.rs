@@ -1,5 +1,7 @@
 //! `where`. Also what a scan can use of it: see [`simple_conjuncts`].
 
+use std::sync::Arc;
+
 use datafusion::common::{JoinType, NullEquality};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use moneta_event::ColumnType;
@@ -81,7 +83,8 @@ impl Filter {
             })
         };
         let first = &relation.columns[0];
-        let right = LogicalPlanBuilder::from(ctx.relation(relation)?)
+        let read = std::iter::once(Arc::clone(&first.name)).collect();
+        let right = LogicalPlanBuilder::from(ctx.relation_needing(relation, &read)?)
             .project(vec![key(ScalarExpr::column(first).converted(operand.column_type))?.alias("__right")])?
             .distinct()?
             .build()?;
@@ -170,7 +173,7 @@ impl Filter {
     /// The rows of `input` for which `predicate` holds.
     #[must_use]
     pub fn relation(input: Relation, predicate: ScalarExpr) -> Relation {
-        let (columns, order) = (input.columns.to_vec(), input.order.clone());
-        Relation::new(columns, Filter { input, predicate }).ordered(order)
+        let (columns, order) = (Arc::clone(&input.columns), Arc::clone(&input.order));
+        Relation::sharing(&columns, Filter { input, predicate }).ordered(order)
     }
 }

@@ -1,5 +1,6 @@
 //! `join` and `lookup`. Keys match null to null; outer misses are null, for `string` empty.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::{JoinType, NullEquality};
@@ -115,8 +116,11 @@ impl TabularOperator for Join {
     }
 
     fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-        let left = self.lower_left(ctx)?;
-        let right = self.lower_right(ctx)?;
+        let left_count = if self.kind.has_left() { self.left.columns.len() } else { 0 };
+        let kept = ctx.kept(&relation.columns);
+        let (kept_left, kept_right) = kept.split_at(left_count.min(kept.len()));
+        let left = self.lower_left(ctx, kept_left)?;
+        let right = self.lower_right(ctx, kept_right)?;
         let keys = |side: &str| (0..self.keys.len()).map(|i| format!("__{side}{i}")).collect::<Vec<_>>();
         let joined = if self.keys.is_empty() {
             LogicalPlanBuilder::from(left).cross_join(right)?
@@ -129,8 +133,7 @@ impl TabularOperator for Join {
                 NullEquality::NullEqualsNull,
             )?
         };
-        let left_count = if self.kind.has_left() { self.left.columns.len() } else { 0 };
-        let outputs = relation.columns.iter().enumerate().map(|(index, c)| {
+        let outputs = relation.columns.iter().enumerate().filter(|(index, _)| kept[*index]).map(|(index, c)| {
             let fills = if index < left_count { self.kind.fills_left() } else { self.kind.fills_right() };
             if fills && c.column_type == ColumnType::String {
                 coalesce(vec![column(&c.name), lit("")]).alias(&*c.name)
@@ -162,33 +165,41 @@ impl Join {
         Relation::new(columns, Self { kind: Kind::Inner, left, right, keys, right_names })
     }
 
-    fn lower_left(&self, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-        let plan = ctx.relation(&self.left)?;
-        let own = self.left.columns.iter().map(|c| Ok(column(&c.name)));
+    /// The left side with its keys and of its columns only those kept; none where the result has no left columns.
+    fn lower_left(&self, ctx: &LowerContext<'_>, kept: &[bool]) -> Result<LogicalPlan> {
+        let own: Vec<&Column> = self.left.columns.iter().zip(kept).filter(|(_, kept)| **kept).map(|(c, _)| c).collect();
+        let mut read: BTreeSet<Arc<str>> = own.iter().map(|c| Arc::clone(&c.name)).collect();
+        self.keys.iter().for_each(|(key, _)| key.read_columns(&mut read));
+        let plan = ctx.relation_needing(&self.left, &read)?;
+        let outputs = own.iter().map(|c| Ok(column(&c.name)));
         let keys = self.keys.iter().enumerate().map(|(i, (key, _))| Ok(ctx.scalar(key)?.alias(format!("__l{i}"))));
-        let plan = LogicalPlanBuilder::from(plan).project(own.chain(keys).collect::<Result<Vec<_>>>()?)?;
+        let plan = LogicalPlanBuilder::from(plan).project(outputs.chain(keys).collect::<Result<Vec<_>>>()?)?;
         if self.kind != Kind::InnerUnique {
             return Ok(plan.build()?);
         }
         // One row per key, any: the whole row is taken together.
         let keys: Vec<Expr> = (0..self.keys.len()).map(|i| column(&format!("__l{i}"))).collect();
-        let names: Vec<String> = self.left.columns.iter().map(|c| c.name.to_string()).collect();
-        if names.is_empty() {
+        if own.is_empty() {
             return Ok(plan.aggregate(keys, Vec::<Expr>::new())?.build()?);
         }
-        let row = any_row(names.iter().map(|name| column(name)).collect()).alias("__row");
-        let fields = names.iter().enumerate().map(|(i, name)| {
-            datafusion::functions::core::get_field().call(vec![column("__row"), lit(format!("c{i}"))]).alias(name)
+        let row = any_row(own.iter().map(|c| column(&c.name)).collect()).alias("__row");
+        let fields = own.iter().enumerate().map(|(i, c)| {
+            datafusion::functions::core::get_field().call(vec![column("__row"), lit(format!("c{i}"))]).alias(&*c.name)
         });
         let outputs: Vec<Expr> = fields.chain(keys.iter().cloned()).collect();
         Ok(plan.aggregate(keys, vec![row])?.project(outputs)?.build()?)
     }
 
-    fn lower_right(&self, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-        let plan = ctx.relation(&self.right)?;
-        let own = self.right_names.iter().map(|(old, new)| Ok(column(old).alias(&**new)));
+    /// The right side likewise, its columns under their names in the result.
+    fn lower_right(&self, ctx: &LowerContext<'_>, kept: &[bool]) -> Result<LogicalPlan> {
+        let own: Vec<&(Arc<str>, Arc<str>)> =
+            self.right_names.iter().zip(kept).filter(|(_, kept)| **kept).map(|(names, _)| names).collect();
+        let mut read: BTreeSet<Arc<str>> = own.iter().map(|(old, _)| Arc::clone(old)).collect();
+        self.keys.iter().for_each(|(_, key)| key.read_columns(&mut read));
+        let plan = ctx.relation_needing(&self.right, &read)?;
+        let outputs = own.iter().map(|(old, new)| Ok(column(old).alias(&**new)));
         let keys = self.keys.iter().enumerate().map(|(i, (_, key))| Ok(ctx.scalar(key)?.alias(format!("__r{i}"))));
-        Ok(LogicalPlanBuilder::from(plan).project(own.chain(keys).collect::<Result<Vec<_>>>()?)?.build()?)
+        Ok(LogicalPlanBuilder::from(plan).project(outputs.chain(keys).collect::<Result<Vec<_>>>()?)?.build()?)
     }
 }
 

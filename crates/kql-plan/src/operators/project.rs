@@ -5,8 +5,8 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{
-    Expression, ExtendOperator, NamedExpression, ProjectOperator, ProjectRenameOperator, ProjectReorderOperator,
-    ReorderDirection, Target,
+    Expression, ExtendOperator, NamedExpression, ProjectByNamesOperator, ProjectOperator, ProjectRenameOperator,
+    ProjectReorderOperator, ReorderDirection, Target, WildcardName,
 };
 
 use super::TabularOperator;
@@ -94,23 +94,6 @@ impl TabularOperator for Project {
     }
 }
 
-/// Names the columns of a function that fills several: those given count first, the rest keep their own.
-fn with_given_names(
-    columns: Vec<(String, ScalarExpr)>,
-    target: Option<&Target>,
-) -> Vec<(Option<String>, ScalarExpr, bool)> {
-    let given: Vec<&str> = match target {
-        None => Vec::new(),
-        Some(Target::Name(name)) => vec![&name.text],
-        Some(Target::Names(list)) => list.names.iter().map(|name| name.text.as_str()).collect(),
-    };
-    let named = |(index, (own, bound)): (usize, (String, ScalarExpr))| match given.get(index) {
-        Some(name) => (Some((*name).to_owned()), bound, true),
-        None => (Some(own), bound, false),
-    };
-    columns.into_iter().enumerate().map(named).collect()
-}
-
 impl Binder<'_> {
     /// `project a, b = x`.
     pub(crate) fn bind_project(&mut self, input: Relation, node: &ProjectOperator) -> Option<Relation> {
@@ -149,31 +132,34 @@ impl Binder<'_> {
         named: &NamedExpression,
         row: &mut Row,
     ) -> Option<Vec<(Option<String>, ScalarExpr, bool)>> {
-        if let Some(columns) = self.several_columns(&named.expression, row) {
-            return columns.map(|columns| with_given_names(columns, named.target.as_ref()));
+        let parts = self.parts(&named.expression, row)?;
+        let given: Vec<String> = match &named.target {
+            None => Vec::new(),
+            Some(Target::Name(name)) => vec![name.text.clone()],
+            Some(Target::Names(list)) => list.names.iter().map(|name| name.text.clone()).collect(),
+        };
+        if given.len() <= parts.len() {
+            let named = parts.into_iter().enumerate().map(|(index, (own, bound))| match given.get(index) {
+                Some(name) => (Some(name.clone()), bound, true),
+                None => (own, bound, false),
+            });
+            return Some(named.collect());
         }
-        let bound = self.scalar(&named.expression, row)?;
-        Some(match &named.target {
-            Some(Target::Name(name)) => vec![(Some(name.text.clone()), bound, true)],
-            Some(Target::Names(list)) => {
-                // `(a, b) = x` opens an array.
-                let element = |index: usize| {
+        // `(a, b) = x` opens an array.
+        match parts.first() {
+            Some((_, bound)) if parts.len() == 1 && bound.column_type == ColumnType::Dynamic => {
+                let element = |(index, name): (usize, String)| {
                     let step = crate::json::Step::Index(i64::try_from(index).unwrap_or(i64::MAX));
                     let node = ScalarNode::Path { base: Box::new(bound.clone()), steps: vec![step] };
-                    ScalarExpr::new(ColumnType::Dynamic, node)
+                    (Some(name), ScalarExpr::new(ColumnType::Dynamic, node), true)
                 };
-                match (list.names.len(), bound.column_type) {
-                    (1, _) => vec![(Some(list.names[0].text.clone()), bound, true)],
-                    (_, ColumnType::Dynamic) => {
-                        list.names.iter().enumerate().map(|(i, n)| (Some(n.text.clone()), element(i), true)).collect()
-                    }
-                    _ => {
-                        return self.fail(codes::TYPE, named.span, "several names need a value with several columns");
-                    }
-                }
+                Some(given.into_iter().enumerate().map(element).collect())
             }
-            None => vec![(self.name_of(&named.expression, row), bound, false)],
-        })
+            _ => {
+                let message = format!("{} names are given for {} columns", given.len(), parts.len());
+                self.fail(codes::TYPE, named.span, message)
+            }
+        }
     }
 
     /// `extend a = x, b = y`: a column of the same name is replaced in its place.
@@ -272,6 +258,43 @@ impl Binder<'_> {
         let order: Vec<Arc<str>> = first.iter().cloned().chain(rest).collect();
         let outputs = order.iter().filter_map(|name| input.column(name)).map(|c| (c.clone(), ScalarExpr::column(c)));
         Some(Project::relation("project-reorder", input.clone(), outputs.collect()))
+    }
+
+    /// `project-by-names "a", dynamic(["b", "c*"])`: in the order given; names without a column are passed over.
+    pub(crate) fn bind_project_by_names(&mut self, input: Relation, node: &ProjectByNamesOperator) -> Option<Relation> {
+        let mut patterns: Vec<String> = Vec::new();
+        for named in &node.expressions {
+            if let Expression::Star(_) = named.expression.unparenthesized() {
+                patterns.push("*".to_owned());
+                continue;
+            }
+            let bound = self.scalar(&named.expression, &mut Row::none())?;
+            match bound.as_literal() {
+                Some(Value::String(name)) => patterns.push(name.clone()),
+                Some(Value::Dynamic(json)) => match crate::json::parse(json) {
+                    serde_json::Value::String(name) => patterns.push(name),
+                    serde_json::Value::Array(all) => {
+                        patterns.extend(all.iter().filter_map(|name| name.as_str()).map(str::to_owned));
+                    }
+                    _ => {}
+                },
+                _ => {
+                    let message = "project-by-names takes constant names or arrays of names";
+                    return self.fail(codes::CONSTANT_EXPECTED, named.span, message);
+                }
+            }
+        }
+        let mut kept: Vec<&Column> = Vec::new();
+        for pattern in patterns {
+            let pattern = WildcardName { pattern, span: node.span };
+            for column in input.columns.iter().filter(|column| pattern.matches(&column.name)) {
+                if !kept.contains(&column) {
+                    kept.push(column);
+                }
+            }
+        }
+        let outputs = kept.into_iter().map(|c| (c.clone(), ScalarExpr::column(c))).collect();
+        Some(Project::relation("project-by-names", input.clone(), outputs))
     }
 
     /// The columns that names and wildcard names select, in the order of the input for each.

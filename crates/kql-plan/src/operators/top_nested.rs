@@ -77,10 +77,8 @@ impl Binder<'_> {
         let mut outputs: Vec<(Column, ScalarExpr)> =
             wanted.map(|(c, name)| (Column::new(&names.unique(&name), c.column_type), ScalarExpr::column(c))).collect();
         outputs.extend(hidden.iter().map(|c| (c.clone(), ScalarExpr::column(c))));
-        let columns = outputs.iter().map(|(c, _)| c.clone()).collect();
-        let fillers: Vec<ScalarExpr> = outputs.into_iter().map(|(_, filler)| filler).collect();
-        let inputs = branches.into_iter().map(|branch| (branch, fillers.clone())).collect();
-        Some(Relation::new(columns, Union { inputs }))
+        let branch = |rows: Relation| (String::new(), Project::exact("top-nested", rows, outputs.clone()));
+        Some(Union::relation(branches.into_iter().map(branch).collect(), false, None))
     }
 
     /// The input with the keys of all levels as columns `__n0`, `__n1`, ...

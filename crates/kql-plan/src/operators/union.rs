@@ -1,15 +1,17 @@
 //! `union`: columns by name in the order of first appearance; a name with several types becomes several columns.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union as UnionPlan};
 use moneta_event::{Column, ColumnType};
-use moneta_kql::syntax::{Expression, UnionOperator};
+use moneta_kql::syntax::{Expression, PathMember, UnionOperator};
 
 use super::TabularOperator;
+use super::merged::{Filler, Part, merged};
 use crate::binder::{Binder, Names, codes};
-use crate::bound::{Relation, ScalarExpr};
-use crate::error::Result;
+use crate::bound::{Relation, ScalarExpr, ScalarNode};
+use crate::error::{Error, Result};
 use crate::lower::LowerContext;
 use crate::value::Value;
 
@@ -19,8 +21,19 @@ const INPUTS_MAX: usize = 500;
 /// Puts the rows of several relations under one another.
 #[derive(Debug)]
 pub struct Union {
-    /// The relations, each with what fills the columns of the result.
-    pub inputs: Vec<(Relation, Vec<ScalarExpr>)>,
+    /// The relations with their labels.
+    pub inputs: Vec<(String, Relation)>,
+    /// What fills each column of the result.
+    pub fillers: Vec<UnionFiller>,
+}
+
+/// What fills a column of a union.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnionFiller {
+    /// The label of the input.
+    Label,
+    /// The input's column of this name and type; null where it has none.
+    Column(Column),
 }
 
 impl TabularOperator for Union {
@@ -33,28 +46,65 @@ impl TabularOperator for Union {
     }
 
     fn inputs(&self) -> Vec<&Relation> {
-        self.inputs.iter().map(|(relation, _)| relation).collect()
+        self.inputs.iter().map(|(_, relation)| relation).collect()
     }
 
     fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-        let mut plans = Vec::with_capacity(self.inputs.len());
         let kept = ctx.kept(&relation.columns);
-        for (input, fillers) in &self.inputs {
-            let filled =
-                relation.columns.iter().zip(fillers).zip(&kept).filter(|(_, kept)| **kept).map(|(pair, _)| pair);
-            let mut read = std::collections::BTreeSet::new();
-            filled.clone().for_each(|(_, filler)| filler.read_columns(&mut read));
-            let plan = ctx.relation_needing(input, &read)?;
-            let outputs = filled
-                .map(|(column, filler)| Ok(ctx.scalar(filler)?.alias(&*column.name)))
-                .collect::<Result<Vec<Expr>>>()?;
-            plans.push(Arc::new(LogicalPlanBuilder::from(plan).project(outputs)?.build()?));
+        let columns: Vec<Column> =
+            relation.columns.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(c, _)| c.clone()).collect();
+        let fillers: Vec<&UnionFiller> =
+            self.fillers.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(f, _)| f).collect();
+        let mut plans = Vec::new();
+        let mut parts = Vec::new();
+        for (label, input) in &self.inputs {
+            let values = values(label, input, &fillers);
+            match part(input, &values, ctx)? {
+                Some(part) => parts.push(part),
+                None => plans.push(Arc::new(filled(input, &columns, &values, ctx)?)),
+            }
+        }
+        if !parts.is_empty() {
+            plans.push(Arc::new(merged(&columns, parts)?));
         }
         if plans.len() == 1 {
             return Ok(Arc::unwrap_or_clone(plans.swap_remove(0)));
         }
         Ok(LogicalPlan::Union(UnionPlan::try_new_with_loose_types(plans)?))
     }
+}
+
+/// What fills the columns of the result from one input.
+fn values(label: &str, input: &Relation, fillers: &[&UnionFiller]) -> Vec<ScalarExpr> {
+    let own: HashSet<&Column> = input.columns.iter().collect();
+    let value = |filler: &&UnionFiller| match filler {
+        UnionFiller::Label => ScalarExpr::literal(Value::String(label.to_owned())),
+        UnionFiller::Column(column) if own.contains(column) => ScalarExpr::column(column),
+        UnionFiller::Column(column) => ScalarExpr::literal(Value::null(column.column_type)),
+    };
+    fillers.iter().map(value).collect()
+}
+
+/// A plain table as a part of a merged scan.
+fn part(input: &Relation, values: &[ScalarExpr], ctx: &LowerContext<'_>) -> Result<Option<Part>> {
+    let Some(table) = input.operator.as_table() else { return Ok(None) };
+    let fillers = values.iter().map(|value| match &value.node {
+        ScalarNode::Column(name) => Some(Filler::Own(Arc::clone(name))),
+        ScalarNode::Literal(value) => Some(Filler::Constant(value.to_scalar())),
+        _ => None,
+    });
+    let Some(fillers) = fillers.collect() else { return Ok(None) };
+    let provider = ctx.tables.provider(table).ok_or_else(|| Error::NoTable { table: table.to_owned() })?;
+    Ok(Some(Part { provider, fillers }))
+}
+
+/// Any other input with the columns of the result.
+fn filled(input: &Relation, columns: &[Column], values: &[ScalarExpr], ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
+    let mut read = BTreeSet::new();
+    values.iter().for_each(|value| value.read_columns(&mut read));
+    let plan = ctx.relation_needing(input, &read)?;
+    let outputs = columns.iter().zip(values).map(|(column, value)| Ok(ctx.scalar(value)?.alias(&*column.name)));
+    Ok(LogicalPlanBuilder::from(plan).project(outputs.collect::<Result<Vec<Expr>>>()?)?.build()?)
 }
 
 impl Binder<'_> {
@@ -72,7 +122,10 @@ impl Binder<'_> {
         }
         for source in &node.sources {
             let before = inputs.len();
-            if let Expression::Wildcard(_) | Expression::Star(_) = source.unparenthesized() {
+            if is_pattern(source.unparenthesized()) {
+                if let Expression::Path(path) = source.unparenthesized() {
+                    self.database_of(&path.object)?;
+                }
                 let matched = self.tables_matching(source.unparenthesized());
                 if matched.is_empty() && !fuzzy {
                     return self.fail(codes::NO_TABLE, source.span(), "no table matches the pattern");
@@ -102,48 +155,66 @@ impl Binder<'_> {
     }
 }
 
+/// Whether a source names several tables.
+pub(crate) fn is_pattern(source: &Expression) -> bool {
+    match source {
+        Expression::Wildcard(_) | Expression::Star(_) => true,
+        Expression::Path(path) => matches!(path.member, PathMember::Wildcard(_)),
+        _ => false,
+    }
+}
+
 impl Union {
     /// The union of labelled relations.
     #[must_use]
     pub fn relation(inputs: Vec<(String, Relation)>, inner: bool, source_column: Option<&str>) -> Relation {
-        let mut merged: Vec<Column> = Vec::new();
-        for column in inputs.iter().flat_map(|(_, relation)| relation.columns.iter()) {
-            if !merged.contains(column) {
-                // Columns of one name stand together.
-                let at = merged.iter().rposition(|c| c.name == column.name).map_or(merged.len(), |at| at + 1);
-                merged.insert(at, column.clone());
-            }
-        }
+        let mut all = merged_columns(&inputs);
         if inner {
-            merged.retain(|column| inputs.iter().all(|(_, relation)| relation.columns.contains(column)));
+            let own: Vec<HashSet<&Column>> = inputs.iter().map(|(_, r)| r.columns.iter().collect()).collect();
+            all.retain(|column| own.iter().all(|own| own.contains(column)));
         }
-        let clashes = |name: &str| merged.iter().filter(|c| &*c.name == name).count() > 1;
+        let mut types: HashMap<Arc<str>, usize> = HashMap::new();
+        all.iter().for_each(|column| *types.entry(Arc::clone(&column.name)).or_default() += 1);
         let mut names = Names::default();
-        let mut columns: Vec<Column> = Vec::new();
+        let (mut columns, mut fillers) = (Vec::with_capacity(all.len() + 1), Vec::with_capacity(all.len() + 1));
         if let Some(name) = source_column {
             columns.push(Column::new(&names.unique(name), ColumnType::String));
+            fillers.push(UnionFiller::Label);
         }
-        for column in &merged {
-            let wanted = if clashes(&column.name) {
-                format!("{}_{}", column.name, column.column_type)
+        for column in all {
+            let name = if types.get(&column.name).is_some_and(|count| *count > 1) {
+                names.unique(&format!("{}_{}", column.name, column.column_type)).into()
             } else {
-                column.name.to_string()
+                unique(&mut names, &column.name)
             };
-            columns.push(Column::new(&names.unique(&wanted), column.column_type));
+            columns.push(Column { name, column_type: column.column_type });
+            fillers.push(UnionFiller::Column(column));
         }
-        let filled = inputs.into_iter().map(|(label, relation)| {
-            let own = merged.iter().map(|column| {
-                if relation.columns.contains(column) {
-                    ScalarExpr::column(column)
-                } else {
-                    ScalarExpr::literal(Value::null(column.column_type))
-                }
-            });
-            let label = source_column.map(|_| ScalarExpr::literal(Value::String(label)));
-            let fillers = label.into_iter().chain(own).collect();
-            (relation, fillers)
-        });
-        let inputs = filled.collect();
-        Relation::new(columns, Union { inputs })
+        Relation::new(columns, Union { inputs, fillers })
     }
+}
+
+/// The name itself where it is free, without a copy.
+fn unique(names: &mut Names, name: &Arc<str>) -> Arc<str> {
+    if names.contains(name) {
+        return names.unique(name).into();
+    }
+    names.insert(name);
+    Arc::clone(name)
+}
+
+/// The columns of all inputs: by name and type, columns of one name together, in the order of first appearance.
+fn merged_columns(inputs: &[(String, Relation)]) -> Vec<Column> {
+    let mut places: HashMap<&Arc<str>, usize> = HashMap::new();
+    let mut by_name: Vec<Vec<&Column>> = Vec::new();
+    for column in inputs.iter().flat_map(|(_, relation)| relation.columns.iter()) {
+        let place = *places.entry(&column.name).or_insert_with(|| {
+            by_name.push(Vec::new());
+            by_name.len() - 1
+        });
+        if !by_name[place].contains(&column) {
+            by_name[place].push(column);
+        }
+    }
+    by_name.into_iter().flatten().cloned().collect()
 }

@@ -31,9 +31,9 @@ impl Memory {
         self.functions.insert(name.to_owned(), text);
     }
 
-    /// Adds an empty table.
-    pub fn insert(&mut self, name: &str, columns: Vec<Column>) {
-        self.tables.insert(name.to_owned(), (columns.into(), Vec::new()));
+    /// Adds a table with rows.
+    pub fn insert_rows(&mut self, name: &str, columns: Vec<Column>, rows: Vec<RecordBatch>) {
+        self.tables.insert(name.to_owned(), (columns.into(), rows));
     }
 }
 

@@ -3,11 +3,15 @@
 
 mod compare;
 mod conformance;
+mod corpora;
 mod engine;
 mod examples;
 mod fuzz;
+mod known_errors;
 mod logic;
 mod manual;
 mod matrix;
 #[path = "../../../kql/tests/it/mutate.rs"]
 mod mutate;
+mod report;
+mod sample;

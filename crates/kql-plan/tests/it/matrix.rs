@@ -2,7 +2,9 @@
 
 use serde_json::Value as Json;
 
-use crate::engine::{Memory, bound};
+use crate::corpora::corpora;
+use crate::engine::{Failure, Memory, bound};
+use crate::report::{Tally, print_table_when_complete};
 
 const COLUMNS: &str = "datatable(int:int, long:long, real:real, decimal:decimal, string:string, datetime:datetime, \
     timespan:timespan, guid:guid, dynamic:dynamic, bool:bool, b:bool)[]";
@@ -11,26 +13,29 @@ const TYPES: [&str; 10] =
 
 #[test]
 fn operators_have_the_types_of_the_reference() {
-    let Some(path) = moneta_testkit::corpus_or_skip(1, "kql/type_matrix.json") else { return };
-    let text = std::fs::read_to_string(path).unwrap();
-    let matrix: Json = serde_json::from_str(&text).unwrap();
-    let mut wrong = Vec::new();
-    for (operator, pairs) in matrix.as_object().unwrap() {
-        for left in TYPES {
-            for right in TYPES.into_iter().map(Some).chain([None]) {
-                let key = right.map_or_else(|| left.to_owned(), |right| format!("{left},{right}"));
-                let Some(expression) = expression(operator, left, right) else { continue };
-                let found = bound(&format!("{COLUMNS} | project x = {expression}"), &Memory::default());
-                let found = found.ok().map(|query| query.columns()[0].column_type.name());
-                let expected = pairs.get(&key).and_then(Json::as_str);
-                // More than the reference takes is no mistake of typing; a different type is.
-                if expected.is_some() && found != expected {
-                    wrong.push(format!("{expression}: {found:?} instead of {expected:?}"));
+    for corpus in corpora().into_iter().filter(|corpus| corpus.has("type_matrix.json")) {
+        let Some(matrix) = corpus.document("type_matrix.json") else { continue };
+        let mut tally = Tally::new(&corpus.name, "type_matrix");
+        for (operator, pairs) in matrix.as_object().unwrap() {
+            for left in TYPES {
+                for right in TYPES.into_iter().map(Some).chain([None]) {
+                    let key = right.map_or_else(|| left.to_owned(), |right| format!("{left},{right}"));
+                    if let Some(expression) = expression(operator, left, right) {
+                        tally.count(&expression, check(&expression, pairs.get(&key).and_then(Json::as_str)));
+                    }
                 }
             }
         }
+        tally.finish();
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    print_table_when_complete();
+}
+
+/// The type of an expression against that of the matrix, where a missing pair is a type error.
+fn check(expression: &str, expected: Option<&str>) -> Result<(), Failure> {
+    let found = bound(&format!("{COLUMNS} | project x = {expression}"), &Memory::default());
+    let found = found.ok().map(|query| query.columns()[0].column_type.name());
+    if found == expected { Ok(()) } else { Err(Failure::Broken(format!("{found:?} instead of {expected:?}"))) }
 }
 
 fn expression(operator: &str, left: &str, right: Option<&str>) -> Option<String> {

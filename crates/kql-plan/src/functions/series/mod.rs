@@ -15,7 +15,7 @@ pub mod stats;
 
 use moneta_event::ColumnType::{Dynamic, Long, Real};
 
-use super::{Function, Naming};
+use super::{Fills, Function, Naming};
 use elementwise::{combine, compare, map};
 use numbers::Series;
 
@@ -188,7 +188,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("series_stats", &["(series: dynamic, [ignore_nonfinite: bool]) -> dynamic"], |a, _| {
         stats::series_stats(a)
     })
-    .columns(&[
+    .fills(Fills::Parts(&[
         ("min", Real),
         ("min_idx", Long),
         ("max", Real),
@@ -196,7 +196,7 @@ pub const FUNCTIONS: &[Function] = &[
         ("avg", Real),
         ("stdev", Real),
         ("variance", Real),
-    ])
+    ]))
     .doc("Statistics of a series, one column each.", &[]),
     Function::row("series_stats_dynamic", &["(series: dynamic, [ignore_nonfinite: bool]) -> dynamic"], |a, _| {
         stats::series_stats_dynamic(a)
@@ -205,22 +205,22 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("series_fft", &["(series: dynamic, [imaginary: dynamic]) -> dynamic"], |a, _| {
         fourier::series_fourier(a, false)
     })
-    .columns(&[("real", Dynamic), ("imag", Dynamic)])
+    .fills(Fills::Parts(&[("real", Dynamic), ("imag", Dynamic)]))
     .doc("The Fourier transform of a series.", &[]),
     Function::row("series_ifft", &["(series: dynamic, [imaginary: dynamic]) -> dynamic"], |a, _| {
         fourier::series_fourier(a, true)
     })
-    .columns(&[("real", Dynamic), ("imag", Dynamic)])
+    .fills(Fills::Parts(&[("real", Dynamic), ("imag", Dynamic)]))
     .doc("The inverse Fourier transform of a series.", &[]),
     Function::row("series_fit_line", &["(series: dynamic) -> dynamic"], |a, _| fit::series_fit_line(a))
-        .columns(&[
+        .fills(Fills::Parts(&[
             ("rsquare", Real),
             ("slope", Real),
             ("variance", Real),
             ("rvariance", Real),
             ("interception", Real),
             ("line_fit", Dynamic),
-        ])
+        ]))
         .doc("The line of least squares through a series, one column per measure.", &[]),
     Function::row("series_fit_line_dynamic", &["(series: dynamic) -> dynamic"], |a, _| {
         fit::series_fit_line_dynamic(a)
@@ -230,7 +230,7 @@ pub const FUNCTIONS: &[Function] = &[
         &[("series_fit_line_dynamic(dynamic([1,3,5])).slope", "dynamic(2.0)")],
     ),
     Function::row("series_fit_2lines", &["(series: dynamic) -> dynamic"], |a, _| fit::series_fit_2lines(a))
-        .columns(&[
+        .fills(Fills::Parts(&[
             ("rsquare", Real),
             ("split_idx", Long),
             ("variance", Real),
@@ -246,7 +246,7 @@ pub const FUNCTIONS: &[Function] = &[
             ("left_interception", Real),
             ("left_variance", Real),
             ("left_rvariance", Real),
-        ])
+        ]))
         .doc("The two lines that fit a series best, one column per measure.", &[]),
     Function::row("series_fit_2lines_dynamic", &["(series: dynamic) -> dynamic"], |a, _| {
         fit::series_fit_2lines_dynamic(a)
@@ -258,27 +258,27 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("series_fit_poly", &["(series: dynamic, [x: dynamic], [degree: integer]) -> dynamic"], |a, _| {
         fit::series_fit_poly(a)
     })
-    .columns(&[
+    .fills(Fills::Parts(&[
         ("rsquare", Real),
         ("coefficients", Dynamic),
         ("variance", Real),
         ("rvariance", Real),
         ("poly_fit", Dynamic),
-    ])
+    ]))
     .doc("The polynomial of least squares through a series, one column per measure.", &[]),
     Function::row(
         "series_periods_detect",
         &["(series: dynamic, min_period: number, max_period: number, num_periods: integer) -> dynamic"],
         periods::series_periods_detect,
     )
-    .columns(&[("periods", Dynamic), ("scores", Dynamic)])
+    .fills(Fills::Parts(&[("periods", Dynamic), ("scores", Dynamic)]))
     .doc("The periods after which a series repeats, and how clearly.", &[]),
     Function::row(
         "series_periods_validate",
         &["(series: dynamic, period: number...) -> dynamic"],
         periods::series_periods_validate,
     )
-    .columns(&[("periods", Dynamic), ("scores", Dynamic)])
+    .fills(Fills::Parts(&[("periods", Dynamic), ("scores", Dynamic)]))
     .doc("How clearly a series repeats after each of some periods.", &[]),
     Function::row(
         "series_decompose",
@@ -286,7 +286,7 @@ pub const FUNCTIONS: &[Function] = &[
         decompose::series_decompose,
     )
     .handles_nulls()
-    .columns(&[("baseline", Dynamic), ("seasonal", Dynamic), ("trend", Dynamic), ("residual", Dynamic)])
+    .fills(Fills::Parts(&[("baseline", Dynamic), ("seasonal", Dynamic), ("trend", Dynamic), ("residual", Dynamic)]))
     .doc("A series taken apart: what is expected, what repeats, what lasts, and what is left.", &[]),
     Function::row(
         "series_decompose_forecast",
@@ -294,7 +294,7 @@ pub const FUNCTIONS: &[Function] = &[
         decompose::series_decompose_forecast,
     )
     .handles_nulls()
-    .columns(&[("baseline", Dynamic), ("seasonal", Dynamic), ("trend", Dynamic), ("residual", Dynamic)])
+    .fills(Fills::Parts(&[("baseline", Dynamic), ("seasonal", Dynamic), ("trend", Dynamic), ("residual", Dynamic)]))
     .doc("A series taken apart, its last points being forecast from the others.", &[]),
     Function::row(
         "series_decompose_anomalies",
@@ -302,6 +302,6 @@ pub const FUNCTIONS: &[Function] = &[
         decompose::series_decompose_anomalies,
     )
     .handles_nulls()
-    .columns(&[("ad_flag", Dynamic), ("ad_score", Dynamic), ("baseline", Dynamic)])
+    .fills(Fills::Parts(&[("ad_flag", Dynamic), ("ad_score", Dynamic), ("baseline", Dynamic)]))
     .doc("Where a series departs from its trend and season: 1 above, -1 below.", &[]),
 ];
