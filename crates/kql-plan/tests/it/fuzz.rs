@@ -49,7 +49,7 @@ fn catalog() -> Memory {
     };
     let mut catalog = Memory::default();
     for name in ["T", "U", "E", "N", "DeviceEvents"] {
-        catalog.insert(name, columns());
+        catalog.insert_rows(name, columns(), Vec::new());
     }
     catalog
 }
