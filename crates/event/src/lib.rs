@@ -24,6 +24,7 @@ pub mod root_entry;
 pub mod root_history;
 pub mod schema;
 pub mod stored;
+pub mod terms;
 pub mod types;
 
 pub use batch::{ParsedBatch, QuarantinedRecord};

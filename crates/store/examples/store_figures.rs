@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use moneta_base::{SourceName, TenantId, Timestamp};
 use moneta_event::block::BlockPosition;
+use moneta_event::terms::{Case, Edges, Needle, TermCondition};
 use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, ShardId, TableCatalog, TableSchema, Value};
 use moneta_host::RealFs;
 use moneta_merkle::Hash;
@@ -44,6 +45,7 @@ fn main() {
     scan(&store, &schema, &["CommandLine"], num_rows);
     let all: Vec<&str> = schema.columns().iter().map(|column| &*column.name).collect();
     scan(&store, &schema, &all, num_rows);
+    look_up(&store, &schema, num_rows);
     let started = Instant::now();
     Store::open(Arc::new(RealFs), &dir, TableCatalog::built_in()).expect("what was written opens");
     println!("open              {:>10.1} ms", started.elapsed().as_secs_f64() * 1e3);
@@ -62,6 +64,41 @@ fn scan(store: &Store, schema: &TableSchema, names: &[&str], num_rows: f64) {
     }
     assert_eq!(read as f64, num_rows);
     println!("scan {:>3} columns {:>11.0} rows/s", wanted.len(), num_rows / started.elapsed().as_secs_f64());
+}
+
+/// What the term index takes and how long a question for rare, common and absent words takes.
+fn look_up(store: &Store, schema: &TableSchema, num_rows: f64) {
+    let snapshot = store.snapshot(schema.name()).expect("the table was written");
+    let open = |segment| store.segment_columns(segment).expect("the segment opens");
+    let segments: Vec<_> = snapshot.segments.iter().map(|segment| open(segment)).collect();
+    let bytes: u64 = segments.iter().map(moneta_store::SegmentColumns::terms_bytes).sum();
+    println!("index bytes/row   {:>10.1}", bytes as f64 / num_rows);
+    for (what, word, edges) in [
+        ("absent word", "nowhere", Edges::BOTH),
+        ("rare word", "0x2f1c", Edges::BOTH),
+        ("common word", "powershell.exe", Edges::BOTH),
+        ("prefix", "0x2f1", Edges::START),
+        ("part of a word", "owershel", Edges::NONE),
+    ] {
+        let needle = Needle::new(word, edges, Case::Insensitive);
+        let column = if word.starts_with("0x") { "NewProcessId" } else { "CommandLine" };
+        let condition = TermCondition::Has { column: column.to_owned(), needle };
+        let groups =
+            || segments.iter().flat_map(|segment| (0..segment.num_groups()).map(move |group| (segment, group)));
+        let ask = || -> usize {
+            let rows = groups().map(|(segment, group)| {
+                let rows = segment.rows_with(group, &condition).expect("the segment is whole");
+                rows.map_or(segment.group_rows(group), |rows| rows.count_set_bits())
+            });
+            rows.sum()
+        };
+        let rows = ask();
+        let started = Instant::now();
+        const ROUNDS: u32 = 20;
+        (0..ROUNDS).for_each(|_| assert_eq!(ask(), rows));
+        let micros = started.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS);
+        println!("{what:<16}  {micros:>10.0} us, {rows} rows left in {} row groups", groups().count());
+    }
 }
 
 fn now() -> Timestamp {

@@ -3,7 +3,7 @@
 //! Texts come as dictionaries where the file keeps them so, because whoever tests or groups them wants to look at each
 //! distinct value once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -18,6 +18,7 @@ use parquet::arrow::arrow_reader::{
 
 use crate::file::{Footer, SegmentFile};
 use crate::prune::Prune;
+use crate::terms::HeadCache;
 use crate::{Error, SegmentMeta, Store};
 
 /// Rows decoded at once when a row group does not fit one array.
@@ -30,6 +31,7 @@ pub struct SegmentColumns {
     name: Arc<str>,
     file: SegmentFile,
     footer: Arc<Footer>,
+    heads: Arc<HeadCache>,
 }
 
 impl Store {
@@ -41,7 +43,8 @@ impl Store {
         let path = self.file_of(&segment.path);
         let footer = self.footers.get(segment, || Footer::read(&**self.file_system(), &path, segment))?;
         let file = SegmentFile::new(self.file_system().clone(), path.clone(), segment, footer.clone());
-        Ok(SegmentColumns { path, name: segment.path.as_str().into(), file, footer })
+        let (name, heads) = (segment.path.as_str().into(), self.term_heads.clone());
+        Ok(SegmentColumns { path, name, file, footer, heads })
     }
 }
 
@@ -50,6 +53,22 @@ impl SegmentColumns {
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn file(&self) -> &SegmentFile {
+        &self.file
+    }
+
+    pub(crate) fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    pub(crate) fn heads(&self) -> &HeadCache {
+        &self.heads
     }
 
     /// Number of row groups.

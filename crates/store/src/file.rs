@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::io::{self, Cursor};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use moneta_base::fs::FileSystem;
+use moneta_event::terms::{PLACES_KEY, TermsPlace};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
@@ -30,6 +32,8 @@ pub(crate) struct Footer {
     checksums: Vec<u32>,
     /// Column chunks in file order.
     chunks: Vec<Chunk>,
+    /// The term index of each row group; none in a segment that has none.
+    pub(crate) terms: Vec<TermsPlace>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,12 +63,15 @@ impl Footer {
         let arrow = ArrowReaderMetadata::load(&tail, ArrowReaderOptions::new());
         let arrow = arrow.map_err(|error| corrupt(error.to_string()))?;
         let pairs = arrow.metadata().file_metadata().key_value_metadata();
-        let text = pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == CHECKSUMS_KEY)?.value.as_deref());
-        let checksums =
-            text.and_then(parse_checksums).ok_or_else(|| corrupt("its checksums are missing".to_owned()))?;
+        let value = |key: &str| pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == key)?.value.as_deref());
+        let checksums = value(CHECKSUMS_KEY)
+            .and_then(parse_checksums)
+            .ok_or_else(|| corrupt("its checksums are missing".to_owned()))?;
         if checksums.len() as u64 != segment.footer_start.div_ceil(CHECKED_BYTES as u64) {
             return Err(corrupt("it has not as many checksums as parts".to_owned()));
         }
+        let terms = value(PLACES_KEY).map_or(Some(Vec::new()), TermsPlace::parse_all);
+        let terms = terms.ok_or_else(|| corrupt("the places of its term index cannot be read".to_owned()))?;
         let mut chunks = Vec::new();
         for (row_group, group) in arrow.metadata().row_groups().iter().enumerate() {
             for column in group.columns() {
@@ -74,7 +81,7 @@ impl Footer {
         }
         chunks.sort_by_key(|chunk| chunk.start);
         let dictionaries = with_dictionaries(&arrow).map_err(|error| corrupt(error.to_string()))?;
-        Ok(Self { arrow, dictionaries, checksums, chunks })
+        Ok(Self { arrow, dictionaries, checksums, chunks, terms })
     }
 }
 
@@ -137,6 +144,11 @@ impl SegmentFile {
         let (size_bytes, data_end) = (segment.size_bytes, segment.footer_start);
         Self { inner: Arc::new(Inner { fs, path, size_bytes, data_end, footer, loaded: Mutex::default() }) }
     }
+
+    /// Bytes before the footer, checked.
+    pub(crate) fn bytes(&self, range: Range<u64>) -> ParquetResult<Bytes> {
+        self.inner.read_checked(range.start, range.end)
+    }
 }
 
 impl Inner {
@@ -175,8 +187,9 @@ impl Inner {
                 return Err(ParquetError::General(reason));
             }
         }
-        slice(&bytes.into(), first * part, start, usize::try_from(end - start).map_err(|_| outside("the data"))?)
-            .ok_or_else(|| outside("the data"))
+        let wanted =
+            end.checked_sub(start).and_then(|len| usize::try_from(len).ok()).ok_or_else(|| outside("the data"))?;
+        slice(&bytes.into(), first * part, start, wanted).ok_or_else(|| outside("the data"))
     }
 }
 

@@ -23,6 +23,7 @@ mod seal;
 mod segment;
 mod store;
 mod table;
+mod terms;
 
 pub use columns::SegmentColumns;
 pub use error::Error;

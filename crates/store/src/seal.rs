@@ -9,12 +9,14 @@ use arrow::datatypes::{Field, SchemaRef};
 use aws_lc_rs::digest;
 use moneta_base::fs::{File, FileSystem, TEMPORARY_SUFFIX, create_dir_durably};
 use moneta_event::schema::{IMPLIED_BY_HEADER, standard};
+use moneta_event::terms::{GROUP_ROWS_MAX, PLACES_KEY, Places};
 use moneta_event::{Block, Column, ColumnType, ShardId, stored};
 use moneta_merkle::{Hash, hash, leaf_hash};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::Error;
@@ -23,6 +25,7 @@ use crate::segment::{
     BLOCKS_KEY, BLOCKS_ROOT_KEY, CHECKED_BYTES, CHECKSUMS_KEY, SHARD_KEY, Segment, SegmentMeta, VERSION, VERSION_KEY,
     file_path,
 };
+use crate::terms::{self, GroupRows};
 
 /// Rows of one segment at most: files stay below some hundred megabytes.
 const SEGMENT_ROWS_MAX: u64 = 1 << 20;
@@ -30,6 +33,7 @@ const SEGMENT_ROWS_MAX: u64 = 1 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 16;
 /// Encoded bytes of one row group at most, for tables of large rows.
 const ROW_GROUP_BYTES: usize = 128 << 20;
+const _: () = assert!(ROW_GROUP_ROWS <= GROUP_ROWS_MAX, "the term index numbers the rows of a group");
 /// zstd level: 3 writes nearly as fast as 1 and is a fifth smaller on event logs.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -104,8 +108,11 @@ fn encode(
             let form = paths.with_columns(&form);
             writer.write(&with_companions(&form, &schema))?;
         }
+        let (mut writer, _) = writer.into_serialized_writer()?;
+        let places = write_terms(&mut writer, blocks, &columns)?;
+        writer.append_key_value_metadata(KeyValue::new(PLACES_KEY.to_owned(), places));
+        // What is left in the writer's buffer belongs to the data.
         writer.flush()?;
-        writer.sync()?;
         let checksums = writer.inner_mut().end_data();
         writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums));
         writer.into_inner()
@@ -117,6 +124,23 @@ fn encode(
         },
         other => failed(other.to_string()),
     })
+}
+
+/// Writes the term index of each row group and returns their places.
+fn write_terms(
+    writer: &mut SerializedFileWriter<Output>,
+    blocks: &[Arc<Block>],
+    columns: &[Column],
+) -> parquet::errors::Result<String> {
+    let groups: Vec<i64> = writer.flushed_row_groups().iter().map(|group| group.num_rows()).collect();
+    let (mut places, mut rows) = (Places::default(), GroupRows::new(blocks));
+    for num_rows in groups {
+        let parts = rows.next_group(usize::try_from(num_rows).expect("a row group fits in memory"));
+        let (index, head_len) = terms::index_of(&parts, columns);
+        places.add(writer.bytes_written(), index.len(), head_len);
+        writer.write_all(&index)?;
+    }
+    Ok(places.into_text())
 }
 
 /// All columns of the blocks, in query order as far as the first block knows it, implied ones first.

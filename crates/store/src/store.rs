@@ -17,6 +17,7 @@ use crate::leftovers;
 use crate::reader::FooterCache;
 use crate::segment::{PublishedSegment, Segment, SegmentMeta};
 use crate::table::Table;
+use crate::terms::HeadCache;
 use crate::{Error, seal};
 
 /// Everything stored of one installation.
@@ -30,6 +31,7 @@ pub struct Store {
     /// Held while a segment is written: two writers of one file would cut each other short.
     sealing: Mutex<()>,
     pub(crate) footers: FooterCache,
+    pub(crate) term_heads: Arc<HeadCache>,
 }
 
 /// A table at one moment: every row exactly once.
@@ -80,7 +82,8 @@ impl Store {
         }
         let (logs, tables) = (Mutex::new(logs), RwLock::new(tables));
         let dir = dir.to_owned();
-        Ok(Self { fs, dir, catalog, logs, tables, sealing: Mutex::new(()), footers: FooterCache::default() })
+        let (footers, term_heads) = (FooterCache::default(), Arc::default());
+        Ok(Self { fs, dir, catalog, logs, tables, sealing: Mutex::new(()), footers, term_heads })
     }
 
     /// The columns of a table; `None` when nobody has heard of it.

@@ -7,12 +7,14 @@
 //! 2. every shard that the root log names, and did not drop by policy, holds exactly the block headers signed for;
 //! 3. the headers of a table are dense in sequence and chained by hash (BLOCK-2);
 //! 4. the rows of every header are in a segment or in the journal, unchanged and in order (BLOCK-1, STORE-2);
-//! 5. segment files are the ones the root log names, and the catalog lists them all;
+//! 5. segment files are the ones the root log names, the catalog lists them all, and what they hold twice for the
+//!    sake of queries (columns of paths, term index) says what the rows say;
 //! 6. after a clean shutdown, every other file of the directory is the one in the signed inventory.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod catalog;
+mod copies;
 pub mod inventory;
 pub mod journal;
 pub mod ledger;

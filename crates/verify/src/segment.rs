@@ -5,6 +5,7 @@ use std::path::Path;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Int64Type, TimestampNanosecondType};
+use bytes::Bytes;
 use moneta_base::Seq;
 use moneta_event::block::record_root;
 use moneta_event::schema::standard;
@@ -12,7 +13,7 @@ use moneta_event::{BlockHeader, stored};
 use moneta_merkle::{Hash, sha256};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use crate::Report;
+use crate::{Report, copies};
 
 /// Rows read at a time.
 const BATCH_ROWS: usize = 8_192;
@@ -28,7 +29,7 @@ pub fn check(
     report: &mut Report,
 ) -> Option<(Seq, Seq)> {
     let bytes = match std::fs::read(data.join(file)) {
-        Ok(bytes) => bytes,
+        Ok(bytes) => Bytes::from(bytes),
         Err(error) => {
             report.find(file, error.to_string());
             return None;
@@ -38,6 +39,7 @@ pub fn check(
     if expected_hash.is_some_and(|expected| sha256(&bytes) != expected) {
         report.find(file, "its SHA-256 is not the one in the root log");
     }
+    copies::problems(&bytes).into_iter().for_each(|problem| report.find(file, problem));
     let rows = match open(bytes) {
         Ok(reader) => Rows { reader, pending: None },
         Err(error) => {
@@ -48,11 +50,10 @@ pub fn check(
     check_rows(file, rows, headers, report)
 }
 
-fn open(bytes: Vec<u8>) -> Result<ParquetRecordBatchReader, String> {
+fn open(bytes: Bytes) -> Result<ParquetRecordBatchReader, String> {
     // A damaged file may trip an assertion of the reader: one bad file must not end the whole check.
     let opened = std::panic::catch_unwind(|| {
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).map_err(|error| error.to_string())?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| error.to_string())?;
         builder.with_batch_size(BATCH_ROWS).build().map_err(|error| error.to_string())
     });
     opened.unwrap_or_else(|_| Err("the file is damaged beyond reading".to_owned()))

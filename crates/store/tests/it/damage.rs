@@ -1,9 +1,13 @@
 //! Damaged files are found when read, and named.
 
+use moneta_event::terms::{Case, Edges, Needle, TermCondition};
 use moneta_store::{Error, Store, TimeRange};
 use moneta_testkit::SimFs;
 
 use crate::support::*;
+
+/// The columns of text.
+const COLUMNS: [&str; 6] = ["TenantId", "Type", "SourceSystem", "SyslogMessage", "_Raw", "_Source"];
 
 fn sealed() -> (SimFs, Store) {
     let fs = SimFs::new();
@@ -19,6 +23,13 @@ fn read_all(store: &Store) -> Result<usize, Error> {
     for segment in &snapshot.segments {
         for rows in store.read_segment(segment, snapshot.schema.columns(), TimeRange::ALL)? {
             num_rows += rows?.num_rows();
+        }
+        // Looking for part of a word reads the whole term index.
+        let columns = store.segment_columns(segment)?;
+        for (group, column) in (0..columns.num_groups()).flat_map(|group| COLUMNS.map(|column| (group, column))) {
+            let needle = Needle::new("nowhere", Edges::NONE, Case::Insensitive);
+            let found = columns.rows_with(group, &TermCondition::Has { column: column.to_owned(), needle })?;
+            assert_eq!(found.unwrap().count_set_bits(), 0);
         }
     }
     Ok(num_rows)

@@ -9,3 +9,4 @@ mod interop;
 mod retention;
 mod seal;
 mod support;
+mod terms;

@@ -1,0 +1,219 @@
+//! Collects the keys of one column of a row group, and the rows of each.
+
+use std::collections::HashMap;
+
+use arrow::array::{Array, StringArray};
+use foldhash::fast::FixedState;
+
+use super::tokens::{Accuracy, each_key};
+use super::{GROUP_ROWS_MAX, ROWS_LISTED_MAX, TextKind, cell_rows};
+
+/// The rows of a key.
+#[derive(Debug, Clone, Copy)]
+pub struct Posting {
+    num_rows: u32,
+    last: u16,
+    /// The first rows.
+    rows: [u16; ROWS_LISTED_MAX],
+    cells: u64,
+}
+
+impl Posting {
+    const EMPTY: Self = Self { num_rows: 0, last: 0, rows: [0; ROWS_LISTED_MAX], cells: 0 };
+
+    fn add(&mut self, row: u16, cell_rows: usize) {
+        if self.num_rows > 0 && self.last == row {
+            return;
+        }
+        if let Some(place) = self.rows.get_mut(self.num_rows as usize) {
+            *place = row;
+        }
+        self.num_rows += 1;
+        self.last = row;
+        self.cells |= 1 << (usize::from(row) / cell_rows);
+    }
+
+    /// Whether so many rows are listed one by one.
+    pub(super) fn is_listed(num_rows: usize) -> bool {
+        num_rows <= ROWS_LISTED_MAX
+    }
+
+    /// Of few rows, in order.
+    pub(super) fn of_rows(rows: &[u16], cell_rows: usize) -> Self {
+        let mut posting = Self::EMPTY;
+        rows.iter().for_each(|row| posting.add(*row, cell_rows));
+        posting
+    }
+
+    /// Of many rows, of which the cells are known.
+    pub(super) fn of_cells(num_rows: u32, cells: u64) -> Self {
+        Self { num_rows, cells, ..Self::EMPTY }
+    }
+
+    /// Whether both say the same, as far as it is stored.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        (self.num_rows, self.cells, self.listed()) == (other.num_rows, other.cells, other.listed())
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn num_rows(&self) -> u32 {
+        self.num_rows
+    }
+
+    /// The rows, if they are few enough to be listed.
+    #[must_use]
+    pub fn listed(&self) -> Option<&[u16]> {
+        self.rows.get(..self.num_rows as usize)
+    }
+
+    /// The cells that hold a row of it, the first in the lowest bit.
+    #[must_use]
+    pub fn cells(&self) -> u64 {
+        self.cells
+    }
+}
+
+/// The keys of one column of a row group, in order, with their rows.
+#[derive(Debug, Clone, Default)]
+pub struct ColumnTerms {
+    keys: Vec<(Box<str>, Posting)>,
+    is_exact: bool,
+}
+
+impl ColumnTerms {
+    /// Collects the keys of all rows of a group.
+    ///
+    /// # Shapes
+    /// `pieces`: the column's texts, part after part; `None` for a part of so many rows without texts. Together
+    /// `num_rows` rows.
+    ///
+    /// # Panics
+    /// If there are more rows than `num_rows` or [`GROUP_ROWS_MAX`].
+    #[must_use]
+    pub fn collect<'a>(
+        num_rows: usize,
+        pieces: impl IntoIterator<Item = (Option<&'a StringArray>, usize)>,
+        kind: TextKind,
+    ) -> Self {
+        assert!(num_rows <= GROUP_ROWS_MAX, "a row group of {num_rows} rows");
+        let mut collector = Collector::new(cell_rows(num_rows), kind);
+        let mut row = 0;
+        for (texts, len) in pieces {
+            assert!(row + len <= num_rows, "more rows than the group has");
+            if let Some(texts) = texts {
+                (0..len).filter(|at| texts.is_valid(*at)).for_each(|at| collector.add(row + at, texts.value(at)));
+            }
+            row += len;
+        }
+        collector.finish()
+    }
+
+    /// Number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether no row has a key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The keys in order of their bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Posting)> {
+        self.keys.iter().map(|(key, posting)| (&**key, posting))
+    }
+
+    /// Whether each row of a key has a term that is the key but for the case of ASCII letters.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
+    }
+}
+
+/// Texts repeat: each distinct one is cut once, and its rows are given to its keys.
+struct Collector<'a> {
+    cell_rows: usize,
+    kind: TextKind,
+    texts: HashMap<&'a str, u32, FixedState>,
+    /// Where the keys of each text begin in `keys_of_texts`.
+    starts: Vec<usize>,
+    keys_of_texts: Vec<u32>,
+    keys: HashMap<Box<str>, u32, FixedState>,
+    postings: Vec<Posting>,
+    last: Option<(&'a str, usize)>,
+    is_exact: bool,
+    scratch: String,
+}
+
+impl<'a> Collector<'a> {
+    fn new(cell_rows: usize, kind: TextKind) -> Self {
+        Self {
+            cell_rows,
+            kind,
+            texts: HashMap::default(),
+            starts: vec![0],
+            keys_of_texts: Vec::new(),
+            keys: HashMap::default(),
+            postings: Vec::new(),
+            last: None,
+            is_exact: true,
+            scratch: String::new(),
+        }
+    }
+
+    fn add(&mut self, row: usize, text: &'a str) {
+        let index = match self.last {
+            Some((last, index)) if last == text => index,
+            _ => self.text(text),
+        };
+        self.last = Some((text, index));
+        let row = u16::try_from(row).expect("a group has at most 65,536 rows");
+        for key in &self.keys_of_texts[self.starts[index]..self.starts[index + 1]] {
+            self.postings[*key as usize].add(row, self.cell_rows);
+        }
+    }
+
+    /// The number of a text, which is cut if it is new.
+    fn text(&mut self, text: &'a str) -> usize {
+        let next = u32::try_from(self.texts.len()).expect("no more texts than rows");
+        let index = *self.texts.entry(text).or_insert(next);
+        if index == next {
+            let (keys, postings, found) = (&mut self.keys, &mut self.postings, &mut self.keys_of_texts);
+            let accuracy = each_key(text, self.kind, &mut self.scratch, &mut |key| {
+                let number = match keys.get(key) {
+                    Some(number) => *number,
+                    None => {
+                        let number = u32::try_from(postings.len()).expect("memory ends before");
+                        keys.insert(key.into(), number);
+                        postings.push(Posting::EMPTY);
+                        number
+                    }
+                };
+                found.push(number);
+            });
+            self.is_exact &= accuracy == Accuracy::Exact;
+            let from = self.starts[self.starts.len() - 1];
+            found[from..].sort_unstable();
+            let mut kept = from;
+            for at in from..found.len() {
+                if at == from || found[at] != found[kept - 1] {
+                    found[kept] = found[at];
+                    kept += 1;
+                }
+            }
+            found.truncate(kept);
+            self.starts.push(kept);
+        }
+        index as usize
+    }
+
+    fn finish(self) -> ColumnTerms {
+        let postings = self.postings;
+        let mut keys: Vec<_> = self.keys.into_iter().map(|(key, number)| (key, postings[number as usize])).collect();
+        keys.sort_unstable_by(|left, right| left.0.cmp(&right.0));
+        ColumnTerms { keys, is_exact: self.is_exact }
+    }
+}
