@@ -1,0 +1,7 @@
+//! The checkers against whole installations on real files: what is clean passes, what is changed is found.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stderr)]
+
+mod agreement;
+mod installation;
+mod vectors;
