@@ -89,6 +89,18 @@ impl BatchBuilder {
         self.schema.index_of(name).map(ColumnIndex)
     }
 
+    /// The type of a column.
+    #[must_use]
+    pub fn column_type(&self, index: ColumnIndex) -> ColumnType {
+        self.column_at(index.0).column_type
+    }
+
+    /// Whether the current row has a value in a column.
+    #[must_use]
+    pub fn is_set(&self, index: ColumnIndex) -> bool {
+        self.columns[index.0].as_ref().is_some_and(|builder| builder.len() > self.rows)
+    }
+
     /// Sets a value of the current row; an absent value (empty text) is left out. The first value of a column in a
     /// row stays; a later one goes to `_Extra`, as does a value that does not fit the column's type.
     pub fn set(&mut self, index: ColumnIndex, value: Value<'_>) {

@@ -1,6 +1,6 @@
-//! Decodes files and prints what a core does per second: `decode [--repeat N] [--format NAME] FILE...`
+//! Decodes files and prints what a core does per second: `decode [--repeat N] [--format NAME] [--show] FILE...`
 //!
-//! Files are read before the clock starts; nothing is written.
+//! Files are read before the clock starts; nothing is written. `--show` prints rows and quarantined records as JSON.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a tool for developers, not a service")]
 #![allow(clippy::cast_precision_loss, reason = "rates need few digits")]
@@ -26,11 +26,13 @@ struct Total {
 fn main() {
     let mut repeat = 1;
     let mut given = None;
+    let mut show = false;
     let mut files = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--repeat" => repeat = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1),
+            "--show" => show = true,
             "--format" => given = arguments.next().map(|name| Format::parse(&name).unwrap()),
             _ => files.push(argument),
         }
@@ -50,7 +52,7 @@ fn main() {
         for _ in 0..repeat {
             let options = DecodeOptions::new(catalog.clone(), SourceName::lossy(file), received);
             let began = Instant::now();
-            run(format, options, &bytes, total);
+            run(format, options, &bytes, show, total);
             total.time += began.elapsed();
             total.bytes += bytes.len() as u64;
         }
@@ -70,8 +72,11 @@ fn main() {
     }
 }
 
-fn run(format: Format, options: DecodeOptions, bytes: &[u8], total: &mut Total) {
+fn run(format: Format, options: DecodeOptions, bytes: &[u8], show: bool, total: &mut Total) {
     let mut take = |portion: Decoded| {
+        if show {
+            print(&portion);
+        }
         total.records += portion.records;
         total.quarantined += portion.quarantined.len() as u64;
         total.rows += portion.batches.iter().map(|batch| batch.rows.num_rows() as u64).sum::<u64>();
@@ -79,4 +84,17 @@ fn run(format: Format, options: DecodeOptions, bytes: &[u8], total: &mut Total) 
     let mut decoder = Decoder::new(format, options);
     decoder.feed(bytes, &mut take);
     decoder.finish(&mut take);
+}
+
+fn print(portion: &Decoded) {
+    for batch in &portion.batches {
+        let mut writer = arrow::json::LineDelimitedWriter::new(std::io::stdout());
+        println!("-- {}", batch.table);
+        writer.write(&batch.rows).unwrap();
+        writer.finish().unwrap();
+    }
+    for record in &portion.quarantined {
+        let text = String::from_utf8_lossy(&record.bytes).chars().take(200).collect::<String>();
+        println!("-- quarantined at {}: {}: {}\n{text}", record.offset, record.reason_code, record.reason);
+    }
 }

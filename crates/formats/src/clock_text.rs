@@ -26,6 +26,183 @@ pub(crate) fn parse_iso(text: &str, zone_offset_seconds: i32) -> Option<Timestam
     if has_zone { Some(time) } else { Some(shifted(time, zone_offset_seconds)) }
 }
 
+/// Names of months as logs in English print them.
+pub(crate) const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Parses a time in any of the forms that records print: ISO 8601, `9/28/2020, 9:35:41.000 PM`, `10/Oct/2026:13:55:36
+/// +0200`, `Thu Mar 16 03:08:58 2023 UTC`, `Thu, 16 Mar 2023 03:08:58 GMT`, a number since 1970. Without zone it is taken
+/// to be `zone_offset_seconds` east of UTC.
+pub(crate) fn parse_any(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
+    let text = text.trim();
+    let bytes = text.as_bytes();
+    if bytes.get(4) == Some(&b'-') {
+        return parse_iso(text, zone_offset_seconds).or_else(|| parse_loose_zone(text));
+    }
+    if !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_digit() || *b == b'.') {
+        return parse_epoch(text).filter(|_| bytes.len() >= 9);
+    }
+    if text.len() > 64 || !text.is_ascii() {
+        return None;
+    }
+    parse_words(text, zone_offset_seconds)
+}
+
+/// ISO 8601 with a zone written without colon (`+0000`), or behind a blank.
+fn parse_loose_zone(text: &str) -> Option<Timestamp> {
+    let at = text.get(10..)?.rfind(['+', '-'])? + 10;
+    let (stamp, zone) = (text.get(..at)?.trim_end(), text.get(at..)?);
+    if stamp.len() < 16 {
+        return None;
+    }
+    let local = parse_iso(stamp, 0)?;
+    Some(shifted(local, parse_zone(zone)?))
+}
+
+/// A zone: `Z`, `UTC`, `GMT`, `+hh:mm`, `-hhmm`, `+hh`; seconds east of UTC.
+pub(crate) fn parse_zone(text: &str) -> Option<i32> {
+    if ["Z", "z", "UTC", "GMT"].contains(&text) {
+        return Some(0);
+    }
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let digits: String = text[1..].chars().filter(|c| *c != ':').collect();
+    let number: i32 = digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    let (hours, minutes) = match digits.len() {
+        1 | 2 => (number, 0),
+        4 => (number / 100, number % 100),
+        _ => return None,
+    };
+    (hours <= 14 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+/// Dates whose parts stand in another order than in ISO 8601.
+fn parse_words(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
+    let mut date: (Option<u32>, Option<u32>, Option<i64>) = (None, None, None);
+    let (mut clock, mut zone, mut half) = (None, None, None);
+    // `10/Oct/2026:13:55:36`: the first colon ends the date.
+    let apache = text.as_bytes().get(11) == Some(&b':') && text.as_bytes().get(2) == Some(&b'/');
+    let spread = if apache { text.replacen(':', " ", 1) } else { text.to_owned() };
+    for word in spread.split([' ', ',']).filter(|word| !word.is_empty()) {
+        if let Some(month) = month_of(word) {
+            date.0 = Some(month);
+        } else if word.contains(':') && !word.starts_with(['+', '-']) {
+            clock = Some(parse_loose_clock(word)?);
+        } else if word.contains('/') || (word.contains('-') && word.len() >= 8) {
+            date = slashed_date(&word.replace('-', "/"))?;
+        } else if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") {
+            half = Some(word.eq_ignore_ascii_case("pm"));
+        } else if let Some(offset) = parse_zone(word) {
+            zone = Some(offset);
+        } else if let Ok(number) = word.parse::<u32>() {
+            match word.len() {
+                4 => date.2 = Some(i64::from(number)),
+                _ => date.1 = Some(number),
+            }
+        } else if !is_weekday(word) {
+            return None;
+        }
+    }
+    let day_start = Timestamp::from_civil(date.2?, date.0?, date.1?, 0, 0, 0, 0)?;
+    let nanos = with_half(clock?, half)?;
+    let local = Timestamp::from_nanos(day_start.as_nanos().checked_add(nanos)?);
+    Some(shifted(local, zone.unwrap_or(zone_offset_seconds)).truncated_to_ticks())
+}
+
+fn month_of(word: &str) -> Option<u32> {
+    let position =
+        MONTHS.iter().position(|name| word.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(name)))?;
+    let is_name = word.bytes().all(|b| b.is_ascii_alphabetic());
+    u32::try_from(position + 1).ok().filter(|_| is_name && !is_weekday(word))
+}
+
+fn is_weekday(word: &str) -> bool {
+    ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].iter().any(|day| word.starts_with(day)) && !word.contains('/')
+}
+
+/// `9/28/2020`, `10/Oct/2026` or `2026/10/28` as month, day, year.
+fn slashed_date(word: &str) -> Option<(Option<u32>, Option<u32>, Option<i64>)> {
+    let mut parts = word.split('/');
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let number = |text: &str| text.parse::<u32>().ok();
+    let year = |text: &str| Some(i64::from(number(text)?) + if text.len() == 2 { 2000 } else { 0 });
+    if first.len() == 4 {
+        return Some((number(second), number(third), year(first)));
+    }
+    match month_of(second) {
+        Some(month) => Some((Some(month), number(first), year(third))),
+        None => Some((number(first), number(second), year(third))),
+    }
+}
+
+/// A time of day whose hour may have one digit, in nanoseconds.
+pub(crate) fn parse_loose_clock(text: &str) -> Option<i64> {
+    if text.as_bytes().get(1) == Some(&b':') {
+        return parse_clock(&format!("0{text}"));
+    }
+    // Without seconds: `13:55`.
+    if text.len() == 5 { parse_clock(&format!("{text}:00")) } else { parse_clock(text) }
+}
+
+/// A time on a clock of twelve hours.
+fn with_half(nanos: i64, is_afternoon: Option<bool>) -> Option<i64> {
+    let hour = 3600 * NANOS_PER_SECOND;
+    match is_afternoon {
+        None => Some(nanos),
+        Some(_) if nanos >= 13 * hour => None,
+        Some(true) if nanos < 12 * hour => Some(nanos + 12 * hour),
+        Some(false) if nanos >= 12 * hour => Some(nanos - 12 * hour),
+        Some(_) => Some(nanos),
+    }
+}
+
+/// A span: ISO 8601 (`PT1H2M3.5S`, `P1DT2H`) or `[d.]hh:mm:ss[.fraction]`, in nanoseconds.
+pub(crate) fn parse_span(text: &str) -> Option<i64> {
+    if let Some(rest) = text.strip_prefix('P') {
+        return parse_iso_span(rest);
+    }
+    let (days, clock) = match text.split_once('.') {
+        Some((days, rest)) if rest.contains(':') => (days.parse::<i64>().ok()?, rest),
+        _ => (0, text),
+    };
+    // `Timestamp` forms have at most nine digits behind the point, as Windows' seven.
+    days.checked_mul(NANOS_PER_DAY)?.checked_add(parse_clock(clock)?)
+}
+
+fn parse_iso_span(text: &str) -> Option<i64> {
+    let mut total = 0.0;
+    let mut number = String::new();
+    let mut is_time = false;
+    for character in text.chars().take(64) {
+        let unit = match character {
+            '0'..='9' | '.' => {
+                number.push(character);
+                continue;
+            }
+            'T' => {
+                is_time = true;
+                continue;
+            }
+            'W' => 604_800.0,
+            'D' => 86_400.0,
+            'H' => 3_600.0,
+            'M' if is_time => 60.0,
+            'S' => 1.0,
+            _ => return None,
+        };
+        total += std::mem::take(&mut number).parse::<f64>().ok()? * unit;
+    }
+    let nanos = (total * 1e9).round();
+    #[expect(clippy::cast_possible_truncation, reason = "checked: within the range of i64")]
+    (number.is_empty() && nanos < 9e18).then_some(nanos as i64)
+}
+
 /// A time of day (`hh:mm:ss` with or without a fraction) in nanoseconds since midnight.
 pub(crate) fn parse_clock(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
@@ -105,6 +282,34 @@ mod tests {
         check("2026-01-02 03:04:05", 3600, "2026-01-02T02:04:05.0000000Z");
         check("2026-01-02T03:04:05Z", 3600, "2026-01-02T03:04:05.0000000Z");
         check("2026-01-02T03:04:05-05:00", 3600, "2026-01-02T08:04:05.0000000Z");
+    }
+
+    #[test]
+    fn times_in_the_forms_of_many_logs_are_read() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(parse_any(text, 0).unwrap_or_else(|| panic!("{text}")).to_string(), expected, "{text}");
+        };
+        check("11/16/2020, 11:00:47.500 PM", "2020-11-16T23:00:47.5000000Z");
+        check("9/28/2020, 12:35:41.000 AM", "2020-09-28T00:35:41.0000000Z");
+        check("10/Oct/2026:13:55:36 +0200", "2026-10-10T11:55:36.0000000Z");
+        check("Thu Mar 16 03:08:58 2023 UTC", "2023-03-16T03:08:58.0000000Z");
+        check("Monday, 03-Jan-22 20:34:54 GMT", "2022-01-03T20:34:54.0000000Z");
+        check("Thu, 16 Mar 2023 03:08:58 GMT", "2023-03-16T03:08:58.0000000Z");
+        check("2016-06-08T20:01:52.875791+0000", "2016-06-08T20:01:52.8757910Z");
+        check("2016-06-08 20:01:52 -0500", "2016-06-09T01:01:52.0000000Z");
+        check("1700000000.5", "2023-11-14T22:13:20.5000000Z");
+        for wrong in ["", "soon", "12", "13/13/2020 10:00:00", "1/2/2020 25:00:00", "Mars 12:00:00", "2020/1"] {
+            assert_eq!(parse_any(wrong, 0), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spans_are_read() {
+        assert_eq!(parse_span("PT0.016S"), Some(16_000_000));
+        assert_eq!(parse_span("P1DT2H"), Some(93_600 * NANOS_PER_SECOND));
+        assert_eq!(parse_span("00:00:01.5000000"), Some(1_500_000_000));
+        assert_eq!(parse_span("1.00:00:00"), Some(NANOS_PER_DAY));
+        assert_eq!(parse_span("PX"), None);
     }
 
     #[test]

@@ -13,6 +13,14 @@ pub enum Error {
         /// The names that would have worked.
         known: String,
     },
+    /// A mapping file cannot be used.
+    #[error("mapping {mapping}: {reason}")]
+    Mapping {
+        /// The mapping, or `file`.
+        mapping: String,
+        /// What is wrong, and where it helps what would be right.
+        reason: String,
+    },
 }
 
 impl Error {
@@ -20,7 +28,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownFormat { .. } => ErrorKind::Caller,
+            Self::UnknownFormat { .. } | Self::Mapping { .. } => ErrorKind::Caller,
         }
     }
 }

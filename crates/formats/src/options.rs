@@ -5,6 +5,8 @@ use std::sync::Arc;
 use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::{Delivery, TableCatalog};
 
+use crate::Mappings;
+
 /// Longest name part taken from a file for a table of its own.
 const FILE_PART_CHARS_MAX: usize = 100;
 
@@ -15,6 +17,8 @@ pub struct DecodeOptions {
     pub catalog: Arc<TableCatalog>,
     /// The table every record is meant for. `None`: the format and the record decide.
     pub table: Option<TableName>,
+    /// Which table and columns records of known shapes have.
+    pub mappings: Arc<Mappings>,
     /// The table of JSON records whose shape says nothing about their table.
     pub fallback_table: TableName,
     /// Where the bytes come from.
@@ -36,6 +40,7 @@ impl DecodeOptions {
         Self {
             catalog,
             table: None,
+            mappings: Mappings::built_in(),
             fallback_table: custom_table_name(source.as_str()),
             source,
             delivery: Delivery::AtLeastOnce,

@@ -10,7 +10,9 @@ use moneta_base::limits::{BLOCK_ROWS_MAX, QUARANTINE_BYTES_MAX, RECORD_FIELDS_MA
 use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::builder::ColumnIndex;
 use moneta_event::schema::standard;
-use moneta_event::{BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, TableSchema, Value};
+use moneta_event::{
+    BatchBuilder, ColumnType, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, TableSchema, Value,
+};
 
 use crate::{DecodeOptions, clock_text};
 
@@ -51,7 +53,7 @@ pub struct Decoded {
 }
 
 /// The table of a row within [`Output`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TableId(usize);
 
 /// Where a field of a table goes.
@@ -150,6 +152,31 @@ impl Output {
     /// Where a field of that name goes in a table, for decoders that know their fields beforehand.
     pub fn target(&self, table: TableId, name: &str) -> Target {
         self.tables[table.0].find(name)
+    }
+
+    /// The type of a column; `None` for a field without one.
+    pub fn column_type(&self, table: TableId, target: Target) -> Option<ColumnType> {
+        match target {
+            Target::Column(index) => Some(self.tables[table.0].builder.column_type(index)),
+            Target::Unknown | Target::Extra => None,
+        }
+    }
+
+    /// The name of a column that differs from the given one in case only.
+    pub fn name_in_other_case(&self, table: TableId, name: &str) -> Option<Arc<str>> {
+        let columns = self.tables[table.0].schema.columns();
+        columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)).map(|column| Arc::clone(&column.name))
+    }
+
+    /// The name of a table.
+    pub fn table_name(&self, table: TableId) -> &str {
+        self.tables[table.0].schema.name().as_str()
+    }
+
+    /// Whether a table has a column of that name which the current row has not set yet.
+    pub fn is_unset_column(&self, table: TableId, name: &str) -> bool {
+        let builder = &self.tables[table.0].builder;
+        builder.column(name).is_some_and(|column| !builder.is_set(column))
     }
 
     /// Sets a field whose target is known.

@@ -16,88 +16,179 @@ pub(crate) use document::{Document, Fault, Item, Kind};
 use split::{ObjectSplitter, Piece};
 
 use crate::clock_text;
-use crate::output::{Output, Refusal};
+use crate::mapping::{MappedRows, Slot, find_column};
+use crate::output::{Output, Refusal, TableId};
 use crate::windows::{self, WindowsRows};
 
 /// Members that hold the event time, the first that parses wins; in the order of how surely they mean event time.
-const TIME_MEMBERS: [&str; 8] =
-    ["TimeGenerated", "EventTime", "@timestamp", "timestamp", "Timestamp", "time", "ts", "datetime"];
+/// Names whose columns are remembered.
+const SLOTS_MAX: usize = 20_000;
+
+const TIME_MEMBERS: [&str; 9] = [
+    "TimeGenerated",
+    "TimeGenerated [UTC]",
+    "EventTime",
+    "@timestamp",
+    "timestamp",
+    "Timestamp",
+    "time",
+    "ts",
+    "datetime",
+];
 
 /// Maps JSON records to rows. Reuses its buffers from record to record.
 #[derive(Debug, Default)]
 pub(crate) struct JsonMapper {
     document: Document,
+    rows: JsonRows,
+}
+
+/// What writes the rows of a record, by its shape.
+#[derive(Debug, Default)]
+pub(crate) struct JsonRows {
     windows: WindowsRows,
+    mapped: MappedRows,
+    members: MemberRows,
 }
 
 impl JsonMapper {
     /// Adds the record to the output, as a row or as a quarantined record.
     pub fn record(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
-        let result = std::str::from_utf8(bytes).map_err(Refusal::invalid_utf8).and_then(|text| self.map(text, output));
+        let result =
+            std::str::from_utf8(bytes).map_err(Refusal::invalid_utf8).and_then(|text| self.map(text, offset, output));
         if let Err(refusal) = result {
             let table = output.options.table.clone();
             output.quarantine(refusal, table, offset, bytes);
         }
     }
 
-    fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
+    fn map(&mut self, text: &str, offset: u64, output: &mut Output) -> Result<(), Refusal> {
         match self.document.parse(text) {
-            Ok(item) => map_item(&mut self.windows, item, text, output),
+            Ok(item) => self.rows.map(item, text, offset, output),
             Err(Fault::LoneSurrogate(_)) => {
                 let repaired = without_lone_surrogates(text);
                 let item = self.document.parse(&repaired).map_err(Fault::refusal)?;
-                map_item(&mut self.windows, item, text, output)
+                self.rows.map(item, text, offset, output)
             }
             Err(fault) => Err(fault.refusal()),
         }
     }
 }
 
-fn map_item(windows: &mut WindowsRows, item: Item<'_>, raw: &str, output: &mut Output) -> Result<(), Refusal> {
-    if !item.is_object() {
-        return Err(Refusal::new("not_an_object", "a JSON record must be an object"));
-    }
-    let table = match output.options.table.clone() {
-        Some(table) => table,
-        None => {
-            if let Some(event) = windows::from_json(item, output.options.zone_offset_seconds) {
-                return windows.write(&event, raw, output);
+impl JsonRows {
+    /// Writes the rows of a record, or of those an envelope holds.
+    fn map(&mut self, item: Item<'_>, raw: &str, offset: u64, output: &mut Output) -> Result<(), Refusal> {
+        if let Some(records) = enveloped(item) {
+            // Each is refused or taken by itself: what is refused keeps its own text.
+            for record in records {
+                output.reserve(1);
+                if let Err(refusal) = self.map_one(record, record.raw(), output) {
+                    let table = output.options.table.clone();
+                    output.quarantine(refusal, table, offset, record.raw().as_bytes());
+                }
             }
-            table_named_by(item, output).unwrap_or_else(|| output.options.fallback_table.clone())
+            return Ok(());
         }
-    };
-    write_members(&table, item, raw, output)
+        self.map_one(item, raw, output)
+    }
+
+    fn map_one(&mut self, item: Item<'_>, raw: &str, output: &mut Output) -> Result<(), Refusal> {
+        if !item.is_object() {
+            return Err(Refusal::new("not_an_object", "a JSON record must be an object"));
+        }
+        if let Some(table) = output.options.table.clone() {
+            return self.members.write(&table, item, raw, output);
+        }
+        if let Some(event) = windows::from_json(item, output.options.zone_offset_seconds) {
+            return self.windows.write(&event, raw, output);
+        }
+        if let Some(table) = table_named_by(item, output) {
+            return self.members.write(&table, item, raw, output);
+        }
+        let mappings = std::sync::Arc::clone(&output.options.mappings);
+        if let Some(choice) = mappings.choose(item) {
+            return self.mapped.write(&mappings, choice, item, raw, output);
+        }
+        let table = output.options.fallback_table.clone();
+        self.members.write(&table, item, raw, output)
+    }
+}
+
+/// Members that hold the records of an envelope.
+const ENVELOPES: [&str; 4] = ["records", "Records", "value", "items"];
+
+/// The records of an envelope: an object that is a list of objects and, beside it, says nothing but scalars.
+fn enveloped(item: Item<'_>) -> Option<Vec<Item<'_>>> {
+    let mut list = None;
+    let (mut is_graph, mut has_kind) = (false, false);
+    for (name, member) in item.members() {
+        is_graph |= name.starts_with("@odata.");
+        has_kind |= name == "kind";
+        match member.kind() {
+            Kind::Array if list.is_none() && ENVELOPES.contains(&name) => list = Some((name, member)),
+            Kind::Array | Kind::Object if name != "metadata" => return None,
+            _ => {}
+        }
+    }
+    let (name, list) = list?;
+    if (name == "value" && !is_graph) || (name == "items" && !has_kind) {
+        return None;
+    }
+    let records: Vec<_> = list.elements().collect();
+    (!records.is_empty() && records.iter().all(|record| record.is_object())).then_some(records)
 }
 
 /// The table that the record's `Type` names, as rows exported from a workspace do.
 fn table_named_by(item: Item<'_>, output: &Output) -> Option<TableName> {
-    let name = item.get(standard::TYPE)?.text()?;
+    let name = item.get(standard::TYPE).or_else(|| item.get("$table"))?.text()?;
     output.options.catalog.get(name).map(|schema| schema.name().clone())
 }
 
-/// Writes a row whose fields are the record's members.
-fn write_members(table_name: &TableName, item: Item<'_>, raw: &str, output: &mut Output) -> Result<(), Refusal> {
-    let found = event_time(item, output);
-    let time = found.map_or(output.origin.received, |(_, time)| time);
-    output.check_time(time)?;
-    let table = output.table(table_name);
-    for (name, member) in item.members() {
-        // What became TimeGenerated and Type is there already, under its own name.
-        let is_time = name == standard::TIME_GENERATED && found.is_some_and(|(member, _)| member == name);
-        let is_type = name == standard::TYPE && member.text() == Some(table_name.as_str());
-        if let Some(value) = member.value().filter(|_| !is_time && !is_type) {
-            output.set_field(table, name, value);
+/// Writes rows whose fields are the members of records. Columns are found once per name.
+#[derive(Debug, Default)]
+struct MemberRows {
+    slots: foldhash::HashMap<(TableId, Box<str>), Slot>,
+    scratch: Document,
+}
+
+impl MemberRows {
+    fn write(&mut self, name: &TableName, item: Item<'_>, raw: &str, output: &mut Output) -> Result<(), Refusal> {
+        let found = event_time(item, output);
+        let time = found.map_or(output.origin.received, |(_, time)| time);
+        output.check_time(time)?;
+        let table = output.table(name);
+        for (member_name, member) in item.members() {
+            // What became TimeGenerated and Type is there already, under its own name.
+            let is_time = member_name.strip_suffix(" [UTC]").unwrap_or(member_name) == standard::TIME_GENERATED
+                && found.is_some_and(|(member, _)| member == member_name);
+            let is_type = [standard::TYPE, "$table"].contains(&member_name) && member.text() == Some(name.as_str());
+            if let Some(value) = member.value().filter(|_| !is_time && !is_type) {
+                self.set(table, member_name, value, output);
+            }
+        }
+        output.finish_row(table, RecordClass::Data, time, raw);
+        Ok(())
+    }
+
+    fn set(&mut self, table: TableId, name: &str, value: Value<'_>, output: &mut Output) {
+        let key = (table, Box::from(name));
+        if let Some(slot) = self.slots.get(&key) {
+            slot.write(output, table, value, &mut self.scratch);
+            return;
+        }
+        let slot = find_column(output, table, name);
+        slot.write(output, table, value, &mut self.scratch);
+        if self.slots.len() < SLOTS_MAX {
+            self.slots.insert(key, slot);
         }
     }
-    output.finish_row(table, RecordClass::Data, time, raw);
-    Ok(())
 }
 
 fn event_time<'a>(item: Item<'a>, output: &Output) -> Option<(&'a str, Timestamp)> {
     let rank = |name: &str| TIME_MEMBERS.iter().position(|member| *member == name);
     let candidates = item.members().filter_map(|(name, member)| {
         let time = match member.value()? {
-            Value::Text(text) => clock_text::parse_iso(text.trim(), output.options.zone_offset_seconds),
+            Value::Text(text) => clock_text::parse_any(text, output.options.zone_offset_seconds),
             Value::Long(_) | Value::Real(_) => clock_text::parse_epoch(member.raw()),
             _ => None,
         };
@@ -110,12 +201,12 @@ fn event_time<'a>(item: Item<'a>, output: &Output) -> Option<(&'a str, Timestamp
 #[derive(Debug)]
 pub(crate) struct JsonStream {
     splitter: ObjectSplitter,
-    mapper: JsonMapper,
+    mapper: Box<JsonMapper>,
 }
 
 impl JsonStream {
     pub fn new(first_offset: u64) -> Self {
-        Self { splitter: ObjectSplitter::new(first_offset), mapper: JsonMapper::default() }
+        Self { splitter: ObjectSplitter::new(first_offset), mapper: Box::default() }
     }
 
     pub fn feed(&mut self, bytes: &[u8], output: &mut Output) {

@@ -10,4 +10,5 @@ mod evtx;
 mod goldens;
 mod hostile;
 mod records;
+mod samples;
 mod support;

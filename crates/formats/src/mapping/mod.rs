@@ -1,0 +1,156 @@
+//! Declared mappings: which records a mapping is for, the table they go to, and where each of their fields goes.
+//!
+//! Layout of a mapping file (TOML), one `[[mapping]]` per kind of record:
+//!
+//! | Key | Meaning |
+//! |---|---|
+//! | `name` | how diagnostics and documents call it |
+//! | `about` | one line for the list of sources |
+//! | `when` | conditions, all of which must hold: `path` (there), `!path` (not there), `path=a\|b*` (one of these values) |
+//! | `table` | the table; `{path}` stands for the value at a path, its words in capitals |
+//! | `time` | paths of the event time; the first that can be read wins, else the time of receipt |
+//! | `class` | `control`, `data` (the default) or `processed` |
+//! | `inline` | paths of objects whose members count as members of the record |
+//! | `resource` | path of an Azure resource's identifier, whose parts fill columns that are still empty |
+//! | `special` | the reader in code for a record that becomes several rows |
+//! | `[mapping.fields]` | column = path, or a list of paths; `path \| convert` converts |
+//! | `[mapping.constants]` | column = text that every row has |
+//!
+//! A path is names joined by dots. Names of members match whatever their case, first as written. A member without a
+//! field of its own goes to the column of its name, whatever its case, else to `_Extra`: nothing is dropped. Converts:
+//! `epoch` (a number since 1970), `first` and `join` (of a list), `ms_from_us`, `ms_from_s`.
+//!
+//! This module reads no files: texts come as arguments, the built-in ones are compiled in.
+
+pub(crate) mod choose;
+mod columns;
+mod parse;
+mod rows;
+mod special;
+
+use std::sync::{Arc, LazyLock};
+
+use moneta_event::RecordClass;
+
+pub(crate) use choose::Choice;
+pub(crate) use columns::{Slot, find_column};
+pub(crate) use rows::MappedRows;
+pub(crate) use special::Special;
+
+/// The mappings compiled in, in the order in which they are tried.
+const BUILT_IN: [&str; 6] = [
+    include_str!("../../../../content/mappings/network.toml"),
+    include_str!("../../../../content/mappings/azure.toml"),
+    include_str!("../../../../content/mappings/cloud.toml"),
+    include_str!("../../../../content/mappings/hosts.toml"),
+    include_str!("../../../../content/mappings/calls.toml"),
+    include_str!("../../../../content/mappings/applications.toml"),
+];
+
+/// Mappings in one set at most.
+pub const MAPPINGS_MAX: usize = 1_000;
+
+/// An ordered set of mappings: the first whose conditions hold maps a record.
+#[derive(Debug)]
+pub struct Mappings {
+    all: Vec<Mapping>,
+    names: choose::Names,
+}
+
+/// One mapping.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    pub name: String,
+    pub about: String,
+    pub conditions: Vec<choose::Condition>,
+    /// Names that must be, and must not be, members of the record.
+    pub required: choose::NameSet,
+    pub forbidden: choose::NameSet,
+    pub table: TableRule,
+    pub time: Vec<Path>,
+    pub class: RecordClass,
+    pub inline: Vec<Path>,
+    pub resource: Option<Path>,
+    pub special: Option<Special>,
+    pub fields: Vec<Field>,
+    pub constants: Vec<(String, String)>,
+}
+
+/// Which table the rows of a mapping go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TableRule {
+    Fixed(moneta_base::TableName),
+    /// Text before and behind the value at a path.
+    Named {
+        before: String,
+        path: Path,
+        behind: String,
+    },
+}
+
+/// Names from the record inwards.
+pub(crate) type Path = Vec<Box<str>>;
+
+/// A column and where its value comes from.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub column: String,
+    pub path: Path,
+    pub convert: Convert,
+}
+
+/// What is done to a value on its way into a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Convert {
+    None,
+    Epoch,
+    First,
+    Join,
+    MillisFromMicros,
+    MillisFromSeconds,
+}
+
+/// One line about a mapping, for lists of sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingSummary<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What records it is for.
+    pub about: &'a str,
+    /// The table, with `{path}` where it depends on the record.
+    pub table: String,
+}
+
+impl Mappings {
+    /// The mappings compiled in.
+    #[must_use]
+    pub fn built_in() -> Arc<Self> {
+        static ALL: LazyLock<Arc<Mappings>> =
+            LazyLock::new(|| Arc::new(Mappings::parse(&BUILT_IN).expect("a test reads the compiled-in mappings")));
+        ALL.clone()
+    }
+
+    /// Reads mapping files, whose mappings are tried in the order given.
+    ///
+    /// # Errors
+    /// [`Error::Mapping`](crate::Error::Mapping) with the mapping and what is wrong in it.
+    pub fn parse(texts: &[&str]) -> Result<Self, crate::Error> {
+        parse::mappings(texts)
+    }
+
+    /// What each mapping is for, in the order in which they are tried.
+    pub fn summaries(&self) -> impl Iterator<Item = MappingSummary<'_>> {
+        self.all.iter().map(|mapping| MappingSummary {
+            name: &mapping.name,
+            about: &mapping.about,
+            table: match &mapping.table {
+                TableRule::Fixed(name) => name.to_string(),
+                TableRule::Named { before, path, behind } => format!("{before}{{{}}}{behind}", path.join(".")),
+            },
+        })
+    }
+
+    pub(crate) fn get(&self, choice: Choice) -> &Mapping {
+        &self.all[choice.0]
+    }
+}

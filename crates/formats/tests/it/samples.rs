@@ -1,0 +1,342 @@
+//! Real samples of mapped formats, where they are present. What is expected was read from the samples by a person, or
+//! counted from them by other means than the decoder's.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use moneta_testkit::corpus_or_skip;
+use serde_json::{Map, Value, json};
+
+use crate::support::{Whole, decode};
+
+/// Files of a folder of samples whose names end in one of these, in order.
+pub fn files(folder: &str, cases: usize, endings: &[&str]) -> Vec<PathBuf> {
+    let Some(path) = corpus_or_skip(cases, &format!("samples/{folder}")) else { return Vec::new() };
+    let mut files: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| endings.iter().any(|ending| file.to_string_lossy().ends_with(ending)));
+    files.sort();
+    files
+}
+
+pub fn name_of(file: &std::path::Path) -> String {
+    file.file_name().unwrap().to_string_lossy().into_owned()
+}
+
+/// Decodes one sample as what it is recognised as; `None` when the corpus is not there.
+pub fn sample(folder: &str, name: &str) -> Option<Whole> {
+    let path = corpus_or_skip(1, &format!("samples/{folder}/{name}"))?;
+    Some(decode(name, &std::fs::read(path).unwrap()))
+}
+
+/// Rows per table.
+pub fn tables(whole: &Whole) -> BTreeMap<String, usize> {
+    let mut tables = BTreeMap::new();
+    for batch in &whole.batches {
+        *tables.entry(batch.table.to_string()).or_default() += batch.rows.num_rows();
+    }
+    tables
+}
+
+/// Checks that a row has these values.
+pub fn check_row(row: &Map<String, Value>, expected: &[(&str, Value)]) {
+    for (column, value) in expected {
+        assert_eq!(row.get(*column), Some(value), "{column} of {row:?}");
+    }
+}
+
+/// Checks the rows of a sample: the table and number of rows, and values of one of them.
+pub fn check(folder: &str, name: &str, table: &str, rows: usize, row: usize, expected: &[(&str, Value)]) {
+    let Some(whole) = sample(folder, name) else { return };
+    assert_eq!(tables(&whole).into_iter().collect::<Vec<_>>(), [(table.to_owned(), rows)], "{name}");
+    assert_eq!(whole.reasons(), [""; 0], "{name}");
+    check_row(&whole.rows()[row], expected);
+}
+
+#[test]
+fn every_suricata_event_is_a_row_of_its_types_table() {
+    let mut records = 0;
+    for file in files("suricata_eve", 181, &[".json"]) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let whole = decode(&name_of(&file), text.as_bytes());
+        let (mut expected, mut out_of_range) = (BTreeMap::new(), 0);
+        for event in text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+            records += 1;
+            if !("1990".."2026-06-17").contains(&event["timestamp"].as_str().unwrap()) {
+                out_of_range += 1;
+                continue;
+            }
+            let words = event["event_type"].as_str().unwrap().split('_').map(|word| {
+                let (first, rest) = word.split_at(1);
+                first.to_uppercase() + rest
+            });
+            *expected.entry(format!("Suricata{}_CL", words.collect::<String>())).or_default() += 1;
+        }
+        assert_eq!(tables(&whole), expected, "{}", file.display());
+        assert_eq!(whole.reasons(), vec!["time_out_of_range"; out_of_range], "{}", file.display());
+        assert!(whole.batches.iter().all(|batch| batch.values_overflowed == 0), "{}", file.display());
+    }
+    assert!(records == 0 || records >= 1290, "{records}");
+}
+
+#[test]
+fn a_suricata_alert_has_typed_columns() {
+    check_first(
+        "suricata_eve",
+        "alert-testmyids-midstream5.eve.json",
+        "SuricataAlert_CL",
+        &[
+            ("TimeGenerated", json!("2016-07-13T22:42:07.3880300Z")),
+            ("flow_id", json!(1_983_486_542_025_678_i64)),
+            ("src_ip", json!("82.165.177.154")),
+            ("dest_port", json!(54_186)),
+            ("alert_signature_id", json!(2_100_498)),
+            ("alert_signature", json!("GPL ATTACK_RESPONSE id check returned root")),
+            ("alert_severity", json!(2)),
+            ("flow_start", json!("2016-07-13T22:42:07.1996720Z")),
+        ],
+    );
+}
+
+/// Checks the first row of a table.
+fn check_first(folder: &str, name: &str, table: &str, expected: &[(&str, Value)]) {
+    let Some(whole) = sample(folder, name) else { return };
+    let rows = whole.rows();
+    check_row(rows.iter().find(|row| row["Type"] == table).unwrap(), expected);
+}
+
+#[test]
+fn every_cloudtrail_event_is_a_row_with_its_actor() {
+    let mut records = 0;
+    for file in files("aws_cloudtrail", 28, &[".json"]) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let whole = decode(&name_of(&file), text.as_bytes());
+        let events: Vec<Value> = serde_json::from_str(&text).unwrap();
+        records += events.len();
+        assert_eq!(whole.num_rows(), events.len(), "{}", file.display());
+        for (row, event) in whole.rows().iter().zip(&events) {
+            assert_eq!(row["Type"], "AWSCloudTrail");
+            for (column, path) in [
+                ("EventName", "/eventName"),
+                ("AwsEventId", "/eventID"),
+                ("SourceIpAddress", "/sourceIPAddress"),
+                ("UserIdentityArn", "/userIdentity/arn"),
+                ("UserIdentityType", "/userIdentity/type"),
+                ("SessionIssuerUserName", "/userIdentity/sessionContext/sessionIssuer/userName"),
+                ("ErrorCode", "/errorCode"),
+                ("TlsVersion", "/tlsDetails/tlsVersion"),
+            ] {
+                assert_eq!(row.get(column), event.pointer(path).filter(|value| !value.is_null()), "{column}");
+            }
+        }
+    }
+    assert!(records == 0 || records > 100, "{records}");
+}
+
+#[test]
+fn azure_logs_fill_the_columns_of_their_tables() {
+    check(
+        "azure_activity",
+        "activity_rest_administrative_docs.json",
+        "AzureActivity",
+        1,
+        0,
+        &[
+            ("TimeGenerated", json!("2018-01-29T20:42:31.3810679Z")),
+            ("Caller", json!("rob@contoso.com")),
+            ("OperationNameValue", json!("Microsoft.Network/networkSecurityGroups/write")),
+            ("CategoryValue", json!("Administrative")),
+            ("ActivityStatusValue", json!("Succeeded")),
+            ("ResourceGroup", json!("myResourceGroup")),
+            ("_Class", json!("control")),
+        ],
+    );
+    check(
+        "azure_activity",
+        "activity_storage_eventhub_docs.json",
+        "AzureActivity",
+        1,
+        0,
+        &[
+            ("Caller", json!("admin@contoso.com")),
+            ("CallerIpAddress", json!("111.111.111.11")),
+            ("ResourceGroup", json!("MSSupportGroup")),
+            ("ResourceProvider", json!("microsoft.support")),
+        ],
+    );
+    check(
+        "azure_resource",
+        "keyvault_auditevent_docs.json",
+        "AzureDiagnostics",
+        1,
+        0,
+        &[
+            ("OperationName", json!("VaultGet")),
+            ("DurationMs", json!(78)),
+            ("clientInfo_s", json!("azure-resource-manager/2.0")),
+            ("httpStatusCode_d", json!("200.0")),
+            ("Resource", json!("CONTOSOKEYVAULT")),
+            ("CallerIPAddress", json!("104.40.82.76")),
+        ],
+    );
+    check(
+        "azure_signin",
+        "signin_azure_monitor_docs.json",
+        "SigninLogs",
+        1,
+        0,
+        &[
+            ("ResultType", json!("50140")),
+            ("AppDisplayName", json!("Azure Portal")),
+            ("Identity", json!("Timothy Perkins")),
+            ("Location", json!("US")),
+            ("ConditionalAccessStatus", json!("notApplied")),
+            ("ResourceIdentity", json!("00000003-0000-0ff1-ce00-000000000000")),
+            ("IsInteractive", json!("true")),
+        ],
+    );
+    check("azure_signin", "aad_logons.jsonl", "SigninLogs", 86, 0, &[("AppDisplayName", json!("Azure Portal"))]);
+}
+
+#[test]
+fn flow_logs_give_a_row_per_tuple() {
+    // Tuples counted by their ends in the text: 5 + 4 + 3 in version 1.
+    check(
+        "nsg_flow",
+        "nsg_flow_v1_docs.json",
+        "NTANetAnalytics",
+        12,
+        0,
+        &[
+            ("SrcIp", json!("42.119.146.95")),
+            ("DestIp", json!("10.1.0.4")),
+            ("DestPort", json!(5358)),
+            ("FlowStatus", json!("Denied")),
+            ("DeniedInFlows", json!(1)),
+            ("L4Protocol", json!("T")),
+        ],
+    );
+    for (name, column) in [("nsg_flow_v2_docs.json", 13), ("vnet_flow_v4_docs.json", 13)] {
+        let Some(whole) = sample("nsg_flow", name) else { return };
+        let path = corpus_or_skip(1, &format!("samples/nsg_flow/{name}")).unwrap();
+        let text = std::fs::read_to_string(path).unwrap();
+        let tuples: Vec<&str> = text.split('"').filter(|part| part.matches(',').count() >= 12).collect();
+        assert_eq!(whole.num_rows(), tuples.len(), "{name}");
+        for (row, tuple) in whole.rows().iter().zip(&tuples) {
+            let parts: Vec<&str> = tuple.split(',').collect();
+            assert_eq!(row["SrcIp"], parts[1]);
+            assert_eq!(row["DestPort"].to_string(), parts[4]);
+            let bytes = row.get("BytesDestToSrc").map(ToString::to_string).unwrap_or_default();
+            assert_eq!(bytes, parts[column - 1], "{tuple}");
+        }
+    }
+}
+
+#[test]
+fn calls_and_their_streams_are_joined_by_the_call() {
+    let Some(whole) = sample("qoe", "graph_callrecord_expanded_docs.json") else { return };
+    let rows = whole.rows();
+    check_row(
+        &rows[0],
+        &[
+            ("Type", json!("CallDetailRecord_CL")),
+            ("CallId", json!("e523d2ed-2966-4b6b-925b-754a88034cc5")),
+            ("CallerUpn", json!("abbie.wilkins@contoso.com")),
+            ("DurationSeconds", json!(25)),
+        ],
+    );
+    check_row(
+        &rows[1],
+        &[
+            ("Type", json!("CallQuality_CL")),
+            ("CallId", json!("e523d2ed-2966-4b6b-925b-754a88034cc5")),
+            ("JitterAvg", json!("16.0")),
+        ],
+    );
+    check(
+        "qoe",
+        "graph_sessions_media_docs.json",
+        "CallQuality_CL",
+        2,
+        1,
+        &[("JitterMax", json!("12.0")), ("RoundTripTimeAvg", json!("64.0")), ("PacketUtilization", json!(709))],
+    );
+    let name = "graph_direct_routing_calls_docs.json";
+    check(
+        "cdr",
+        name,
+        "CallDetailRecord_CL",
+        1,
+        0,
+        &[
+            ("Trunk", json!("tll-audiocodes01.adatum.biz")),
+            ("Successful", json!("true")),
+            ("DurationSeconds", json!(5)),
+            ("InviteTime", json!("2019-11-01T00:00:21.9490000Z")),
+        ],
+    );
+    check(
+        "cdr",
+        "graph_pstn_calls_docs.json",
+        "CallDetailRecord_CL",
+        1,
+        0,
+        &[
+            ("CallId", json!("1835317186_112562680@61.221.3.176")),
+            ("DurationSeconds", json!(219)),
+            ("Currency", json!("USD")),
+        ],
+    );
+}
+
+#[test]
+fn telemetry_and_host_results_reach_their_tables() {
+    check(
+        "app_insights",
+        "request_continuous_export_docs.json",
+        "AppRequests",
+        1,
+        0,
+        &[
+            ("DurationMs", json!("104.6804")),
+            ("Success", json!("true")),
+            ("ResultCode", json!("200")),
+            ("OperationId", json!("fCOhCdCnZ9I=")),
+            ("TimeGenerated", json!("2016-03-21T10:05:45.7334717Z")),
+        ],
+    );
+    for (name, ending) in [("osqueryd.results.log", "removed"), ("osqueryd.snapshots.log", "snapshot")] {
+        let Some(path) = corpus_or_skip(1, &format!("samples/hids/{name}")) else { return };
+        let lines = std::fs::read_to_string(path).unwrap().lines().count();
+        check(
+            "hids",
+            name,
+            "HostIntrusion_CL",
+            lines,
+            0,
+            &[("Computer", json!("jumpvm")), ("Action", json!(ending)), ("Product", json!("osquery"))],
+        );
+    }
+    check("m365_audit", "OfficeActivityEvents.Zip", "OfficeActivity", 1, 0, &[]);
+    check("m365_defender", "Microsoft365DefenderEvents.Zip", "CloudAppEvents", 9, 0, &[]);
+    check("azure_audit", "AADAuditEvents.Zip", "AuditLogs", 4, 0, &[("_Class", json!("data"))]);
+    check(
+        "cef_syslog",
+        "LinuxAudit_CL.json",
+        "LinuxAudit_CL",
+        11,
+        0,
+        &[("RecordType", json!("PATH")), ("Serial", json!(40_649))],
+    );
+    check(
+        "cef_syslog",
+        "CiscoISEEvent.json",
+        "Syslog",
+        31,
+        0,
+        &[
+            ("Computer", json!("ciscoise_psn06")),
+            ("TimeGenerated", json!("2020-11-16T11:00:47.5000000Z")),
+            ("EventTime", json!("2020-09-28T21:35:41.0000000Z")),
+        ],
+    );
+}
