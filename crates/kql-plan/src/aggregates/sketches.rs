@@ -233,6 +233,7 @@ impl AggregateUDFImpl for Summary {
                 Kind::Weighted(ranks) => State::Weighted(ranks.clone(), Vec::new()),
             },
             digests: self.kind == Kind::TDigestMerge,
+            empty: true,
         }))
     }
 
@@ -258,10 +259,13 @@ struct Summing {
     state: State,
     /// Whether the values are digests themselves.
     digests: bool,
+    /// Whether no value has come yet: a summary of nothing is null.
+    empty: bool,
 }
 
 impl Summing {
     fn push(&mut self, cell: Cell<'_>, weight: f64) {
+        self.empty = false;
         match &mut self.state {
             State::Hll(hll) => hll.insert(value_hash(cell, self.value_type, 0)),
             State::HllMerge(_) => self.absorb(cell.text()),
@@ -289,6 +293,7 @@ impl Summing {
 
     /// Adds the summary of another part of the group.
     fn absorb(&mut self, text: &str) {
+        self.empty = false;
         match &mut self.state {
             State::Hll(hll) => {
                 if let Some(other) = Hll::parse(text) {
@@ -351,6 +356,7 @@ impl Accumulator for Summing {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         Ok(ScalarValue::Utf8(match &mut self.state {
+            State::Hll(_) | State::TDigest(_) | State::Schema(_) if self.empty => None,
             State::Hll(hll) => Some(hll.text()),
             State::HllMerge(merged) => merged.as_ref().map(Hll::text),
             State::TDigest(digest) => Some(digest.text()),
@@ -372,6 +378,7 @@ impl Accumulator for Summing {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         Ok(vec![ScalarValue::Utf8(match &mut self.state {
+            State::Schema(_) if self.empty => None,
             State::Schema(schema) => Some(schema.state().to_string()),
             State::Weighted(_, items) => {
                 let parts: Vec<String> = items.iter().map(|(text, weight)| format!("{text},{weight}")).collect();

@@ -43,13 +43,16 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("bag_remove_keys", &["(bag: dynamic, keys: dynamic) -> dynamic"], |a, _| {
         let Json::Object(mut bag) = json::parse(a[0].text()) else { return Answer::Null };
         for key in array(a[1]) {
-            bag.shift_remove(&value_text(&key));
+            remove_key(&mut bag, &value_text(&key));
         }
         Json::Object(bag).into()
     })
     .doc(
-        "A bag without some of its keys.",
-        &[("bag_remove_keys(dynamic({'a':1,'b':2}), dynamic(['a']))", "dynamic({\"b\":2})")],
+        "A bag without some of its keys; a key that starts with `$.` is a path into bags inside it.",
+        &[
+            ("bag_remove_keys(dynamic({'a':1,'b':2}), dynamic(['a']))", "dynamic({\"b\":2})"),
+            ("bag_remove_keys(dynamic({'a':{'b':1,'c':2}}), dynamic(['$.a.b']))", "dynamic({\"a\":{\"c\":2}})"),
+        ],
     ),
     Function::row("bag_set_key", &["(bag: dynamic, key: text, value: scalar) -> dynamic"], |a, call| {
         let Json::Object(mut bag) = json::parse(a[0].text()) else { return Answer::Null };
@@ -76,16 +79,15 @@ pub const FUNCTIONS: &[Function] = &[
         &[("bag_merge(dynamic({'a':1}), dynamic({'a':2,'b':3}))", "dynamic({\"a\":1,\"b\":3})")],
     ),
     Function::row("bag_zip", &["(keys: dynamic, values: dynamic) -> dynamic"], |a, _| {
-        let (keys, values) = (array(a[0]), array(a[1]));
-        let bag: Map<String, Json> = keys
-            .iter()
-            .enumerate()
-            .map(|(i, key)| (value_text(key), values.get(i).cloned().unwrap_or(Json::Null)))
-            .collect();
-        Json::Object(bag).into()
+        let Json::Array(keys) = json::parse(a[0].text()) else { return Answer::Null };
+        let values = array(a[1]);
+        let pairs = keys.iter().enumerate().filter_map(|(index, key)| {
+            Some((key.as_str()?.to_owned(), values.get(index).cloned().unwrap_or(Json::Null)))
+        });
+        Json::Object(pairs.collect()).into()
     })
     .doc(
-        "A bag of an array of keys and one of values.",
+        "A bag of an array of keys and one of values. Keys that are no texts are left out.",
         &[("bag_zip(dynamic(['a']), dynamic([1]))", "dynamic({\"a\":1})")],
     ),
     Function::row("array_concat", &["(array: dynamic, other: dynamic...) -> dynamic"], |a, _| {
@@ -275,6 +277,38 @@ pub const FUNCTIONS: &[Function] = &[
 
 fn array(cell: Cell<'_>) -> Vec<Json> {
     if let Json::Array(all) = json::parse(cell.text()) { all } else { Vec::new() }
+}
+
+/// Removes a key, or what a path `$.a.b` leads to.
+fn remove_key(bag: &mut Map<String, Json>, key: &str) {
+    use crate::json::Step;
+    if bag.shift_remove(key).is_some() || !key.starts_with("$.") && !key.starts_with("$[") {
+        return;
+    }
+    let mut steps = json_path(key);
+    let Some(last) = steps.pop() else { return };
+    let mut steps = steps.into_iter();
+    let mut at = match steps.next() {
+        None => return remove_member(bag, &last),
+        Some(Step::Key(key)) => bag.get_mut(&key),
+        Some(Step::Index(_)) => None,
+    };
+    for step in steps {
+        at = at.and_then(|value| match (value, step) {
+            (Json::Object(inner), Step::Key(key)) => inner.get_mut(&key),
+            (Json::Array(all), Step::Index(index)) => usize::try_from(index).ok().and_then(|i| all.get_mut(i)),
+            _ => None,
+        });
+    }
+    if let Some(Json::Object(inner)) = at {
+        remove_member(inner, &last);
+    }
+}
+
+fn remove_member(bag: &mut Map<String, Json>, step: &crate::json::Step) {
+    if let crate::json::Step::Key(key) = step {
+        bag.shift_remove(key);
+    }
 }
 
 fn texts(cell: Cell<'_>) -> HashSet<String> {

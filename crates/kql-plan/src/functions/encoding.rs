@@ -165,7 +165,6 @@ fn parse_path(path: &str) -> Json {
 }
 
 fn parse_csv(line: &str) -> Vec<String> {
-    let line = line.split(['\n', '\r']).next().unwrap_or("");
     let mut fields = vec![String::new()];
     let mut chars = line.chars().peekable();
     let mut quoted = false;
@@ -178,6 +177,8 @@ fn parse_csv(line: &str) -> Vec<String> {
             }
             '"' => quoted = !quoted,
             ',' if !quoted => fields.push(String::new()),
+            // Only the first record counts; a line break inside quotes is part of its field.
+            '\n' | '\r' if !quoted => break,
             _ => field.push(c),
         }
     }

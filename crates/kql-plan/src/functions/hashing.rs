@@ -22,10 +22,18 @@ pub const FUNCTIONS: &[Function] = &[
         hashed(a, call, a[2].long().unwrap_or(0).cast_unsigned())
     })
     .doc("The XXH64 of a value with a seed.", &[("__hash_xxh64('World', 100, 0)", "51")]),
-    Function::row("hash_combine", &["(hash: integer, other: integer...) -> long"], |a, _| {
-        a.iter().filter_map(|cell| cell.long()).reduce(combined).into()
+    Function::row("hash_combine", &["(hash: scalar, other: scalar...) -> long"], |a, call| {
+        // What is no whole number is no hash yet.
+        let hash = |(cell, column_type): (&Cell<'_>, &ColumnType)| match cell {
+            Cell::Long(hash) => *hash,
+            other => value_hash(*other, *column_type, 0).cast_signed(),
+        };
+        a.iter().zip(call.types).map(hash).reduce(combined).into()
     })
-    .doc("One hash of several. How they are combined is our own.", &[("hash_combine(7) == 7", "true")]),
+    .doc(
+        "One hash of several; other values are hashed first. How they are combined is our own.",
+        &[("hash_combine(7) == 7", "true")],
+    ),
     Function::row("hash_many", &["(value: scalar, other: scalar...) -> long"], |a, call| {
         let hash = |(cell, column_type): (&Cell<'_>, &ColumnType)| value_hash(*cell, *column_type, 0).cast_signed();
         a.iter().zip(call.types).map(hash).reduce(combined).into()

@@ -112,12 +112,25 @@ pub const FUNCTIONS: &[Function] = &[
     })
     .naming(Naming::First)
     .doc("Counts the bits that are set.", &[("bitset_count_ones(42)", "3")]),
-    Function::row("tohex", &["(value: integer, [length: integer]) -> string"], |a, _| {
+    Function::row("tohex", &["(value: integer, [length: integer]) -> string"], |a, call| {
         let width = a.get(1).and_then(|n| n.long()).and_then(|n| usize::try_from(n).ok()).unwrap_or(0).min(64);
-        a[0].long().map(|x| format!("{x:0width$x}")).into()
+        let Some(value) = a[0].long() else { return Answer::Null };
+        // The bits of a negative number, as many as its type has.
+        match i32::try_from(value) {
+            Ok(int) if call.types[0] == ColumnType::Int => format!("{int:0width$x}").into(),
+            _ => format!("{value:0width$x}").into(),
+        }
     })
     .naming(Naming::First)
-    .doc("A number in hexadecimal digits.", &[("tohex(256)", "\"100\""), ("tohex(256, 8)", "\"00000100\"")]),
+    .doc(
+        "A number in hexadecimal digits; a negative one in two's complement.",
+        &[
+            ("tohex(256)", "\"100\""),
+            ("tohex(256, 8)", "\"00000100\""),
+            ("tohex(-1)", "\"ffffffffffffffff\""),
+            ("tohex(int(-1))", "\"ffffffff\""),
+        ],
+    ),
     Function::row("format_bytes", &["(value: number, [precision: integer], [unit: string]) -> string"], format_bytes)
         .naming(Naming::First)
         .doc("A number of bytes with a fitting unit.", &[("format_bytes(2000000)", "\"2 MB\"")]),

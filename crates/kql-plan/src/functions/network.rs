@@ -220,7 +220,9 @@ fn format_ipv4<'a>(args: &[Cell<'a>], call: &Call<'_>, with_prefix: bool) -> Ans
         _ => ipv4(&super::conversion::to_text(args[0], call.types[0])),
     };
     let Some((ip, own)) = own else { return Answer::Null };
-    let bits = own.min(prefix(args.get(1), 32));
+    let given = args.get(1).and_then(|cell| cell.long()).unwrap_or(32);
+    let Ok(given @ 0..=32) = u32::try_from(given) else { return Answer::Null };
+    let bits = own.min(given);
     let ip = Ipv4Addr::from(masked(ip, bits));
     if with_prefix { format!("{ip}/{bits}").into() } else { ip.to_string().into() }
 }

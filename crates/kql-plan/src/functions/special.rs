@@ -24,9 +24,16 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("beta_pdf", &["(x: number, alpha: number, beta: number) -> real"], |a, _| three(a, beta_pdf))
         .doc("The density of the beta distribution.", &[("round(beta_pdf(0.5, 2, 2), 9)", "real(1.5)")]),
     Function::row("beta_inv", &["(probability: number, alpha: number, beta: number) -> real"], |a, _| {
-        three(a, beta_inv)
+        // A probability outside of 0 to 1 has no quantile at all; a parameter outside its range makes it undefined.
+        match a[0].real() {
+            Some(probability) if (0.0..=1.0).contains(&probability) => three(a, beta_inv),
+            _ => Answer::Null,
+        }
     })
-    .doc("The quantile of the beta distribution.", &[("round(beta_inv(0.5, 1, 1), 9)", "real(0.5)")]),
+    .doc(
+        "The quantile of the beta distribution; null for what is no probability.",
+        &[("round(beta_inv(0.5, 1, 1), 9)", "real(0.5)"), ("beta_inv(1.5, 1, 1)", "real(null)")],
+    ),
     Function::row(
         "welch_test",
         &["(mean1: number, variance1: number, count1: number, mean2: number, variance2: number, count2: number) -> real"],

@@ -450,25 +450,30 @@ fn replace_strings<'a>(args: &[Cell<'a>], _: &Call<'_>) -> Answer<'a> {
         json::elements(cell.text()).unwrap_or_default().into_iter().map(json::to_text).collect()
     };
     let (lookups, rewrites) = (texts(args[1]), texts(args[2]));
-    // All at once: what one rewrite made, no other lookup sees.
-    let mut rest = args[0].text();
-    let mut out = String::with_capacity(rest.len());
-    while let Some(first) = rest.chars().next() {
-        let found =
-            lookups.iter().zip(&rewrites).find(|(lookup, _)| !lookup.is_empty() && rest.starts_with(lookup.as_ref()));
-        let len = match found {
-            Some((lookup, rewrite)) => {
-                out.push_str(rewrite);
-                lookup.len()
+    // One lookup after the other, but what a rewrite made is seen by no later one.
+    let mut pieces: Vec<(Cow<'_, str>, bool)> = vec![(args[0].text().into(), false)];
+    for (lookup, rewrite) in lookups.iter().zip(&rewrites).filter(|(lookup, _)| !lookup.is_empty()) {
+        if !pieces.iter().any(|(piece, made)| !made && piece.contains(&**lookup)) {
+            continue;
+        }
+        let mut next = Vec::with_capacity(pieces.len());
+        for (piece, made) in pieces {
+            if made || !piece.contains(&**lookup) {
+                next.push((piece, made));
+                continue;
             }
-            None => {
-                out.push(first);
-                first.len_utf8()
+            for (index, part) in piece.split(&**lookup).enumerate() {
+                if index > 0 {
+                    next.push((rewrite.clone(), true));
+                }
+                if !part.is_empty() {
+                    next.push((part.to_owned().into(), false));
+                }
             }
-        };
-        rest = &rest[len..];
+        }
+        pieces = next;
     }
-    out.into()
+    pieces.iter().map(|(piece, _)| piece.as_ref()).collect::<String>().into()
 }
 
 fn code_points<'a>(args: &[Cell<'a>], call: &Call<'_>) -> Answer<'a> {

@@ -13,9 +13,6 @@ use crate::functions::row::{Answer, Call, Cell};
 /// The score a detected period needs by default.
 const SEASONALITY_THRESHOLD: f64 = 0.6;
 
-/// The score `series_seasonal` asks of a period.
-const SEASONAL_THRESHOLD: f64 = 0.7;
-
 /// The score from which `series_decompose_anomalies` flags a point by default.
 const ANOMALY_THRESHOLD: f64 = 1.5;
 
@@ -209,7 +206,7 @@ pub fn series_decompose_anomalies<'a>(args: &[Cell<'a>], _: &Call<'_>) -> Answer
 /// `series_seasonal(series, period, test_points)`.
 pub fn series_seasonal<'a>(args: &[Cell<'a>], _: &Call<'_>) -> Answer<'a> {
     let Some(values) = filled(args[0]) else { return Answer::Null };
-    let season = season_of(args.get(1).and_then(|cell| cell.real()), SEASONAL_THRESHOLD);
+    let season = season_of(args.get(1).and_then(|cell| cell.real()), SEASONALITY_THRESHOLD);
     let test_points = args.get(2).and_then(|cell| cell.real()).map_or(0, position);
     reals(&seasonal(&values, season, test_points)).into()
 }

@@ -10,6 +10,9 @@ const SHORTEST: usize = 4;
 /// The score a peak needs to count as a period.
 const SCORE_MIN: f64 = 0.4;
 
+/// How near a period a lesser peak is taken for its shoulder, as a share of the period.
+const NEAR: f64 = 0.15;
+
 /// How the series resembles itself, shifted by each lag: 1 at lag 0.
 ///
 /// A lag of `k` has only `n - k` pairs; the sum is divided by the square root of that share, so that long periods are
@@ -32,7 +35,8 @@ pub fn autocorrelation(values: &[f64]) -> Vec<f64> {
 
 /// The best periods of `[shortest, longest]` with their scores, best first.
 ///
-/// A peak that is a multiple of a better or equal shorter one says nothing new and is left out.
+/// A peak that is a multiple of a better or equal shorter one, or lies beside a better one, says nothing new and is
+/// left out.
 #[must_use]
 pub fn detect(values: &[f64], shortest: f64, longest: f64, wanted: usize) -> Vec<(usize, f64)> {
     let correlation = autocorrelation(values);
@@ -45,7 +49,8 @@ pub fn detect(values: &[f64], shortest: f64, longest: f64, wanted: usize) -> Vec
     for lag in peaks {
         let repeats = found.iter().any(|(known, _)| {
             let times = (count(lag) / count(*known)).round();
-            times >= 2.0 && (count(lag) - times * count(*known)).abs() <= times
+            let beside = (count(lag) - count(*known)).abs() <= NEAR * count(*known);
+            beside || times >= 2.0 && (count(lag) - times * count(*known)).abs() <= times
         });
         if !repeats && found.len() < wanted {
             found.push((lag, at(lag).clamp(0.0, 1.0)));
