@@ -29,6 +29,6 @@ pub use lower::{TableProviderSource, lower};
 pub use manual::render_manual;
 pub use operators::external::{EXTERNAL_BYTES_MAX, ExternalSource};
 pub use operators::filter::{SimpleConjunct, simple_conjuncts};
-pub use operators::gathered::query_planner;
+pub use operators::gathered::{query_planner, session_config};
 pub use two_phase::{Probe, bind_over_data};
 pub use value::Value;

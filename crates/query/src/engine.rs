@@ -11,7 +11,6 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
-use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 use moneta_base::{Clock, ErrorKind, TableName};
 use moneta_event::{Column, TableSchema};
@@ -59,7 +58,7 @@ impl Engine {
         limits: Limits,
     ) -> Result<Self, DataFusionError> {
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(limits.memory_bytes, 1.0).build_arc()?;
-        let config = SessionConfig::new().with_information_schema(false).with_batch_size(8_192);
+        let config = moneta_kql_plan::session_config().with_information_schema(false).with_batch_size(8_192);
         let session = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)

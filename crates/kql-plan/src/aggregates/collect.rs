@@ -56,7 +56,10 @@ pub const AGGREGATES: &[Aggregate] = &[
     })
     .aliases(&["makeset"])
     .ordered()
-    .doc("An array of the distinct values.", &[("datatable(a:long)[1,1] | summarize make_set(a)", "dynamic([1])")]),
+    .doc(
+        "An array of the distinct values; of arrays, of their distinct elements.",
+        &[("datatable(a:long)[1,1] | summarize make_set(a)", "dynamic([1])")],
+    ),
     Aggregate::new(
         "make_set_if",
         &["(expr: scalar, predicate: bool, [max_size: integer]) -> dynamic"],
@@ -269,9 +272,12 @@ impl Accumulator for Collector {
                 (_, value_type) => cell_json(cell, value_type),
             };
             match (text, self.kind) {
-                (Some(text), Kind::Merged) => {
-                    for element in json::elements(&text).unwrap_or_default() {
-                        self.push(row, element.to_owned());
+                // An array gives its elements to a set.
+                (Some(text), Kind::Merged | Kind::Set) if self.value_type == ColumnType::Dynamic => {
+                    match json::elements(&text) {
+                        Some(elements) => elements.iter().for_each(|element| self.push(row, (*element).to_owned())),
+                        None if self.kind == Kind::Set => self.push(row, text),
+                        None => {}
                     }
                 }
                 (Some(text), _) => self.push(row, text),

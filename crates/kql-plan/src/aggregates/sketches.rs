@@ -197,8 +197,14 @@ impl Eq for Summary {}
 
 impl Hash for Summary {
     fn hash<H: Hasher>(&self, state: &mut H) {
+        // DataFusion takes calls of one name and one hash for the same, so the hash covers all there is.
         self.name().hash(state);
         self.value_type.hash(state);
+        match &self.kind {
+            Kind::Hll(accuracy) => accuracy.hash(state),
+            Kind::Weighted(ranks) => ranks.iter().for_each(|rank| rank.to_bits().hash(state)),
+            Kind::HllMerge | Kind::TDigest | Kind::TDigestMerge | Kind::Schema => {}
+        }
     }
 }
 

@@ -18,11 +18,17 @@ const ENCODED_PREFIX: &str = "xn--";
 /// The declarations.
 pub const FUNCTIONS: &[Function] = &[
     Function::row("gzip_compress_to_base64_string", &["(source: text) -> string"], |a, _| {
-        packed(GzEncoder::new(a[0].text().as_bytes(), Compression::default())).into()
+        gzip(a[0].text().as_bytes()).map(|bytes| STANDARD.encode(bytes)).into()
     })
     .doc(
         "A text compressed by gzip, in base64.",
-        &[("gzip_decompress_from_base64_string(gzip_compress_to_base64_string('abc'))", "\"abc\"")],
+        &[
+            ("gzip_decompress_from_base64_string(gzip_compress_to_base64_string('abcabc'))", "\"abcabc\""),
+            (
+                "gzip_compress_to_base64_string('1234567890qwertyuiop')",
+                "\"H4sIAAAAAAAA/wEUAOv/MTIzNDU2Nzg5MHF3ZXJ0eXVpb3A6m7f2FAAAAA==\"",
+            ),
+        ],
     ),
     Function::row("gzip_decompress_from_base64_string", &["(source: text) -> string"], |a, _| {
         STANDARD.decode(a[0].text().trim()).ok().and_then(|bytes| unpacked(GzDecoder::new(&*bytes))).into()
@@ -38,11 +44,19 @@ pub const FUNCTIONS: &[Function] = &[
         ],
     ),
     Function::row("zlib_compress_to_base64_string", &["(source: text) -> string"], |a, _| {
-        packed(ZlibEncoder::new(a[0].text().as_bytes(), Compression::default())).into()
+        let bytes = a[0].text().as_bytes();
+        let smaller = deflated(ZlibEncoder::new(bytes, Compression::default()), bytes.len() + ZLIB_FRAME_BYTES);
+        smaller.or_else(|| all(ZlibEncoder::new(bytes, Compression::none()))).map(|b| STANDARD.encode(b)).into()
     })
     .doc(
         "A text compressed by zlib, in base64.",
-        &[("zlib_decompress_from_base64_string(zlib_compress_to_base64_string('abc'))", "\"abc\"")],
+        &[
+            ("zlib_decompress_from_base64_string(zlib_compress_to_base64_string('abcabc'))", "\"abcabc\""),
+            (
+                "zlib_compress_to_base64_string('1234567890qwertyuiop')",
+                "\"eAEBFADr/zEyMzQ1Njc4OTBxd2VydHl1aW9wOAkGdw==\"",
+            ),
+        ],
     ),
     Function::row("zlib_decompress_from_base64_string", &["(source: text) -> string"], |a, _| {
         STANDARD.decode(a[0].text().trim()).ok().and_then(|bytes| unpacked(ZlibDecoder::new(&*bytes))).into()
@@ -100,10 +114,30 @@ pub const FUNCTIONS: &[Function] = &[
     .doc("A domain name read from Punycode.", &[("punycode_domain_to_string('xn--cqv902d.com')", "\"艺术.com\"")]),
 ];
 
-fn packed(mut encoder: impl Read) -> Option<String> {
+/// The bytes around the data of a zlib stream and of a gzip member.
+const ZLIB_FRAME_BYTES: usize = 6;
+const GZIP_FRAME_BYTES: usize = 18;
+
+fn all(mut encoder: impl Read) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     encoder.read_to_end(&mut bytes).ok()?;
-    Some(STANDARD.encode(bytes))
+    Some(bytes)
+}
+
+/// The compressed bytes, if they are fewer than that. What does not get smaller is stored as it is.
+fn deflated(encoder: impl Read, fewer_than: usize) -> Option<Vec<u8>> {
+    all(encoder).filter(|bytes| bytes.len() < fewer_than)
+}
+
+/// A gzip member.
+fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    let smaller = deflated(GzEncoder::new(bytes, Compression::default()), bytes.len() + GZIP_FRAME_BYTES);
+    smaller.or_else(|| {
+        let mut stored = all(GzEncoder::new(bytes, Compression::none()))?;
+        // The byte of extra flags would say "fastest"; nothing was compressed at all.
+        *stored.get_mut(8)? = 0;
+        Some(stored)
+    })
 }
 
 /// The decompressed text; `None` if it is none, or too long.
@@ -146,8 +180,8 @@ mod tests {
 
     #[test]
     fn what_decompresses_to_too_much_is_refused() {
-        let bomb = packed(GzEncoder::new(std::io::repeat(b'a').take(DECOMPRESSED_BYTES_MAX + 1), Compression::fast()));
-        let bytes = STANDARD.decode(bomb.unwrap()).unwrap();
+        let bomb = std::io::repeat(b'a').take(DECOMPRESSED_BYTES_MAX + 1);
+        let bytes = all(GzEncoder::new(bomb, Compression::fast())).unwrap();
         assert_eq!(unpacked(GzDecoder::new(&*bytes)), None);
         assert_eq!(unpacked(GzDecoder::new(&bytes[..20])), None);
     }

@@ -37,9 +37,21 @@ pub const FUNCTIONS: &[Function] = &[
     })
     .doc("The keys of a bag.", &[("bag_keys(dynamic({'a':1,'b':2}))", "dynamic([\"a\",\"b\"])")]),
     Function::row("bag_has_key", &["(bag: dynamic, key: text) -> bool"], |a, _| {
-        json::parse(a[0].text()).as_object().map(|bag| bag.contains_key(a[1].text())).into()
+        let (bag, key) = (a[0].text(), a[1].text());
+        let is_bag = |text: &str| text.trim_start().starts_with('{');
+        if is_bag(bag) && json::parse(bag).as_object().is_some_and(|bag| bag.contains_key(key)) {
+            return true.into();
+        }
+        match is_path(key) {
+            true if is_bag(bag) || json::elements(bag).is_some() => holds_path(bag, key).into(),
+            _ if is_bag(bag) => false.into(),
+            _ => Answer::Null,
+        }
     })
-    .doc("Whether a bag has a key.", &[("bag_has_key(dynamic({'a':1}), 'a')", "true")]),
+    .doc(
+        "Whether a bag has a key; a key that starts with `$.` or `$[` is a path.",
+        &[("bag_has_key(dynamic({'a':1}), 'a')", "true"), ("bag_has_key(dynamic([{'a':1}]), '$[0].a')", "true")],
+    ),
     Function::row("bag_remove_keys", &["(bag: dynamic, keys: dynamic) -> dynamic"], |a, _| {
         let Json::Object(mut bag) = json::parse(a[0].text()) else { return Answer::Null };
         for key in array(a[1]) {
@@ -56,11 +68,17 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     Function::row("bag_set_key", &["(bag: dynamic, key: text, value: scalar) -> dynamic"], |a, call| {
         let Json::Object(mut bag) = json::parse(a[0].text()) else { return Answer::Null };
-        bag.insert(a[1].text().to_owned(), cell_value(a[2], call.types[2]));
+        set_key(&mut bag, a[1].text(), cell_value(a[2], call.types[2]));
         Json::Object(bag).into()
     })
     .handles_nulls()
-    .doc("A bag with a key set.", &[("bag_set_key(dynamic({'a':1}), 'b', 2)", "dynamic({\"a\":1,\"b\":2})")]),
+    .doc(
+        "A bag with a key set; a key that starts with `$.` is a path into bags inside it.",
+        &[
+            ("bag_set_key(dynamic({'a':1}), 'b', 2)", "dynamic({\"a\":1,\"b\":2})"),
+            ("bag_set_key(dynamic({'a':{'b':1}}), '$.a.b', 2)", "dynamic({\"a\":{\"b\":2}})"),
+        ],
+    ),
     Function::row("bag_merge", &["(bag: dynamic, other: dynamic...) -> dynamic"], |a, _| {
         let mut merged: Option<Map<String, Json>> = None;
         for cell in a {
@@ -279,10 +297,51 @@ fn array(cell: Cell<'_>) -> Vec<Json> {
     if let Json::Array(all) = json::parse(cell.text()) { all } else { Vec::new() }
 }
 
+/// Whether a key is a path such as `$.a` or `$[0]`.
+fn is_path(key: &str) -> bool {
+    key.starts_with("$.") || key.starts_with("$[")
+}
+
+/// Whether a path leads to something, be it null.
+fn holds_path(json: &str, path: &str) -> bool {
+    use crate::json::Step;
+    let mut steps = json_path(path);
+    let last = steps.pop();
+    let inside = json::follow(json, &steps);
+    match (inside, last) {
+        (Some(inside), Some(Step::Key(key))) => {
+            json::parse(inside).as_object().is_some_and(|bag| bag.contains_key(&key))
+        }
+        (Some(inside), Some(step)) => json::follow(inside, &[step]).is_some(),
+        _ => false,
+    }
+}
+
+/// Sets a key, or what a path `$.a.b` leads to; bags that are missing on the way are made.
+fn set_key(bag: &mut Map<String, Json>, key: &str, value: Json) {
+    let steps = if is_path(key) && !bag.contains_key(key) { json_path(key) } else { Vec::new() };
+    let keys: Option<Vec<&str>> = steps
+        .iter()
+        .map(|step| if let crate::json::Step::Key(key) = step { Some(key.as_str()) } else { None })
+        .collect();
+    let (last, before) = match keys.as_deref().map(|keys| keys.split_last()) {
+        Some(Some((last, before))) => (*last, before),
+        _ => (key, [].as_slice()),
+    };
+    let mut at = bag;
+    for key in before {
+        let inner = at.entry((*key).to_owned()).or_insert_with(|| Json::Object(Map::new()));
+        // What is no bag cannot hold a key.
+        let Json::Object(inner) = inner else { return };
+        at = inner;
+    }
+    at.insert(last.to_owned(), value);
+}
+
 /// Removes a key, or what a path `$.a.b` leads to.
 fn remove_key(bag: &mut Map<String, Json>, key: &str) {
     use crate::json::Step;
-    if bag.shift_remove(key).is_some() || !key.starts_with("$.") && !key.starts_with("$[") {
+    if bag.shift_remove(key).is_some() || !is_path(key) {
         return;
     }
     let mut steps = json_path(key);

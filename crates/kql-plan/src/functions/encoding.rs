@@ -89,7 +89,7 @@ fn url_encode(text: &str, plus: bool) -> String {
             b' ' if plus => out.push('+'),
             _ => {
                 // Writing to a String cannot fail.
-                let _ = write!(out, "%{byte:02X}");
+                let _ = write!(out, "%{byte:02x}");
             }
         }
     }

@@ -337,18 +337,17 @@ fn index_of(text: &str, lookup: &str, start: i64, length: i64, occurrence: i64) 
         return None;
     }
     let start = if start < 0 { (total + start).max(0) } else { start };
-    let end = if length < 0 { total } else { start.saturating_add(length).min(total) };
-    let (start, end) = (usize::try_from(start).ok()?, usize::try_from(end).ok()?);
-    let mut left = occurrence;
-    let mut at = start;
-    while at + wanted.len() <= end {
-        if chars[at..at + wanted.len()] == wanted[..] {
-            left -= 1;
-            if left == 0 {
-                return i64::try_from(at).ok();
-            }
+    let mut start = usize::try_from(start).ok()?;
+    // Each occurrence is looked for anew in that many characters behind the one before.
+    for left in (1..=occurrence).rev() {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let end = start.saturating_add(length).min(chars.len());
+        let at = (start..=end.saturating_sub(wanted.len())).find(|at| chars[*at..end].starts_with(&wanted));
+        match at {
+            Some(at) if left == 1 => return i64::try_from(at).ok(),
+            Some(at) => start = at + 1,
+            None => break,
         }
-        at += 1;
     }
     Some(-1)
 }

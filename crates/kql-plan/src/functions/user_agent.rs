@@ -157,6 +157,10 @@ fn safari(text: &str) -> (&'static str, &str) {
     let behind = text.split_once("Version/").map_or("", |(_, behind)| behind);
     match text {
         _ if text.contains("Android") && text.contains("Safari/") => ("Android", behind),
+        // The Symbian browser is told by the version of the phone's platform.
+        _ if text.contains("Series60/") => {
+            ("Nokia OSS Browser", text.split_once("Series60/").map_or("", |(_, behind)| behind))
+        }
         _ if text.contains("SymbianOS") || text.contains("Nokia") => ("Nokia Browser", behind),
         _ if text.contains("Safari/") && text.contains("Mobile") => ("Mobile Safari", behind),
         _ if text.contains("Safari/") => ("Safari", behind),
@@ -202,7 +206,9 @@ fn branded(text: &str) -> (String, &'static str, String) {
             let end = behind.find([' ', '/', ';', ')']).unwrap_or(behind.len());
             let prefix = if *mark == "SM-" { mark } else { "" };
             let model = format!("{prefix}{}", behind[..end].trim_start_matches('-'));
-            return (format!("{brand} {model}").trim().to_owned(), brand, model);
+            // A Nokia's family is its model without the variant.
+            let known = if *mark == "Nokia" { model.split('-').next().unwrap_or("") } else { &model };
+            return (format!("{brand} {known}").trim().to_owned(), brand, model);
         }
     }
     ("Other".to_owned(), "", String::new())
@@ -229,6 +235,9 @@ mod tests {
             "17",
             "iOS",
         );
+        let nokia = "Mozilla/5.0 (SymbianOS/9.2; U; Series60/3.1 NokiaE71-1/110.07 Profile/MIDP-2.0) AppleWebKit/413 Safari/413";
+        check(nokia, "Nokia OSS Browser", "3", "Symbian OS");
+        assert_eq!(device(nokia), json!({"Family": "Nokia E71", "Brand": "Nokia", "Model": "E71-1"}));
         check("curl/8.4.0", "curl", "8", "Other");
         check("", "Other", "", "Other");
     }

@@ -37,6 +37,7 @@ use datafusion::physical_plan::{
     collect,
 };
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use datafusion::prelude::SessionConfig;
 use moneta_event::Column;
 
 use super::TabularOperator;
@@ -365,6 +366,16 @@ fn aligned(batches: &[RecordBatch], wanted: &SchemaRef) -> PlanResult<RecordBatc
         parts.push(RecordBatch::try_new_with_options(Arc::clone(wanted), arrays, &options)?);
     }
     Ok(concat_batches(wanted, &parts)?)
+}
+
+/// What every session that runs lowered queries is configured with, before its own settings.
+#[must_use]
+pub fn session_config() -> SessionConfig {
+    let mut config = SessionConfig::new();
+    // That rule moves accesses of struct fields towards scans. No table has structs, and above two equal aggregates
+    // that give one the rule names a column twice and fails.
+    config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
+    config
 }
 
 /// The planner of sessions that run lowered queries: DataFusion's own, and for gathered operators this module.

@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::execution::SessionStateBuilder;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 use moneta_base::Timestamp;
 use moneta_event::{Column, ColumnType};
 use moneta_kql_plan::{
@@ -146,7 +146,7 @@ fn broken(error: &dyn std::error::Error) -> Failure {
 async fn rows_of(result: &BoundResult, catalog: &Memory) -> Result<Vec<RecordBatch>, Failure> {
     let plan = lower(result, catalog).map_err(|e| broken(&e))?;
     let session = SessionStateBuilder::new()
-        .with_config(SessionConfig::new().with_target_partitions(1))
+        .with_config(moneta_kql_plan::session_config().with_target_partitions(1))
         .with_query_planner(moneta_kql_plan::query_planner())
         .with_default_features()
         .build();
