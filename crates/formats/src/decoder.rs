@@ -4,12 +4,14 @@ use moneta_base::Timestamp;
 use moneta_event::RawRecord;
 
 use crate::archive::{GzipStream, ZipStream};
+use crate::auditd::AuditdLog;
 use crate::evtx::EvtxStream;
 use crate::json::{JsonMapper, JsonStream};
 use crate::lines::{Line, LineSplitter};
 use crate::output::{Decoded, Origin, Output};
 use crate::syslog::SyslogMapper;
 use crate::w3c::W3cMapper;
+use crate::zeek::ZeekLog;
 use crate::{DecodeOptions, Format};
 
 /// Input taken between two looks at what is ready: bounds what piles up when a caller feeds a whole file at once.
@@ -84,13 +86,37 @@ pub(crate) enum LineMapper {
     Syslog(SyslogMapper),
     W3c(Box<W3cMapper>),
     Json(Box<JsonMapper>),
+    Text(Box<dyn LineFormat>),
+}
+
+/// A format of text lines that keeps state between lines.
+pub(crate) trait LineFormat: Send + Sync {
+    /// Takes a line that is not blank.
+    fn line(&mut self, bytes: &[u8], offset: u64, output: &mut Output);
+
+    /// The input has ended: what is held back becomes rows.
+    fn finish(&mut self, _output: &mut Output) {}
+
+    /// Where the earliest record that is held back began.
+    fn pending_offset(&self) -> Option<u64> {
+        None
+    }
+
+    /// The next line comes from another sender: what this one says means nothing for it.
+    fn forget_order(&mut self, _output: &mut Output) {}
+
+    /// A blank line, for formats in which it belongs to a record.
+    fn blank(&mut self, _output: &mut Output) {}
 }
 
 impl Stream {
     /// The state at the beginning of a file that lies `archive_depth` archives deep.
     pub fn new(format: Format, first_offset: u64, archive_depth: usize) -> Self {
         let lines = |mapper| Self::Lines(LineSplitter::new(first_offset), mapper);
+        let text = |format: Box<dyn LineFormat>| lines(LineMapper::Text(format));
         match format {
+            Format::Auditd => text(Box::<AuditdLog>::default()),
+            Format::Zeek => text(Box::<ZeekLog>::default()),
             Format::Evtx => Self::Evtx(EvtxStream::new(first_offset)),
             Format::Syslog => lines(LineMapper::Syslog(SyslogMapper::default())),
             Format::W3c => lines(LineMapper::W3c(Box::default())),
@@ -113,7 +139,10 @@ impl Stream {
 
     pub fn finish(&mut self, output: &mut Output) {
         match self {
-            Self::Lines(splitter, mapper) => splitter.finish(|line, end| mapper.line(line, end, output)),
+            Self::Lines(splitter, mapper) => {
+                splitter.finish(|line, end| mapper.line(line, end, output));
+                mapper.finish(splitter.finished_offset(), output);
+            }
             Self::Json(stream) => stream.finish(output),
             Self::Evtx(stream) => stream.finish(output),
             Self::Gzip(stream) => stream.finish(output),
@@ -132,7 +161,7 @@ impl Stream {
                 } else {
                     Line::Whole { offset, bytes }
                 };
-                mapper.forget_order();
+                mapper.forget_order(output);
                 mapper.line(line, end, output);
             }
             other => other.feed(bytes, output),
@@ -142,26 +171,44 @@ impl Stream {
 
 impl LineMapper {
     /// Framed records may come from many senders: what one says means nothing for the next.
-    fn forget_order(&mut self) {
-        if let Self::Syslog(mapper) = self {
-            mapper.forget_order();
+    fn forget_order(&mut self, output: &mut Output) {
+        match self {
+            Self::Syslog(mapper) => mapper.forget_order(),
+            Self::Text(format) => format.forget_order(output),
+            Self::W3c(_) | Self::Json(_) => {}
+        }
+    }
+
+    fn finish(&mut self, end: u64, output: &mut Output) {
+        if let Self::Text(format) = self {
+            format.finish(output);
+            output.advance(end);
         }
     }
 
     fn line(&mut self, line: Line<'_>, end: u64, output: &mut Output) {
         match line {
             // Blank lines separate; they are no records.
-            Line::Whole { bytes, .. } if bytes.iter().all(u8::is_ascii_whitespace) => {}
+            Line::Whole { bytes, .. } if bytes.iter().all(u8::is_ascii_whitespace) => {
+                if let Self::Text(format) = self {
+                    format.blank(output);
+                }
+            }
             Line::Whole { offset, bytes } => match self {
                 Self::Syslog(mapper) => mapper.record(bytes, offset, output),
                 Self::W3c(mapper) => mapper.line(bytes, offset, output),
                 Self::Json(mapper) => mapper.record(bytes, offset, output),
+                Self::Text(format) => format.line(bytes, offset, output),
             },
             Line::TooLong { offset, head, length } => {
                 let table = output.options.table.clone();
                 output.quarantine_too_long(table, offset, head, length);
             }
         }
-        output.advance(end);
+        let held_back = match self {
+            Self::Text(format) => format.pending_offset(),
+            Self::Syslog(_) | Self::W3c(_) | Self::Json(_) => None,
+        };
+        output.advance(held_back.unwrap_or(end));
     }
 }

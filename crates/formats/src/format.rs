@@ -1,6 +1,6 @@
 //! The formats by name, and their recognition from content.
 
-use crate::{Error, syslog};
+use crate::{Error, auditd, syslog, zeek};
 
 /// Bytes of the beginning of a file that [`recognise`] looks at.
 pub const HEAD_BYTES: usize = 8 << 10;
@@ -21,6 +21,10 @@ pub enum Format {
     Ndjson,
     /// JSON objects one after another or in an array, with any line breaks.
     Json,
+    /// Log of the Linux audit daemon.
+    Auditd,
+    /// Zeek log as tab-separated values.
+    Zeek,
     /// Zip archive of files in any of these formats.
     Zip,
     /// Gzip-compressed file in any of these formats.
@@ -29,7 +33,17 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 7] = [Self::Evtx, Self::Syslog, Self::W3c, Self::Ndjson, Self::Json, Self::Zip, Self::Gzip];
+    pub const ALL: [Self; 9] = [
+        Self::Evtx,
+        Self::Syslog,
+        Self::W3c,
+        Self::Ndjson,
+        Self::Json,
+        Self::Auditd,
+        Self::Zeek,
+        Self::Zip,
+        Self::Gzip,
+    ];
 
     /// The format's name, as on the command line and in counters.
     #[must_use]
@@ -40,9 +54,23 @@ impl Format {
             Self::W3c => "w3c",
             Self::Ndjson => "ndjson",
             Self::Json => "json",
+            Self::Auditd => "auditd",
+            Self::Zeek => "zeek",
             Self::Zip => "zip",
             Self::Gzip => "gzip",
         }
+    }
+
+    /// Whether files of this format grow by lines, so that they can be followed while they are written.
+    #[must_use]
+    pub const fn grows_by_lines(self) -> bool {
+        !matches!(self, Self::Evtx | Self::Json | Self::Zip | Self::Gzip)
+    }
+
+    /// Whether the beginning of a file says what its later lines mean: a follower must have read it.
+    #[must_use]
+    pub const fn needs_beginning(self) -> bool {
+        matches!(self, Self::W3c | Self::Zeek)
     }
 
     /// The format of a name, in any case, with the other names people use (`iis`, `jsonl`, `winlogbeat`, ...).
@@ -54,6 +82,8 @@ impl Format {
         let known = match lower.as_str() {
             "iis" | "w3c-extended" => Some(Self::W3c),
             "jsonl" | "jsonlines" | "winlogbeat" | "nxlog" => Some(Self::Ndjson),
+            "audit" | "linux-audit" => Some(Self::Auditd),
+            "bro" | "zeek-tsv" => Some(Self::Zeek),
             "gz" => Some(Self::Gzip),
             "rfc3164" | "rfc5424" => Some(Self::Syslog),
             other => Self::ALL.into_iter().find(|format| format.name() == other),
@@ -84,6 +114,7 @@ pub fn recognise(name: &str, head: &[u8]) -> Option<Format> {
     match text.first()? {
         b'{' => Some(recognise_objects(name, text)),
         b'[' if matches!(text[1..].trim_ascii_start().first(), Some(b'{' | b']')) => Some(Format::Json),
+        _ if zeek::is_zeek(text) => Some(Format::Zeek),
         b'#' if is_w3c(text) => Some(Format::W3c),
         _ => recognise_lines(name, text),
     }
@@ -109,6 +140,10 @@ fn is_w3c(text: &[u8]) -> bool {
 }
 
 fn recognise_lines(name: &str, text: &[u8]) -> Option<Format> {
+    let is_audit = |line: &[u8]| std::str::from_utf8(line).is_ok_and(auditd::is_record);
+    if text.split(|b| *b == b'\n').take(LINES_TRIED).any(is_audit) {
+        return Some(Format::Auditd);
+    }
     let is_syslog = text
         .split(|b| *b == b'\n')
         .take(LINES_TRIED)
@@ -141,6 +176,8 @@ mod tests {
         check("x", b"<34>1 2026-01-02T03:04:05Z host app - - - hello", Some(Format::Syslog));
         check("x", b"<34>Jan  2 03:04:05 host app: hello", Some(Format::Syslog));
         check("x", b"2026-01-02T03:04:05.123456+01:00 host app[1]: hello", Some(Format::Syslog));
+        check("x", b"type=LOGIN msg=audit(1700000000.123:7): pid=1", Some(Format::Auditd));
+        check("x", b"#separator \\x09\n#fields\tts\tuid\n", Some(Format::Zeek));
         check("x", b"Header: abc\nJan  2 03:04:05 host app: hello", Some(Format::Syslog));
     }
 

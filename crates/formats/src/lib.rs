@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod archive;
+mod auditd;
 mod clock_text;
 mod decoder;
 mod error;
@@ -27,6 +28,7 @@ mod output;
 mod syslog;
 mod w3c;
 mod windows;
+mod zeek;
 
 pub use decoder::Decoder;
 pub use error::Error;

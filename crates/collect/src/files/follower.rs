@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use moneta_formats::{Decoded, Format, HEAD_BYTES};
+use moneta_formats::{Decoded, HEAD_BYTES};
 use moneta_merkle::sha256;
 use moneta_ports::{IdempotencyKey, KeyLife, Submission};
 use tokio::fs::File;
@@ -245,7 +245,7 @@ impl Current {
     ) -> io::Result<Option<Self>> {
         let name = path.to_string_lossy();
         // The header of a W3C log says what its lines mean: it is read again.
-        let from_start = kind == Kind::Lines(Format::W3c);
+        let from_start = matches!(kind, Kind::Lines(format) if format.needs_beginning());
         let Some(mut reader) = Reader::new(intake, kind, &name, if from_start { 0 } else { offset }) else {
             return Ok(None);
         };

@@ -22,10 +22,9 @@ impl Kind {
     /// Judges a file by its beginning.
     pub(super) fn of(name: &str, head: &[u8]) -> Self {
         match recognise(name, head) {
-            Some(format @ (Format::Syslog | Format::W3c | Format::Ndjson)) => Self::Lines(format),
-            Some(Format::Evtx | Format::Zip | Format::Gzip) => Self::Other,
-            Some(Format::Json) | None if head.contains(&0) => Self::Other,
-            Some(Format::Json) | None => Self::Text,
+            Some(format) if format.grows_by_lines() => Self::Lines(format),
+            Some(Format::Json) | None if !head.contains(&0) => Self::Text,
+            Some(_) | None => Self::Other,
         }
     }
 }

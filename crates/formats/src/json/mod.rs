@@ -16,14 +16,11 @@ pub(crate) use document::{Document, Fault, Item, Kind};
 use split::{ObjectSplitter, Piece};
 
 use crate::clock_text;
-use crate::mapping::{MappedRows, Slot, find_column};
-use crate::output::{Output, Refusal, TableId};
+use crate::mapping::{MappedRows, Slots};
+use crate::output::{Output, Refusal};
 use crate::windows::{self, WindowsRows};
 
 /// Members that hold the event time, the first that parses wins; in the order of how surely they mean event time.
-/// Names whose columns are remembered.
-const SLOTS_MAX: usize = 20_000;
-
 const TIME_MEMBERS: [&str; 9] = [
     "TimeGenerated",
     "TimeGenerated [UTC]",
@@ -144,11 +141,10 @@ fn table_named_by(item: Item<'_>, output: &Output) -> Option<TableName> {
     output.options.catalog.get(name).map(|schema| schema.name().clone())
 }
 
-/// Writes rows whose fields are the members of records. Columns are found once per name.
+/// Writes rows whose fields are the members of records.
 #[derive(Debug, Default)]
 struct MemberRows {
-    slots: foldhash::HashMap<(TableId, Box<str>), Slot>,
-    scratch: Document,
+    slots: Slots,
 }
 
 impl MemberRows {
@@ -163,24 +159,11 @@ impl MemberRows {
                 && found.is_some_and(|(member, _)| member == member_name);
             let is_type = [standard::TYPE, "$table"].contains(&member_name) && member.text() == Some(name.as_str());
             if let Some(value) = member.value().filter(|_| !is_time && !is_type) {
-                self.set(table, member_name, value, output);
+                self.slots.set(table, member_name, value, output);
             }
         }
         output.finish_row(table, RecordClass::Data, time, raw);
         Ok(())
-    }
-
-    fn set(&mut self, table: TableId, name: &str, value: Value<'_>, output: &mut Output) {
-        let key = (table, Box::from(name));
-        if let Some(slot) = self.slots.get(&key) {
-            slot.write(output, table, value, &mut self.scratch);
-            return;
-        }
-        let slot = find_column(output, table, name);
-        slot.write(output, table, value, &mut self.scratch);
-        if self.slots.len() < SLOTS_MAX {
-            self.slots.insert(key, slot);
-        }
     }
 }
 

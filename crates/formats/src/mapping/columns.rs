@@ -1,5 +1,6 @@
 //! Columns of a table by name, and values made fit for the column's type.
 
+use foldhash::HashMap;
 use moneta_event::{ColumnType, Value};
 
 use crate::clock_text;
@@ -57,6 +58,40 @@ impl Slot {
             _ => value,
         };
         output.set(table, self.target, &self.name, value);
+    }
+}
+
+/// Names whose columns are remembered per table.
+const SLOTS_MAX: usize = 20_000;
+
+/// The slots of the tables a decoder writes to, found once per name.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    tables: HashMap<TableId, HashMap<Box<str>, Slot>>,
+    scratch: Document,
+}
+
+impl Slots {
+    /// Sets a field of the current row of a table by its name.
+    pub fn set(&mut self, table: TableId, name: &str, value: Value<'_>, output: &mut Output) {
+        if value == Value::Text("") {
+            return;
+        }
+        let slots = self.tables.entry(table).or_default();
+        if let Some(slot) = slots.get(name) {
+            slot.write(output, table, value, &mut self.scratch);
+            return;
+        }
+        let slot = find_column(output, table, name);
+        slot.write(output, table, value, &mut self.scratch);
+        if slots.len() < SLOTS_MAX {
+            slots.insert(name.into(), slot);
+        }
+    }
+
+    /// Sets a text; an empty one is absent.
+    pub fn text(&mut self, table: TableId, name: &str, text: &str, output: &mut Output) {
+        self.set(table, name, Value::Text(text), output);
     }
 }
 

@@ -33,8 +33,8 @@ use std::sync::{Arc, LazyLock};
 use moneta_event::RecordClass;
 
 pub(crate) use choose::Choice;
-pub(crate) use columns::{Slot, find_column};
-pub(crate) use rows::MappedRows;
+pub(crate) use columns::{Slot, Slots, find_column};
+pub(crate) use rows::{MappedRows, in_capitals};
 pub(crate) use special::Special;
 
 /// The mappings compiled in, in the order in which they are tried.

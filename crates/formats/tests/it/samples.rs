@@ -340,3 +340,185 @@ fn telemetry_and_host_results_reach_their_tables() {
         ],
     );
 }
+
+/// Counts how far decoded values agree with those a source ships as expected.
+#[derive(Default)]
+pub struct Agreement {
+    agreed: usize,
+    misses: Vec<String>,
+}
+
+impl Agreement {
+    pub fn add(&mut self, agrees: bool, miss: impl FnOnce() -> String) {
+        if agrees {
+            self.agreed += 1;
+        } else {
+            self.misses.push(miss());
+        }
+    }
+
+    /// Checks that at least so many parts in a thousand agree, and lists those that do not.
+    pub fn check(&self, what: &str, per_mille_min: usize) {
+        let all = self.agreed + self.misses.len();
+        println!("{what}: {} of {all} agree", self.agreed);
+        for miss in self.misses.iter().take(60) {
+            println!("  {miss}");
+        }
+        assert!(self.agreed * 1000 >= all * per_mille_min, "{what}: {} of {all}: {:#?}", self.agreed, self.misses);
+    }
+}
+
+/// The records of all events, by type and serial.
+fn audit_records(whole: &Whole) -> Vec<(String, i64, Value)> {
+    let mut records = Vec::new();
+    for row in whole.rows() {
+        let serial = row["Serial"].as_i64().unwrap();
+        for record in row["Records"].as_array().unwrap() {
+            let kind = record["type"].as_str().unwrap().to_lowercase();
+            records.push((kind, serial, record["data"].clone()));
+        }
+    }
+    records
+}
+
+#[test]
+fn audit_records_agree_with_the_expected_results_of_their_source() {
+    let mut agreement = Agreement::default();
+    for golden in files("auditd", 4, &[".log.golden"]) {
+        let name = name_of(&golden);
+        let expected: Vec<Value> = serde_json::from_slice(&std::fs::read(&golden).unwrap()).unwrap();
+        let expected: Vec<Value> = expected.into_iter().filter(|record| record["record_type"].is_string()).collect();
+        let log: String = expected
+            .iter()
+            .map(|record| {
+                let kind = record["record_type"].as_str().unwrap().to_uppercase();
+                let kind = kind.strip_prefix("UNKNOWN[").map_or(kind.clone(), |rest| format!("UNKNOWN[{rest}"));
+                format!("type={kind} msg={}\n", record["raw_msg"].as_str().unwrap())
+            })
+            .collect();
+        let found = audit_records(&decode(&name, log.as_bytes()));
+        for record in &expected {
+            let kind = record["record_type"].as_str().unwrap();
+            let serial = record["sequence"].as_i64().unwrap();
+            if kind == "eoe" {
+                continue;
+            }
+            let data = record.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+            let candidates: Vec<_> = found.iter().filter(|(k, s, _)| k == kind && *s == serial).collect();
+            agreement.add(!candidates.is_empty(), || format!("{name}: no {kind} {serial}"));
+            for (field, value) in &data {
+                let agrees = candidates.iter().any(|(_, _, found)| found.get(field) == Some(value));
+                agreement.add(agrees, || {
+                    format!(
+                        "{name} {kind} {serial}: {field} is {value}, found {:?}",
+                        candidates.first().and_then(|c| c.2.get(field))
+                    )
+                });
+            }
+        }
+    }
+    agreement.check("audit records", 990);
+}
+
+/// Time and serial of each record.
+fn stamps_of(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| line.split_once("audit(")?.1.split_once(')')).map(|(stamp, _)| stamp)
+}
+
+#[test]
+fn audit_events_are_joined_by_serial_and_losses_are_told() {
+    if let Some(whole) = sample("auditd", "testdata_rollover.log") {
+        let serials: Vec<_> = whole.rows().iter().map(|row| row["Serial"].as_i64().unwrap()).collect();
+        assert!(serials.is_sorted_by_key(|serial| (*serial + 10) % (1 << 32)), "{serials:?}");
+        assert!(whole.rows().iter().all(|row| !row.contains_key("LostBefore")));
+    }
+    for file in files("auditd", 8, &[".log", "auditd_log.txt"]) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let whole = decode(&name_of(&file), text.as_bytes());
+        let stamps: std::collections::BTreeSet<&str> = stamps_of(&text).collect();
+        let times: Vec<f64> = stamps_of(&text).map(|stamp| stamp.split(':').next().unwrap().parse().unwrap()).collect();
+        // One file is sorted by type, not by time: no reader can hold back that long.
+        if times.is_sorted() {
+            assert_eq!(whole.num_rows(), stamps.len(), "{}: one row per event", file.display());
+        } else {
+            assert!((stamps.len()..stamps.len() + 5).contains(&whole.num_rows()), "{}", file.display());
+        }
+        let others = text.lines().filter(|line| !line.is_empty()).count() - stamps_of(&text).count();
+        assert_eq!(whole.reasons(), vec!["no_record"; others], "{}", file.display());
+    }
+    let Some(whole) = sample("auditd", "testdata_lost_messages.log") else { return };
+    let lost: i64 = whole.rows().iter().filter_map(|row| row.get("LostBefore")?.as_i64()).sum();
+    let serials: Vec<_> = whole.rows().iter().map(|row| row["Serial"].as_i64().unwrap()).collect();
+    let gaps: i64 = serials.windows(2).map(|pair| pair[1] - pair[0] - 1).sum();
+    assert_eq!(lost, gaps);
+    assert!(lost > 0);
+}
+
+/// Every value of a Zeek log, by our own reading of its declarations.
+#[test]
+fn every_value_of_a_zeek_log_is_in_its_column() {
+    let mut agreement = Agreement::default();
+    let mut counts = (0, 0, 0);
+    for (folder, cases) in [("zeek_baseline", 463), ("zeek", 14)] {
+        for file in files(folder, cases, &[".log", ".log.0"]) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let name = name_of(&file);
+            if text.starts_with('{') {
+                let whole = decode(&name, text.as_bytes());
+                assert_eq!(whole.num_rows() + whole.quarantined.len(), text.lines().count(), "{name}");
+                continue;
+            }
+            let whole = crate::support::decode_pieces(
+                moneta_formats::Format::Zeek,
+                crate::support::options(&name),
+                text.as_bytes(),
+                1 << 16,
+            );
+            let rows = whole.rows();
+            let mut next = rows.iter();
+            let mut fields: Vec<String> = Vec::new();
+            counts.0 += 1;
+            for line in text.lines() {
+                if let Some(names) = line.strip_prefix("#fields\t") {
+                    fields = names.split('\t').map(|name| name.replace('.', "_")).collect();
+                } else if line.starts_with('#') || line.is_empty() {
+                } else if fields.is_empty() {
+                    fields = line.split('\t').map(|name| name.replace('.', "_")).collect();
+                } else {
+                    let values: Vec<&str> = line.split('\t').collect();
+                    let is_refused = whole.quarantined.iter().any(|record| record.bytes == line.as_bytes());
+                    if is_refused {
+                        counts.2 += 1;
+                        continue;
+                    }
+                    counts.1 += 1;
+                    let row = next.next().unwrap_or_else(|| panic!("{name}: no row for {line}"));
+                    for (field, value) in fields.iter().zip(values) {
+                        if ["-", "(empty)", ""].contains(&value) || field == "ts" {
+                            continue;
+                        }
+                        let found = row.get(field).or_else(|| row.get("_Extra")?.get(field));
+                        agreement.add(found.is_some_and(|found| same_value(found, value)), || {
+                            format!("{name}: {field} is {value}, found {found:?}")
+                        });
+                    }
+                }
+            }
+        }
+    }
+    println!("files, rows, refused: {counts:?}");
+    agreement.check("Zeek values", 995);
+}
+
+fn same_value(found: &Value, text: &str) -> bool {
+    match found {
+        Value::Array(list) => list.len() == text.split(',').count(),
+        Value::Number(number) => number.to_string() == text,
+        Value::String(found) => {
+            let number = found.parse::<f64>().ok().filter(|number| text.parse() == Ok(*number));
+            let truth = matches!((found.as_str(), text), ("true", "T") | ("false", "F"));
+            found == text || number.is_some() || truth || text.contains('\\') || found.ends_with('Z')
+        }
+        _ => false,
+    }
+}
