@@ -320,6 +320,14 @@ impl ScalarExpr {
         self.children().into_iter().for_each(|child| child.read_columns(into));
     }
 
+    /// Whether the expression reads a column that is not among these.
+    #[must_use]
+    pub fn reads_outside(&self, columns: &[Column]) -> bool {
+        let mut read = BTreeSet::new();
+        self.read_columns(&mut read);
+        read.iter().any(|name| !columns.iter().any(|column| column.name == *name))
+    }
+
     /// Whether the expression depends on no column and no query.
     #[must_use]
     pub fn is_constant(&self) -> bool {

@@ -16,7 +16,7 @@ use super::{Binder, Row, codes};
 use crate::aggregates::{self, Aggregate, AggregateNaming};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::fold::fold;
-use crate::functions::service::named_principals;
+use crate::functions::service::{CURSOR_MOMENT, IS_PRINCIPAL, cursor_moment};
 use crate::functions::signature::{Mismatch, Signature};
 use crate::functions::{Fills, Function, Kernel, registry};
 use crate::json::Step;
@@ -369,16 +369,9 @@ impl Binder<'_> {
                     .to_string(),
             ))),
             "current_principal_is_member_of" => {
-                let named: Option<Vec<Value>> = args.iter().map(|arg| arg.as_literal().cloned()).collect();
-                let Some(named) = named else {
-                    return self.fail(codes::CONSTANT_EXPECTED, span, "the principals must be constant texts");
-                };
-                let own = self.options.principal.as_str();
-                let is_own = |value: &Value| {
-                    let names = named_principals(crate::fold::cell(value).text(), value.column_type());
-                    !own.is_empty() && names.iter().any(|name| name == own)
-                };
-                Some(ScalarExpr::literal(Value::Bool(named.iter().any(is_own))))
+                let own = ScalarExpr::literal(Value::String(self.options.principal.clone()));
+                let args = std::iter::once(own).chain(args).collect();
+                Some(ScalarExpr::new(ColumnType::Bool, ScalarNode::Call { function: &IS_PRINCIPAL, args }))
             }
             "cursor_current" => {
                 let ticks = crate::value::datetime_ticks(self.now.as_nanos());
@@ -386,7 +379,7 @@ impl Binder<'_> {
             }
             "cursor_after" | "cursor_before_or_at" => {
                 let after = function.name == "cursor_after";
-                self.cursor(after, args.first()?.as_literal().and_then(Value::as_str), span, row)
+                self.cursor(after, args.into_iter().next()?, span, row)
             }
             "bin_auto" => self.bin_auto(args.into_iter().next()?, span, row),
             "__cast" => {
@@ -418,23 +411,28 @@ impl Binder<'_> {
     }
 
     /// Whether rows were ingested after a cursor, which is a time in ticks. All are after the empty one.
-    fn cursor(&mut self, after: bool, cursor: Option<&str>, span: Span, row: &Row) -> Option<ScalarExpr> {
-        let Some(cursor) = cursor else {
-            return self.fail(codes::CONSTANT_EXPECTED, span, "the cursor must be a constant text");
-        };
-        if cursor.is_empty() {
-            return Some(ScalarExpr::literal(Value::Bool(after)));
+    fn cursor(&mut self, after: bool, cursor: ScalarExpr, span: Span, row: &Row) -> Option<ScalarExpr> {
+        if let Some(text) = cursor.as_literal().and_then(Value::as_str)
+            && !text.is_empty()
+            && cursor_moment(text).is_none()
+        {
+            let message = "the text is no cursor, so no row passes; `cursor_current()` makes one";
+            self.warn(codes::TYPE, span, message);
         }
-        let Ok(ticks) = cursor.trim().parse::<i64>() else {
-            return self.fail(codes::TYPE, span, "the text is no cursor; `cursor_current()` makes one");
-        };
-        let moment = ScalarExpr::literal(Value::DateTime(crate::value::datetime_nanos(ticks).0));
         let ingested = match row.column(standard::INGEST_TIME) {
             Some(column) => ScalarExpr::column(column),
             None => ScalarExpr::literal(Value::Null(ColumnType::DateTime)),
         };
+        let moment = ScalarNode::Call { function: &CURSOR_MOMENT, args: vec![cursor.clone()] };
+        let moment = fold(ScalarExpr::new(ColumnType::DateTime, moment));
         let operator = if after { BinaryOperator::Greater } else { BinaryOperator::LessOrEqual };
-        self.operation(operator, ingested, moment, span)
+        let passed = self.operation(operator, ingested, moment, span)?;
+        // Every row is behind the empty cursor.
+        let empty = ScalarExpr::literal(Value::String(String::new()));
+        let is_empty = self.operation(BinaryOperator::Equal, cursor, empty, span)?;
+        let branches = vec![(is_empty, ScalarExpr::literal(Value::Bool(after)))];
+        let node = ScalarNode::Conditional { branches, otherwise: Box::new(passed) };
+        Some(fold(ScalarExpr::new(ColumnType::Bool, node)))
     }
 
     /// A window function over the rows in their order.

@@ -1,6 +1,6 @@
 //! Binding of scalar expressions.
 
-use moneta_event::ColumnType;
+use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{
     BetweenExpression, BinaryExpression, BinaryOperator, DynamicValue, ElementExpression, Expression, ListExpression,
     ListOperator, Literal, LiteralValue, LogicalExpression, LogicalOperator, Name, PathExpression, PathMember, Span,
@@ -148,7 +148,18 @@ impl Binder<'_> {
             return bound.map(Bound::Scalar);
         }
         match self.scope.get(&node.text).cloned() {
-            Some(Binding::Scalar(bound)) => return Some(Bound::Scalar(bound)),
+            Some(Binding::Scalar(bound)) => {
+                let own_row = row.columns.is_empty() || row.right.is_some() || row.elements.is_some();
+                if own_row || !bound.reads_outside(&row.columns) {
+                    return Some(Bound::Scalar(bound));
+                }
+                let message = format!(
+                    "`{}` depends on the row the function is called for, and cannot be used inside a query; \
+                     join the tables instead",
+                    node.text
+                );
+                return self.fail(codes::SHAPE, node.span, message);
+            }
             Some(Binding::Table(relation)) => return Some(Bound::Table(relation)),
             Some(Binding::Function(declaration, scope))
                 if declaration.parameters.iter().all(|p| p.default.is_some()) =>
@@ -168,6 +179,11 @@ impl Binder<'_> {
         }
         if let Some(relation) = self.table(&node.text) {
             return Some(Bound::Table(relation));
+        }
+        if let Some(column) = split_by_type(&row.columns, &node.text) {
+            let message = format!("'{}' has several types in these tables; '{}' is read here", node.text, column.name);
+            self.warn(codes::UNRESOLVED, node.span, message);
+            return Some(Bound::Scalar(ScalarExpr::column(column)));
         }
         if row.open {
             let message = format!("the data has no column named '{}'; it counts as null here", node.text);
@@ -539,6 +555,17 @@ fn arithmetic_operands(operator: BinaryOperator, left: ScalarExpr, right: Scalar
         (other, ColumnType::Dynamic) => (left, right.converted(partner(other))),
         _ => (left, right),
     }
+}
+
+/// The first of the columns into which a union has split a name whose types differ: `x_long` and `x_string` for `x`.
+fn split_by_type<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
+    let is_part = |column: &&Column| {
+        let suffix = column.name.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'));
+        suffix.and_then(ColumnType::parse) == Some(column.column_type)
+    };
+    let mut parts = columns.iter().filter(is_part);
+    let first = parts.next();
+    first.filter(|_| parts.next().is_some())
 }
 
 /// The JSON value of a dynamic literal.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use moneta_event::Column;
-use moneta_kql::syntax::{Expression, LiteralValue, PathMember};
+use moneta_kql::syntax::{Expression, LiteralValue, NamedExpression, PathMember, Target};
 
 use super::{Binder, Row};
 use crate::functions::{Naming, registry};
@@ -91,7 +91,7 @@ impl Binder<'_> {
                 {
                     return self.aggregate_name(aggregate, node, row);
                 }
-                let first = || node.arguments.first().and_then(|a| self.name_of(&a.expression, row));
+                let first = || node.arguments.first().and_then(|a| self.argument_name(a, row));
                 match registry().get(&node.function.text)?.naming {
                     Naming::None => return None,
                     Naming::First => first()?,
@@ -105,6 +105,14 @@ impl Binder<'_> {
         (!name.is_empty()).then_some(name)
     }
 
+    /// The name of an argument: the one it is given (`round(Rate = x)`), or that of its expression.
+    fn argument_name(&self, argument: &NamedExpression, row: &Row) -> Option<String> {
+        match &argument.target {
+            Some(Target::Name(name)) => Some(name.text.clone()),
+            _ => self.name_of(&argument.expression, row),
+        }
+    }
+
     fn aggregate_name(
         &self,
         aggregate: &crate::aggregates::Aggregate,
@@ -112,7 +120,7 @@ impl Binder<'_> {
         row: &Row,
     ) -> Option<String> {
         use crate::aggregates::AggregateNaming;
-        let first = node.arguments.first().and_then(|a| self.name_of(&a.expression, row)).unwrap_or_default();
+        let first = node.arguments.first().and_then(|a| self.argument_name(a, row)).unwrap_or_default();
         let name = match aggregate.naming {
             AggregateNaming::Prefix(prefix)
             | AggregateNaming::FirstPrefixed(prefix)

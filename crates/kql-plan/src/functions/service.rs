@@ -145,9 +145,31 @@ fn cidr_list(start: &str, end: &str) -> Option<Vec<String>> {
     Some(networks)
 }
 
+/// Whether who asks, the first argument, is among the others: what the binder makes of
+/// `current_principal_is_member_of`, which alone knows who asks.
+pub(crate) static IS_PRINCIPAL: Function =
+    Function::row("__is_principal", &["(own: string, group: scalar...) -> bool"], |a, call| {
+        let own = a[0].text();
+        let named = |(cell, column_type): (&Cell<'_>, &ColumnType)| {
+            named_principals(cell.text(), *column_type).iter().any(|name| name == own)
+        };
+        (!own.is_empty() && a.iter().zip(call.types).skip(1).any(named)).into()
+    })
+    .handles_nulls();
+
+/// The time a cursor stands for; null for a text that is no cursor.
+pub(crate) static CURSOR_MOMENT: Function =
+    Function::row("__cursor_moment", &["(cursor: string) -> datetime"], |a, _| {
+        cursor_moment(a[0].text()).map_or(Answer::Null, Answer::Time)
+    });
+
+/// The time a cursor stands for, in nanoseconds.
+pub(crate) fn cursor_moment(cursor: &str) -> Option<i64> {
+    cursor.trim().parse().ok().map(|ticks| crate::value::datetime_nanos(ticks).0)
+}
+
 /// The principals of `current_principal_is_member_of`: texts, or arrays of texts.
-#[must_use]
-pub fn named_principals(text: &str, column_type: ColumnType) -> Vec<String> {
+fn named_principals(text: &str, column_type: ColumnType) -> Vec<String> {
     match json::elements(text) {
         Some(all) if column_type == ColumnType::Dynamic => {
             all.iter().map(|element| json::to_text(element).into_owned()).collect()

@@ -235,7 +235,17 @@ fn with_literal_brackets(pattern: &str) -> String {
         match c {
             '\\' if at + 1 < chars.len() => {
                 let next = chars[at + 1];
-                let unknown = in_class && next.is_ascii_alphabetic() && !"dDsSwWpPabfnrtvxuU".contains(next);
+                let letter = next.is_ascii_alphabetic() && !"dDsSwWpPabfnrtvxuU".contains(next);
+                let unknown = in_class && (letter || matches!(next, '<' | '>'));
+                if next == '0' {
+                    // `\0` and up to two octal digits: a character by its number.
+                    let digits = chars[at + 2..].iter().take(2).take_while(|c| c.is_digit(8)).count();
+                    let number =
+                        chars[at + 1..=at + 1 + digits].iter().fold(0, |sum, c| sum * 8 + c.to_digit(8).unwrap_or(0));
+                    out.push_str(&format!("\\x{{{number:x}}}"));
+                    at += 2 + digits;
+                    continue;
+                }
                 if !unknown {
                     out.push(c);
                 }

@@ -111,7 +111,7 @@ impl Merged {
         let fields: Vec<Field> = columns
             .iter()
             .zip(nullable)
-            .map(|(column, nullable)| Field::new(&*column.name, column.column_type.arrow(), nullable))
+            .map(|(column, nullable)| column.column_type.field(&column.name).with_nullable(nullable))
             .collect();
         Ok(Self { schema: Arc::new(Schema::new(fields)), parts: resolved })
     }

@@ -84,6 +84,15 @@ impl TableProviderSource for Memory {
     }
 }
 
+/// What is said of a query that binds and gives nothing.
+pub const NO_RESULT: &str = "no result";
+
+/// Whether a text has statements that declare something, and none that gives rows.
+pub fn only_declares(text: &str) -> bool {
+    let statements = moneta_kql::parse(text).tree.statements;
+    !statements.is_empty() && !statements.iter().any(|s| matches!(s, moneta_kql::syntax::Statement::Query(_)))
+}
+
 /// The time of `now()` in tests.
 pub fn now() -> Timestamp {
     Timestamp::parse("2024-05-06T07:08:09.1234567Z").unwrap()
@@ -158,7 +167,7 @@ async fn rows_of(result: &BoundResult, catalog: &Memory) -> Result<Vec<RecordBat
 /// Runs a query; the first result.
 pub async fn run(query: &str, catalog: &Memory) -> Result<Answer, Failure> {
     let query = bound_over_data(query, catalog).await?;
-    let result = query.results.first().ok_or_else(|| Failure::Broken("no result".into()))?;
+    let result = query.results.first().ok_or_else(|| Failure::Broken(NO_RESULT.into()))?;
     let batches = rows_of(result, catalog).await?;
     let columns: Vec<_> = result.relation.columns.iter().map(|c| (c.name.to_string(), c.column_type)).collect();
     let mut rows = Vec::new();

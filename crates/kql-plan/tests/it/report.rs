@@ -140,7 +140,7 @@ pub fn print_table_when_complete() {
 }
 
 fn shown(line: &Line, bar: u32) -> String {
-    let met = line.passed * 1000 >= line.total * bar as usize;
+    let met = (line.passed + line.known) * 1000 >= line.total * bar as usize;
     let share = 100.0 * as_real(line.passed) / as_real(line.total.max(1));
     format!(
         "{:<24} {:<24} {:>7} {:>7} {:>7} {share:>8.2} {:>7.1}  {}",
