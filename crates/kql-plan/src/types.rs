@@ -94,7 +94,6 @@ pub fn common_strict(left: ColumnType, right: ColumnType) -> Option<ColumnType> 
     match (left, right) {
         (l, r) if l == r => Some(l),
         (l, r) if is_number(l) && is_number(r) => Some(widest_number(l, r)),
-        (Dynamic, other) | (other, Dynamic) => Some(other),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use crate::functions::conversion::cell_text;
 /// The names of the columns a call fills, in order; `None` for those that have none.
 pub fn names(binder: &mut Binder<'_>, function: &Aggregate, call: &CallExpression, row: &Row) -> Option<Vec<String>> {
     let argument = |binder: &Binder<'_>, index: usize| {
-        call.arguments.get(index).and_then(|a| binder.name_of(&a.expression, row)).unwrap_or_default()
+        call.arguments.get(index).and_then(|a| binder.argument_name(a, row)).unwrap_or_default()
     };
     match function.naming {
         AggregateNaming::Prefix(prefix) => Some(vec![format!("{prefix}{}", argument(binder, 0))]),

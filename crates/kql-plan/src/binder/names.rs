@@ -106,7 +106,7 @@ impl Binder<'_> {
     }
 
     /// The name of an argument: the one it is given (`round(Rate = x)`), or that of its expression.
-    fn argument_name(&self, argument: &NamedExpression, row: &Row) -> Option<String> {
+    pub(crate) fn argument_name(&self, argument: &NamedExpression, row: &Row) -> Option<String> {
         match &argument.target {
             Some(Target::Name(name)) => Some(name.text.clone()),
             _ => self.name_of(&argument.expression, row),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union as UnionPlan};
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{Expression, PathMember, UnionOperator};
@@ -103,7 +104,12 @@ fn filled(input: &Relation, columns: &[Column], values: &[ScalarExpr], ctx: &Low
     let mut read = BTreeSet::new();
     values.iter().for_each(|value| value.read_columns(&mut read));
     let plan = ctx.relation_needing(input, &read)?;
-    let outputs = columns.iter().zip(values).map(|(column, value)| Ok(ctx.scalar(value)?.alias(&*column.name)));
+    // All inputs must agree in the metadata of their fields: DataFusion takes that of the first for the whole union.
+    let metadata = |column: &Column| FieldMetadata::from(&column.column_type.field(&column.name));
+    let outputs = columns
+        .iter()
+        .zip(values)
+        .map(|(column, value)| Ok(ctx.scalar(value)?.alias_with_metadata(&*column.name, Some(metadata(column)))));
     Ok(LogicalPlanBuilder::from(plan).project(outputs.collect::<Result<Vec<Expr>>>()?)?.build()?)
 }
 
