@@ -5,12 +5,19 @@ use moneta_event::RawRecord;
 
 use crate::archive::{GzipStream, ZipStream};
 use crate::auditd::AuditdLog;
+use crate::client_log::ClientLog;
+use crate::delimited::Delimited;
+use crate::encoding::Utf16;
 use crate::evtx::EvtxStream;
 use crate::json::{JsonMapper, JsonStream};
 use crate::lines::{Line, LineSplitter};
 use crate::output::{Decoded, Origin, Output};
+use crate::sql_error_log::SqlErrorLog;
+use crate::storage_log::StorageLog;
 use crate::syslog::SyslogMapper;
+use crate::vpc_flow::VpcFlowLog;
 use crate::w3c::W3cMapper;
+use crate::web_log::WebLog;
 use crate::zeek::ZeekLog;
 use crate::{DecodeOptions, Format};
 
@@ -79,6 +86,10 @@ pub(crate) enum Stream {
     Evtx(EvtxStream),
     Gzip(Box<GzipStream>),
     Zip(Box<ZipStream>),
+    /// Text whose first bytes have not arrived: they may be the mark of another encoding.
+    Marked(Box<Stream>, Vec<u8>),
+    /// Text in UTF-16.
+    Utf16(Box<Stream>, Utf16),
 }
 
 /// Maps one line, by format.
@@ -112,11 +123,23 @@ pub(crate) trait LineFormat: Send + Sync {
 impl Stream {
     /// The state at the beginning of a file that lies `archive_depth` archives deep.
     pub fn new(format: Format, first_offset: u64, archive_depth: usize) -> Self {
+        let plain = Self::of_utf8(format, first_offset, archive_depth);
+        let may_be_marked = first_offset == 0 && matches!(plain, Self::Lines(..) | Self::Json(_));
+        if may_be_marked { Self::Marked(Box::new(plain), Vec::new()) } else { plain }
+    }
+
+    fn of_utf8(format: Format, first_offset: u64, archive_depth: usize) -> Self {
         let lines = |mapper| Self::Lines(LineSplitter::new(first_offset), mapper);
         let text = |format: Box<dyn LineFormat>| lines(LineMapper::Text(format));
         match format {
             Format::Auditd => text(Box::<AuditdLog>::default()),
             Format::Zeek => text(Box::<ZeekLog>::default()),
+            Format::Csv => text(Box::<Delimited>::default()),
+            Format::WebLog => text(Box::<WebLog>::default()),
+            Format::SqlErrorLog => text(Box::<SqlErrorLog>::default()),
+            Format::ClientLog => text(Box::<ClientLog>::default()),
+            Format::StorageLog => text(Box::<StorageLog>::default()),
+            Format::VpcFlow => text(Box::<VpcFlowLog>::default()),
             Format::Evtx => Self::Evtx(EvtxStream::new(first_offset)),
             Format::Syslog => lines(LineMapper::Syslog(SyslogMapper::default())),
             Format::W3c => lines(LineMapper::W3c(Box::default())),
@@ -134,6 +157,37 @@ impl Stream {
             Self::Evtx(stream) => stream.feed(bytes, output),
             Self::Gzip(stream) => stream.feed(bytes, output),
             Self::Zip(stream) => stream.feed(bytes, output),
+            Self::Marked(_, held) => {
+                held.extend_from_slice(bytes);
+                if held.len() >= 2 {
+                    self.take_mark(output);
+                }
+            }
+            Self::Utf16(stream, transcoder) => {
+                let mut text = String::with_capacity(bytes.len());
+                transcoder.feed(bytes, &mut text);
+                // Positions of the text are not those of the input.
+                let outer = std::mem::replace(&mut output.in_member, true);
+                stream.feed(text.as_bytes(), output);
+                output.in_member = outer;
+            }
+        }
+    }
+
+    /// Decides the encoding from the first bytes, and decodes them.
+    fn take_mark(&mut self, output: &mut Output) {
+        let Self::Marked(stream, held) = self else { return };
+        let held = std::mem::take(held);
+        let plain = std::mem::replace(&mut **stream, Self::Json(JsonStream::new(0)));
+        match Utf16::of_mark(&held) {
+            Some(transcoder) => {
+                *self = Self::Utf16(Box::new(plain), transcoder);
+                self.feed(&held[2..], output);
+            }
+            None => {
+                *self = plain;
+                self.feed(&held, output);
+            }
         }
     }
 
@@ -147,10 +201,26 @@ impl Stream {
             Self::Evtx(stream) => stream.finish(output),
             Self::Gzip(stream) => stream.finish(output),
             Self::Zip(stream) => stream.finish(output),
+            Self::Marked(..) => {
+                self.take_mark(output);
+                self.finish(output);
+            }
+            Self::Utf16(stream, transcoder) => {
+                let mut text = String::new();
+                transcoder.finish(&mut text);
+                let outer = std::mem::replace(&mut output.in_member, true);
+                stream.feed(text.as_bytes(), output);
+                stream.finish(output);
+                output.in_member = outer;
+            }
         }
     }
 
     fn record(&mut self, bytes: &[u8], output: &mut Output) {
+        // A framed record says nothing about the encoding of others.
+        if matches!(self, Self::Marked(..)) {
+            self.take_mark(output);
+        }
         match self {
             Self::Lines(splitter, mapper) => {
                 let offset = splitter.finished_offset();

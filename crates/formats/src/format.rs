@@ -1,6 +1,8 @@
 //! The formats by name, and their recognition from content.
 
-use crate::{Error, auditd, syslog, zeek};
+use crate::{
+    Error, auditd, client_log, delimited, encoding, sql_error_log, storage_log, syslog, vpc_flow, web_log, zeek,
+};
 
 /// Bytes of the beginning of a file that [`recognise`] looks at.
 pub const HEAD_BYTES: usize = 8 << 10;
@@ -25,6 +27,18 @@ pub enum Format {
     Auditd,
     /// Zeek log as tab-separated values.
     Zeek,
+    /// Comma-, semicolon- or tab-separated values with a header, counters of Windows, calls of Asterisk.
+    Csv,
+    /// Access and error logs of web servers: NCSA, combined, nginx, Apache.
+    WebLog,
+    /// ERRORLOG of SQL Server.
+    SqlErrorLog,
+    /// Logs of Configuration Manager and Windows servicing: CMTrace, CBS, DISM, ReportingEvents.
+    ClientLog,
+    /// Azure Storage Analytics log.
+    StorageLog,
+    /// AWS VPC flow log.
+    VpcFlow,
     /// Zip archive of files in any of these formats.
     Zip,
     /// Gzip-compressed file in any of these formats.
@@ -33,7 +47,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::Evtx,
         Self::Syslog,
         Self::W3c,
@@ -41,6 +55,12 @@ impl Format {
         Self::Json,
         Self::Auditd,
         Self::Zeek,
+        Self::Csv,
+        Self::WebLog,
+        Self::SqlErrorLog,
+        Self::ClientLog,
+        Self::StorageLog,
+        Self::VpcFlow,
         Self::Zip,
         Self::Gzip,
     ];
@@ -56,6 +76,12 @@ impl Format {
             Self::Json => "json",
             Self::Auditd => "auditd",
             Self::Zeek => "zeek",
+            Self::Csv => "csv",
+            Self::WebLog => "weblog",
+            Self::SqlErrorLog => "sql-errorlog",
+            Self::ClientLog => "cmtrace",
+            Self::StorageLog => "storage-analytics",
+            Self::VpcFlow => "vpc-flow",
             Self::Zip => "zip",
             Self::Gzip => "gzip",
         }
@@ -70,7 +96,7 @@ impl Format {
     /// Whether the beginning of a file says what its later lines mean: a follower must have read it.
     #[must_use]
     pub const fn needs_beginning(self) -> bool {
-        matches!(self, Self::W3c | Self::Zeek)
+        matches!(self, Self::W3c | Self::Zeek | Self::Csv | Self::VpcFlow)
     }
 
     /// The format of a name, in any case, with the other names people use (`iis`, `jsonl`, `winlogbeat`, ...).
@@ -84,6 +110,10 @@ impl Format {
             "jsonl" | "jsonlines" | "winlogbeat" | "nxlog" => Some(Self::Ndjson),
             "audit" | "linux-audit" => Some(Self::Auditd),
             "bro" | "zeek-tsv" => Some(Self::Zeek),
+            "tsv" | "pdh-csv" | "perfmon" | "typeperf" | "relog" | "asterisk" => Some(Self::Csv),
+            "ncsa" | "combined" | "nginx" | "apache" | "access" => Some(Self::WebLog),
+            "errorlog" | "mssql" => Some(Self::SqlErrorLog),
+            "sccm" | "cbs" | "dism" | "reportingevents" => Some(Self::ClientLog),
             "gz" => Some(Self::Gzip),
             "rfc3164" | "rfc5424" => Some(Self::Syslog),
             other => Self::ALL.into_iter().find(|format| format.name() == other),
@@ -110,14 +140,24 @@ pub fn recognise(name: &str, head: &[u8]) -> Option<Format> {
     if head.starts_with(&[0x1f, 0x8b, 8]) {
         return Some(Format::Gzip);
     }
+    if let Some(text) = encoding::decoded_head(head) {
+        return recognise(name, text.as_bytes());
+    }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     match text.first()? {
+        b'{' if is_reporting(text) => Some(Format::ClientLog),
         b'{' => Some(recognise_objects(name, text)),
         b'[' if matches!(text[1..].trim_ascii_start().first(), Some(b'{' | b']')) => Some(Format::Json),
         _ if zeek::is_zeek(text) => Some(Format::Zeek),
         b'#' if is_w3c(text) => Some(Format::W3c),
         _ => recognise_lines(name, text),
     }
+}
+
+/// Windows Update's reports begin with an identifier in braces, and values apart by tabs.
+fn is_reporting(text: &[u8]) -> bool {
+    let line = text.split(|b| *b == b'\n').next().unwrap_or_default();
+    line.get(37..39) == Some(b"}\t") && std::str::from_utf8(line).is_ok_and(client_log::is_record)
 }
 
 /// Tells objects that each fill one line from objects laid out over several.
@@ -139,10 +179,24 @@ fn is_w3c(text: &[u8]) -> bool {
     text.split(|b| *b == b'\n').take(LINES_TRIED).any(directive)
 }
 
+/// Says whether a line is a record of a format.
+type IsRecord = fn(&str) -> bool;
+
+/// Formats whose lines say what they are, those first that nothing else can be mistaken for.
+const LINE_FORMATS: [(Format, IsRecord); 6] = [
+    (Format::Auditd, auditd::is_record),
+    (Format::ClientLog, client_log::is_record),
+    (Format::StorageLog, storage_log::is_record),
+    (Format::VpcFlow, vpc_flow::is_record),
+    (Format::SqlErrorLog, sql_error_log::is_record),
+    (Format::WebLog, web_log::is_record),
+];
+
 fn recognise_lines(name: &str, text: &[u8]) -> Option<Format> {
-    let is_audit = |line: &[u8]| std::str::from_utf8(line).is_ok_and(auditd::is_record);
-    if text.split(|b| *b == b'\n').take(LINES_TRIED).any(is_audit) {
-        return Some(Format::Auditd);
+    let tried = || text.split(|b| *b == b'\n').take(LINES_TRIED).filter_map(|line| std::str::from_utf8(line).ok());
+    if let Some((format, _)) = LINE_FORMATS.iter().find(|(_, is_record)| tried().any(|line| is_record(line.trim_end())))
+    {
+        return Some(*format);
     }
     let is_syslog = text
         .split(|b| *b == b'\n')
@@ -152,7 +206,10 @@ fn recognise_lines(name: &str, text: &[u8]) -> Option<Format> {
     let named_syslog =
         ["syslog", "messages", "auth.log", "kern.log", "daemon.log", "secure"].iter().any(|n| base.starts_with(n));
     let is_text = !text.contains(&0);
-    (is_syslog || (named_syslog && is_text)).then_some(Format::Syslog)
+    if is_syslog || (named_syslog && is_text) {
+        return Some(Format::Syslog);
+    }
+    (is_text && delimited::is_delimited(text)).then_some(Format::Csv)
 }
 
 #[cfg(test)]

@@ -14,8 +14,11 @@
 
 mod archive;
 mod auditd;
+mod client_log;
 mod clock_text;
 mod decoder;
+mod delimited;
+mod encoding;
 mod error;
 mod evtx;
 mod format;
@@ -25,8 +28,12 @@ mod lines;
 mod mapping;
 mod options;
 mod output;
+mod sql_error_log;
+mod storage_log;
 mod syslog;
+mod vpc_flow;
 mod w3c;
+mod web_log;
 mod windows;
 mod zeek;
 

@@ -21,7 +21,7 @@ use crate::output::{Output, Refusal};
 use crate::windows::{self, WindowsRows};
 
 /// Members that hold the event time, the first that parses wins; in the order of how surely they mean event time.
-const TIME_MEMBERS: [&str; 9] = [
+pub(crate) const TIME_MEMBERS: [&str; 9] = [
     "TimeGenerated",
     "TimeGenerated [UTC]",
     "EventTime",

@@ -97,6 +97,16 @@ impl Mappings {
         self.candidates(there).find(|choice| self.get(*choice).conditions.iter().all(holds))
     }
 
+    /// The first mapping that names alone decide for a list of columns: conditions on values hold for none.
+    pub(crate) fn choose_by_names<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<Choice> {
+        let there = self.names.among(names);
+        let by_names = |condition: &Condition| condition.path.len() == 1 && !matches!(condition.test, Test::OneOf(_));
+        self.candidates(there).find(|choice| {
+            let mapping = self.get(*choice);
+            mapping.special.is_none() && mapping.conditions.iter().all(by_names)
+        })
+    }
+
     fn candidates(&self, there: NameSet) -> impl Iterator<Item = Choice> {
         self.all
             .iter()

@@ -121,6 +121,22 @@ pub struct MappingSummary<'a> {
     pub table: String,
 }
 
+impl Mapping {
+    /// The table, where it does not depend on the record.
+    pub fn fixed_table(&self) -> Option<moneta_base::TableName> {
+        match &self.table {
+            TableRule::Fixed(name) => Some(name.clone()),
+            TableRule::Named { .. } => None,
+        }
+    }
+
+    /// The column of a member of the record.
+    pub fn column_of(&self, name: &str) -> Option<&str> {
+        let field = self.fields.iter().find(|field| field.path.len() == 1 && field.path[0].eq_ignore_ascii_case(name));
+        field.map(|field| field.column.as_str())
+    }
+}
+
 impl Mappings {
     /// The mappings compiled in.
     #[must_use]

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use moneta_base::Timestamp;
+use moneta_formats::DecodeOptions;
 use moneta_testkit::corpus_or_skip;
 use serde_json::{Map, Value, json};
 
@@ -521,4 +523,183 @@ fn same_value(found: &Value, text: &str) -> bool {
         }
         _ => false,
     }
+}
+
+#[test]
+fn exported_rows_reach_the_tables_they_came_from() {
+    // Records counted by the csv module of another language.
+    check(
+        "windows_csv",
+        "host_logons.csv",
+        "SecurityEvent",
+        14,
+        0,
+        &[
+            ("EventID", json!(4624)),
+            ("TargetUserName", json!("MSTICAdmin")),
+            ("LogonType", json!(4)),
+            ("TimeGenerated", json!("2019-01-15T05:15:02.9800000Z")),
+        ],
+    );
+    check("windows_csv", "processes_on_host.csv", "SecurityEvent", 363, 0, &[("EventID", json!(4688))]);
+    check(
+        "azure_security_alerts",
+        "alertlist.csv",
+        "SecurityAlert",
+        189,
+        0,
+        &[
+            ("AlertSeverity", json!("Low")),
+            ("AlertName", json!("DC local group addition - Demo")),
+            ("StartTime", json!("2019-01-11T06:31:40.0000000Z")),
+            ("IsIncident", json!("false")),
+        ],
+    );
+    check(
+        "m365_audit",
+        "demo_exchange_data.csv",
+        "OfficeActivity",
+        1334,
+        0,
+        &[("Operation", json!("Set-ConditionalAccessPolicy"))],
+    );
+    check(
+        "nsg_flow",
+        "az_net_flows.csv",
+        "NTANetAnalytics",
+        460,
+        0,
+        &[
+            ("FlowType", json!("AzurePublic")),
+            ("DestPort", json!(443)),
+            ("AllowedOutFlows", json!(4)),
+            ("FlowStartTime", json!("2019-02-12T13:00:07.0000000Z")),
+        ],
+    );
+    check(
+        "azure_activity",
+        "azureactivity_row_sentinel_lab.csv",
+        "AzureActivity",
+        1,
+        0,
+        &[("CallerIpAddress", json!("37.142.150.162"))],
+    );
+    check(
+        "cef_syslog",
+        "AkamaiSIEM.csv",
+        "CommonSecurityLog",
+        29,
+        0,
+        &[
+            ("DeviceVendor", json!("Akamai")),
+            ("DestinationPort", json!(443)),
+            ("TimeGenerated", json!("2020-11-13T16:27:16.9330000Z")),
+        ],
+    );
+}
+
+#[test]
+fn measurements_and_calls_are_typed() {
+    for name in ["ec2_cpu_utilization_5f5533", "ec2_network_in_257a54", "rds_cpu_utilization_cc0c53"] {
+        let Some(path) = corpus_or_skip(1, &format!("samples/performance/{name}.csv")) else { return };
+        let text = std::fs::read_to_string(path).unwrap();
+        let whole = decode(&format!("{name}.csv"), text.as_bytes());
+        let rows = whole.rows();
+        assert_eq!(rows.len(), text.lines().count() - 1);
+        for (row, line) in rows.iter().zip(text.lines().skip(1)) {
+            let (time, value) = line.split_once(',').unwrap();
+            assert_eq!(row["Type"], "InsightsMetrics");
+            assert_eq!(row["TimeGenerated"], format!("{}.0000000Z", time.replace(' ', "T")));
+            let found: f64 = row["Val"].as_str().unwrap().parse().unwrap();
+            assert!((found - value.parse::<f64>().unwrap()).abs() < 1e-9, "{line}");
+        }
+    }
+    for (name, answered) in [("cdr.csv", 215), ("smallcdr.csv", 35), ("smallcdr_wo_parallelcalls.csv", 35)] {
+        let Some(path) = corpus_or_skip(1, &format!("samples/cdr/{name}")) else { return };
+        let text = std::fs::read_to_string(path).unwrap();
+        let whole = decode(name, text.as_bytes());
+        assert_eq!(whole.num_rows(), text.lines().count(), "{name}: {:?}", whole.reasons());
+        let rows = whole.rows();
+        let found = rows.iter().filter(|row| row["Successful"] == "true").count();
+        assert_eq!(found, text.matches("\"ANSWERED\"").count(), "{name}");
+        assert!(found > 0, "{answered}");
+        assert!(rows.iter().all(|row| row.contains_key("StartTime") && row.contains_key("DurationSeconds")));
+    }
+}
+
+#[test]
+fn storage_records_keep_their_urls_whole() {
+    let Some(whole) = sample("azure_storage", "storage_analytics_docs.log") else { return };
+    let rows = whole.rows();
+    let tables: Vec<_> = rows.iter().map(|row| row["Type"].as_str().unwrap()).collect();
+    assert_eq!(tables, ["StorageBlobLogs", "StorageBlobLogs", "StorageQueueLogs", "StorageTableLogs"]);
+    check_row(
+        &rows[0],
+        &[
+            ("OperationName", json!("PutBlob")),
+            ("StatusCode", json!("201")),
+            ("CallerIpAddress", json!("71.197.193.44:53371")),
+            ("ObjectKey", json!("/logsamples/container1/1.txt")),
+            ("RequestHeaderSize", json!(654)),
+        ],
+    );
+    assert!(rows[0]["Uri"].as_str().unwrap().ends_with("&sv=2020-04-08&timeout=901"));
+    assert!(rows[2]["Uri"].as_str().unwrap().contains("numofmessages=32&peekonly=true&timeout=30"));
+    check_row(&rows[3], &[("SchemaVersion", json!("1.0")), ("OperationName", json!("CreateTable"))]);
+}
+
+#[test]
+fn web_requests_are_taken_apart() {
+    let name = "web_attack_and_isp_webshell_localhost_access_log.txt";
+    let Some(path) = corpus_or_skip(1, &format!("samples/web_access/{name}")) else { return };
+    let text = String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    let whole = decode(name, text.as_bytes());
+    // One line of the file is of 1970, one a scanner's that is no text.
+    assert!(whole.reasons().len() <= 2, "{:?}", whole.reasons());
+    let refused = |line: &&str| line.contains('\u{fffd}') || line.contains("/1970:");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty() && !refused(line)).collect();
+    assert_eq!(whole.num_rows(), lines.len());
+    for (row, line) in whole.rows().iter().zip(lines) {
+        assert_eq!(row["ClientIP"], line.split(' ').next().unwrap());
+        let status = line.rsplit(' ').nth(1).unwrap();
+        assert_eq!(row["Status"].to_string(), status, "{line}");
+        assert!(row.contains_key("Method"), "{line}");
+    }
+}
+
+#[test]
+fn client_logs_give_a_row_per_record() {
+    let mut refused = BTreeMap::<&str, usize>::new();
+    let (mut rows, mut starts) = (0, 0);
+    for file in files("system_center", 75, &[".log"]) {
+        let bytes = std::fs::read(&file).unwrap();
+        let whole = crate::support::decode_pieces(
+            moneta_formats::Format::ClientLog,
+            DecodeOptions {
+                received: Timestamp::parse("2026-12-01").unwrap(),
+                ..crate::support::options(&name_of(&file))
+            },
+            &bytes,
+            1 << 16,
+        );
+        rows += whole.num_rows();
+        starts += String::from_utf8_lossy(&bytes).matches("<![LOG[").count();
+        for reason in whole.reasons() {
+            *refused.entry(reason).or_default() += 1;
+        }
+    }
+    println!("client logs: {rows} rows, {starts} CMTrace beginnings, refused {refused:?}");
+    let all_refused: usize = refused.values().sum();
+    assert!(rows == 0 || (rows + all_refused >= starts && all_refused < 20), "{rows} {refused:?}");
+    check_first(
+        "system_center",
+        "ccm_psadt_install.log",
+        "ConfigurationManagerLog_CL",
+        &[
+            ("Component", json!("Open-ADTSession")),
+            ("Severity", json!(1)),
+            ("ThreadId", json!(57_068)),
+            ("LogFormat", json!("CMTrace")),
+        ],
+    );
 }
