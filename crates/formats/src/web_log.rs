@@ -112,7 +112,7 @@ impl<'a> Access<'a> {
         let user_at = head.rfind(ident).filter(|_| left.len() > 1).map(|_| head.len() - joined_len(head, &left[1..]));
         let user = user_at.and_then(|at| head.get(at..)).unwrap_or("-");
         let (request, rest) = match behind.trim_start().strip_prefix('"') {
-            Some(quoted) => quoted_end(quoted).map(|end| (&quoted[..end], &quoted[end + 1..]))?,
+            Some(quoted) => request_end(quoted).map(|end| (&quoted[..end], &quoted[end + 1..]))?,
             None => behind.trim_start().split_once(' ').unwrap_or((behind.trim_start(), "")),
         };
         Some(Self { host, client: first, ident, user, stamp, request, rest })
@@ -205,6 +205,17 @@ fn quoted_end(text: &str) -> Option<usize> {
         }
         at += 2;
     }
+}
+
+/// The position of the quote that closes a request: the first one with a status behind it, because some servers do not
+/// escape those within; else the first of all.
+fn request_end(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let is_status = |at: &usize| match bytes.get(at + 1..at + 5) {
+        Some([b' ', digits @ ..]) => digits.iter().all(u8::is_ascii_digit) || digits[0] == b'-',
+        _ => false,
+    };
+    memchr::memchr_iter(b'"', bytes).find(is_status).or_else(|| quoted_end(text))
 }
 
 fn unescaped(text: &str) -> Cow<'_, str> {
