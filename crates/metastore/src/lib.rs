@@ -1,5 +1,5 @@
-//! Small, precious state that is not events: accounts, credentials, sessions, one-time links, rules and settings, in
-//! one SQLite file.
+//! Small, precious state that is not events: accounts, credentials, sessions, one-time links, rules, settings and
+//! the objects of queries, in one SQLite file.
 //!
 //! Every method is one short transaction that is on disk when it returns. No secret stands here in clear: passwords
 //! as argon2id hashes, credentials, cookies and links as SHA-256 of 256 random bits. This crate decides nothing: who
@@ -15,6 +15,7 @@ pub mod credential;
 pub mod error;
 pub mod link;
 mod migration;
+pub mod object;
 mod open;
 pub mod rule;
 pub mod session;
@@ -25,6 +26,7 @@ pub use credential::Credential;
 pub use error::Error;
 pub use link::OneTimeLink;
 pub use migration::SCHEMA_VERSION;
+pub use object::{ObjectKind, ObjectRows, StoredObject};
 pub use open::Metastore;
 pub use rule::StoredRule;
 pub use session::Session;

@@ -15,11 +15,11 @@ use crate::error::Doing;
 const APPLICATION_ID: i64 = 0x4d4e_5441;
 
 /// The steps; step `n` (from 1) leads to version `n`.
-const STEPS: [&str; 1] = [VERSION_1];
+const STEPS: [&str; 2] = [VERSION_1, VERSION_2];
 
 /// The version this program writes.
-pub const SCHEMA_VERSION: i64 = 1;
-const _: () = assert!(STEPS.len() == 1, "SCHEMA_VERSION is the number of steps");
+pub const SCHEMA_VERSION: i64 = 2;
+const _: () = assert!(STEPS.len() == 2, "SCHEMA_VERSION is the number of steps");
 
 /// Times are nanoseconds since 1970 in UTC; lists and values are JSON text.
 const VERSION_1: &str = "
@@ -70,6 +70,27 @@ CREATE TABLE setting (
     value      TEXT NOT NULL CHECK (json_valid(value)),
     changed_by TEXT NOT NULL,
     changed_at INTEGER NOT NULL
+) STRICT;
+";
+
+/// Objects of queries: functions, saved queries, views, watchlists. What an object is stands in `definition` as JSON; its
+/// rows, where it has any, stand apart, so that a list of objects does not read them.
+const VERSION_2: &str = "
+CREATE TABLE query_object (
+    kind       TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    definition TEXT NOT NULL CHECK (json_valid(definition)),
+    changed_by TEXT NOT NULL,
+    changed_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE query_object_rows (
+    kind    TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    mark    INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (kind, name),
+    FOREIGN KEY (kind, name) REFERENCES query_object (kind, name) ON DELETE CASCADE
 ) STRICT;
 ";
 
@@ -154,6 +175,19 @@ mod tests {
         for path in [database, text] {
             assert!(matches!(Metastore::open(&path, NOW).unwrap_err(), Error::NotOurs { .. }), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_file_of_version_1_is_upgraded_and_keeps_its_rows() {
+        let dir = TestDir::new();
+        let path = dir.join("meta.sqlite");
+        let mut old = Connection::open(&path).unwrap();
+        apply(&mut old, VERSION_1, 1, NOW).unwrap();
+        old.execute("INSERT INTO setting VALUES ('a', '1', 'ada', 0)", ()).unwrap();
+        drop(old);
+        let store = Metastore::open(&path, NOW).unwrap();
+        assert_eq!(store.setting("a").unwrap().unwrap().changed_by, "ada");
+        assert!(store.objects(crate::ObjectKind::Function).unwrap().is_empty());
     }
 
     #[test]

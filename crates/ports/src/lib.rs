@@ -11,6 +11,7 @@ pub mod context;
 pub mod error;
 pub mod ingest;
 pub mod metrics;
+pub mod objects;
 pub mod operations;
 pub mod query;
 pub mod rules;
@@ -21,10 +22,11 @@ pub use context::{Actor, ActorKind, OpContext, Scope};
 pub use error::PortError;
 pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, StoredRange, Submission};
 pub use metrics::{Metric, MetricKind, Metrics};
+pub use objects::{CreateMode, QueryObjects, SavedQuery, StoredFunction, Watchlist, WatchlistFormat, WatchlistUpload};
 pub use operations::{LedgerPath, Operations};
 pub use query::{
     Completeness, EditorCompletion, EditorHover, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError,
-    QueryRequest, ResultTable,
+    QueryLanguage, QueryRequest, QueryState, ResultTable, TimeScope, Truncation,
 };
 pub use rules::{RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary};
 

@@ -8,21 +8,80 @@ use moneta_event::ColumnType;
 
 use crate::{BoxFuture, OpContext};
 
+/// The language of a query's text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum QueryLanguage {
+    /// Kusto Query Language.
+    #[default]
+    Kql,
+    /// SQL: one `SELECT`, or `EXPLAIN` of one.
+    Sql,
+}
+
+impl QueryLanguage {
+    /// Its name in options and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kql => "kql",
+            Self::Sql => "sql",
+        }
+    }
+
+    /// The language of that name; `csl` is what Kusto's clients call KQL.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "kql" | "csl" => Some(Self::Kql),
+            "sql" => Some(Self::Sql),
+            _ => None,
+        }
+    }
+}
+
+/// A range of times that every table of a query is cut to.
+///
+/// # Source
+/// Kusto's request properties `query_datetimescope_column`, `query_datetimescope_from`, `query_datetimescope_to`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TimeScope {
+    /// The column it is about; `TimeGenerated` when absent. Tables without it are not cut.
+    pub column: Option<String>,
+    /// The earliest time, included.
+    pub from: Option<Timestamp>,
+    /// The end, not included.
+    pub to: Option<Timestamp>,
+}
+
 /// A query and its options.
 #[derive(Debug, Clone)]
 pub struct QueryRequest {
-    /// KQL text.
+    /// Its text.
     pub text: String,
+    /// The language of the text.
+    pub language: QueryLanguage,
+    /// The name by which it can be cancelled; the engine gives one when empty.
+    pub id: String,
     /// `now()` of the query; the engine's clock when absent.
     pub now: Option<Timestamp>,
-    /// Rows returned at most; never above the engine's own limit unless `no_truncation`.
+    /// Rows wanted at most: the result ends there and is whole.
     pub rows_max: Option<usize>,
+    /// Rows beyond which the result counts as cut; never above the engine's own limit.
+    pub truncation_rows: Option<usize>,
+    /// Bytes beyond which the result counts as cut; never above the engine's own limit.
+    pub truncation_bytes: Option<usize>,
     /// Lifts the row and size limits of results (Kusto's `notruncation`).
     pub no_truncation: bool,
     /// How long it may run; never above the engine's own limit.
     pub timeout: Option<Duration>,
+    /// Bytes of memory it may use; never above the engine's own limit.
+    pub memory_bytes: Option<usize>,
+    /// The times every table is cut to.
+    pub time_scope: Option<TimeScope>,
     /// Query parameters: name and KQL literal text.
     pub parameters: Vec<(String, String)>,
+    /// Tables that exist for this query only, beside those stored: the answer of a command that is piped on.
+    pub given: Vec<ResultTable>,
 }
 
 impl QueryRequest {
@@ -31,11 +90,18 @@ impl QueryRequest {
     pub fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            language: QueryLanguage::Kql,
+            id: String::new(),
             now: None,
             rows_max: None,
+            truncation_rows: None,
+            truncation_bytes: None,
             no_truncation: false,
             timeout: None,
+            memory_bytes: None,
+            time_scope: None,
             parameters: Vec::new(),
+            given: Vec::new(),
         }
     }
 }
@@ -97,10 +163,58 @@ pub struct QueryAnswer {
     pub completeness: Completeness,
     /// Warnings of the binder.
     pub warnings: Vec<QueryDiagnostic>,
-    /// Set when a result limit cut the rows: Kusto's `E_QUERY_RESULT_SET_TOO_LARGE` with its text.
-    pub truncated: Option<String>,
+    /// Set when a limit cut the rows.
+    pub truncated: Option<Truncation>,
     /// How long it ran.
     pub elapsed: Duration,
+    /// The most memory its operators held at one time, in bytes.
+    pub memory_peak_bytes: usize,
+}
+
+/// Why an answer has fewer rows than the query has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Truncation {
+    /// Kusto's code, such as `E_QUERY_RESULT_SET_TOO_LARGE`.
+    pub code: &'static str,
+    /// Which limit, by its name, and how to stay under it.
+    pub message: String,
+}
+
+impl std::fmt::Display for Truncation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// A query that runs, or ran not long ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryState {
+    /// The name by which it can be cancelled.
+    pub id: String,
+    /// Who asked.
+    pub principal: String,
+    /// The text.
+    pub text: String,
+    /// When it came.
+    pub since: Timestamp,
+    /// How long it has run, or ran.
+    pub elapsed: Duration,
+    /// `Waiting`, `InProgress`, `Completed`, `Failed` or `Cancelled`.
+    pub state: &'static str,
+    /// Why it failed; empty otherwise.
+    pub reason: String,
+    /// Rows it returned.
+    pub num_rows: u64,
+    /// The most memory its operators held at one time, in bytes.
+    pub memory_peak_bytes: usize,
+}
+
+impl QueryState {
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, "Waiting" | "InProgress")
+    }
 }
 
 /// One finding about the text of a query.
@@ -135,6 +249,17 @@ pub enum QueryError {
         /// Which limit, and how to stay under it.
         message: String,
     },
+    /// Somebody stopped it.
+    #[error("{0}")]
+    Cancelled(String),
+    /// Too many queries wait already.
+    #[error("{message}")]
+    Throttled {
+        /// Which limit.
+        message: String,
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// The principal may not run it.
     #[error("{0}")]
     Denied(String),
@@ -157,7 +282,8 @@ impl QueryError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid { .. } | Self::Limit { .. } => ErrorKind::Caller,
+            Self::Invalid { .. } | Self::Limit { .. } | Self::Cancelled(_) => ErrorKind::Caller,
+            Self::Throttled { retry_after, .. } => ErrorKind::Environment { retry_after: Some(*retry_after) },
             Self::Denied(_) => ErrorKind::Denied,
             Self::Failed { kind, .. } => *kind,
         }
@@ -233,4 +359,10 @@ pub trait QueryEngine: Send + Sync {
     /// # Errors
     /// [`QueryError::Denied`].
     fn diagnose(&self, ctx: &OpContext, text: &str) -> Result<Vec<QueryDiagnostic>, QueryError>;
+
+    /// The queries that run, and the last that ended: an administrator sees all, everybody else their own.
+    fn queries(&self, ctx: &OpContext) -> Vec<QueryState>;
+
+    /// Stops a query by its id; whether one of that id ran that the principal may stop.
+    fn cancel<'a>(&'a self, ctx: &'a OpContext, id: &'a str) -> BoxFuture<'a, Result<bool, QueryError>>;
 }

@@ -1,47 +1,72 @@
 //! The engine: from text to rows, one stage after the other, each of which can be printed.
+//!
+//! Queries run on threads of their own, so that one that never pauses holds up neither the interface nor ingest. Whoever
+//! waits for an answer gets it, or the name of the limit, whatever those threads do.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use datafusion::catalog::TableProvider;
 use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use futures::StreamExt;
-use moneta_base::{Clock, ErrorKind, TableName};
+use moneta_base::{Clock, ErrorKind};
 use moneta_event::{Column, TableSchema};
 use moneta_kql::{Diagnostic, Parse, render_diagnostics};
-use moneta_kql_plan::assist;
-use moneta_kql_plan::{
-    BindOptions, BoundQuery, BoundResult, Catalog, TableProviderSource, Value, bind, bind_over_data, lower,
-};
+use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Value, assist, bind, bind_over_data, lower};
 use moneta_ports::{
     AuditEvent, AuditSink, BoxFuture, EditorCompletion, EditorHover, Metric, Metrics, OpContext, Outcome, QueryAnswer,
-    QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryRequest, ResultTable, Scope,
+    QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryLanguage, QueryRequest, QueryState, ResultTable, Scope,
+    Truncation,
 };
-use tokio::sync::Semaphore;
 
 use crate::Limits;
 use crate::grouped::ComputeInScan;
+use crate::limits::Spill;
+use crate::memory::{ALL_QUERIES, QueryMemory, SharedMemory};
+use crate::objects::{ObjectSet, Objects};
 use crate::render::visualization;
-use crate::scan::{ScanCounters, ScanTable, ScanUnit, UnreadableSegment};
+use crate::running::Running;
+use crate::scan::UnreadableSegment;
+use crate::snapshot::Snapshot;
+use crate::sql;
 use crate::tables::Tables;
 
 /// Name of the database that holds all tables.
 const DATABASE: &str = "moneta";
+/// Memory that a sort keeps back for merging what it spilled: a part of the least memory a query can have.
+const SORT_RESERVE_BYTES: usize = 1 << 20;
+/// Stack of a thread that runs queries: plans are trees, and deep ones are walked by recursion.
+const STACK_BYTES: usize = 8 << 20;
+/// Code of a query that was stopped for what it uses.
+const RUNAWAY: &str = "E_RUNAWAY_QUERY";
+/// Code of a query that found no memory because others have it.
+const LOW_MEMORY: &str = "E_LOW_MEMORY_CONDITION";
+/// Code of a result that is too large.
+const TOO_LARGE: &str = "E_QUERY_RESULT_SET_TOO_LARGE";
 
 /// Answers queries over [`Tables`].
 pub struct Engine {
-    tables: Arc<dyn Tables>,
-    audit: Arc<dyn AuditSink>,
-    clock: Arc<dyn Clock>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) audit: Arc<dyn AuditSink>,
     metrics: Arc<Metrics>,
+    running: Arc<Running>,
+    threads: Option<tokio::runtime::Runtime>,
+}
+
+/// What a query needs while it runs.
+pub(crate) struct Core {
+    pub(crate) tables: Arc<dyn Tables>,
+    pub(crate) objects: Option<Objects>,
+    pub(crate) clock: Arc<dyn Clock>,
     limits: Limits,
-    running: Semaphore,
+    memory: Arc<SharedMemory>,
     session: SessionState,
 }
 
@@ -49,16 +74,24 @@ impl Engine {
     /// An engine over tables; every query is audited before its answer is given.
     ///
     /// # Errors
-    /// When DataFusion cannot be set up.
+    /// When DataFusion or its threads cannot be set up, or the directory for spilled rows cannot be emptied.
     pub fn new(
         tables: Arc<dyn Tables>,
+        objects: Option<Objects>,
         audit: Arc<dyn AuditSink>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         limits: Limits,
     ) -> Result<Self, DataFusionError> {
-        let runtime = RuntimeEnvBuilder::new().with_memory_limit(limits.memory_bytes, 1.0).build_arc()?;
-        let config = moneta_kql_plan::session_config().with_information_schema(false).with_batch_size(8_192);
+        let disk = match &limits.spill {
+            Some(spill) => spill_to(spill)?,
+            None => DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+        };
+        let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build_arc()?;
+        let config = moneta_kql_plan::session_config()
+            .with_information_schema(false)
+            .with_batch_size(8_192)
+            .with_sort_spill_reservation_bytes(SORT_RESERVE_BYTES);
         let session = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -66,130 +99,67 @@ impl Engine {
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(ComputeInScan))
             .build();
-        let running = Semaphore::new(limits.concurrency.max(1));
-        Ok(Self { tables, audit, clock, metrics, limits, running, session })
+        let threads = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("query")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build()?;
+        let running = Running::new(&limits);
+        let memory = SharedMemory::new(limits.memory_bytes);
+        let core = Arc::new(Core { tables, objects, clock, limits, memory, session });
+        Ok(Self { core, audit, metrics, running, threads: Some(threads) })
     }
 
     async fn run(&self, ctx: &OpContext, request: &QueryRequest) -> Result<QueryAnswer, QueryError> {
         require_query_scope(ctx)?;
-        let timeout = request.timeout.map_or(self.limits.timeout, |asked| asked.min(self.limits.timeout));
-        let answer = tokio::time::timeout(timeout, self.answer(ctx, request)).await;
-        answer.unwrap_or_else(|_| Err(timed_out(timeout)))
+        let limits = &self.core.limits;
+        let timeout = request.timeout.map_or(limits.timeout, |asked| asked.min(limits.timeout));
+        let ticket = self.running.begin(ctx, request, self.core.clock.now())?;
+        let work = async {
+            let _turn = ticket.turn().await?;
+            let (core, ctx, request) = (self.core.clone(), ctx.clone(), request.clone());
+            self.on_own_threads(async move { core.answer(&ctx, &request).await }).await
+        };
+        let result = tokio::select! {
+            result = work => result,
+            by = ticket.stopped() => Err(QueryError::Cancelled(format!("the query was cancelled by {by}"))),
+            () = tokio::time::sleep(timeout) => Err(timed_out(timeout)),
+        };
+        ticket.end(&result);
+        result
     }
 
-    async fn answer(&self, ctx: &OpContext, request: &QueryRequest) -> Result<QueryAnswer, QueryError> {
-        let started = Instant::now();
-        let _turn = self.running.acquire().await.map_err(|error| failed(ErrorKind::Internal, error.to_string()))?;
-        let prepared = self.prepare(ctx, request, Data::Read).await?;
-        let limits = ResultLimits::new(&self.limits, request, &prepared.query);
-        let (mut tables, mut truncated) = (Vec::new(), None);
-        for (index, result) in prepared.query.results.iter().enumerate() {
-            let plan = self.physical_plan(result, &prepared.snapshot).await?;
-            let batches = self.collect(plan, &limits, &mut truncated).await?;
-            let name = if index == 0 { "PrimaryResult".to_owned() } else { format!("PrimaryResult_{index}") };
-            tables.push(result_table(name, result, batches)?);
-        }
-        Ok(QueryAnswer {
-            tables,
-            visualization: prepared.query.results.last().and_then(|result| visualization(result.render.as_ref())),
-            completeness: prepared.snapshot.counters.completeness(),
-            warnings: prepared.warnings,
-            truncated,
-            elapsed: started.elapsed(),
-        })
-    }
-
-    fn bind_options(&self, ctx: &OpContext, request: &QueryRequest) -> BindOptions {
-        BindOptions {
-            now: request.now.unwrap_or_else(|| self.clock.now()),
-            database: DATABASE.to_owned(),
-            principal: ctx.actor.name.clone(),
-            has_locations: false,
-            parameters: request.parameters.iter().cloned().collect::<BTreeMap<_, _>>(),
-            found: Vec::new(),
-        }
-    }
-
-    /// Text to bound query, over a snapshot of the tables it names. Columns that depend on data are looked for in the
-    /// data if the caller may read it.
-    async fn prepare(&self, ctx: &OpContext, request: &QueryRequest, data: Data) -> Result<Prepared, QueryError> {
-        let Parse { tree, mut diagnostics } = moneta_kql::parse(&request.text);
-        let snapshot = Snapshot::new(self.tables.clone());
-        let options = self.bind_options(ctx, request);
-        let mut query = None;
-        // A binder's findings on a text that does not parse would only repeat the parser's.
-        if !diagnostics.iter().any(Diagnostic::is_error) {
-            let tables = &snapshot;
-            let probe = |probe: BoundResult| async move { self.probe(&probe, tables).await };
-            let (bound, findings) = match data {
-                Data::Read => bind_over_data(&tree, tables, &options, probe).await?,
-                Data::Untouched => bind(&tree, tables, &options),
-            };
-            diagnostics.extend(findings);
-            query = bound;
-        }
-        match query {
-            Some(query) => {
-                Ok(Prepared { tree: tree.to_string(), query, snapshot, warnings: port_diagnostics(&diagnostics) })
-            }
-            None => {
-                let rendered = render_diagnostics(&request.text, &diagnostics);
-                Err(QueryError::Invalid { diagnostics: port_diagnostics(&diagnostics), rendered })
-            }
-        }
-    }
-
-    /// The rows that tell the columns of a call.
-    async fn probe(&self, probe: &BoundResult, snapshot: &Snapshot) -> Result<Vec<RecordBatch>, QueryError> {
-        let plan = self.physical_plan(probe, snapshot).await?;
-        datafusion::physical_plan::collect(plan, self.session.task_ctx()).await.map_err(plan_failed)
-    }
-
-    async fn physical_plan(
+    /// Runs something on the threads for queries; stops it when the caller no longer waits.
+    async fn on_own_threads<T: Send + 'static>(
         &self,
-        result: &BoundResult,
-        snapshot: &Snapshot,
-    ) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
-        let logical = lower(result, snapshot).map_err(|error| failed(error.kind(), chain(&error)))?;
-        let optimized = self.session.optimize(&logical).map_err(plan_failed)?;
-        self.session.query_planner().create_physical_plan(&optimized, &self.session).await.map_err(plan_failed)
-    }
-
-    /// The rows of a plan, up to the limits.
-    async fn collect(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        limits: &ResultLimits,
-        truncated: &mut Option<String>,
-    ) -> Result<Vec<RecordBatch>, QueryError> {
-        let mut stream = execute_stream(plan, self.session.task_ctx()).map_err(plan_failed)?;
-        let (mut batches, mut rows, mut bytes) = (Vec::new(), 0, 0);
-        while let Some(batch) = stream.next().await {
-            let batch = batch.map_err(plan_failed)?;
-            bytes += batch.get_array_memory_size();
-            let kept = batch.num_rows().min(limits.rows - rows);
-            rows += kept;
-            batches.push(batch.slice(0, kept));
-            *truncated = limits.exceeded(kept < batch.num_rows(), bytes);
-            if truncated.is_some() || (limits.is_take && rows == limits.rows) {
-                break;
-            }
+        work: impl Future<Output = Result<T, QueryError>> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let Some(threads) = &self.threads else {
+            return Err(failed(ErrorKind::Internal, "the query engine has stopped".to_owned()));
+        };
+        let mut task = AbortWhenDropped(threads.spawn(work));
+        match (&mut task.0).await {
+            Ok(result) => result,
+            Err(error) => Err(failed(ErrorKind::Internal, format!("a query broke off: {error}"))),
         }
-        Ok(batches)
     }
 
     async fn audit(
         &self,
+        action: &'static str,
         ctx: &OpContext,
         request: &QueryRequest,
-        result: &Result<QueryAnswer, QueryError>,
+        outcome: Result<Option<u64>, &QueryError>,
         elapsed: Duration,
     ) -> Result<(), QueryError> {
-        let mut event = AuditEvent::success("query.run", "query", "");
+        let mut event = AuditEvent::success(action, "query", "");
         event.query_text.clone_from(&request.text);
         event.duration_ms = u64::try_from(elapsed.as_millis()).ok();
-        match result {
-            Ok(answer) => event.row_count = Some(answer.tables.iter().map(|table| table.num_rows() as u64).sum()),
+        if request.language == QueryLanguage::Sql {
+            event.details.insert("language".to_owned(), "sql".into());
+        }
+        match outcome {
+            Ok(row_count) => event.row_count = row_count,
             Err(error) => {
                 event.outcome = if matches!(error, QueryError::Denied(_)) { Outcome::Denied } else { Outcome::Failure };
                 event.reason = error.to_string();
@@ -202,30 +172,299 @@ impl Engine {
             failed(error.kind, format!("the query could not be audited, so it is not answered: {error}"))
         })
     }
+}
+
+impl Drop for Engine {
+    /// A query that does not pause must not hold up whoever lets go of the engine.
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortWhenDropped<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortWhenDropped<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Empties the directory for spilled rows: what the last run left there is of no use.
+fn spill_to(spill: &Spill) -> Result<DiskManagerBuilder, DataFusionError> {
+    if spill.directory.exists() {
+        std::fs::remove_dir_all(&spill.directory)?;
+    }
+    std::fs::create_dir_all(&spill.directory)?;
+    let mode = DiskManagerMode::Directories(vec![spill.directory.clone()]);
+    Ok(DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(spill.bytes_max))
+}
+
+/// One result to be run: its plan, and the columns it is shown with.
+struct Planned {
+    logical: LogicalPlan,
+    columns: Vec<Column>,
+    visualization: Option<serde_json::Value>,
+}
+
+/// A query that can be run.
+struct Prepared {
+    /// The stages before the plans, for people.
+    stages: Vec<(String, String)>,
+    results: Vec<Planned>,
+    options: Options,
+    snapshot: Snapshot,
+    warnings: Vec<QueryDiagnostic>,
+}
+
+/// What the text itself sets, where it can.
+#[derive(Default)]
+struct Options {
+    no_truncation: bool,
+    take: Option<usize>,
+    rows: Option<usize>,
+    bytes: Option<usize>,
+    memory: Option<usize>,
+}
+
+impl Options {
+    fn of(query: &BoundQuery) -> Self {
+        let number = |name: &str| match query.option(name) {
+            Some(Some(Value::Long(number))) => usize::try_from(*number).ok(),
+            _ => None,
+        };
+        Self {
+            no_truncation: query.option("notruncation").is_some(),
+            take: number("query_take_max_records"),
+            rows: number("truncationmaxrecords"),
+            bytes: number("truncationmaxsize"),
+            memory: number("maxmemoryconsumptionperqueryperiterator"),
+        }
+    }
+}
+
+impl Core {
+    pub(crate) fn object_set(&self) -> Arc<ObjectSet> {
+        self.objects.as_ref().map(Objects::current).unwrap_or_default()
+    }
+
+    /// The tables and objects of now.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.tables.clone(), self.object_set())
+    }
+
+    async fn answer(&self, ctx: &OpContext, request: &QueryRequest) -> Result<QueryAnswer, QueryError> {
+        let started = Instant::now();
+        let memory = QueryMemory::new(
+            &self.memory,
+            request.memory_bytes.unwrap_or(usize::MAX).min(self.limits.memory_per_query_bytes),
+        );
+        let prepared = self.prepare(ctx, request, Some(&memory)).await?;
+        let limits = ResultLimits::new(&self.limits, request, &prepared.options);
+        let memory = match prepared.options.memory {
+            Some(asked) => QueryMemory::new(&self.memory, asked.min(memory.bytes_max())),
+            None => memory,
+        };
+        let (mut tables, mut truncated) = (Vec::new(), None);
+        for (index, planned) in prepared.results.iter().enumerate() {
+            let batches = self.rows_of(planned, &memory, &limits, &mut truncated).await?;
+            let name = if index == 0 { "PrimaryResult".to_owned() } else { format!("PrimaryResult_{index}") };
+            tables.push(result_table(name, &planned.columns, batches)?);
+            if truncated.is_some() {
+                break;
+            }
+        }
+        Ok(QueryAnswer {
+            tables,
+            visualization: prepared.results.last().and_then(|result| result.visualization.clone()),
+            completeness: prepared.snapshot.counters.completeness(),
+            warnings: prepared.warnings,
+            truncated,
+            elapsed: started.elapsed(),
+            memory_peak_bytes: memory.peak(),
+        })
+    }
+
+    /// The rows of one result. A join that does not fit into memory is planned again as one that spills.
+    async fn rows_of(
+        &self,
+        planned: &Planned,
+        memory: &Arc<QueryMemory>,
+        limits: &ResultLimits,
+        truncated: &mut Option<Truncation>,
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        let plan = self.physical_plan(&planned.logical, &self.session).await?;
+        let joins_by_hash = displayable(&*plan).indent(false).to_string().contains("HashJoinExec");
+        let mut rows = self.collect(plan, memory, limits).await?;
+        let out_of_memory = matches!(&rows.cut, Some(cut) if cut.code != TOO_LARGE);
+        if out_of_memory && joins_by_hash && self.limits.spill.is_some() {
+            let mut session = self.session.clone();
+            session.config_mut().options_mut().optimizer.prefer_hash_join = false;
+            let plan = self.physical_plan(&planned.logical, &session).await?;
+            rows = self.collect(plan, memory, limits).await?;
+        }
+        *truncated = rows.cut;
+        Ok(rows.batches)
+    }
+
+    /// Text to plans, over a snapshot of the tables it names.
+    ///
+    /// Columns that depend on data are looked for in the data if there is memory to read it with.
+    async fn prepare(
+        &self,
+        ctx: &OpContext,
+        request: &QueryRequest,
+        memory: Option<&Arc<QueryMemory>>,
+    ) -> Result<Prepared, QueryError> {
+        let snapshot =
+            self.snapshot().with_given(&request.given).map_err(plan_failed)?.within(request.time_scope.clone());
+        match request.language {
+            QueryLanguage::Kql => self.prepare_kql(ctx, request, snapshot, memory).await,
+            QueryLanguage::Sql => self.prepare_sql(request, snapshot),
+        }
+    }
+
+    async fn prepare_kql(
+        &self,
+        ctx: &OpContext,
+        request: &QueryRequest,
+        snapshot: Snapshot,
+        memory: Option<&Arc<QueryMemory>>,
+    ) -> Result<Prepared, QueryError> {
+        let Parse { tree, mut diagnostics } = moneta_kql::parse(&request.text);
+        let options = self.bind_options(ctx, request);
+        let mut query = None;
+        // A binder's findings on a text that does not parse would only repeat the parser's.
+        if !diagnostics.iter().any(Diagnostic::is_error) {
+            let tables = &snapshot;
+            let (bound, findings) = match memory {
+                Some(memory) => {
+                    let probe = |probe: BoundResult| async move { self.probe(&probe, tables, memory).await };
+                    bind_over_data(&tree, tables, &options, probe).await?
+                }
+                None => bind(&tree, tables, &options),
+            };
+            diagnostics.extend(findings);
+            query = bound;
+        }
+        let Some(query) = query else { return Err(invalid(&request.text, &diagnostics)) };
+        let mut results = Vec::with_capacity(query.results.len());
+        for result in &query.results {
+            let logical = lower(result, &snapshot).map_err(|error| failed(error.kind(), chain(&error)))?;
+            let columns = result.relation.columns.to_vec();
+            results.push(Planned { logical, columns, visualization: visualization(result.render.as_ref()) });
+        }
+        let stages = vec![("syntax tree".to_owned(), tree.to_string()), ("bound query".to_owned(), query.to_string())];
+        let warnings = port_diagnostics(&diagnostics);
+        Ok(Prepared { stages, results, options: Options::of(&query), snapshot, warnings })
+    }
+
+    pub(crate) fn bind_options(&self, ctx: &OpContext, request: &QueryRequest) -> BindOptions {
+        BindOptions {
+            now: request.now.unwrap_or_else(|| self.clock.now()),
+            database: DATABASE.to_owned(),
+            principal: ctx.actor.name.clone(),
+            has_locations: false,
+            parameters: request.parameters.iter().cloned().collect::<BTreeMap<_, _>>(),
+            found: Vec::new(),
+        }
+    }
+
+    /// The rows that tell the columns of a call.
+    async fn probe(
+        &self,
+        probe: &BoundResult,
+        snapshot: &Snapshot,
+        memory: &Arc<QueryMemory>,
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        let logical = lower(probe, snapshot).map_err(|error| failed(error.kind(), chain(&error)))?;
+        let plan = self.physical_plan(&logical, &self.session).await?;
+        let task = self.task(memory)?;
+        datafusion::physical_plan::collect(plan, task).await.map_err(plan_failed)
+    }
+
+    /// What a plan runs with: the query's own memory.
+    fn task(&self, memory: &Arc<QueryMemory>) -> Result<Arc<TaskContext>, QueryError> {
+        let runtime = RuntimeEnvBuilder::from_runtime_env(self.session.runtime_env()).with_memory_pool(memory.clone());
+        let runtime = runtime.build_arc().map_err(plan_failed)?;
+        Ok(Arc::new(TaskContext::from(&self.session).with_runtime(runtime)))
+    }
+
+    fn prepare_sql(&self, request: &QueryRequest, snapshot: Snapshot) -> Result<Prepared, QueryError> {
+        let mut session = self.session.clone();
+        let now = request.now.unwrap_or_else(|| self.clock.now());
+        let now = arrow::temporal_conversions::timestamp_ns_to_datetime(now.as_nanos()).map(|time| time.and_utc());
+        session.execution_props_mut().query_execution_start_time = now;
+        let logical = sql::plan(&request.text, &snapshot, &session)
+            .map_err(|diagnostic| invalid(&request.text, std::slice::from_ref(&diagnostic)))?;
+        let columns = sql::columns(&logical);
+        let results = vec![Planned { logical, columns, visualization: None }];
+        Ok(Prepared { stages: Vec::new(), results, options: Options::default(), snapshot, warnings: Vec::new() })
+    }
+
+    async fn physical_plan(
+        &self,
+        logical: &LogicalPlan,
+        session: &SessionState,
+    ) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+        let optimized = session.optimize(logical).map_err(plan_failed)?;
+        session.query_planner().create_physical_plan(&optimized, session).await.map_err(plan_failed)
+    }
+
+    /// The rows of a plan, up to the limits; a limit on the way ends them and is said.
+    async fn collect(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        memory: &Arc<QueryMemory>,
+        limits: &ResultLimits,
+    ) -> Result<Collected, QueryError> {
+        let mut stream = execute_stream(plan, self.task(memory)?).map_err(plan_failed)?;
+        let mut collected = Collected::default();
+        let (mut rows, mut bytes) = (0, 0);
+        while let Some(batch) = stream.next().await {
+            let batch = match batch.map_err(plan_failed) {
+                Ok(batch) => batch,
+                Err(QueryError::Limit { code, message }) => {
+                    collected.cut = Some(Truncation { code, message });
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            bytes += batch.get_array_memory_size();
+            let kept = batch.num_rows().min(limits.rows - rows);
+            rows += kept;
+            collected.batches.push(batch.slice(0, kept));
+            collected.cut = limits.exceeded(kept < batch.num_rows(), bytes);
+            if collected.cut.is_some() || (limits.is_take && rows == limits.rows) {
+                break;
+            }
+        }
+        Ok(collected)
+    }
 
     /// Every stage of a query, as name and text.
     async fn stages(&self, ctx: &OpContext, request: &QueryRequest) -> Result<Vec<(String, String)>, QueryError> {
-        require_query_scope(ctx)?;
-        let prepared = self.prepare(ctx, request, Data::Untouched).await?;
-        let mut stages = vec![
-            ("syntax tree".to_owned(), prepared.tree.clone()),
-            ("bound query".to_owned(), prepared.query.to_string()),
-        ];
-        for result in &prepared.query.results {
-            let logical = lower(result, &prepared.snapshot).map_err(|error| failed(error.kind(), chain(&error)))?;
-            let optimized = self.session.optimize(&logical).map_err(plan_failed)?;
-            let physical = self
-                .session
-                .query_planner()
-                .create_physical_plan(&optimized, &self.session)
-                .await
-                .map_err(plan_failed)?;
-            stages.push(("logical plan".to_owned(), logical.display_indent().to_string()));
+        let prepared = self.prepare(ctx, request, None).await?;
+        let mut stages = prepared.stages;
+        for planned in &prepared.results {
+            let optimized = self.session.optimize(&planned.logical).map_err(plan_failed)?;
+            let physical = self.session.query_planner().create_physical_plan(&optimized, &self.session).await;
+            let physical = displayable(&*physical.map_err(plan_failed)?).indent(false).to_string();
+            stages.push(("logical plan".to_owned(), planned.logical.display_indent().to_string()));
             stages.push(("optimised plan".to_owned(), optimized.display_indent().to_string()));
-            stages.push(("physical plan".to_owned(), displayable(&*physical).indent(false).to_string()));
+            stages.push(("physical plan".to_owned(), physical));
         }
         Ok(stages)
     }
+}
+
+/// Rows, and why there are no more.
+#[derive(Default)]
+struct Collected {
+    batches: Vec<RecordBatch>,
+    cut: Option<Truncation>,
 }
 
 impl QueryEngine for Engine {
@@ -237,7 +476,9 @@ impl QueryEngine for Engine {
         Box::pin(async move {
             let started = Instant::now();
             let result = self.run(ctx, &request).await;
-            self.audit(ctx, &request, &result, started.elapsed()).await?;
+            let num_rows = |answer: &QueryAnswer| Some(answer.tables.iter().map(|table| table.num_rows() as u64).sum());
+            let outcome = result.as_ref().map(num_rows);
+            self.audit("query.run", ctx, &request, outcome, started.elapsed()).await?;
             result
         })
     }
@@ -247,16 +488,26 @@ impl QueryEngine for Engine {
         ctx: &'a OpContext,
         request: QueryRequest,
     ) -> BoxFuture<'a, Result<Vec<(String, String)>, QueryError>> {
-        Box::pin(async move { self.stages(ctx, &request).await })
+        Box::pin(async move {
+            let started = Instant::now();
+            let result = match require_query_scope(ctx) {
+                Ok(()) => {
+                    let (core, own, request) = (self.core.clone(), ctx.clone(), request.clone());
+                    self.on_own_threads(async move { core.stages(&own, &request).await }).await
+                }
+                Err(error) => Err(error),
+            };
+            self.audit("query.explain", ctx, &request, result.as_ref().map(|_| None), started.elapsed()).await?;
+            result
+        })
     }
 
     fn schema(&self, ctx: &OpContext) -> Vec<Arc<TableSchema>> {
-        if ctx.may(Scope::Query) { self.tables.schemas() } else { Vec::new() }
+        if ctx.may(Scope::Query) { self.core.tables.schemas() } else { Vec::new() }
     }
 
     fn complete(&self, ctx: &OpContext, text: &str, offset: usize) -> Result<Vec<EditorCompletion>, QueryError> {
         require_query_scope(ctx)?;
-        let found = assist::complete(text, offset, &Snapshot::new(self.tables.clone()));
         let completion = |found: assist::Completion| EditorCompletion {
             kind: found.kind.name(),
             label: found.label,
@@ -265,85 +516,46 @@ impl QueryEngine for Engine {
             start: found.replaces.start,
             end: found.replaces.end,
         };
-        Ok(found.into_iter().map(completion).collect())
+        Ok(assist::complete(text, offset, &self.core.snapshot()).into_iter().map(completion).collect())
     }
 
     fn hover(&self, ctx: &OpContext, text: &str, offset: usize) -> Result<Option<EditorHover>, QueryError> {
         require_query_scope(ctx)?;
-        let found = assist::hover(text, offset, &Snapshot::new(self.tables.clone()));
         let hover = |found: assist::Hover| EditorHover {
             start: found.span.start,
             end: found.span.end,
             title: found.title,
             text: found.text,
         };
-        Ok(found.map(hover))
+        Ok(assist::hover(text, offset, &self.core.snapshot()).map(hover))
     }
 
     fn diagnose(&self, ctx: &OpContext, text: &str) -> Result<Vec<QueryDiagnostic>, QueryError> {
         require_query_scope(ctx)?;
         let Parse { tree, mut diagnostics } = moneta_kql::parse(text);
         if !diagnostics.iter().any(Diagnostic::is_error) {
-            let options = self.bind_options(ctx, &QueryRequest::new(text));
-            diagnostics.extend(bind(&tree, &Snapshot::new(self.tables.clone()), &options).1);
+            let options = self.core.bind_options(ctx, &QueryRequest::new(text));
+            diagnostics.extend(bind(&tree, &self.core.snapshot(), &options).1);
         }
         Ok(port_diagnostics(&diagnostics))
     }
-}
 
-/// Whether binding may read rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Data {
-    /// Where columns depend on it.
-    Read,
-    /// Never: for stages that are shown and not run.
-    Untouched,
-}
-
-/// A query that can be planned.
-struct Prepared {
-    tree: String,
-    query: BoundQuery,
-    snapshot: Snapshot,
-    warnings: Vec<QueryDiagnostic>,
-}
-
-/// The columns and pieces of a table at the moment it was first named.
-type TakenTable = (Arc<TableSchema>, Vec<ScanUnit>);
-
-/// The tables a query names, each taken once: binder and scan see the same moment.
-struct Snapshot {
-    tables: Arc<dyn Tables>,
-    taken: Mutex<HashMap<String, Option<TakenTable>>>,
-    counters: Arc<ScanCounters>,
-}
-
-impl Snapshot {
-    fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { tables, taken: Mutex::default(), counters: Arc::default() }
+    fn queries(&self, ctx: &OpContext) -> Vec<QueryState> {
+        if ctx.may(Scope::Query) { self.running.list(ctx) } else { Vec::new() }
     }
 
-    fn with<T>(&self, table: &str, read: impl FnOnce(&TakenTable) -> T) -> Option<T> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let take = || TableName::new(table).ok().and_then(|name| self.tables.snapshot(&name));
-        taken.entry(table.to_owned()).or_insert_with(take).as_ref().map(read)
-    }
-}
-
-impl Catalog for Snapshot {
-    fn columns(&self, table: &str) -> Option<Arc<[Column]>> {
-        self.with(table, |(schema, _)| schema.columns().into())
-    }
-
-    fn table_names(&self) -> Vec<String> {
-        self.tables.schemas().iter().map(|schema| schema.name().to_string()).collect()
-    }
-}
-
-impl TableProviderSource for Snapshot {
-    fn provider(&self, table: &str) -> Option<Arc<dyn TableProvider>> {
-        self.with(table, |(schema, units)| {
-            Arc::new(ScanTable::new(schema, units.clone(), self.counters.clone())) as Arc<dyn TableProvider>
+    fn cancel<'a>(&'a self, ctx: &'a OpContext, id: &'a str) -> BoxFuture<'a, Result<bool, QueryError>> {
+        Box::pin(async move {
+            require_query_scope(ctx)?;
+            let found = self.running.cancel(ctx, id);
+            let mut event = AuditEvent::success("query.cancel", "query", id);
+            if !found {
+                event.outcome = Outcome::Failure;
+                event.reason = "no query of that id runs".to_owned();
+            }
+            let audited = self.audit.record(ctx, event).await;
+            audited.map_err(|error| failed(error.kind, format!("the cancelling could not be audited: {error}")))?;
+            Ok(found)
         })
     }
 }
@@ -358,46 +570,35 @@ struct ResultLimits {
 }
 
 impl ResultLimits {
-    fn new(limits: &Limits, request: &QueryRequest, query: &BoundQuery) -> Self {
-        let number = |name: &str| match query.option(name) {
-            Some(Some(Value::Long(number))) => usize::try_from(*number).ok(),
-            _ => None,
+    fn new(limits: &Limits, request: &QueryRequest, options: &Options) -> Self {
+        let least = |all: [Option<usize>; 3]| all.into_iter().flatten().min();
+        let unlimited = request.no_truncation || options.no_truncation;
+        let wanted = least([options.take, request.rows_max, None]);
+        let own = match unlimited {
+            true => usize::MAX,
+            false => least([options.rows, request.truncation_rows, Some(limits.rows_max)]).unwrap_or(usize::MAX),
         };
-        let unlimited = request.no_truncation || query.option("notruncation").is_some();
-        let wanted = number("query_take_max_records").or(request.rows_max);
-        let own = if unlimited {
-            usize::MAX
-        } else {
-            number("truncationmaxrecords").map_or(limits.rows_max, |rows| rows.min(limits.rows_max))
-        };
-        let bytes =
-            number("truncationmaxsize").map_or(limits.result_bytes_max, |bytes| bytes.min(limits.result_bytes_max));
+        let bytes = least([options.bytes, request.truncation_bytes, Some(limits.result_bytes_max)]);
         Self {
             rows: wanted.map_or(own, |wanted| wanted.min(own)),
-            bytes,
+            bytes: bytes.unwrap_or(usize::MAX),
             is_take: wanted.is_some_and(|wanted| wanted <= own),
             unlimited,
         }
     }
 
     /// Kusto's words for a result that is too large, if this one is.
-    fn exceeded(&self, rows_left_out: bool, bytes: usize) -> Option<String> {
+    fn exceeded(&self, rows_left_out: bool, bytes: usize) -> Option<Truncation> {
         if self.unlimited {
             return None;
         }
-        if rows_left_out && !self.is_take {
-            return Some(format!(
-                "Query result set has exceeded the record count limit {} (E_QUERY_RESULT_SET_TOO_LARGE); summarize, take fewer rows, or set notruncation",
-                self.rows
-            ));
-        }
-        let message = || {
-            format!(
-                "Query result set has exceeded the size limit {} bytes (E_QUERY_RESULT_SET_TOO_LARGE); project fewer columns, take fewer rows, or set notruncation",
-                self.bytes
-            )
+        let (limit, unit, advice) = match () {
+            () if rows_left_out && !self.is_take => (self.rows, "record count limit", "summarize, take fewer rows"),
+            () if bytes > self.bytes => (self.bytes, "size limit in bytes", "project fewer columns, take fewer rows"),
+            () => return None,
         };
-        (bytes > self.bytes).then(message)
+        let message = format!("Query result set has exceeded the {unit} {limit}; {advice}, or set notruncation");
+        Some(Truncation { code: TOO_LARGE, message })
     }
 }
 
@@ -409,9 +610,9 @@ fn require_query_scope(ctx: &OpContext) -> Result<(), QueryError> {
 }
 
 /// A result with its columns in the Arrow forms of their types.
-fn result_table(name: String, result: &BoundResult, batches: Vec<RecordBatch>) -> Result<ResultTable, QueryError> {
-    let columns = &result.relation.columns;
-    let aligned = batches.iter().map(|rows| align_by_position(rows, columns)).collect::<Result<Vec<_>, _>>();
+fn result_table(name: String, columns: &[Column], batches: Vec<RecordBatch>) -> Result<ResultTable, QueryError> {
+    let align = |rows: &RecordBatch| align_by_position(&sql::as_texts(rows)?, columns);
+    let aligned = batches.iter().map(align).collect::<Result<Vec<_>, arrow::error::ArrowError>>();
     let batches = aligned.map_err(|error| failed(ErrorKind::Internal, error.to_string()))?;
     let columns = columns
         .iter()
@@ -420,7 +621,11 @@ fn result_table(name: String, result: &BoundResult, batches: Vec<RecordBatch>) -
     Ok(ResultTable { name, columns, batches })
 }
 
-fn align_by_position(rows: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, arrow::error::ArrowError> {
+/// Rows with their columns in the Arrow forms of these types, by position.
+pub(crate) fn align_by_position(
+    rows: &RecordBatch,
+    columns: &[Column],
+) -> Result<RecordBatch, arrow::error::ArrowError> {
     let fields: Vec<_> =
         columns.iter().map(|column| column.column_type.field(&column.name).with_nullable(true)).collect();
     let cast = |(array, field): (&arrow::array::ArrayRef, &arrow::datatypes::Field)| {
@@ -450,19 +655,41 @@ fn timed_out(timeout: Duration) -> QueryError {
     QueryError::Limit { code: "E_QUERY_TIMEOUT", message }
 }
 
-fn plan_failed(error: DataFusionError) -> QueryError {
-    match error.find_root() {
-        DataFusionError::ResourcesExhausted(message) => QueryError::Limit {
-            code: "E_RUNAWAY_QUERY",
-            message: format!("the query needs more memory than it may use: {message}"),
+pub(crate) fn plan_failed(error: DataFusionError) -> QueryError {
+    let root = error.find_root();
+    let text = root.to_string();
+    match root {
+        DataFusionError::ResourcesExhausted(message) => out_of_memory(message),
+        // The disk manager says so as an error of input and output.
+        _ if text.contains("max_temp_directory_size") => QueryError::Limit {
+            code: RUNAWAY,
+            message: "Runaway query: the rows it put aside are more than query.spill_bytes_max; filter or summarise \
+                      earlier"
+                .to_owned(),
         },
         DataFusionError::External(source) if source.downcast_ref::<UnreadableSegment>().is_some() => failed(
             ErrorKind::Internal,
             format!("a segment cannot be read, so the answer would be incomplete: {source}"),
         ),
         DataFusionError::Execution(message) => failed(ErrorKind::Caller, message.clone()),
-        other => failed(ErrorKind::Internal, other.to_string()),
+        _ => failed(ErrorKind::Internal, text),
     }
+}
+
+/// Kusto's code for the limit that was hit.
+fn out_of_memory(message: &str) -> QueryError {
+    if message.contains(ALL_QUERIES) {
+        let message = format!("Query execution lacks memory resources to complete: {message}; try again later");
+        return QueryError::Limit { code: LOW_MEMORY, message };
+    }
+    let message =
+        format!("Runaway query: it needs more memory than it may use: {message}; filter or summarise earlier");
+    QueryError::Limit { code: RUNAWAY, message }
+}
+
+fn invalid(text: &str, diagnostics: &[Diagnostic]) -> QueryError {
+    let rendered = render_diagnostics(text, diagnostics);
+    QueryError::Invalid { diagnostics: port_diagnostics(diagnostics), rendered }
 }
 
 fn failed(kind: ErrorKind, message: String) -> QueryError {

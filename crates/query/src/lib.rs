@@ -1,4 +1,4 @@
-//! Answers KQL over stored tables, within limits, and says what it read.
+//! Answers KQL and SQL over stored tables, within limits, and says what it read.
 //!
 //! The way of a query: text → `moneta_kql::parse` → `moneta_kql_plan::bind` → scope → `moneta_kql_plan::lower` →
 //! DataFusion → [`ResultTable`](moneta_ports::ResultTable)s with [`Completeness`](moneta_ports::Completeness) and an
@@ -12,13 +12,19 @@ mod cache;
 mod engine;
 mod grouped;
 mod limits;
+mod memory;
+mod objects;
 mod prune;
 mod render;
+mod running;
 mod scan;
+mod snapshot;
+mod sql;
 mod tables;
 
 pub use cache::ColumnCache;
 pub use engine::Engine;
-pub use limits::Limits;
+pub use limits::{Limits, Spill};
+pub use objects::Objects;
 pub use scan::{ScanCounters, ScanTable, ScanUnit, SegmentSource};
 pub use tables::{MemoryTables, StoreTables, Tables};

@@ -155,12 +155,18 @@ pub struct QueryConfig {
     pub result_bytes_max: usize,
     /// Bytes of memory all queries together may use.
     pub memory_bytes: usize,
+    /// Bytes of memory one query may use.
+    pub memory_per_query_bytes: usize,
+    /// Bytes of rows all queries together may put aside on disk while they run.
+    pub spill_bytes_max: u64,
     /// Bytes of decoded columns kept in memory between queries.
     pub cache_bytes: usize,
     /// Seconds one query may run.
     pub timeout_seconds: u64,
     /// Queries that run at the same time.
     pub concurrency: usize,
+    /// Queries of one principal that run at the same time.
+    pub concurrency_per_principal: usize,
 }
 
 impl Default for QueryConfig {
@@ -169,9 +175,12 @@ impl Default for QueryConfig {
             rows_max: 500_000,
             result_bytes_max: 64 << 20,
             memory_bytes: 4 << 30,
+            memory_per_query_bytes: 1 << 30,
+            spill_bytes_max: 16 << 30,
             cache_bytes: 2 << 30,
             timeout_seconds: 240,
             concurrency: 10,
+            concurrency_per_principal: 5,
         }
     }
 }

@@ -17,7 +17,7 @@ use moneta_merkle::{NoteSigner, SignedNote, sha256};
 use moneta_metastore::Metastore;
 use moneta_monitor::{Monitor, MonitorParts};
 use moneta_ports::{AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, RuleAdmin};
-use moneta_query::{Engine, Limits, StoreTables};
+use moneta_query::{Engine, Limits, Objects, Spill, StoreTables};
 use moneta_scrub::{Scrubber, TokenKeys};
 
 use crate::config::Config;
@@ -87,7 +87,7 @@ impl Node {
         let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone())?;
         let monitor = start_monitor(&world, &ingest, deliveries.port(), &rules, tenant, report).await?;
         rules.attach(monitor.clone());
-        let engine = start_engine(config, &world, &ingest)?;
+        let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         let access = start_access(&world, &metastore, &ingest)?;
         let operations =
             Arc::new(NodeOperations::new(&world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog));
@@ -381,10 +381,19 @@ async fn resume_points(ingest: &Ingest, report: &OpenReport) -> BTreeMap<TableNa
     resume
 }
 
-fn start_engine(config: &Config, world: &World, ingest: &Arc<Ingest>) -> Result<Arc<Engine>, ServerError> {
-    let limits = query_limits(config);
+fn start_engine(
+    config: &Config,
+    world: &World,
+    data: &Path,
+    ingest: &Arc<Ingest>,
+    metastore: &Arc<Metastore>,
+) -> Result<Arc<Engine>, ServerError> {
+    let spill = Spill { directory: data.join("spill"), bytes_max: config.query.spill_bytes_max };
+    let limits = Limits { spill: Some(spill), ..query_limits(config) };
+    let objects = Objects::load(metastore.clone());
+    let objects = objects.map_err(|error| ServerError::part("stored objects", error.kind, error))?;
     let tables = Arc::new(StoreTables::new(ingest.store().clone(), limits.cache_bytes));
-    let engine = Engine::new(tables, ingest.clone(), world.clock.clone(), world.metrics.clone(), limits);
+    let engine = Engine::new(tables, Some(objects), ingest.clone(), world.clock.clone(), world.metrics.clone(), limits);
     engine.map(Arc::new).map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))
 }
 
@@ -394,9 +403,12 @@ pub(crate) fn query_limits(config: &Config) -> Limits {
         rows_max: config.query.rows_max,
         result_bytes_max: config.query.result_bytes_max,
         memory_bytes: config.query.memory_bytes,
+        memory_per_query_bytes: config.query.memory_per_query_bytes,
         cache_bytes: config.query.cache_bytes,
         timeout: std::time::Duration::from_secs(config.query.timeout_seconds),
         concurrency: config.query.concurrency,
+        concurrency_per_principal: config.query.concurrency_per_principal,
+        spill: None,
     }
 }
 

@@ -34,7 +34,7 @@ pub fn offline_query_engine(
         batches.into_iter().for_each(|rows| memory.add(&schema, rows));
     }
     let (clock, metrics) = (Arc::new(SystemClock::default()), Arc::new(Metrics::new()));
-    let engine = Engine::new(Arc::new(memory), Arc::new(NoAudit), clock, metrics, query_limits(config));
+    let engine = Engine::new(Arc::new(memory), None, Arc::new(NoAudit), clock, metrics, query_limits(config));
     let engine = engine.map_err(|error| ServerError::part("query engine", ErrorKind::Internal, error))?;
     Ok(Arc::new(engine))
 }

@@ -61,7 +61,7 @@ impl Answer {
         }
         let not_read = answer.completeness.not_read;
         let partial = match answer.truncated {
-            Some(text) => Some(fault::Fault::truncated(&text)),
+            Some(cut) => Some(fault::Fault::truncated(&cut.to_string())),
             None if not_read.is_empty() => None,
             None => Some(fault::Fault::not_all_read(&not_read)),
         };

@@ -59,8 +59,7 @@ impl Fault {
     /// The rows were cut.
     pub(crate) fn truncated(text: &str) -> Self {
         let kind = "Kusto.Data.Exceptions.KustoServicePartialQueryFailureLimitsExceededException";
-        let named = if text.contains("E_QUERY_RESULT_SET_TOO_LARGE") { "" } else { " (E_QUERY_RESULT_SET_TOO_LARGE)" };
-        let message = format!("Query execution has exceeded the allowed limits (80DA0003): {text}{named}.");
+        let message = format!("Query execution has exceeded the allowed limits (80DA0003): {text}.");
         Self { permanent: false, ..Self::new(StatusCode::OK, "LimitsExceeded", kind, message) }
     }
 
@@ -84,6 +83,15 @@ impl Fault {
                     ..Self::new(status, "LimitsExceeded", kind, message)
                 }
             }
+            QueryError::Cancelled(message) => {
+                let kind = "Kusto.Data.Exceptions.KustoServicePartialQueryFailureException";
+                Self::new(StatusCode::BAD_REQUEST, "Cancelled", kind, format!("{message} (E_QUERY_CANCELLED)"))
+            }
+            QueryError::Throttled { message, retry_after } => ApiError {
+                retry_after: Some(*retry_after),
+                ..ApiError::new(StatusCode::TOO_MANY_REQUESTS, "throttled", message)
+            }
+            .into(),
             QueryError::Denied(message) => ApiError::forbidden(message).into(),
             QueryError::Failed { kind, message } => match kind {
                 ErrorKind::Caller => Self::bad_request(message),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use moneta_base::Timestamp;
-use moneta_ports::QueryRequest;
+use moneta_ports::{QueryLanguage, QueryRequest, TimeScope};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -66,11 +66,17 @@ impl KustoRequest {
         Ok(Self {
             query: QueryRequest {
                 text: wire.csl.clone(),
+                language: options.language()?,
                 now: options.time("query_now")?,
-                rows_max: options.smallest(&["truncationmaxrecords", "query_take_max_records"])?,
+                rows_max: options.smallest(&["query_take_max_records"])?,
+                truncation_rows: options.smallest(&["truncationmaxrecords"])?,
+                truncation_bytes: options.smallest(&["truncationmaxsize"])?,
+                memory_bytes: options.smallest(&["maxmemoryconsumptionperqueryperiterator"])?,
+                time_scope: options.time_scope()?,
                 no_truncation: options.flag("notruncation"),
                 timeout: if options.flag("norequesttimeout") { None } else { options.duration("servertimeout")? },
                 parameters,
+                ..QueryRequest::new("")
             },
             take: options.smallest(&["query_take_max_records"])?,
             newlines_between_frames: options.flag("results_v2_newlines_between_frames"),
@@ -118,6 +124,18 @@ impl Options {
         Timestamp::parse(inner.trim())
             .map(Some)
             .ok_or_else(|| bad_option(name, &text, "a time such as 2026-01-02T03:04:05Z"))
+    }
+
+    fn language(&self) -> Result<QueryLanguage, Fault> {
+        let Some(text) = self.text("query_language") else { return Ok(QueryLanguage::Kql) };
+        QueryLanguage::parse(&text).ok_or_else(|| bad_option("query_language", &text, "`kql` or `sql`"))
+    }
+
+    fn time_scope(&self) -> Result<Option<TimeScope>, Fault> {
+        let from = self.time("query_datetimescope_from")?;
+        let to = self.time("query_datetimescope_to")?;
+        let column = self.text("query_datetimescope_column");
+        Ok((from.is_some() || to.is_some()).then_some(TimeScope { column, from, to }))
     }
 
     fn duration(&self, name: &str) -> Result<Option<Duration>, Fault> {
@@ -206,8 +224,12 @@ mod tests {
         let query =
             options(r#"{"truncationmaxrecords":5,"query_take_max_records":"3","query_now":"datetime(2026-01-02)"}"#);
         let query = query.unwrap().query;
-        assert_eq!(query.rows_max, Some(3));
+        assert_eq!((query.rows_max, query.truncation_rows), (Some(3), Some(5)));
         assert_eq!(query.now, Timestamp::parse("2026-01-02"));
+        let query = options(r#"{"query_language":"SQL","query_datetimescope_from":"2026-01-02"}"#).unwrap().query;
+        assert_eq!(query.language, QueryLanguage::Sql);
+        assert_eq!(query.time_scope.unwrap().from, Timestamp::parse("2026-01-02"));
+        assert!(options(r#"{"query_language":"gremlin"}"#).unwrap_err().contains("sql"));
         assert!(options(r#"{"query_now":"soon"}"#).unwrap_err().contains("query_now"));
         assert!(options(r#"{"truncationmaxrecords":"many"}"#).is_err());
         assert!(options(r#"{"unknown":{}}"#).is_ok());

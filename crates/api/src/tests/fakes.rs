@@ -107,6 +107,14 @@ impl QueryEngine for Fakes {
         let message = format!("wrong: {text}");
         Ok(vec![QueryDiagnostic { code: "SEM0100".to_owned(), start: 0, end: text.len(), message }])
     }
+
+    fn queries(&self, _: &OpContext) -> Vec<QueryState> {
+        Vec::new()
+    }
+
+    fn cancel<'a>(&'a self, _: &'a OpContext, id: &'a str) -> BoxFuture<'a, Result<bool, QueryError>> {
+        Box::pin(async move { Ok(id == "known") })
+    }
 }
 
 fn answer(text: &str) -> Result<QueryAnswer, QueryError> {
@@ -118,6 +126,7 @@ fn answer(text: &str) -> Result<QueryAnswer, QueryError> {
         warnings: Vec::new(),
         truncated: None,
         elapsed: Duration::from_millis(250),
+        memory_peak_bytes: 0,
     };
     match text {
         "T | where Nmae == 1" => {
@@ -137,7 +146,10 @@ fn answer(text: &str) -> Result<QueryAnswer, QueryError> {
         "denied" => return Err(QueryError::Denied("not yours".to_owned())),
         "busy" => return failed(ErrorKind::RETRY),
         "broken" => return failed(ErrorKind::Internal),
-        "cut" => answer.truncated = Some("the result has more than 2 rows".to_owned()),
+        "cut" => {
+            let message = "the result has more than 2 rows".to_owned();
+            answer.truncated = Some(Truncation { code: "E_QUERY_RESULT_SET_TOO_LARGE", message });
+        }
         "damaged" => answer.completeness.not_read = vec!["segment 7: bad checksum".to_owned()],
         "chart" => answer.visualization = Some(serde_json::json!({ "Visualization": "timechart" })),
         _ => {}

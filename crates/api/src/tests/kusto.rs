@@ -175,7 +175,7 @@ async fn options_reach_the_engine_with_the_ids_of_the_request() {
     let queries = fixture.fakes.queries.lock().unwrap();
     let (ctx, request) = &queries[0];
     assert_eq!(request.timeout, Some(Duration::from_secs(5)));
-    assert_eq!((request.rows_max, request.now), (Some(7), Timestamp::parse("2026-01-02")));
+    assert_eq!((request.truncation_rows, request.now), (Some(7), Timestamp::parse("2026-01-02")));
     assert_eq!(request.parameters, [("n".to_owned(), "5".to_owned())]);
     assert_eq!(ctx.correlation_id, format!("{};KPC.execute;e0a2", answer.header("x-ms-activity-id")));
     assert_eq!((ctx.client_address.as_str(), ctx.actor.kind.name()), ("192.0.2.1", "credential"));

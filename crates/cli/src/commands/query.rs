@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use clap::Args;
 use moneta_base::{TableName, Timestamp};
 use moneta_event::TableSchema;
-use moneta_ports::{QueryAnswer, QueryEngine, QueryRequest};
+use moneta_ports::{QueryAnswer, QueryEngine, QueryLanguage, QueryRequest};
 use serde_json::{Value, json};
 
 use crate::arguments::Global;
@@ -29,8 +29,11 @@ const FILE_ROWS_BYTES_MAX: usize = 4 << 30;
 #[derive(Debug, Args)]
 pub struct Query {
     /// The query; `-` reads it from standard input.
-    #[arg(value_name = "KQL")]
+    #[arg(value_name = "QUERY")]
     text: String,
+    /// The query is SQL: one SELECT, EXPLAIN of one, or SHOW TABLES.
+    #[arg(long)]
+    sql: bool,
     /// A file or directory to query in place of the store. May be repeated.
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -88,7 +91,8 @@ impl Query {
                 .ok_or_else(|| Failure::usage(format!("--now {text:?} is not a time")).advise("2026-01-31T12:00:00Z"))
         };
         let now = self.now.as_ref().map(parse).transpose()?;
-        Ok(QueryRequest { now, no_truncation: self.all_rows, ..QueryRequest::new(text) })
+        let language = if self.sql { QueryLanguage::Sql } else { QueryLanguage::Kql };
+        Ok(QueryRequest { language, now, no_truncation: self.all_rows, ..QueryRequest::new(text) })
     }
 
     async fn ask_engine(
@@ -196,7 +200,7 @@ impl Answer {
         Ok(Self {
             tables,
             warnings,
-            partial: answer.truncated.into_iter().chain(answer.completeness.not_read).collect(),
+            partial: answer.truncated.iter().map(ToString::to_string).chain(answer.completeness.not_read).collect(),
         })
     }
 
@@ -231,6 +235,9 @@ fn wire_request(request: &QueryRequest) -> Value {
     let mut options = json!({});
     if let Some(now) = request.now {
         options["query_now"] = now.to_string().into();
+    }
+    if request.language == QueryLanguage::Sql {
+        options["query_language"] = request.language.name().into();
     }
     if request.no_truncation {
         options["notruncation"] = true.into();

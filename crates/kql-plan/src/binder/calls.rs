@@ -12,7 +12,7 @@ use moneta_kql::syntax::{
 
 use super::expressions::Bound;
 use super::scope::{Binding, Scope};
-use super::{Binder, Row, codes};
+use super::{Binder, CALL_DEPTH_MAX, CALLS_MAX, Row, codes};
 use crate::aggregates::{self, Aggregate, AggregateNaming};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::fold::fold;
@@ -77,7 +77,7 @@ impl Binder<'_> {
             return match self.stored_function(name) {
                 Some(declaration) => {
                     let args = self.user_arguments(&declaration, &node.arguments, row, None)?;
-                    self.invoke(&declaration, Scope::default(), args, node.span, row)
+                    self.invoke_stored(name, &declaration, args, node.span, row)
                 }
                 None => self.unknown_function(node, row),
             };
@@ -616,6 +616,26 @@ impl Binder<'_> {
         Some(())
     }
 
+    /// Binds the body of a stored function, which sees nothing of its caller, and cannot call itself.
+    pub(crate) fn invoke_stored(
+        &mut self,
+        name: &str,
+        declaration: &Rc<FunctionDeclaration>,
+        args: Vec<(String, Binding)>,
+        span: Span,
+        row: &mut Row,
+    ) -> Option<Bound> {
+        if let Some(first) = self.stored.iter().position(|caller| caller == name) {
+            let cycle = format!("{} -> {name}", self.stored[first..].join(" -> "));
+            let message = format!("the function '{name}' calls itself ({cycle}), and functions cannot be recursive");
+            return self.fail(codes::UNSUPPORTED, span, message);
+        }
+        self.stored.push(name.to_owned());
+        let bound = self.invoke(declaration, Scope::default(), args, span, row);
+        self.stored.pop();
+        bound
+    }
+
     /// Binds the body of a declared function with its parameters.
     pub(crate) fn invoke(
         &mut self,
@@ -625,6 +645,15 @@ impl Binder<'_> {
         span: Span,
         row: &mut Row,
     ) -> Option<Bound> {
+        if self.call_depth >= CALL_DEPTH_MAX {
+            let message = format!("functions call one another more than {CALL_DEPTH_MAX} levels deep");
+            return self.fail(codes::LIMIT, span, message);
+        }
+        if self.calls >= CALLS_MAX {
+            let message = format!("the query calls functions more than {CALLS_MAX} times, with the calls inside them");
+            return self.fail(codes::LIMIT, span, message);
+        }
+        self.calls += 1;
         let mut inner = scope;
         for parameter in &declaration.parameters {
             let name = &parameter.name.text;
@@ -645,6 +674,7 @@ impl Binder<'_> {
             inner = inner.with(name, value);
         }
         let outer = std::mem::replace(&mut self.scope, inner);
+        self.call_depth += 1;
         let result = self.deeper(span, |binder| {
             for statement in &declaration.body.statements {
                 binder.declaration(statement)?;
@@ -659,6 +689,7 @@ impl Binder<'_> {
                 None => binder.fail(codes::SHAPE, declaration.body.span, "the function has no result"),
             }
         });
+        self.call_depth -= 1;
         self.scope = outer;
         result
     }

@@ -74,6 +74,14 @@ pub mod codes {
 
 /// The greatest depth of expressions and calls the binder follows.
 const DEPTH_MAX: usize = 400;
+/// Stack that must be left before one level is bound; else there is more.
+const STACK_RED_ZONE_BYTES: usize = 256 << 10;
+/// Stack that is added when it runs short.
+const STACK_STEP_BYTES: usize = 4 << 20;
+/// The greatest number of functions of a query, or stored ones, that call one another.
+const CALL_DEPTH_MAX: usize = 64;
+/// The greatest number of calls of such functions in one query: when each calls the next twice, every level doubles them.
+const CALLS_MAX: usize = 10_000;
 /// The greatest number of diagnostics of one query.
 const DIAGNOSTICS_MAX: usize = 100;
 
@@ -252,6 +260,12 @@ pub struct Binder<'c> {
     /// What tells the columns of the first of them that are not known.
     pub(crate) probe: Option<Probe>,
     depth: usize,
+    /// How many functions are being bound inside one another.
+    call_depth: usize,
+    /// How many calls of functions were bound.
+    calls: usize,
+    /// The stored functions that are being bound inside one another, by name.
+    stored: Vec<String>,
     counter: usize,
     /// What was seen, where an editor asks.
     sight: Option<Box<sight::Sight>>,
@@ -280,6 +294,9 @@ impl<'c> Binder<'c> {
             data_calls: 0,
             probe: None,
             depth: 0,
+            call_depth: 0,
+            calls: 0,
+            stored: Vec::new(),
             counter: 0,
             sight: None,
         }
@@ -373,7 +390,8 @@ impl<'c> Binder<'c> {
             return self.fail(codes::LIMIT, span, format!("the query nests deeper than {DEPTH_MAX} levels"));
         }
         self.depth += 1;
-        let result = action(self);
+        // Nobody knows on which thread a query is bound, nor how much of its stack is used already.
+        let result = stacker::maybe_grow(STACK_RED_ZONE_BYTES, STACK_STEP_BYTES, || action(self));
         self.depth -= 1;
         result
     }

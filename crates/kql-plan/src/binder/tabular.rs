@@ -5,7 +5,7 @@ use moneta_kql::syntax::{
 };
 
 use super::expressions::Bound;
-use super::scope::{Binding, Scope};
+use super::scope::Binding;
 use super::{Binder, Row, codes};
 use crate::bound::{Relation, Render};
 use crate::operators::apply;
@@ -304,8 +304,8 @@ impl Binder<'_> {
             other => return self.fail(codes::SHAPE, other.span(), "invoke needs a function"),
         };
         let found = match self.scope.get(&name.text).cloned() {
-            Some(Binding::Function(declaration, scope)) => Some((declaration, scope)),
-            _ => self.stored_function(&name.text).map(|declaration| (declaration, Scope::default())),
+            Some(Binding::Function(declaration, scope)) => Some((declaration, Some(scope))),
+            _ => self.stored_function(&name.text).map(|declaration| (declaration, None)),
         };
         let Some((declaration, scope)) = found else {
             let candidates = self.function_names();
@@ -316,7 +316,11 @@ impl Binder<'_> {
             return self.fail(codes::SHAPE, name.span, "invoke needs a function whose first parameter is a table");
         }
         let args = self.user_arguments(&declaration, arguments, &mut Row::none(), Some(input))?;
-        match self.invoke(&declaration, scope, args, node.span, &mut Row::none())? {
+        let bound = match scope {
+            Some(scope) => self.invoke(&declaration, scope, args, node.span, &mut Row::none()),
+            None => self.invoke_stored(&name.text, &declaration, args, node.span, &mut Row::none()),
+        };
+        match bound? {
             Bound::Table(relation) => Some(relation),
             Bound::Scalar(_) => self.fail(codes::SHAPE, node.span, "the function gives a value, not rows"),
         }

@@ -2,4 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod limits;
+mod objects;
 mod scan;
+mod sql;
+mod support;

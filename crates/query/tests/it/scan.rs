@@ -86,7 +86,7 @@ fn store(blocks: usize) -> Arc<Store> {
 fn engine(store: &Arc<Store>, cache_bytes: usize) -> Engine {
     let tables = Arc::new(StoreTables::new(store.clone(), cache_bytes));
     let clock = Arc::new(FixedClock::new(start()));
-    Engine::new(tables, Arc::new(NoAudit), clock, Arc::new(Metrics::new()), Limits::default()).unwrap()
+    Engine::new(tables, None, Arc::new(NoAudit), clock, Arc::new(Metrics::new()), Limits::default()).unwrap()
 }
 
 fn ask(engine: &Engine, text: &str) -> QueryAnswer {

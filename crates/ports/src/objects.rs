@@ -1,0 +1,176 @@
+//! What people store beside the events to ask better questions: functions, saved queries, watchlists.
+//!
+//! Every change needs the scope `admin` and is audited, under a signed checkpoint, before it takes effect.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BoxFuture, OpContext, PortError};
+
+/// What a command that makes something does when the name is taken or free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateMode {
+    /// It must be new.
+    Create,
+    /// It is made when it is new, else nothing happens.
+    CreateIfNotExists,
+    /// It is made or replaced.
+    CreateOrAlter,
+    /// It must be there.
+    Alter,
+}
+
+/// A stored function.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFunction {
+    /// Its name.
+    pub name: String,
+    /// Its parameters with the parentheses: `(T: (*), n: long = 5)`.
+    pub parameters: String,
+    /// Its body with the braces.
+    pub body: String,
+    /// Where tools list it.
+    #[serde(default)]
+    pub folder: String,
+    /// What it is for.
+    #[serde(default)]
+    pub doc_string: String,
+    /// Who changed it last.
+    #[serde(default)]
+    pub changed_by: String,
+    /// When, in nanoseconds since 1970.
+    #[serde(default)]
+    pub changed_at: i64,
+}
+
+/// A query kept under a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedQuery {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// `kql` or `sql`.
+    pub language: String,
+    /// Where tools list it.
+    #[serde(default)]
+    pub folder: String,
+    /// What it is for.
+    #[serde(default)]
+    pub doc_string: String,
+    /// Who changed it last.
+    #[serde(default)]
+    pub changed_by: String,
+    /// When, in nanoseconds since 1970.
+    #[serde(default)]
+    pub changed_at: i64,
+}
+
+/// How the rows of an uploaded watchlist are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchlistFormat {
+    /// Comma-separated values with a line of column names.
+    Csv,
+    /// A JSON array of objects, or one object a line.
+    Json,
+}
+
+/// A watchlist as it is handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchlistUpload {
+    /// Its name.
+    pub name: String,
+    /// The column whose values become `SearchKey`; the first when absent.
+    pub search_key: Option<String>,
+    /// How the rows are written.
+    pub format: WatchlistFormat,
+    /// The rows.
+    pub content: Vec<u8>,
+    /// What it is for.
+    pub description: String,
+}
+
+/// A watchlist as it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watchlist {
+    /// Its name.
+    pub name: String,
+    /// The column whose values are `SearchKey`.
+    pub search_key: String,
+    /// The uploaded columns and their types, in order.
+    pub columns: Vec<(String, String)>,
+    /// Its rows.
+    pub num_rows: u64,
+    /// Bytes of its stored form.
+    pub size_bytes: u64,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+    /// Who changed it last.
+    #[serde(default)]
+    pub changed_by: String,
+    /// When, in nanoseconds since 1970.
+    #[serde(default)]
+    pub changed_at: i64,
+}
+
+/// Keeps functions, saved queries and watchlists.
+///
+/// Reading needs the scope `query`, changing needs `admin`; both are checked here. A refusal has the kind `Denied` or
+/// `Caller` and says what to change.
+pub trait QueryObjects: Send + Sync {
+    /// All functions by name.
+    fn functions(&self) -> Vec<StoredFunction>;
+
+    /// Makes or changes a function.
+    ///
+    /// # Errors
+    /// When the name is taken or free against `mode`, the body does not bind (unless `skip_validation`), or the change
+    /// cannot be audited or stored.
+    fn put_function<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        function: StoredFunction,
+        mode: CreateMode,
+        skip_validation: bool,
+    ) -> BoxFuture<'a, Result<StoredFunction, PortError>>;
+
+    /// Removes a function.
+    ///
+    /// # Errors
+    /// `Caller` when there is none of that name.
+    fn drop_function<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>>;
+
+    /// All saved queries by name.
+    fn saved_queries(&self) -> Vec<SavedQuery>;
+
+    /// Saves a query, or replaces the one of its name.
+    ///
+    /// # Errors
+    /// When the text does not parse, or the change cannot be audited or stored.
+    fn save_query<'a>(&'a self, ctx: &'a OpContext, query: SavedQuery) -> BoxFuture<'a, Result<SavedQuery, PortError>>;
+
+    /// Removes a saved query.
+    ///
+    /// # Errors
+    /// `Caller` when there is none of that name.
+    fn delete_query<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>>;
+
+    /// All watchlists by name.
+    fn watchlists(&self) -> Vec<Watchlist>;
+
+    /// Stores a watchlist, or replaces the one of its name.
+    ///
+    /// # Errors
+    /// When the content cannot be read or is too large, or the change cannot be audited or stored.
+    fn put_watchlist<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        upload: WatchlistUpload,
+    ) -> BoxFuture<'a, Result<Watchlist, PortError>>;
+
+    /// Removes a watchlist.
+    ///
+    /// # Errors
+    /// `Caller` when there is none of that name.
+    fn delete_watchlist<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>>;
+}

@@ -1,0 +1,208 @@
+//! Changes of objects: allowed, checked, audited under a signed checkpoint, stored, and only then in effect.
+
+use moneta_base::ErrorKind;
+use moneta_kql::{Diagnostic, render_diagnostics};
+use moneta_metastore::ObjectKind;
+use moneta_ports::{
+    AuditEvent, BoxFuture, CreateMode, OpContext, PortError, QueryLanguage, QueryObjects, SavedQuery, Scope,
+    StoredFunction, Watchlist, WatchlistUpload,
+};
+
+use super::functions::{self, TEXT_BYTES_MAX};
+use super::names::{check_title, refused};
+use super::{FUNCTIONS_MAX, Objects, SAVED_QUERIES_MAX, WATCHLISTS_BYTES_MAX, WATCHLISTS_MAX, watchlists};
+use crate::Engine;
+
+impl Engine {
+    fn objects(&self) -> Result<&Objects, PortError> {
+        self.core.objects.as_ref().ok_or_else(|| refused("nothing can be stored here: these are files, not a store"))
+    }
+
+    /// The objects, if the principal may change them.
+    async fn changeable(&self, ctx: &OpContext, event: AuditEvent) -> Result<&Objects, PortError> {
+        if ctx.may(Scope::Admin) {
+            return self.objects();
+        }
+        let reason = format!("{} may not change stored objects: it needs the scope `admin`", ctx.actor.name);
+        let denied = AuditEvent { outcome: moneta_ports::Outcome::Denied, reason: reason.clone(), ..event };
+        self.audit.record(ctx, denied).await?;
+        Err(PortError::new(ErrorKind::Denied, reason))
+    }
+
+    async fn put_function_checked(
+        &self,
+        ctx: &OpContext,
+        mut function: StoredFunction,
+        mode: CreateMode,
+        skip_validation: bool,
+    ) -> Result<StoredFunction, PortError> {
+        let mut event = AuditEvent::success("function.put", "function", &function.name);
+        let objects = self.changeable(ctx, event.clone()).await?;
+        let _one_at_a_time = objects.changing.lock().await;
+        let mut set = (*objects.current()).clone();
+        let known = set.functions.get(&function.name);
+        if let Some(kept) = decide("function", &function.name, known, mode)? {
+            return Ok(kept.clone());
+        }
+        if known.is_none() && set.functions.len() >= FUNCTIONS_MAX {
+            return Err(refused(format!("there are {FUNCTIONS_MAX} functions already; drop one first")));
+        }
+        functions::check(&self.core, ctx, &set, &function, skip_validation)?;
+        let now = self.core.clock.now();
+        (function.changed_by, function.changed_at) = (ctx.actor.name.clone(), now.as_nanos());
+        event.query_text = format!("{} {}", function.parameters, function.body);
+        self.audit.record_change(ctx, event).await?;
+        objects.store(ObjectKind::Function, &function.name, &function, (&ctx.actor.name, now), None)?;
+        set.functions.insert(function.name.clone(), function.clone());
+        objects.replace(set);
+        Ok(function)
+    }
+
+    async fn save_query_checked(&self, ctx: &OpContext, mut query: SavedQuery) -> Result<SavedQuery, PortError> {
+        let mut event = AuditEvent::success("query.save", "query", &query.name);
+        let objects = self.changeable(ctx, event.clone()).await?;
+        check_title("saved query", &query.name)?;
+        check_text(&query)?;
+        let _one_at_a_time = objects.changing.lock().await;
+        let mut set = (*objects.current()).clone();
+        if !set.saved_queries.contains_key(&query.name) && set.saved_queries.len() >= SAVED_QUERIES_MAX {
+            return Err(refused(format!("there are {SAVED_QUERIES_MAX} saved queries already; delete one first")));
+        }
+        let now = self.core.clock.now();
+        (query.changed_by, query.changed_at) = (ctx.actor.name.clone(), now.as_nanos());
+        event.query_text.clone_from(&query.text);
+        self.audit.record_change(ctx, event).await?;
+        objects.store(ObjectKind::Query, &query.name, &query, (&ctx.actor.name, now), None)?;
+        set.saved_queries.insert(query.name.clone(), query.clone());
+        objects.replace(set);
+        Ok(query)
+    }
+
+    async fn put_watchlist_checked(&self, ctx: &OpContext, upload: WatchlistUpload) -> Result<Watchlist, PortError> {
+        let mut event = AuditEvent::success("watchlist.put", "watchlist", &upload.name);
+        let objects = self.changeable(ctx, event.clone()).await?;
+        let now = self.core.clock.now();
+        let (watchlist, stored, rows) = watchlists::read(&upload, &ctx.actor.name, now)?;
+        let _one_at_a_time = objects.changing.lock().await;
+        let mut set = (*objects.current()).clone();
+        let others = set.watchlists.iter().filter(|(name, _)| **name != watchlist.name);
+        let (count, bytes) = others.fold((0, 0), |(n, bytes), (_, (other, _))| (n + 1, bytes + other.size_bytes));
+        if count >= WATCHLISTS_MAX || bytes + watchlist.size_bytes > WATCHLISTS_BYTES_MAX {
+            return Err(refused(format!(
+                "all watchlists together are at most {WATCHLISTS_MAX} with {WATCHLISTS_BYTES_MAX} bytes; delete one first"
+            )));
+        }
+        event.row_count = Some(watchlist.num_rows);
+        self.audit.record_change(ctx, event).await?;
+        let name = watchlist.name.clone();
+        objects.store(ObjectKind::Watchlist, &name, &watchlist, (&ctx.actor.name, now), Some(&stored))?;
+        set.watchlists.insert(name, (watchlist.clone(), rows.into()));
+        objects.replace(set);
+        Ok(watchlist)
+    }
+
+    /// Removes an object of any kind.
+    async fn remove(
+        &self,
+        ctx: &OpContext,
+        kind: ObjectKind,
+        (action, what): (&'static str, &'static str),
+        name: &str,
+    ) -> Result<(), PortError> {
+        let event = AuditEvent::success(action, what, name);
+        let objects = self.changeable(ctx, event.clone()).await?;
+        let _one_at_a_time = objects.changing.lock().await;
+        let mut set = (*objects.current()).clone();
+        let was_there = match kind {
+            ObjectKind::Function => set.functions.remove(name).is_some(),
+            ObjectKind::Query => set.saved_queries.remove(name).is_some(),
+            ObjectKind::Watchlist => set.watchlists.remove(name).is_some(),
+            ObjectKind::View => false,
+        };
+        if !was_there {
+            return Err(refused(format!("there is no {what} {name:?}")));
+        }
+        self.audit.record_change(ctx, event).await?;
+        objects.delete(kind, name)?;
+        objects.replace(set);
+        Ok(())
+    }
+}
+
+/// What a mode says about a name that is taken or free: an error, the object as it is, or to go on.
+fn decide<'a, T>(what: &str, name: &str, known: Option<&'a T>, mode: CreateMode) -> Result<Option<&'a T>, PortError> {
+    match (mode, known) {
+        (CreateMode::Create, Some(_)) => {
+            Err(refused(format!("there is already a {what} {name:?}; `.create-or-alter {what}` replaces it")))
+        }
+        (CreateMode::Alter, None) => Err(refused(format!("there is no {what} {name:?} to alter"))),
+        (CreateMode::CreateIfNotExists, Some(known)) => Ok(Some(known)),
+        _ => Ok(None),
+    }
+}
+
+/// A saved query parses; whether it binds depends on when it is run.
+fn check_text(query: &SavedQuery) -> Result<(), PortError> {
+    if query.text.len() > TEXT_BYTES_MAX {
+        return Err(refused(format!("the query has more than {TEXT_BYTES_MAX} bytes")));
+    }
+    match QueryLanguage::parse(&query.language) {
+        None => Err(refused(format!("the language {:?} is neither `kql` nor `sql`", query.language))),
+        Some(QueryLanguage::Sql) => Ok(()),
+        Some(QueryLanguage::Kql) => {
+            let parsed = moneta_kql::parse(&query.text);
+            if parsed.diagnostics.iter().any(Diagnostic::is_error) {
+                return Err(refused(render_diagnostics(&query.text, &parsed.diagnostics)));
+            }
+            Ok(())
+        }
+    }
+}
+
+impl QueryObjects for Engine {
+    fn functions(&self) -> Vec<StoredFunction> {
+        self.core.object_set().functions.values().cloned().collect()
+    }
+
+    fn put_function<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        function: StoredFunction,
+        mode: CreateMode,
+        skip_validation: bool,
+    ) -> BoxFuture<'a, Result<StoredFunction, PortError>> {
+        Box::pin(self.put_function_checked(ctx, function, mode, skip_validation))
+    }
+
+    fn drop_function<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(self.remove(ctx, ObjectKind::Function, ("function.drop", "function"), name))
+    }
+
+    fn saved_queries(&self) -> Vec<SavedQuery> {
+        self.core.object_set().saved_queries.values().cloned().collect()
+    }
+
+    fn save_query<'a>(&'a self, ctx: &'a OpContext, query: SavedQuery) -> BoxFuture<'a, Result<SavedQuery, PortError>> {
+        Box::pin(self.save_query_checked(ctx, query))
+    }
+
+    fn delete_query<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(self.remove(ctx, ObjectKind::Query, ("query.delete", "saved query"), name))
+    }
+
+    fn watchlists(&self) -> Vec<Watchlist> {
+        self.core.object_set().watchlists.values().map(|(watchlist, _)| watchlist.clone()).collect()
+    }
+
+    fn put_watchlist<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        upload: WatchlistUpload,
+    ) -> BoxFuture<'a, Result<Watchlist, PortError>> {
+        Box::pin(self.put_watchlist_checked(ctx, upload))
+    }
+
+    fn delete_watchlist<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(self.remove(ctx, ObjectKind::Watchlist, ("watchlist.delete", "watchlist"), name))
+    }
+}

@@ -1,0 +1,179 @@
+//! What makes a text a function that can be stored: it parses, it does not lead back to itself, and it binds against
+//! the tables of now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use moneta_kql::syntax::{LetValue, ParameterType, Statement};
+use moneta_kql::token::TokenKind;
+use moneta_kql::{Diagnostic, render_diagnostics};
+use moneta_ports::{OpContext, PortError, QueryRequest, StoredFunction};
+
+use super::ObjectSet;
+use super::names::{check_identifier, refused};
+use crate::engine::Core;
+use crate::snapshot::Snapshot;
+
+/// Bytes of a function or a saved query at most.
+pub(super) const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// Checks a function; binds its body unless that is to be skipped.
+///
+/// # Errors
+/// What is wrong with it, with its place.
+pub(super) fn check(
+    core: &Core,
+    ctx: &OpContext,
+    set: &ObjectSet,
+    function: &StoredFunction,
+    skip_validation: bool,
+) -> Result<(), PortError> {
+    check_identifier("function", &function.name)?;
+    if moneta_kql_plan::functions::registry().get(&function.name).is_some() {
+        return Err(refused(format!("`{}` is a built-in function; choose another name", function.name)));
+    }
+    if function.parameters.len() + function.body.len() > TEXT_BYTES_MAX {
+        return Err(refused(format!("the function has more than {TEXT_BYTES_MAX} bytes")));
+    }
+    let text = format!("let {} = {} {};", function.name, function.parameters, function.body);
+    let parsed = moneta_kql::parse(&text);
+    if parsed.diagnostics.iter().any(Diagnostic::is_error) {
+        return Err(refused(render_diagnostics(&text, &parsed.diagnostics)));
+    }
+    let declaration = match parsed.tree.statements.as_slice() {
+        [Statement::Let(node)] => match &node.value {
+            LetValue::Function(declaration) => declaration,
+            LetValue::Expression(_) => return Err(refused("a function is `(parameters) { body }`")),
+        },
+        _ => return Err(refused("a function is `(parameters) { body }`, and nothing after it")),
+    };
+    refuse_cycles(set, function)?;
+    if skip_validation {
+        return Ok(());
+    }
+    let mut arguments = Vec::new();
+    for parameter in &declaration.parameters {
+        match &parameter.ty {
+            // Which columns it will have, only its callers know.
+            ParameterType::Table(_) => return Ok(()),
+            ParameterType::Scalar(_) if parameter.default.is_some() => {}
+            ParameterType::Scalar(name) if name.text == "string" => {
+                arguments.push(format!("{}=''", parameter.name.text));
+            }
+            ParameterType::Scalar(name) => arguments.push(format!("{}={}(null)", parameter.name.text, name.text)),
+        }
+    }
+    bind_call(core, ctx, set, function, &arguments)
+}
+
+/// Refuses a function that calls itself, be it through others: no query could use it.
+fn refuse_cycles(set: &ObjectSet, function: &StoredFunction) -> Result<(), PortError> {
+    let mut reached = BTreeMap::new();
+    let mut open = vec![function.name.clone()];
+    while let Some(caller) = open.pop() {
+        let body = if caller == function.name { Some(function) } else { set.functions.get(&caller) };
+        let Some(body) = body else { continue };
+        for called in called_names(&body.body) {
+            if called == function.name {
+                return Err(refused(format!(
+                    "the function calls itself ({}), and functions cannot be recursive",
+                    path_to(&reached, &function.name, &caller)
+                )));
+            }
+            if !reached.contains_key(&called) && set.functions.contains_key(&called) {
+                reached.insert(called.clone(), caller.clone());
+                open.push(called);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `f -> g -> f`, from who was reached from whom.
+fn path_to(reached: &BTreeMap<String, String>, name: &str, last: &str) -> String {
+    let mut path = vec![name];
+    let mut at = last;
+    while at != name {
+        path.push(at);
+        let Some(caller) = reached.get(at) else { break };
+        at = caller;
+    }
+    path.push(name);
+    path.reverse();
+    path.join(" -> ")
+}
+
+/// The functions a body calls and does not declare itself.
+fn called_names(body: &str) -> BTreeSet<String> {
+    let tokens = moneta_kql::lexer::tokenize(body);
+    let word = |index: usize| {
+        tokens
+            .get(index)
+            .filter(|token| token.kind == TokenKind::Word)
+            .map(|token| &body[token.span.start..token.span.end])
+    };
+    let (mut called, mut declared) = (BTreeSet::new(), BTreeSet::new());
+    for index in 0..tokens.len() {
+        match word(index) {
+            Some("let") => declared.extend(word(index + 1).map(str::to_owned)),
+            Some("invoke") => called.extend(word(index + 1).map(str::to_owned)),
+            Some(name) if tokens.get(index + 1).is_some_and(|next| next.kind == TokenKind::OpenParen) => {
+                called.insert(name.to_owned());
+            }
+            _ => {}
+        }
+    }
+    called.retain(|name| !declared.contains(name));
+    called
+}
+
+/// Binds a call with the new function among the others, so that one that calls itself for ever is found too.
+fn bind_call(
+    core: &Core,
+    ctx: &OpContext,
+    set: &ObjectSet,
+    function: &StoredFunction,
+    arguments: &[String],
+) -> Result<(), PortError> {
+    let mut tentative = set.clone();
+    tentative.functions.insert(function.name.clone(), function.clone());
+    let call = format!("{}({})", function.name, arguments.join(", "));
+    let bind = |text: &str| {
+        let snapshot = Snapshot::new(core.tables.clone(), Arc::new(tentative.clone()));
+        let parsed = moneta_kql::parse(text);
+        let options = core.bind_options(ctx, &QueryRequest::new(text));
+        moneta_kql_plan::bind(&parsed.tree, &snapshot, &options)
+    };
+    // A function gives rows or a value; which, binding says.
+    let (rows, mut findings) = bind(&call);
+    if rows.is_some() {
+        return Ok(());
+    }
+    let (value, of_value) = bind(&format!("print {call}"));
+    if value.is_some() {
+        return Ok(());
+    }
+    if findings.iter().any(|finding| finding.message.contains("not a value")) {
+        findings = of_value;
+    }
+    let all: Vec<String> = findings.iter().map(|finding| format!("{}: {}", finding.code, finding.message)).collect();
+    Err(refused(format!(
+        "the function does not bind: {}; `with (skipvalidation=true)` stores it all the same",
+        all.join("; ")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_found_wherever_they_stand_and_nothing_else_is() {
+        let check = |body: &str, expected: &[&str]| {
+            assert_eq!(called_names(body).into_iter().collect::<Vec<_>>(), expected, "{body}");
+        };
+        check("{ T | where a > f (1) | invoke g }", &["f", "g"]);
+        check("{ print 'f()' // g()\n }", &[]);
+        check("{ let f = (x: long) { x }; f(1) + h(2) }", &["h"]);
+    }
+}

@@ -1,0 +1,153 @@
+//! What one query sees: the tables it names, each taken once, so that binder and scan see the same moment; the stored
+//! objects of that moment; and tables given for this query only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column as PlanColumn, TableReference};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use moneta_base::{TableName, Timestamp};
+use moneta_event::schema::standard;
+use moneta_event::{Column, ColumnType, TableSchema};
+use moneta_kql_plan::{Catalog, TableProviderSource, Value};
+use moneta_ports::{ResultTable, TimeScope};
+
+use crate::engine::align_by_position;
+use crate::objects::ObjectSet;
+use crate::scan::{ScanCounters, ScanTable, ScanUnit};
+use crate::tables::Tables;
+
+/// The columns and pieces of a table at the moment it was first named.
+type TakenTable = (Arc<TableSchema>, Vec<ScanUnit>);
+
+/// What one query sees.
+pub(crate) struct Snapshot {
+    tables: Arc<dyn Tables>,
+    objects: Arc<ObjectSet>,
+    given: HashMap<String, RowsInMemory>,
+    scope: Option<TimeScope>,
+    taken: Mutex<HashMap<String, Option<TakenTable>>>,
+    pub(crate) counters: Arc<ScanCounters>,
+}
+
+/// A table that is in memory as a whole.
+#[derive(Debug, Clone)]
+pub(crate) struct RowsInMemory {
+    pub(crate) columns: Arc<[Column]>,
+    pub(crate) batches: Vec<RecordBatch>,
+}
+
+impl RowsInMemory {
+    /// Rows in the Arrow forms of their columns' types.
+    ///
+    /// # Errors
+    /// When a batch does not have these columns.
+    pub(crate) fn new(columns: Vec<Column>, batches: &[RecordBatch]) -> Result<Self> {
+        let align = |rows: &RecordBatch| align_by_position(rows, &columns);
+        let batches = batches.iter().map(align).collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(Self { batches, columns: columns.into() })
+    }
+
+    fn provider(&self) -> Result<Arc<dyn TableProvider>> {
+        let field =
+            |column: &Column| column.column_type.field(&column.name).with_metadata(HashMap::new()).with_nullable(true);
+        let schema = Arc::new(arrow::datatypes::Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()));
+        let bare = |rows: &RecordBatch| {
+            let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+            RecordBatch::try_new_with_options(schema.clone(), rows.columns().to_vec(), &options)
+        };
+        let batches = self.batches.iter().map(bare).collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(Arc::new(MemTable::try_new(schema.clone(), vec![batches])?))
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn new(tables: Arc<dyn Tables>, objects: Arc<ObjectSet>) -> Self {
+        Self { tables, objects, given: HashMap::new(), scope: None, taken: Mutex::default(), counters: Arc::default() }
+    }
+
+    /// Adds tables that exist for this query only.
+    ///
+    /// # Errors
+    /// When their rows do not have the columns they say.
+    pub(crate) fn with_given(mut self, given: &[ResultTable]) -> Result<Self> {
+        for table in given {
+            let columns = table.columns.iter().map(|column| Column::new(&column.name, column.column_type)).collect();
+            self.given.insert(table.name.clone(), RowsInMemory::new(columns, &table.batches)?);
+        }
+        Ok(self)
+    }
+
+    /// Cuts every table to a range of times.
+    pub(crate) fn within(mut self, scope: Option<TimeScope>) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    fn with<T>(&self, table: &str, read: impl FnOnce(&TakenTable) -> T) -> Option<T> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let take = || TableName::new(table).ok().and_then(|name| self.tables.snapshot(&name));
+        taken.entry(table.to_owned()).or_insert_with(take).as_ref().map(read)
+    }
+
+    /// The table of that name that is in memory, if it is one.
+    fn in_memory(&self, table: &str) -> Option<&RowsInMemory> {
+        self.given.get(table).or_else(|| self.objects.watchlist_rows(table))
+    }
+
+    /// The rows of a table within the query's range of times.
+    fn scoped(&self, provider: Arc<dyn TableProvider>, columns: &[Column]) -> Result<Arc<dyn TableProvider>> {
+        let Some(scope) = &self.scope else { return Ok(provider) };
+        let name = scope.column.as_deref().unwrap_or(standard::TIME_GENERATED);
+        let is_scoped = |column: &&Column| *column.name == *name && column.column_type == ColumnType::DateTime;
+        if columns.iter().find(is_scoped).is_none() {
+            return Ok(provider);
+        }
+        let reference = TableReference::bare("__scoped");
+        let column = Expr::Column(PlanColumn::new(Some(reference.clone()), name));
+        let time = |time: Timestamp| lit(Value::DateTime(time.as_nanos()).to_scalar());
+        let from = scope.from.map(|from| column.clone().gt_eq(time(from)));
+        let to = scope.to.map(|to| column.lt(time(to)));
+        let mut plan = LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)?;
+        for filter in from.into_iter().chain(to) {
+            plan = plan.filter(filter)?;
+        }
+        Ok(Arc::new(ViewTable::new(plan.build()?, None)))
+    }
+}
+
+impl Catalog for Snapshot {
+    fn columns(&self, table: &str) -> Option<Arc<[Column]>> {
+        if let Some(rows) = self.in_memory(table) {
+            return Some(rows.columns.clone());
+        }
+        self.with(table, |(schema, _)| schema.columns().into())
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        self.tables.schemas().iter().map(|schema| schema.name().to_string()).collect()
+    }
+
+    fn function(&self, name: &str) -> Option<String> {
+        self.objects.function_text(name)
+    }
+}
+
+impl TableProviderSource for Snapshot {
+    fn provider(&self, table: &str) -> Option<Arc<dyn TableProvider>> {
+        let logged = |made: Result<Arc<dyn TableProvider>>| {
+            made.map_err(|error: DataFusionError| tracing::error!(table, %error, "a table cannot be read")).ok()
+        };
+        if let Some(rows) = self.in_memory(table) {
+            return logged(rows.provider());
+        }
+        self.with(table, |(schema, units)| {
+            let scan = Arc::new(ScanTable::new(schema, units.clone(), self.counters.clone()));
+            logged(self.scoped(scan, schema.columns()))
+        })?
+    }
+}
