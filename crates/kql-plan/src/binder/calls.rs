@@ -127,7 +127,7 @@ impl Binder<'_> {
                 named.collect()
             }
             Fills::PerArray(suffix) => {
-                let arrays = self.array_arguments(&whole);
+                let arrays = self.array_arguments(node, row);
                 let named = (0..arrays).map(|index| {
                     let value = if arrays == 1 { whole.clone() } else { part(&whole, index, ColumnType::Dynamic) };
                     let own = names.get(index).filter(|name| !name.is_empty());
@@ -139,13 +139,12 @@ impl Binder<'_> {
     }
 
     /// How many leading arguments of a call are arrays.
-    fn array_arguments(&self, call: &ScalarExpr) -> usize {
-        match &call.node {
-            ScalarNode::Call { args, .. } => {
-                args.iter().take_while(|arg| arg.column_type == ColumnType::Dynamic).count().max(1)
-            }
-            _ => 1,
-        }
+    fn array_arguments(&mut self, node: &CallExpression, row: &mut Row) -> usize {
+        let is_array = |argument: &&NamedExpression| {
+            let bound = self.quietly(|binder| binder.scalar(&argument.expression, row));
+            bound.is_some_and(|bound| bound.column_type == ColumnType::Dynamic)
+        };
+        node.arguments.iter().take_while(is_array).count().max(1)
     }
 
     fn unknown_function<T>(&mut self, node: &CallExpression, row: &Row) -> Option<T> {
@@ -232,6 +231,17 @@ impl Binder<'_> {
                 }
             },
             "case" => return self.case(args, span),
+            "not" if args[0].column_type == ColumnType::Dynamic => {
+                return self.fail(codes::TYPE, span, "not() takes a bool, not a dynamic; use tobool()");
+            }
+            "max_of" | "min_of" if matches!(result, ColumnType::Dynamic | ColumnType::Guid) => {
+                let message = format!("{}() compares values with an order, and a {result} has none", function.name);
+                return self.fail(codes::TYPE, span, message);
+            }
+            "assert" if args[0].as_literal() == Some(&Value::Bool(false)) => {
+                let message = args[1].as_literal().and_then(Value::as_str).unwrap_or("an assertion does not hold");
+                return self.fail(codes::ASSERTION, span, message);
+            }
             "percentile_tdigest" if args.len() == 3 => {
                 match args[2].as_literal().and_then(Value::as_str).and_then(ColumnType::parse) {
                     Some(target) => target,
@@ -513,7 +523,13 @@ impl Binder<'_> {
         };
         let mut inner = Row::none();
         let _ = row;
-        match self.deeper(node.span, |binder| binder.any(&argument.expression, &mut inner))? {
+        let outer = self.scope.clone();
+        if argument.expression.as_name().is_none() {
+            self.scope = outer.without_row_values();
+        }
+        let bound = self.deeper(node.span, |binder| binder.any(&argument.expression, &mut inner));
+        self.scope = outer;
+        match bound? {
             Bound::Scalar(bound) => Some(bound),
             Bound::Table(relation) => {
                 let Some(column_type) = relation.columns.first().map(|c| c.column_type) else {

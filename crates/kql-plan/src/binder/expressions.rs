@@ -171,6 +171,13 @@ impl Binder<'_> {
                 return self.fail(codes::SHAPE, node.span, message);
             }
             Some(Binding::Failed) => return None,
+            Some(Binding::OtherRow) => {
+                let message = format!(
+                    "`{}` differs from row to row, so a query inside toscalar() cannot depend on it; use join or lookup",
+                    node.text
+                );
+                return self.fail(codes::SHAPE, node.span, message);
+            }
             Some(Binding::Pattern(_) | Binding::Database(_) | Binding::Group(_)) => {
                 let message = format!("`{}` is a pattern, a database or an entity group, no value", node.text);
                 return self.fail(codes::SHAPE, node.span, message);

@@ -70,6 +70,8 @@ pub mod codes {
     pub const UNSUPPORTED: &str = "SEM0901";
     /// A value outside what can be held.
     pub const RANGE: &str = "SEM0902";
+    /// An assertion of the query does not hold.
+    pub const ASSERTION: &str = "SEM0903";
 }
 
 /// The greatest depth of expressions and calls the binder follows.

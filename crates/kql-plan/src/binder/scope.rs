@@ -22,6 +22,8 @@ pub enum Binding {
     Database(Database),
     /// Several databases.
     Group(Rc<EntityGroupExpression>),
+    /// A value of each row, seen from a query of its own, which has other rows.
+    OtherRow,
     /// A declaration that went wrong and was reported.
     Failed,
 }
@@ -64,6 +66,19 @@ impl Scope {
     #[must_use]
     pub fn restricted(&self, entities: Vec<Expression>) -> Self {
         Self(Some(Rc::new(Node { entry: Entry::Restriction(entities), parent: self.clone() })))
+    }
+
+    /// This scope as a query inside an expression sees it: what stands for a value of the row outside has none there.
+    #[must_use]
+    pub fn without_row_values(&self) -> Self {
+        let mut seen = std::collections::HashSet::new();
+        let of_rows: Vec<&str> = self
+            .iter()
+            .filter(|(name, _)| seen.insert(*name))
+            .filter(|(_, binding)| matches!(binding, Binding::Scalar(value) if value.reads_outside(&[])))
+            .map(|(name, _)| name)
+            .collect();
+        of_rows.into_iter().fold(self.clone(), |scope, name| scope.with(name, Binding::OtherRow))
     }
 
     /// What a name stands for; nothing where a restriction hides it.

@@ -149,8 +149,10 @@ pub const FUNCTIONS: &[Function] = &[
         .doc("When the row was made durable: the column `_IngestTime`.", &[]),
     Function::new("pack_all", &["([ignore_null_empty: bool]) -> dynamic"], Kernel::Special)
         .doc("All columns of the row as one bag.", &[]),
-    Function::row("assert", &["(condition: bool, message: string) -> bool"], |args, _| args[0].into())
-        .doc("The condition itself; the message is for the reader.", &[("assert(true, 'm')", "true")]),
+    Function::row("assert", &["(condition: bool, message: string) -> bool"], |args, _| args[0].into()).doc(
+        "The condition itself; a constant one that does not hold fails the query with the message.",
+        &[("assert(true, 'm')", "true")],
+    ),
     Function::new("isfuzzy", &["() -> bool"], Kernel::Special).doc("Reserved.", &[]),
     Function::new("current_database", &["() -> string"], Kernel::Special)
         .doc("The name of the database the query runs in.", &[]),

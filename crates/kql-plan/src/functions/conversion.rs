@@ -60,7 +60,7 @@ pub const FUNCTIONS: &[Function] = &[
         .aliases(&["totime"])
         .naming(Naming::First)
         .doc("Converts a value to `timespan`.", &[("totimespan('0.00:01:00')", "timespan(00:01:00)")]),
-    Function::row("toguid", &["(value: scalar) -> guid"], |args, call| {
+    Function::row("toguid", &["(value: dynamic) -> guid", "(value: string) -> guid"], |args, call| {
         to_guid(&to_text(args[0], call.types[0])).into()
     })
     .naming(Naming::First)
@@ -68,13 +68,15 @@ pub const FUNCTIONS: &[Function] = &[
         "Converts a text to `guid`.",
         &[("toguid('70FC66F7-8279-44FC-9092-D364D70FCE44')", "guid(70fc66f7-8279-44fc-9092-d364d70fce44)")],
     ),
-    Function::row("parse_json", &["(json: scalar) -> dynamic"], |args, call| to_dynamic(args[0], call.types[0]))
-        .aliases(&["parsejson", "todynamic", "toobject"])
-        .naming(Naming::First)
-        .doc(
-            "Reads a text as JSON; a text that is none stays a string. A `dynamic` is returned as it is.",
-            &[("parse_json('{\"a\":1}').a", "dynamic(1)"), ("parse_json('abc')", "dynamic(\"abc\")")],
-        ),
+    Function::row("parse_json", &["(json: dynamic) -> dynamic", "(json: string) -> dynamic"], |args, call| {
+        to_dynamic(args[0], call.types[0])
+    })
+    .aliases(&["parsejson", "todynamic", "toobject"])
+    .naming(Naming::First)
+    .doc(
+        "Reads a text as JSON; a text that is none stays a string. A `dynamic` is returned as it is.",
+        &[("parse_json('{\"a\":1}').a", "dynamic(1)"), ("parse_json('abc')", "dynamic(\"abc\")")],
+    ),
     Function::row("gettype", &["(value: scalar) -> string"], |args, call| type_name(args[0], call.types[0]).into())
         .naming(Naming::Prefix("type_"))
         .handles_nulls()

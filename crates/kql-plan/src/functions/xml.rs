@@ -13,7 +13,7 @@ use super::{Function, Naming};
 const DEPTH_MAX: usize = 128;
 
 /// The greatest size of a document, as in Kusto.
-const BYTES_MAX: usize = 128 << 10;
+const BYTES_MAX: usize = 1 << 20;
 
 /// The declarations.
 pub const FUNCTIONS: &[Function] = &[Function::row("parse_xml", &["(source: text) -> dynamic"], |a, _| {
@@ -36,11 +36,10 @@ pub fn parse(text: &str) -> Option<Json> {
         return None;
     }
     let mut reader = Reader { rest: text.trim_start_matches('\u{feff}') };
-    let mut document = Map::new();
-    reader.skip_misc(&mut document)?;
+    reader.skip_misc()?;
     let (name, root) = reader.element(0)?;
-    document.insert(name.to_owned(), root);
-    reader.skip_misc(&mut Map::new())?;
+    reader.skip_misc()?;
+    let document = Map::from_iter([(name.to_owned(), root)]);
     reader.rest.is_empty().then_some(Json::Object(document))
 }
 
@@ -65,17 +64,12 @@ impl<'a> Reader<'a> {
         Some(found)
     }
 
-    /// Comments, instructions, the document type and white space around the root. The declaration of XML is noted.
-    fn skip_misc(&mut self, document: &mut Map<String, Json>) -> Option<()> {
+    /// Comments, instructions, the document type and white space around the root.
+    fn skip_misc(&mut self) -> Option<()> {
         loop {
             self.skip_space();
             if self.eat("<?").is_some() {
-                let body = self.until("?>")?;
-                if let Some(attributes) = body.strip_prefix("xml ") {
-                    let mut bag = Map::new();
-                    Reader { rest: attributes }.attributes(&mut bag)?;
-                    document.insert("?xml".to_owned(), Json::Object(bag));
-                }
+                self.until("?>")?;
             } else if self.eat("<!--").is_some() {
                 self.until("-->")?;
             } else if self.rest.starts_with("<!DOCTYPE") {
@@ -222,7 +216,7 @@ mod tests {
     #[test]
     fn documents_become_bags() {
         let check = |text: &str, expected: Option<Json>| assert_eq!(parse(text), expected, "{text}");
-        check("<?xml version=\"1.0\"?><a/>", Some(json!({"?xml": {"@version": "1.0"}, "a": null})));
+        check("<?xml version=\"1.0\"?><a/>", Some(json!({"a": null})));
         check("<a x='1'>t<b/></a>", Some(json!({"a": {"@x": "1", "b": null, "#text": "t"}})));
         check("<a><![CDATA[<&]]></a>", Some(json!({"a": "<&"})));
         check("<a>&#65;&#x42;<!-- c --></a>", Some(json!({"a": "AB"})));
