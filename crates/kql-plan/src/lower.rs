@@ -8,6 +8,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column as PlanColumn, Spans};
 use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::functions::math::isnan;
 use datafusion::logical_expr::expr::{Case, InList, ScalarFunction, WindowFunction, WindowFunctionParams};
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Subquery, WindowFrame, WindowFunctionDefinition, cast, lit,
@@ -142,7 +143,17 @@ impl LowerContext<'_> {
     /// # Errors
     /// As [`lower`].
     pub fn sort_keys(&self, keys: &[SortKey]) -> Result<Vec<SortExpr>> {
-        keys.iter().map(|key| Ok(self.scalar(&key.expression)?.sort(!key.descending, key.nulls_first))).collect()
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            let expression = self.scalar(&key.expression)?;
+            // NaN stands beside null at whichever end. Plain order has it behind infinity.
+            if key.expression.column_type == ColumnType::Real && key.nulls_first != key.descending {
+                let is_nan = isnan().call(vec![expression.clone()]);
+                all.push(is_nan.sort(!key.nulls_first, key.nulls_first));
+            }
+            all.push(expression.sort(!key.descending, key.nulls_first));
+        }
+        Ok(all)
     }
 
     /// A projection of expressions under names. Window functions inside are computed first.

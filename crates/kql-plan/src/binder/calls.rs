@@ -239,8 +239,8 @@ impl Binder<'_> {
                 return self.fail(codes::TYPE, span, message);
             }
             "assert" if args[0].as_literal() == Some(&Value::Bool(false)) => {
-                let message = args[1].as_literal().and_then(Value::as_str).unwrap_or("an assertion does not hold");
-                return self.fail(codes::ASSERTION, span, message);
+                let given = args[1].as_literal().and_then(Value::as_str).unwrap_or("");
+                return self.fail(codes::ASSERTION, span, format!("assert() has failed with message: '{given}'"));
             }
             "percentile_tdigest" if args.len() == 3 => {
                 match args[2].as_literal().and_then(Value::as_str).and_then(ColumnType::parse) {
