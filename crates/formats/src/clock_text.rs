@@ -45,7 +45,51 @@ pub(crate) fn parse_any(text: &str, zone_offset_seconds: i32) -> Option<Timestam
     if text.len() > 64 || !text.is_ascii() {
         return None;
     }
+    if let (Some(b':'), Some(b':'), Some(b'-')) = (bytes.get(4), bytes.get(7), bytes.get(10)) {
+        let iso = format!("{}-{}-{} {}", &text[..4], &text[5..7], &text[8..10], &text[11..]);
+        return parse_iso(&iso, zone_offset_seconds);
+    }
     parse_words(text, zone_offset_seconds)
+}
+
+/// Words at the beginning of a line that a time may consist of.
+const LEADING_WORDS_MAX: usize = 6;
+
+/// The time that a line begins with, in brackets or not.
+pub(crate) fn leading_time(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
+    // A level or a letter may stand in front: `<W>2026-01-02 ...`, `L 01/02/2026 - ...`.
+    let text = match text.as_bytes() {
+        [b'<', _, b'>', ..] => text.get(3..)?,
+        [b'L', b' ', ..] => text.get(2..)?,
+        _ => text,
+    };
+    let text = text.trim_start_matches(['[', '<', '(', '"', ' ']);
+    if let Some(time) = tai64(text) {
+        return Some(time);
+    }
+    let mut ends = text.match_indices([' ', ']', '>', ')', '\t', '|']).map(|(at, _)| at).take(LEADING_WORDS_MAX + 2);
+    let mut found = None;
+    let mut at = ends.next();
+    while let Some(end) = at {
+        let candidate = text[..end].trim_end_matches([']', ':', ',', '>', ')', ' ', '-']);
+        if end > 64 {
+            break;
+        }
+        // The longest text that is a time wins: a zone may follow.
+        found = parse_any(candidate, zone_offset_seconds).or(found);
+        at = ends.next();
+    }
+    found
+}
+
+/// `@` and 24 hexadecimal digits: seconds of international atomic time from 2^62 on, and nanoseconds. It is ten seconds
+/// ahead of the civil time that the daemons using it count from.
+fn tai64(text: &str) -> Option<Timestamp> {
+    let digits = text.strip_prefix('@')?.get(..24)?;
+    let seconds = u64::from_str_radix(&digits[..16], 16).ok()?.checked_sub((1 << 62) + 10)?;
+    let nanos = i64::from_str_radix(&digits[16..], 16).ok()?;
+    let whole = i64::try_from(seconds).ok()?.checked_mul(NANOS_PER_SECOND)?;
+    whole.checked_add(nanos).map(|nanos| Timestamp::from_nanos(nanos).truncated_to_ticks())
 }
 
 /// ISO 8601 with a zone written without colon (`+0000`), or behind a blank.
@@ -86,13 +130,13 @@ fn parse_words(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
     // `10/Oct/2026:13:55:36`: the first colon ends the date.
     let apache = text.as_bytes().get(11) == Some(&b':') && text.as_bytes().get(2) == Some(&b'/');
     let spread = if apache { text.replacen(':', " ", 1) } else { text.to_owned() };
-    for word in spread.split([' ', ',']).filter(|word| !word.is_empty()) {
+    for word in spread.split([' ', ',']).filter(|word| !word.is_empty() && *word != "-") {
         if let Some(month) = month_of(word) {
             date.0 = Some(month);
         } else if word.contains(':') && !word.starts_with(['+', '-']) {
             clock = Some(parse_loose_clock(word)?);
         } else if word.contains('/') || (word.contains('-') && word.len() >= 8) {
-            date = slashed_date(&word.replace('-', "/"))?;
+            date = slashed_date(word)?;
         } else if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") {
             half = Some(word.eq_ignore_ascii_case("pm"));
         } else if let Some(offset) = parse_zone(word) {
@@ -125,7 +169,7 @@ fn is_weekday(word: &str) -> bool {
 
 /// `9/28/2020`, `10/Oct/2026` or `2026/10/28` as month, day, year.
 fn slashed_date(word: &str) -> Option<(Option<u32>, Option<u32>, Option<i64>)> {
-    let mut parts = word.split('/');
+    let mut parts = word.split(['/', '-']);
     let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() {
         return None;
@@ -135,9 +179,13 @@ fn slashed_date(word: &str) -> Option<(Option<u32>, Option<u32>, Option<i64>)> {
     if first.len() == 4 {
         return Some((number(second), number(third), year(first)));
     }
-    match month_of(second) {
-        Some(month) => Some((Some(month), number(first), year(third))),
-        None => Some((number(first), number(second), year(third))),
+    // Dashes are Europe's: the day stands first.
+    let is_day_first = word.contains('-') && number(second).is_some_and(|month| month <= 12) && third.len() == 4;
+    match (month_of(first), month_of(second)) {
+        (Some(month), _) => Some((Some(month), number(second), year(third))),
+        (None, Some(month)) => Some((Some(month), number(first), year(third))),
+        (None, None) if is_day_first => Some((number(second), number(first), year(third))),
+        (None, None) => Some((number(first), number(second), year(third))),
     }
 }
 
@@ -297,10 +345,26 @@ mod tests {
         check("Thu, 16 Mar 2023 03:08:58 GMT", "2023-03-16T03:08:58.0000000Z");
         check("2016-06-08T20:01:52.875791+0000", "2016-06-08T20:01:52.8757910Z");
         check("2016-06-08 20:01:52 -0500", "2016-06-09T01:01:52.0000000Z");
+        check("11-06-2013 02:09:40 +0300", "2013-06-10T23:09:40.0000000Z");
+        check("Apr-07-13 07:08:36", "2013-04-07T07:08:36.0000000Z");
+        check("2014:07:02-00:17:45", "2014-07-02T00:17:45.0000000Z");
+        check("01/02/2014 - 01:25:17", "2014-01-02T01:25:17.0000000Z");
         check("1700000000.5", "2023-11-14T22:13:20.5000000Z");
         for wrong in ["", "soon", "12", "13/13/2020 10:00:00", "1/2/2020 25:00:00", "Mars 12:00:00", "2020/1"] {
             assert_eq!(parse_any(wrong, 0), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_line_may_begin_with_a_time() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(leading_time(text, 0).unwrap_or_else(|| panic!("{text}")).to_string(), expected, "{text}");
+        };
+        check("<W>2015-11-29 16:38:01.818 1 => x", "2015-11-29T16:38:01.8180000Z");
+        check("[Sat May 07 03:17:27 2011] x y", "2011-05-07T03:17:27.0000000Z");
+        check("@400000004c91b044077a9e94 imap-login: x", "2010-09-16T05:50:50.1254765Z");
+        assert_eq!(leading_time("no time in here at all", 0), None);
+        assert_eq!(leading_time("ä", 0), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::auditd::AuditdLog;
 use crate::client_log::ClientLog;
 use crate::delimited::Delimited;
 use crate::encoding::Utf16;
+use crate::event_xml::EventXmlStream;
 use crate::evtx::EvtxStream;
 use crate::json::{JsonMapper, JsonStream};
 use crate::lines::{Line, LineSplitter};
@@ -82,8 +83,9 @@ impl Decoder {
 /// The state of one format, within archives too.
 pub(crate) enum Stream {
     Lines(LineSplitter, LineMapper),
-    Json(JsonStream),
-    Evtx(EvtxStream),
+    Json(Box<JsonStream>),
+    Evtx(Box<EvtxStream>),
+    EventXml(Box<EventXmlStream>),
     Gzip(Box<GzipStream>),
     Zip(Box<ZipStream>),
     /// Text whose first bytes have not arrived: they may be the mark of another encoding.
@@ -94,7 +96,7 @@ pub(crate) enum Stream {
 
 /// Maps one line, by format.
 pub(crate) enum LineMapper {
-    Syslog(SyslogMapper),
+    Syslog(Box<SyslogMapper>),
     W3c(Box<W3cMapper>),
     Json(Box<JsonMapper>),
     Text(Box<dyn LineFormat>),
@@ -124,7 +126,7 @@ impl Stream {
     /// The state at the beginning of a file that lies `archive_depth` archives deep.
     pub fn new(format: Format, first_offset: u64, archive_depth: usize) -> Self {
         let plain = Self::of_utf8(format, first_offset, archive_depth);
-        let may_be_marked = first_offset == 0 && matches!(plain, Self::Lines(..) | Self::Json(_));
+        let may_be_marked = first_offset == 0 && matches!(plain, Self::Lines(..) | Self::Json(_) | Self::EventXml(_));
         if may_be_marked { Self::Marked(Box::new(plain), Vec::new()) } else { plain }
     }
 
@@ -140,11 +142,12 @@ impl Stream {
             Format::ClientLog => text(Box::<ClientLog>::default()),
             Format::StorageLog => text(Box::<StorageLog>::default()),
             Format::VpcFlow => text(Box::<VpcFlowLog>::default()),
-            Format::Evtx => Self::Evtx(EvtxStream::new(first_offset)),
-            Format::Syslog => lines(LineMapper::Syslog(SyslogMapper::default())),
+            Format::EventXml => Self::EventXml(Box::new(EventXmlStream::new(first_offset))),
+            Format::Evtx => Self::Evtx(Box::new(EvtxStream::new(first_offset))),
+            Format::Syslog => lines(LineMapper::Syslog(Box::default())),
             Format::W3c => lines(LineMapper::W3c(Box::default())),
             Format::Ndjson => lines(LineMapper::Json(Box::default())),
-            Format::Json => Self::Json(JsonStream::new(first_offset)),
+            Format::Json => Self::Json(Box::new(JsonStream::new(first_offset))),
             Format::Zip => Self::Zip(Box::new(ZipStream::new(archive_depth))),
             Format::Gzip => Self::Gzip(Box::new(GzipStream::new(archive_depth))),
         }
@@ -155,6 +158,7 @@ impl Stream {
             Self::Lines(splitter, mapper) => splitter.feed(bytes, |line, end| mapper.line(line, end, output)),
             Self::Json(stream) => stream.feed(bytes, output),
             Self::Evtx(stream) => stream.feed(bytes, output),
+            Self::EventXml(stream) => stream.feed(bytes, output),
             Self::Gzip(stream) => stream.feed(bytes, output),
             Self::Zip(stream) => stream.feed(bytes, output),
             Self::Marked(_, held) => {
@@ -178,7 +182,7 @@ impl Stream {
     fn take_mark(&mut self, output: &mut Output) {
         let Self::Marked(stream, held) = self else { return };
         let held = std::mem::take(held);
-        let plain = std::mem::replace(&mut **stream, Self::Json(JsonStream::new(0)));
+        let plain = std::mem::replace(&mut **stream, Self::Json(Box::new(JsonStream::new(0))));
         match Utf16::of_mark(&held) {
             Some(transcoder) => {
                 *self = Self::Utf16(Box::new(plain), transcoder);
@@ -199,6 +203,7 @@ impl Stream {
             }
             Self::Json(stream) => stream.finish(output),
             Self::Evtx(stream) => stream.finish(output),
+            Self::EventXml(stream) => stream.finish(output),
             Self::Gzip(stream) => stream.finish(output),
             Self::Zip(stream) => stream.finish(output),
             Self::Marked(..) => {

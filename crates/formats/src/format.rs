@@ -1,7 +1,8 @@
 //! The formats by name, and their recognition from content.
 
 use crate::{
-    Error, auditd, client_log, delimited, encoding, sql_error_log, storage_log, syslog, vpc_flow, web_log, zeek,
+    Error, auditd, client_log, delimited, encoding, event_xml, sql_error_log, storage_log, syslog, vpc_flow, web_log,
+    zeek,
 };
 
 /// Bytes of the beginning of a file that [`recognise`] looks at.
@@ -39,6 +40,8 @@ pub enum Format {
     StorageLog,
     /// AWS VPC flow log.
     VpcFlow,
+    /// Windows events as XML, one after another or within other elements.
+    EventXml,
     /// Zip archive of files in any of these formats.
     Zip,
     /// Gzip-compressed file in any of these formats.
@@ -47,7 +50,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Evtx,
         Self::Syslog,
         Self::W3c,
@@ -61,6 +64,7 @@ impl Format {
         Self::ClientLog,
         Self::StorageLog,
         Self::VpcFlow,
+        Self::EventXml,
         Self::Zip,
         Self::Gzip,
     ];
@@ -82,6 +86,7 @@ impl Format {
             Self::ClientLog => "cmtrace",
             Self::StorageLog => "storage-analytics",
             Self::VpcFlow => "vpc-flow",
+            Self::EventXml => "event-xml",
             Self::Zip => "zip",
             Self::Gzip => "gzip",
         }
@@ -90,7 +95,7 @@ impl Format {
     /// Whether files of this format grow by lines, so that they can be followed while they are written.
     #[must_use]
     pub const fn grows_by_lines(self) -> bool {
-        !matches!(self, Self::Evtx | Self::Json | Self::Zip | Self::Gzip)
+        !matches!(self, Self::Evtx | Self::Json | Self::EventXml | Self::Zip | Self::Gzip)
     }
 
     /// Whether the beginning of a file says what its later lines mean: a follower must have read it.
@@ -114,6 +119,7 @@ impl Format {
             "ncsa" | "combined" | "nginx" | "apache" | "access" => Some(Self::WebLog),
             "errorlog" | "mssql" => Some(Self::SqlErrorLog),
             "sccm" | "cbs" | "dism" | "reportingevents" => Some(Self::ClientLog),
+            "wef" | "xml" => Some(Self::EventXml),
             "gz" => Some(Self::Gzip),
             "rfc3164" | "rfc5424" => Some(Self::Syslog),
             other => Self::ALL.into_iter().find(|format| format.name() == other),
@@ -148,6 +154,7 @@ pub fn recognise(name: &str, head: &[u8]) -> Option<Format> {
         b'{' if is_reporting(text) => Some(Format::ClientLog),
         b'{' => Some(recognise_objects(name, text)),
         b'[' if matches!(text[1..].trim_ascii_start().first(), Some(b'{' | b']')) => Some(Format::Json),
+        b'<' if event_xml::is_events(text) => Some(Format::EventXml),
         _ if zeek::is_zeek(text) => Some(Format::Zeek),
         b'#' if is_w3c(text) => Some(Format::W3c),
         _ => recognise_lines(name, text),

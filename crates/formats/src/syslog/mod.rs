@@ -1,8 +1,10 @@
 //! Syslog messages: RFC 5424, RFC 3164 and its relatives, with or without priority, into the `Syslog` table.
 //!
-//! A message without a recognisable header is a row too: its text is the message, its time that of the message before
-//! it in the same file, else that of receipt. Bytes that are not UTF-8 are quarantined whole.
+//! A message without a recognisable header is a row too: its text is the message, its time one that the text begins
+//! with, else that of the message before it in the same file, else that of receipt. Events of security devices within
+//! messages (CEF, LEEF) are rows of `CommonSecurityLog`. Bytes that are not UTF-8 are quarantined whole.
 
+mod extended;
 mod rfc3164;
 mod rfc5424;
 
@@ -10,6 +12,8 @@ use moneta_base::{TableName, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{RecordClass, Value};
 
+use crate::clock_text;
+use crate::mapping::Slots;
 use crate::output::{Output, Refusal, TableId, Target};
 
 /// Names of the facilities by number.
@@ -57,6 +61,7 @@ pub(crate) struct SyslogMapper {
     columns: Option<Columns>,
     /// Time of the last message that had one.
     last_time: Option<Timestamp>,
+    slots: Slots,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -89,6 +94,9 @@ impl SyslogMapper {
 
     fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
         let message = parse(text, output.origin.received, output.options.zone_offset_seconds);
+        if let Some(event) = extended::find(message.text) {
+            return extended::write(event, &message, text, &mut self.slots, output);
+        }
         let time = message.time.or(self.last_time).unwrap_or(output.origin.received);
         output.check_time(time)?;
         self.last_time = message.time.or(self.last_time);
@@ -143,7 +151,13 @@ pub(crate) fn parse(text: &str, received: Timestamp, zone_offset_seconds: i32) -
     let (priority, rest) = priority(text);
     let versioned = priority.and_then(|_| rest.strip_prefix("1 ")).and_then(rfc5424::parse);
     let parsed = versioned.or_else(|| rfc3164::parse(rest, received, zone_offset_seconds));
-    let message = parsed.unwrap_or(Message { text: rest, ..Message::default() });
+    let message = parsed.unwrap_or_else(|| {
+        // Logs of applications begin with times in many forms; the text stays whole.
+        let named =
+            rest.strip_prefix('[').and_then(|inner| rfc3164::named_month_time(inner, received, zone_offset_seconds));
+        let time = clock_text::leading_time(rest, zone_offset_seconds).or(named.map(|(time, _)| time));
+        Message { time, text: rest, ..Message::default() }
+    });
     Message { priority, ..message }
 }
 

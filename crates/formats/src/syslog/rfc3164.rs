@@ -45,7 +45,7 @@ fn iso_time(text: &str, zone_offset_seconds: i32) -> Option<(Timestamp, &str)> {
 }
 
 /// `Mmm dd [yyyy] hh:mm:ss[.fraction]`, or the year behind the clock.
-fn named_month_time(text: &str, received: Timestamp, zone_offset_seconds: i32) -> Option<(Timestamp, &str)> {
+pub(super) fn named_month_time(text: &str, received: Timestamp, zone_offset_seconds: i32) -> Option<(Timestamp, &str)> {
     let bytes = text.as_bytes();
     let month = MONTHS.iter().position(|name| bytes.get(..3).is_some_and(|b| b.eq_ignore_ascii_case(*name)))?;
     let month = u32::try_from(month + 1).ok()?;
@@ -67,7 +67,7 @@ fn named_month_time(text: &str, received: Timestamp, zone_offset_seconds: i32) -
     };
     // Some senders put a colon behind the time.
     let rest = rest.strip_prefix(':').unwrap_or(rest);
-    let rest = if rest.is_empty() { rest } else { rest.strip_prefix(' ')? };
+    let rest = if rest.is_empty() { rest } else { rest.strip_prefix([' ', ']'])? };
     Some((time.truncated_to_ticks(), rest))
 }
 

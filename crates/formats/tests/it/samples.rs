@@ -704,3 +704,131 @@ fn client_logs_give_a_row_per_record() {
         ],
     );
 }
+
+#[test]
+fn forwarded_events_in_xml_are_rows_of_their_channels_table() {
+    let mut events = 0;
+    let mut refused = Vec::new();
+    for file in files("wef_xml", 19, &[".xml"]) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let name = name_of(&file);
+        let whole = decode(&name, text.as_bytes());
+        let starts = text.matches("<Event ").count() + text.matches("<Event>").count();
+        events += starts;
+        assert_eq!(whole.num_rows() + whole.quarantined.len(), starts, "{name}");
+        refused.extend(whole.reasons().into_iter().map(|reason| format!("{name}: {reason}")));
+        for row in whole.rows() {
+            let expected = if row.get("Channel").is_some_and(|c| c == "Security") { "SecurityEvent" } else { "Event" };
+            assert_eq!(row["Type"], expected, "{name}");
+            assert!(row.contains_key("EventID") && row.contains_key("Computer"), "{name}: {row:?}");
+        }
+    }
+    println!("{events} events, refused: {refused:?}");
+    check_first(
+        "wef_xml",
+        "openwec_nxlog_event_4625.xml",
+        "SecurityEvent",
+        &[("EventID", json!(4625)), ("Activity", json!("4625 - An account failed to log on."))],
+    );
+    // Cut off within its rendering: what came before is there.
+    let Some(whole) = sample("wef_xml", "openwec_event_raw_content_recovered.xml") else { return };
+    assert_eq!(whole.num_rows(), 1, "{:?}", whole.reasons());
+}
+
+/// Lines of the corpus of fail2ban with the time expected of each.
+fn expected_times() -> Vec<(String, String, String)> {
+    let mut cases = Vec::new();
+    for file in files("syslog_auth", 67, &[""]) {
+        let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        let mut expected: Option<Value> = None;
+        for line in text.lines() {
+            if let Some(json) = line.trim_start().strip_prefix("# failJSON:") {
+                expected = serde_json::from_str(json.trim()).ok();
+            } else if let Some(case) = expected.take()
+                && let Some(time) = case["time"].as_str().filter(|_| case["match"] == true)
+            {
+                cases.push((name_of(&file), line.to_owned(), time.to_owned()));
+            }
+        }
+    }
+    cases
+}
+
+fn late() -> DecodeOptions {
+    DecodeOptions { received: Timestamp::parse("2026-12-01").unwrap(), ..crate::support::options("x") }
+}
+
+/// Whether the time of a line has a zone of its own, or counts from an epoch.
+fn names_zone(line: &str) -> bool {
+    let head: String = line.chars().take(60).collect();
+    let zones = ["UTC", "GMT", "EDT", "audit(", "Z "];
+    let offset = |sign: char| {
+        head.match_indices(sign).any(|(at, _)| head[at + 1..].chars().take(2).all(|c| c.is_ascii_digit()) && at > 10)
+    };
+    zones.iter().any(|zone| head.contains(zone))
+        || head.contains("Z:")
+        || head.contains("Z\"")
+        || offset('+')
+        || offset('-')
+        || line.starts_with(['@', '1'])
+}
+
+/// Times only: fail2ban's expectations are in its test zone (Zurich), with a year of its own where a line has none.
+#[test]
+fn times_agree_with_those_expected_of_sixty_seven_services() {
+    let mut agreement = Agreement::default();
+    for (service, line, expected) in expected_times() {
+        let format = moneta_formats::recognise("x", line.as_bytes()).unwrap_or(moneta_formats::Format::Syslog);
+        let whole = crate::support::decode_pieces(format, late(), line.as_bytes(), 1 << 16);
+        let rows = whole.rows();
+        let found = rows.first().and_then(|row| row["TimeGenerated"].as_str()).unwrap_or("").to_owned();
+        let Some(wanted) = Timestamp::parse(expected.split('.').next().unwrap()) else { continue };
+        let agrees = Timestamp::parse(&found).is_some_and(|found| {
+            // The zone of the line, not that of the test, is what we read.
+            let (_, month, day, hour, minute, second, _) = wanted.civil();
+            let year = found.civil().0;
+            let at = |year| Timestamp::from_civil(year, month, day, hour, minute, second, 0);
+            [year - 1, year, year + 1].into_iter().filter_map(at).any(|wanted| {
+                let apart = found.as_nanos().div_euclid(1_000_000_000) - wanted.as_nanos() / 1_000_000_000;
+                apart == 0 || (names_zone(&line) && apart % 3600 == 0 && apart.abs() <= 12 * 3600)
+            })
+        });
+        agreement.add(agrees, || format!("{service}: {expected}, found {found} in {:.90}", line));
+    }
+    agreement.check("times of services", 940);
+}
+
+#[test]
+fn security_devices_speak_through_syslog() {
+    let text = "<134>Jun  1 10:00:00 fw CEF:0|Vendor|Product|1.0|100|Blocked \\| dropped|7|src=192.0.2.1 spt=1024 dst=198.51.100.7 dpt=443 proto=TCP act=deny msg=a\\=b c cs1Label=Rule cs1=r1 custom=x\n\
+        <13>Jun  1 10:00:01 ids LEEF:1.0|Vendor|Sensor|2|E7|src=192.0.2.9\tdst=198.51.100.1\tdstPort=22\tusrName=jo\n\
+        <189>date=2026-06-01 time=10:00:02 devname=\"gate\" devid=\"F1\" logid=\"0000000013\" type=\"traffic\" subtype=\"forward\" level=\"notice\" srcip=192.0.2.5 srcport=5000 dstip=198.51.100.2 dstport=80 action=\"accept\"\n";
+    let whole = crate::support::decode_pieces(
+        moneta_formats::Format::Syslog,
+        crate::support::options("x"),
+        text.as_bytes(),
+        50,
+    );
+    let rows = whole.rows();
+    assert!(rows.iter().all(|row| row["Type"] == "CommonSecurityLog"), "{rows:?}");
+    check_row(
+        &rows[0],
+        &[
+            ("Activity", json!("Blocked | dropped")),
+            ("SourceIP", json!("192.0.2.1")),
+            ("DestinationPort", json!(443)),
+            ("Message", json!("a=b c")),
+            ("DeviceCustomString1", json!("r1")),
+            ("AdditionalExtensions", json!("custom=x")),
+            ("Computer", json!("fw")),
+        ],
+    );
+    check_row(
+        &rows[1],
+        &[("DeviceProduct", json!("Sensor")), ("DestinationPort", json!(22)), ("SourceUserName", json!("jo"))],
+    );
+    check_row(
+        &rows[2],
+        &[("DeviceVendor", json!("Fortinet")), ("SourcePort", json!(5000)), ("DeviceAction", json!("accept"))],
+    );
+}
