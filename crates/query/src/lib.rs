@@ -21,6 +21,7 @@ mod scan;
 mod snapshot;
 mod sql;
 mod tables;
+mod terms;
 
 pub use cache::ColumnCache;
 pub use engine::Engine;

@@ -23,12 +23,14 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, Volatility};
 use datafusion::physical_plan::ExecutionPlan;
+use moneta_event::terms::TermCondition;
 use moneta_event::{Block, Column, TableSchema};
 use moneta_ports::Completeness;
 use moneta_store::{Prune, SegmentColumns, TimeRange};
 
 use crate::cache::ColumnCache;
 use crate::prune::{prunes_of_filters, times_of_filters};
+use crate::terms::terms_of_filters;
 use chunk::ScanColumn;
 pub(crate) use exec::ScanExec;
 
@@ -140,8 +142,8 @@ impl TableProvider for ScanTable {
         self.counters.segments_pruned.fetch_add(count_segments(&pruned), Ordering::Relaxed);
         // A filter that is not applied here lets rows pass that are not in the answer: then no number of rows suffices.
         let limit = if filters.iter().all(is_of_rows) { limit } else { None };
-        let reading =
-            Reading { units, prunes: prunes_of_filters(filters, times), limit, counters: self.counters.clone() };
+        let (prunes, terms) = (prunes_of_filters(filters, times), terms_of_filters(filters, &self.columns));
+        let reading = Reading { units, prunes, terms, limit, counters: self.counters.clone() };
         let column = |index: &usize| ScanColumn { column: self.columns[*index].clone(), path: None };
         let read = kept.iter().map(column).collect();
         let all = DFSchema::try_from(self.schema.clone())?;
@@ -161,6 +163,8 @@ const PARTITION_ROWS_MIN: u64 = 32_768;
 pub(crate) struct Reading {
     units: Vec<ScanUnit>,
     prunes: Vec<Prune>,
+    /// What the term index of a segment is asked.
+    terms: TermCondition,
     limit: Option<usize>,
     counters: Arc<ScanCounters>,
 }

@@ -1,5 +1,7 @@
 //! What a text condition demands of the terms of a row.
 
+use std::fmt;
+
 use super::tokens::{is_long, is_term_char};
 use super::{TERM_CHARS_MIN, cut, may_be_cut};
 
@@ -80,19 +82,6 @@ impl Needle {
         Self { lookups, is_one_term: is_one_term && case == Case::Insensitive && edges == Edges::BOTH }
     }
 
-    /// The needle without what the JSON text of a value need not show: numbers have more than one spelling.
-    #[must_use]
-    pub fn without_numbers(mut self) -> Self {
-        let starts_with_digit = |text: &str| text.chars().next().is_some_and(char::is_numeric);
-        self.lookups.retain(|lookup| match lookup {
-            Lookup::Term(text) | Lookup::Prefix(text) => !starts_with_digit(text),
-            // Any part of a number may be meant.
-            Lookup::Infix(_) => false,
-        });
-        self.is_one_term = false;
-        self
-    }
-
     /// What a row must have, all of it; nothing means that any row will do.
     #[must_use]
     pub fn lookups(&self) -> &[Lookup] {
@@ -134,6 +123,26 @@ impl TermCondition {
             Self::Any(parts) => parts.iter().any(Self::is_unknown),
             Self::Has { needle, .. } => needle.lookups.is_empty(),
         }
+    }
+}
+
+impl fmt::Display for TermCondition {
+    /// As plans show it: `Column:term`, `Column:term*`, `Column:*part*`, joined by `&` and `|`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (parts, sign) = match self {
+            Self::All(parts) => (parts, " & "),
+            Self::Any(parts) => (parts, " | "),
+            Self::Has { column, needle } => {
+                let lookups = needle.lookups.iter().map(|lookup| match lookup {
+                    Lookup::Term(term) => format!("{column}:{term}"),
+                    Lookup::Prefix(prefix) => format!("{column}:{prefix}*"),
+                    Lookup::Infix(part) => format!("{column}:*{part}*"),
+                });
+                return f.write_str(&lookups.collect::<Vec<_>>().join(" & "));
+            }
+        };
+        let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+        write!(f, "({})", parts.join(sign))
     }
 }
 

@@ -160,13 +160,6 @@ fn conditions_join_as_they_say() {
 }
 
 #[test]
-fn a_needle_of_numbers_says_nothing_about_values_of_json() {
-    let lookups = |text: &str| Needle::new(text, Edges::BOTH, Case::Insensitive).without_numbers().lookups().len();
-    assert_eq!(lookups("100"), 0);
-    assert_eq!(lookups("100.0e5 abc"), 1);
-}
-
-#[test]
 fn many_keys_in_many_blocks_are_each_found() {
     let texts: Vec<_> = (0..20_000).map(|row| Some(format!("k{:06x} every{}", row * 7_919, row % 3))).collect();
     let index = Index::of(&texts, TextKind::Plain);

@@ -66,21 +66,21 @@ pub(crate) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    pub(crate) fn new(source: Source<'a>, read: &'a [ScanColumn]) -> Self {
+    /// A piece of which only some rows are wanted, if `wanted` says which.
+    pub(crate) fn new(source: Source<'a>, read: &'a [ScanColumn], wanted: Option<BooleanBuffer>) -> Self {
         let rows = match &source {
             Source::Rows(rows) => rows.num_rows(),
             Source::Group { segment, group, .. } => segment.group_rows(*group),
         };
-        Self { source, read, rows, wanted: None, known: vec![OnceCell::new(); read.len()] }
-    }
-
-    /// Rows of the piece, wanted or not.
-    pub(crate) fn total_rows(&self) -> usize {
-        self.rows
+        let wanted = wanted.filter(|wanted| wanted.count_set_bits() < rows);
+        Self { source, read, rows, wanted, known: vec![OnceCell::new(); read.len()] }
     }
 
     /// Applies filters, the cheapest to read first.
     pub(crate) fn filter(&mut self, filters: &[Expression]) -> Result<()> {
+        if self.num_rows() == 0 {
+            return Ok(());
+        }
         let mut order: Vec<_> = filters.iter().map(|filter| (self.cost(filter), filter)).collect();
         order.sort_by_key(|(cost, _)| *cost);
         for (_, filter) in order {

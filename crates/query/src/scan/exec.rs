@@ -178,8 +178,9 @@ impl ScanExec {
                 self.reading.counters.segments_read.fetch_add(1, Ordering::Relaxed);
             }
             for group in groups.filter(|group| segment.may_match(*group, &self.reading.prunes)) {
+                let rows = segment.rows_with(group, &self.reading.terms).map_err(|error| failed(error.to_string()))?;
                 let source = Source::Group { segment: &segment, group, cache: source.cache() };
-                if !self.read_chunk(source, &mut rows_left, consume)? {
+                if !self.read_chunk(Chunk::new(source, &self.read, rows), &mut rows_left, consume)? {
                     return Ok(());
                 }
             }
@@ -193,7 +194,7 @@ impl ScanExec {
                 ScanUnit::Rows(rows) => self.align(rows)?,
                 ScanUnit::Segment(_) => continue,
             };
-            if !self.read_chunk(Source::Rows(rows), &mut rows_left, consume)? {
+            if !self.read_chunk(Chunk::new(Source::Rows(rows), &self.read, None), &mut rows_left, consume)? {
                 return Ok(());
             }
         }
@@ -203,14 +204,14 @@ impl ScanExec {
     /// Reads one piece; `false` when no more are wanted.
     fn read_chunk(
         &self,
-        source: Source<'_>,
+        mut chunk: Chunk<'_>,
         rows_left: &mut usize,
         consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
     ) -> Result<bool> {
-        let mut chunk = Chunk::new(source, &self.read);
+        // Rows that an index or a limit spares are not counted.
+        let rows = chunk.num_rows();
+        let scanned = if self.filters.is_empty() { rows.min(*rows_left) } else { rows };
         chunk.filter(&self.filters)?;
-        // Rows that a limit spares are not counted.
-        let scanned = if self.filters.is_empty() { chunk.total_rows().min(*rows_left) } else { chunk.total_rows() };
         self.reading.counters.rows_scanned.fetch_add(scanned as u64, Ordering::Relaxed);
         chunk.truncate(*rows_left);
         *rows_left -= chunk.num_rows();
@@ -295,6 +296,9 @@ impl DisplayAs for ScanExec {
         if !self.reading.prunes.is_empty() {
             write!(f, " prunes={}", self.reading.prunes.len())?;
         }
+        if !self.reading.terms.is_unknown() {
+            write!(f, " terms={}", self.reading.terms)?;
+        }
         if let Some(limit) = self.reading.limit {
             write!(f, " limit={limit}")?;
         }
@@ -355,7 +359,10 @@ impl ExecutionPlan for ScanExec {
 
     fn statistics_from_inputs(&self, _: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
         let rows = usize::try_from(self.reading.num_rows()).unwrap_or(usize::MAX);
-        let is_whole = self.filters.is_empty() && self.reading.prunes.is_empty() && self.reading.limit.is_none();
+        let is_whole = self.filters.is_empty()
+            && self.reading.prunes.is_empty()
+            && self.reading.terms.is_unknown()
+            && self.reading.limit.is_none();
         let num_rows = match args.partition() {
             None if is_whole => Precision::Exact(rows),
             None => Precision::Inexact(rows.min(self.reading.limit.unwrap_or(usize::MAX))),
