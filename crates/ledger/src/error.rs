@@ -91,6 +91,9 @@ pub enum Error {
     /// No published retention-drop entry names the shard, so it must stay.
     #[error("shard {0} has no published retention-drop entry")]
     NotDropped(ShardId),
+    /// A witness must have a key of its own.
+    #[error("the witness signs with the key of the log {0}; give it a key of its own")]
+    OwnLog(String),
 }
 
 impl Error {
@@ -106,8 +109,15 @@ impl Error {
             | Error::ShardMismatch { .. }
             | Error::Closed(_)
             | Error::NotPublished { .. }
-            | Error::NotDropped(_) => ErrorKind::Caller,
+            | Error::NotDropped(_)
+            | Error::OwnLog(_) => ErrorKind::Caller,
         }
+    }
+
+    /// A refusal of the file system at a path.
+    pub(crate) fn io(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
     }
 
     /// Reports whether a publish that failed so may be tried again without opening the ledger anew.

@@ -30,6 +30,7 @@
 
 mod append;
 mod check;
+mod cosigning;
 mod edge;
 mod error;
 mod files;
@@ -39,9 +40,14 @@ mod publish;
 mod retention;
 #[cfg(test)]
 mod tests;
+mod witness;
+#[cfg(test)]
+mod witness_tests;
 
 pub use append::{PENDING_BYTES_MAX, SHARDS_PENDING_MAX};
 pub use check::{CheckReport, LedgerFinding};
+pub use cosigning::{Cosigned, Quorum, WitnessAlarm, WitnessLink, WitnessReply, collect_cosignatures};
 pub use error::{Error, Result};
 pub use ledger::{Ledger, LogName, OpenReport};
 pub use publish::{OPEN_SHARDS_MAX, PublishStats};
+pub use witness::{Witness, WitnessAnswer};

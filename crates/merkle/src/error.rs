@@ -113,6 +113,9 @@ pub enum Error {
         /// The origin found.
         found: String,
     },
+    /// The text is not a request to a witness.
+    #[error("not a request to a witness: {0}")]
+    Witnessing(&'static str),
     /// The text is not a tlog-proof.
     #[error("not a tlog-proof: {0}")]
     TlogProof(&'static str),

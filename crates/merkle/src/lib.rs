@@ -11,12 +11,14 @@
 //! - [`reader`], [`proof`]: subtree hashes from tiles; inclusion and consistency proofs, made and checked.
 //! - [`audit`]: every file of a log against every other and the signed root.
 //! - [`note`], [`checkpoint`], [`tlog_proof`]: the signed text forms.
+//! - [`cosignature`], [`witnessing`]: what witnesses sign, and what they are sent.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod audit;
 pub mod bundle;
 pub mod checkpoint;
+pub mod cosignature;
 mod crypto;
 mod error;
 pub mod hash;
@@ -27,11 +29,14 @@ pub mod text;
 pub mod tile;
 pub mod tlog_proof;
 pub mod tree;
+pub mod witnessing;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use cosignature::WitnessKey;
 pub use error::{BoxError, Error, Result};
 pub use hash::{Hash, leaf_hash, node_hash, root_of, sha256};
 pub use note::{NoteSigner, SignedNote, VerifierKey};
 pub use tile::{TilePath, TileShelf};
 pub use tlog_proof::TlogProof;
 pub use tree::TreeBuilder;
+pub use witnessing::AddCheckpoint;
