@@ -6,7 +6,7 @@ DATA ?= $(CURDIR)/data
 PROFILE ?= relfast
 BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
 
-.PHONY: help run build test lint fmt conformance fuzz bench doc clean-data
+.PHONY: help run build test torture lint fmt conformance fuzz bench doc clean-data
 
 help:            ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -22,6 +22,12 @@ test:            ## Run every test.
 	@scripts/install-debian.sh test
 	cargo build --locked --workspace --all-targets
 	cargo test --locked --workspace --no-fail-fast
+
+torture:         ## Run the long forms of the tests of crashes, damage, forks and tampering: hours.
+	@scripts/install-debian.sh test
+	MONETA_EDITS=$${MONETA_EDITS:-5000} MONETA_CLEAN_RUNS=$${MONETA_CLEAN_RUNS:-50} MONETA_FORKS=$${MONETA_FORKS:-100000} \
+	MONETA_POWER_CUTS=$${MONETA_POWER_CUTS:-100000} \
+	cargo test --locked --profile $(PROFILE) -p moneta-verify -p moneta-ledger -p moneta-journal -p moneta-store -- --nocapture
 
 lint:            ## Check formatting, lints, documentation and licences.
 	cargo fmt --all --check

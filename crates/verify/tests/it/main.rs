@@ -4,4 +4,5 @@
 
 mod agreement;
 mod installation;
+mod tamper;
 mod vectors;
