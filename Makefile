@@ -26,7 +26,7 @@ test:            ## Run every test.
 torture:         ## Run the long forms of the tests of crashes, damage, forks and tampering: hours.
 	@scripts/install-debian.sh test
 	MONETA_EDITS=$${MONETA_EDITS:-5000} MONETA_CLEAN_RUNS=$${MONETA_CLEAN_RUNS:-50} MONETA_FORKS=$${MONETA_FORKS:-100000} \
-	MONETA_TORTURE=$${MONETA_TORTURE:-10000} \
+	MONETA_DAYS=$${MONETA_DAYS:-400} MONETA_TORTURE=$${MONETA_TORTURE:-10000} \
 	cargo test --locked --profile $(PROFILE) -p moneta-verify -p moneta-ledger -p moneta-journal -p moneta-store -- --nocapture
 
 lint:            ## Check formatting, lints, documentation and licences.

@@ -432,10 +432,17 @@ impl Bits {
     fn add(&mut self, posting: &Posting, cell_rows: usize) {
         match posting.listed() {
             Some(rows) => rows.iter().for_each(|row| self.set(usize::from(*row))),
-            None => (0..64).filter(|cell| posting.cells() >> cell & 1 == 1).for_each(|cell| {
-                let from = cell * cell_rows;
-                (from..(from + cell_rows).min(self.0.len() * 64)).for_each(|row| self.set(row));
-            }),
+            None => (0..64)
+                .filter(|cell| posting.cells() >> cell & 1 == 1)
+                .for_each(|cell| self.set_all(cell * cell_rows, cell_rows)),
+        }
+    }
+
+    /// Sets `count` rows, a power of two of them, from a multiple of it on.
+    fn set_all(&mut self, from: usize, count: usize) {
+        match count.checked_sub(64) {
+            Some(_) => self.0.iter_mut().skip(from / 64).take(count / 64).for_each(|word| *word = u64::MAX),
+            None => (from..from + count).for_each(|row| self.set(row)),
         }
     }
 

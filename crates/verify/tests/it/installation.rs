@@ -37,6 +37,16 @@ impl Installation {
     }
 
     pub fn open(&self) -> Arc<Ingest> {
+        self.open_in(self.dir.path())
+    }
+
+    /// Opens a data directory with the keys of this installation.
+    pub fn open_in(&self, data: &Path) -> Arc<Ingest> {
+        let own = (data.join("keys/ledger.vkey"), self.dir.path().join("keys/ledger.vkey"));
+        if own.0 != own.1 {
+            std::fs::create_dir_all(data.join("keys")).unwrap();
+            std::fs::copy(&own.1, &own.0).unwrap();
+        }
         let token_keys = TokenKeys { current: 1, keys: BTreeMap::from([(1, [7; 32])]) };
         let parts = Parts {
             fs: Arc::new(RealFs),
@@ -50,7 +60,7 @@ impl Installation {
             policy: policy(365),
             metrics: Arc::new(Metrics::new()),
         };
-        Ingest::open(self.dir.path(), parts).unwrap().0
+        Ingest::open(data, parts).unwrap().0
     }
 
     /// Text of the verifier key.
@@ -75,16 +85,21 @@ impl Installation {
         }
         self.set_day(11);
         ingest.set_policy(policy(10));
-        let deadline = std::time::Instant::now() + Duration::from_secs(60);
-        while ingest.store().snapshot(&table("Syslog")).unwrap().segments.len() > 3 {
-            assert!(std::time::Instant::now() < deadline, "nothing was dropped");
-            std::thread::yield_now();
-        }
+        self.wait_until(|| ingest.store().snapshot(&table("Syslog")).unwrap().segments.len() <= 3);
         submit(&ingest, "Syslog", 11, 50).await;
         ingest.publish_now().await.unwrap();
         ingest.shut_down().unwrap();
         drop(ingest);
         self.write_inventory();
+    }
+
+    /// Waits for what a thread of the service brings about.
+    pub fn wait_until(&self, condition: impl Fn() -> bool) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(120);
+        while !condition() {
+            assert!(std::time::Instant::now() < deadline, "the condition did not come true");
+            std::thread::yield_now();
+        }
     }
 
     fn write_inventory(&self) {
@@ -95,7 +110,7 @@ impl Installation {
     }
 }
 
-fn policy(days: u32) -> Policy {
+pub fn policy(days: u32) -> Policy {
     let seal_age = Duration::from_secs(1 << 30);
     Policy { seal_age, seal_bytes: usize::MAX, retention_days_default: days, retention_days: BTreeMap::new() }
 }

@@ -4,5 +4,6 @@
 
 mod agreement;
 mod installation;
+mod retention;
 mod tamper;
 mod vectors;

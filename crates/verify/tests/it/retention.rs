@@ -1,0 +1,77 @@
+//! T13: most days of a table go by policy, the proofs of the others live on, and what goes without an entry is found.
+//!
+//! `MONETA_DAYS` says of how many days.
+
+use std::path::{Path, PathBuf};
+
+use moneta_merkle::VerifierKey;
+use moneta_verify::proof::check_record_proof;
+use moneta_verify::{Options, verify_store};
+
+use crate::installation::{Installation, prove, submit, table};
+
+/// Shards deleted behind the ledger's back.
+const SECRET_DELETIONS: usize = 20;
+
+/// The directories of the days that a table still has below `dir`, the oldest first.
+fn days(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut days: Vec<_> = entries.filter(|path| path.is_dir() && !path.ends_with("_delta_log")).collect();
+    days.sort();
+    days
+}
+
+/// Moves a directory away and back, and says whether it was missed.
+fn is_missed(data: &Path, dir: &Path) -> bool {
+    let aside = data.with_extension("aside");
+    std::fs::rename(dir, &aside).unwrap();
+    let report = verify_store(data, Options::default()).unwrap();
+    std::fs::rename(&aside, dir).unwrap();
+    let name = dir.file_name().unwrap().to_str().unwrap();
+    report.findings.iter().any(|finding| finding.to_string().contains(name))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t13_proofs_outlive_the_days_dropped_around_them_and_secret_deletions_are_found() {
+    let num_days = std::env::var("MONETA_DAYS").ok().map_or(40, |days| days.parse().unwrap());
+    let num_kept = num_days * 90 / 400;
+    let installation = Installation::new();
+    let data = installation.dir.path().join("data");
+    let ingest = installation.open_in(&data);
+    let mut proofs = Vec::new();
+    for day in 0..num_days {
+        installation.set_day(day);
+        submit(&ingest, "Syslog", day, 3).await;
+        ingest.publish_now().await.unwrap();
+        let hot = ingest.store().snapshot(&table("Syslog")).unwrap().hot;
+        proofs.extend(hot.iter().flat_map(|block| prove(&ingest, block, 0..block.rows.num_rows())));
+        ingest.seal_all().unwrap();
+    }
+    ingest.set_policy(crate::installation::policy(u32::try_from(num_kept - 1).unwrap()));
+    let left = || ingest.store().snapshot(&table("Syslog")).unwrap().segments.len();
+    installation.wait_until(|| left() == usize::try_from(num_kept).unwrap());
+    ingest.shut_down().unwrap();
+    drop(ingest);
+    let report = verify_store(&data, Options::default()).unwrap();
+    assert_eq!(report.findings, []);
+    // Days of the audit table may be among them.
+    assert!(report.num_dropped_shards >= u64::try_from(num_days - num_kept).unwrap());
+    let key = VerifierKey::parse(&installation.key()).unwrap();
+    for proof in &proofs {
+        check_record_proof(&proof.encode(), &key).unwrap();
+    }
+    let shards = days(&data.join("ledger/shard/Syslog"));
+    let segments = days(&data.join("store/Syslog"));
+    assert_eq!((shards.len(), segments.len()), (usize::try_from(num_kept).unwrap(), shards.len()));
+    let places: Vec<_> = shards.iter().chain(&segments).collect();
+    for number in 0..SECRET_DELETIONS {
+        let dir = places[number * 7 % places.len()];
+        assert!(is_missed(&data, dir), "{} was deleted and not missed", dir.display());
+    }
+    assert_eq!(verify_store(&data, Options::default()).unwrap().findings, []);
+    println!(
+        "{num_days} days, {} dropped: {} proofs verify, {SECRET_DELETIONS} secret deletions found",
+        report.num_dropped_shards,
+        proofs.len()
+    );
+}
