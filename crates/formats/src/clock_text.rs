@@ -39,7 +39,21 @@ pub(crate) fn parse_any(text: &str, zone_offset_seconds: i32) -> Option<Timestam
     if bytes.get(4) == Some(&b'-') {
         return parse_iso(text, zone_offset_seconds).or_else(|| parse_loose_zone(text));
     }
-    if !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_digit() || *b == b'.') {
+    // `20220407-12:11:06` and `2011.11.21 14:29:16` are ISO but for what stands between.
+    let iso = match bytes {
+        [digits @ .., _, _, b':', _, _, b':', _, _] if digits.len() == 9 && digits[8] == b'-' => {
+            text.is_ascii().then(|| format!("{}-{}-{} {}", &text[..4], &text[4..6], &text[6..8], &text[9..]))
+        }
+        [_, _, _, _, b'.', _, _, b'.', _, _, b' ', ..] if text.is_ascii() => {
+            Some(format!("{}-{}-{} {}", &text[..4], &text[5..7], &text[8..10], &text[11..]))
+        }
+        _ => None,
+    };
+    if let Some(iso) = iso {
+        return parse_iso(&iso, zone_offset_seconds);
+    }
+    let is_number = bytes.iter().all(|b| b.is_ascii_digit() || *b == b'.') && text.matches('.').count() < 2;
+    if !bytes.is_empty() && is_number {
         return parse_epoch(text).filter(|_| bytes.len() >= 9);
     }
     if text.len() > 64 || !text.is_ascii() {
@@ -348,6 +362,8 @@ mod tests {
         check("11-06-2013 02:09:40 +0300", "2013-06-10T23:09:40.0000000Z");
         check("Apr-07-13 07:08:36", "2013-04-07T07:08:36.0000000Z");
         check("2014:07:02-00:17:45", "2014-07-02T00:17:45.0000000Z");
+        check("20220407-12:11:06", "2022-04-07T12:11:06.0000000Z");
+        check("2011.11.21 14:29:16", "2011-11-21T14:29:16.0000000Z");
         check("01/02/2014 - 01:25:17", "2014-01-02T01:25:17.0000000Z");
         check("1700000000.5", "2023-11-14T22:13:20.5000000Z");
         for wrong in ["", "soon", "12", "13/13/2020 10:00:00", "1/2/2020 25:00:00", "Mars 12:00:00", "2020/1"] {

@@ -10,8 +10,11 @@ use crate::delimited::Delimited;
 use crate::encoding::Utf16;
 use crate::event_xml::EventXmlStream;
 use crate::evtx::EvtxStream;
+use crate::ids_text::IdsText;
 use crate::json::{JsonMapper, JsonStream};
 use crate::lines::{Line, LineSplitter};
+use crate::logfmt::Logfmt;
+use crate::metrics_text::MetricsText;
 use crate::output::{Decoded, Origin, Output};
 use crate::sql_error_log::SqlErrorLog;
 use crate::storage_log::StorageLog;
@@ -142,6 +145,9 @@ impl Stream {
             Format::ClientLog => text(Box::<ClientLog>::default()),
             Format::StorageLog => text(Box::<StorageLog>::default()),
             Format::VpcFlow => text(Box::<VpcFlowLog>::default()),
+            Format::IdsText => text(Box::<IdsText>::default()),
+            Format::MetricsText => text(Box::<MetricsText>::default()),
+            Format::Logfmt => text(Box::<Logfmt>::default()),
             Format::EventXml => Self::EventXml(Box::new(EventXmlStream::new(first_offset))),
             Format::Evtx => Self::Evtx(Box::new(EvtxStream::new(first_offset))),
             Format::Syslog => lines(LineMapper::Syslog(Box::default())),

@@ -1,8 +1,8 @@
 //! The formats by name, and their recognition from content.
 
 use crate::{
-    Error, auditd, client_log, delimited, encoding, event_xml, sql_error_log, storage_log, syslog, vpc_flow, web_log,
-    zeek,
+    Error, auditd, client_log, delimited, encoding, event_xml, ids_text, logfmt, metrics_text, sql_error_log,
+    storage_log, syslog, vpc_flow, web_log, zeek,
 };
 
 /// Bytes of the beginning of a file that [`recognise`] looks at.
@@ -42,6 +42,12 @@ pub enum Format {
     VpcFlow,
     /// Windows events as XML, one after another or within other elements.
     EventXml,
+    /// Alerts of intrusion detection as text: Snort and Suricata fast alerts, OSSEC and Wazuh `alerts.log`.
+    IdsText,
+    /// Metrics in Prometheus' text format.
+    MetricsText,
+    /// Lines of `key=value`.
+    Logfmt,
     /// Zip archive of files in any of these formats.
     Zip,
     /// Gzip-compressed file in any of these formats.
@@ -50,7 +56,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Evtx,
         Self::Syslog,
         Self::W3c,
@@ -65,6 +71,9 @@ impl Format {
         Self::StorageLog,
         Self::VpcFlow,
         Self::EventXml,
+        Self::IdsText,
+        Self::MetricsText,
+        Self::Logfmt,
         Self::Zip,
         Self::Gzip,
     ];
@@ -87,6 +96,9 @@ impl Format {
             Self::StorageLog => "storage-analytics",
             Self::VpcFlow => "vpc-flow",
             Self::EventXml => "event-xml",
+            Self::IdsText => "ids-text",
+            Self::MetricsText => "prometheus",
+            Self::Logfmt => "logfmt",
             Self::Zip => "zip",
             Self::Gzip => "gzip",
         }
@@ -120,6 +132,8 @@ impl Format {
             "errorlog" | "mssql" => Some(Self::SqlErrorLog),
             "sccm" | "cbs" | "dism" | "reportingevents" => Some(Self::ClientLog),
             "wef" | "xml" => Some(Self::EventXml),
+            "snort" | "fast" | "ossec" | "wazuh" => Some(Self::IdsText),
+            "openmetrics" => Some(Self::MetricsText),
             "gz" => Some(Self::Gzip),
             "rfc3164" | "rfc5424" => Some(Self::Syslog),
             other => Self::ALL.into_iter().find(|format| format.name() == other),
@@ -169,6 +183,9 @@ fn is_reporting(text: &[u8]) -> bool {
 
 /// Tells objects that each fill one line from objects laid out over several.
 fn recognise_objects(name: &str, text: &[u8]) -> Format {
+    if opens_envelope(text) {
+        return Format::Json;
+    }
     let first_line = match memchr::memchr(b'\n', text) {
         Some(end) => text[..end].trim_ascii_end(),
         // One line longer than the head: laid-out JSON would have shown a line break by now.
@@ -177,6 +194,17 @@ fn recognise_objects(name: &str, text: &[u8]) -> Format {
     };
     let named_lines = [".ndjson", ".jsonl"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending));
     if first_line.ends_with(b"}") || named_lines { Format::Ndjson } else { Format::Json }
+}
+
+/// Whether an object begins with scalars and then a list of objects that makes it an envelope: its records are found
+/// one by one, however long its line is.
+fn opens_envelope(text: &[u8]) -> bool {
+    let Some(second) = memchr::memchr_iter(b'{', text).nth(1) else { return false };
+    let head = text[..second].trim_ascii_end();
+    let named = head.strip_suffix(b"[").map(|rest| rest.trim_ascii_end().strip_suffix(b":").unwrap_or_default());
+    let named = named.unwrap_or_default().trim_ascii_end();
+    let is_graph = named.ends_with(b"\"value\"") && memchr::memmem::find(head, b"\"@odata.").is_some();
+    named.ends_with(b"\"records\"") || named.ends_with(b"\"Records\"") || is_graph
 }
 
 fn is_w3c(text: &[u8]) -> bool {
@@ -190,13 +218,16 @@ fn is_w3c(text: &[u8]) -> bool {
 type IsRecord = fn(&str) -> bool;
 
 /// Formats whose lines say what they are, those first that nothing else can be mistaken for.
-const LINE_FORMATS: [(Format, IsRecord); 6] = [
+const LINE_FORMATS: [(Format, IsRecord); 9] = [
     (Format::Auditd, auditd::is_record),
     (Format::ClientLog, client_log::is_record),
     (Format::StorageLog, storage_log::is_record),
     (Format::VpcFlow, vpc_flow::is_record),
     (Format::SqlErrorLog, sql_error_log::is_record),
     (Format::WebLog, web_log::is_record),
+    (Format::IdsText, ids_text::is_record),
+    (Format::MetricsText, metrics_text::is_record),
+    (Format::Logfmt, logfmt::is_record),
 ];
 
 fn recognise_lines(name: &str, text: &[u8]) -> Option<Format> {

@@ -12,3 +12,4 @@ mod hostile;
 mod records;
 mod samples;
 mod support;
+mod texts;

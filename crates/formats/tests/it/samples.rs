@@ -832,3 +832,24 @@ fn security_devices_speak_through_syslog() {
         &[("DeviceVendor", json!("Fortinet")), ("SourcePort", json!(5000)), ("DeviceAction", json!("accept"))],
     );
 }
+
+#[test]
+fn fast_alerts_are_rows() {
+    for name in ["expected_fast.log", "tests_http2-files_expected_fast.log"] {
+        let Some(path) = corpus_or_skip(1, &format!("samples/suricata/{name}")) else { return };
+        let text = std::fs::read_to_string(path).unwrap();
+        let whole = decode(name, text.as_bytes());
+        assert_eq!(whole.reasons(), [""; 0]);
+        assert_eq!(whole.num_rows(), text.lines().count());
+        check_row(
+            &whole.rows()[0],
+            &[
+                ("Type", json!("SuricataAlert_CL")),
+                ("alert_signature_id", json!(6)),
+                ("src_port", json!(3000)),
+                ("dest_port", json!(56_508)),
+                ("proto", json!("TCP")),
+            ],
+        );
+    }
+}

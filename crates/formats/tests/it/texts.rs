@@ -1,0 +1,343 @@
+//! Formats of text through the public interface: lines written for these tests from the formats' descriptions, and
+//! lines damaged at random.
+
+use moneta_formats::{Format, recognise};
+use serde_json::{Map, Value, json};
+
+use crate::samples::check_row;
+use crate::support::{Whole, decode_pieces, options};
+
+/// One well-formed input per format.
+const SAMPLES: [(Format, &str); 17] = [
+    (
+        Format::Syslog,
+        "<34>Jun  1 10:00:00 host1 su[230]: failed for user\n<13>1 2026-06-01T10:00:00Z h a - - [x y=\"1\"] CEF:0|V|P|1|2|n|3|src=192.0.2.1 msg=a b\n",
+    ),
+    (
+        Format::W3c,
+        "#Fields: date time cs-method cs-uri-stem c-ip sc-status\n2026-06-01 10:00:00 GET /a 192.0.2.1 200\n",
+    ),
+    (
+        Format::Ndjson,
+        "{\"timestamp\":\"2026-06-01T10:00:00+0000\",\"event_type\":\"alert\",\"alert\":{\"signature\":\"x\",\"severity\":2}}\n",
+    ),
+    (
+        Format::Json,
+        "{\"records\":[{\"time\":\"2026-06-01T10:00:00Z\",\"resourceId\":\"/subscriptions/s/resourceGroups/g/providers/p/t/n\",\"category\":\"Audit\",\"operationName\":\"o\",\"properties\":{\"a\":1}}]}",
+    ),
+    (
+        Format::Auditd,
+        "type=SYSCALL msg=audit(1780308000.100:7): arch=c000003e syscall=59 success=yes exit=0 ppid=1 pid=2 auid=1000 uid=0 tty=pts0 ses=1 comm=\"id\" exe=\"/usr/bin/id\" key=\"k\"\ntype=EXECVE msg=audit(1780308000.100:7): argc=2 a0=\"id\" a1=2D75\ntype=PROCTITLE msg=audit(1780308000.100:7): proctitle=6964002D75\n",
+    ),
+    (
+        Format::Zeek,
+        "#separator \\x09\n#set_separator\t,\n#empty_field\t(empty)\n#unset_field\t-\n#path\tconn\n#fields\tts\tuid\tid.orig_h\tid.orig_p\ttags\n#types\ttime\tstring\taddr\tport\tset[string]\n1780308000.5\tC1\t192.0.2.1\t1024\ta,b\n",
+    ),
+    (
+        Format::Csv,
+        "\"(PDH-CSV 4.0) (UTC)(0)\",\"\\\\H\\Memory\\Pages\",\"\\\\H\\Processor(_Total)\\% Time\"\n\"06/01/2026 10:00:00.000\",\"5\",\" \"\n",
+    ),
+    (
+        Format::WebLog,
+        "192.0.2.1 - jo [01/Jun/2026:10:00:00 +0000] \"GET /a?b=c HTTP/1.1\" 200 12 \"-\" \"M\"\n2026/06/01 10:00:01 [error] 1#2: *3 open() failed, client: 192.0.2.1, server: s, request: \"GET / HTTP/1.1\", host: \"h\"\n[Mon Jun 01 10:00:02.123456 2026] [core:error] [pid 1:tid 2] [client 192.0.2.1:99] AH00037: no link\n",
+    ),
+    (
+        Format::SqlErrorLog,
+        "2026-06-01 10:00:00.10 Logon       Error: 18456, Severity: 14, State: 38.\n2026-06-01 10:00:00.10 Logon       Login failed for user 'jo'. Reason: no such database. [CLIENT: 192.0.2.1]\n2026-06-01 10:00:01.00 Server      first\n  second\n",
+    ),
+    (
+        Format::ClientLog,
+        "<![LOG[a\nb]LOG]!><time=\"10:00:00.5+000\" date=\"6-01-2026\" component=\"C\" context=\"\" type=\"3\" thread=\"1\" file=\"f\">\n2026-06-01 10:00:00, Info                  CBS    Loaded\n",
+    ),
+    (
+        Format::StorageLog,
+        "1.0;2026-06-01T10:00:00.0000000Z;GetBlob;Success;200;5;4;authenticated;a;a;blob;\"https://x/y?a=b&amp;c=d\";\"/a/b\";i;0;192.0.2.1:5;2020-04-08;1;2;3;4;5;;;;;;\"agent;1\";;\n",
+    ),
+    (
+        Format::VpcFlow,
+        "2 123456789012 eni-1 192.0.2.1 198.51.100.2 20641 22 6 20 4249 1780308000 1780308060 ACCEPT OK\n",
+    ),
+    (
+        Format::EventXml,
+        "<Events><Event xmlns='x'><System><Provider Name='P'/><EventID>7</EventID><TimeCreated SystemTime='2026-06-01T10:00:00Z'/><Channel>Security</Channel><Computer>c</Computer></System><EventData><Data Name='A'>1 &lt; 2</Data></EventData></Event></Events>",
+    ),
+    (
+        Format::IdsText,
+        "06/01-10:00:00.5  [**] [1:1000:2] a test [**] [Classification: bad] [Priority: 2] {TCP} 192.0.2.1:1 -> 198.51.100.2:80\n** Alert 1780308000.1: mail  - syslog,sshd,\n2026 Jun 01 10:00:00 host->/var/log/auth.log\nRule: 5710 (level 5) -> 'no such user'\nSrc IP: 192.0.2.9\nthe line\n\n",
+    ),
+    (Format::MetricsText, "# TYPE up gauge\nup{job=\"a\\\"b\"} 1 1780308000000\nx 2.5\n"),
+    (Format::Logfmt, "ts=2026-06-01T10:00:00Z level=warn msg=\"a \\\"b\\\"\" service=s size=3\n"),
+    (Format::Evtx, "ElfFile\0"),
+];
+
+fn decode(format: Format) -> Whole {
+    let text = SAMPLES.iter().find(|(known, _)| *known == format).unwrap().1;
+    let whole = decode_pieces(format, options("x"), text.as_bytes(), usize::MAX);
+    let in_pieces = decode_pieces(format, options("x"), text.as_bytes(), 3);
+    assert_eq!(in_pieces.rows(), whole.rows(), "{format:?}: the rows depend on how the bytes arrive");
+    whole
+}
+
+fn check(format: Format, expected: &[&[(&str, Value)]]) {
+    let whole = decode(format);
+    assert_eq!(whole.reasons(), [""; 0], "{format:?}");
+    let rows: Vec<Map<String, Value>> = whole.rows();
+    assert_eq!(rows.len(), expected.len(), "{format:?} {rows:?}");
+    for (row, expected) in rows.iter().zip(expected) {
+        check_row(row, expected);
+    }
+}
+
+#[test]
+fn each_format_is_recognised_by_its_content() {
+    for (format, text) in SAMPLES {
+        assert_eq!(recognise("x", text.as_bytes()), Some(format), "{text}");
+        if format != Format::Evtx {
+            assert_eq!(recognise("x", &utf16(text)), Some(format), "{text} in UTF-16");
+        }
+    }
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn text_in_utf16_gives_the_same_rows() {
+    for (format, text) in SAMPLES.into_iter().filter(|(format, _)| *format != Format::Evtx) {
+        let expected = decode_pieces(format, options("x"), text.as_bytes(), 1000);
+        for piece in [1, 7, 1000] {
+            let found = decode_pieces(format, options("x"), &utf16(text), piece);
+            assert_eq!(found.rows(), expected.rows(), "{format:?}");
+        }
+    }
+}
+
+#[test]
+fn an_audit_event_is_one_row() {
+    check(
+        Format::Auditd,
+        &[&[
+            ("Type", json!("LinuxAudit_CL")),
+            ("SyscallName", json!("execve")),
+            ("CommandLine", json!("id -u")),
+            ("Result", json!("success")),
+            ("ProcessId", json!(2)),
+            ("Key", json!("k")),
+        ]],
+    );
+}
+
+#[test]
+fn sensors_alerts_are_typed() {
+    check(
+        Format::Zeek,
+        &[&[
+            ("Type", json!("ZeekConn_CL")),
+            ("id_orig_p", json!(1024)),
+            ("tags", json!(["a", "b"])),
+            ("TimeGenerated", json!("2026-06-01T10:00:00.5000000Z")),
+        ]],
+    );
+    check(
+        Format::IdsText,
+        &[
+            &[
+                ("Type", json!("SuricataAlert_CL")),
+                ("alert_signature_id", json!(1000)),
+                ("alert_category", json!("bad")),
+                ("dest_port", json!(80)),
+                ("TimeGenerated", json!("2026-06-01T10:00:00.5000000Z")),
+            ],
+            &[
+                ("Type", json!("HostIntrusion_CL")),
+                ("RuleId", json!("5710")),
+                ("Level", json!(5)),
+                ("RuleName", json!("no such user")),
+                ("SourceIP", json!("192.0.2.9")),
+                ("Computer", json!("host")),
+                ("Message", json!("the line")),
+                ("Tags", json!(["syslog", "sshd"])),
+            ],
+        ],
+    );
+}
+
+#[test]
+fn servers_logs_are_typed() {
+    check(
+        Format::WebLog,
+        &[
+            &[
+                ("Method", json!("GET")),
+                ("UriQuery", json!("b=c")),
+                ("Status", json!(200)),
+                ("RemoteUser", json!("jo")),
+            ],
+            &[
+                ("Level", json!("error")),
+                ("ClientIP", json!("192.0.2.1")),
+                ("Message", json!("open() failed")),
+                ("Host", json!("h")),
+            ],
+            &[
+                ("ErrorCode", json!("AH00037")),
+                ("ClientPort", json!(99)),
+                ("Message", json!("no link")),
+                ("ThreadId", json!(2)),
+            ],
+        ],
+    );
+    check(
+        Format::SqlErrorLog,
+        &[
+            &[
+                ("ErrorNumber", json!(18_456)),
+                ("Severity", json!(14)),
+                ("State", json!(38)),
+                ("LoginName", json!("jo")),
+                ("ClientIP", json!("192.0.2.1")),
+                ("_Class", json!("control")),
+            ],
+            &[("Message", json!("first\n  second"))],
+        ],
+    );
+    check(
+        Format::ClientLog,
+        &[
+            &[("Message", json!("a\nb")), ("Severity", json!(3)), ("Component", json!("C"))],
+            &[("Component", json!("CBS")), ("Message", json!("Loaded"))],
+        ],
+    );
+    check(
+        Format::Logfmt,
+        &[&[
+            ("Type", json!("AppTraces")),
+            ("Message", json!("a \"b\"")),
+            ("SeverityLevel", json!(2)),
+            ("AppRoleName", json!("s")),
+        ]],
+    );
+}
+
+#[test]
+fn clouds_and_measurements_are_typed() {
+    check(
+        Format::StorageLog,
+        &[&[
+            ("Type", json!("StorageBlobLogs")),
+            ("Uri", json!("https://x/y?a=b&c=d")),
+            ("UserAgentHeader", json!("agent;1")),
+            ("StatusCode", json!("200")),
+        ]],
+    );
+    check(
+        Format::VpcFlow,
+        &[&[
+            ("SrcAddr", json!("192.0.2.1")),
+            ("DstPort", json!(22)),
+            ("Bytes", json!(4249)),
+            ("Action", json!("ACCEPT")),
+            ("End", json!("2026-06-01T10:01:00.0000000Z")),
+        ]],
+    );
+    check(
+        Format::Csv,
+        &[&[
+            ("Type", json!("Perf")),
+            ("ObjectName", json!("Memory")),
+            ("CounterName", json!("Pages")),
+            ("CounterValue", json!("5.0")),
+            ("Computer", json!("H")),
+        ]],
+    );
+    check(
+        Format::MetricsText,
+        &[
+            &[("Name", json!("up")), ("Val", json!("1.0")), ("Tags", json!("{\"job\":\"a\\\"b\"}"))],
+            &[("Name", json!("x")), ("Val", json!("2.5"))],
+        ],
+    );
+    check(Format::EventXml, &[&[("Type", json!("SecurityEvent")), ("EventID", json!(7))]]);
+}
+
+/// Lines of every format, damaged at random: nothing panics, and every record is a row or quarantined (which
+/// `decode_pieces` checks). `MONETA_FUZZ_LINES` sets how many a format.
+#[test]
+fn damaged_lines_are_rows_or_quarantined() {
+    let wanted = std::env::var("MONETA_FUZZ_LINES").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
+    for (format, text) in SAMPLES {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ text.len() as u64);
+        let mut done = 0;
+        while done < wanted {
+            let mut input = Vec::new();
+            for _ in 0..50.min(wanted - done) {
+                done += 1;
+                input.extend(random.damaged(text.as_bytes()));
+                input.push(b'\n');
+            }
+            let piece = 1 + random.below(500);
+            decode_pieces(format, options("x"), &input, piece);
+        }
+    }
+}
+
+/// A small generator (splitmix64): the same lines in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound.max(1) as u64).unwrap()
+    }
+
+    /// A text with up to eight places changed, cut out, doubled or replaced by what parsers look for.
+    fn damaged(&mut self, text: &[u8]) -> Vec<u8> {
+        const MARKS: [&[u8]; 20] = [
+            b"\"",
+            b"\\",
+            b"=",
+            b"[",
+            b"]",
+            b"{",
+            b"}",
+            b"<",
+            b">",
+            b";",
+            b"|",
+            b"\t",
+            b"\n",
+            b"\0",
+            b"\xff",
+            b"99999999999999999999",
+            b"-",
+            b"&amp;",
+            "\u{fffd}ä😀".as_bytes(),
+            b"]]>",
+        ];
+        let mut bytes = text.to_vec();
+        for _ in 0..1 + self.below(8) {
+            let at = self.below(bytes.len().max(1));
+            let end = (at + self.below(20)).min(bytes.len());
+            match self.below(5) {
+                0 if !bytes.is_empty() => bytes[at] = self.next().to_le_bytes()[0],
+                1 => drop(bytes.drain(at.min(end)..end)),
+                2 => {
+                    let copy = bytes[at.min(end)..end].to_vec();
+                    bytes.splice(at.min(bytes.len())..at.min(bytes.len()), copy);
+                }
+                3 => bytes.truncate(at),
+                _ => {
+                    let mark = MARKS[self.below(MARKS.len())];
+                    bytes.splice(at.min(bytes.len())..at.min(bytes.len()), mark.iter().copied());
+                }
+            }
+        }
+        bytes
+    }
+}
