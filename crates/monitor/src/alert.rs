@@ -7,12 +7,15 @@ use moneta_base::{SourceName, Timestamp};
 use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
 use moneta_merkle::sha256;
 use moneta_ports::{Alert, MatchedEvent};
+use moneta_rules::correlation::{EventRef, Finding};
 use moneta_rules::hunt::{event_time, text};
-use moneta_rules::{CompiledRules, Rule, RuleMatch};
+use moneta_rules::{Correlator, Rule, RuleMatch};
 use serde_json::json;
 
 /// Events an alert lists with their fields; further ones are counted and named by sequence.
 const EVENTS_LISTED_MAX: usize = 20;
+/// How long after its time an event is awaited before correlations that need all events are decided.
+const LATENESS: std::time::Duration = std::time::Duration::from_secs(300);
 /// Sequences an alert names.
 const SEQS_NAMED_MAX: usize = 1_000;
 
@@ -28,16 +31,58 @@ pub(crate) struct Raised {
     times: (Timestamp, Timestamp),
 }
 
-/// The alerts of a block: one per rule that holds in any of its rows.
-pub(crate) fn raise(rules: &CompiledRules, block: &Block, now: Timestamp) -> Vec<Raised> {
+/// The alerts of a block: one per rule that holds in any of its rows, and one per correlation that holds with them.
+pub(crate) fn raise(correlator: &mut Correlator, block: &Block, now: Timestamp) -> Vec<Raised> {
     let table = &block.header.shard.table;
+    let rules = Arc::clone(correlator.rules());
     let matches = rules.match_batch(table, &block.rows);
-    if matches.is_empty() {
-        return Vec::new();
+    let mut raised = Vec::new();
+    if !matches.is_empty() {
+        let explainer = rules.explainer(table, &block.rows);
+        let explain = |rule, row| explainer.explain(rule, row);
+        let alone = matches.iter().filter(|found| rules.alerts_alone(found.rule));
+        raised.extend(alone.map(|found| raise_one(&rules.rules()[found.rule], found, block, now, &explain)));
     }
-    let explainer = rules.explainer(table, &block.rows);
-    let explain = |rule, row| explainer.explain(rule, row);
-    matches.iter().map(|found| raise_one(&rules.rules()[found.rule], found, block, now, &explain)).collect()
+    let mut findings = correlator.observe(table, &block.rows, block.header.first_seq, &matches);
+    findings.extend(correlator.advance(block.header.ingest_time.saturating_sub(LATENESS)));
+    raised.extend(findings.iter().map(|finding| raise_finding(&rules.rules()[finding.rule], finding, now)));
+    raised
+}
+
+/// The alert of a correlation. Its events may lie in earlier blocks: they show what they share, not their fields.
+fn raise_finding(rule: &Rule, finding: &Finding, now: Timestamp) -> Raised {
+    let event = |event: &EventRef| MatchedEvent {
+        table: event.table.clone(),
+        seq: event.seq,
+        time: event.time,
+        computer: String::new(),
+        fields: finding.group.clone(),
+    };
+    let events = finding.events.iter().take(EVENTS_LISTED_MAX).map(event).collect();
+    Raised {
+        alert: alert_of(rule, moneta_base::TenantId::from_random(finding.identity).to_string(), now, events),
+        severity: rule.metadata.level.severity(),
+        status: rule.metadata.status.clone(),
+        event_count: finding.num_events,
+        event_seqs: finding.events.iter().take(SEQS_NAMED_MAX).map(|event| event.seq).collect(),
+        references: rule.metadata.references.clone(),
+        times: finding.times,
+    }
+}
+
+fn alert_of(rule: &Rule, id: String, now: Timestamp, events: Vec<MatchedEvent>) -> Alert {
+    let metadata = &rule.metadata;
+    Alert {
+        id,
+        raised: now,
+        rule_id: metadata.id.clone(),
+        rule_title: metadata.title.clone(),
+        rule_author: metadata.author.clone(),
+        rule_description: metadata.description.clone(),
+        level: metadata.level.name().to_owned(),
+        tags: metadata.tags.clone(),
+        events,
+    }
 }
 
 fn raise_one(
@@ -58,17 +103,8 @@ fn raise_one(
     };
     let times = || found.rows.iter().map(|row| event_time(&block.rows, *row as usize));
     let metadata = &rule.metadata;
-    let alert = Alert {
-        id: alert_id(metadata.id.as_str(), table.as_str(), seq(found.rows[0])),
-        raised: now,
-        rule_id: metadata.id.clone(),
-        rule_title: metadata.title.clone(),
-        rule_author: metadata.author.clone(),
-        rule_description: metadata.description.clone(),
-        level: metadata.level.name().to_owned(),
-        tags: metadata.tags.clone(),
-        events: found.rows.iter().take(EVENTS_LISTED_MAX).map(event).collect(),
-    };
+    let id = alert_id(metadata.id.as_str(), table.as_str(), seq(found.rows[0]));
+    let alert = alert_of(rule, id, now, found.rows.iter().take(EVENTS_LISTED_MAX).map(event).collect());
     Raised {
         alert,
         severity: metadata.level.severity(),

@@ -4,7 +4,8 @@
 //! block ─► queue ─► matching ─► alert rows + rule cursor in one commit ─► delivery to people
 //! ```
 //! An alert is stored in the commit that moves the cursor of its table (MONITOR-1): after a crash, blocks beyond the
-//! cursor are matched again, and nothing is raised twice or lost. This crate never reads a rule file, never talks to
+//! cursor are matched again, and nothing is raised twice or lost. What correlations have seen stands in memory only: after
+//! a restart they begin with the events from the cursor on. This crate never reads a rule file, never talks to
 //! the network, and never looks at its own alerts.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

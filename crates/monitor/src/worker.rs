@@ -1,5 +1,6 @@
 //! The worker thread: matches, stores alerts with the cursor, hands them to delivery.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
@@ -8,6 +9,8 @@ use std::time::{Duration, Instant};
 use moneta_base::{Clock, ErrorKind, Seq, TableName};
 use moneta_event::{Block, ParsedBatch, TableSchema};
 use moneta_ports::{AlertDelivery, EventSink, Metric, PortError, Submission};
+use moneta_rules::Correlator;
+use moneta_rules::correlation::{Settings, Snapshot};
 use tokio::runtime::Handle;
 
 use crate::alert::{self, Raised};
@@ -43,10 +46,12 @@ pub(crate) fn start_worker(worker: Worker, inbox: Receiver<Command>) -> std::io:
 
 impl Worker {
     fn run(&self, inbox: &Receiver<Command>) {
+        let rules = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut correlator = Correlator::new(rules, Settings::default());
         let mut flush_due = Instant::now() + FLUSH_INTERVAL;
         loop {
             match inbox.recv_timeout(flush_due.saturating_duration_since(Instant::now())) {
-                Ok(Command::Match(block)) => self.match_block(&block),
+                Ok(Command::Match(block)) => self.match_block(&block, &mut correlator),
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -58,11 +63,27 @@ impl Worker {
         self.flush();
     }
 
-    fn match_block(&self, block: &Block) {
+    /// Goes on with the rules of now. What correlations have seen so far is kept where their definition is the same.
+    fn renew(&self, correlator: &mut Correlator) {
+        let rules = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if Arc::ptr_eq(&rules, correlator.rules()) {
+            return;
+        }
+        let state = correlator.snapshot(&BTreeMap::new());
+        *correlator = match Snapshot::read(&state, rules.clone(), Settings::default()) {
+            Ok(snapshot) => snapshot.correlator,
+            Err(error) => {
+                tracing::error!(error = %error, "correlations begin anew with the changed rules");
+                Correlator::new(rules, Settings::default())
+            }
+        };
+    }
+
+    fn match_block(&self, block: &Block, correlator: &mut Correlator) {
         let table = &block.header.shard.table;
         if !self.shared.cursors.is_stalled(table) {
-            let rules = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let raised = alert::raise(&rules, block, self.clock.now());
+            self.renew(correlator);
+            let raised = alert::raise(correlator, block, self.clock.now());
             match alert::rows(&self.alert_schema, &raised) {
                 None => self.shared.cursors.set_matched(table, block.header.end_seq()),
                 Some(rows) => self.store_and_deliver(rows, raised, block),

@@ -4,22 +4,24 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use moneta_base::TableName;
+use moneta_base::{RuleId, TableName};
 use moneta_event::{TableCatalog, TableSchema};
 
+use crate::correlation;
 use crate::error::{Error, NotLoaded};
 use crate::fields::Resolver;
-use crate::ir::Rule;
+use crate::ir::{Body, Detection, Expression, Field, Rule};
 use crate::matcher::{BlockView, Evaluation};
 use crate::plan::{PlanBuilder, TablePlan};
 use crate::reference::{RegexCache, RowView};
-use crate::taxonomy::Taxonomy;
+use crate::taxonomy::{Target, Taxonomy};
 
 /// A set of rules, ready to match. Immutable: share it in an `Arc`, replace it whole.
 #[derive(Debug, Default)]
 pub struct CompiledRules {
     rules: Vec<Arc<Rule>>,
     tables: HashMap<TableName, TablePlan>,
+    correlations: correlation::Resolved,
 }
 
 /// A rule and the rows that meet it.
@@ -32,47 +34,49 @@ pub struct RuleMatch {
 }
 
 impl CompiledRules {
-    /// Compiles rules for the tables their log sources lie in. Rules without a table, and rules whose id is taken, are
-    /// returned with the reason.
+    /// Compiles rules for the tables their log sources lie in. Rules without a table, rules whose id is taken, and
+    /// correlations over rules that are not there are returned with the reason.
     #[must_use]
     pub fn compile(rules: Vec<Rule>, taxonomy: &Taxonomy, catalog: &TableCatalog) -> (Self, Vec<NotLoaded>) {
-        let mut not_loaded = Vec::new();
-        let mut loaded: Vec<Arc<Rule>> = Vec::new();
-        let mut builders: BTreeMap<TableName, PlanBuilder> = BTreeMap::new();
-        let mut schemas: HashMap<TableName, Arc<TableSchema>> = HashMap::new();
-        let mut ids = HashSet::new();
-        for rule in rules {
-            let mut refuse = |error| {
-                not_loaded.push(NotLoaded {
-                    file: rule.file.to_string(),
-                    rule_id: rule.metadata.id.to_string(),
-                    title: rule.metadata.title.clone(),
-                    error,
-                });
-            };
-            let Some(targets) = taxonomy.targets(&rule.log_source).filter(|targets| !targets.is_empty()) else {
-                refuse(Error::NoTable(rule.log_source.to_string()));
-                continue;
-            };
-            if !ids.insert(rule.metadata.id.clone()) {
-                refuse(Error::rule(rule.line, "another rule has the same id; give each rule its own"));
-                continue;
-            }
-            for target in targets {
-                let schema = schemas.entry(target.table.clone()).or_insert_with(|| schema_of(&target.table, catalog));
-                let resolver = Resolver { schema, target, taxonomy };
-                builders.entry(target.table.clone()).or_default().add(loaded.len(), &rule.expression, &resolver);
-            }
-            loaded.push(Arc::new(rule));
-        }
-        let tables = builders.into_iter().map(|(table, builder)| (table, builder.build())).collect();
-        (Self { rules: loaded, tables }, not_loaded)
+        let mut sorted = Sorted::default();
+        rules.into_iter().for_each(|rule| sorted.take(rule, taxonomy));
+        let Sorted { mut detections, targets, filters, correlations, mut not_loaded, .. } = sorted;
+        detections.iter_mut().for_each(|rule| narrow(rule, &filters));
+        let borrowed: Vec<&Rule> = detections.iter().collect();
+        let (mut resolved, order, refused) = correlation::resolve(&borrowed, &correlations);
+        not_loaded.extend(refused.into_iter().map(|(index, error)| not_loaded_rule(&correlations[index], error)));
+        let first_correlation = detections.len() + filters.len();
+        resolved.renumber(|candidate| {
+            first_correlation + order.iter().position(|known| *known == candidate).unwrap_or_default()
+        });
+        let tables = plans(&detections, &targets, &resolved, taxonomy, catalog);
+        let mut correlations: Vec<Option<Rule>> = correlations.into_iter().map(Some).collect();
+        let correlations: Vec<Rule> = order.iter().filter_map(|index| correlations[*index].take()).collect();
+        let rules = detections.into_iter().chain(filters).chain(correlations).map(Arc::new).collect();
+        (Self { rules, tables, correlations: resolved }, not_loaded)
     }
 
-    /// The rules, in the order given.
+    /// The rules: those over single events in the order given, then filters, then correlations.
     #[must_use]
     pub fn rules(&self) -> &[Arc<Rule>] {
         &self.rules
+    }
+
+    /// Whether matches of a rule over single events are alerts by themselves: no correlation refers to it, or one that
+    /// says so (`generate`).
+    #[must_use]
+    pub fn alerts_alone(&self, rule: usize) -> bool {
+        self.correlations.leaves.get(&rule).is_none_or(|leaf| leaf.generates)
+    }
+
+    /// Whether some rule looks at several events.
+    #[must_use]
+    pub fn has_correlations(&self) -> bool {
+        !self.correlations.plans.is_empty()
+    }
+
+    pub(crate) fn correlations(&self) -> &correlation::Resolved {
+        &self.correlations
     }
 
     /// Tables that some rule looks at.
@@ -80,7 +84,7 @@ impl CompiledRules {
         self.tables.keys()
     }
 
-    /// The rules that hold in a batch, in order of rule.
+    /// The rules that hold in a batch, in order of rule, also those that raise no alerts by themselves.
     ///
     /// # Shapes
     /// `rows`: rows of `table` as [`ParsedBatch`](moneta_event::ParsedBatch) describes. Rows of a match count from the
@@ -117,17 +121,29 @@ impl<'a> Explainer<'a> {
     /// Fields, by the rule's names, and the values that met its tests. Empty when the rule does not hold there.
     #[must_use]
     pub fn explain(&self, rule: usize, row: u32) -> Vec<(String, String)> {
+        let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return Vec::new() };
         self.row_views(rule, row)
-            .find(|view| view.holds(&self.rules[rule].expression))
-            .map(|view| view.evidence(&self.rules[rule].expression))
+            .find(|view| view.in_source() && view.holds(expression))
+            .map(|view| view.evidence(expression))
             .unwrap_or_default()
     }
 
-    /// Whether the rule's expression holds in a row, computed the plain way. Row conditions of the log source are not
-    /// looked at.
+    /// Whether the rule holds in a row, computed the plain way.
     #[must_use]
     pub fn holds(&self, rule: usize, row: u32) -> bool {
-        self.row_views(rule, row).any(|view| view.holds(&self.rules[rule].expression))
+        let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return false };
+        self.row_views(rule, row).any(|view| view.in_source() && view.holds(expression))
+    }
+
+    /// Per field, by the names a correlation uses: its values in a row that the rule holds in.
+    pub(crate) fn values(&self, rule: usize, row: u32, fields: &[String]) -> Vec<Vec<String>> {
+        let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return Vec::new() };
+        let view = self.row_views(rule, row).find(|view| view.in_source() && view.holds(expression));
+        let texts = |field: &String| match &view {
+            Some(view) => view.cell(&Field::named(field)).values().iter().map(|value| value.to_string()).collect(),
+            None => Vec::new(),
+        };
+        fields.iter().map(texts).collect()
     }
 
     fn row_views<'s>(&'s self, rule: usize, row: u32) -> impl Iterator<Item = RowView<'s, 'a>> {
@@ -142,6 +158,93 @@ impl<'a> Explainer<'a> {
             })
         })
     }
+}
+
+/// Rules by what they do, as far as each can be used by itself.
+#[derive(Default)]
+struct Sorted {
+    detections: Vec<Rule>,
+    /// Per detection.
+    targets: Vec<Vec<Target>>,
+    filters: Vec<Rule>,
+    correlations: Vec<Rule>,
+    ids: HashSet<RuleId>,
+    not_loaded: Vec<NotLoaded>,
+}
+
+impl Sorted {
+    fn take(&mut self, rule: Rule, taxonomy: &Taxonomy) {
+        if self.ids.contains(&rule.metadata.id) {
+            let error = Error::rule(rule.line, "another rule has the same id; give each rule its own");
+            self.not_loaded.push(not_loaded_rule(&rule, error));
+            return;
+        }
+        match &rule.body {
+            Body::Detection(Detection { log_source, .. }) => {
+                let Some(targets) = taxonomy.targets(log_source) else {
+                    let meant = taxonomy.nearest(log_source).map(|name| format!("; did you mean {name}?"));
+                    let error = Error::NoTable(format!("{log_source}{}", meant.unwrap_or_default()));
+                    self.not_loaded.push(not_loaded_rule(&rule, error));
+                    return;
+                };
+                self.targets.push(targets);
+                self.ids.insert(rule.metadata.id.clone());
+                self.detections.push(rule);
+            }
+            Body::Filter(_) => {
+                self.ids.insert(rule.metadata.id.clone());
+                self.filters.push(rule);
+            }
+            Body::Correlation(_) => {
+                self.ids.insert(rule.metadata.id.clone());
+                self.correlations.push(rule);
+            }
+        }
+    }
+}
+
+fn not_loaded_rule(rule: &Rule, error: Error) -> NotLoaded {
+    NotLoaded {
+        file: rule.file.to_string(),
+        rule_id: rule.metadata.id.to_string(),
+        title: rule.metadata.title.clone(),
+        error,
+    }
+}
+
+/// Adds the conditions of the filters that are for a rule.
+fn narrow(rule: &mut Rule, filters: &[Rule]) {
+    for candidate in filters {
+        let Body::Filter(filter) = &candidate.body else { continue };
+        let named = filter.rules.is_empty() || filter.rules.iter().any(|reference| rule.is_called(reference));
+        let Body::Detection(detection) = &mut rule.body else { return };
+        if named && filter.log_source.covers(&detection.log_source) {
+            let before = std::mem::replace(&mut detection.expression, Expression::Constant(true));
+            detection.expression = Expression::All(vec![before, filter.expression.clone()]);
+        }
+    }
+}
+
+/// The plan of every table that some rule looks at.
+fn plans(
+    detections: &[Rule],
+    targets: &[Vec<Target>],
+    correlations: &correlation::Resolved,
+    taxonomy: &Taxonomy,
+    catalog: &TableCatalog,
+) -> HashMap<TableName, TablePlan> {
+    let mut builders: BTreeMap<TableName, PlanBuilder> = BTreeMap::new();
+    let mut schemas: HashMap<TableName, Arc<TableSchema>> = HashMap::new();
+    for (index, (rule, targets)) in detections.iter().zip(targets).enumerate() {
+        let Body::Detection(Detection { expression, .. }) = &rule.body else { continue };
+        let more_fields = correlations.leaves.get(&index).map_or(&[][..], |leaf| &leaf.fields);
+        for target in targets {
+            let schema = schemas.entry(target.table.clone()).or_insert_with(|| schema_of(&target.table, catalog));
+            let resolver = Resolver { schema, target, taxonomy };
+            builders.entry(target.table.clone()).or_default().add(index, expression, more_fields, &resolver);
+        }
+    }
+    builders.into_iter().map(|(table, builder)| (table, builder.build())).collect()
 }
 
 fn schema_of(table: &TableName, catalog: &TableCatalog) -> Arc<TableSchema> {

@@ -93,6 +93,8 @@ impl Resolver<'_> {
             let path: Vec<String> = rest.split('.').map(normalised).collect();
             if let Some((column, column_type)) = self.column(first) {
                 slot.columns.push(SlotColumn { name: column, column_type: Some(column_type), path: path.clone() });
+            } else if self.schema.name().is_custom() {
+                slot.columns.push(SlotColumn { name: first.to_owned(), column_type: None, path: path.clone() });
             }
             slot.extras.push((normalised(first), path));
         }

@@ -7,6 +7,7 @@ use moneta_event::schema::standard;
 use serde::{Serialize, Serializer};
 
 use crate::CompiledRules;
+use crate::correlation::Finding;
 
 /// One row that met one rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,7 +38,26 @@ pub struct HuntMatch {
     pub fields: Vec<(String, String)>,
 }
 
-/// Matches a batch of one file. Order: by rule, then by row.
+/// A correlation that holds, as a line like those of single events. `file` and `table` are those of its last event.
+#[must_use]
+pub fn finding_line(rules: &CompiledRules, finding: &Finding, file: &str) -> HuntMatch {
+    let metadata = &rules.rules()[finding.rule].metadata;
+    HuntMatch {
+        rule_id: metadata.id.to_string(),
+        rule_title: metadata.title.clone(),
+        rule_author: metadata.author.clone(),
+        level: metadata.level.name(),
+        tags: metadata.tags.clone(),
+        file: file.to_owned(),
+        table: finding.events.last().map(|event| event.table.to_string()).unwrap_or_default(),
+        record_id: None,
+        time: finding.times.1,
+        computer: String::new(),
+        fields: finding.group.clone(),
+    }
+}
+
+/// Matches a batch of one file. Order: by rule, then by row. Rules that only feed correlations are left out.
 #[must_use]
 pub fn hunt(rules: &CompiledRules, table: &TableName, rows: &RecordBatch, file: &str) -> Vec<HuntMatch> {
     let matches = rules.match_batch(table, rows);
@@ -46,7 +66,7 @@ pub fn hunt(rules: &CompiledRules, table: &TableName, rows: &RecordBatch, file: 
     }
     let explainer = rules.explainer(table, rows);
     let mut found = Vec::new();
-    for rule_match in matches {
+    for rule_match in matches.into_iter().filter(|found| rules.alerts_alone(found.rule)) {
         let metadata = &rules.rules()[rule_match.rule].metadata;
         for row in rule_match.rows {
             found.push(HuntMatch {

@@ -1,7 +1,8 @@
 //! The one form all rules have, whatever language they came in: a boolean expression over tests of single fields.
 //!
-//! Nothing here knows Sigma's syntax, tables or Arrow. A test is a value that can be compared and hashed, so that
-//! equal tests of different rules become one.
+//! Rules over several events ([`Correlation`]) and changes to other rules ([`Filter`]) stand beside it. Nothing here knows
+//! Sigma's syntax, tables or Arrow. A test is a value that can be compared and hashed, so that equal tests of different
+//! rules become one.
 
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use moneta_base::{RuleId, Timestamp};
 
+pub use crate::correlation::Correlation;
 use crate::pattern::{self, Pattern, Shape};
 
 /// A rule, ready to be compiled.
@@ -16,14 +18,60 @@ use crate::pattern::{self, Pattern, Shape};
 pub struct Rule {
     /// Who made it, what it says.
     pub metadata: Metadata,
-    /// The data it is written for.
-    pub log_source: LogSource,
-    /// When it holds.
-    pub expression: Expression,
+    /// What it does.
+    pub body: Body,
     /// The file it came from.
     pub file: Arc<str>,
     /// Line in the file, from 1.
     pub line: usize,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// Holds in single events.
+    Detection(Detection),
+    /// Holds in what other rules found.
+    Correlation(Correlation),
+    /// Narrows other rules.
+    Filter(Filter),
+}
+
+/// A condition on single events.
+#[derive(Debug, Clone)]
+pub struct Detection {
+    /// The data it is written for.
+    pub log_source: LogSource,
+    /// When it holds.
+    pub expression: Expression,
+}
+
+/// A condition that is added to other rules with AND.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// Ids or names of the rules; empty for all rules of the log source.
+    pub rules: Vec<String>,
+    /// The rules it may change: those whose log source says all that this one says.
+    pub log_source: LogSource,
+    /// What is added.
+    pub expression: Expression,
+}
+
+impl Rule {
+    /// The log source of a rule over single events.
+    #[must_use]
+    pub fn log_source(&self) -> Option<&LogSource> {
+        match &self.body {
+            Body::Detection(detection) => Some(&detection.log_source),
+            Body::Correlation(_) | Body::Filter(_) => None,
+        }
+    }
+
+    /// Whether a reference of another rule means this one.
+    #[must_use]
+    pub fn is_called(&self, reference: &str) -> bool {
+        self.metadata.id.as_str() == reference || (!reference.is_empty() && self.metadata.name == reference)
+    }
 }
 
 /// What a rule says of itself. Everything travels to the alerts it raises.
@@ -31,6 +79,8 @@ pub struct Rule {
 pub struct Metadata {
     /// Its identifier; a digest of its text where it has none.
     pub id: RuleId,
+    /// The name by which other rules refer to it; empty where it has none.
+    pub name: String,
     /// Its title.
     pub title: String,
     /// What it finds.
@@ -115,6 +165,17 @@ pub struct LogSource {
     pub category: String,
     /// Such as `security`.
     pub service: String,
+}
+
+impl LogSource {
+    /// Whether a rule for `other` is also one for this: whatever this names, `other` names alike.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let agrees = |mine: &String, theirs: &String| mine.is_empty() || mine == theirs;
+        agrees(&self.product, &other.product)
+            && agrees(&self.category, &other.category)
+            && agrees(&self.service, &other.service)
+    }
 }
 
 impl std::fmt::Display for LogSource {

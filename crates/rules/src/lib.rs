@@ -1,20 +1,22 @@
 //! Detection rules: Sigma in, matches on Arrow columns out.
 //!
 //! The way of a rule: text → [`sigma::parse_file`] → [`ir::Rule`] → [`CompiledRules::compile`] with a [`Taxonomy`] →
-//! [`CompiledRules::match_batch`]. Other rule languages join at [`ir::Rule`]. What cannot run is a [`NotLoaded`] with
-//! the reason.
+//! [`CompiledRules::match_batch`] → [`Correlator::observe`] for rules over several events. Other rule languages join at
+//! [`ir::Rule`]. What cannot run is a [`NotLoaded`] with the reason.
 //!
-//! This crate never performs I/O, reads no clock and keeps no state between batches.
+//! This crate never performs I/O and reads no clock. Only a [`Correlator`] keeps state between batches.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod compile;
+pub mod correlation;
 pub mod error;
 mod fields;
 pub mod hunt;
 pub mod ir;
 pub mod limits;
 pub mod matcher;
+mod nearest;
 pub mod pattern;
 mod plan;
 mod reference;
@@ -23,8 +25,9 @@ pub mod taxonomy;
 mod yaml;
 
 pub use compile::{CompiledRules, Explainer, RuleMatch};
+pub use correlation::Correlator;
 pub use error::{Error, NotLoaded};
-pub use hunt::{HuntMatch, hunt};
+pub use hunt::{HuntMatch, finding_line, hunt};
 pub use ir::{Level, LogSource, Metadata, Rule};
 pub use sigma::parse_file;
 pub use taxonomy::Taxonomy;

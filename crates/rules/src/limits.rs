@@ -12,6 +12,21 @@ pub const RULE_DEPTH_MAX: usize = 32;
 /// Tests in one rule at most, after modifiers have multiplied its values.
 pub const RULE_TESTS_MAX: usize = 20_000;
 
+/// Ways of writing one value with other dashes at most (`windash`): five dashes that begin options, each as one of five.
+pub const DASH_VARIANTS_MAX: usize = 3_125;
+
+/// Rules that one correlation refers to at most: which of them an event met is a bit of a word.
+pub const CORRELATION_RULES_MAX: usize = 64;
+
+/// Correlations of correlations, one above the other, at most.
+pub const CORRELATION_DEPTH_MAX: usize = 16;
+
+/// Fields by which one correlation groups, or whose values it counts, at most.
+pub const CORRELATION_FIELDS_MAX: usize = 32;
+
+/// Days that a correlation may look back at most.
+pub const TIMESPAN_DAYS_MAX: i64 = 366;
+
 /// Nesting of a condition at most: the parser recurses.
 pub const CONDITION_DEPTH_MAX: usize = 64;
 

@@ -49,6 +49,8 @@ pub(crate) struct FieldRelation {
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     pub node: Node,
+    /// The same, value by value: the slot, and the patterns of which one must match.
+    pub conditions: Vec<(u32, Vec<Pattern>)>,
     /// Slots its targets look at.
     pub slots: Vec<u32>,
     /// Slots its targets' witnesses look at.
@@ -115,12 +117,15 @@ pub(crate) struct PlanBuilder {
 }
 
 impl PlanBuilder {
-    /// Adds one rule on one target.
-    pub fn add(&mut self, rule: usize, expression: &Expression, resolver: &Resolver<'_>) {
+    /// Adds one rule on one target. `more_fields` are read from its matches.
+    pub fn add(&mut self, rule: usize, expression: &Expression, more_fields: &[String], resolver: &Resolver<'_>) {
         let gate = self.gate_of(resolver);
         self.gate = gate;
         let mut fields = Vec::new();
         let node = self.lower(expression, resolver, &mut fields);
+        for name in more_fields {
+            self.field_slot(&Field::named(name), resolver, &mut fields);
+        }
         let target = u32::try_from(self.plan.targets.len()).expect("rules are bounded");
         let mut slots = Vec::new();
         self.slots_of(&node, &mut slots);
@@ -158,15 +163,17 @@ impl PlanBuilder {
             return *number;
         }
         let mut parts = Vec::new();
+        let mut plain = Vec::new();
         for condition in conditions {
             let slot = self.slot(resolver.column_slot(&condition.column));
             let text = |value: &String| Matcher::Text { pattern: Pattern::parse(value), cased: false };
             let predicate = self.predicate(slot, condition.values.iter().map(text).collect());
             self.plan.gate_slots.push(slot);
+            plain.push((slot, condition.values.iter().map(|value| Pattern::parse(value).folded()).collect()));
             parts.push(Node::Predicate(predicate));
         }
         let number = u32::try_from(self.plan.gates.len()).expect("log sources are few");
-        self.plan.gates.push(Gate { node: Node::All(parts), ..Gate::default() });
+        self.plan.gates.push(Gate { node: Node::All(parts), conditions: plain, ..Gate::default() });
         self.gate_numbers.insert(conditions.clone(), number);
         number
     }

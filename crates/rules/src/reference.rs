@@ -38,13 +38,21 @@ impl RegexCache {
 
 impl<'s> RowView<'s, '_> {
     /// The value of a field.
-    fn cell(&self, field: &Field) -> Cell<'s> {
+    pub fn cell(&self, field: &Field) -> Cell<'s> {
         let slot = self.target.fields.iter().find(|(known, _)| known == field).map(|(_, slot)| *slot);
         let Some(slot) = slot.map(|slot| &self.plan.slots[slot as usize]) else { return Cell::Absent };
         if slot.anywhere.is_some() {
             return self.view.texts(self.row);
         }
         self.view.reader(slot).cell(self.row)
+    }
+
+    /// Whether the row is one of the rule's log source.
+    pub fn in_source(&self) -> bool {
+        self.plan.gates[self.target.gate as usize].conditions.iter().all(|(slot, patterns)| {
+            let cell = self.view.reader(&self.plan.slots[*slot as usize]).cell(self.row);
+            cell.values().iter().any(|value| patterns.iter().any(|pattern| pattern.matches(&pattern::fold(value))))
+        })
     }
 
     /// Whether the expression holds.

@@ -74,9 +74,66 @@ impl Taxonomy {
     }
 
     /// The tables of a log source; `None` when there is none.
+    ///
+    /// A source that the file does not name is made of those it does: one that says less (only a category) is all
+    /// sources that say the same and more; one that says more (category and service) is what the sources for its parts
+    /// have in common.
     #[must_use]
-    pub fn targets(&self, source: &LogSource) -> Option<&[Target]> {
-        self.targets.get(source).map(Vec::as_slice)
+    pub fn targets(&self, source: &LogSource) -> Option<Vec<Target>> {
+        if let Some(targets) = self.targets.get(source) {
+            return Some(targets.clone());
+        }
+        if *source == LogSource::default() {
+            return None;
+        }
+        let mut found: Vec<Target> = Vec::new();
+        let wider = self.targets.iter().filter(|(known, _)| source.covers(known));
+        for target in wider.flat_map(|(_, targets)| targets) {
+            if !found.contains(target) {
+                found.push(target.clone());
+            }
+        }
+        if found.is_empty() {
+            found = self.common_targets(source);
+        }
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// Targets that two sources, each naming two parts of this one, share: rows that meet the conditions of both.
+    fn common_targets(&self, source: &LogSource) -> Vec<Target> {
+        let of_parts = |product: bool, category: bool, service: bool| {
+            let part = |kept: bool, text: &String| if kept { text.clone() } else { String::new() };
+            self.targets.get(&LogSource {
+                product: part(product, &source.product),
+                category: part(category, &source.category),
+                service: part(service, &source.service),
+            })
+        };
+        let pairs = [
+            (of_parts(true, true, false), of_parts(true, false, true)),
+            (of_parts(true, true, false), of_parts(false, true, true)),
+            (of_parts(true, false, true), of_parts(false, true, true)),
+        ];
+        let Some((left, right)) = pairs.into_iter().find_map(|(a, b)| Some((a?, b?))) else { return Vec::new() };
+        let mut found = Vec::new();
+        for one in left {
+            for other in right.iter().filter(|other| other.table == one.table) {
+                let mut target = one.clone();
+                target.rows.extend(other.rows.iter().cloned());
+                other.fields.iter().for_each(|(name, columns)| {
+                    target.fields.entry(name.clone()).or_insert_with(|| columns.clone());
+                });
+                found.push(target);
+            }
+        }
+        found
+    }
+
+    /// The known log source that was probably meant.
+    #[must_use]
+    pub fn nearest(&self, source: &LogSource) -> Option<String> {
+        let known: Vec<String> = self.targets.keys().map(LogSource::to_string).collect();
+        crate::nearest::nearest(&source.to_string(), known.iter().map(String::as_str)).map(str::to_owned)
     }
 
     /// Other names of a table's columns, whatever the log source.
@@ -177,6 +234,45 @@ mod tests {
 
     use super::*;
 
+    /// Fields that sources send and tables have no column for.
+    const EXTRA_ONLY: [&str; 15] = [
+        "ThreatName",
+        "Name",
+        "FTNTFGTaction",
+        "FTNTFGTcfgpath",
+        "FTNTFGTcfgattr",
+        "FTNTFGTcfgobj",
+        "FTNTFGTuser",
+        "FTNTFGTui",
+        "cfgpath",
+        "cfgattr",
+        "cfgobj",
+        "ui",
+        "QueryType",
+        "QueryResults",
+        "QueryName",
+    ];
+
+    fn source(product: &str, category: &str, service: &str) -> LogSource {
+        LogSource { product: product.into(), category: category.into(), service: service.into() }
+    }
+
+    #[test]
+    fn a_source_that_says_less_is_all_that_say_more_and_one_that_says_more_is_what_they_share() {
+        let taxonomy = Taxonomy::built_in();
+        let tables = |targets: &[Target]| targets.iter().map(|t| t.table.to_string()).collect::<Vec<_>>();
+        let processes = taxonomy.targets(&source("", "process_creation", "")).unwrap();
+        assert!(processes.iter().any(|t| t.rows.iter().any(|row| row.values == ["Linux-Sysmon"])));
+        assert!(tables(&processes).contains(&"SecurityEvent".to_owned()));
+        let security = taxonomy.targets(&source("windows", "process_creation", "security")).unwrap();
+        assert_eq!(tables(&security), ["SecurityEvent"]);
+        let sysmon = taxonomy.targets(&source("windows", "process_creation", "sysmon")).unwrap();
+        assert_eq!(tables(&sysmon), ["Event"]);
+        assert!(taxonomy.targets(&source("windows", "process_creation", "nowhere")).is_none());
+        assert!(taxonomy.targets(&source("", "", "")).is_none());
+        assert_eq!(taxonomy.nearest(&source("windows", "proces_creation", "")).unwrap(), "windows/process_creation");
+    }
+
     #[test]
     fn every_table_and_row_condition_of_the_built_in_file_exists() {
         let catalog = TableCatalog::built_in();
@@ -191,8 +287,9 @@ mod tests {
                 }
                 for name in target.fields.values().flatten() {
                     let base = name.split('.').next().unwrap();
-                    // Defender's field has no column: it stands in `_Extra`.
-                    let known = schema.column(base).is_some() || schema.name().is_custom() || name == "ThreatName";
+                    // Fields that a table has no column for stand in `_Extra`.
+                    let known =
+                        schema.column(base).is_some() || schema.name().is_custom() || EXTRA_ONLY.contains(&base);
                     assert!(known, "{source}: {name}");
                 }
             }

@@ -127,8 +127,14 @@ impl Rules {
             report.not_loaded.extend(one.not_loaded.into_iter().map(rule_report));
             parsed.extend(one.rules);
         }
+        let new: BTreeSet<RuleId> = parsed.iter().map(|rule| rule.metadata.id.clone()).collect();
+        // A correlation may refer to rules that were added before.
+        let stored_before = self.active().rules().to_vec();
+        let kept = stored_before.iter().filter(|rule| !new.contains(&rule.metadata.id));
+        parsed.extend(kept.map(|rule| Rule::clone(rule)));
         let (compiled, not_loaded) = CompiledRules::compile(parsed, &self.taxonomy, &self.catalog);
-        report.not_loaded.extend(not_loaded.into_iter().map(rule_report));
+        let not_loaded = not_loaded.into_iter().filter(|rule| new.contains(&RuleId::new(&rule.rule_id)));
+        report.not_loaded.extend(not_loaded.map(rule_report));
         let texts: BTreeMap<&str, &str> = files.iter().map(|file| (file.name.as_str(), file.text.as_str())).collect();
         let stored = |rule: &Arc<Rule>| {
             let text = texts.get(&*rule.file).copied().unwrap_or_default().to_owned();
@@ -141,7 +147,8 @@ impl Rules {
                 added_at: self.clock.now(),
             }
         };
-        Candidates { rules: compiled.rules().iter().map(stored).collect(), report }
+        let added = compiled.rules().iter().filter(|rule| new.contains(&rule.metadata.id));
+        Candidates { rules: added.map(stored).collect(), report }
     }
 }
 
@@ -192,7 +199,7 @@ fn summary(rule: &Rule) -> RuleSummary {
         title: rule.metadata.title.clone(),
         level: rule.metadata.level.name().to_owned(),
         author: rule.metadata.author.clone(),
-        log_source: rule.log_source.to_string(),
+        log_source: rule.log_source().map(ToString::to_string).unwrap_or_default(),
     }
 }
 

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use clap::Args;
-use moneta_rules::{CompiledRules, HuntMatch, Level, hunt};
+use moneta_base::TableName;
+use moneta_rules::correlation::Settings;
+use moneta_rules::{CompiledRules, Correlator, HuntMatch, Level, finding_line, hunt};
 use serde_json::{Value, json};
 
 use crate::commands::rules::{compile, not_loaded_json};
@@ -72,20 +76,22 @@ impl Hunt {
             compiled.not_loaded.len()
         ));
         let format = console.format(self.format);
-        let findings = self.search(&compiled.rules, level_min, format)?;
+        let rules = Arc::new(compiled.rules);
+        let findings = self.search(&rules, level_min, format)?;
         findings.print(format, console)?;
         if let Some(path) = &self.report {
             let not_loaded: Vec<Value> = compiled.not_loaded.iter().map(not_loaded_json).collect();
-            let report = findings.report(compiled.rules.rules().len(), not_loaded);
+            let report = findings.report(rules.rules().len(), not_loaded);
             std::fs::write(path, format!("{report:#}\n"))
                 .map_err(|error| Failure::io(format!("cannot write {}", path.display()), error))?;
         }
         Ok(Exit::negative_unless(findings.num_matches > 0))
     }
 
-    fn search(&self, rules: &CompiledRules, level_min: Level, format: Format) -> Result<Findings, Failure> {
+    fn search(&self, rules: &Arc<CompiledRules>, level_min: Level, format: Format) -> Result<Findings, Failure> {
         let wish = Wish::natural().with(self.input_format.as_deref(), None)?;
         let mut findings = Findings::default();
+        let mut correlations = Correlations::new(rules);
         let mut out = io::BufWriter::new(io::stdout().lock());
         for input in files::find(&self.paths)? {
             let file = input.path.to_string_lossy().into_owned();
@@ -94,7 +100,8 @@ impl Hunt {
                 findings.num_quarantined += portion.quarantined.len() as u64;
                 written = portion.batches.iter().try_for_each(|batch| {
                     findings.num_events += batch.rows.num_rows() as u64;
-                    let matches = hunt(rules, &batch.table, &batch.rows, &file);
+                    let mut matches = hunt(rules, &batch.table, &batch.rows, &file);
+                    matches.extend(correlations.observe(&batch.table, &batch.rows, &file));
                     let mut wanted = matches.into_iter().filter(|found| Level::parse(found.level) >= Some(level_min));
                     wanted.try_for_each(|found| findings.add(found, format, &mut out))
                 });
@@ -106,8 +113,40 @@ impl Hunt {
                 Outcome::Decoded(_) | Outcome::Stopped => findings.num_files += 1,
             }
         }
+        let decided = correlations.finish().into_iter().filter(|found| Level::parse(found.level) >= Some(level_min));
+        decided.into_iter().try_for_each(|found| findings.add(found, format, &mut out))?;
         out.flush()?;
         Ok(findings)
+    }
+}
+
+/// The correlations over all files. Events are numbered per table, in the order of files.
+struct Correlations {
+    correlator: Correlator,
+    next_seq: BTreeMap<TableName, u64>,
+}
+
+impl Correlations {
+    fn new(rules: &Arc<CompiledRules>) -> Self {
+        Self { correlator: Correlator::new(Arc::clone(rules), Settings::default()), next_seq: BTreeMap::new() }
+    }
+
+    fn observe(&mut self, table: &TableName, rows: &RecordBatch, file: &str) -> Vec<HuntMatch> {
+        let rules = Arc::clone(self.correlator.rules());
+        if !rules.has_correlations() {
+            return Vec::new();
+        }
+        let next = self.next_seq.entry(table.clone()).or_default();
+        let first_seq = std::mem::replace(next, *next + rows.num_rows() as u64);
+        let matches = rules.match_batch(table, rows);
+        let found = self.correlator.observe(table, rows, first_seq, &matches);
+        found.iter().map(|finding| finding_line(&rules, finding, file)).collect()
+    }
+
+    /// What can only be said when all events are there.
+    fn finish(&mut self) -> Vec<HuntMatch> {
+        let rules = Arc::clone(self.correlator.rules());
+        self.correlator.finish().iter().map(|finding| finding_line(&rules, finding, "")).collect()
     }
 }
 

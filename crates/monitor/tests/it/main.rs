@@ -70,8 +70,12 @@ struct Fixture {
 }
 
 fn start(sink: Sink) -> Fixture {
+    start_with(sink, RULE)
+}
+
+fn start_with(sink: Sink, rule: &str) -> Fixture {
     let catalog = TableCatalog::built_in();
-    let parsed = parse_file("rule.yml", RULE);
+    let parsed = parse_file("rule.yml", rule);
     assert!(parsed.not_loaded.is_empty(), "{:?}", parsed.not_loaded);
     let (rules, _) = CompiledRules::compile(parsed.rules, &Taxonomy::built_in(), &catalog);
     let (sink, delivered) = (Arc::new(sink), Arc::new(Delivered::default()));
@@ -157,4 +161,18 @@ async fn alerts_wait_for_a_store_that_asks_for_patience() {
     fixture.monitor.on_block(&block(0, &["xyzzy"]));
     fixture.monitor.stop().await;
     assert_eq!(fixture.delivered.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_correlation_over_several_blocks_raises_one_alert_and_its_rule_none() {
+    let correlation = "---\ntitle: Secret words\nid: many\nauthor: B. Uthor\nlevel: critical\ncorrelation:\n  type: event_count\n  rules: [11111111-2222-4333-8444-555555555555]\n  group-by: [ProcessName]\n  timespan: 1h\n  condition:\n    gte: 3\n";
+    let fixture = start_with(Sink::default(), &format!("{RULE}{correlation}"));
+    for seq in 0..5 {
+        fixture.monitor.on_block(&block(seq, &["say xyzzy"]));
+    }
+    fixture.monitor.stop().await;
+    let delivered = fixture.delivered.0.lock().unwrap();
+    assert_eq!(delivered.len(), 1);
+    assert_eq!((delivered[0].rule_id.as_str(), delivered[0].rule_author.as_str()), ("many", "B. Uthor"));
+    assert_eq!(delivered[0].events.iter().map(|event| event.seq).collect::<Vec<_>>(), [0, 1, 2]);
 }

@@ -9,10 +9,10 @@
 //! ```
 
 use crate::error::Error;
-use crate::ir::Expression;
+use crate::ir::{Expression, Field, Matcher};
 use crate::limits;
 use crate::pattern::Pattern;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Kind, Node, Scalar};
 
 use super::detection::{Detection, check_num_tests};
 
@@ -21,6 +21,15 @@ pub(super) struct Condition<'a> {
     detections: &'a [Detection],
     node: &'a Node,
     num_tests: usize,
+}
+
+/// Resolves a condition whose identifiers are the rules of a correlation: each becomes a test named like it.
+pub(super) fn over_rules(text: &str, node: &Node, rules: &[String]) -> Result<Expression, Error> {
+    let named = |rule: &String| (rule.clone(), Expression::test(Field::named(rule), Matcher::Present));
+    let detections: Vec<Detection> = rules.iter().map(named).collect();
+    let scalar = Scalar { text: text.to_owned(), plain: true };
+    let node = Node { line: node.line, kind: Kind::Scalar(scalar) };
+    Condition::new(&detections, &node).expression()
 }
 
 impl<'a> Condition<'a> {
@@ -47,7 +56,8 @@ impl<'a> Condition<'a> {
             return Err(Error::Limit { what: "the condition's size", limit: "CONDITION_BYTES_MAX", bound });
         }
         if text.contains('|') {
-            let message = "conditions with | (count, near, …) need a correlation rule, which is not run yet";
+            let message =
+                "conditions with | (count, near, …) are not part of Sigma 2; write a correlation rule instead";
             return Err(Error::unsupported(node.line, message));
         }
         let spaced = text.replace('(', " ( ").replace(')', " ) ");
@@ -168,8 +178,6 @@ impl<'t> Parser<'_, '_, 't> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::{Field, Matcher};
-    use crate::yaml::Scalar;
 
     /// The condition as text, with every search identifier shown by its name.
     fn shown(expression: &Expression) -> String {
@@ -230,7 +238,7 @@ mod tests {
             ("sel1 sel2", "where it should end"),
             ("2 of sel*", "write 1, any or all"),
             ("1 of x*", "no search identifier matches"),
-            ("sel1 | count() > 5", "need a correlation rule"),
+            ("sel1 | count() > 5", "write a correlation rule"),
             ("", "is empty"),
         ] {
             let error = parse(condition).unwrap_err();

@@ -24,7 +24,10 @@ pub(super) fn parse_detections(node: &Node) -> Result<Vec<Detection>, Error> {
         detections.push((name.clone(), expression));
     }
     if let Some((_, timeframe)) = pairs.iter().find(|(name, _)| name == "timeframe") {
-        return Err(Error::unsupported(timeframe.line, "timeframe needs a correlation rule, which is not run yet"));
+        return Err(Error::unsupported(
+            timeframe.line,
+            "timeframe is not part of Sigma 2; write a correlation rule instead",
+        ));
     }
     Ok(detections)
 }

@@ -1,10 +1,14 @@
 //! Sigma rules, specification 2.1: YAML text in, rules in the common form out.
 //!
-//! Correlation and filter documents are recognised and reported by name; they never become rules here. What a file
-//! holds is either a rule or a [`NotLoaded`] with its reason: nothing is passed over in silence.
+//! A document is a detection, a correlation or a filter; `action` makes collections of them. What a file holds is either
+//! a rule or a [`NotLoaded`] with its reason: nothing is passed over in silence. Whether the rules that a correlation or
+//! filter names exist is not looked at here.
 
+mod collection;
 mod condition;
+mod correlation;
 mod detection;
+mod filter;
 mod modifier;
 
 use std::sync::Arc;
@@ -12,7 +16,7 @@ use std::sync::Arc;
 use moneta_base::RuleId;
 
 use crate::error::{Error, NotLoaded};
-use crate::ir::{Level, LogSource, Metadata, Rule};
+use crate::ir::{Body, Detection, Level, LogSource, Metadata, Rule};
 use crate::yaml::{self, Node};
 use condition::Condition;
 pub(crate) use modifier::compile_regex;
@@ -44,10 +48,11 @@ pub fn parse_file(name: &str, text: &str) -> ParsedFile {
         }
     };
     let file: Arc<str> = name.into();
-    for document in documents {
-        match parse_document(&file, &document) {
+    for document in collection::expand(documents) {
+        let outcome = document.and_then(|document| parse_document(&file, &document).map_err(|error| (document, error)));
+        match outcome {
             Ok(rule) => parsed.rules.push(rule),
-            Err(error) => parsed.not_loaded.push(NotLoaded {
+            Err((document, error)) => parsed.not_loaded.push(NotLoaded {
                 file: name.to_owned(),
                 rule_id: text_of(&document, "id"),
                 title: text_of(&document, "title"),
@@ -63,28 +68,32 @@ fn parse_document(file: &Arc<str>, document: &Node) -> Result<Rule, Error> {
     if !matches!(document.kind, yaml::Kind::Map(_)) {
         return Err(Error::rule(line, "a rule is a map of title, logsource, detection and more"));
     }
-    if document.get("correlation").is_some() {
-        return Err(Error::unsupported(line, "correlation rules are not run yet"));
-    }
-    if document.get("filter").is_some() {
-        return Err(Error::unsupported(line, "filter documents are not applied yet"));
-    }
-    if document.get("action").is_some() {
-        return Err(Error::unsupported(line, "rule collections (action: global) are not run; give each rule its own"));
-    }
     let title = text_of(document, "title");
     if title.is_empty() {
         return Err(Error::rule(line, "the rule has no title"));
     }
-    let detection_node = document.get("detection").ok_or_else(|| Error::rule(line, "the rule has no detection"))?;
-    let log_source_node = document.get("logsource").ok_or_else(|| Error::rule(line, "the rule has no logsource"))?;
-    let detections = detection::parse_detections(detection_node)?;
-    let condition_node = detection_node
-        .get("condition")
-        .ok_or_else(|| Error::rule(detection_node.line, "the detection has no condition"))?;
-    let expression = Condition::new(&detections, condition_node).expression()?;
+    let body = parse_body(document)?;
     let metadata = parse_metadata(document, title)?;
-    Ok(Rule { metadata, log_source: parse_log_source(log_source_node), expression, file: Arc::clone(file), line })
+    Ok(Rule { metadata, body, file: Arc::clone(file), line })
+}
+
+fn parse_body(document: &Node) -> Result<Body, Error> {
+    let log_source = || {
+        let node = document.get("logsource");
+        node.map(parse_log_source).ok_or_else(|| Error::rule(document.line, "the rule has no logsource"))
+    };
+    if let Some(node) = document.get("correlation") {
+        return correlation::parse(node, document.get("generate")).map(Body::Correlation);
+    }
+    if let Some(node) = document.get("filter") {
+        return filter::parse(node, log_source()?).map(Body::Filter);
+    }
+    let node = document.get("detection").ok_or_else(|| Error::rule(document.line, "the rule has no detection"))?;
+    let log_source = log_source()?;
+    let detections = detection::parse_detections(node)?;
+    let condition = node.get("condition").ok_or_else(|| Error::rule(node.line, "the detection has no condition"))?;
+    let expression = Condition::new(&detections, condition).expression()?;
+    Ok(Body::Detection(Detection { log_source, expression }))
 }
 
 fn parse_metadata(document: &Node, title: String) -> Result<Metadata, Error> {
@@ -104,6 +113,7 @@ fn parse_metadata(document: &Node, title: String) -> Result<Metadata, Error> {
     let id = if stated_id.is_empty() { RuleId::new(&digest_id(document)) } else { RuleId::new(&stated_id) };
     Ok(Metadata {
         id,
+        name: text_of(document, "name"),
         title,
         description: text_of(document, "description").trim().to_owned(),
         author: text_of(document, "author"),
@@ -164,7 +174,7 @@ mod tests {
         let rule = &parsed.rules[0];
         assert_eq!(rule.metadata.author, "A. Uthor");
         assert_eq!(rule.metadata.level, Level::High);
-        assert_eq!(rule.log_source.to_string(), "windows/process_creation");
+        assert_eq!(rule.log_source().unwrap().to_string(), "windows/process_creation");
         assert_eq!((&*rule.file, rule.line), ("a.yml", 1));
     }
 
@@ -178,8 +188,8 @@ mod tests {
 
     #[test]
     fn names_what_is_missing_or_not_run() {
-        refused("title: T\ncorrelation:\n  type: event_count\n", "correlation rules are not run yet");
-        refused("title: T\nlogsource: {}\nfilter:\n  rules: []\n", "filter documents are not applied yet");
+        refused("title: T\ncorrelation:\n  type: event_count\n", "names no rules");
+        refused("title: T\nlogsource: {}\nfilter:\n  rules: []\n", "the filter has no condition");
         refused("title: T\n", "no detection");
         refused("detection: {}\n", "no title");
         refused(&RULE.replace("level: high", "level: urgent"), "line 4: level \"urgent\"");

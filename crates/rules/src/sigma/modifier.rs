@@ -207,7 +207,7 @@ fn take_step(step: Step, draft: Draft, modifiers: &Modifiers, line: usize, out: 
     }
     match step {
         Step::Contains | Step::StartsWith | Step::EndsWith => out.push(take_position(step, draft)),
-        Step::Windash => windash(draft, out),
+        Step::Windash => windash(draft, out)?,
         Step::Utf16Le => out.push(Draft::Bytes(utf16(&literal(&draft, line)?, false))),
         Step::Utf16Be => out.push(Draft::Bytes(utf16(&literal(&draft, line)?, true))),
         Step::Utf16 => {
@@ -330,37 +330,60 @@ fn base64_at_offset(bytes: &[u8], offset: usize) -> String {
     encoded.get(FIRST_STABLE[offset]..end).unwrap_or_default().to_owned()
 }
 
-/// One variant for each dash: every dash before an option is replaced by the same one.
-fn windash(draft: Draft, out: &mut Vec<Draft>) {
+/// Every way of writing the options with one dash or another: each dash that begins an option is varied by itself.
+fn windash(draft: Draft, out: &mut Vec<Draft>) -> Result<(), Error> {
     let Draft::Text { raw, pattern } = draft else {
         out.push(draft);
-        return;
+        return Ok(());
     };
-    out.push(Draft::Text { raw, pattern: pattern.clone() });
-    for dash in DASHES {
-        let mut variant = Pattern::default();
-        for piece in pattern.pieces() {
-            variant.push(match piece {
-                Piece::Literal(text) => Piece::Literal(replace_dashes(text, dash)),
-                other => other.clone(),
-            });
+    let mut variants = vec![Pattern::default()];
+    for piece in pattern.pieces() {
+        let alternatives = match piece {
+            Piece::Literal(text) => dash_variants(text)?.into_iter().map(Piece::Literal).collect(),
+            other => vec![other.clone()],
+        };
+        if variants.len() * alternatives.len() > limits::DASH_VARIANTS_MAX {
+            return Err(too_many_dashes());
         }
-        if variant != pattern {
-            out.push(Draft::Text { raw: variant.to_string(), pattern: variant });
-        }
+        let with = |before: &Pattern, piece: &Piece| {
+            let mut variant = before.clone();
+            variant.push(piece.clone());
+            variant
+        };
+        variants = variants.iter().flat_map(|before| alternatives.iter().map(move |p| with(before, p))).collect();
     }
+    out.extend(variants.into_iter().map(|variant| match variant == pattern {
+        true => Draft::Text { raw: raw.clone(), pattern: variant },
+        false => Draft::Text { raw: variant.to_string(), pattern: variant },
+    }));
+    Ok(())
 }
 
-/// Replaces `-` and the like where an option begins: not behind a letter, and before one.
-fn replace_dashes(text: &str, dash: char) -> String {
+fn too_many_dashes() -> Error {
+    let bound = limits::DASH_VARIANTS_MAX;
+    Error::Limit { what: "the number of ways to write a value with windash", limit: "DASH_VARIANTS_MAX", bound }
+}
+
+/// A text with each `-` and the like, where an option begins (not behind a letter, and before one), as any of them.
+fn dash_variants(text: &str) -> Result<Vec<String>, Error> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let chars: Vec<char> = text.chars().collect();
     let begins_option = |index: usize| {
         let behind_word = index > 0 && is_word(chars[index - 1]);
         !behind_word && chars.get(index + 1).copied().is_some_and(is_word)
     };
-    let replaced = |(index, c): (usize, &char)| if DASHES.contains(c) && begins_option(index) { dash } else { *c };
-    chars.iter().enumerate().map(replaced).collect()
+    let mut variants = vec![String::new()];
+    for (index, c) in chars.iter().enumerate() {
+        if !(DASHES.contains(c) && begins_option(index)) {
+            variants.iter_mut().for_each(|variant| variant.push(*c));
+            continue;
+        }
+        if variants.len() * DASHES.len() > limits::DASH_VARIANTS_MAX {
+            return Err(too_many_dashes());
+        }
+        variants = variants.iter().flat_map(|before| DASHES.map(|dash| format!("{before}{dash}"))).collect();
+    }
+    Ok(variants)
 }
 
 fn regex_source(draft: &Draft, flags: &str, line: usize) -> Result<Arc<str>, Error> {

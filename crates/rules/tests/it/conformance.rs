@@ -48,6 +48,9 @@ fn every_public_rule_loads_or_is_listed_with_its_reason() {
     reasons.iter().for_each(|(reason, count)| println!("{count:5} {reason}"));
     let refused = not_loaded.iter().filter(|n| !matches!(n.error, Error::NoTable(_))).count();
     assert!(refused <= RULES_REFUSED_MAX, "{refused} rules were refused");
+    // Rules of the folder for placeholders cannot do without values from outside; of all others, 99.9 % load.
+    let active = not_loaded.iter().filter(|n| !n.file.contains("rules-placeholder")).count();
+    assert!(active * 1_000 <= compiled.rules().len(), "{active} active rules were not loaded");
     assert!(not_loaded.iter().all(|n| !n.file.is_empty() && !n.error.to_string().is_empty()));
 }
 
@@ -115,7 +118,7 @@ fn differences_from_the_second_engine_are_explained() {
                 _ => "missing",
             };
             let loaded = compiled.rules().iter().find(|r| r.metadata.id.as_str() == rule);
-            let source = loaded.map(|r| r.log_source.to_string()).unwrap_or_default();
+            let source = loaded.and_then(|r| r.log_source()).map(ToString::to_string).unwrap_or_default();
             let none = BTreeSet::new();
             let only_theirs = theirs.get(rule).unwrap_or(&none).difference(ours.get(rule).unwrap_or(&none));
             let outside = only_theirs.clone().all(|id| !in_source.get(&source).is_some_and(|ids| ids.contains(id)));
@@ -138,7 +141,7 @@ fn differences_from_the_second_engine_are_explained() {
 
 /// For every log source a rule, named like it, that every event of the source meets.
 fn log_source_rules(rules: &CompiledRules) -> CompiledRules {
-    let sources: BTreeSet<_> = rules.rules().iter().map(|rule| rule.log_source.clone()).collect();
+    let sources: BTreeSet<_> = rules.rules().iter().filter_map(|rule| rule.log_source().cloned()).collect();
     let text: String = sources
         .iter()
         .map(|source| {

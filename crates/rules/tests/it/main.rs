@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod correlation;
+mod correlation_order;
 mod differential;
 mod matching;
+mod specification;
 mod support;

@@ -93,3 +93,20 @@ pub fn decode(path: &Path, catalog: &Arc<TableCatalog>) -> Vec<ParsedBatch> {
 pub fn table(name: &str) -> TableName {
     TableName::new(name).unwrap()
 }
+
+/// Rows of a table, each with its time in seconds after a fixed hour.
+pub fn timed_rows(table: &str, rows: &[(i64, Vec<(&str, Value<'_>)>)]) -> RecordBatch {
+    let catalog = TableCatalog::built_in();
+    let schema = catalog.get(table).unwrap();
+    let mut builder = BatchBuilder::new(Arc::clone(schema), RecordClass::Data, Delivery::BestEffort);
+    for (seconds, fields) in rows {
+        for (name, value) in fields {
+            builder.set_field(name, *value);
+        }
+        builder.finish_row(Timestamp::from_seconds(HOUR + seconds), &SourceName::lossy("test"), "");
+    }
+    builder.finish().unwrap().rows
+}
+
+/// The beginning of an hour and of a day.
+pub const HOUR: i64 = 1_700_006_400;

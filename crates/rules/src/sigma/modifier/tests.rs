@@ -100,10 +100,15 @@ fn base64offset_keeps_what_no_offset_changes() {
 }
 
 #[test]
-fn windash_makes_every_dash_the_same_other_dash() {
+fn windash_varies_every_dash_by_itself() {
     check("windash|contains", &[" -f a-b"], "(* -f a-b* or * /f a-b* or * –f a-b* or * —f a-b* or * ―f a-b*)");
-    check("windash", &["/x -y"], "(/x -y or -x -y or /x /y or –x –y or —x —y or ―x ―y)");
     check("windash", &["plain"], "plain");
+    let shown = apply_to("windash", &[("/x -y", true)]).unwrap();
+    assert_eq!(shown.matches(" or ").count(), 24, "{shown}");
+    for variant in ["-x -y", "/x /y", "–x /y", "―x —y"] {
+        assert!(shown.contains(variant), "{shown}");
+    }
+    check_error("windash", "-a -b -c -d -e -f", "DASH_VARIANTS_MAX");
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! Correlation: rules over what other rules found, keyed by group, in event time.
+//!
+//! A correlation is a function of the *set* of events, so that every order of arrival and every division of the stream
+//! gives the same alerts:
+//!
+//! - Bounds from below on counts (`gt`, `gte`), and rules that must all be met, can only become true by more events. They
+//!   are looked at in the window that ends at each event (`timespan` long, its beginning left out), as soon as the event
+//!   is there.
+//! - `value_sum` with bounds from below is looked at in the same windows, once the watermark has passed them.
+//! - Everything else (bounds from above, averages, percentiles, shares, `not`) is looked at in whole periods of
+//!   `timespan`, counted from 1970, once the watermark has passed their end.
+//!
+//! A group raises at most one alert in each period of `timespan`: the period is part of the alert's identity. An event
+//! that comes late is put where it belongs, and the windows it touches are looked at again. What an alert that was
+//! raised says is never taken back. Memory is bounded by [`Settings`]; what is given up is counted in [`Counters`].
+//!
+//! This module never performs I/O and reads no clock: the watermark is given to it.
+
+mod correlator;
+mod group;
+mod plan;
+mod snapshot;
+
+use std::collections::BTreeMap;
+
+use crate::ir::Expression;
+
+pub use correlator::{Correlator, Counters, EventRef, Finding, Settings};
+pub(crate) use plan::{Plan, Resolved, resolve};
+pub use snapshot::{Snapshot, SnapshotError};
+
+/// A condition on what other rules found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Correlation {
+    /// What is counted or compared.
+    pub kind: Kind,
+    /// Ids or names of the rules it refers to, in order.
+    pub rules: Vec<String>,
+    /// Fields or aliases of which all events must have the same values.
+    pub group_by: Vec<String>,
+    /// The time within which it must happen.
+    pub span_nanos: i64,
+    /// Per alias: the field of each rule's events.
+    pub aliases: BTreeMap<String, BTreeMap<String, String>>,
+    /// Whether the rules it refers to raise alerts of their own.
+    pub generate: bool,
+}
+
+/// What a correlation counts or compares.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// The number of events. One that meets several of the rules is one event.
+    EventCount(Threshold),
+    /// The number of distinct values; of several fields, of their combinations.
+    ValueCount {
+        /// The fields.
+        fields: Vec<String>,
+        /// What the number must be.
+        threshold: Threshold,
+    },
+    /// Rules are met, in any order.
+    Temporal(RuleCondition),
+    /// Rules are met one after another, in the order of the list, each by another event.
+    TemporalOrdered(RuleCondition),
+    /// The sum of a field's numbers.
+    ValueSum {
+        /// The field.
+        field: String,
+        /// What the sum must be.
+        threshold: Threshold,
+    },
+    /// Their mean.
+    ValueAvg {
+        /// The field.
+        field: String,
+        /// What the mean must be.
+        threshold: Threshold,
+    },
+    /// The number below or at which a percentage of them lies, interpolated between neighbours.
+    ValuePercentile {
+        /// The field.
+        field: String,
+        /// The percentage.
+        percent: f64,
+        /// What the number must be.
+        threshold: Threshold,
+    },
+    /// The percentage that any single value has among all values of the field: finds what is rare or dominant.
+    ValueShare {
+        /// The field.
+        field: String,
+        /// What the percentage must be.
+        threshold: Threshold,
+    },
+}
+
+/// Bounds that must all hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Threshold {
+    /// The bounds.
+    pub bounds: Vec<(Bound, f64)>,
+}
+
+/// How a number is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// `gt`
+    Above,
+    /// `gte`
+    AtLeast,
+    /// `lt`
+    Below,
+    /// `lte`
+    AtMost,
+    /// `eq`
+    Equal,
+    /// `neq`
+    Different,
+}
+
+/// Which rules of a temporal correlation must be met.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RuleCondition {
+    /// All of them.
+    All,
+    /// So many different ones.
+    Count(Threshold),
+    /// As an expression over them says; its tests are named like the rules.
+    Expression(Expression),
+}
+
+/// When a correlation can be decided, and over which windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Windows that end at an event, at once.
+    Growing,
+    /// Windows that end at an event, once the watermark has passed it.
+    Closed,
+    /// Whole periods, once the watermark has passed their end.
+    Whole,
+}
+
+impl Threshold {
+    /// Whether a number is within all bounds.
+    #[must_use]
+    pub fn holds(&self, value: f64) -> bool {
+        self.bounds.iter().all(|(bound, limit)| match bound {
+            Bound::Above => value > *limit,
+            Bound::AtLeast => value >= *limit,
+            Bound::Below => value < *limit,
+            Bound::AtMost => value <= *limit,
+            Bound::Equal => value == *limit,
+            Bound::Different => value != *limit,
+        })
+    }
+
+    fn only_from_below(&self) -> bool {
+        self.bounds.iter().all(|(bound, _)| matches!(bound, Bound::Above | Bound::AtLeast))
+    }
+}
+
+impl Correlation {
+    pub(crate) fn mode(&self) -> Mode {
+        let growing = match &self.kind {
+            Kind::EventCount(threshold) | Kind::ValueCount { threshold, .. } => threshold.only_from_below(),
+            Kind::Temporal(condition) | Kind::TemporalOrdered(condition) => match condition {
+                RuleCondition::All => true,
+                RuleCondition::Count(threshold) => threshold.only_from_below(),
+                RuleCondition::Expression(expression) => !has_negation(expression),
+            },
+            Kind::ValueSum { threshold, .. } if threshold.only_from_below() => return Mode::Closed,
+            _ => false,
+        };
+        if growing { Mode::Growing } else { Mode::Whole }
+    }
+
+    /// The fields whose values are counted or compared.
+    pub(crate) fn value_fields(&self) -> &[String] {
+        match &self.kind {
+            Kind::EventCount(_) | Kind::Temporal(_) | Kind::TemporalOrdered(_) => &[],
+            Kind::ValueCount { fields, .. } => fields,
+            Kind::ValueSum { field, .. }
+            | Kind::ValueAvg { field, .. }
+            | Kind::ValuePercentile { field, .. }
+            | Kind::ValueShare { field, .. } => std::slice::from_ref(field),
+        }
+    }
+}
+
+fn has_negation(expression: &Expression) -> bool {
+    match expression {
+        Expression::Not(_) => true,
+        Expression::Constant(_) | Expression::Test(_) => false,
+        Expression::All(parts) | Expression::Any(parts) => parts.iter().any(has_negation),
+    }
+}

@@ -1,0 +1,266 @@
+//! What correlations find in small streams.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use moneta_base::Timestamp;
+use moneta_event::Value::{self, Text};
+use moneta_rules::correlation::{Correlator, Finding, Settings, Snapshot};
+use moneta_rules::{CompiledRules, Taxonomy, parse_file};
+
+use crate::support::{HOUR, compile, rule, table, timed_rows};
+
+/// Rules `a`, `b` and `c`, met by events whose `Image` says so, and one correlation.
+pub fn with_correlation(correlation: &str) -> Arc<CompiledRules> {
+    Arc::new(compile(&format!("{}---\ntitle: Correlated\nid: corr\nlevel: high\ncorrelation:\n{correlation}", base())))
+}
+
+fn base() -> String {
+    let one = |name: &str| {
+        rule(name, &format!("s:\n  Image: {name}\ncondition: s")).replacen(
+            &format!("id: {name}"),
+            &format!("id: {name}\nname: rule_{name}"),
+            1,
+        )
+    };
+    ["a", "b", "c"].map(one).concat()
+}
+
+/// Seconds, image, user, further field.
+type Event<'a> = (i64, &'a str, &'a str, &'a str);
+
+fn fields<'a>((seconds, image, user, more): &Event<'a>) -> (i64, Vec<(&'static str, Value<'a>)>) {
+    let given = [("EventLog", "System"), ("Image", *image), ("User", *user), ("BytesOut", *more)];
+    (*seconds, given.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, Text(text))).collect())
+}
+
+fn feed(correlator: &mut Correlator, first_seq: u64, events: &[Event<'_>]) -> Vec<Finding> {
+    let rows: Vec<_> = events.iter().map(fields).collect();
+    let batch = timed_rows("Event", &rows);
+    let matches = correlator.rules().match_batch(&table("Event"), &batch);
+    correlator.observe(&table("Event"), &batch, first_seq, &matches)
+}
+
+/// Groups, seconds of the first and last event, and number of events of all findings, at the end of the stream.
+fn findings(correlation: &str, events: &[Event<'_>]) -> Vec<(String, i64, i64, usize)> {
+    let mut correlator = Correlator::new(with_correlation(correlation), Settings::default());
+    let mut found = feed(&mut correlator, 0, events);
+    found.extend(correlator.finish());
+    found.iter().map(shown).collect()
+}
+
+fn shown(finding: &Finding) -> (String, i64, i64, usize) {
+    let seconds = |time: Timestamp| time.as_nanos() / 1_000_000_000 - HOUR;
+    let group: Vec<&str> = finding.group.iter().map(|(_, value)| value.as_str()).collect();
+    (group.join("/"), seconds(finding.times.0), seconds(finding.times.1), finding.num_events)
+}
+
+fn one(group: &str, from: i64, to: i64, events: usize) -> (String, i64, i64, usize) {
+    (group.to_owned(), from, to, events)
+}
+
+#[test]
+fn events_are_counted_per_group_within_the_timespan() {
+    let counted =
+        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    gte: 3\n";
+    let near = [(0, "a", "ann", ""), (60, "a", "bob", ""), (120, "a", "ann", ""), (180, "b", "ann", "")];
+    assert_eq!(findings(counted, &near), []);
+    let third = [(0, "a", "ann", ""), (60, "a", "bob", ""), (120, "a", "ann", ""), (599, "a", "ann", "")];
+    assert_eq!(findings(counted, &third), [one("ann", 0, 599, 3)]);
+    // The window leaves out its beginning: an event ten minutes before is not in it.
+    let apart = [(0, "a", "ann", ""), (300, "a", "ann", ""), (600, "a", "ann", "")];
+    assert_eq!(findings(counted, &apart), []);
+    // Over the boundary of a period, the window still slides.
+    let across = [(590, "a", "ann", ""), (595, "a", "ann", ""), (605, "a", "ann", "")];
+    assert_eq!(findings(counted, &across), [one("ann", 590, 605, 3)]);
+}
+
+#[test]
+fn a_group_raises_one_alert_in_a_period_and_the_next_in_the_next() {
+    let counted =
+        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    gte: 2\n";
+    let events: Vec<Event<'_>> = (0..12).map(|minute| (minute * 100, "a", "ann", "")).collect();
+    assert_eq!(findings(counted, &events).len(), 2);
+}
+
+#[test]
+fn an_event_that_meets_two_of_the_rules_is_one_event() {
+    let text = format!(
+        "{}---\ntitle: X\nid: x\nname: rule_x\nlogsource:\n  product: windows\n  service: system\ndetection:\n  s:\n    Image: a\n  condition: s\n---\ntitle: C\nid: corr\ncorrelation:\n  type: event_count\n  rules: [rule_a, rule_x]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 2\n",
+        base()
+    );
+    let mut correlator = Correlator::new(Arc::new(compile(&text)), Settings::default());
+    assert_eq!(feed(&mut correlator, 0, &[(0, "a", "ann", "")]), []);
+    assert_eq!(feed(&mut correlator, 1, &[(1, "a", "ann", "")]).len(), 1);
+}
+
+#[test]
+fn distinct_values_are_counted_once_and_absent_ones_never() {
+    let counted = "  type: value_count\n  rules: [rule_a]\n  group-by: [Image]\n  timespan: 1h\n  condition:\n    field: User\n    gte: 2\n";
+    assert_eq!(findings(counted, &[(0, "a", "ann", ""), (1, "a", "ann", ""), (2, "a", "", "")]), []);
+    assert_eq!(findings(counted, &[(0, "a", "ann", ""), (1, "a", "bob", "")]), [one("a", 0, 1, 2)]);
+    let pairs = counted.replace("field: User", "field: [User, BytesOut]");
+    assert_eq!(findings(&pairs, &[(0, "a", "ann", "1"), (1, "a", "ann", "2")]), [one("a", 0, 1, 2)]);
+}
+
+#[test]
+fn temporal_wants_all_rules_and_ordered_wants_their_order() {
+    let temporal = "  type: temporal\n  rules: [rule_a, rule_b]\n  group-by: [User]\n  timespan: 5m\n";
+    let ordered = temporal.replace("type: temporal", "type: temporal_ordered");
+    let forward = [(0, "a", "ann", ""), (60, "b", "ann", "")];
+    let backward = [(0, "b", "ann", ""), (60, "a", "ann", "")];
+    for (events, in_order) in [(&forward, 1), (&backward, 0)] {
+        assert_eq!(findings(temporal, events), [one("ann", 0, 60, 2)]);
+        assert_eq!(findings(&ordered, events).len(), in_order);
+    }
+    assert_eq!(findings(temporal, &[(0, "a", "ann", ""), (60, "b", "bob", "")]), []);
+    assert_eq!(findings(temporal, &[(0, "a", "ann", ""), (301, "b", "ann", "")]), []);
+}
+
+#[test]
+fn temporal_conditions_are_numbers_of_rules_or_expressions() {
+    let some = "  type: temporal\n  rules: [rule_a, rule_b, rule_c]\n  group-by: [User]\n  timespan: 5m\n  condition:\n    gte: 2\n";
+    let events = [(0, "a", "ann", ""), (60, "c", "ann", "")];
+    assert_eq!(findings(some, &events), [one("ann", 0, 60, 2)]);
+    let expression = |text: &str| some.replace("condition:\n    gte: 2", &format!("condition: {text}"));
+    assert_eq!(findings(&expression("rule_a AND rule_b"), &events), []);
+    assert_eq!(findings(&expression("rule_a and (rule_b or rule_c)"), &events).len(), 1);
+    // What must not be there is known when the period is over.
+    assert_eq!(findings(&expression("rule_a and not rule_b"), &events).len(), 1);
+    assert_eq!(findings(&expression("rule_a and not rule_c"), &events), []);
+}
+
+#[test]
+fn numbers_are_summed_averaged_and_ranked() {
+    let of = |kind: &str, condition: &str| {
+        format!(
+            "  type: {kind}\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    field: BytesOut\n    {condition}\n"
+        )
+    };
+    let events = [(0, "a", "ann", "10"), (1, "a", "ann", "20"), (2, "a", "ann", "90"), (3, "a", "ann", "none")];
+    let holds = |kind: &str, condition: &str| !findings(&of(kind, condition), &events).is_empty();
+    assert!(holds("value_sum", "gt: 119") && !holds("value_sum", "gt: 120"));
+    assert!(holds("value_avg", "gte: 40") && !holds("value_avg", "gt: 40"));
+    assert!(holds("value_median", "eq: 20"));
+    assert!(
+        holds("value_percentile", "gt: 54\n    percentile: 75")
+            && !holds("value_percentile", "gt: 55\n    percentile: 75")
+    );
+    // Without a percentile: the share of a single value among all.
+    assert!(holds("value_percentile", "lte: 25") && !holds("value_percentile", "lte: 24"));
+}
+
+#[test]
+fn bounds_from_above_are_judged_when_the_period_is_over() {
+    let few = "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 2\n    lt: 4\n";
+    let mut correlator = Correlator::new(with_correlation(few), Settings::default());
+    assert_eq!(feed(&mut correlator, 0, &[(0, "a", "ann", ""), (1, "a", "ann", ""), (2, "a", "bob", "")]), []);
+    assert_eq!(correlator.advance(Timestamp::from_seconds(HOUR + 3_599)), []);
+    let found = correlator.advance(Timestamp::from_seconds(HOUR + 3_600));
+    assert_eq!(found.iter().map(shown).collect::<Vec<_>>(), [one("ann", 0, 1, 2)]);
+    // A late event is put where it belongs, and the period is judged again.
+    let late = feed(&mut correlator, 3, &[(3, "a", "bob", "")]);
+    assert_eq!(late.iter().map(shown).collect::<Vec<_>>(), [one("bob", 2, 3, 2)]);
+    let many: Vec<Event<'_>> = (0..4).map(|second| (second, "a", "ann", "")).collect();
+    assert_eq!(findings(few, &many), []);
+}
+
+#[test]
+fn aliases_join_different_fields_through_every_level() {
+    let text = format!(
+        "{}---\ntitle: Low\nid: low\nname: low\ncorrelation:\n  type: event_count\n  rules: [rule_a]\n  group-by: [who]\n  aliases:\n    who:\n      rule_a: User\n  timespan: 1h\n  condition:\n    gte: 2\n---\ntitle: High\nid: high\ncorrelation:\n  type: temporal_ordered\n  rules: [low, rule_b]\n  group-by: [person]\n  aliases:\n    person:\n      low: who\n      rule_b: BytesOut\n  timespan: 1h\n",
+        base()
+    );
+    let rules = Arc::new(compile(&text));
+    let mut correlator = Correlator::new(rules.clone(), Settings::default());
+    let events = [(0, "a", "ann", ""), (1, "a", "ann", ""), (2, "b", "x", "ann"), (3, "b", "ann", "x")];
+    let mut found = feed(&mut correlator, 0, &events);
+    found.extend(correlator.finish());
+    assert_eq!(found.len(), 1);
+    assert_eq!(rules.rules()[found[0].rule].metadata.id.as_str(), "high");
+    assert_eq!(found[0].group, [("person".to_owned(), "ann".to_owned())]);
+}
+
+#[test]
+fn correlated_rules_are_silent_unless_generate_is_set() {
+    let counted =
+        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 2\n";
+    let rules = with_correlation(counted);
+    assert_eq!((rules.alerts_alone(0), rules.alerts_alone(1)), (false, true));
+    assert!(with_correlation(&format!("{counted}  generate: true\n")).alerts_alone(0));
+}
+
+#[test]
+fn a_batch_that_is_fed_again_changes_nothing() {
+    let counted =
+        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 2\n";
+    let mut correlator = Correlator::new(with_correlation(counted), Settings::default());
+    let events = [(0, "a", "ann", ""), (1, "a", "ann", "")];
+    assert_eq!(feed(&mut correlator, 7, &events).len(), 1);
+    assert_eq!(feed(&mut correlator, 7, &events), []);
+}
+
+#[test]
+fn a_snapshot_goes_on_where_it_was_taken() {
+    let counted =
+        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 3\n";
+    let rules = with_correlation(counted);
+    let mut correlator = Correlator::new(rules.clone(), Settings::default());
+    feed(&mut correlator, 0, &[(0, "a", "ann", ""), (1, "a", "ann", "")]);
+    let bytes = correlator.snapshot(&BTreeMap::from([(table("Event"), 2)]));
+    let mut restored = Snapshot::read(&bytes, rules, Settings::default()).unwrap();
+    assert_eq!(restored.positions[&table("Event")], 2);
+    assert_eq!(restored.correlator.snapshot(&restored.positions), bytes);
+    assert_eq!(feed(&mut restored.correlator, 2, &[(2, "a", "ann", "")]).len(), 1);
+    // A changed definition begins anew; bytes of a newer program are refused.
+    let changed = with_correlation(&counted.replace("gte: 3", "gte: 2"));
+    let mut anew = Snapshot::read(&bytes, changed.clone(), Settings::default()).unwrap().correlator;
+    assert_eq!(feed(&mut anew, 2, &[(2, "a", "ann", "")]), []);
+    let newer = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":9");
+    let error = Snapshot::read(newer.as_bytes(), changed.clone(), Settings::default()).unwrap_err();
+    assert!(error.to_string().contains("version 9"), "{error}");
+    assert!(Snapshot::read(b"{", changed, Settings::default()).is_err());
+}
+
+#[test]
+fn memory_is_bounded_and_what_is_given_up_is_counted() {
+    let counted =
+        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 3\n";
+    let settings = Settings { groups_max: 2, group_entries_max: 2, lateness_nanos: 0, ..Settings::default() };
+    let mut correlator = Correlator::new(with_correlation(counted), settings);
+    let events =
+        [(0, "a", "ann", ""), (1, "a", "bob", ""), (2, "a", "cid", ""), (3, "a", "cid", ""), (4, "a", "cid", "")];
+    // Ann's group is the oldest, and the third event of Cid is one too many to keep.
+    assert_eq!(feed(&mut correlator, 0, &events), []);
+    assert_eq!(correlator.counters().evicted, 2);
+    feed(&mut correlator, 5, &[(90_000, "a", "bob", ""), (4, "a", "bob", "")]);
+    assert_eq!(correlator.counters().too_late, 1);
+}
+
+#[test]
+fn what_cannot_be_resolved_is_refused_with_the_reason() {
+    let refused = |correlation: &str| {
+        let parsed = parse_file("x", &format!("{}---\ntitle: C\nid: corr\ncorrelation:\n{correlation}", base()));
+        let (_, more) =
+            CompiledRules::compile(parsed.rules, &Taxonomy::built_in(), &moneta_event::TableCatalog::built_in());
+        parsed.not_loaded.iter().chain(&more).map(|n| n.error.to_string()).collect::<Vec<_>>().join("; ")
+    };
+    for (correlation, part) in [
+        ("  type: temporal\n  rules: [rule_aa, rule_b]\n  timespan: 1h\n", "did you mean \"rule_a\"?"),
+        ("  type: temporal\n  rules: [corr]\n  timespan: 1h\n", "refers to itself"),
+        ("  type: evnt_count\n  rules: [rule_a]\n  timespan: 1h\n", "did you mean \"event_count\"?"),
+        ("  type: event_count\n  rules: [rule_a]\n  timespan: 1h\n", "needs a condition"),
+        (
+            "  type: event_count\n  rules: [rule_a]\n  timespan: 1h\n  condition:\n    field: x\n",
+            "compares with nothing",
+        ),
+        ("  type: value_count\n  rules: [rule_a]\n  timespan: 1h\n  condition:\n    gte: 1\n", "names no field"),
+        ("  type: event_count\n  rules: [rule_a]\n  timespan: soon\n  condition:\n    gte: 1\n", "timespan \"soon\""),
+        ("  type: event_count\n  rules: [rule_a]\n  timespan: 9999d\n  condition:\n    gte: 1\n", "TIMESPAN_DAYS_MAX"),
+        ("  type: temporal\n  rules: [rule_a]\n  timespan: 1h\n  groupby: [User]\n", "did you mean \"group-by\"?"),
+        ("  type: temporal\n  rules: [rule_a]\n  timespan: 1h\n  aliases:\n    x:\n      rule_q: y\n", "rule_q"),
+    ] {
+        let reasons = refused(correlation);
+        assert!(reasons.contains(part), "{correlation}: {reasons}");
+    }
+}
