@@ -23,7 +23,7 @@ use crate::vpc_flow::VpcFlowLog;
 use crate::w3c::W3cMapper;
 use crate::web_log::WebLog;
 use crate::zeek::ZeekLog;
-use crate::{DecodeOptions, Format};
+use crate::{DecodeOptions, Format, HEAD_BYTES, recognise};
 
 /// Input taken between two looks at what is ready: bounds what piles up when a caller feeds a whole file at once.
 const FEED_BYTES_MAX: usize = 64 << 10;
@@ -35,6 +35,8 @@ const FEED_BYTES_MAX: usize = 64 << 10;
 pub struct Decoder {
     output: Output,
     stream: Stream,
+    format: Format,
+    has_begun: bool,
 }
 
 impl Decoder {
@@ -42,11 +44,16 @@ impl Decoder {
     #[must_use]
     pub fn new(format: Format, options: DecodeOptions) -> Self {
         let stream = Stream::new(format, options.first_offset, 0);
-        Self { output: Output::new(options, format.name()), stream }
+        let has_begun = options.first_offset > 0;
+        Self { output: Output::new(options, format.name()), stream, format, has_begun }
     }
 
     /// Takes the next bytes of the input and hands on each portion that is full.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Decoded)) {
+        if !self.has_begun && !bytes.is_empty() {
+            self.has_begun = true;
+            self.output.looks_like = other_format(self.format, bytes);
+        }
         for piece in bytes.chunks(FEED_BYTES_MAX) {
             self.output.add_input_bytes(piece.len());
             self.stream.feed(piece, &mut self.output);
@@ -81,6 +88,13 @@ impl Decoder {
         self.stream.finish(&mut self.output);
         self.flush(sink);
     }
+}
+
+/// The format that an input looks like, if it is not the one that was asked for: for the reasons of refusals.
+fn other_format(asked: Format, bytes: &[u8]) -> Option<&'static str> {
+    let seen = recognise("", &bytes[..bytes.len().min(HEAD_BYTES)])?;
+    let is_json = |format| matches!(format, Format::Json | Format::Ndjson);
+    (seen != asked && !(is_json(seen) && is_json(asked))).then(|| seen.name())
 }
 
 /// The state of one format, within archives too.

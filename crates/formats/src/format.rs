@@ -104,6 +104,68 @@ impl Format {
         }
     }
 
+    /// What it is, in a line.
+    #[must_use]
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Evtx => "Windows event log file.",
+            Self::Syslog => {
+                "Syslog text, one message a line: RFC 5424, RFC 3164, and both without priority as files hold them."
+            }
+            Self::W3c => "W3C extended log, as IIS writes it.",
+            Self::Ndjson => {
+                "One JSON object a line: Windows events as nxlog, Winlogbeat and others ship them, or rows of any table."
+            }
+            Self::Json => "JSON objects one after another or in an array, with any line breaks.",
+            Self::Auditd => "Log of the Linux audit daemon.",
+            Self::Zeek => "Zeek log as tab-separated values.",
+            Self::Csv => {
+                "Comma-, semicolon- or tab-separated values with a header, counters of Windows, calls of Asterisk."
+            }
+            Self::WebLog => "Access and error logs of web servers: NCSA, combined, nginx, Apache.",
+            Self::SqlErrorLog => "ERRORLOG of SQL Server.",
+            Self::ClientLog => {
+                "Logs of Configuration Manager and Windows servicing: CMTrace, CBS, DISM, ReportingEvents."
+            }
+            Self::StorageLog => "Azure Storage Analytics log.",
+            Self::VpcFlow => "AWS VPC flow log.",
+            Self::EventXml => "Windows events as XML, one after another or within other elements.",
+            Self::IdsText => {
+                "Alerts of intrusion detection as text: Snort and Suricata fast alerts, OSSEC and Wazuh `alerts.log`."
+            }
+            Self::MetricsText => "Metrics in Prometheus' text format.",
+            Self::Logfmt => "Lines of `key=value`.",
+            Self::Zip => "Zip archive of files in any of these formats.",
+            Self::Gzip => "Gzip-compressed file in any of these formats.",
+        }
+    }
+
+    /// The tables its records go to.
+    #[must_use]
+    pub const fn tables(self) -> &'static str {
+        match self {
+            Self::Evtx => "SecurityEvent, Event",
+            Self::Syslog => "Syslog, CommonSecurityLog",
+            Self::W3c => "W3CIISLog",
+            Self::Ndjson => "as the record's shape says (below)",
+            Self::Json => "as the record's shape says (below)",
+            Self::Auditd => "LinuxAudit_CL",
+            Self::Zeek => "Zeek{path}_CL",
+            Self::Csv => "as the columns say (below), Perf, CallDetailRecord_CL, InsightsMetrics",
+            Self::WebLog => "WebAccessLog_CL",
+            Self::SqlErrorLog => "SqlErrorLog_CL",
+            Self::ClientLog => "ConfigurationManagerLog_CL",
+            Self::StorageLog => "StorageBlobLogs, StorageFileLogs, StorageQueueLogs, StorageTableLogs",
+            Self::VpcFlow => "AWSVPCFlow",
+            Self::EventXml => "SecurityEvent, Event",
+            Self::IdsText => "SuricataAlert_CL, HostIntrusion_CL",
+            Self::MetricsText => "InsightsMetrics",
+            Self::Logfmt => "AppTraces",
+            Self::Zip => "those of its members",
+            Self::Gzip => "those of its content",
+        }
+    }
+
     /// Whether files of this format grow by lines, so that they can be followed while they are written.
     #[must_use]
     pub const fn grows_by_lines(self) -> bool {

@@ -107,6 +107,9 @@ pub(crate) struct Output {
     ready: Vec<Decoded>,
     /// Whether the bytes being decoded lie inside an archive, where positions are not those of the input.
     pub in_member: bool,
+    /// The name of the format that the input looks like, if another was asked for. Said with each refusal until the
+    /// first row shows that it was right to ask.
+    pub looks_like: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -133,6 +136,7 @@ impl Output {
             portion_bytes: 0,
             ready: Vec::new(),
             in_member: false,
+            looks_like: None,
         }
     }
 
@@ -215,6 +219,7 @@ impl Output {
         rows.builder.classify(class, self.origin.delivery);
         rows.builder.finish_row(time, &self.origin.source, raw);
         rows.position = 0;
+        self.looks_like = None;
         self.portion_rows += 1;
         self.count(raw.len());
     }
@@ -222,12 +227,16 @@ impl Output {
     /// Quarantines a record, of which no more is kept than the limit says.
     pub fn quarantine(&mut self, refusal: Refusal, table: Option<TableName>, offset: u64, bytes: &[u8]) {
         let kept = &bytes[..bytes.len().min(QUARANTINE_BYTES_MAX)];
+        let reason = match self.looks_like {
+            Some(other) => format!("{}; the input looks like {other}, not {}", refusal.reason, self.format),
+            None => refusal.reason,
+        };
         self.portion.quarantined.push(QuarantinedRecord {
             source: self.origin.source.clone(),
             format: self.format,
             table,
             reason_code: refusal.code,
-            reason: refusal.reason,
+            reason,
             offset,
             bytes: kept.to_vec(),
         });

@@ -11,5 +11,6 @@ mod goldens;
 mod hostile;
 mod records;
 mod samples;
+mod sources_doc;
 mod support;
 mod texts;

@@ -341,3 +341,22 @@ impl Random {
         bytes
     }
 }
+
+#[test]
+fn a_wrong_format_names_the_likely_one() {
+    let text = SAMPLES.iter().find(|(format, _)| *format == Format::Auditd).unwrap().1;
+    for asked in [Format::Ndjson, Format::WebLog, Format::StorageLog] {
+        let whole = decode_pieces(asked, options("x"), text.as_bytes(), 1 << 16);
+        assert_eq!(whole.num_rows(), 0);
+        assert!(
+            whole
+                .quarantined
+                .iter()
+                .all(|record| record.reason.ends_with(&format!("looks like auditd, not {}", asked.name()))),
+            "{:?}",
+            whole.quarantined
+        );
+    }
+    let whole = decode_pieces(Format::Auditd, options("x"), b"words\n", 1 << 16);
+    assert!(!whole.quarantined[0].reason.contains("looks like"));
+}
