@@ -28,6 +28,7 @@ use crate::functions::udf::RowFunction;
 use crate::functions::{Kernel, NativeCall, Nulls, arithmetic, compare, conversion};
 use crate::json;
 use crate::operators::external::ExternalSource;
+use crate::operators::materialize::Uses;
 use crate::types;
 use crate::value::Value;
 
@@ -49,7 +50,17 @@ pub trait TableProviderSource: Sync {
 /// # Errors
 /// When a table is gone, or when DataFusion refuses the plan.
 pub fn lower(result: &BoundResult, tables: &dyn TableProviderSource) -> Result<LogicalPlan> {
-    let ctx = LowerContext { tables, needed: None };
+    let uses = Uses::default();
+    let plan = lower_with(result, tables, &uses)?;
+    // What is materialized and read only once needs no place of its own.
+    match uses.learned() {
+        Some(uses) => lower_with(result, tables, &uses),
+        None => Ok(plan),
+    }
+}
+
+fn lower_with(result: &BoundResult, tables: &dyn TableProviderSource, uses: &Uses) -> Result<LogicalPlan> {
+    let ctx = LowerContext { tables, needed: None, uses };
     let plan = ctx.ordered(&result.relation)?;
     let columns: Vec<Expr> = result.relation.columns.iter().map(|c| column(&c.name)).collect();
     Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
@@ -62,6 +73,8 @@ pub struct LowerContext<'a> {
     pub tables: &'a dyn TableProviderSource,
     /// The columns the reader of the plan needs; `None` for all. A plan may have more.
     pub needed: Option<&'a BTreeSet<Arc<str>>>,
+    /// How often materialized queries are read.
+    pub uses: &'a Uses,
 }
 
 impl std::fmt::Debug for LowerContext<'_> {
@@ -82,7 +95,7 @@ impl LowerContext<'_> {
     /// # Errors
     /// As [`lower`].
     pub fn relation(&self, relation: &Relation) -> Result<LogicalPlan> {
-        relation.operator.lower(relation, &LowerContext { tables: self.tables, needed: None })
+        relation.operator.lower(relation, &LowerContext { needed: None, ..*self })
     }
 
     /// The plan of a relation of which only some columns are needed. Unions of many wide tables would otherwise carry
@@ -91,7 +104,7 @@ impl LowerContext<'_> {
     /// # Errors
     /// As [`lower`].
     pub fn relation_needing(&self, relation: &Relation, needed: &BTreeSet<Arc<str>>) -> Result<LogicalPlan> {
-        relation.operator.lower(relation, &LowerContext { tables: self.tables, needed: Some(needed) })
+        relation.operator.lower(relation, &LowerContext { needed: Some(needed), ..*self })
     }
 
     /// What this plan's reader needs and some expressions read; `None` for all columns.

@@ -20,6 +20,7 @@ use crate::functions::service::{CURSOR_MOMENT, IS_PRINCIPAL, cursor_moment};
 use crate::functions::signature::{Mismatch, Signature};
 use crate::functions::{Fills, Function, Kernel, registry};
 use crate::json::Step;
+use crate::operators::materialize::Materialize;
 use crate::operators::summarize::BoundAggregate;
 use crate::types;
 use crate::value::Value;
@@ -66,7 +67,8 @@ impl Binder<'_> {
                 let message = format!("`{name}()` has a meaning only inside graph operators");
                 return self.fail(codes::SHAPE, node.span, message);
             }
-            "materialize" | "view" => return self.table_argument(node).map(Bound::Table),
+            "materialize" => return self.table_argument(node).map(Materialize::relation).map(Bound::Table),
+            "view" => return self.table_argument(node).map(Bound::Table),
             "toscalar" => return self.toscalar(node, row).map(Bound::Scalar),
             "column_names_of" => return self.column_names_of(node).map(Bound::Scalar),
             "table" | "external_table" | "materialized_view" | "database" | "cluster" | "workspace" | "app"

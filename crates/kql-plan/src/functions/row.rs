@@ -12,7 +12,7 @@ use arrow::array::{
     StringArray, StringBuilder, TimestampNanosecondArray,
 };
 use arrow::datatypes::{DataType, DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::scalar::ScalarValue;
 use moneta_event::ColumnType;
@@ -176,7 +176,20 @@ pub struct Call<'c> {
 /// A function of one row.
 pub type RowKernel = for<'a> fn(&[Cell<'a>], &Call<'_>) -> Answer<'a>;
 
+/// The most text a function makes of one batch of rows, in bytes. Until a batch is done nobody counts its memory.
+pub const BATCH_TEXT_BYTES_MAX: usize = 256 << 20;
+
+fn too_much_text() -> DataFusionError {
+    DataFusionError::ResourcesExhausted(format!(
+        "a function makes more than {} MiB of text of one batch of rows; make shorter texts, or filter first",
+        BATCH_TEXT_BYTES_MAX >> 20
+    ))
+}
+
 /// Runs a row kernel over columns.
+///
+/// # Errors
+/// When the texts of the result are longer than [`BATCH_TEXT_BYTES_MAX`] together.
 ///
 /// # Shapes
 /// Each of `args` is a constant or has `rows` rows; the result is constant if all are, else has `rows` rows.
@@ -193,13 +206,21 @@ pub fn run_rows(
     let rows = if constant { 1 } else { rows };
     let mut builder = Builder::new(call.return_type, rows);
     let mut cells = vec![Cell::Null; readers.len()];
+    let mut text_bytes = 0;
     for row in 0..rows {
         let mut any_null = false;
         for (cell, reader) in cells.iter_mut().zip(&readers) {
             *cell = reader.get(row);
             any_null |= cell.is_null();
         }
-        builder.push(if any_null && nulls_propagate { Answer::Null } else { kernel(&cells, call) });
+        let answer = if any_null && nulls_propagate { Answer::Null } else { kernel(&cells, call) };
+        if let Answer::Text(text) = &answer {
+            text_bytes += text.len();
+            if text_bytes > BATCH_TEXT_BYTES_MAX {
+                return Err(too_much_text());
+            }
+        }
+        builder.push(answer);
     }
     let array = builder.finish();
     Ok(if constant {

@@ -28,6 +28,9 @@ const LEGACY_LIMIT: usize = 128;
 /// The greatest number of rows made of one.
 const LIMIT_MAX: usize = 1_000_000;
 
+/// The most rows one batch of rows becomes. Until a batch is done nobody counts its memory.
+const BATCH_ROWS_MAX: usize = 1 << 24;
+
 /// One expanded column.
 #[derive(Debug, Clone)]
 pub struct Expanded {
@@ -205,10 +208,21 @@ impl ScalarUDFImpl for ItemsFunction {
             let texts = array.as_string::<i32>();
             if texts.is_null(row) { self.items.of(None) } else { self.items.of(Some(texts.value(row))) }
         };
+        let mut elements = 0;
+        let mut count = |more: usize| {
+            elements += more;
+            if elements <= BATCH_ROWS_MAX {
+                return Ok(());
+            }
+            let message =
+                format!("mv-expand makes more than {BATCH_ROWS_MAX} rows of one batch; filter or limit first");
+            Err(datafusion::error::DataFusionError::ResourcesExhausted(message))
+        };
         if self.items.positions {
             let mut builder = ListBuilder::new(Int64Builder::new());
             for row in 0..rows {
                 let longest = arrays.iter().map(|array| value(array, row).len()).max().unwrap_or(0);
+                count(longest)?;
                 (0..longest).for_each(|i| builder.values().append_value(i64::try_from(i).unwrap_or(i64::MAX)));
                 builder.append(true);
             }
@@ -216,7 +230,9 @@ impl ScalarUDFImpl for ItemsFunction {
         }
         let mut builder = ListBuilder::new(StringBuilder::new());
         for row in 0..rows {
-            value(&arrays[0], row).into_iter().for_each(|item| builder.values().append_option(item));
+            let items = value(&arrays[0], row);
+            count(items.len())?;
+            items.into_iter().for_each(|item| builder.values().append_option(item));
             builder.append(true);
         }
         Ok(ColumnarValue::Array(Arc::new(builder.finish())))

@@ -89,7 +89,7 @@ impl Filter {
             .distinct()?
             .build()?;
         let needed = ctx.needed_with([&self.predicate]);
-        let kept = LowerContext { tables: ctx.tables, needed: needed.as_ref() }.kept(&self.input.columns);
+        let kept = LowerContext { needed: needed.as_ref(), ..*ctx }.kept(&self.input.columns);
         let own = self.input.columns.iter().zip(kept).filter(|(_, kept)| *kept);
         let own: Vec<_> = own.map(|(c, _)| column(&c.name)).collect();
         let with_key = own.iter().cloned().chain([key(operand.clone())?.alias("__left")]);

@@ -42,6 +42,7 @@ use moneta_event::Column;
 
 use super::TabularOperator;
 use super::apply::is_hidden;
+use super::materialize::MaterializePlanner;
 use crate::bound::Relation;
 use crate::error::Result;
 use crate::lower::{LowerContext, column};
@@ -394,7 +395,10 @@ impl QueryPlanner for KqlPlanner {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> PlanResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(GatherPlanner)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(GatherPlanner),
+            Arc::new(MaterializePlanner::default()),
+        ]);
         planner.create_physical_plan(plan, session).await
     }
 }

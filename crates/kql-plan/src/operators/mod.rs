@@ -10,6 +10,7 @@ pub mod gathered;
 pub mod graph;
 pub mod join;
 pub mod make_series;
+pub mod materialize;
 pub mod merged;
 pub mod parse;
 pub mod parse_kv;
