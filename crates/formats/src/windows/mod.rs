@@ -6,6 +6,7 @@
 //! `_Extra` under their own names.
 
 mod activity;
+mod applocker;
 mod data_xml;
 mod derived;
 mod flat;

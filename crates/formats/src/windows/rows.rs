@@ -5,7 +5,7 @@ use moneta_event::catalog::table;
 use moneta_event::{RecordClass, Value};
 
 use super::derived::Derived;
-use super::{WindowsEvent, data_xml};
+use super::{WindowsEvent, applocker, data_xml};
 use crate::output::{Output, Refusal, TableId, Target};
 
 /// The channel whose events have a table of their own.
@@ -108,6 +108,7 @@ impl WindowsRows {
         if is_security {
             derived.write(id, output);
         }
+        applocker::write(event, id, output);
         for (name, value) in &event.extra {
             output.set(id, Target::Extra, name, *value);
         }

@@ -360,3 +360,32 @@ fn a_wrong_format_names_the_likely_one() {
     let whole = decode_pieces(Format::Auditd, options("x"), b"words\n", 1 << 16);
     assert!(!whole.quarantined[0].reason.contains("looks like"));
 }
+
+#[test]
+fn applocker_tells_its_verdict() {
+    let event = |id: u32| {
+        format!(
+            "<Event xmlns='x'><System><Provider Name='Microsoft-Windows-AppLocker'/><EventID>{id}</EventID>\
+             <TimeCreated SystemTime='2026-06-01T10:00:00Z'/><Channel>Microsoft-Windows-AppLocker/EXE and DLL</Channel>\
+             <Computer>c</Computer></System><UserData><RuleAndFileData xmlns='y'><PolicyName>EXE</PolicyName>\
+             <RuleName>r</RuleName><FilePath>%OSDRIVE%\\A.EXE</FilePath><FileHash>AB</FileHash>\
+             <Fqbn>O=EXAMPLE\\P\\A.EXE\\1</Fqbn></RuleAndFileData></UserData></Event>"
+        )
+    };
+    let text: String = [8002, 8003, 8004, 8001].into_iter().map(event).collect();
+    let whole = decode_pieces(Format::EventXml, options("x"), text.as_bytes(), 100);
+    let rows = whole.rows();
+    let verdicts: Vec<_> = rows.iter().map(|row| row.get("AppLockerVerdict").cloned().unwrap_or_default()).collect();
+    assert_eq!(verdicts, [json!("allow"), json!("would-block"), json!("block"), Value::Null]);
+    check_row(
+        &rows[2],
+        &[
+            ("Type", json!("Event")),
+            ("PolicyName", json!("EXE")),
+            ("RuleName", json!("r")),
+            ("FilePath", json!("%OSDRIVE%\\A.EXE")),
+            ("FileHash", json!("AB")),
+            ("Publisher", json!("O=EXAMPLE")),
+        ],
+    );
+}
