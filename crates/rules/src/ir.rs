@@ -20,6 +20,8 @@ pub struct Rule {
     pub metadata: Metadata,
     /// What it does.
     pub body: Body,
+    /// The tests that stand beside it.
+    pub tests: Vec<crate::rule_tests::RuleTest>,
     /// The file it came from.
     pub file: Arc<str>,
     /// Line in the file, from 1.

@@ -20,6 +20,7 @@ mod nearest;
 pub mod pattern;
 mod plan;
 mod reference;
+pub mod rule_tests;
 pub mod sigma;
 pub mod taxonomy;
 mod yaml;

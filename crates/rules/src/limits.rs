@@ -27,6 +27,9 @@ pub const CORRELATION_FIELDS_MAX: usize = 32;
 /// Days that a correlation may look back at most.
 pub const TIMESPAN_DAYS_MAX: i64 = 366;
 
+/// Events of one test beside a rule at most.
+pub const TEST_EVENTS_MAX: usize = 1_000;
+
 /// Nesting of a condition at most: the parser recurses.
 pub const CONDITION_DEPTH_MAX: usize = 64;
 

@@ -1,4 +1,4 @@
-//! `moneta rules`: adds, lists, removes and checks detection rules.
+//! `moneta rules`: adds, lists, removes, checks and tests detection rules.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use moneta_event::TableCatalog;
 use moneta_ports::RuleFile;
-use moneta_rules::{CompiledRules, NotLoaded, Taxonomy, parse_file};
+use moneta_rules::{CompiledRules, NotLoaded, Taxonomy, parse_file, rule_tests};
 use serde_json::{Value, json};
 
 use crate::arguments::Global;
@@ -19,7 +19,7 @@ use crate::target::{Missing, Target, local_context};
 /// Endings of rule files within directories.
 const RULE_ENDINGS: [&str; 2] = ["yml", "yaml"];
 
-/// Add, list, remove or check detection rules.
+/// Add, list, remove, check or test detection rules.
 #[derive(Debug, Subcommand)]
 pub enum Rules {
     /// Add rules, or replace those with the same id.
@@ -36,6 +36,12 @@ pub enum Rules {
         #[arg(value_name = "ID")]
         rule_id: String,
     },
+    /// Run the tests that stand beside rules.
+    Test {
+        /// Rule files, and directories of them.
+        #[arg(required = true, value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+    },
     /// Say which rules would load, without adding any.
     Check {
         /// Rule files, and directories of them.
@@ -50,8 +56,10 @@ impl Rules {
     /// # Errors
     /// When files or rules cannot be read or changed.
     pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
-        if let Self::Check { paths } = self {
-            return check(paths, console);
+        match self {
+            Self::Check { paths } => return check(paths, console),
+            Self::Test { paths } => return test(paths, console),
+            _ => {}
         }
         let target =
             Target::open(global, if matches!(self, Self::Add { .. }) { Missing::Create } else { Missing::Refuse })
@@ -60,7 +68,7 @@ impl Rules {
             Self::Add { paths } => add(&target, paths, console).await,
             Self::List => list(&target, console).await,
             Self::Remove { rule_id } => remove(&target, rule_id, console).await,
-            Self::Check { .. } => Ok(Exit::Success),
+            Self::Check { .. } | Self::Test { .. } => Ok(Exit::Success),
         };
         let closed = target.close().await;
         let exit = outcome?;
@@ -131,6 +139,28 @@ fn check(paths: &[PathBuf], console: &Console) -> Result<Exit, Failure> {
         ))?;
     }
     Ok(Exit::negative_unless(compiled.not_loaded.is_empty()))
+}
+
+fn test(paths: &[PathBuf], console: &Console) -> Result<Exit, Failure> {
+    let compiled = compile(paths)?;
+    compiled.complain(console);
+    let tests: usize = compiled.rules.rules().iter().map(|rule| rule.tests.len()).sum();
+    let rules = Arc::new(compiled.rules);
+    let failures = rule_tests::run(&rules, &TableCatalog::built_in());
+    if console.json {
+        let failed: Vec<Value> = failures
+            .iter()
+            .map(|f| json!({ "rule_id": f.rule_id, "title": f.title, "test": f.test, "expected": f.expected }))
+            .collect();
+        console.value(&json!({ "tests": tests, "failed": failed }))?;
+    } else {
+        for failure in &failures {
+            let outcome = if failure.expected { "should match and does not" } else { "should not match and does" };
+            console.complain(&visible(&format!("{}: {}: {outcome}", failure.title, failure.test)));
+        }
+        console.line(&format!("{tests} tests, {} failed", failures.len()))?;
+    }
+    Ok(Exit::negative_unless(failures.is_empty() && compiled.not_loaded.is_empty()))
 }
 
 /// Rules ready to match, and those that are not.

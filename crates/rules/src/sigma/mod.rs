@@ -74,7 +74,8 @@ fn parse_document(file: &Arc<str>, document: &Node) -> Result<Rule, Error> {
     }
     let body = parse_body(document)?;
     let metadata = parse_metadata(document, title)?;
-    Ok(Rule { metadata, body, file: Arc::clone(file), line })
+    let tests = crate::rule_tests::parse(document.get("tests"))?;
+    Ok(Rule { metadata, body, tests, file: Arc::clone(file), line })
 }
 
 fn parse_body(document: &Node) -> Result<Body, Error> {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod conformance;
+mod content;
 mod correlation;
 mod correlation_order;
 mod differential;
