@@ -12,7 +12,6 @@ mod request;
 mod signature;
 mod webhook;
 
-pub use address::is_public;
 pub use error::Error;
 pub use signature::sign;
 pub use webhook::{DeadLetter, OnDeadLetter, Webhook, WebhookOptions};

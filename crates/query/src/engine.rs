@@ -19,6 +19,7 @@ use futures::StreamExt;
 use moneta_base::{Clock, ErrorKind};
 use moneta_event::{Column, TableSchema};
 use moneta_kql::{Diagnostic, Parse, render_diagnostics};
+use moneta_kql_plan::functions::location::Locations;
 use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Value, assist, bind, bind_over_data, lower};
 use moneta_ports::{
     AuditEvent, AuditSink, BoxFuture, EditorCompletion, EditorHover, Metric, Metrics, OpContext, Outcome, QueryAnswer,
@@ -31,6 +32,7 @@ use crate::grouped::ComputeInScan;
 use crate::limits::Spill;
 use crate::memory::{ALL_QUERIES, QueryMemory, SharedMemory};
 use crate::objects::{ObjectSet, Objects};
+use crate::outside::Outside;
 use crate::render::visualization;
 use crate::running::Running;
 use crate::scan::UnreadableSegment;
@@ -64,6 +66,7 @@ pub struct Engine {
 pub(crate) struct Core {
     pub(crate) tables: Arc<dyn Tables>,
     pub(crate) objects: Option<Objects>,
+    pub(crate) outside: Outside,
     pub(crate) clock: Arc<dyn Clock>,
     limits: Limits,
     memory: Arc<SharedMemory>,
@@ -78,6 +81,7 @@ impl Engine {
     pub fn new(
         tables: Arc<dyn Tables>,
         objects: Option<Objects>,
+        outside: Outside,
         audit: Arc<dyn AuditSink>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
@@ -88,10 +92,13 @@ impl Engine {
             None => DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
         };
         let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build_arc()?;
-        let config = moneta_kql_plan::session_config()
+        let mut config = moneta_kql_plan::session_config()
             .with_information_schema(false)
             .with_batch_size(8_192)
             .with_sort_spill_reservation_bytes(SORT_RESERVE_BYTES);
+        if let Some(locator) = outside.locator() {
+            config.options_mut().extensions.insert(Locations(locator));
+        }
         let session = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
@@ -106,7 +113,7 @@ impl Engine {
             .build()?;
         let running = Running::new(&limits);
         let memory = SharedMemory::new(limits.memory_bytes);
-        let core = Arc::new(Core { tables, objects, clock, limits, memory, session });
+        let core = Arc::new(Core { tables, objects, outside, clock, limits, memory, session });
         Ok(Self { core, audit, metrics, running, threads: Some(threads) })
     }
 
@@ -252,7 +259,7 @@ impl Core {
 
     /// The tables and objects of now.
     fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.tables.clone(), self.object_set())
+        Snapshot::new(self.tables.clone(), self.object_set(), self.outside.clone())
     }
 
     async fn answer(&self, ctx: &OpContext, request: &QueryRequest) -> Result<QueryAnswer, QueryError> {
@@ -366,7 +373,7 @@ impl Core {
             now: request.now.unwrap_or_else(|| self.clock.now()),
             database: DATABASE.to_owned(),
             principal: ctx.actor.name.clone(),
-            has_locations: false,
+            has_locations: self.outside.locator().is_some(),
             parameters: request.parameters.iter().cloned().collect::<BTreeMap<_, _>>(),
             found: Vec::new(),
         }

@@ -13,11 +13,12 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use moneta_base::{TableName, Timestamp};
 use moneta_event::schema::standard;
 use moneta_event::{Column, ColumnType, TableSchema};
-use moneta_kql_plan::{Catalog, TableProviderSource, Value};
+use moneta_kql_plan::{Catalog, ExternalSource, TableProviderSource, Value};
 use moneta_ports::{ResultTable, TimeScope};
 
 use crate::engine::align_by_position;
 use crate::objects::ObjectSet;
+use crate::outside::Outside;
 use crate::scan::{ScanCounters, ScanTable, ScanUnit};
 use crate::tables::Tables;
 
@@ -28,6 +29,7 @@ type TakenTable = (Arc<TableSchema>, Vec<ScanUnit>);
 pub(crate) struct Snapshot {
     tables: Arc<dyn Tables>,
     objects: Arc<ObjectSet>,
+    outside: Outside,
     given: HashMap<String, RowsInMemory>,
     scope: Option<TimeScope>,
     taken: Mutex<HashMap<String, Option<TakenTable>>>,
@@ -66,8 +68,9 @@ impl RowsInMemory {
 }
 
 impl Snapshot {
-    pub(crate) fn new(tables: Arc<dyn Tables>, objects: Arc<ObjectSet>) -> Self {
-        Self { tables, objects, given: HashMap::new(), scope: None, taken: Mutex::default(), counters: Arc::default() }
+    pub(crate) fn new(tables: Arc<dyn Tables>, objects: Arc<ObjectSet>, outside: Outside) -> Self {
+        let (given, taken, counters) = (HashMap::new(), Mutex::default(), Arc::default());
+        Self { tables, objects, outside, given, scope: None, taken, counters }
     }
 
     /// Adds tables that exist for this query only.
@@ -135,9 +138,17 @@ impl Catalog for Snapshot {
     fn function(&self, name: &str) -> Option<String> {
         self.objects.function_text(name)
     }
+
+    fn allows_location(&self, location: &str) -> std::result::Result<(), String> {
+        self.outside.allows(location)
+    }
 }
 
 impl TableProviderSource for Snapshot {
+    fn external(&self) -> Option<Arc<dyn ExternalSource>> {
+        Some(Arc::new(self.outside.clone()))
+    }
+
     fn provider(&self, table: &str) -> Option<Arc<dyn TableProvider>> {
         let logged = |made: Result<Arc<dyn TableProvider>>| {
             made.map_err(|error: DataFusionError| tracing::error!(table, %error, "a table cannot be read")).ok()

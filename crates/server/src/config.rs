@@ -167,6 +167,10 @@ pub struct QueryConfig {
     pub concurrency: usize,
     /// Queries of one principal that run at the same time.
     pub concurrency_per_principal: usize,
+    /// Where `externaldata` may read: directories, and beginnings of web addresses.
+    pub external_locations: Vec<String>,
+    /// A file in MaxMind's format for `geo_info_from_ip_address`.
+    pub geoip_database: Option<PathBuf>,
 }
 
 impl Default for QueryConfig {
@@ -181,6 +185,8 @@ impl Default for QueryConfig {
             timeout_seconds: 240,
             concurrency: 10,
             concurrency_per_principal: 5,
+            external_locations: Vec::new(),
+            geoip_database: None,
         }
     }
 }

@@ -17,10 +17,10 @@ use moneta_merkle::{NoteSigner, SignedNote, sha256};
 use moneta_metastore::Metastore;
 use moneta_monitor::{Monitor, MonitorParts};
 use moneta_ports::{AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, RuleAdmin};
-use moneta_query::{Engine, Limits, Objects, Spill, StoreTables};
+use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
 use moneta_scrub::{Scrubber, TokenKeys};
 
-use crate::config::Config;
+use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
 use crate::local;
@@ -393,8 +393,16 @@ fn start_engine(
     let objects = Objects::load(metastore.clone());
     let objects = objects.map_err(|error| ServerError::part("stored objects", error.kind, error))?;
     let tables = Arc::new(StoreTables::new(ingest.store().clone(), limits.cache_bytes));
-    let engine = Engine::new(tables, Some(objects), ingest.clone(), world.clock.clone(), world.metrics.clone(), limits);
+    let (clock, metrics) = (world.clock.clone(), world.metrics.clone());
+    let engine = Engine::new(tables, Some(objects), outside(config)?, ingest.clone(), clock, metrics, limits);
     engine.map(Arc::new).map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))
+}
+
+/// What queries may read that is not in the store.
+pub(crate) fn outside(config: &Config) -> Result<Outside, ServerError> {
+    let QueryConfig { external_locations, geoip_database, .. } = &config.query;
+    Outside::new(external_locations, geoip_database.as_deref())
+        .map_err(|error| ServerError::part("configuration", moneta_base::ErrorKind::Caller, error))
 }
 
 /// The configured limits of queries.

@@ -14,7 +14,7 @@ use moneta_query::{Engine, MemoryTables};
 
 use crate::config::Config;
 use crate::error::ServerError;
-use crate::node::query_limits;
+use crate::node::{outside, query_limits};
 
 /// An engine over tables in memory.
 ///
@@ -34,7 +34,8 @@ pub fn offline_query_engine(
         batches.into_iter().for_each(|rows| memory.add(&schema, rows));
     }
     let (clock, metrics) = (Arc::new(SystemClock::default()), Arc::new(Metrics::new()));
-    let engine = Engine::new(Arc::new(memory), None, Arc::new(NoAudit), clock, metrics, query_limits(config));
+    let (outside, limits) = (outside(config)?, query_limits(config));
+    let engine = Engine::new(Arc::new(memory), None, outside, Arc::new(NoAudit), clock, metrics, limits);
     let engine = engine.map_err(|error| ServerError::part("query engine", ErrorKind::Internal, error))?;
     Ok(Arc::new(engine))
 }

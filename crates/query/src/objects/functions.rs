@@ -139,7 +139,7 @@ fn bind_call(
     tentative.functions.insert(function.name.clone(), function.clone());
     let call = format!("{}({})", function.name, arguments.join(", "));
     let bind = |text: &str| {
-        let snapshot = Snapshot::new(core.tables.clone(), Arc::new(tentative.clone()));
+        let snapshot = Snapshot::new(core.tables.clone(), Arc::new(tentative.clone()), core.outside.clone());
         let parsed = moneta_kql::parse(text);
         let options = core.bind_options(ctx, &QueryRequest::new(text));
         moneta_kql_plan::bind(&parsed.tree, &snapshot, &options)

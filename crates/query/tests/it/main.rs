@@ -4,6 +4,7 @@
 
 mod limits;
 mod objects;
+mod outside;
 mod scan;
 mod sql;
 mod support;

@@ -12,7 +12,7 @@ use moneta_merkle::Hash;
 use moneta_ports::{
     AuditEvent, AuditSink, BoxFuture, Metrics, OpContext, PortError, QueryAnswer, QueryEngine, QueryRequest,
 };
-use moneta_query::{Engine, Limits, StoreTables};
+use moneta_query::{Engine, Limits, Outside, StoreTables};
 use moneta_store::Store;
 use moneta_testkit::{FixedClock, SimFs};
 
@@ -86,7 +86,8 @@ fn store(blocks: usize) -> Arc<Store> {
 fn engine(store: &Arc<Store>, cache_bytes: usize) -> Engine {
     let tables = Arc::new(StoreTables::new(store.clone(), cache_bytes));
     let clock = Arc::new(FixedClock::new(start()));
-    Engine::new(tables, None, Arc::new(NoAudit), clock, Arc::new(Metrics::new()), Limits::default()).unwrap()
+    Engine::new(tables, None, Outside::default(), Arc::new(NoAudit), clock, Arc::new(Metrics::new()), Limits::default())
+        .unwrap()
 }
 
 fn ask(engine: &Engine, text: &str) -> QueryAnswer {

@@ -8,7 +8,7 @@ use moneta_base::TableName;
 use moneta_event::{Column, ColumnType, TableSchema};
 use moneta_metastore::Metastore;
 use moneta_ports::*;
-use moneta_query::{Engine, Limits, MemoryTables, Objects};
+use moneta_query::{Engine, Limits, MemoryTables, Objects, Outside};
 use moneta_testkit::{FixedClock, TestDir};
 
 /// Rows of the table `Steps_CL`.
@@ -36,17 +36,22 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new(limits: Limits) -> Self {
-        Self::at(TestDir::new(), limits)
+        Self::at(TestDir::new(), limits, Outside::default())
+    }
+
+    /// An installation that lets queries read something outside the store.
+    pub fn with_outside(outside: Outside) -> Self {
+        Self::at(TestDir::new(), Limits::default(), outside)
     }
 
     /// The same installation after a restart.
     pub fn reopened(self, limits: Limits) -> Self {
         let Self { engine, audit: _, dir } = self;
         drop(engine);
-        Self::at(dir, limits)
+        Self::at(dir, limits, Outside::default())
     }
 
-    fn at(dir: TestDir, limits: Limits) -> Self {
+    fn at(dir: TestDir, limits: Limits, outside: Outside) -> Self {
         let mut tables = MemoryTables::default();
         let own = [Column::new("Step", ColumnType::Long), Column::new("Text", ColumnType::String)];
         let schema = Arc::new(TableSchema::new(TableName::new("Steps_CL").unwrap(), own));
@@ -57,7 +62,8 @@ impl Fixture {
         let objects = Objects::load(Arc::new(metastore)).unwrap();
         let audit = Arc::new(Audit::default());
         let (clock, metrics) = (Arc::new(FixedClock::default()), Arc::new(Metrics::new()));
-        let engine = Engine::new(Arc::new(tables), Some(objects), audit.clone(), clock, metrics, limits).unwrap();
+        let engine =
+            Engine::new(Arc::new(tables), Some(objects), outside, audit.clone(), clock, metrics, limits).unwrap();
         Self { engine: Arc::new(engine), audit, dir }
     }
 
