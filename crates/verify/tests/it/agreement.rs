@@ -15,21 +15,31 @@ use moneta_verify::{Options, verify_store};
 
 use crate::installation::{Installation, files_below, prove, submit, table};
 
+/// The Python of an environment with some packages.
+fn environment(requirements: &str) -> Option<PathBuf> {
+    let root = workspace_root();
+    let script = root.join("tests/interop/environment.sh");
+    printed_path(Command::new("sh").arg(script).arg(root.join(requirements)))
+}
+
+/// The path that a command prints; `None` when it fails, which on a build server it must not.
+fn printed_path(command: &mut Command) -> Option<PathBuf> {
+    let output = command.output().unwrap();
+    if output.status.success() {
+        return Some(String::from_utf8(output.stdout).unwrap().trim().into());
+    }
+    let reason = String::from_utf8_lossy(&output.stderr);
+    assert!(std::env::var_os("CI").is_none(), "{command:?}: {reason}");
+    eprintln!("{command:?} failed, 1 case not run: {reason}");
+    None
+}
+
 /// Runs `tools/verify.py`.
 pub struct Python(PathBuf);
 
 impl Python {
     pub fn find() -> Option<Self> {
-        let root = workspace_root();
-        let script = root.join("tests/interop/environment.sh");
-        let output = Command::new("sh").arg(script).arg(root.join("tools/requirements.txt")).output().unwrap();
-        if output.status.success() {
-            return Some(Self(String::from_utf8(output.stdout).unwrap().trim().into()));
-        }
-        let reason = String::from_utf8_lossy(&output.stderr);
-        assert!(std::env::var_os("CI").is_none(), "no Python environment: {reason}");
-        eprintln!("no Python environment, 1 case not run: {reason}");
-        None
+        environment("tools/requirements.txt").map(Self)
     }
 
     /// Its verdict on each of some files or directories.
@@ -138,6 +148,32 @@ async fn both_accept_a_thousand_proofs_and_reject_every_planted_fault() {
     println!("{} proofs accepted by both, {} planted faults rejected by both", proofs.len(), faults.len());
     let (_, strange) = thousand_proofs().await;
     assert!(python.verdicts("proof", &strange, &paths[..1])[&paths[0]].is_err());
+}
+
+/// Tools we did not write: the note and tlog packages of the Go project, behind a small reader of our proof files.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_packages_of_the_go_project_accept_and_reject_the_same_proofs() {
+    let Some(python) = environment("tests/interop/tlog/requirements.txt") else { return };
+    let (script, dir) = (workspace_root().join("tests/interop/tlog/build.sh"), TestDir::new());
+    let Some(checker) = printed_path(Command::new("sh").arg(script).arg(python).arg(dir.join("go"))) else { return };
+    let (proofs, key) = thousand_proofs().await;
+    let faults = planted(&proofs[900], &proofs[400]);
+    let paths = [write_all(&made(dir.join("good")), &proofs), write_all(&made(dir.join("bad")), &faults)].concat();
+    let output = Command::new(checker).arg(&key).args(&paths).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), paths.len(), "{}", String::from_utf8_lossy(&output.stderr));
+    let own_key = VerifierKey::parse(&key).unwrap();
+    for (path, line) in paths.iter().zip(text.lines()) {
+        let proof = std::fs::read_to_string(path).unwrap();
+        let is_valid = check_record_proof(&proof, &own_key).is_ok();
+        assert_eq!(line.starts_with("valid: "), is_valid, "{line}\n{proof}");
+    }
+    println!("{} proofs accepted and {} planted faults rejected by the Go packages too", proofs.len(), faults.len());
+}
+
+fn made(dir: PathBuf) -> PathBuf {
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
 #[tokio::test(flavor = "multi_thread")]
