@@ -20,6 +20,7 @@ mod health;
 mod ingest;
 mod kusto;
 mod ledger;
+mod objects;
 mod observe;
 mod operations;
 mod page;

@@ -15,7 +15,8 @@ use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, credentials, editor, health, ingest, kusto, ledger, operations, page, rules, upload,
+    ApiError, ApiState, accounts, credentials, editor, health, ingest, kusto, ledger, objects, operations, page, rules,
+    upload,
 };
 
 /// How long a request may take that asks for little.
@@ -73,6 +74,12 @@ fn quick() -> Router<App> {
         .route("/v1/kql/hover", post(editor::hover))
         .route("/v1/kql/format", post(editor::format))
         .route("/v1/kql/diagnostics", post(editor::diagnostics))
+        .route("/v1/functions", get(objects::functions))
+        .route("/v1/functions/{name}", put(objects::put_function).delete(objects::drop_function))
+        .route("/v1/saved-queries", get(objects::saved_queries))
+        .route("/v1/saved-queries/{name}", put(objects::save_query).delete(objects::delete_query))
+        .route("/v1/watchlists", get(objects::watchlists))
+        .route("/v1/watchlists/{name}", put(objects::put_watchlist).delete(objects::delete_watchlist))
         .route("/v1/rules", get(rules::list).post(rules::add))
         .route("/v1/rules/{id}", delete(rules::remove))
         .route("/v1/status", get(operations::status))

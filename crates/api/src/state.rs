@@ -5,7 +5,7 @@ use std::sync::Arc;
 use moneta_access::Access;
 use moneta_base::{Clock, Entropy};
 use moneta_event::TableCatalog;
-use moneta_ports::{EventSink, Metrics, Operations, QueryEngine, RuleAdmin};
+use moneta_ports::{EventSink, Metrics, Operations, QueryEngine, QueryObjects, RuleAdmin};
 use tokio::sync::{Mutex, Semaphore};
 
 /// Bodies of events held in memory at once: each may have [`EVENTS_BODY_BYTES_MAX`](crate::body::EVENTS_BODY_BYTES_MAX).
@@ -28,6 +28,8 @@ pub struct ApiState {
     pub events: Arc<dyn EventSink>,
     /// What answers queries.
     pub queries: Arc<dyn QueryEngine>,
+    /// What keeps functions, saved queries and watchlists.
+    pub objects: Arc<dyn QueryObjects>,
     /// What holds the rules.
     pub rules: Arc<dyn RuleAdmin>,
     /// The installation.

@@ -75,6 +75,15 @@ pub enum Command {
     /// Lay out the text of queries.
     #[command(subcommand)]
     Kql(commands::kql::Kql),
+    /// Add, list or remove functions that queries call by name.
+    #[command(subcommand)]
+    Function(commands::objects::Function),
+    /// Add, list or remove queries kept under a name.
+    #[command(subcommand)]
+    SavedQuery(commands::objects::Saved),
+    /// Add, list or remove lists of values that queries read with `_GetWatchlist('NAME')`.
+    #[command(subcommand)]
+    Watchlist(commands::objects::Watchlist),
     /// Add, list, remove or check detection rules.
     #[command(subcommand)]
     Rules(commands::rules::Rules),

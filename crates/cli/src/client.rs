@@ -118,6 +118,14 @@ impl Client {
         self.send(self.request(Method::PUT, path).json(body)).await
     }
 
+    /// Puts bytes, with parameters.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn put_bytes(&self, path: &str, parameters: &[(&str, &str)], bytes: Vec<u8>) -> Result<Value, Failure> {
+        self.send(self.request(Method::PUT, path).query(parameters).body(bytes)).await
+    }
+
     /// Deletes.
     ///
     /// # Errors

@@ -657,8 +657,11 @@ fn port_diagnostics(diagnostics: &[Diagnostic]) -> Vec<QueryDiagnostic> {
 }
 
 fn timed_out(timeout: Duration) -> QueryError {
-    let message =
-        format!("the query ran longer than {} s; narrow the time range or summarise earlier", timeout.as_secs());
+    let message = format!(
+        "the query ran longer than {} s (query.timeout_seconds, or less by the request); narrow the time range or \
+             summarise earlier",
+        timeout.as_secs()
+    );
     QueryError::Limit { code: "E_QUERY_TIMEOUT", message }
 }
 

@@ -16,7 +16,9 @@ use moneta_keys::KeyRing;
 use moneta_merkle::{NoteSigner, SignedNote, sha256};
 use moneta_metastore::Metastore;
 use moneta_monitor::{Monitor, MonitorParts};
-use moneta_ports::{AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, RuleAdmin};
+use moneta_ports::{
+    AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, QueryObjects, RuleAdmin,
+};
 use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
 use moneta_scrub::{Scrubber, TokenKeys};
 
@@ -117,6 +119,12 @@ impl Node {
     /// What answers queries.
     #[must_use]
     pub fn queries(&self) -> Arc<dyn QueryEngine> {
+        self.engine.clone()
+    }
+
+    /// What keeps functions, saved queries and watchlists.
+    #[must_use]
+    pub fn objects(&self) -> Arc<dyn QueryObjects> {
         self.engine.clone()
     }
 

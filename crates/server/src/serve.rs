@@ -112,6 +112,7 @@ fn start_http(node: &Node, listener: TcpListener, mut stopped: watch::Receiver<b
         access: node.access(),
         events: node.events(),
         queries: node.queries(),
+        objects: node.objects(),
         rules: node.rules(),
         operations: node.operations(),
         metrics: node.world.metrics.clone(),

@@ -116,7 +116,8 @@ fn read(body: Body) -> Result<KustoRequest, Fault> {
 
 fn read_parameters(wire: Parameters) -> Result<KustoRequest, Fault> {
     let Query(wire) = wire.map_err(|rejection| Fault::bad_request(rejection.body_text()))?;
-    KustoRequest::from_wire(wire)
+    // A link that somebody follows must change nothing.
+    KustoRequest::from_wire(wire).map(|request| KustoRequest { readonly: true, ..request })
 }
 
 async fn run(caller: Caller, state: &App, request: Result<KustoRequest, Fault>, form: Form) -> Response {
@@ -124,10 +125,12 @@ async fn run(caller: Caller, state: &App, request: Result<KustoRequest, Fault>, 
     let outcome = match (ctx, request) {
         (Err(error), _) => Err(Fault::from(error)),
         (Ok(_), Err(fault)) => Err(fault),
-        (Ok(ctx), Ok(request)) if request.is_command() => {
-            mgmt::run(state, &ctx, &request.text).map(|table| (Answer::of_command(table), false, true))
-        }
-        (Ok(ctx), Ok(request)) => {
+        (Ok(ctx), Ok(request)) if request.is_command() => mgmt::run(state, &ctx, request).await.map(|answer| {
+            let whole = answer.partial.is_none();
+            (answer, false, whole)
+        }),
+        (Ok(ctx), Ok(mut request)) => {
+            request.query.id = ids.client.to_string();
             let newlines = request.newlines_between_frames;
             query(state, &ctx, request).await.map(|answer| (answer, newlines, false))
         }

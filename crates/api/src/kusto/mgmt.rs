@@ -1,28 +1,47 @@
-//! The management commands that clients send to find their way: schemas, names, versions.
+//! The management commands that clients send to find their way: schemas, names, versions; and what all commands may be
+//! piped into.
 
 use std::sync::Arc;
 
 use moneta_event::{ColumnType, TableSchema};
-use moneta_ports::OpContext;
+use moneta_ports::{OpContext, QueryRequest};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Rows, Table, column};
+use super::answer::{Answer, Rows, Table, column};
 use super::fault::Fault;
+use super::request::KustoRequest;
 use super::v1::net_type;
-use super::{DATABASE, is_our_database};
+use super::{DATABASE, is_our_database, objects};
+use crate::ApiError;
 use crate::state::App;
 
 /// What is answered to any other command.
 const KNOWN: &str = ".show databases, .show databases schema [as json], .show databases entities, .show schema as json, \
-    .show tables, .show table T cslschema, .show version, .show cluster, .show functions, .show materialized-views";
+    .show tables, .show table T cslschema, .show version, .show cluster, .show functions, .show function F, \
+    .create function, .create-or-alter function, .alter function, .drop function, .show queries, \
+    .show running queries, .cancel query \"id\", .show materialized-views";
 
-/// Runs a command.
-pub(crate) fn run(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fault> {
+/// Runs a command, and the operators it is piped into.
+pub(crate) async fn run(state: &App, ctx: &OpContext, request: KustoRequest) -> Result<Answer, Fault> {
+    let (command, piped) = objects::split_pipe(&request.text);
+    let table = match objects::run(state, ctx, command, request.readonly).await {
+        Some(table) => table?,
+        None => find_way(state, ctx, command)?,
+    };
+    let Some(piped) = piped else { return Ok(Answer::of_command(table)) };
+    // The query names the answer by the command, so that the audit shows what was asked.
+    let name = command.replace('\\', "\\\\").replace('\'', "\\'");
+    let text = format!("['{name}'] {piped}");
+    let given = vec![objects::given(command, table)?];
+    let query = QueryRequest { text: text.clone(), given, ..request.query };
+    let answer = state.queries.query(ctx, query).await.map_err(|error| Fault::of_query(&error, &text))?;
+    Answer::of_query(answer).map_err(|error| Fault::from(ApiError::internal(&error)))
+}
+
+/// Runs a command by which clients find their way.
+fn find_way(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fault> {
     let words = words(text);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if words.contains(&"|") {
-        return Err(Fault::bad_request("a management command cannot be piped into operators here; run it alone"));
-    }
     let tables = || state.queries.schema(ctx);
     let lower: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
@@ -33,7 +52,6 @@ pub(crate) fn run(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fau
         [".show", "tables"] => Ok(table_list(&tables())),
         [".show", "table", _, rest @ ("cslschema" | "schema")] => one_table(&tables(), words[2], rest),
         [".show", "table", _, "schema", "as", ..] => one_table(&tables(), words[2], "schema"),
-        [".show", "functions"] => Ok(empty(&["Name", "Parameters", "Body", "Folder", "DocString"])),
         [".show", "materialized-views", ..] => Ok(empty(&["Name", "SourceTable", "Query", "Folder", "DocString"])),
         [".show", "external", "tables"] => Ok(empty(&["TableName", "TableType", "Folder", "DocString"])),
         [".show", "databases", "entities", ..] => Ok(entities(&tables())),
@@ -48,12 +66,11 @@ pub(crate) fn run(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fau
     }
 }
 
-/// The words of a command: names in brackets and quotes bare, punctuation dropped, `|` kept.
+/// The words of a command: names in brackets and quotes bare, punctuation dropped.
 fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for c in text.trim().trim_end_matches(';').chars() {
         match c {
-            '|' => words.extend(["|".to_owned(), String::new()]),
             c if c.is_whitespace() || "()[],'\"".contains(c) => words.push(String::new()),
             c => words.last_mut().expect("there is always a word").push(c),
         }
@@ -72,7 +89,7 @@ fn check_databases(words: &[&str], lower: &[&str]) -> Result<(), Fault> {
     }
 }
 
-fn table(columns: &[(&str, ColumnType)], rows: Vec<Value>) -> Table {
+pub(super) fn table(columns: &[(&str, ColumnType)], rows: Vec<Value>) -> Table {
     Table {
         name: "PrimaryResult".to_owned(),
         columns: columns.iter().map(|(name, kind)| column(name, *kind)).collect(),
@@ -259,6 +276,5 @@ mod tests {
             words(".show databases (['x']) schema as json;"),
             [".show", "databases", "x", "schema", "as", "json"]
         );
-        assert_eq!(words(".show tables|take 1"), [".show", "tables", "|", "take", "1"]);
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod cell;
 mod fault;
 mod handlers;
 mod mgmt;
+mod objects;
 mod request;
 mod span;
 mod v1;

@@ -31,6 +31,8 @@ pub(crate) struct KustoRequest {
     pub(crate) query: QueryRequest,
     /// Rows after which the result ends without being called incomplete (`query_take_max_records`).
     pub(crate) take: Option<usize>,
+    /// Whether commands that change something are refused (`request_readonly`).
+    pub(crate) readonly: bool,
     /// Whether to begin each frame on its own line.
     pub(crate) newlines_between_frames: bool,
 }
@@ -79,6 +81,7 @@ impl KustoRequest {
                 ..QueryRequest::new("")
             },
             take: options.smallest(&["query_take_max_records"])?,
+            readonly: options.flag("request_readonly") || options.flag("request_readonly_hardline"),
             newlines_between_frames: options.flag("results_v2_newlines_between_frames"),
             text: wire.csl,
         })

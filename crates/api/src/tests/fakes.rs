@@ -21,6 +21,9 @@ pub(super) struct Fakes {
     pub(super) refusals: Mutex<Vec<PortError>>,
     pub(super) stored: Mutex<HashMap<String, IngestReceipt>>,
     pub(super) queries: Mutex<Vec<(OpContext, QueryRequest)>>,
+    pub(super) functions: Mutex<Vec<StoredFunction>>,
+    pub(super) saved: Mutex<Vec<SavedQuery>>,
+    pub(super) uploads: Mutex<Vec<WatchlistUpload>>,
     pub(super) rules: Mutex<Vec<RuleFile>>,
     pub(super) operations: Mutex<Vec<String>>,
     pub(super) not_ready: Mutex<Option<String>>,
@@ -114,6 +117,62 @@ impl QueryEngine for Fakes {
 
     fn cancel<'a>(&'a self, _: &'a OpContext, id: &'a str) -> BoxFuture<'a, Result<bool, QueryError>> {
         Box::pin(async move { Ok(id == "known") })
+    }
+}
+
+impl QueryObjects for Fakes {
+    fn functions(&self) -> Vec<StoredFunction> {
+        self.functions.lock().unwrap().clone()
+    }
+
+    fn put_function<'a>(
+        &'a self,
+        _: &'a OpContext,
+        function: StoredFunction,
+        _: CreateMode,
+        _: bool,
+    ) -> BoxFuture<'a, Result<StoredFunction, PortError>> {
+        self.functions.lock().unwrap().push(function.clone());
+        Box::pin(async { Ok(function) })
+    }
+
+    fn drop_function<'a>(&'a self, _: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        self.functions.lock().unwrap().retain(|function| function.name != name);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn saved_queries(&self) -> Vec<SavedQuery> {
+        self.saved.lock().unwrap().clone()
+    }
+
+    fn save_query<'a>(&'a self, _: &'a OpContext, query: SavedQuery) -> BoxFuture<'a, Result<SavedQuery, PortError>> {
+        self.saved.lock().unwrap().push(query.clone());
+        Box::pin(async { Ok(query) })
+    }
+
+    fn delete_query<'a>(&'a self, _: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        self.saved.lock().unwrap().retain(|query| query.name != name);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn watchlists(&self) -> Vec<Watchlist> {
+        let watchlist = |upload: &WatchlistUpload| Watchlist { name: upload.name.clone(), ..Watchlist::default() };
+        self.uploads.lock().unwrap().iter().map(watchlist).collect()
+    }
+
+    fn put_watchlist<'a>(
+        &'a self,
+        _: &'a OpContext,
+        upload: WatchlistUpload,
+    ) -> BoxFuture<'a, Result<Watchlist, PortError>> {
+        let watchlist = Watchlist { name: upload.name.clone(), ..Watchlist::default() };
+        self.uploads.lock().unwrap().push(upload);
+        Box::pin(async { Ok(watchlist) })
+    }
+
+    fn delete_watchlist<'a>(&'a self, _: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        self.uploads.lock().unwrap().retain(|upload| upload.name != name);
+        Box::pin(async { Ok(()) })
     }
 }
 

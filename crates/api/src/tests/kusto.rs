@@ -228,8 +228,11 @@ async fn the_spellings_of_schema_commands() {
     }
     for (csl, word) in [
         (".show databases (['x']) schema as json", "'x'"),
-        (".drop table T", "not supported"),
-        (".show tables | count", "piped"),
+        (".drop table T", "retention"),
+        (".explode table T", "not supported"),
+        (".show function F", "'F'"),
+        (".create function F", "parentheses"),
+        (".cancel query known", "as a string"),
         ("T", "begins with a dot"),
     ] {
         let (_, answer) = ask("/v1/rest/mgmt", json!({ "csl": csl })).await;
@@ -237,6 +240,37 @@ async fn the_spellings_of_schema_commands() {
         let message = answer.json()["error"]["@message"].as_str().unwrap().to_owned();
         assert!(message.contains(word), "{csl}: {message}");
     }
+}
+
+#[tokio::test]
+async fn functions_are_made_and_shown_by_commands() {
+    let fixture = Fixture::new();
+    let credential = fixture.credential(&[Scope::Query]).await;
+    let run = async |csl: &str, options: Value| {
+        let body = json!({ "csl": csl, "properties": { "Options": options } }).to_string();
+        fixture.send(&credential, "POST", "/v1/rest/mgmt", &body).await
+    };
+    let made = run(".create-or-alter function with (folder='a') F(n: long) { T | take n }", json!({})).await;
+    assert_eq!(made.json()["Tables"][0]["Rows"][0], json!(["F", "(n: long)", "{ T | take n }", "a", ""]));
+    let shown = run(".show functions", json!({})).await;
+    assert_eq!(shown.json()["Tables"][0]["Rows"][0][0], "F");
+    let refused = run(".drop function F", json!({ "request_readonly": true })).await;
+    assert!(refused.status == StatusCode::BAD_REQUEST && refused.text().contains("request_readonly"));
+    assert_eq!(run(".drop function F", json!({})).await.json()["Tables"][0]["Rows"][0][0], "F");
+    let again = run(".drop function F ifexists", json!({})).await;
+    assert_eq!(again.json()["Tables"][0]["Rows"], json!([]));
+    let cancelled = run(".cancel query 'known'", json!({})).await;
+    assert_eq!(cancelled.json()["Tables"][0]["Rows"][0], json!(["known", true, ""]));
+}
+
+#[tokio::test]
+async fn what_a_command_shows_is_a_table_for_the_operators_after_it() {
+    let (fixture, answer) = ask("/v1/rest/mgmt", json!({ "csl": ".show tables | where TableName has 'x'" })).await;
+    let queries = fixture.fakes.queries.lock().unwrap();
+    assert_eq!(queries[0].1.text, "['.show tables'] | where TableName has 'x'");
+    let given = &queries[0].1.given[0];
+    assert_eq!((given.name.as_str(), given.num_rows(), given.columns.len()), (".show tables", 1, 4));
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod editor;
 mod fakes;
 mod ingest;
 mod kusto;
+mod objects;
 mod operations;
 
 use std::net::SocketAddr;
@@ -76,6 +77,7 @@ impl Fixture {
             access: access.clone(),
             events: fakes.clone(),
             queries: fakes.clone(),
+            objects: fakes.clone(),
             rules: fakes.clone(),
             operations: fakes.clone(),
             metrics,

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod hunt;
 pub mod ingest;
 pub mod kql;
+pub mod objects;
 pub mod prove;
 pub mod quarantine;
 pub mod query;
@@ -32,6 +33,9 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Query(command) => command.run(global, console).await,
         Command::Kql(command) => command.run(console),
         Command::Rules(command) => command.run(global, console).await,
+        Command::Function(command) => command.run(global, console).await,
+        Command::SavedQuery(command) => command.run(global, console).await,
+        Command::Watchlist(command) => command.run(global, console).await,
         Command::Hunt(command) => command.run(console),
         Command::Verify(command) => command.run(global, console).await,
         Command::Prove(command) => command.run(global, console).await,

@@ -82,10 +82,7 @@ impl Query {
     }
 
     fn request(&self) -> Result<QueryRequest, Failure> {
-        let text = match self.text.as_str() {
-            "-" => read_input()?,
-            text => text.to_owned(),
-        };
+        let text = text_or_input(&self.text)?;
         let parse = |text: &String| {
             Timestamp::parse(text)
                 .ok_or_else(|| Failure::usage(format!("--now {text:?} is not a time")).advise("2026-01-31T12:00:00Z"))
@@ -256,6 +253,14 @@ fn print_stages(stages: Vec<(String, String)>, console: &Console) -> Result<Exit
         console.line(&format!("── {stage}\n{}\n", text.trim_end()))?;
     }
     Ok(Exit::Success)
+}
+
+/// A text as typed, or standard input for `-`.
+///
+/// # Errors
+/// When standard input cannot be read or is too large.
+pub fn text_or_input(text: &str) -> Result<String, Failure> {
+    if text == "-" { read_input() } else { Ok(text.to_owned()) }
 }
 
 fn read_input() -> Result<String, Failure> {

@@ -8,5 +8,6 @@ mod flips;
 mod hunting;
 mod kill_json;
 mod kill_syslog;
+mod objects;
 mod personal_data;
 mod support;
