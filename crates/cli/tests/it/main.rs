@@ -10,4 +10,5 @@ mod kill_json;
 mod kill_syslog;
 mod objects;
 mod personal_data;
+mod runaway;
 mod support;

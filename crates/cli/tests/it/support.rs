@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// An installation in a directory of its own.
 pub struct Moneta {
     pub dir: TestDir,
+    /// Settings beside those that keep it apart from the machine.
+    pub settings: Vec<(&'static str, &'static str)>,
     pub http_port: u16,
     pub syslog_port: u16,
 }
@@ -36,7 +38,7 @@ pub struct Run {
 
 impl Moneta {
     pub fn new() -> Self {
-        Self { dir: TestDir::new(), http_port: free_port(), syslog_port: free_port() }
+        Self { dir: TestDir::new(), settings: Vec::new(), http_port: free_port(), syslog_port: free_port() }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -65,6 +67,7 @@ impl Moneta {
             .env("MONETA_SYSLOG__TCP_LISTEN", address(self.syslog_port))
             .env("MONETA_SYSLOG__UDP_LISTEN", address(self.syslog_port))
             .env("MONETA_COLLECT__ENABLED", "false")
+            .envs(self.settings.iter().copied())
             .current_dir(self.dir.path());
         command
     }
