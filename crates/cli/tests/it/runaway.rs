@@ -45,7 +45,12 @@ fn runaway_queries_stop_at_a_limit_by_its_name_while_events_are_stored() {
             assert!(run.code != 0 && names_one, "{text}: {run:?}");
         }
     });
-    // Digits at the end of a file's name do not make a table of their own.
-    assert_eq!(moneta.count("part_CL | count"), 50 + 51 + 52 + 53);
+    // Digits at the end of a file's name do not make a table of their own. What was stopped leaves its thread at its next
+    // pause, so on a busy machine the first question may still find all threads taken.
+    let stored = std::iter::repeat_with(|| moneta.run(&["--json", "query", "part_CL | count"]))
+        .take(10)
+        .find(|run| run.code == 0)
+        .expect("the server answers again");
+    assert!(stored.stdout.contains("206"), "{stored:?}");
     server.stop();
 }
