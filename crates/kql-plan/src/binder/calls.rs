@@ -25,6 +25,14 @@ use crate::operators::summarize::BoundAggregate;
 use crate::types;
 use crate::value::Value;
 
+/// What a function is called with.
+pub(crate) struct Argument {
+    name: String,
+    value: Binding,
+    /// The bytes of text it stands for, with the names in it written out.
+    written_bytes: usize,
+}
+
 /// The parameter of an aggregate that says which rows count.
 const PREDICATE: &str = "predicate";
 
@@ -45,8 +53,14 @@ impl Binder<'_> {
             Some(Binding::Failed) => return None,
             Some(Binding::Pattern(pattern)) => return self.pattern_call(&pattern, node, None),
             // A name declared as rows or a value may be called without arguments.
-            Some(Binding::Table(relation)) if node.arguments.is_empty() => return Some(Bound::Table(relation)),
-            Some(Binding::Scalar(bound)) if node.arguments.is_empty() => return Some(Bound::Scalar(bound)),
+            Some(Binding::Table(relation)) if node.arguments.is_empty() => {
+                self.write_out(self.scope.written_bytes(name), node.span)?;
+                return Some(Bound::Table(relation));
+            }
+            Some(Binding::Scalar(bound)) if node.arguments.is_empty() => {
+                self.write_out(self.scope.written_bytes(name), node.span)?;
+                return Some(Bound::Scalar(bound));
+            }
             _ => {}
         }
         if let Some(bound) = crate::operators::graph::path_call(self, node, row) {
@@ -586,12 +600,13 @@ impl Binder<'_> {
         arguments: &[NamedExpression],
         row: &mut Row,
         piped: Option<Relation>,
-    ) -> Option<Vec<(String, Binding)>> {
-        let mut bound: Vec<(String, Binding)> = Vec::new();
+    ) -> Option<Vec<Argument>> {
+        let mut bound: Vec<Argument> = Vec::new();
         let mut position = 0;
         if let Some(relation) = piped {
             if let Some(parameter) = declaration.parameters.first() {
-                bound.push((parameter.name.text.clone(), Binding::Table(relation)));
+                let name = parameter.name.text.clone();
+                bound.push(Argument { name, value: Binding::Table(relation), written_bytes: self.written_bytes });
             }
             position = 1;
         }
@@ -605,6 +620,7 @@ impl Binder<'_> {
                 let message = format!("the function takes {} arguments", declaration.parameters.len());
                 return self.fail(codes::ARGUMENTS, argument.span, message);
             };
+            let before = self.written_bytes;
             let value = match &parameter.ty {
                 ParameterType::Table(schema) => {
                     let relation = self.relation(&argument.expression)?;
@@ -617,7 +633,8 @@ impl Binder<'_> {
                     Binding::Scalar(value.converted(wanted))
                 }
             };
-            bound.push((parameter.name.text.clone(), value));
+            let written_bytes = self.written_bytes - before + argument.span.len();
+            bound.push(Argument { name: parameter.name.text.clone(), value, written_bytes });
         }
         Some(bound)
     }
@@ -639,7 +656,7 @@ impl Binder<'_> {
         &mut self,
         name: &str,
         declaration: &Rc<FunctionDeclaration>,
-        args: Vec<(String, Binding)>,
+        args: Vec<Argument>,
         span: Span,
         row: &mut Row,
     ) -> Option<Bound> {
@@ -659,7 +676,7 @@ impl Binder<'_> {
         &mut self,
         declaration: &Rc<FunctionDeclaration>,
         scope: Scope,
-        args: Vec<(String, Binding)>,
+        args: Vec<Argument>,
         span: Span,
         row: &mut Row,
     ) -> Option<Bound> {
@@ -672,11 +689,13 @@ impl Binder<'_> {
             return self.fail(codes::LIMIT, span, message);
         }
         self.calls += 1;
+        self.write_out(declaration.body.span.len(), span)?;
         let mut inner = scope;
         for parameter in &declaration.parameters {
             let name = &parameter.name.text;
-            let value = match (args.iter().find(|(known, _)| known == name), &parameter.default) {
-                (Some((_, value)), _) => value.clone(),
+            let argument = args.iter().find(|argument| argument.name == *name);
+            let value = match (argument, &parameter.default) {
+                (Some(argument), _) => argument.value.clone(),
                 (None, Some(default)) => {
                     let value = self.scalar(default, &mut Row::none())?;
                     let value = match &parameter.ty {
@@ -689,7 +708,7 @@ impl Binder<'_> {
                     return self.fail(codes::ARGUMENTS, span, format!("the argument `{name}` is missing"));
                 }
             };
-            inner = inner.with(name, value);
+            inner = inner.with_written(name, value, argument.map_or(0, |argument| argument.written_bytes));
         }
         let outer = std::mem::replace(&mut self.scope, inner);
         self.call_depth += 1;

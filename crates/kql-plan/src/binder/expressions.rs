@@ -149,6 +149,7 @@ impl Binder<'_> {
         }
         match self.scope.get(&node.text).cloned() {
             Some(Binding::Scalar(bound)) => {
+                self.write_out(self.scope.written_bytes(&node.text), node.span)?;
                 let own_row = row.columns.is_empty() || row.right.is_some() || row.elements.is_some();
                 if own_row || !bound.reads_outside(&row.columns) {
                     return Some(Bound::Scalar(bound));
@@ -160,7 +161,10 @@ impl Binder<'_> {
                 );
                 return self.fail(codes::SHAPE, node.span, message);
             }
-            Some(Binding::Table(relation)) => return Some(Bound::Table(relation)),
+            Some(Binding::Table(relation)) => {
+                self.write_out(self.scope.written_bytes(&node.text), node.span)?;
+                return Some(Bound::Table(relation));
+            }
             Some(Binding::Function(declaration, scope))
                 if declaration.parameters.iter().all(|p| p.default.is_some()) =>
             {

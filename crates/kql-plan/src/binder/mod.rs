@@ -84,6 +84,11 @@ const STACK_STEP_BYTES: usize = 4 << 20;
 const CALL_DEPTH_MAX: usize = 64;
 /// The greatest number of calls of such functions in one query: when each calls the next twice, every level doubles them.
 const CALLS_MAX: usize = 10_000;
+/// The greatest length of a query in which every name is replaced by what it stands for: a name that stands for another
+/// one twice doubles with every level.
+const WRITTEN_BYTES_MAX: usize = 4 << 20;
+/// What a table in a union counts for in that length.
+pub(crate) const WRITTEN_TABLE_BYTES: usize = 256;
 /// The greatest number of diagnostics of one query.
 const DIAGNOSTICS_MAX: usize = 100;
 
@@ -266,6 +271,8 @@ pub struct Binder<'c> {
     call_depth: usize,
     /// How many calls of functions were bound.
     calls: usize,
+    /// How long the text of all names met so far is, with the names in it written out.
+    written_bytes: usize,
     /// The stored functions that are being bound inside one another, by name.
     stored: Vec<String>,
     counter: usize,
@@ -298,6 +305,7 @@ impl<'c> Binder<'c> {
             depth: 0,
             call_depth: 0,
             calls: 0,
+            written_bytes: 0,
             stored: Vec::new(),
             counter: 0,
             sight: None,
@@ -404,6 +412,19 @@ impl<'c> Binder<'c> {
             Some(column_type) => Some(column_type),
             None => self.fail(codes::UNKNOWN_WORD, name.span, format!("`{}` is no type", name.text)),
         }
+    }
+
+    /// Counts text that stands in the query by a name; a query that would be too long with all of it ends here.
+    pub(crate) fn write_out(&mut self, bytes: usize, span: Span) -> Option<()> {
+        self.written_bytes = self.written_bytes.saturating_add(bytes);
+        if self.written_bytes <= WRITTEN_BYTES_MAX {
+            return Some(());
+        }
+        let message = format!(
+            "the query is longer than {WRITTEN_BYTES_MAX} bytes with every name replaced by what it stands for; \
+             name fewer things by others, or use materialize()"
+        );
+        self.fail(codes::LIMIT, span, message)
     }
 
     /// A number no other part of this query has.

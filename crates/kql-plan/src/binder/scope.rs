@@ -44,6 +44,8 @@ pub struct Scope(Option<Rc<Node>>);
 #[derive(Debug)]
 struct Node {
     entry: Entry,
+    /// The bytes of text a name stands for, with the names in it written out.
+    written_bytes: usize,
     parent: Scope,
 }
 
@@ -59,13 +61,28 @@ impl Scope {
     /// This scope and one name more.
     #[must_use]
     pub fn with(&self, name: &str, binding: Binding) -> Self {
-        Self(Some(Rc::new(Node { entry: Entry::Name(name.to_owned(), binding), parent: self.clone() })))
+        self.with_written(name, binding, 0)
+    }
+
+    /// This scope and one name more, which stands for so many bytes of text with the names in it written out.
+    #[must_use]
+    pub fn with_written(&self, name: &str, binding: Binding, written_bytes: usize) -> Self {
+        let entry = Entry::Name(name.to_owned(), binding);
+        Self(Some(Rc::new(Node { entry, written_bytes, parent: self.clone() })))
+    }
+
+    /// The bytes of text a name stands for.
+    #[must_use]
+    pub fn written_bytes(&self, name: &str) -> usize {
+        let is_name = |node: &&Node| matches!(&node.entry, Entry::Name(known, _) if known == name);
+        self.nodes().find(is_name).map_or(0, |node| node.written_bytes)
     }
 
     /// This scope, in which only these tables, views and functions are seen.
     #[must_use]
     pub fn restricted(&self, entities: Vec<Expression>) -> Self {
-        Self(Some(Rc::new(Node { entry: Entry::Restriction(entities), parent: self.clone() })))
+        let entry = Entry::Restriction(entities);
+        Self(Some(Rc::new(Node { entry, written_bytes: 0, parent: self.clone() })))
     }
 
     /// This scope as a query inside an expression sees it: what stands for a value of the row outside has none there.
@@ -120,11 +137,15 @@ impl Scope {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.nodes().map(|node| &node.entry)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
         let mut at = self;
         std::iter::from_fn(move || {
             let node = at.0.as_deref()?;
             at = &node.parent;
-            Some(&node.entry)
+            Some(node)
         })
     }
 }

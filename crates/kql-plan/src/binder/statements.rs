@@ -37,6 +37,7 @@ impl Binder<'_> {
     }
 
     fn let_statement(&mut self, node: &LetStatement) -> Option<()> {
+        let before = self.written_bytes;
         let binding = match &node.value {
             LetValue::Function(declaration) => Binding::Function(Rc::new(declaration.clone()), self.scope.clone()),
             LetValue::Expression(Expression::EntityGroup(group)) => Binding::Group(Rc::new((**group).clone())),
@@ -48,7 +49,9 @@ impl Binder<'_> {
                 }
             }
         };
-        self.declare(&node.name, binding)
+        let written_bytes = self.written_bytes - before + node.span.len();
+        self.scope = self.scope.with_written(&node.name.text, binding, written_bytes);
+        Some(())
     }
 
     fn set_statement(&mut self, node: &SetStatement) -> Option<()> {

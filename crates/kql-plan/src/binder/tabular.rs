@@ -67,8 +67,11 @@ impl Binder<'_> {
 
     /// The rows of a table, or a diagnostic.
     pub(crate) fn table_or_fail(&mut self, name: &str, span: Span) -> Option<Relation> {
-        match self.scope.get(name) {
-            Some(Binding::Table(relation)) => return Some(relation.clone()),
+        match self.scope.get(name).cloned() {
+            Some(Binding::Table(relation)) => {
+                self.write_out(self.scope.written_bytes(name), span)?;
+                return Some(relation);
+            }
             Some(Binding::Failed) => return None,
             _ => {}
         }
@@ -279,7 +282,9 @@ impl Binder<'_> {
                 Some(input)
             }
             Operator::As(node) => {
-                self.scope = self.scope.with(&node.name.text, Binding::Table(input.clone()));
+                // The pipe so far is at most all that was met so far.
+                let written_bytes = self.written_bytes + node.span.end;
+                self.scope = self.scope.with_written(&node.name.text, Binding::Table(input.clone()), written_bytes);
                 Some(input)
             }
             // The parser has reported what it could not read.
@@ -294,7 +299,7 @@ impl Binder<'_> {
 
     /// Gives rows a name for what follows.
     pub(crate) fn name_table(&mut self, name: &str, relation: Relation) {
-        self.scope = self.scope.with(name, Binding::Table(relation));
+        self.scope = self.scope.with_written(name, Binding::Table(relation), self.written_bytes);
     }
 
     fn invoke_operator(&mut self, input: Relation, node: &InvokeOperator) -> Option<Relation> {

@@ -10,7 +10,7 @@ use moneta_kql::syntax::{Expression, PathMember, UnionOperator};
 
 use super::TabularOperator;
 use super::merged::{Filler, Part, merged};
-use crate::binder::{Binder, Names, codes};
+use crate::binder::{Binder, Names, WRITTEN_TABLE_BYTES, codes};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::error::{Error, Result};
 use crate::lower::LowerContext;
@@ -157,6 +157,7 @@ impl Binder<'_> {
         if inputs.is_empty() {
             return self.fail(codes::NO_TABLE, node.span, "the union has no table");
         }
+        self.write_out(inputs.len() * WRITTEN_TABLE_BYTES, node.span)?;
         Some(Union::relation(inputs, inner, source_column.as_deref()))
     }
 }

@@ -1,6 +1,7 @@
 //! Integration tests: queries over an in-memory catalog, and the conformance corpus as a report with a ratchet.
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod bounds;
 mod compare;
 mod conformance;
 mod corpora;

@@ -1,0 +1,56 @@
+//! Names that stand for others twice, level after level, end at a limit instead of filling memory.
+
+use std::fmt::Write as _;
+
+use crate::engine::{Failure, Memory, bound};
+
+const LEVELS: usize = 60;
+
+/// A chain of declarations: `first`, then every level made of the one before, which `of` writes twice.
+fn chain(first: &str, of: impl Fn(&str) -> String) -> String {
+    let mut text = format!("let n0 = {first};\n");
+    for level in 1..=LEVELS {
+        let _ = writeln!(text, "let n{level} = {};", of(&format!("n{}", level - 1)));
+    }
+    text
+}
+
+#[track_caller]
+fn ends_at_the_limit(text: &str) {
+    match bound(text, &Memory::default()) {
+        Err(Failure::Refused(reason, _)) => assert!(reason.contains("every name replaced"), "{reason}"),
+        Err(Failure::Broken(reason)) => panic!("{reason}"),
+        Ok(_) => panic!("bound: {text}"),
+    }
+}
+
+#[test]
+fn values_that_double_end_at_the_limit() {
+    ends_at_the_limit(&(chain("rand()", |n| format!("{n} + {n}")) + &format!("print n{LEVELS}")));
+    ends_at_the_limit(&(chain("rand()", |n| format!("{n}() + {n}()")) + &format!("print n{LEVELS}")));
+}
+
+#[test]
+fn rows_that_double_end_at_the_limit() {
+    ends_at_the_limit(&(chain("datatable(x:long)[1]", |n| format!("union {n}, {n}")) + &format!("n{LEVELS}")));
+    let named = |n: &str| format!("{n} | as T | join kind=inner T on x | project x");
+    ends_at_the_limit(&(chain("datatable(x:long)[1]", named) + &format!("n{LEVELS}")));
+}
+
+#[test]
+fn queries_inside_values_that_double_end_at_the_limit() {
+    let of = |n: &str| format!("toscalar(range x from 1 to 2 step 1 | where x > {n} + {n} | count)");
+    ends_at_the_limit(&(chain("rand()", of) + &format!("print n{LEVELS}")));
+}
+
+#[test]
+fn arguments_that_double_end_at_the_limit() {
+    let nested = (0..LEVELS).fold("rand()".to_owned(), |inner, _| format!("f({inner})"));
+    ends_at_the_limit(&format!("let f = (x:real) {{ x * x + x }};\nprint {nested}"));
+}
+
+#[test]
+fn names_used_often_are_no_matter() {
+    let sum = (0..500).map(|_| "n").collect::<Vec<_>>().join(" + ");
+    assert!(bound(&format!("let n = rand() * 2;\nprint {sum}"), &Memory::default()).is_ok());
+}
