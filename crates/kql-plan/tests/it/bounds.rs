@@ -51,6 +51,7 @@ fn arguments_that_double_end_at_the_limit() {
 
 #[test]
 fn names_used_often_are_no_matter() {
-    let sum = (0..500).map(|_| "n").collect::<Vec<_>>().join(" + ");
-    assert!(bound(&format!("let n = rand() * 2;\nprint {sum}"), &Memory::default()).is_ok());
+    let sum = (0..100).map(|_| "n").collect::<Vec<_>>().join(" + ");
+    let bound = bound(&format!("let n = rand() * 2;\nprint {sum}"), &Memory::default());
+    assert!(bound.is_ok(), "{:?}", bound.err());
 }
