@@ -15,6 +15,7 @@ mod limits;
 mod memory;
 mod objects;
 mod outside;
+mod pauses;
 mod prune;
 mod render;
 mod running;
