@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// Told when a collector must stop.
 pub(crate) type Stopped = watch::Receiver<bool>;
@@ -13,6 +13,8 @@ pub(crate) type Stopped = watch::Receiver<bool>;
 #[derive(Debug)]
 pub struct Collector {
     name: String,
+    /// What its records are counted under.
+    label: &'static str,
     local_address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
@@ -20,19 +22,36 @@ pub struct Collector {
 
 impl Collector {
     /// Starts `run` as a task that ends after it was told to.
-    pub(crate) fn start<F>(name: &str, local_address: Option<SocketAddr>, run: impl FnOnce(Stopped) -> F) -> Self
+    pub(crate) fn start<F>(
+        name: &str,
+        label: &'static str,
+        local_address: Option<SocketAddr>,
+        run: impl FnOnce(Stopped) -> F,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(run(stopped));
-        Self { name: name.to_owned(), local_address, stop, task: Some(task) }
+        Self { name: name.to_owned(), label, local_address, stop, task: Some(task) }
     }
 
     /// What it collects, such as `syslog tcp`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What its records are counted under in `Metric::CollectRecords`.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        self.label
+    }
+
+    /// Tells whether it still runs, also while others hold the collector.
+    #[must_use]
+    pub fn task(&self) -> Option<AbortHandle> {
+        self.task.as_ref().map(JoinHandle::abort_handle)
     }
 
     /// Where it listens, for listeners.

@@ -70,7 +70,7 @@ pub async fn start_systemd_journal(
     });
     let source = SourceName::lossy("systemd-journal");
     let reader = JournalReader { intake, options, place, entries: Entries::new(schema, source) };
-    Ok(Collector::start("systemd journal", None, |stopped| reader.run(child, stopped)))
+    Ok(Collector::start("systemd journal", COLLECTOR, None, |stopped| reader.run(child, stopped)))
 }
 
 fn spawn(options: &JournalOptions, place: Option<ResumePoint>) -> std::io::Result<Child> {

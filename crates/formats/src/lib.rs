@@ -20,6 +20,7 @@ mod decoder;
 mod delimited;
 mod encoding;
 mod error;
+mod escaped;
 mod event_xml;
 mod evtx;
 mod format;

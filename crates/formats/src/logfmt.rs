@@ -8,6 +8,7 @@ use moneta_event::{RecordClass, Value};
 
 use crate::clock_text;
 use crate::decoder::LineFormat;
+use crate::escaped::escaped_text;
 use crate::output::{Output, Refusal, Target};
 
 /// Pairs of one line at most.
@@ -94,7 +95,7 @@ fn pairs(line: &str) -> Option<Vec<(&str, String)>> {
             Some(behind) => {
                 has_value = true;
                 match behind.strip_prefix('"') {
-                    Some(quoted) => quoted_value(quoted)?,
+                    Some(quoted) => escaped_text(quoted, &[('n', '\n'), ('t', '\t')])?,
                     None => {
                         let end = behind.find(' ').unwrap_or(behind.len());
                         (behind[..end].to_owned(), &behind[end..])
@@ -107,23 +108,6 @@ fn pairs(line: &str) -> Option<Vec<(&str, String)>> {
         rest = behind.trim_start();
     }
     has_value.then_some(pairs)
-}
-
-fn quoted_value(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => match characters.next()?.1 {
-                'n' => value.push('\n'),
-                't' => value.push('\t'),
-                other => value.push(other),
-            },
-            other => value.push(other),
-        }
-    }
-    None
 }
 
 #[cfg(test)]

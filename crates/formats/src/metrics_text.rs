@@ -9,6 +9,7 @@ use moneta_event::{RecordClass, Value};
 
 use crate::clock_text;
 use crate::decoder::LineFormat;
+use crate::escaped::escaped_text;
 use crate::output::{Output, Refusal};
 
 /// Labels of one sample at most.
@@ -94,7 +95,7 @@ fn labels(text: &str) -> Option<(String, &str)> {
             return Some((json, behind));
         }
         let (name, behind) = rest.split_once('=')?;
-        let (value, behind) = label_value(behind.trim_start().strip_prefix('"')?)?;
+        let (value, behind) = escaped_text(behind.trim_start().strip_prefix('"')?, &[('n', '\n')])?;
         if json.len() > 1 {
             json.push(',');
         }
@@ -102,22 +103,6 @@ fn labels(text: &str) -> Option<(String, &str)> {
         json.push(':');
         json.push_str(&serde_json::Value::from(value).to_string());
         rest = behind.trim_start().trim_start_matches(',').trim_start();
-    }
-    None
-}
-
-fn label_value(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => match characters.next()?.1 {
-                'n' => value.push('\n'),
-                other => value.push(other),
-            },
-            other => value.push(other),
-        }
     }
     None
 }

@@ -9,8 +9,9 @@ use moneta_collect::{
     start_host, start_syslog_tcp, start_syslog_udp, start_systemd_journal,
 };
 use moneta_ingest::Ingest;
-use moneta_ports::BoxFuture;
 use moneta_ports::operations::CollectorStatus;
+use moneta_ports::{BoxFuture, Metric, Metrics};
+use tokio::task::AbortHandle;
 
 use crate::config::Config;
 use crate::error::ServerError;
@@ -32,7 +33,7 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
     let mut collectors = start_syslog(config, &intake).await?;
     collectors.extend(start_own_machine(config, &intake, &node.ingest).await?);
     let collectors = Collectors(collectors);
-    node.operations.set_collectors(collectors.status());
+    node.operations.set_collectors(collectors.status(&node.world.metrics));
     Ok(collectors)
 }
 
@@ -103,16 +104,21 @@ impl Collectors {
         self.0.iter().map(|collector| collector.name().to_owned()).collect()
     }
 
-    /// What the status page says of them: a collector runs from its start until all are stopped.
-    fn status(&self) -> crate::operations::CollectorsStatus {
-        let names = self.names();
+    /// What the status page says of them. Drops are counted by their reason, not by who dropped.
+    fn status(&self, metrics: &Arc<Metrics>) -> crate::operations::CollectorsStatus {
+        let metrics = metrics.clone();
+        let all: Vec<_> = self.0.iter().map(|c| (c.name().to_owned(), c.label(), c.task())).collect();
         Arc::new(move || {
-            let status = |name: &String| CollectorStatus {
-                name: name.clone(),
-                state: "running".to_owned(),
-                ..CollectorStatus::default()
+            let status = |(name, label, task): &(String, &'static str, Option<AbortHandle>)| {
+                let runs = task.as_ref().is_some_and(|task| !task.is_finished());
+                CollectorStatus {
+                    name: name.clone(),
+                    state: if runs { "running" } else { "stopped" }.to_owned(),
+                    num_records: metrics.labelled_value(Metric::CollectRecords, label),
+                    ..CollectorStatus::default()
+                }
             };
-            names.iter().map(status).collect()
+            all.iter().map(status).collect()
         })
     }
 

@@ -50,7 +50,7 @@ impl FileOptions {
 pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileOptions) -> Result<Collector, Error> {
     let patterns: Vec<Pattern> = options.patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
     let files = Files { intake, resume, patterns, followers: BTreeMap::new(), limit_reported: false };
-    Ok(Collector::start("files", None, |stopped| files.run(options.poll, stopped)))
+    Ok(Collector::start("files", COLLECTOR, None, |stopped| files.run(options.poll, stopped)))
 }
 
 struct Files {

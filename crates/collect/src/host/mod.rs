@@ -47,7 +47,7 @@ impl Default for HostOptions {
 /// Watches this machine.
 #[must_use]
 pub fn start_host(intake: Intake, options: HostOptions) -> Collector {
-    Collector::start("host", None, |stopped| run(intake, options, stopped))
+    Collector::start("host", COLLECTOR, None, |stopped| run(intake, options, stopped))
 }
 
 async fn run(intake: Intake, options: HostOptions, mut stopped: Stopped) {

@@ -37,7 +37,7 @@ pub async fn start_syslog_tcp(intake: Intake, options: SyslogOptions) -> Result<
     let failed = |source| Error::Listen { protocol: "tcp", address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
-    Ok(Collector::start("syslog tcp", Some(local), |stopped| accept(intake, options, listener, stopped)))
+    Ok(Collector::start("syslog tcp", COLLECTOR, Some(local), |stopped| accept(intake, options, listener, stopped)))
 }
 
 async fn accept(intake: Intake, options: SyslogOptions, listener: TcpListener, mut stopped: Stopped) {

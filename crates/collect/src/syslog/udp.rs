@@ -46,7 +46,7 @@ pub async fn start_syslog_udp(intake: Intake, options: SyslogOptions) -> Result<
         tracing::warn!(%error, "the receive buffer for syslog over UDP stays small");
     }
     let local = socket.local_addr().map_err(failed)?;
-    Ok(Collector::start("syslog udp", Some(local), |stopped| run(intake, options, socket, local, stopped)))
+    Ok(Collector::start("syslog udp", COLLECTOR, Some(local), |stopped| run(intake, options, socket, local, stopped)))
 }
 
 async fn run(intake: Intake, options: SyslogOptions, socket: UdpSocket, local: SocketAddr, stopped: Stopped) {

@@ -16,6 +16,14 @@ use super::{BLOCK_BYTES_MAX, ColumnTerms, GROUP_ROWS_MAX, MAGIC, TERM_BYTES_MAX,
 #[error("term index: {0}")]
 pub struct Malformed(pub String);
 
+/// The rows of all conditions so far that meet one more.
+fn narrowed(before: Option<Bits>, bits: Bits) -> Bits {
+    match before {
+        Some(before) => before.and(&bits),
+        None => bits,
+    }
+}
+
 fn malformed(what: &str) -> Malformed {
     Malformed(what.to_owned())
 }
@@ -187,10 +195,7 @@ impl GroupTerms {
                 let mut all: Option<Bits> = None;
                 for part in parts {
                     let Some(bits) = self.bits(part, fetch)? else { continue };
-                    let both = match all.take() {
-                        Some(before) => before.and(&bits),
-                        None => bits,
-                    };
+                    let both = narrowed(all.take(), bits);
                     if both.is_empty() {
                         return Ok(Some(both));
                     }
@@ -228,10 +233,7 @@ impl GroupTerms {
         let mut all: Option<Bits> = None;
         for lookup in needle.lookups() {
             let bits = self.lookup_bits(index, lookup, fetch)?;
-            let both = match all.take() {
-                Some(before) => before.and(&bits),
-                None => bits,
-            };
+            let both = narrowed(all.take(), bits);
             if both.is_empty() {
                 return Ok(Some(both));
             }

@@ -320,11 +320,14 @@ impl Binder<'_> {
         if !matches!(declaration.parameters.first().map(|p| &p.ty), Some(ParameterType::Table(_))) {
             return self.fail(codes::SHAPE, name.span, "invoke needs a function whose first parameter is a table");
         }
+        let before = self.written_bytes;
         let args = self.user_arguments(&declaration, arguments, &mut Row::none(), Some(input))?;
         let bound = match scope {
             Some(scope) => self.invoke(&declaration, scope, args, node.span, &mut Row::none()),
             None => self.invoke_stored(&name.text, &declaration, args, node.span, &mut Row::none()),
         };
+        // The pipe so far stands where the function names it, and no longer in front.
+        self.written_bytes = before.max(self.written_bytes - before);
         match bound? {
             Bound::Table(relation) => Some(relation),
             Bound::Scalar(_) => self.fail(codes::SHAPE, node.span, "the function gives a value, not rows"),

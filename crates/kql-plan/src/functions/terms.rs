@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::scalar::ScalarValue;
 use moneta_event::ColumnType;
+use moneta_event::terms::is_term_char;
 use moneta_kql::syntax::BinaryOperator;
 
 use super::row::plain;
@@ -205,8 +206,8 @@ impl Matcher {
 
     fn has(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
-        let opens_with_term = self.needle.chars().next().is_some_and(char::is_alphanumeric);
-        let closes_with_term = self.needle.chars().next_back().is_some_and(char::is_alphanumeric);
+        let opens_with_term = self.needle.chars().next().is_some_and(is_term_char);
+        let closes_with_term = self.needle.chars().next_back().is_some_and(is_term_char);
         let check_start = self.test != TextTest::HasSuffix && opens_with_term;
         let check_end = self.test != TextTest::HasPrefix && closes_with_term;
         let mut from = 0;
@@ -234,7 +235,7 @@ fn term_before(text: &str, at: usize) -> bool {
     match at.checked_sub(1).map(|before| text.as_bytes()[before]) {
         None => false,
         Some(byte) if byte.is_ascii() => byte.is_ascii_alphanumeric(),
-        Some(_) => text[..at].chars().next_back().is_some_and(char::is_alphanumeric),
+        Some(_) => text[..at].chars().next_back().is_some_and(is_term_char),
     }
 }
 
@@ -243,7 +244,7 @@ fn term_after(text: &str, at: usize) -> bool {
     match text.as_bytes().get(at) {
         None => false,
         Some(byte) if byte.is_ascii() => byte.is_ascii_alphanumeric(),
-        Some(_) => text[at..].chars().next().is_some_and(char::is_alphanumeric),
+        Some(_) => text[at..].chars().next().is_some_and(is_term_char),
     }
 }
 

@@ -50,6 +50,17 @@ fn arguments_that_double_end_at_the_limit() {
 }
 
 #[test]
+fn pipes_through_functions_count_once_where_the_function_reads_them_once() {
+    let chain = |body: &str| {
+        let calls = " | invoke f()".repeat(LEVELS);
+        format!("let f = (T:(x:long)) {{ {body} }};\ndatatable(x:long)[1]{calls}")
+    };
+    let once = bound(&chain("T | where x > 0"), &Memory::default());
+    assert!(once.is_ok(), "{:?}", once.err());
+    ends_at_the_limit(&chain("union T, T"));
+}
+
+#[test]
 fn names_used_often_are_no_matter() {
     let sum = (0..100).map(|_| "n").collect::<Vec<_>>().join(" + ");
     let bound = bound(&format!("let n = rand() * 2;\nprint {sum}"), &Memory::default());
