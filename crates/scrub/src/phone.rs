@@ -69,7 +69,7 @@ fn gather(span: &Span<'_>, group: usize) -> (usize, Vec<u8>) {
             _ => separator == b" " && (digits.len() >= DIGITS_COMPLETE || (last == group && first_len >= 10)),
         };
         let too_long = digits.len() + span.len(last + 1) > DIGITS_MAX;
-        if complete || too_long || !joins_phone_groups(separator) {
+        if complete || too_long || !joins_phone_groups(separator) || begins_anew(separator, last > group) {
             break;
         }
         last += 1;
@@ -83,6 +83,11 @@ fn joins_phone_groups(separator: &[u8]) -> bool {
         separator,
         b" " | b"-" | b"." | b"/" | b"(" | b")" | b" (" | b") " | b")-" | b")/" | b"-(" | b" - " | b" / "
     )
+}
+
+/// Whether a parenthesis opens another number: in one number it stands around the area code, which is second at most.
+fn begins_anew(separator: &[u8], behind_second: bool) -> bool {
+    behind_second && separator.ends_with(b"(")
 }
 
 /// `415-555-1234`, `415.555.1234`, `1-415-555-1234`, `(415) 555-1234`.
@@ -166,7 +171,8 @@ fn announced(span: &Span<'_>, group: usize) -> Option<Number> {
     while let Some(separator) = span.separator(last) {
         let next_len = span.len(last + 1);
         let complete = separator == b" " && num_digits >= 10;
-        if complete || !joins_phone_groups(separator) || num_digits + next_len > DIGITS_MAX {
+        let too_long = num_digits + next_len > DIGITS_MAX;
+        if complete || too_long || !joins_phone_groups(separator) || begins_anew(separator, last > group) {
             break;
         }
         last += 1;
@@ -303,6 +309,13 @@ mod tests {
 
     fn check(text: &str, expected: &[&str]) {
         assert_eq!(numbers(text, false), expected.iter().map(|n| format!("phone:{n}")).collect::<Vec<_>>(), "{text}");
+    }
+
+    #[test]
+    fn a_parenthesis_behind_a_number_begins_the_next_one() {
+        check("+49 171 0000000 (200) 200-0000", &["+49 171 0000000", "(200) 200-0000"]);
+        check("+49 30 1234567 (415) 555-1234", &["+49 30 1234567", "(415) 555-1234"]);
+        check("phone: 415-555-1234 (415) 555-1235", &["415-555-1234", "(415) 555-1235"]);
     }
 
     #[test]
