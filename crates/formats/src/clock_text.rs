@@ -54,7 +54,8 @@ pub(crate) fn parse_any(text: &str, zone_offset_seconds: i32) -> Option<Timestam
     }
     let is_number = bytes.iter().all(|b| b.is_ascii_digit() || *b == b'.') && text.matches('.').count() < 2;
     if !bytes.is_empty() && is_number {
-        return parse_epoch(text).filter(|_| bytes.len() >= 9);
+        // Fewer digits are a count of something else: seconds since the machine started, a serial number.
+        return parse_epoch(text).filter(|_| bytes.iter().take_while(|b| **b != b'.').count() >= 9);
     }
     if text.len() > 64 || !text.is_ascii() {
         return None;
@@ -94,6 +95,46 @@ pub(crate) fn leading_time(text: &str, zone_offset_seconds: i32) -> Option<Times
         at = ends.next();
     }
     found
+}
+
+/// Bytes of a line in which a time is looked for.
+const SEARCHED_BYTES: usize = 300;
+
+/// The first time within a line that does not begin with one: a date and a clock as ISO 8601 writes them, or a time in
+/// square brackets.
+pub(crate) fn inner_time(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
+    let head = text.get(..SEARCHED_BYTES).unwrap_or_else(|| text.get(..text.len().min(64)).unwrap_or_default());
+    let bytes = head.as_bytes();
+    let dated = memchr::memchr_iter(b':', bytes).find_map(|colon| {
+        // `yyyy-mm-ddThh` stands before the first colon of a clock.
+        let start = colon.checked_sub(13)?;
+        let is_date = bytes[start + 4] == b'-' && bytes[start + 7] == b'-' && matches!(bytes[start + 10], b'T' | b' ');
+        let is_apart = start == 0 || !bytes[start - 1].is_ascii_alphanumeric();
+        if !is_date || !is_apart {
+            return None;
+        }
+        let rest = head.get(start..)?;
+        let length = 11 + rest[11..].bytes().take_while(|b| b.is_ascii_digit() || b"Z.:+-".contains(b)).count();
+        let whole = rest[..length].trim_end_matches(['.', ':', '-', '+']);
+        parse_any(whole, zone_offset_seconds).or_else(|| parse_iso(rest.get(..19)?, zone_offset_seconds))
+    });
+    dated.or_else(|| {
+        memchr::memchr_iter(b'[', bytes).take(4).find_map(|open| {
+            let inner = &head[open + 1..];
+            parse_any(&inner[..inner.find(']')?], zone_offset_seconds)
+        })
+    })
+}
+
+/// The time of a line that begins with a clock and no date: the latest such time not more than an hour after receipt.
+pub(crate) fn leading_clock(text: &str, received: Timestamp, zone_offset_seconds: i32) -> Option<Timestamp> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(text.len());
+    let clock = parse_clock(text[..end].trim_end_matches([':', '.', ',']))?;
+    let latest = received.as_nanos().checked_add(i64::from(zone_offset_seconds) * NANOS_PER_SECOND)?;
+    let today = latest.div_euclid(NANOS_PER_DAY) * NANOS_PER_DAY + clock;
+    // Clocks run fast by minutes, not by hours.
+    let local = if today > latest + NANOS_PER_DAY / 24 { today - NANOS_PER_DAY } else { today };
+    Some(shifted(Timestamp::from_nanos(local), zone_offset_seconds).truncated_to_ticks())
 }
 
 /// `@` and 24 hexadecimal digits: seconds of international atomic time from 2^62 on, and nanoseconds. It is ten seconds
@@ -142,7 +183,7 @@ fn parse_words(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
     let mut date: (Option<u32>, Option<u32>, Option<i64>) = (None, None, None);
     let (mut clock, mut zone, mut half) = (None, None, None);
     // `10/Oct/2026:13:55:36`: the first colon ends the date.
-    let apache = text.as_bytes().get(11) == Some(&b':') && text.as_bytes().get(2) == Some(&b'/');
+    let apache = text.as_bytes().get(2) == Some(&b'/') && text.matches(':').count() == 3;
     let spread = if apache { text.replacen(':', " ", 1) } else { text.to_owned() };
     for word in spread.split([' ', ',']).filter(|word| !word.is_empty() && *word != "-") {
         if let Some(month) = month_of(word) {
@@ -173,7 +214,8 @@ fn parse_words(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
 fn month_of(word: &str) -> Option<u32> {
     let position =
         MONTHS.iter().position(|name| word.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(name)))?;
-    let is_name = word.bytes().all(|b| b.is_ascii_alphabetic());
+    // Some languages end a short name with a point: `sept.`.
+    let is_name = word.trim_end_matches('.').bytes().all(|b| b.is_ascii_alphabetic());
     u32::try_from(position + 1).ok().filter(|_| is_name && !is_weekday(word))
 }
 
@@ -381,6 +423,32 @@ mod tests {
         check("@400000004c91b044077a9e94 imap-login: x", "2010-09-16T05:50:50.1254765Z");
         assert_eq!(leading_time("no time in here at all", 0), None);
         assert_eq!(leading_time("ä", 0), None);
+    }
+
+    #[test]
+    fn a_time_is_found_within_a_line() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(inner_time(text, 0).unwrap_or_else(|| panic!("{text}")).to_string(), expected, "{text}");
+        };
+        check("<x at=\"2026-01-02T03:04:05.99\" b>", "2026-01-02T03:04:05.9900000Z");
+        check("a b -- - 2026-01-02T03:04:05+01:00 WARN", "2026-01-02T02:04:05.0000000Z");
+        check("192.0.2.1 -  - [02/sept./2026:00:11:31 +0200] x", "2026-09-01T22:11:31.0000000Z");
+        for without in ["a:b", "x2026-01-02T03:04:05", "[a] [b] ä:", "2026-01-02", ""] {
+            assert_eq!(inner_time(without, 0), None, "{without}");
+        }
+    }
+
+    #[test]
+    fn a_clock_without_date_is_of_the_day_of_receipt() {
+        let received = Timestamp::parse("2026-06-15T10:00:00Z").unwrap();
+        let check = |text: &str, zone: i32, expected: &str| {
+            assert_eq!(leading_clock(text, received, zone).unwrap().to_string(), expected, "{text}");
+        };
+        check("09:59:58.5 [a] b", 0, "2026-06-15T09:59:58.5000000Z");
+        check("10:30:00: b", 0, "2026-06-15T10:30:00.0000000Z");
+        check("23:00:00 b", 0, "2026-06-14T23:00:00.0000000Z");
+        check("11:59:00 b", 7200, "2026-06-15T09:59:00.0000000Z");
+        assert_eq!(leading_clock("10:30 b", received, 0), None);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! names the log, `#fields` and `#types` its columns. Bytes that would disturb are written `\xHH`. Declarations may come
 //! again with other columns. Columns keep their names, dots as underscores (`id_orig_h`); `ts` is the event time.
 //!
-//! A file without `#fields` whose first line names columns (one begins with `ts`) is read too: its path is the end of
-//! the file's name, its values have no declared types.
+//! A file without `#fields` is read too, as `zeek-cut` and scripts leave them: its path is the end of the file's name,
+//! its values have no declared types. Where the first line is made of names, those are its columns, else its columns
+//! are `field_1`, `field_2` and so on.
 
 use std::borrow::Cow;
 
@@ -93,9 +94,13 @@ impl LineFormat for ZeekLog {
                 return;
             }
         };
-        if self.names.is_empty() && (text.starts_with("ts\t") || text.contains("\tts\t")) {
-            self.names = text.split('\t').take(FIELDS_MAX).map(str::to_owned).collect();
-            return;
+        if self.names.is_empty() && !text.starts_with('{') {
+            let values = text.split(self.separator.as_str()).take(FIELDS_MAX);
+            if values.clone().all(is_name) {
+                self.names = values.map(str::to_owned).collect();
+                return;
+            }
+            self.names = (1..=values.count()).map(|position| format!("field_{position}")).collect();
         }
         if let Err(refusal) = self.record(text, output) {
             let table = Some(self.table_name(output));
@@ -164,7 +169,7 @@ impl ZeekLog {
 
     fn record(&mut self, line: &str, output: &mut Output) -> Result<(), Refusal> {
         if self.names.is_empty() {
-            return Err(Refusal::new("no_fields", "no #fields line before this record"));
+            return Err(Refusal::new("no_fields", "no #fields line before this record, which looks like JSON"));
         }
         self.resolve(output);
         let Some((table, columns)) = &self.columns else { return Ok(()) };
@@ -228,6 +233,12 @@ impl ZeekLog {
     }
 }
 
+/// Whether a text is made as Zeek names fields: small letters, digits and underscores, records apart by dots.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.'))
+}
+
 fn kind_of(name: &str, declared: &str) -> Kind {
     match declared {
         _ if name == "ts" => Kind::EventTime,
@@ -289,6 +300,12 @@ mod tests {
         assert_eq!(unescaped("\\xff"), "\\xff");
         assert_eq!(unescaped("\\xc3\\xa4"), "ä");
         assert_eq!(unescaped("\\x"), "\\x");
+    }
+
+    #[test]
+    fn a_line_of_names_is_told_from_one_of_values() {
+        assert!(["uid", "id.orig_h", "orig_l2_addr"].into_iter().all(is_name));
+        assert!(["CHhAvVGS1DHFjwGM9", "-", "10.0.0.1", "", "a b"].into_iter().all(|text| !is_name(text)));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! with, else that of the message before it in the same file, else that of receipt. Events of security devices within
 //! messages (CEF, LEEF) are rows of `CommonSecurityLog`. Bytes that are not UTF-8 are quarantined whole.
 
+mod account;
+mod address;
 mod extended;
 mod rfc3164;
 mod rfc5424;
@@ -75,6 +77,50 @@ struct Columns {
     process_id: Target,
     event_time: Target,
     message: Target,
+    message_id: Target,
+    structured_data: Target,
+    account: AccountColumns,
+}
+
+/// Columns of what a message tells about an account, with the names of ASIM.
+#[derive(Debug, Clone, Copy)]
+struct AccountColumns([(Target, &'static str); 12]);
+
+impl AccountColumns {
+    const NAMES: [&str; 12] = [
+        "EventType",
+        "EventResult",
+        "EventResultDetails",
+        "LogonMethod",
+        "ActorUsername",
+        "TargetUsername",
+        "SrcIpAddr",
+        "SrcHostname",
+        "SrcPortNumber",
+        "CommandLine",
+        "Terminal",
+        "GroupName",
+    ];
+
+    fn write(&self, table: TableId, account: &account::Account<'_>, output: &mut Output) {
+        let values = [
+            account.event_type,
+            account.result,
+            account.details,
+            account.method,
+            account.actor,
+            account.target,
+            account.address,
+            account.host,
+            account.port,
+            account.command,
+            account.terminal,
+            account.group,
+        ];
+        for ((target, name), value) in self.0.into_iter().zip(values).filter(|(_, value)| !value.is_empty()) {
+            output.set(table, target, name, Value::Text(value));
+        }
+    }
 }
 
 impl SyslogMapper {
@@ -102,7 +148,16 @@ impl SyslogMapper {
         self.last_time = message.time.or(self.last_time);
         let columns = *self.columns.get_or_insert_with(|| Columns::resolve(output));
         columns.write(&message, output);
-        output.finish_row(columns.id, class(&message), time, text);
+        let account = account::read(message.process, message.text);
+        if let Some(account) = &account {
+            columns.account.write(columns.id, account, output);
+        }
+        let class = if account.is_some_and(|told| !told.event_type.is_empty()) {
+            RecordClass::Control
+        } else {
+            class(&message)
+        };
+        output.finish_row(columns.id, class, time, text);
         Ok(())
     }
 }
@@ -122,6 +177,9 @@ impl Columns {
             process_id: at("ProcessID"),
             event_time: at("EventTime"),
             message: at("SyslogMessage"),
+            message_id: at("MessageId"),
+            structured_data: at("StructuredData"),
+            account: AccountColumns(AccountColumns::NAMES.map(|name| (at(name), name))),
         }
     }
 
@@ -139,9 +197,9 @@ impl Columns {
         if let Some(time) = message.time {
             set(self.event_time, "EventTime", Value::Time(time));
         }
-        set(Target::Unknown, "MessageId", Value::Text(message.message_id));
+        set(self.message_id, "MessageId", Value::Text(message.message_id));
         if !message.structured_data.is_empty() {
-            set(Target::Unknown, "StructuredData", Value::Json(&message.structured_data));
+            set(self.structured_data, "StructuredData", Value::Json(&message.structured_data));
         }
     }
 }
@@ -155,8 +213,14 @@ pub(crate) fn parse(text: &str, received: Timestamp, zone_offset_seconds: i32) -
         // Logs of applications begin with times in many forms; the text stays whole.
         let named =
             rest.strip_prefix('[').and_then(|inner| rfc3164::named_month_time(inner, received, zone_offset_seconds));
-        let time = clock_text::leading_time(rest, zone_offset_seconds).or(named.map(|(time, _)| time));
-        Message { time, text: rest, ..Message::default() }
+        let time = clock_text::leading_time(rest, zone_offset_seconds)
+            .or(named.map(|(time, _)| time))
+            .or_else(|| clock_text::leading_clock(rest, received, zone_offset_seconds))
+            .or_else(|| clock_text::inner_time(rest, zone_offset_seconds));
+        match rfc3164::host_and_tag(rest).filter(|_| time.is_none()) {
+            Some(message) => message,
+            None => Message { time, text: rest, ..Message::default() },
+        }
     });
     Message { priority, ..message }
 }
@@ -279,6 +343,15 @@ mod tests {
         check("<13>words: only", &Message { priority: Some(13), text: "words: only", ..Message::default() });
         check("<999>words", &Message { text: "<999>words", ..Message::default() });
         check("", &Message::default());
+        check(
+            "host1 su[230]: failed",
+            &Message { host: "host1", process: "su", process_id: "230", text: "failed", ..Message::default() },
+        );
+        check(
+            "some words[2]: only",
+            &Message { host: "some", process: "words", process_id: "2", text: "only", ..Message::default() },
+        );
+        check("two more words[2]: only", &Message { text: "two more words[2]: only", ..Message::default() });
     }
 
     #[test]

@@ -29,6 +29,15 @@ pub(super) fn parse(text: &str, received: Timestamp, zone_offset_seconds: i32) -
     Some(Message { time: Some(time), host, process, process_id, text, ..Message::default() })
 }
 
+/// `host program[pid]: text` without a time, as `journalctl` prints it on demand.
+pub(super) fn host_and_tag(text: &str) -> Option<Message<'_>> {
+    let (host, rest) = text.split_once(' ')?;
+    let (process, process_id, text) = tag(rest);
+    let is_number = !process_id.is_empty() && process_id.bytes().all(|b| b.is_ascii_digit());
+    let is_host = host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    (is_number && is_host).then(|| Message { host, process, process_id, text, ..Message::default() })
+}
+
 fn iso_time(text: &str, zone_offset_seconds: i32) -> Option<(Timestamp, &str)> {
     if text.as_bytes().get(4) != Some(&b'-') {
         return None;
