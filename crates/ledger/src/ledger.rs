@@ -53,6 +53,7 @@ pub struct Ledger {
     pub(crate) publisher: Mutex<Publisher>,
     pub(crate) appends: Mutex<Appends>,
     pub(crate) checkpoint: RwLock<SignedCheckpoint>,
+    pub(crate) cosigned: RwLock<Option<SignedCheckpoint>>,
     pub(crate) stats: Mutex<PublishStats>,
 }
 
@@ -98,8 +99,10 @@ impl Ledger {
             publisher: Mutex::new(publisher),
             appends: Mutex::new(appends),
             checkpoint: RwLock::new(checkpoint),
+            cosigned: RwLock::default(),
             stats: Mutex::default(),
         };
+        ledger.load_cosigned()?;
         for growth in ledger.last_ticks()? {
             if ledger.mend_shard(&growth)? {
                 report.shards_mended.push(growth.shard);

@@ -7,6 +7,7 @@
 //! # Layout, version 1
 //! ```text
 //! ledger/root/checkpoint                          signed note, origin <origin>
+//! ledger/root/cosigned                            the newest root checkpoint with the lines of a quorum of witnesses
 //! ledger/root/tile/<L>/<N>[.p/<W>]                hashes
 //! ledger/root/tile/entries/<N>[.p/<W>]            root entries (moneta_event::root_entry)
 //! ledger/shard/<Table>/<yyyy-mm-dd>/checkpoint    signed note, origin <origin>/shard/<Table>/<yyyy-mm-dd>
@@ -46,7 +47,7 @@ mod witness_tests;
 
 pub use append::{PENDING_BYTES_MAX, SHARDS_PENDING_MAX};
 pub use check::{CheckReport, LedgerFinding};
-pub use cosigning::{Cosigned, Quorum, WitnessAlarm, WitnessLink, WitnessReply, collect_cosignatures};
+pub use cosigning::{Cosigned, Cosigner, WitnessAlarm, WitnessLink, WitnessReply};
 pub use error::{Error, Result};
 pub use ledger::{Ledger, LogName, OpenReport};
 pub use publish::{OPEN_SHARDS_MAX, PublishStats};

@@ -30,26 +30,23 @@ impl Ledger {
         prove(&self.root_files(), index, &self.root_checkpoint())
     }
 
-    /// Proves that a block header is in its shard and the shard under the newest root checkpoint.
+    /// Proves that a block header is in its shard and the shard under a root checkpoint: the newest that a quorum of
+    /// witnesses cosigned, if it covers the block, else the newest.
     ///
     /// # Errors
     /// As [`Ledger::prove_entry`].
     pub fn prove_block(&self, shard: &ShardId, index: u64) -> Result<BlockProof> {
         let files = self.shard_files(shard);
-        let checkpoint = self.root_checkpoint();
-        let root_size = checkpoint.size();
         let listed = |entry: &RootEntry| entry.tick_of(shard).map(|growth| growth.size).filter(|size| *size > index);
-        let Some((tick_index, tick, size)) = self.find_last_root_entry(root_size, &shard.to_string(), listed)? else {
-            return Err(Error::NotPublished { log: files.origin().to_owned(), index, size: self.shard_size(shard)? });
-        };
-        Ok(BlockProof {
-            shard: shard.clone(),
-            index,
-            size,
-            hashes: prove_inclusion(index, size, &files)?,
-            tick,
-            root: prove(&self.root_files(), tick_index, &checkpoint)?,
-        })
+        for checkpoint in self.cosigned().into_iter().chain([self.served_checkpoint()]) {
+            let found = self.find_last_root_entry(checkpoint.size(), &shard.to_string(), listed)?;
+            if let Some((tick_index, tick, size)) = found {
+                let root = prove(&self.root_files(), tick_index, &checkpoint)?;
+                let hashes = prove_inclusion(index, size, &files)?;
+                return Ok(BlockProof { shard: shard.clone(), index, size, hashes, tick, root });
+            }
+        }
+        Err(Error::NotPublished { log: files.origin().to_owned(), index, size: self.shard_size(shard)? })
     }
 
     /// Proves that a log at size `old` is the beginning of the same log at size `new`, as witnesses ask.

@@ -15,7 +15,7 @@ use moneta_merkle::{
 };
 use moneta_testkit::{Fault, Random, SeededEntropy, SimFs};
 
-use crate::{Ledger, Quorum, Witness, WitnessAlarm, WitnessAnswer, WitnessLink, WitnessReply, collect_cosignatures};
+use crate::{Cosigner, Ledger, Witness, WitnessAlarm, WitnessAnswer, WitnessLink, WitnessReply};
 
 const ORIGIN: &str = "log.example/test";
 
@@ -221,29 +221,74 @@ fn two_of_three_witnesses_are_a_quorum_and_a_restored_backup_is_an_alarm() {
             Witness::open(Arc::new(SimFs::new()), Path::new("/witness"), own.clone(), vec![key.clone()]).unwrap();
         Near { key: WitnessKey::of(&*own).unwrap(), witness: Arc::new(witness), is_away: number == 2 }
     };
-    let links: Vec<Box<dyn WitnessLink>> =
-        (0..3).map(|number| Box::new(near(number)) as Box<dyn WitnessLink>).collect();
-    let witnesses: Vec<_> = links.iter().map(|link| link.key().clone()).collect();
-    let quorum = |needed| Quorum { witnesses: witnesses.clone(), needed };
+    let links = |numbers: std::ops::Range<u64>| -> Vec<Box<dyn WitnessLink>> {
+        numbers.map(|number| Box::new(near(number)) as Box<dyn WitnessLink>).collect()
+    };
+    // Each set of links has witnesses of its own.
+    let (mut two, mut three) = (Cosigner::new(links(0..3), 2).unwrap(), Cosigner::new(links(0..3), 3).unwrap());
     let fs = SimFs::new();
     let ours = ledger(&fs, &log);
     for round in 0..3 {
         publish(&ours, round, 5);
-        let cosigned = collect_cosignatures(&ours, &links).unwrap();
-        let note = SignedNote::parse(cosigned.note.encode().as_bytes()).unwrap();
-        assert_eq!(quorum(2).reached_at(&note).unwrap(), Some(500));
-        assert_eq!(quorum(3).reached_at(&note).unwrap(), None);
-        assert_eq!(cosigned.alarms, [("witness.example/2".to_owned(), WitnessAlarm::Away("no route".to_owned()))]);
+        let asked = three.ask(&ours).unwrap();
+        assert_eq!((asked.quorum_at, ours.cosigned().is_some()), (None, round > 0));
+        let asked = two.ask(&ours).unwrap();
+        assert_eq!((asked.size, asked.quorum_at), (ours.root_checkpoint().size(), Some(500)));
+        assert_eq!(asked.alarms, [("witness.example/2".to_owned(), WitnessAlarm::Away("no route".to_owned()))]);
+        let served = SignedNote::parse(ours.served_checkpoint().encode().as_bytes()).unwrap();
+        assert_eq!(two.quorum().reached_at(&served).unwrap(), Some(500));
     }
     // The same key on a directory that was put back to an earlier day, and then grew another way.
     let restored = ledger(&SimFs::new(), &log);
     publish(&restored, 0, 5);
-    let alarms = |ledger: &Ledger| collect_cosignatures(ledger, &links[..1]).unwrap().alarms;
+    let mut alarms = |ledger: &Ledger| {
+        let alarms = two.ask(ledger).unwrap().alarms;
+        alarms.into_iter().filter(|(name, _)| name == "witness.example/0").collect::<Vec<_>>()
+    };
     let alarm = |alarm| vec![("witness.example/0".to_owned(), alarm)];
+    assert_eq!(alarms(&ours), []);
     assert_eq!(alarms(&restored), alarm(WitnessAlarm::RolledBack { seen: 15 }));
     publish(&restored, 9, 10);
     assert_eq!(alarms(&restored), alarm(WitnessAlarm::SplitView));
     publish(&restored, 9, 10);
     assert_eq!(alarms(&restored), alarm(WitnessAlarm::SplitView));
     assert_eq!(alarms(&ours), []);
+}
+
+#[test]
+fn what_a_quorum_cosigned_outlives_a_restart_and_convicts_a_rolled_back_log() {
+    let log = signer(ORIGIN, 1);
+    let own = signer("witness.example/0", 100);
+    let keys = vec![VerifierKey::of(&*log).unwrap()];
+    let witness = Witness::open(Arc::new(SimFs::new()), Path::new("/witness"), own.clone(), keys).unwrap();
+    let near = Near { key: WitnessKey::of(&*own).unwrap(), witness: Arc::new(witness), is_away: false };
+    let mut cosigner = Cosigner::new(vec![Box::new(near)], 1).unwrap();
+    let fs = SimFs::new();
+    let ours = ledger(&fs, &log);
+    publish(&ours, 0, 5);
+    let early: Vec<_> = fs.files().into_iter().map(|path| (path.clone(), fs.peek(&path).unwrap())).collect();
+    publish(&ours, 1, 5);
+    cosigner.ask(&ours).unwrap();
+    let cosigned = ours.cosigned().unwrap();
+    publish(&ours, 2, 5);
+    assert_eq!(ours.served_checkpoint(), ours.root_checkpoint(), "the newest has no cosignatures yet");
+    drop(ours);
+    assert_eq!(ledger(&fs, &log).cosigned(), Some(cosigned));
+    let open = |fs: &SimFs| Ledger::open(Arc::new(fs.clone()), Path::new("/ledger"), log.clone(), ORIGIN).map(drop);
+    // All but the cosigned checkpoint is put back to an earlier day.
+    for path in fs.files().iter().filter(|path| !path.ends_with("root/cosigned")) {
+        moneta_base::fs::FileSystem::remove_file(&fs, path).unwrap();
+    }
+    for (path, bytes) in early {
+        moneta_base::fs::write_atomically(&fs, &path, &bytes).unwrap();
+    }
+    let error = open(&fs).unwrap_err().to_string();
+    assert!(error.contains("witnesses know 10 root entries, the root log has 5"), "{error}");
+    // It grows another way, without the file beside it.
+    let cosigned = fs.files().into_iter().find(|path| path.ends_with("root/cosigned")).unwrap();
+    let bytes = fs.peek(&cosigned).unwrap();
+    moneta_base::fs::FileSystem::remove_file(&fs, &cosigned).unwrap();
+    publish(&ledger(&fs, &log), 9, 20);
+    moneta_base::fs::write_atomically(&fs, &cosigned, &bytes).unwrap();
+    assert!(open(&fs).unwrap_err().to_string().contains("does not continue the tree"));
 }

@@ -121,6 +121,57 @@ impl fmt::Debug for WitnessKey {
     }
 }
 
+/// How many of which witnesses must have cosigned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quorum {
+    witnesses: Vec<WitnessKey>,
+    needed: usize,
+}
+
+impl Quorum {
+    /// Asks for `needed` of the witnesses.
+    ///
+    /// # Errors
+    /// [`Error::Quorum`] if there are fewer witnesses, none is needed, or two of them are one: a key that counts twice
+    /// is no second pair of eyes.
+    pub fn new(witnesses: Vec<WitnessKey>, needed: usize) -> Result<Self> {
+        if needed == 0 || needed > witnesses.len() {
+            return Err(Error::Quorum("it needs at least one witness, and not more than there are"));
+        }
+        let is_repeated = |(index, key): (usize, &WitnessKey)| {
+            witnesses[..index].iter().any(|other| other.public_key == key.public_key || other.name == key.name)
+        };
+        match witnesses.iter().enumerate().any(is_repeated) {
+            true => Err(Error::Quorum("two of its witnesses have one name or one key")),
+            false => Ok(Self { witnesses, needed }),
+        }
+    }
+
+    /// The witnesses that count.
+    #[must_use]
+    pub fn witnesses(&self) -> &[WitnessKey] {
+        &self.witnesses
+    }
+
+    /// How many of them are needed.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        self.needed
+    }
+
+    /// Since when a quorum has vouched for a note, in seconds since 1970: of its newest cosignatures the oldest that is
+    /// needed. `None` while they are too few.
+    ///
+    /// # Errors
+    /// When a line of one of the witnesses does not verify.
+    pub fn reached_at(&self, note: &SignedNote) -> Result<Option<u64>> {
+        let times = self.witnesses.iter().map(|key| key.cosigned_at(note)).collect::<Result<Vec<_>>>()?;
+        let mut times: Vec<u64> = times.into_iter().flatten().collect();
+        times.sort_unstable_by_key(|time| std::cmp::Reverse(*time));
+        Ok(times.get(self.needed - 1).copied())
+    }
+}
+
 /// Cosigns a checkpoint.
 ///
 /// The caller answers for the promise that it extends every checkpoint of its log that this key cosigned before.
@@ -163,6 +214,30 @@ mod tests {
         assert_eq!(SignedCheckpoint::open(note.encode().as_bytes(), log.name(), &own).unwrap().size(), 3);
         let other = WitnessKey::of(&SeedSigner::new("witness.example", 3)).unwrap();
         assert_eq!(other.cosigned_at(&note).unwrap(), None);
+    }
+
+    #[test]
+    fn a_quorum_counts_each_witness_once_and_by_its_newest_line() {
+        let log = SeedSigner::new("log.example/one", 1);
+        let signers = [2, 3, 4].map(|seed| SeedSigner::new(&format!("witness.example/{seed}"), seed));
+        let keys: Vec<_> = signers.iter().map(|signer| WitnessKey::of(signer).unwrap()).collect();
+        let signed = Checkpoint::new(log.name(), 3, sha256(b"x")).unwrap().sign(&log).unwrap();
+        let two = Quorum::new(keys.clone(), 2).unwrap();
+        let mut note = signed.note().clone();
+        for (signer, seconds) in [(&signers[0], 50), (&signers[0], 90)] {
+            note.add_signature(cosign(&signed, seconds, signer).unwrap());
+        }
+        assert_eq!(two.reached_at(&note).unwrap(), None);
+        note.add_signature(cosign(&signed, 60, &signers[1]).unwrap());
+        assert_eq!(two.reached_at(&note).unwrap(), Some(60));
+        note.add_signature(cosign(&signed, 70, &signers[2]).unwrap());
+        assert_eq!(two.reached_at(&note).unwrap(), Some(70));
+        let renamed = WitnessKey::new("other.example", *keys[0].public_key()).unwrap();
+        for (witnesses, needed) in
+            [(keys.clone(), 0), (keys.clone(), 4), (vec![keys[0].clone(), renamed], 1), (Vec::new(), 1)]
+        {
+            assert!(matches!(Quorum::new(witnesses, needed), Err(Error::Quorum(_))));
+        }
     }
 
     #[test]

@@ -113,6 +113,9 @@ pub enum Error {
         /// The origin found.
         found: String,
     },
+    /// The quorum cannot be one.
+    #[error("not a quorum: {0}")]
+    Quorum(&'static str),
     /// The text is not a request to a witness.
     #[error("not a request to a witness: {0}")]
     Witnessing(&'static str),

@@ -32,7 +32,7 @@ pub mod tree;
 pub mod witnessing;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
-pub use cosignature::WitnessKey;
+pub use cosignature::{Quorum, WitnessKey};
 pub use error::{BoxError, Error, Result};
 pub use hash::{Hash, leaf_hash, node_hash, root_of, sha256};
 pub use note::{NoteSigner, SignedNote, VerifierKey};
