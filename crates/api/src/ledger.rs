@@ -21,8 +21,7 @@ pub(crate) async fn file(
     let missing = || ApiError::not_found("there is no such file in the ledger");
     let path = LedgerPath::parse(&path).ok_or_else(missing)?;
     let bytes = state.operations.ledger_file(path.clone()).await?.ok_or_else(missing)?;
-    let is_text = path.as_str().ends_with("checkpoint");
-    let kind = if is_text { "text/plain; charset=utf-8" } else { "application/octet-stream" };
+    let kind = if path.is_note() { "text/plain; charset=utf-8" } else { "application/octet-stream" };
     let cache = if path.is_immutable() { "private, max-age=31536000, immutable" } else { "no-store" };
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cache)], bytes).into_response())
 }

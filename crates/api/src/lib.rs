@@ -29,6 +29,7 @@ mod rows;
 mod rules;
 mod state;
 mod upload;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -37,3 +38,4 @@ pub use error::ApiError;
 pub use router::router;
 pub use rows::json_rows;
 pub use state::{ApiOptions, ApiState};
+pub use witness::witness_router;

@@ -68,6 +68,8 @@ pub enum ColorWhen {
 pub enum Command {
     /// Run the server on a data directory.
     Serve(commands::serve::Serve),
+    /// Cosign the checkpoints of other installations, on another machine.
+    Witness(commands::witness::Witness),
     /// Store files and directories of logs.
     Ingest(commands::ingest::Ingest),
     /// Ask a question in KQL, of the store or of files.

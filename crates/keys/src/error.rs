@@ -43,6 +43,14 @@ pub enum Error {
     /// The name given to a new log cannot stand on a signature line.
     #[error("log name {0:?} is empty or has a space or plus")]
     LogName(String),
+    /// The key that is there has another name, which other programs know it by.
+    #[error("the key in {} is named {found:?}; use that name, or another directory for a new key", path.display())]
+    OtherName {
+        /// The key file.
+        path: PathBuf,
+        /// The name it has.
+        found: String,
+    },
     /// The token key version does not exist, or is the one in use.
     #[error("token key version {0} is not there or is the current one")]
     TokenVersion(u32),
@@ -55,7 +63,7 @@ impl Error {
         match self {
             Error::Io { .. } | Error::Missing { .. } | Error::Version { .. } => ErrorKind::OPERATOR,
             Error::Corrupt { .. } => ErrorKind::Internal,
-            Error::LogName(_) | Error::TokenVersion(_) => ErrorKind::Caller,
+            Error::LogName(_) | Error::OtherName { .. } | Error::TokenVersion(_) => ErrorKind::Caller,
         }
     }
 }

@@ -200,7 +200,8 @@ impl Ledger {
         let newest = self.root_checkpoint();
         let (old, new) = ((cosigned.size(), cosigned.root()), (newest.size(), newest.root()));
         if old.0 > new.0 {
-            let reason = format!("witnesses know {} root entries, the root log has {}: it was rolled back", old.0, new.0);
+            let reason =
+                format!("witnesses know {} root entries, the root log has {}: it was rolled back", old.0, new.0);
             return Err(corrupt(reason));
         }
         if old.0 > 0 && !self.extends(old, new)? {

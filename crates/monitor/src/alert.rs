@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use moneta_base::{SourceName, Timestamp};
+use moneta_base::{RuleId, SourceName, Timestamp};
 use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
 use moneta_merkle::sha256;
-use moneta_ports::{Alert, MatchedEvent};
+use moneta_ports::{Alarm, Alert, MatchedEvent};
 use moneta_rules::correlation::{EventRef, Finding};
 use moneta_rules::hunt::{event_time, text};
-use moneta_rules::{Correlator, Rule, RuleMatch};
+use moneta_rules::{Correlator, Level, Rule, RuleMatch};
 use serde_json::json;
 
 /// Events an alert lists with their fields; further ones are counted and named by sequence.
@@ -19,9 +19,16 @@ const LATENESS: std::time::Duration = std::time::Duration::from_secs(300);
 /// Sequences an alert names.
 const SEQS_NAMED_MAX: usize = 1_000;
 
+/// What raises alerts of rules.
+const DETECTION: &str = "Detection on arrival";
+/// What raises alarms.
+const SELF_MONITORING: &str = "Self-monitoring";
+
 /// An alert and what its row says beyond it.
 pub(crate) struct Raised {
     pub(crate) alert: Alert,
+    /// Which part of Moneta raised it.
+    component: &'static str,
     severity: &'static str,
     status: String,
     event_count: usize,
@@ -61,6 +68,7 @@ fn raise_finding(rule: &Rule, finding: &Finding, now: Timestamp) -> Raised {
     let events = finding.events.iter().take(EVENTS_LISTED_MAX).map(event).collect();
     Raised {
         alert: alert_of(rule, moneta_base::TenantId::from_random(finding.identity).to_string(), now, events),
+        component: DETECTION,
         severity: rule.metadata.level.severity(),
         status: rule.metadata.status.clone(),
         event_count: finding.num_events,
@@ -107,6 +115,7 @@ fn raise_one(
     let alert = alert_of(rule, id, now, found.rows.iter().take(EVENTS_LISTED_MAX).map(event).collect());
     Raised {
         alert,
+        component: DETECTION,
         severity: metadata.level.severity(),
         status: metadata.status.clone(),
         event_count: found.rows.len(),
@@ -122,6 +131,32 @@ fn alert_id(rule_id: &str, table: &str, first_seq: u64) -> String {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_bytes()[..16]);
     moneta_base::TenantId::from_random(bytes).to_string()
+}
+
+/// The alert of an alarm: no rule and no event, but the same form.
+pub(crate) fn raise_alarm(alarm: &Alarm, now: Timestamp) -> Raised {
+    let rule_id = RuleId::new(&format!("moneta/{}", alarm.kind));
+    let alert = Alert {
+        id: alert_id(rule_id.as_str(), &alarm.subject, now.as_nanos().unsigned_abs()),
+        raised: now,
+        rule_title: alarm.kind.title().to_owned(),
+        rule_author: "Moneta".to_owned(),
+        rule_description: format!("{} {}", alarm.text, alarm.kind.advice()),
+        level: alarm.kind.level().to_owned(),
+        tags: Vec::new(),
+        events: Vec::new(),
+        rule_id,
+    };
+    Raised {
+        alert,
+        component: SELF_MONITORING,
+        severity: Level::parse(alarm.kind.level()).map_or("High", Level::severity),
+        status: "stable".to_owned(),
+        event_count: 0,
+        event_seqs: Vec::new(),
+        references: Vec::new(),
+        times: (now, now),
+    }
 }
 
 /// The rows of alerts.
@@ -151,7 +186,7 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("AlertType", alert.rule_id.as_str());
     text("ProviderName", "Moneta");
     text("ProductName", "Moneta");
-    text("ProductComponentName", "Detection on arrival");
+    text("ProductComponentName", raised.component);
     text("VendorName", "Moneta");
     text("VendorOriginalId", &alert.id);
     text("Status", "New");

@@ -10,10 +10,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod alarms;
 mod alert;
 mod cursor;
 mod service;
 mod worker;
 
+pub use alarms::{AlarmParts, Alarms};
 pub use cursor::{producer_of, resume_point};
 pub use service::{Monitor, MonitorParts};

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod alarm;
 pub mod alert;
 pub mod audit;
 pub mod context;
@@ -15,7 +16,9 @@ pub mod objects;
 pub mod operations;
 pub mod query;
 pub mod rules;
+pub mod witness;
 
+pub use alarm::{Alarm, AlarmKind, AlarmSink};
 pub use alert::{Alert, AlertDelivery, MatchedEvent};
 pub use audit::{AuditEvent, AuditSink, Outcome};
 pub use context::{Actor, ActorKind, OpContext, Scope};
@@ -29,6 +32,7 @@ pub use query::{
     QueryLanguage, QueryRequest, QueryState, ResultTable, TimeScope, Truncation,
 };
 pub use rules::{RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary};
+pub use witness::{CheckpointWitness, WitnessResponse};
 
 /// A boxed future, as the traits return it.
 pub type BoxFuture<'a, T> = futures::future::BoxFuture<'a, T>;

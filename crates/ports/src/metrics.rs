@@ -99,6 +99,12 @@ metrics! {
     LedgerCheckpointAge = Gauge "moneta_ledger_checkpoint_age_seconds";
     /// Entries of the root log under the newest checkpoint.
     LedgerTreeSize = Gauge "moneta_ledger_root_entries";
+    /// Time since a quorum of witnesses last vouched for a checkpoint; 0 without witnesses.
+    LedgerCosignedAge = Gauge "moneta_ledger_cosigned_age_seconds";
+    /// Answers of witnesses, by what they say.
+    LedgerWitnessAnswers = Counter "moneta_ledger_witness_answers_total" ["answer"];
+    /// Alarms about Moneta itself, by kind, repetitions included.
+    MonitorAlarms = Counter "moneta_monitor_alarms_total" ["kind"];
     /// Queries, by outcome.
     QueryRuns = Counter "moneta_query_runs_total" ["outcome"];
     /// Time of one query.

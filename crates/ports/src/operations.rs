@@ -70,6 +70,23 @@ pub struct CheckpointStatus {
     pub tree_size: u64,
     /// Its age.
     pub age_seconds: f64,
+    /// Entries under the newest checkpoint that a quorum of witnesses cosigned; `None` before the first.
+    pub cosigned_size: Option<u64>,
+    /// How long ago the quorum vouched for it.
+    pub cosigned_age_seconds: Option<u64>,
+    /// The witnesses and what each last said.
+    pub witnesses: Vec<WitnessStatus>,
+}
+
+/// A witness as this log knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct WitnessStatus {
+    /// The name of its key.
+    pub name: String,
+    /// `waiting`, `cosigned`, `away`, `rolled-back` or `split-view`.
+    pub state: String,
+    /// What is wrong; empty when nothing is.
+    pub reason: String,
 }
 
 /// The state of one table.
@@ -173,7 +190,7 @@ impl LedgerPath {
     /// Longest path accepted, in bytes.
     const BYTES_MAX: usize = 256;
 
-    /// Parses `root/checkpoint`, `root/tile/<level>/<index>[.p/<width>]`, `root/tile/entries/...` and the same below
+    /// Parses `root/checkpoint`, `root/cosigned`, `root/tile/<level>/<index>[.p/<width>]`, `root/tile/entries/...` and the same below
     /// `shard/<Table>/<yyyy-mm-dd>/`.
     ///
     /// # Source
@@ -195,6 +212,7 @@ impl LedgerPath {
         };
         let is_good = match rest {
             ["checkpoint"] => true,
+            ["cosigned"] => parts[0] == "root",
             ["tile", level, index @ ..] => is_level(level) && is_tile_index(index),
             _ => false,
         };
@@ -210,7 +228,13 @@ impl LedgerPath {
     /// Whether the file never changes once it exists: a full tile.
     #[must_use]
     pub fn is_immutable(&self) -> bool {
-        !self.0.ends_with("checkpoint") && !self.0.contains(".p/")
+        !self.is_note() && !self.0.contains(".p/")
+    }
+
+    /// Whether it is a signed note, which is text.
+    #[must_use]
+    pub fn is_note(&self) -> bool {
+        self.0.ends_with("/checkpoint") || self.0.ends_with("/cosigned")
     }
 }
 
@@ -300,6 +324,7 @@ mod tests {
     fn ledger_paths_name_checkpoints_and_tiles_and_nothing_else() {
         for good in [
             "root/checkpoint",
+            "root/cosigned",
             "root/tile/0/000",
             "root/tile/0/x001/234",
             "root/tile/63/x001/x002/003.p/255",
@@ -326,6 +351,7 @@ mod tests {
             "/root/checkpoint",
             "root//checkpoint",
             "root/checkpoint/",
+            "shard/Syslog/2026-01-02/cosigned",
             "shard/../2026-01-02/checkpoint",
             "shard/Syslog/2026-02-30/checkpoint",
             "shard/Syslog/../checkpoint",

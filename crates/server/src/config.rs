@@ -27,6 +27,8 @@ pub struct Config {
     pub collect: CollectConfig,
     /// When blocks become segments.
     pub store: StoreConfig,
+    /// Who vouches for checkpoints.
+    pub ledger: LedgerConfig,
     /// How long tables are kept.
     pub retention: RetentionConfig,
     /// Where alerts go.
@@ -117,6 +119,42 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self { seal_age_seconds: 300, seal_bytes: 64 << 20 }
     }
+}
+
+/// `[ledger]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerConfig {
+    /// Witnesses that checkpoints are offered to.
+    pub witnesses: Vec<WitnessConfig>,
+    /// How many of them must cosign; more than half of them when it is not given.
+    pub quorum: Option<usize>,
+    /// Seconds after which the last cosigned checkpoint is too old, which is an alarm.
+    pub cosigned_age_max_seconds: u64,
+}
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        Self { witnesses: Vec::new(), quorum: None, cosigned_age_max_seconds: 900 }
+    }
+}
+
+impl LedgerConfig {
+    /// How many witnesses must cosign.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        self.quorum.unwrap_or(self.witnesses.len() / 2 + 1)
+    }
+}
+
+/// `[[ledger.witnesses]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessConfig {
+    /// Where it takes checkpoints: the part of the address before `/add-checkpoint`.
+    pub url: String,
+    /// Its verifier key, as the witness prints it.
+    pub key: String,
 }
 
 /// `[retention]`
@@ -253,6 +291,17 @@ impl Config {
         if self.retention.default_days == 0 || self.retention.tables.values().any(|days| *days == 0) {
             return Err("retention: 0 days would drop today's records; the least is 1".to_owned());
         }
+        let ledger = &self.ledger;
+        if !ledger.witnesses.is_empty() && !(1..=ledger.witnesses.len()).contains(&ledger.needed()) {
+            let there = ledger.witnesses.len();
+            return Err(format!(
+                "ledger.quorum = {}: it must be from 1 to the {there} witnesses there are",
+                ledger.needed()
+            ));
+        }
+        if ledger.witnesses.is_empty() && ledger.quorum.is_some() {
+            return Err("ledger.quorum: there are no ledger.witnesses to make one".to_owned());
+        }
         Ok(())
     }
 }
@@ -330,6 +379,20 @@ mod tests {
         let message = load("[server]\nlisten = \"0.0.0.0:80\"", &[]).unwrap_err();
         assert!(message.contains("allow_plaintext"), "{message}");
         load("[server]\nlisten = \"0.0.0.0:80\"\nallow_plaintext = true", &[]).unwrap();
+    }
+
+    #[test]
+    fn a_quorum_is_a_majority_unless_told_and_never_more_than_there_are() {
+        let witness = "[[ledger.witnesses]]\nurl = \"http://w\"\nkey = \"k\"\n";
+        let three = witness.repeat(3);
+        assert_eq!(load(&three, &[]).unwrap().ledger.needed(), 2);
+        assert_eq!(load(&format!("[ledger]\nquorum = 3\n{three}"), &[]).unwrap().ledger.needed(), 3);
+        for quorum in [0, 4] {
+            let message = load(&format!("[ledger]\nquorum = {quorum}\n{three}"), &[]).unwrap_err();
+            assert!(message.contains("from 1 to the 3 witnesses"), "{message}");
+        }
+        assert!(load("[ledger]\nquorum = 1", &[]).unwrap_err().contains("no ledger.witnesses"));
+        assert!(load("[[ledger.witnesses]]\nurl = \"http://w\"", &[]).unwrap_err().contains("key"));
     }
 
     #[test]

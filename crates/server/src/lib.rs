@@ -17,9 +17,12 @@ mod prove;
 mod replay;
 mod rule_admin;
 mod serve;
+mod witness;
+mod witnessing;
 
 pub use config::Config;
 pub use error::ServerError;
 pub use node::Node;
 pub use offline::offline_query_engine;
 pub use serve::{Ready, serve};
+pub use witness::{WitnessOptions, WitnessReady, serve_witness};

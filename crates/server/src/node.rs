@@ -15,7 +15,7 @@ use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
 use moneta_merkle::{NoteSigner, SignedNote, sha256};
 use moneta_metastore::Metastore;
-use moneta_monitor::{Monitor, MonitorParts};
+use moneta_monitor::{AlarmParts, Alarms, Monitor, MonitorParts};
 use moneta_ports::{
     AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, QueryObjects, RuleAdmin,
 };
@@ -28,6 +28,7 @@ use crate::error::ServerError;
 use crate::local;
 use crate::operations::NodeOperations;
 use crate::rule_admin::Rules;
+use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
 
 /// Every service of one data directory, which stays locked until this is shut down or dropped.
 pub struct Node {
@@ -41,6 +42,8 @@ pub struct Node {
     pub(crate) operations: Arc<NodeOperations>,
     pub(crate) access: Arc<Access>,
     pub(crate) catalog: Arc<TableCatalog>,
+    alarms: Arc<Alarms>,
+    witnesses: Arc<Board>,
     deliveries: Deliveries,
     signer: Arc<dyn NoteSigner>,
     _lock: DirectoryLock,
@@ -91,8 +94,11 @@ impl Node {
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         let access = start_access(&world, &metastore, &ingest)?;
+        let alarms = start_alarms(&world, &ingest, deliveries.port());
+        let witnesses = Arc::new(Board::default());
         let operations =
-            Arc::new(NodeOperations::new(&world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog));
+            NodeOperations::new(&world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog, &witnesses);
+        let operations = Arc::new(operations);
         Ok(Self {
             world,
             data: data.to_owned(),
@@ -104,10 +110,27 @@ impl Node {
             operations,
             access,
             catalog,
+            alarms,
+            witnesses,
             deliveries,
             signer,
             _lock: lock,
         })
+    }
+
+    /// Starts offering checkpoints to the configured witnesses.
+    ///
+    /// # Errors
+    /// When a witness or the quorum cannot be.
+    pub(crate) fn start_witnessing(&self, config: &Config) -> Result<Option<Witnessing>, ServerError> {
+        let parts = WitnessingParts {
+            ledger: self.ingest.ledger().clone(),
+            alarms: self.alarms.clone(),
+            clock: self.world.clock.clone(),
+            metrics: self.world.metrics.clone(),
+            board: self.witnesses.clone(),
+        };
+        start_witnessing(&config.ledger, parts)
     }
 
     /// Where events go.
@@ -158,6 +181,7 @@ impl Node {
     /// When a segment, the ledger or the inventory cannot be written; nothing acknowledged is lost.
     pub async fn shut_down(self) -> Result<(), ServerError> {
         self.monitor.stop().await;
+        self.alarms.stop().await;
         self.deliveries.stop().await;
         let ingest = self.ingest.clone();
         let closed = tokio::task::spawn_blocking(move || ingest.shut_down()).await;
@@ -183,10 +207,12 @@ impl Node {
             operations,
             access,
             catalog: _,
+            alarms,
+            witnesses: _,
             deliveries: _,
         } = self;
         // Each of these holds the metastore or whoever does.
-        drop((operations, access, rules, engine, monitor, ingest));
+        drop((operations, access, rules, engine, monitor, alarms, ingest));
         close_metastore(metastore)?;
         write_inventory(&world, &data, &*signer)
     }
@@ -373,6 +399,17 @@ async fn start_monitor(
     report.recovered.iter().for_each(|block| monitor.on_block(block));
     ingest.subscribe(monitor.clone());
     Ok(monitor)
+}
+
+fn start_alarms(world: &World, ingest: &Arc<Ingest>, delivery: Arc<dyn AlertDelivery>) -> Arc<Alarms> {
+    let alert_schema = ingest.store().schema(&TableName::new(table::SECURITY_ALERT).expect("a built-in table"));
+    Alarms::start(AlarmParts {
+        events: ingest.clone(),
+        delivery,
+        clock: world.clock.clone(),
+        metrics: world.metrics.clone(),
+        alert_schema: alert_schema.expect("a built-in table"),
+    })
 }
 
 /// Where the monitor goes on in every table that holds rows.

@@ -18,6 +18,7 @@ use moneta_query::Engine;
 
 use crate::node::World;
 use crate::rule_admin::Rules;
+use crate::witnessing::Board;
 use crate::{prove, replay};
 
 /// Age of the last checkpoint beyond which the ledger counts as not ready.
@@ -38,6 +39,7 @@ pub(crate) struct NodeOperations {
     metastore: Arc<Metastore>,
     rules: Arc<Rules>,
     pub(crate) catalog: Arc<TableCatalog>,
+    witnesses: Arc<Board>,
     started: Instant,
     started_at: Timestamp,
     collectors: std::sync::RwLock<Option<CollectorsStatus>>,
@@ -59,6 +61,7 @@ impl NodeOperations {
         metastore: &Arc<Metastore>,
         rules: &Arc<Rules>,
         catalog: &Arc<TableCatalog>,
+        witnesses: &Arc<Board>,
     ) -> Self {
         Self {
             world: world.clone(),
@@ -69,6 +72,7 @@ impl NodeOperations {
             metastore: metastore.clone(),
             rules: rules.clone(),
             catalog: catalog.clone(),
+            witnesses: witnesses.clone(),
             started: Instant::now(),
             started_at: world.clock.now(),
             collectors: std::sync::RwLock::new(None),
@@ -123,7 +127,16 @@ impl NodeOperations {
             .status()
             .last_checkpoint
             .unwrap_or((self.started_at, self.ingest.ledger().root_checkpoint().size()));
-        CheckpointStatus { tree_size, age_seconds: self.world.clock.now().since(at).as_secs_f64() }
+        let now = self.world.clock.now();
+        let board = self.witnesses.state();
+        let now_seconds = u64::try_from(now.as_nanos() / moneta_base::time::NANOS_PER_SECOND).unwrap_or(0);
+        CheckpointStatus {
+            tree_size,
+            age_seconds: now.since(at).as_secs_f64(),
+            cosigned_size: self.ingest.ledger().cosigned().map(|checkpoint| checkpoint.size()),
+            cosigned_age_seconds: board.cosigned_at.map(|at| now_seconds.saturating_sub(at)),
+            witnesses: board.witnesses,
+        }
     }
 
     /// The rate since the oldest look within the last minute, or since the start.
@@ -228,6 +241,9 @@ impl Operations for NodeOperations {
 
     fn ledger_file(&self, path: LedgerPath) -> BoxFuture<'_, Result<Option<Vec<u8>>, PortError>> {
         Box::pin(async move {
+            if path.as_str() == "root/checkpoint" {
+                return Ok(Some(self.ingest.ledger().served_checkpoint().encode().into_bytes()));
+            }
             let file = self.data.join("ledger").join(path.as_str());
             match tokio::fs::read(file).await {
                 Ok(bytes) => Ok(Some(bytes)),

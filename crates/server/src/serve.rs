@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::error::ServerError;
 use crate::local::{self, LocalServer};
 use crate::node::{Node, own_context};
+use crate::witnessing::Witnessing;
 
 /// How long requests under way may take to finish when the server stops.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -61,11 +62,12 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
         data: data.to_owned(),
         collectors: collectors.names(),
     };
+    let witnessing = node.start_witnessing(&config)?;
     let (stop, stopped) = watch::channel(false);
     let http = start_http(&node, listener, stopped);
     on_ready(&ready);
     told_to_stop.await;
-    shut_down(node, collectors, http, &stop).await
+    shut_down(node, collectors, http, witnessing, &stop).await
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -128,7 +130,7 @@ fn start_http(node: &Node, listener: TcpListener, mut stopped: watch::Receiver<b
 
 /// Resolves when the process is told to stop. Signals count from the call on, not from the first poll: one that comes
 /// right after the server said it is ready must not end it unclean.
-fn stop_signal() -> impl Future<Output = ()> {
+pub(crate) fn stop_signal() -> impl Future<Output = ()> {
     let terminate = signal(SignalKind::terminate());
     let interrupt = signal(SignalKind::interrupt());
     async move {
@@ -145,6 +147,7 @@ async fn shut_down(
     node: Node,
     collectors: Collectors,
     http: HttpTask,
+    witnessing: Option<Witnessing>,
     stop: &watch::Sender<bool>,
 ) -> Result<(), ServerError> {
     tracing::info!("stopping: finishing what is under way");
@@ -152,6 +155,9 @@ async fn shut_down(
     collectors.stop().await;
     if tokio::time::timeout(DRAIN_MAX, http).await.is_err() {
         tracing::warn!("some requests were cut off");
+    }
+    if let Some(witnessing) = witnessing {
+        witnessing.stop().await;
     }
     node.shut_down().await
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use moneta_event::root_entry::{ObjectRef, RootEvent, SegmentRows, ShardGrowth};
 use moneta_event::{BlockHeader, RootEntry, ShardId};
 use moneta_merkle::audit::audit_log;
-use moneta_merkle::reader::TileReader;
+use moneta_merkle::reader::{TileReader, root_from_tiles};
 use moneta_merkle::tile::TILE_WIDTH;
-use moneta_merkle::{BoxError, SignedCheckpoint, TilePath, TileShelf, VerifierKey, bundle, hash};
+use moneta_merkle::{BoxError, Quorum, SignedCheckpoint, TilePath, TileShelf, VerifierKey, bundle, hash};
 
 use crate::Report;
 
@@ -67,7 +67,7 @@ fn prefix(tile: TilePath, bytes: &[u8]) -> Result<Vec<u8>, BoxError> {
 /// Checks the root log in `ledger/root`.
 ///
 /// Returns `None` when its checkpoint cannot be trusted: nothing below it can then be checked.
-pub fn check_root(data: &Path, key: &VerifierKey, report: &mut Report) -> Option<RootState> {
+pub fn check_root(data: &Path, key: &VerifierKey, quorum: Option<&Quorum>, report: &mut Report) -> Option<RootState> {
     let dir = Path::new("ledger/root");
     let checkpoint = open_checkpoint(data, dir, key.name(), key, report)?;
     report.num_root_entries = checkpoint.size();
@@ -81,8 +81,43 @@ pub fn check_root(data: &Path, key: &VerifierKey, report: &mut Report) -> Option
     });
     add_findings(dir, findings, report);
     unreadable.into_iter().for_each(|problem| report.find(dir, problem));
+    check_cosigned(data, &checkpoint, key, quorum, report);
     report.num_dropped_shards = state.dropped.len() as u64;
     Some(state)
+}
+
+/// The checkpoint that witnesses cosigned is the beginning of this log, and has the lines it is asked to have.
+fn check_cosigned(
+    data: &Path,
+    newest: &SignedCheckpoint,
+    key: &VerifierKey,
+    quorum: Option<&Quorum>,
+    report: &mut Report,
+) {
+    let file = Path::new("ledger/root/cosigned");
+    let bytes = match std::fs::read(data.join(file)) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && quorum.is_none() => return,
+        Err(error) => return report.find(file, format!("what witnesses cosigned cannot be read: {error}")),
+    };
+    let cosigned = match SignedCheckpoint::open(&bytes, key.name(), std::slice::from_ref(key)) {
+        Ok(cosigned) => cosigned,
+        Err(error) => return report.find(file, chain(&error)),
+    };
+    if cosigned.size() > newest.size() {
+        let problem = format!("witnesses know {} root entries, the log has {}", cosigned.size(), newest.size());
+        return report.find(file, problem);
+    }
+    match root_from_tiles(cosigned.size(), &LogDir(data.join("ledger/root"))) {
+        Ok(root) if root == cosigned.root() => {}
+        Ok(_) => report.find(file, "the root log does not continue the tree that witnesses know"),
+        Err(error) => report.find(file, chain(&error)),
+    }
+    let Some(quorum) = quorum else { return };
+    match crate::proof::check_quorum(&bytes, quorum) {
+        Ok(verdict) => report.notes.push(format!("the first {} root entries: {verdict}", cosigned.size())),
+        Err(error) => report.find(file, format!("{error:#}")),
+    }
 }
 
 impl RootState {

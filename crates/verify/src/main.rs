@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
-use moneta_merkle::VerifierKey;
+use clap::{Args, Parser, Subcommand};
+use moneta_merkle::{Quorum, VerifierKey, WitnessKey};
 use moneta_verify::{Options, Report, proof, verify_store};
 
 /// Checks records, proofs and checkpoints of Moneta without its server.
@@ -31,6 +31,8 @@ enum Command {
         /// The log's verifier key: a file with it, or its text. Without it the directory's own copy is trusted.
         #[arg(long)]
         key: Option<String>,
+        #[command(flatten)]
+        witnesses: Witnesses,
     },
     /// Check the signature of a checkpoint file.
     Checkpoint {
@@ -42,6 +44,8 @@ enum Command {
         /// The log's origin line, where it is not the key's name.
         #[arg(long)]
         origin: Option<String>,
+        #[command(flatten)]
+        witnesses: Witnesses,
     },
     /// Check an exported record proof.
     Proof {
@@ -50,7 +54,31 @@ enum Command {
         /// The log's verifier key: a file with it, or its text.
         #[arg(long)]
         key: String,
+        #[command(flatten)]
+        witnesses: Witnesses,
     },
+}
+
+/// Who must have cosigned.
+#[derive(Args)]
+struct Witnesses {
+    /// The verifier key of a witness that must have cosigned: a file with it, or its text; once for each witness.
+    #[arg(long = "witness", value_name = "KEY")]
+    keys: Vec<String>,
+    /// How many of the witnesses are enough; all of them when it is not given.
+    #[arg(long, value_name = "COUNT", requires = "keys")]
+    quorum: Option<usize>,
+}
+
+impl Witnesses {
+    fn quorum(&self) -> Result<Option<Quorum>> {
+        if self.keys.is_empty() {
+            return Ok(None);
+        }
+        let keys = self.keys.iter().map(|key| read_key(key, WitnessKey::parse)).collect::<Result<Vec<_>>>()?;
+        let needed = self.quorum.unwrap_or(keys.len());
+        Ok(Some(Quorum::new(keys, needed)?))
+    }
 }
 
 fn main() -> ExitCode {
@@ -72,24 +100,36 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<bool> {
     match &arguments.command {
-        Command::Store { dir, key } => {
-            let key = key.as_deref().map(read_key).transpose()?;
-            let report = verify_store(dir, Options { key })?;
+        Command::Store { dir, key, witnesses } => {
+            let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
+            let report = verify_store(dir, Options { key, quorum: witnesses.quorum()? })?;
             print_report(&report, arguments.json)?;
             Ok(report.is_clean())
         }
-        Command::Checkpoint { file, key, origin } => {
-            let (bytes, key) = (read(file)?, read_key(key)?);
-            print_verdict(
-                proof::check_checkpoint(&bytes, origin.as_deref().unwrap_or(key.name()), &key),
-                arguments.json,
-            )
+        Command::Checkpoint { file, key, origin, witnesses } => {
+            let (bytes, key) = (read(file)?, read_key(key, VerifierKey::parse)?);
+            let quorum = witnesses.quorum()?;
+            let verdict = proof::check_checkpoint(&bytes, origin.as_deref().unwrap_or(key.name()), &key);
+            print_verdict(and_cosigned(verdict, || Ok(bytes.clone()), quorum.as_ref()), arguments.json)
         }
-        Command::Proof { file, key } => {
+        Command::Proof { file, key, witnesses } => {
             let text = String::from_utf8(read(file)?).context("a proof is text")?;
-            print_verdict(proof::check_record_proof(&text, &read_key(key)?), arguments.json)
+            let quorum = witnesses.quorum()?;
+            let verdict = proof::check_record_proof(&text, &read_key(key, VerifierKey::parse)?);
+            let checkpoint = || Ok(proof::checkpoint_of(&text)?.into_bytes());
+            print_verdict(and_cosigned(verdict, checkpoint, quorum.as_ref()), arguments.json)
         }
     }
+}
+
+/// The verdict, with what the witnesses say where they are asked for.
+fn and_cosigned(
+    verdict: Result<String>,
+    checkpoint: impl Fn() -> Result<Vec<u8>>,
+    quorum: Option<&Quorum>,
+) -> Result<String> {
+    let Some(quorum) = quorum else { return verdict };
+    Ok(format!("{}; {}", verdict?, proof::check_quorum(&checkpoint()?, quorum)?))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
@@ -97,12 +137,12 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 }
 
 /// A key given as text, or as a file that holds it.
-fn read_key(text_or_file: &str) -> Result<VerifierKey> {
-    let text = match VerifierKey::parse(text_or_file) {
+fn read_key<K>(text_or_file: &str, parse: impl Fn(&str) -> moneta_merkle::Result<K>) -> Result<K> {
+    let text = match parse(text_or_file) {
         Ok(key) => return Ok(key),
         Err(_) => String::from_utf8(read(Path::new(text_or_file))?).context("a key file is text")?,
     };
-    VerifierKey::parse(text.trim_end()).with_context(|| format!("{text_or_file} is not a verifier key"))
+    parse(text.trim_end()).with_context(|| format!("{text_or_file} is not a key of that kind"))
 }
 
 fn print_report(report: &Report, json: bool) -> Result<()> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use moneta_base::{Seq, TableName};
 use moneta_event::{BlockHeader, ShardId};
-use moneta_merkle::{Hash, VerifierKey};
+use moneta_merkle::{Hash, Quorum, VerifierKey};
 
 use crate::catalog::ActiveFiles;
 use crate::journal::JournalBlocks;
@@ -19,6 +19,8 @@ pub struct Options {
     /// The verifier key of the log, from a place the data directory cannot reach. Without it the copy in the directory
     /// is used, which proves that the store agrees with itself, not who signed it.
     pub key: Option<VerifierKey>,
+    /// The witnesses that must have cosigned. Without them their lines are not looked at.
+    pub quorum: Option<Quorum>,
 }
 
 /// Checks a data directory or a copy of one.
@@ -34,7 +36,7 @@ pub fn verify_store(data: &Path, options: Options) -> Result<Report> {
             own_key(data)?
         }
     };
-    if let Some(state) = ledger::check_root(data, &key, &mut report) {
+    if let Some(state) = ledger::check_root(data, &key, options.quorum.as_ref(), &mut report) {
         let blocks = journal::check(data, &mut report);
         check_tables(data, &state, &key, &blocks, &mut report);
         check_unknown_shards(data, &state, &mut report);

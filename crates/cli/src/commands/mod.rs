@@ -16,6 +16,7 @@ pub mod rules;
 pub mod serve;
 pub mod status;
 pub mod verify;
+pub mod witness;
 
 use crate::arguments::{Arguments, Command};
 use crate::console::Console;
@@ -29,6 +30,7 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
     let global = &arguments.global;
     match &arguments.command {
         Command::Serve(command) => command.run(global, console).await,
+        Command::Witness(command) => command.run(global, console).await,
         Command::Ingest(command) => command.run(global, console).await,
         Command::Query(command) => command.run(global, console).await,
         Command::Kql(command) => command.run(console),

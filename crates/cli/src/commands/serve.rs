@@ -29,22 +29,23 @@ impl Serve {
     /// # Errors
     /// When the configuration is wrong, or the server cannot start or stop.
     pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
-        self.start_log(console);
+        start_log(self.log_json, console);
         let config = load_config(global)?;
         let mut printed = Ok(());
         moneta_server::serve(config, &global.data_dir, |ready| printed = announce(ready, global, console)).await?;
         printed?;
         Ok(Exit::Success)
     }
+}
 
-    fn start_log(&self, console: &Console) {
-        let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        let _ = match self.log_json {
-            true => builder.json().try_init(),
-            false => builder.with_ansi(console.colors_errors()).try_init(),
-        };
-    }
+/// Sends the program's own log to standard error.
+pub fn start_log(json: bool, console: &Console) {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match json {
+        true => builder.json().try_init(),
+        false => builder.with_ansi(console.colors_errors()).try_init(),
+    };
 }
 
 fn announce(ready: &Ready, global: &Global, console: &Console) -> std::io::Result<()> {

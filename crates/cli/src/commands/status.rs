@@ -70,12 +70,20 @@ fn print(status: &Value, console: &Console) -> std::io::Result<()> {
         checkpoint["tree_size"],
         number(&checkpoint["age_seconds"])
     ))?;
+    if checkpoint["witnesses"].as_array().is_some_and(|witnesses| !witnesses.is_empty()) {
+        let cosigned = match checkpoint["cosigned_size"].as_u64() {
+            Some(size) => format!("{size} entries, vouched for {} s ago", checkpoint["cosigned_age_seconds"]),
+            None => "nothing yet".to_owned(),
+        };
+        console.line(&format!("cosigned            {cosigned}"))?;
+    }
     console.line(&format!("rules               {}", status["rules_loaded"]))?;
     print_list(
         console,
         &status["tables"],
         &["name", "num_rows", "num_segments", "num_hot_blocks", "segment_bytes", "retention_days"],
     )?;
+    print_list(console, &checkpoint["witnesses"], &["name", "state", "reason"])?;
     print_list(console, &status["collectors"], &["name", "state", "num_records", "num_dropped", "reason"])
 }
 

@@ -73,7 +73,7 @@ fn check_dir(global: &Global, key: Option<VerifierKey>) -> Result<Value, Failure
     };
     // Readers of damaged files may panic; the check catches that and makes a finding of it. One line says enough.
     std::panic::set_hook(Box::new(Console::note_panic));
-    let report = verify_store(data, Options { key });
+    let report = verify_store(data, Options { key, quorum: None });
     drop(std::panic::take_hook());
     let report =
         report.map_err(|error| Failure::new(Exit::Unavailable, format!("the check could not run: {error:#}")))?;

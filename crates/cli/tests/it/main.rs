@@ -12,3 +12,4 @@ mod objects;
 mod personal_data;
 mod runaway;
 mod support;
+mod witnesses;

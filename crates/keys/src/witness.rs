@@ -1,0 +1,77 @@
+//! The key of a witness, which has no other keys.
+//!
+//! ```text
+//! witness.key     cosigns checkpoints (private)
+//! witness.vkey    its verifier key text (type 4), one line, for logs and auditors
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+
+use moneta_base::Entropy;
+use moneta_base::fs::{FileSystem, create_dir_durably};
+use moneta_merkle::WitnessKey;
+use moneta_merkle::note::NoteSigner as _;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::file::{self, KeyFile};
+use crate::signer::LogSigner;
+
+const KEY: &str = "witness.key";
+const VERIFIER_KEY: &str = "witness.vkey";
+
+/// Loads the key in `dir`, or makes it when there is none, under the name given.
+///
+/// # Errors
+/// [`Error::Corrupt`] for a file that is not whole; [`Error::OtherName`] for a key of another name;
+/// [`Error::LogName`]; [`Error::Io`].
+pub fn open_witness_key(
+    fs: &dyn FileSystem,
+    dir: &Path,
+    entropy: &dyn Entropy,
+    name: &str,
+) -> Result<(Arc<LogSigner>, WitnessKey)> {
+    let path = dir.join(KEY);
+    if !fs.exists(&path) {
+        create_dir_durably(fs, dir).map_err(|source| Error::Io { path: dir.to_owned(), source })?;
+        let signer = LogSigner::generate(name, entropy)?;
+        let field = ("name".to_owned(), Zeroizing::new(name.to_owned()));
+        file::write(fs, &path, "witness", &[field, file::field("pkcs8", &signer.to_pkcs8())])?;
+    }
+    let key_file = KeyFile::read(fs, &path, "witness")?;
+    let signer = LogSigner::from_pkcs8(key_file.text("name")?, &key_file.bytes("pkcs8")?)
+        .ok_or_else(|| key_file.corrupt("it holds no Ed25519 key with a proper name"))?;
+    if signer.name() != name {
+        return Err(Error::OtherName { path, found: signer.name().to_owned() });
+    }
+    let key = WitnessKey::of(&signer).map_err(|_| Error::LogName(name.to_owned()))?;
+    file::write_private(fs, &dir.join(VERIFIER_KEY), format!("{key}\n").as_bytes())?;
+    Ok((Arc::new(signer), key))
+}
+
+#[cfg(test)]
+mod tests {
+    use moneta_testkit::{SeededEntropy, SimFs};
+
+    use super::*;
+
+    #[test]
+    fn a_witness_keeps_its_key_and_its_name() {
+        let fs = SimFs::new();
+        let open = |seed, name| open_witness_key(&fs, Path::new("/w"), &SeededEntropy::new(seed), name);
+        let (_, key) = open(1, "witness.example/1").unwrap();
+        assert_eq!(open(2, "witness.example/1").unwrap().1, key);
+        assert_eq!(fs.peek(Path::new("/w/witness.vkey")).unwrap(), format!("{key}\n").into_bytes());
+        assert!(matches!(open(2, "witness.example/2"), Err(Error::OtherName { .. })));
+        assert!(matches!(
+            open_witness_key(&SimFs::new(), Path::new("/w"), &SeededEntropy::new(1), "two words"),
+            Err(Error::LogName(_))
+        ));
+        let path = Path::new("/w/witness.key");
+        let mut bytes = fs.peek(path).unwrap();
+        bytes[40] ^= 1;
+        fs.overwrite(path, &bytes);
+        assert!(open(2, "witness.example/1").is_err());
+    }
+}
