@@ -1,131 +1,172 @@
-//! Prints how many events a core matches per second: `match_rate [--rules DIR]... [--repeat N] [--rows N] FILE|DIR...`
+//! Prints how many events a core matches per second of its time:
+//! `match_rate [--rules DIR]... [--count N] [--repeat N] [--rows N] [--step N] [--matches FILE] FILE|DIR...`
 //!
 //! Files are decoded, and rules compiled, before the clock starts. Rows are matched in blocks as they arrive at the
-//! monitor: one table, at most `--rows` rows.
+//! monitor: one table, at most `--rows` rows. `--count` takes so many of the rules, evenly; beyond their number, copies
+//! whose texts end otherwise, so that they share nothing with the originals. `--step` takes every so many of the files.
+//! `--matches` writes the number of the event and the id of the rule for each match.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::Schema;
-use moneta_base::{SourceName, TableName, Timestamp};
-use moneta_event::TableCatalog;
-use moneta_formats::{DecodeOptions, Decoder, HEAD_BYTES, recognise};
-use moneta_rules::{CompiledRules, Taxonomy, parse_file};
+use moneta_base::{RuleId, TableName};
+use moneta_rules::ir::{Body, Expression, Field, Matcher, Test};
+use moneta_rules::pattern::{Pattern, Piece};
+use moneta_rules::{CompiledRules, Rule};
+
+struct Options {
+    rule_folders: Vec<PathBuf>,
+    inputs: Vec<PathBuf>,
+    repeat: usize,
+    rows_max: usize,
+    step: usize,
+    count: Option<usize>,
+    matches: Option<PathBuf>,
+}
 
 fn main() {
-    let mut rule_folders = Vec::new();
-    let mut inputs = Vec::new();
-    let (mut repeat, mut rows_max) = (10usize, 8_192usize);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--rules" => rule_folders.push(PathBuf::from(arguments.next().unwrap())),
-            "--repeat" => repeat = arguments.next().unwrap().parse().unwrap(),
-            "--rows" => rows_max = arguments.next().unwrap().parse().unwrap(),
-            _ => inputs.push(PathBuf::from(argument)),
-        }
-    }
+    let options = options();
     let begin = Instant::now();
-    let rules = load(&rule_folders);
+    let all = support::load(&options.rule_folders);
+    let rules = support::compile(match options.count {
+        Some(count) => chosen(&all, count),
+        None => all,
+    });
     println!("rules {} compiled in {:?}", rules.rules().len(), begin.elapsed());
-    let blocks = blocks(&inputs, rows_max);
+    let blocks = support::blocks(&options.inputs, options.rows_max, options.step);
     let events: usize = blocks.iter().map(|(_, rows)| rows.num_rows()).sum();
     println!("events {events} in {} blocks", blocks.len());
+    if let Some(path) = &options.matches {
+        write_matches(&rules, &blocks, path);
+    }
+    measure(&rules, &blocks, events, options.repeat);
+}
+
+fn options() -> Options {
+    let mut options = Options {
+        rule_folders: Vec::new(),
+        inputs: Vec::new(),
+        repeat: 10,
+        rows_max: 8_192,
+        step: 1,
+        count: None,
+        matches: None,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().unwrap().parse().unwrap();
+        match argument.as_str() {
+            "--repeat" => options.repeat = number(),
+            "--rows" => options.rows_max = number(),
+            "--step" => options.step = number(),
+            "--count" => options.count = Some(number()),
+            "--rules" => options.rule_folders.push(PathBuf::from(arguments.next().unwrap())),
+            "--matches" => options.matches = arguments.next().map(PathBuf::from),
+            _ => options.inputs.push(PathBuf::from(argument)),
+        }
+    }
+    options
+}
+
+fn measure(rules: &CompiledRules, blocks: &[(TableName, RecordBatch)], events: usize, repeat: usize) {
     let mut times: BTreeMap<String, (usize, Duration)> = BTreeMap::new();
     let mut fired = BTreeSet::new();
+    let mut rounds = Vec::new();
     let mut matches = 0usize;
     for _ in 0..repeat {
-        for (table, rows) in &blocks {
-            let begin = Instant::now();
+        let mut whole = Duration::ZERO;
+        for (table, rows) in blocks {
+            let begin = cpu_time();
             let found = rules.match_batch(table, rows);
+            let taken = cpu_time().saturating_sub(begin);
             let time = times.entry(table.to_string()).or_default();
             time.0 += rows.num_rows();
-            time.1 += begin.elapsed();
+            time.1 += taken;
+            whole += taken;
             matches += found.iter().map(|m| m.rows.len()).sum::<usize>();
             fired.extend(found.iter().map(|m| m.rule));
         }
+        rounds.push(whole);
     }
     for (table, (rows, time)) in &times {
         println!("{table:20} {rows:9} events {:>9.0} events/s", *rows as f64 / time.as_secs_f64());
     }
-    let total: Duration = times.values().map(|(_, time)| *time).sum();
-    println!("all                  {:>9.0} events/s/core", (events * repeat) as f64 / total.as_secs_f64());
+    rounds.sort();
+    let median = rounds[rounds.len() / 2].as_secs_f64();
+    println!("all                  {:>9.0} events/s/core (median round)", events as f64 / median);
     println!("rules that matched {}, matches {}", fired.len(), matches / repeat);
 }
 
-fn files_below(path: &Path, found: &mut Vec<PathBuf>) {
-    if path.is_dir() {
-        let mut entries: Vec<_> = std::fs::read_dir(path).unwrap().flatten().map(|entry| entry.path()).collect();
-        entries.sort();
-        entries.iter().for_each(|entry| files_below(entry, found));
-    } else {
-        found.push(path.to_owned());
+/// What this thread used of a core so far: other work on the machine does not count.
+fn cpu_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+}
+
+fn write_matches(rules: &CompiledRules, blocks: &[(TableName, RecordBatch)], path: &Path) {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    let mut first = 0;
+    for (table, rows) in blocks {
+        for found in rules.match_batch(table, rows) {
+            let id = &rules.rules()[found.rule].metadata.id;
+            found.rows.iter().for_each(|row| writeln!(out, "{} {id}", first + *row as usize).unwrap());
+        }
+        first += rows.num_rows();
     }
 }
 
-fn load(folders: &[PathBuf]) -> CompiledRules {
-    let mut files = Vec::new();
-    folders.iter().for_each(|folder| files_below(folder, &mut files));
-    let is_rule = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "yml");
-    let text = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
-    let rules = files.iter().filter(is_rule).flat_map(|path| parse_file(&path.to_string_lossy(), &text(path)).rules);
-    CompiledRules::compile(rules.collect(), &Taxonomy::built_in(), &TableCatalog::built_in()).0
+/// So many rules: an even choice of those given, or all of them and changed copies.
+fn chosen(all: &[Rule], count: usize) -> Vec<Rule> {
+    let single: Vec<&Rule> = all.iter().filter(|rule| matches!(rule.body, Body::Detection(_))).collect();
+    if count <= single.len() {
+        return (0..count).map(|index| single[index * single.len() / count].clone()).collect();
+    }
+    (0..count).map(|index| copy(single[index % single.len()], index / single.len())).collect()
 }
 
-/// Rows of each table in arrival order, cut into blocks.
-fn blocks(inputs: &[PathBuf], rows_max: usize) -> Vec<(TableName, RecordBatch)> {
-    let mut files = Vec::new();
-    inputs.iter().for_each(|input| files_below(input, &mut files));
-    let catalog = Arc::new(TableCatalog::built_in());
-    let mut tables: BTreeMap<TableName, Vec<RecordBatch>> = BTreeMap::new();
-    for path in &files {
-        let bytes = std::fs::read(path).unwrap();
-        let Some(format) = recognise(&path.to_string_lossy(), &bytes[..bytes.len().min(HEAD_BYTES)]) else { continue };
-        let received = Timestamp::from_seconds(2_000_000_000);
-        let options = DecodeOptions::new(Arc::clone(&catalog), SourceName::lossy("file"), received);
-        let mut decoder = Decoder::new(format, options);
-        let mut sink = |decoded: moneta_formats::Decoded| {
-            for batch in decoded.batches {
-                tables.entry(batch.table).or_default().push(batch.rows);
-            }
-        };
-        decoder.feed(&bytes, &mut sink);
-        decoder.finish(&mut sink);
-    }
-    let mut blocks = Vec::new();
-    for (table, batches) in tables {
-        let whole = joined(&batches);
-        for start in (0..whole.num_rows()).step_by(rows_max) {
-            blocks.push((table.clone(), whole.slice(start, rows_max.min(whole.num_rows() - start))));
+fn copy(rule: &Rule, number: usize) -> Rule {
+    let mut rule = rule.clone();
+    if number > 0 {
+        rule.metadata.id = RuleId::new(&format!("{}-{number}", rule.metadata.id));
+        if let Body::Detection(detection) = &mut rule.body {
+            detection.expression = changed(&detection.expression, number);
         }
     }
-    blocks
+    rule
 }
 
-/// Batches with different columns as one.
-fn joined(batches: &[RecordBatch]) -> RecordBatch {
-    let mut fields = BTreeMap::new();
-    for field in batches.iter().flat_map(|batch| batch.schema().fields().to_vec()) {
-        fields.entry(field.name().clone()).or_insert(field);
+fn changed(expression: &Expression, number: usize) -> Expression {
+    let all = |parts: &[Expression]| parts.iter().map(|part| changed(part, number)).collect();
+    match expression {
+        Expression::Test(test) => match (&test.field, &test.matcher) {
+            (Field::Named(_), Matcher::Text { pattern, cased }) => Expression::Test(Arc::new(Test {
+                field: test.field.clone(),
+                matcher: Matcher::Text { pattern: longer(pattern, number), cased: *cased },
+            })),
+            _ => expression.clone(),
+        },
+        Expression::Not(inner) => Expression::Not(Box::new(changed(inner, number))),
+        Expression::All(parts) => Expression::All(all(parts)),
+        Expression::Any(parts) => Expression::Any(all(parts)),
+        Expression::Constant(_) => expression.clone(),
     }
-    let schema = Arc::new(Schema::new(fields.into_values().collect::<Vec<_>>()));
-    let padded: Vec<RecordBatch> = batches
-        .iter()
-        .map(|batch| {
-            let columns = schema.fields().iter().map(|field| {
-                batch.column_by_name(field.name()).cloned().unwrap_or_else(|| match field.is_nullable() {
-                    true => arrow::array::new_null_array(field.data_type(), batch.num_rows()),
-                    false => Arc::new(arrow::array::StringArray::from(vec![""; batch.num_rows()])),
-                })
-            });
-            RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap()
-        })
-        .collect();
-    concat_batches(&schema, &padded).unwrap()
+}
+
+fn longer(pattern: &Pattern, number: usize) -> Pattern {
+    let mut longer = Pattern::default();
+    for piece in pattern.pieces() {
+        longer.push(match piece {
+            Piece::Literal(text) => Piece::Literal(format!("{text}~{number}")),
+            other => other.clone(),
+        });
+    }
+    longer
 }

@@ -75,6 +75,16 @@ impl CompiledRules {
         !self.correlations.plans.is_empty()
     }
 
+    /// Rules that are looked at for every row of their log source, because no value that must be there tells where they
+    /// may hold.
+    pub fn rules_without_witness(&self) -> impl Iterator<Item = usize> {
+        let of_plan = |plan: &'_ TablePlan| {
+            let targets = plan.gates.iter().flat_map(|gate| &gate.without_witness);
+            targets.map(|target| plan.targets[*target as usize].rule).collect::<Vec<usize>>()
+        };
+        self.tables.values().flat_map(of_plan)
+    }
+
     pub(crate) fn correlations(&self) -> &correlation::Resolved {
         &self.correlations
     }
@@ -135,8 +145,9 @@ impl<'a> Explainer<'a> {
         self.row_views(rule, row).any(|view| view.in_source() && view.holds(expression))
     }
 
-    /// Per field, by the names a correlation uses: its values in a row that the rule holds in.
-    pub(crate) fn values(&self, rule: usize, row: u32, fields: &[String]) -> Vec<Vec<String>> {
+    /// Per field that the rule, or a correlation over it, names: its values in a row that the rule holds in.
+    #[must_use]
+    pub fn values(&self, rule: usize, row: u32, fields: &[String]) -> Vec<Vec<String>> {
         let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return Vec::new() };
         let view = self.row_views(rule, row).find(|view| view.in_source() && view.holds(expression));
         let texts = |field: &String| match &view {
@@ -146,7 +157,11 @@ impl<'a> Explainer<'a> {
         fields.iter().map(texts).collect()
     }
 
-    fn row_views<'s>(&'s self, rule: usize, row: u32) -> impl Iterator<Item = RowView<'s, 'a>> {
+    pub(crate) fn rules(&self) -> &[Arc<Rule>] {
+        self.rules
+    }
+
+    pub(crate) fn row_views<'s>(&'s self, rule: usize, row: u32) -> impl Iterator<Item = RowView<'s, 'a>> {
         self.plan.into_iter().flat_map(move |plan| {
             let targets = plan.targets.iter().filter(move |target| target.rule == rule);
             targets.map(move |target| RowView {
@@ -247,6 +262,6 @@ fn plans(
     builders.into_iter().map(|(table, builder)| (table, builder.build())).collect()
 }
 
-fn schema_of(table: &TableName, catalog: &TableCatalog) -> Arc<TableSchema> {
+pub(crate) fn schema_of(table: &TableName, catalog: &TableCatalog) -> Arc<TableSchema> {
     catalog.get(table.as_str()).cloned().unwrap_or_else(|| Arc::new(TableSchema::custom(table.clone())))
 }

@@ -42,6 +42,9 @@ pub enum Error {
     /// No table holds the data the rule is written for.
     #[error("no table for log source {0}")]
     NoTable(String),
+    /// The file of placeholders cannot be used.
+    #[error("placeholders: {0}")]
+    Placeholders(String),
     /// The taxonomy file cannot be used.
     #[error("taxonomy: {0}")]
     Taxonomy(String),

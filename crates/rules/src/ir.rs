@@ -46,6 +46,10 @@ pub struct Detection {
     pub log_source: LogSource,
     /// When it holds.
     pub expression: Expression,
+    /// The parts that its condition is made of, by name, for those who ask why it holds or does not.
+    pub searches: Vec<(String, Expression)>,
+    /// The condition as written.
+    pub condition: String,
 }
 
 /// A condition that is added to other rules with AND.

@@ -15,6 +15,9 @@ pub const RULE_TESTS_MAX: usize = 20_000;
 /// Ways of writing one value with other dashes at most (`windash`): five dashes that begin options, each as one of five.
 pub const DASH_VARIANTS_MAX: usize = 3_125;
 
+/// Values of one placeholder at most, and patterns that one value with placeholders may become.
+pub const PLACEHOLDER_VALUES_MAX: usize = 10_000;
+
 /// Rules that one correlation refers to at most: which of them an event met is a bit of a word.
 pub const CORRELATION_RULES_MAX: usize = 64;
 

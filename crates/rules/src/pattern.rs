@@ -213,6 +213,12 @@ pub fn fold(text: &str) -> Cow<'_, str> {
 /// [`fold`] into a buffer that is used again.
 pub fn fold_into(text: &str, folded: &mut String) {
     folded.clear();
+    // Most values are ASCII, which is told and folded many bytes at a time.
+    if text.is_ascii() {
+        folded.push_str(text);
+        folded.make_ascii_lowercase();
+        return;
+    }
     folded.reserve(text.len());
     let mut rest = text;
     while !rest.is_empty() {

@@ -153,7 +153,8 @@ impl PlanBuilder {
         }
         self.plan.gate_slots.sort_unstable();
         self.plan.gate_slots.dedup();
-        self.plan.tests = self.tests.into_iter().map(TestsBuilder::build).collect();
+        let places = self.tests.into_iter().zip(&self.plan.slots);
+        self.plan.tests = places.map(|(tests, slot)| tests.build(slot.anywhere.is_some())).collect();
         self.plan
     }
 

@@ -47,11 +47,41 @@ impl<'s> RowView<'s, '_> {
         self.view.reader(slot).cell(self.row)
     }
 
+    /// Whether the rule's condition looks at every field of an expression.
+    pub fn knows(&self, expression: &Expression) -> bool {
+        let known = |field: &Field| self.target.fields.iter().any(|(known, _)| known == field);
+        match expression {
+            Expression::Constant(_) => true,
+            Expression::Not(inner) => self.knows(inner),
+            Expression::All(parts) | Expression::Any(parts) => parts.iter().all(|part| self.knows(part)),
+            Expression::Test(test) => match &test.matcher {
+                Matcher::Other { field, .. } => known(&test.field) && known(&Field::Named(Arc::clone(field))),
+                _ => known(&test.field),
+            },
+        }
+    }
+
     /// Whether the row is one of the rule's log source.
     pub fn in_source(&self) -> bool {
         self.plan.gates[self.target.gate as usize].conditions.iter().all(|(slot, patterns)| {
             let cell = self.view.reader(&self.plan.slots[*slot as usize]).cell(self.row);
             cell.values().iter().any(|value| patterns.iter().any(|pattern| pattern.matches(&pattern::fold(value))))
+        })
+    }
+
+    /// What rows of the log source have: per column the patterns of which one must match, the values of this row, and
+    /// whether one does.
+    pub fn source_conditions(&self) -> impl Iterator<Item = (String, Vec<String>, Vec<String>, bool)> + '_ {
+        self.plan.gates[self.target.gate as usize].conditions.iter().map(|(slot, patterns)| {
+            let slot = &self.plan.slots[*slot as usize];
+            let cell = self.view.reader(slot).cell(self.row);
+            let holds = |value: &str| patterns.iter().any(|pattern| pattern.matches(&pattern::fold(value)));
+            (
+                slot.columns.first().map(|column| column.name.clone()).unwrap_or_default(),
+                patterns.iter().map(ToString::to_string).collect(),
+                cell.values().iter().map(ToString::to_string).collect(),
+                cell.values().iter().any(|value| holds(value)),
+            )
         })
     }
 

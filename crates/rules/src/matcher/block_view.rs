@@ -1,6 +1,6 @@
 //! One batch as the matcher reads it: columns by name, and `_Extra` opened when first needed.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
@@ -60,6 +60,8 @@ pub(crate) struct BlockView<'a> {
     by_name: HashMap<&'a str, usize, FixedState>,
     extra_column: Option<&'a StringArray>,
     extra: OnceCell<ExtraIndex<'a>>,
+    /// Columns whose name was looked for in `_Extra`, and whether it is there.
+    occurring: RefCell<HashMap<String, bool, FixedState>>,
 }
 
 impl<'a> BlockView<'a> {
@@ -67,7 +69,7 @@ impl<'a> BlockView<'a> {
         let fields = batch.schema_ref().fields();
         let by_name = fields.iter().enumerate().map(|(index, field)| (field.name().as_str(), index)).collect();
         let extra_column = batch.column_by_name(standard::EXTRA).and_then(|array| array.as_string_opt());
-        Self { batch, by_name, extra_column, extra: OnceCell::new() }
+        Self { batch, by_name, extra_column, extra: OnceCell::new(), occurring: RefCell::default() }
     }
 
     pub fn num_rows(&self) -> usize {
@@ -100,13 +102,21 @@ impl<'a> BlockView<'a> {
         // A typed column without nulls left nothing over for `_Extra`.
         if !complete && let Some(array) = self.extra_column {
             for (name, path) in &slot.extras {
-                let worth_opening = sources.is_empty() || occurs_in(array, slot, name);
+                let worth_opening =
+                    sources.is_empty() || self.extra.get().is_some() || self.occurs_in(array, slot, name);
                 if worth_opening && let Some(column) = self.extra().get(name) {
                     sources.push(Source::Extra(column, path));
                 }
             }
         }
         sources
+    }
+
+    /// Whether a typed column's name stands anywhere in `_Extra`: reading the bytes once is far cheaper than opening it.
+    fn occurs_in(&self, array: &StringArray, slot: &Slot, name: &str) -> bool {
+        let Some(column) = slot.columns.iter().find(|column| normalised(&column.name) == name) else { return true };
+        let look = || memmem::find(array.value_data(), format!("\"{}\"", column.name).as_bytes()).is_some();
+        *self.occurring.borrow_mut().entry(column.name.clone()).or_insert_with(look)
     }
 
     fn column_index(&self, column: &SlotColumn) -> Option<usize> {
@@ -130,6 +140,11 @@ impl<'a> BlockView<'a> {
             .map(|(_, array)| array)
     }
 
+    /// `_Extra` as it is stored.
+    pub fn extra_text(&self) -> Option<&'a StringArray> {
+        self.extra_column
+    }
+
     /// Every text of one row.
     pub fn texts(&self, row: usize) -> Cell<'_> {
         let columns =
@@ -144,10 +159,4 @@ impl<'a> BlockView<'a> {
 fn is_structured(raw: &StringArray) -> bool {
     let first = raw.iter().flatten().map(str::trim_start).find(|text| !text.is_empty());
     first.is_none_or(|text| text.starts_with('{') || text.starts_with("<Event"))
-}
-
-/// Whether a typed column's name stands anywhere in `_Extra`: reading the bytes once is far cheaper than opening it.
-fn occurs_in(array: &StringArray, slot: &Slot, name: &str) -> bool {
-    let written = slot.columns.iter().find(|column| normalised(&column.name) == name);
-    written.is_none_or(|column| memmem::find(array.value_data(), format!("\"{}\"", column.name).as_bytes()).is_some())
 }

@@ -67,7 +67,9 @@ impl<'a> Cell<'a> {
 
     /// The value of JSON text: a string without its quotes, an array's elements and the whole, an object's text.
     pub fn of_json(json: &'a str) -> Self {
-        let json = json.trim();
+        let is_space = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_whitespace);
+        let spaced = is_space(json.as_bytes().first()) || is_space(json.as_bytes().last());
+        let json = if spaced { json.trim() } else { json };
         match json.as_bytes().first() {
             None => Self::Absent,
             Some(b'n') if json == "null" => Self::Absent,

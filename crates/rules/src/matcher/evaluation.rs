@@ -6,6 +6,7 @@ use arrow::array::{Array, StringArray};
 use foldhash::fast::FixedState;
 
 use super::cells::Cell;
+use super::keywords::KeywordFilter;
 use super::rows::Rows;
 use super::value_tests::{PredicateId, Scratch, ValueTests};
 use super::{BlockView, SlotReader};
@@ -13,6 +14,8 @@ use crate::plan::{Node, TablePlan};
 
 /// A row that no open gate lets through.
 const NOT_READ: u32 = u32::MAX;
+/// Distinct values of a column that room is made for at once; few columns of a block have more.
+const DISTINCT_EXPECTED: usize = 1_024;
 /// A value in fewer rows is entered row by row instead of set by set.
 const FEW_ROWS: usize = 16;
 
@@ -29,6 +32,8 @@ pub(crate) struct Evaluation<'s> {
     /// Rows that meet a predicate; a predicate that is not here is met by none.
     met: HashMap<PredicateId, Rows, FixedState>,
     scratch: Scratch,
+    /// Folded bytes of a part of a column.
+    buffer: Vec<u8>,
 }
 
 /// A slot's values in this block.
@@ -52,6 +57,7 @@ impl<'s> Evaluation<'s> {
             searched: HashMap::default(),
             met: HashMap::default(),
             scratch: Scratch::default(),
+            buffer: Vec::new(),
         }
     }
 
@@ -242,27 +248,69 @@ impl<'s> Evaluation<'s> {
             return Vec::new();
         }
         searched.union_with(&wanted);
-        let tests = &self.plan.tests[slot as usize];
-        let view = self.view;
-        let num_rows = view.num_rows();
-        let mut predicates = Vec::new();
-        for array in view.text_columns() {
-            let column = dictionary(array, &wanted, num_rows);
-            predicates.extend(self.test_values(tests, &column));
-        }
-        let mut met = Vec::new();
-        for (row, json) in view.extra().columns().flat_map(|column| column.values()) {
-            if wanted.contains(*row as usize) {
-                tests.run(&Cell::of_json(json), &mut self.scratch, &mut met);
-                for predicate in &met {
-                    self.met.entry(*predicate).or_insert_with(|| Rows::none(num_rows)).insert(*row as usize);
-                }
-                predicates.append(&mut met);
-            }
-        }
+        let plan = self.plan;
+        let tests = &plan.tests[slot as usize];
+        let mut predicates = match tests.keywords() {
+            Some(filter) => self.search_suspects(tests, filter, &wanted),
+            None => self.search_all(tests, &wanted),
+        };
         predicates.sort_unstable();
         predicates.dedup();
         predicates
+    }
+
+    /// Looks closely only at rows that may hold a literal.
+    fn search_suspects(&mut self, tests: &ValueTests, filter: &KeywordFilter, wanted: &Rows) -> Vec<PredicateId> {
+        let view = self.view;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut predicates = Vec::new();
+        for array in view.text_columns() {
+            for row in filter.suspects(array, wanted, &mut buffer) {
+                let text = if array.is_valid(row) { array.value(row) } else { "" };
+                self.test_row(tests, &Cell::of_text(text), row, &mut predicates);
+            }
+        }
+        let mut suspects = Rows::none(view.num_rows());
+        if let Some(json) = view.extra_text() {
+            filter.suspects_in_json(json, wanted, &mut buffer).into_iter().for_each(|row| suspects.insert(row));
+        }
+        self.buffer = buffer;
+        self.search_extra(tests, &suspects, &mut predicates);
+        predicates
+    }
+
+    /// Tests every distinct text of every column.
+    fn search_all(&mut self, tests: &ValueTests, wanted: &Rows) -> Vec<PredicateId> {
+        let view = self.view;
+        let mut predicates = Vec::new();
+        for array in view.text_columns() {
+            let column = dictionary(array, wanted, view.num_rows());
+            predicates.extend(self.test_values(tests, &column));
+        }
+        self.search_extra(tests, wanted, &mut predicates);
+        predicates
+    }
+
+    /// Tests every field of `_Extra`.
+    fn search_extra(&mut self, tests: &ValueTests, wanted: &Rows, predicates: &mut Vec<PredicateId>) {
+        if wanted.is_empty() {
+            return;
+        }
+        let view = self.view;
+        for (row, json) in view.extra().columns().flat_map(|column| column.values()) {
+            if wanted.contains(*row as usize) {
+                self.test_row(tests, &Cell::of_json(json), *row as usize, predicates);
+            }
+        }
+    }
+
+    fn test_row(&mut self, tests: &ValueTests, cell: &Cell<'_>, row: usize, predicates: &mut Vec<PredicateId>) {
+        let num_rows = self.view.num_rows();
+        let before = predicates.len();
+        tests.run(cell, &mut self.scratch, predicates);
+        for predicate in &predicates[before..] {
+            self.met.entry(*predicate).or_insert_with(|| Rows::none(num_rows)).insert(row);
+        }
     }
 }
 
@@ -275,7 +323,8 @@ fn set_of(rows: &[u32], num_rows: usize) -> Rows {
 /// Numbers the distinct texts of a column.
 fn dictionary<'s>(array: &'s StringArray, wanted: &Rows, num_rows: usize) -> Column<'s> {
     // The hasher's seed is fixed: a block is small enough that chosen collisions cost little.
-    let mut numbers: HashMap<&'s str, u32, FixedState> = HashMap::default();
+    let mut numbers: HashMap<&'s str, u32, FixedState> =
+        HashMap::with_capacity_and_hasher(DISTINCT_EXPECTED, FixedState::default());
     let mut codes = vec![NOT_READ; num_rows];
     let mut values = Vec::new();
     for row in wanted.iter() {

@@ -108,11 +108,19 @@ fn for_each_member<'a>(json: &'a str, mut member: impl FnMut(&'a str, &'a str)) 
         }
         let value_start = skip_space(colon + 1);
         let Some(value_end) = end_of_value(bytes, value_start) else { return };
-        member(key, json[value_start..value_end].trim_end());
+        member(key, trimmed(&json[value_start..value_end]));
         at = skip_space(value_end);
         if bytes.get(at) != Some(&b',') {
             return;
         }
+    }
+}
+
+/// A value without the space behind it, which few have.
+fn trimmed(value: &str) -> &str {
+    match value.as_bytes().last() {
+        Some(last) if last.is_ascii_whitespace() => value.trim_end(),
+        _ => value,
     }
 }
 

@@ -11,6 +11,7 @@ mod block_view;
 pub mod cells;
 mod evaluation;
 mod extra;
+mod keywords;
 mod literals;
 pub(crate) mod rows;
 pub(crate) mod value_tests;

@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 use regex::Regex;
 
 use super::cells::Cell;
+use super::keywords::KeywordFilter;
 use super::literals;
 use crate::ir::{Comparison, Matcher, Network, Number, TimePart};
 use crate::pattern::{self, Pattern, Shape};
@@ -40,6 +41,8 @@ pub(crate) struct ValueTests {
     verifiers: Vec<Verifier>,
     /// Verifiers without a literal: they look at every value.
     unconditional: Vec<u32>,
+    /// Of tests that all look for literals: tells which rows need not be looked at.
+    keywords: Option<KeywordFilter>,
 }
 
 /// What follows from a literal.
@@ -164,8 +167,11 @@ impl TestsBuilder {
         }
     }
 
-    /// The compiled tests.
-    pub fn build(mut self) -> ValueTests {
+    /// The compiled tests. `searched`: they look at whole texts, for which a filter is worth its memory.
+    pub fn build(mut self, searched: bool) -> ValueTests {
+        if searched && self.tests.look_for_literals_only() {
+            self.tests.keywords = KeywordFilter::new(&self.literals);
+        }
         if !self.literals.is_empty() {
             let num_bytes: usize = self.literals.iter().map(String::len).sum();
             let kind = (num_bytes <= DFA_BYTES_MAX).then_some(AhoCorasickKind::DFA);
@@ -181,6 +187,20 @@ impl TestsBuilder {
 }
 
 impl ValueTests {
+    /// Tells which rows need not be looked at, where all tests look for literals.
+    pub fn keywords(&self) -> Option<&KeywordFilter> {
+        self.keywords.as_ref()
+    }
+
+    fn look_for_literals_only(&self) -> bool {
+        self.absent.is_empty()
+            && self.present.is_empty()
+            && self.equals.is_empty()
+            && self.prefixes.is_empty()
+            && self.suffixes.is_empty()
+            && self.unconditional.is_empty()
+    }
+
     /// Pushes every predicate that the cell meets, perhaps more than once. A cell with several values meets what any
     /// of them meets.
     pub fn run(&self, cell: &Cell<'_>, scratch: &mut Scratch, met: &mut Vec<PredicateId>) {
@@ -280,6 +300,10 @@ impl Default for Trie {
 }
 
 impl Trie {
+    fn is_empty(&self) -> bool {
+        self.nodes.len() == 1 && self.nodes[0].actions.is_empty()
+    }
+
     fn insert(&mut self, bytes: impl Iterator<Item = u8>, action: Action) {
         let mut at = 0;
         for byte in bytes {
@@ -320,7 +344,7 @@ mod tests {
     fn met(matchers: &[Matcher], cell: &Cell<'_>) -> Vec<u32> {
         let mut builder = TestsBuilder::default();
         matchers.iter().zip(0..).for_each(|(matcher, id)| builder.add(matcher, id));
-        let tests = builder.build();
+        let tests = builder.build(true);
         let (mut scratch, mut met) = (Scratch::default(), Vec::new());
         tests.run(cell, &mut scratch, &mut met);
         // A second run with used buffers finds the same.

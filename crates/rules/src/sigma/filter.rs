@@ -9,13 +9,14 @@
 
 use crate::error::Error;
 use crate::ir::{Filter, LogSource};
+use crate::placeholders::Placeholders;
 use crate::yaml::{Kind, Node};
 
 use super::condition::Condition;
 use super::detection::parse_detections;
 
 /// Reads the `filter` part.
-pub(super) fn parse(node: &Node, log_source: LogSource) -> Result<Filter, Error> {
+pub(super) fn parse(node: &Node, log_source: LogSource, placeholders: &Placeholders) -> Result<Filter, Error> {
     let Kind::Map(pairs) = &node.kind else {
         return Err(Error::rule(node.line, "filter is a map of rules, selection and condition"));
     };
@@ -28,7 +29,7 @@ pub(super) fn parse(node: &Node, log_source: LogSource) -> Result<Filter, Error>
         None => Vec::new(),
     };
     let searches = pairs.iter().filter(|(key, _)| key != "rules").cloned().collect();
-    let detections = parse_detections(&Node { line: node.line, kind: Kind::Map(searches) })?;
+    let detections = parse_detections(&Node { line: node.line, kind: Kind::Map(searches) }, placeholders)?;
     let condition = node.get("condition").ok_or_else(|| Error::rule(node.line, "the filter has no condition"))?;
     let expression = Condition::new(&detections, condition).expression()?;
     Ok(Filter { rules, log_source, expression })

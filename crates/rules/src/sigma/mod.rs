@@ -17,6 +17,7 @@ use moneta_base::RuleId;
 
 use crate::error::{Error, NotLoaded};
 use crate::ir::{Body, Detection, Level, LogSource, Metadata, Rule};
+use crate::placeholders::Placeholders;
 use crate::yaml::{self, Node};
 use condition::Condition;
 pub(crate) use modifier::compile_regex;
@@ -30,9 +31,15 @@ pub struct ParsedFile {
     pub not_loaded: Vec<NotLoaded>,
 }
 
-/// Reads all documents of a rule file. One bad document does not harm the others, unless the file is not YAML.
+/// Reads all documents of a rule file of an installation that knows no placeholders.
 #[must_use]
 pub fn parse_file(name: &str, text: &str) -> ParsedFile {
+    parse_file_with(name, text, &Placeholders::default())
+}
+
+/// Reads all documents of a rule file. One bad document does not harm the others, unless the file is not YAML.
+#[must_use]
+pub fn parse_file_with(name: &str, text: &str, placeholders: &Placeholders) -> ParsedFile {
     let mut parsed = ParsedFile::default();
     let documents = match yaml::parse(text) {
         Ok(documents) => documents,
@@ -49,7 +56,8 @@ pub fn parse_file(name: &str, text: &str) -> ParsedFile {
     };
     let file: Arc<str> = name.into();
     for document in collection::expand(documents) {
-        let outcome = document.and_then(|document| parse_document(&file, &document).map_err(|error| (document, error)));
+        let outcome = document
+            .and_then(|document| parse_document(&file, &document, placeholders).map_err(|error| (document, error)));
         match outcome {
             Ok(rule) => parsed.rules.push(rule),
             Err((document, error)) => parsed.not_loaded.push(NotLoaded {
@@ -63,7 +71,7 @@ pub fn parse_file(name: &str, text: &str) -> ParsedFile {
     parsed
 }
 
-fn parse_document(file: &Arc<str>, document: &Node) -> Result<Rule, Error> {
+fn parse_document(file: &Arc<str>, document: &Node, placeholders: &Placeholders) -> Result<Rule, Error> {
     let line = document.line;
     if !matches!(document.kind, yaml::Kind::Map(_)) {
         return Err(Error::rule(line, "a rule is a map of title, logsource, detection and more"));
@@ -72,13 +80,13 @@ fn parse_document(file: &Arc<str>, document: &Node) -> Result<Rule, Error> {
     if title.is_empty() {
         return Err(Error::rule(line, "the rule has no title"));
     }
-    let body = parse_body(document)?;
+    let body = parse_body(document, placeholders)?;
     let metadata = parse_metadata(document, title)?;
     let tests = crate::rule_tests::parse(document.get("tests"))?;
     Ok(Rule { metadata, body, tests, file: Arc::clone(file), line })
 }
 
-fn parse_body(document: &Node) -> Result<Body, Error> {
+fn parse_body(document: &Node, placeholders: &Placeholders) -> Result<Body, Error> {
     let log_source = || {
         let node = document.get("logsource");
         node.map(parse_log_source).ok_or_else(|| Error::rule(document.line, "the rule has no logsource"))
@@ -87,14 +95,15 @@ fn parse_body(document: &Node) -> Result<Body, Error> {
         return correlation::parse(node, document.get("generate")).map(Body::Correlation);
     }
     if let Some(node) = document.get("filter") {
-        return filter::parse(node, log_source()?).map(Body::Filter);
+        return filter::parse(node, log_source()?, placeholders).map(Body::Filter);
     }
     let node = document.get("detection").ok_or_else(|| Error::rule(document.line, "the rule has no detection"))?;
     let log_source = log_source()?;
-    let detections = detection::parse_detections(node)?;
+    let detections = detection::parse_detections(node, placeholders)?;
     let condition = node.get("condition").ok_or_else(|| Error::rule(node.line, "the detection has no condition"))?;
     let expression = Condition::new(&detections, condition).expression()?;
-    Ok(Body::Detection(Detection { log_source, expression }))
+    let condition = condition.texts().join(" or ");
+    Ok(Body::Detection(Detection { log_source, expression, searches: detections, condition }))
 }
 
 fn parse_metadata(document: &Node, title: String) -> Result<Metadata, Error> {

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::ir::{Comparison, Expression, Field, Matcher, Network, Number, Relation, TimePart};
 use crate::limits;
 use crate::pattern::{Pattern, Piece, Shape};
+use crate::placeholders::Placeholders;
 use crate::yaml::{Kind, Meaning, Node};
 
 /// The dashes that Windows programs take for one another before an option.
@@ -158,14 +159,19 @@ enum Draft {
 }
 
 /// The expression of one item: its values, through its modifiers, joined.
-pub(super) fn apply(field: &Field, modifiers: &Modifiers, values: &[Node]) -> Result<Expression, Error> {
+pub(super) fn apply(
+    field: &Field,
+    modifiers: &Modifiers,
+    values: &[Node],
+    placeholders: &Placeholders,
+) -> Result<Expression, Error> {
     let mut parts = Vec::with_capacity(values.len());
     for node in values {
         let mut drafts = vec![read_value(node)?];
         for step in &modifiers.steps {
             let mut next = Vec::with_capacity(drafts.len());
             for draft in drafts {
-                take_step(*step, draft, modifiers, node.line, &mut next)?;
+                take_step(*step, draft, modifiers, placeholders, node.line, &mut next)?;
             }
             drafts = next;
         }
@@ -200,7 +206,14 @@ fn read_value(node: &Node) -> Result<Draft, Error> {
 }
 
 /// Applies one modifier to one value.
-fn take_step(step: Step, draft: Draft, modifiers: &Modifiers, line: usize, out: &mut Vec<Draft>) -> Result<(), Error> {
+fn take_step(
+    step: Step,
+    draft: Draft,
+    modifiers: &Modifiers,
+    placeholders: &Placeholders,
+    line: usize,
+    out: &mut Vec<Draft>,
+) -> Result<(), Error> {
     if matches!(draft, Draft::Null) {
         out.push(draft);
         return Ok(());
@@ -236,7 +249,7 @@ fn take_step(step: Step, draft: Draft, modifiers: &Modifiers, line: usize, out: 
             _ => return Err(Error::rule(line, "exists takes true or false")),
         },
         Step::FieldRef => out.push(Draft::Done(field_reference(&draft, modifiers, line)?)),
-        Step::Expand => out.push(expand(draft, line)?),
+        Step::Expand => expand(draft, placeholders, line, out)?,
     }
     Ok(())
 }
@@ -417,15 +430,15 @@ pub(crate) fn compile_regex(source: &str) -> Result<regex::Regex, String> {
         })
 }
 
-/// Placeholders need values from outside the rule; without any, only `\%` is unescaped.
-fn expand(draft: Draft, line: usize) -> Result<Draft, Error> {
-    let Draft::Text { raw, .. } = &draft else { return Ok(draft) };
-    let unescaped = raw.replace("\\%", "\u{0}");
-    if unescaped.matches('%').count() >= 2 {
-        return Err(Error::unsupported(line, format!("no values are known for the placeholder in {raw:?} (expand)")));
-    }
-    let text = unescaped.replace('\u{0}', "%");
-    Ok(Draft::Text { pattern: Pattern::parse(&text), raw: text })
+/// The value once per value of its placeholders.
+fn expand(draft: Draft, placeholders: &Placeholders, line: usize, out: &mut Vec<Draft>) -> Result<(), Error> {
+    let Draft::Text { pattern, .. } = &draft else {
+        out.push(draft);
+        return Ok(());
+    };
+    let expanded = placeholders.expand(pattern, line)?;
+    out.extend(expanded.into_iter().map(|pattern| Draft::Text { raw: pattern.to_string(), pattern }));
+    Ok(())
 }
 
 /// Turns a finished value into tests.

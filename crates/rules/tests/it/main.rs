@@ -7,6 +7,7 @@ mod content;
 mod correlation;
 mod correlation_order;
 mod differential;
+mod engineering;
 mod matching;
 mod specification;
 mod support;

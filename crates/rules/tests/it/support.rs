@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::{BatchBuilder, Delivery, ParsedBatch, RecordClass, TableCatalog, Value};
 use moneta_formats::{DecodeOptions, Decoder, HEAD_BYTES, recognise};
-use moneta_rules::{CompiledRules, NotLoaded, Taxonomy, parse_file};
+use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Taxonomy, parse_file, parse_file_with};
 
 /// All files below a folder with that ending, sorted.
 pub fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
@@ -27,13 +27,18 @@ pub fn files_below(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Compiles all rules below folders.
+/// Compiles all rules below folders, for an installation that knows no placeholders.
 pub fn load_rules(folders: &[PathBuf]) -> (CompiledRules, Vec<NotLoaded>) {
+    load_rules_with(folders, &Placeholders::default())
+}
+
+/// Compiles all rules below folders.
+pub fn load_rules_with(folders: &[PathBuf], placeholders: &Placeholders) -> (CompiledRules, Vec<NotLoaded>) {
     let mut rules = Vec::new();
     let mut not_loaded = Vec::new();
     for path in folders.iter().flat_map(|folder| files_below(folder, ".yml")) {
         let text = std::fs::read_to_string(&path).unwrap();
-        let parsed = parse_file(&path.to_string_lossy(), &text);
+        let parsed = parse_file_with(&path.to_string_lossy(), &text, placeholders);
         rules.extend(parsed.rules);
         not_loaded.extend(parsed.not_loaded);
     }

@@ -25,7 +25,8 @@ fn apply_to(modifiers: &str, values: &[(&str, bool)]) -> Result<String, String> 
     let names = modifiers.split('|').filter(|name| !name.is_empty());
     let parsed = Modifiers::parse(names, 3).map_err(|e| e.to_string())?;
     let nodes: Vec<Node> = values.iter().map(|(text, plain)| node(text, *plain)).collect();
-    apply(&Field::named("F"), &parsed, &nodes).map(|e| shown(&e)).map_err(|e| e.to_string())
+    let placeholders = Placeholders::parse("Servers = ['a', 'b*']\nNone = []").unwrap();
+    apply(&Field::named("F"), &parsed, &nodes, &placeholders).map(|e| shown(&e)).map_err(|e| e.to_string())
 }
 
 #[track_caller]
@@ -146,7 +147,11 @@ fn networks_and_times_are_checked_when_read() {
 
 #[test]
 fn placeholders_and_unknown_modifiers_are_named() {
-    check_error("expand", "%Servers%", "placeholder");
+    check("expand", &["%servers%"], "(a or b*)");
+    check("contains|expand", &["%Servers%"], "(*a* or *b*)");
+    check("expand|startswith", &["%Servers%"], "(a* or b*)");
+    check("expand", &["%None%"], "()");
+    check_error("expand", "%Server%", "did you mean \"Servers\"?");
     check("expand", &[r"100\%"], "100%");
     check_error("contians", "a", "there is no modifier \"contians\"");
 }

@@ -1,0 +1,237 @@
+//! What is probably wrong with rules that load: fields no column has, values that a column cannot hold, parts that are
+//! not used, conditions that are dear, and what a rule does not say of itself.
+//!
+//! A diagnosis never keeps a rule from running; what does is a [`NotLoaded`](crate::NotLoaded).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use moneta_event::{Column, ColumnType, TableCatalog};
+use serde::Serialize;
+
+use crate::compile::{CompiledRules, schema_of};
+use crate::fields::{Resolver, Slot};
+use crate::ir::{Body, Detection, Expression, Field, Matcher, Rule, Test};
+use crate::nearest;
+use crate::pattern::{Pattern, Piece};
+use crate::taxonomy::Taxonomy;
+
+/// How much a diagnosis matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Something could be said or done better.
+    Note,
+    /// The rule probably does not do what its author means.
+    Warning,
+}
+
+/// What is probably wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Diagnosis {
+    /// The file.
+    pub file: String,
+    /// Line of the rule in the file, from 1.
+    pub line: usize,
+    /// The rule's id.
+    pub rule_id: String,
+    /// Its title.
+    pub title: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// A word for the kind of diagnosis.
+    pub code: &'static str,
+    /// What it is, and what to do.
+    pub message: String,
+}
+
+/// Diagnoses of all rules, by file and line.
+#[must_use]
+pub fn lint(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCatalog) -> Vec<Diagnosis> {
+    let dear: BTreeSet<usize> = rules.rules_without_witness().collect();
+    let mut known: HashMap<String, &str> = HashMap::new();
+    let mut found = Vec::new();
+    for (index, rule) in rules.rules().iter().enumerate() {
+        let mut messages = Messages { rule, found: &mut found };
+        about_itself(&mut messages);
+        let Body::Detection(detection) = &rule.body else { continue };
+        unused_parts(detection, &mut messages);
+        fields(detection, taxonomy, catalog, &mut messages);
+        if dear.contains(&index) {
+            messages.warn(
+                "no_required_value",
+                "nothing in the condition asks for a value that must be there, so every event of the log source is \
+                 looked at, and most may match; add a test that must hold",
+            );
+        }
+        let meaning = format!("{:?}{:?}", detection.log_source, detection.expression);
+        if let Some(other) = known.insert(meaning, rule.metadata.id.as_str()) {
+            messages.warn("same_as_another", &format!("the rule {other} has the same log source and condition"));
+        }
+    }
+    found.sort();
+    found
+}
+
+struct Messages<'a> {
+    rule: &'a Rule,
+    found: &'a mut Vec<Diagnosis>,
+}
+
+impl Messages<'_> {
+    fn push(&mut self, severity: Severity, code: &'static str, message: &str) {
+        self.found.push(Diagnosis {
+            file: self.rule.file.to_string(),
+            line: self.rule.line,
+            rule_id: self.rule.metadata.id.to_string(),
+            title: self.rule.metadata.title.clone(),
+            severity,
+            code,
+            message: message.to_owned(),
+        });
+    }
+
+    fn warn(&mut self, code: &'static str, message: &str) {
+        self.push(Severity::Warning, code, message);
+    }
+
+    fn note(&mut self, code: &'static str, message: &str) {
+        self.push(Severity::Note, code, message);
+    }
+}
+
+fn about_itself(messages: &mut Messages<'_>) {
+    let rule = messages.rule;
+    let metadata = &rule.metadata;
+    if metadata.id.as_str().starts_with("sha256-") {
+        messages.warn("no_id", "the rule has no id, so every change to its text makes it another rule; give it a UUID");
+    }
+    if matches!(metadata.status.as_str(), "deprecated" | "unsupported") {
+        messages.warn("not_maintained", &format!("the rule's status is {}", metadata.status));
+    }
+    let texts = [
+        ("no_author", "author", metadata.author.is_empty()),
+        ("no_description", "description", metadata.description.is_empty()),
+        ("no_references", "references", metadata.references.is_empty()),
+        ("no_technique", "tag of ATT&CK", !metadata.tags.iter().any(|tag| tag.starts_with("attack."))),
+    ];
+    for (code, what, missing) in texts {
+        if missing && !matches!(rule.body, Body::Filter(_)) {
+            messages.note(code, &format!("the rule has no {what}"));
+        }
+    }
+    let both = [true, false].map(|outcome| rule.tests.iter().any(|test| test.matches == outcome));
+    if both != [true, true] && !matches!(rule.body, Body::Filter(_)) {
+        messages.note("no_tests", "the rule lacks a test of an event that must match, or of one that must not");
+    }
+}
+
+/// Search identifiers that the condition does not name.
+fn unused_parts(detection: &Detection, messages: &mut Messages<'_>) {
+    let words: Vec<&str> = detection.condition.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')')).collect();
+    let is_used = |name: &str| {
+        words.iter().any(|word| {
+            *word == name
+                || (word.eq_ignore_ascii_case("them") && !name.starts_with('_'))
+                || (word.contains(['*', '?']) && Pattern::parse(word).matches(name))
+        })
+    };
+    for (name, _) in detection.searches.iter().filter(|(name, _)| !is_used(name)) {
+        messages.warn("unused_part", &format!("the condition does not use {name:?}"));
+    }
+}
+
+/// Every test against every place where the rule's log source lies. What is wrong in one place and right in another is
+/// no fault of the rule.
+fn fields(detection: &Detection, taxonomy: &Taxonomy, catalog: &TableCatalog, messages: &mut Messages<'_>) {
+    let targets = taxonomy.targets(&detection.log_source).unwrap_or_default();
+    let mut tests = Vec::new();
+    collect(&detection.expression, &mut tests);
+    let mut faults: BTreeMap<(&'static str, String), Fault> = BTreeMap::new();
+    for (place, target) in targets.iter().enumerate() {
+        let schema = schema_of(&target.table, catalog);
+        let resolver = Resolver { schema: &schema, target, taxonomy };
+        for test in &tests {
+            let Field::Named(name) = &test.field else { continue };
+            let slot = resolver.resolve(&test.field);
+            if is_unknown(&slot, &resolver) {
+                let key = ("unknown_field", name.to_string());
+                faults.entry(key).or_insert_with(|| unknown_field(name, &resolver)).places.insert(place);
+            }
+            let typed = slot.columns.first().filter(|column| column.path.is_empty());
+            let Some((column, column_type)) = typed.and_then(|c| Some((&c.name, c.column_type?))) else { continue };
+            if let Some(message) = type_fault(name, column, column_type, &test.matcher) {
+                let key = ("type_mismatch", format!("{name} {}", test.matcher.describe()));
+                let fault = || Fault { severity: Severity::Warning, message, places: BTreeSet::new() };
+                faults.entry(key).or_insert_with(fault).places.insert(place);
+            }
+        }
+    }
+    for ((code, _), fault) in faults.iter().filter(|(_, fault)| fault.places.len() == targets.len()) {
+        messages.push(fault.severity, code, &fault.message);
+    }
+}
+
+/// What is wrong with a field, and in which of the places.
+struct Fault {
+    severity: Severity,
+    message: String,
+    places: BTreeSet<usize>,
+}
+
+fn collect<'e>(expression: &'e Expression, tests: &mut Vec<&'e Test>) {
+    match expression {
+        Expression::Constant(_) => {}
+        Expression::Test(test) => tests.push(test),
+        Expression::Not(inner) => collect(inner, tests),
+        Expression::All(parts) | Expression::Any(parts) => parts.iter().for_each(|part| collect(part, tests)),
+    }
+}
+
+/// Whether no column holds a field, and nothing says that it comes without one.
+fn is_unknown(slot: &Slot, resolver: &Resolver<'_>) -> bool {
+    slot.columns.is_empty() && slot.hiding.is_none() && !resolver.schema.name().is_custom()
+}
+
+fn unknown_field(name: &str, resolver: &Resolver<'_>) -> Fault {
+    let table = resolver.schema.name();
+    let columns = resolver.schema.columns().iter().map(|column: &Column| &*column.name);
+    let aliases = resolver.taxonomy.table_fields(table.as_str()).into_iter().flat_map(BTreeMap::keys);
+    let known = columns.chain(aliases.chain(resolver.target.fields.keys()).map(String::as_str));
+    let place = format!("{table} has no column for {name:?}; it is looked for among the fields without one (_Extra)");
+    let (severity, message) = match nearest::nearest(name, known) {
+        Some(meant) => (Severity::Warning, format!("{place}; did you mean {meant:?}?")),
+        None => (Severity::Note, place),
+    };
+    Fault { severity, message, places: BTreeSet::new() }
+}
+
+/// Why no value of a column's type can meet a test. A value that does not fit its column is kept beside it and may.
+fn type_fault(name: &str, column: &str, column_type: ColumnType, matcher: &Matcher) -> Option<String> {
+    let is_number = matches!(column_type, ColumnType::Int | ColumnType::Long | ColumnType::Real | ColumnType::Decimal);
+    let holds_never = match matcher {
+        Matcher::Text { pattern, .. } if matches!(column_type, ColumnType::Int | ColumnType::Long) => {
+            !literals_are(pattern, |c| c.is_ascii_digit() || c == '-')
+        }
+        Matcher::Text { pattern, .. } if is_number => {
+            !literals_are(pattern, |c| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E'))
+        }
+        Matcher::Text { pattern, .. } if column_type == ColumnType::Bool => {
+            ["true", "false"].iter().all(|value| !pattern.folded().matches(value))
+        }
+        Matcher::Cidr(_) => is_number || matches!(column_type, ColumnType::Bool | ColumnType::DateTime),
+        Matcher::Number(..) => matches!(column_type, ColumnType::Bool | ColumnType::DateTime),
+        Matcher::Time(..) => is_number || column_type == ColumnType::Bool,
+        _ => false,
+    };
+    let kind = column_type.name();
+    let test = matcher.describe();
+    let message = || format!("{name} {test}, but the column {column} is of type {kind}: no value of that type does");
+    holds_never.then(message)
+}
+
+fn literals_are(pattern: &Pattern, allowed: impl Fn(char) -> bool) -> bool {
+    pattern.pieces().iter().all(|piece| match piece {
+        Piece::Literal(text) => text.chars().all(&allowed),
+        Piece::One | Piece::Many => true,
+    })
+}

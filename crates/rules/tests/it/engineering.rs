@@ -1,0 +1,134 @@
+//! What detection engineers ask of rules: why one holds or does not, what is probably wrong, what is covered.
+
+use moneta_base::RuleId;
+use moneta_event::TableCatalog;
+use moneta_event::Value::{Long, Text};
+use moneta_rules::coverage::navigator_layer;
+use moneta_rules::explain::Step;
+use moneta_rules::lint::{Severity, lint};
+use moneta_rules::{CompiledRules, Taxonomy};
+
+use crate::support::{compile, rows, rule, table};
+
+const RULE: &str = "pick:\n  Image|endswith:\n    - '\\cmd.exe'\n    - '\\pwsh.exe'\n  EventID: 7\nskip:\n  User: ann\nspare:\n  Nowhere: x\ncondition: pick and not skip";
+
+fn why(rules: &CompiledRules, channel: &str, fields: &[(&str, moneta_event::Value<'_>)]) -> moneta_rules::Explanation {
+    let mut all = vec![("EventLog", Text(channel))];
+    all.extend_from_slice(fields);
+    let batch = rows("Event", &[&all]);
+    let explainer = rules.explainer(&table("Event"), &batch);
+    explainer.why(&RuleId::new("r"), 0).unwrap()
+}
+
+fn lines(explanation: &moneta_rules::Explanation, part: &str) -> Vec<String> {
+    let place = &explanation.places[0];
+    let (_, step) = place.searches.iter().find(|(name, _)| name == part).unwrap();
+    step.lines(0)
+}
+
+#[test]
+fn an_explanation_names_the_values_that_decide() {
+    let rules = compile(&rule("r", RULE));
+    let image = ("Image", Text(r"C:\bin\CMD.exe"));
+    let held = why(&rules, "System", &[image, ("EventID", Long(7))]);
+    assert!(held.holds);
+    assert_eq!(held.places[0].condition, "pick and not skip");
+    assert_eq!(
+        lines(&held, "pick"),
+        [
+            "+ all of",
+            "  + any of",
+            r"    + Image matches *\cmd.exe: C:\bin\CMD.exe",
+            "      and 1 more",
+            "  + EventID matches 7: 7"
+        ]
+    );
+    assert_eq!(lines(&held, "skip"), ["- User matches ann: it is absent"]);
+    // A part that the condition does not use says nothing.
+    assert!(!held.places[0].searches.iter().any(|(name, _)| name == "spare"));
+
+    let other_number = why(&rules, "System", &[image, ("EventID", Long(8))]);
+    assert!(!other_number.holds);
+    assert_eq!(lines(&other_number, "pick"), ["- all of", "  - EventID matches 7: 8", "    and 1 more"]);
+    let skipped = why(&rules, "System", &[image, ("EventID", Long(7)), ("User", Text("Ann"))]);
+    assert!(!skipped.holds && lines(&skipped, "skip") == ["+ User matches ann: Ann"]);
+}
+
+#[test]
+fn an_explanation_tells_events_of_another_log_source() {
+    let rules = compile(&rule("r", RULE));
+    let other = why(&rules, "Application", &[("Image", Text(r"C:\cmd.exe")), ("EventID", Long(7))]);
+    assert!(!other.holds);
+    assert!(other.places[0].source.iter().any(|step| !step.holds()), "{other:?}");
+    assert!(matches!(&other.places[0].source[0], Step::Test { values, .. } if values == &["Application"]));
+    let batch = rows("SecurityEvent", &[&[("EventID", Long(1))]]);
+    let elsewhere = rules.explainer(&table("SecurityEvent"), &batch).why(&RuleId::new("r"), 0).unwrap();
+    assert!(elsewhere.never.contains("windows/system"), "{elsewhere:?}");
+    assert!(rules.explainer(&table("Event"), &batch).why(&RuleId::new("none"), 0).is_none());
+}
+
+/// Codes of the warnings of one detection, with what they say.
+fn warnings(detection: &str) -> Vec<(&'static str, String)> {
+    let rules = compile(&rule("r", detection));
+    let found = lint(&rules, &Taxonomy::built_in(), &TableCatalog::built_in());
+    let warned = found.into_iter().filter(|diagnosis| diagnosis.severity == Severity::Warning);
+    warned.map(|diagnosis| (diagnosis.code, diagnosis.message)).collect()
+}
+
+#[test]
+fn unknown_fields_and_types_that_do_not_compare_are_diagnosed() {
+    assert_eq!(warnings("s:\n  Image: a\n  EventID: 7\ncondition: s"), []);
+    let found = warnings("s:\n  Imgae: a\ncondition: s");
+    assert_eq!(found[0].0, "unknown_field");
+    assert!(found[0].1.contains("did you mean \"Image\"?"), "{found:?}");
+    for (test, column) in [
+        ("EventID: seven", "EventID"),
+        ("EventID|contains: 7a", "EventID"),
+        ("EventID|cidr: 10.0.0.0/8", "EventID"),
+        ("EventID|hour: 3", "EventID"),
+        ("TimeGenerated|gt: 5", "TimeGenerated"),
+    ] {
+        let found = warnings(&format!("s:\n  {test}\ncondition: s"));
+        assert_eq!(found.iter().map(|(code, _)| *code).collect::<Vec<_>>(), ["type_mismatch"], "{test}");
+        assert!(found[0].1.contains(column), "{found:?}");
+    }
+    assert_eq!(warnings("s:\n  EventID: '4*'\ncondition: s"), []);
+}
+
+#[test]
+fn parts_that_do_nothing_and_rules_that_match_everything_are_diagnosed() {
+    let found = warnings("s:\n  Image: a\nt:\n  Image: b\ncondition: s");
+    assert_eq!(found, [("unused_part", "the condition does not use \"t\"".to_owned())]);
+    assert_eq!(warnings("s1:\n  Image: a\ns2:\n  Image: b\ncondition: 1 of s*"), []);
+    assert_eq!(warnings("s1:\n  Image: a\ns2:\n  Image: b\ncondition: all of them"), []);
+    let found = warnings("s:\n  Image: a\ncondition: not s");
+    assert_eq!(found[0].0, "no_required_value");
+    let twice = compile(&(rule("a", "s:\n  Image: a\ncondition: s") + &rule("b", "s:\n  Image: a\ncondition: s")));
+    let found = lint(&twice, &Taxonomy::built_in(), &TableCatalog::built_in());
+    assert!(found.iter().any(|diagnosis| diagnosis.code == "same_as_another" && diagnosis.message.contains(" a ")));
+}
+
+#[test]
+fn coverage_counts_the_rules_of_each_technique() {
+    let tagged = |id: &str, image: &str, tags: &str| {
+        rule(id, &format!("s:\n  Image: {image}\ncondition: s")).replacen("level:", &format!("tags: {tags}\nlevel:"), 1)
+    };
+    let rules = compile(
+        &(tagged("a", "x", "[attack.t1059.001, attack.execution]")
+            + &tagged("b", "y", "[attack.t1059.001, attack.t1003]")
+            + &tagged("c", "z", "[]")),
+    );
+    let layer = navigator_layer(&rules, "ours");
+    let scores: Vec<(&str, u64)> = layer["techniques"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (entry["techniqueID"].as_str().unwrap(), entry["score"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(scores, [("T1003", 1), ("T1059.001", 2)]);
+    assert_eq!(
+        (layer["domain"].as_str(), layer["versions"]["layer"].as_str()),
+        (Some("enterprise-attack"), Some("4.5"))
+    );
+    assert!(layer["description"].as_str().unwrap().contains("1 rules name none"));
+}
