@@ -144,6 +144,7 @@ fn check_not_own(table: &TableName) -> Result<(), ApiError> {
 pub(crate) fn decode_options(state: &App, source: &str, has_key: bool) -> DecodeOptions {
     let source = SourceName::lossy(source);
     let mut options = DecodeOptions::new(state.catalog.clone(), source, state.clock.now());
+    options.mappings = state.mappings.clone();
     options.delivery = if has_key { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce };
     options
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use moneta_access::Access;
 use moneta_base::{Clock, Entropy};
 use moneta_event::TableCatalog;
+use moneta_formats::Mappings;
 use moneta_ports::{EventSink, Metrics, Operations, QueryEngine, QueryObjects, RuleAdmin};
 use tokio::sync::{Mutex, Semaphore};
 
@@ -38,6 +39,8 @@ pub struct ApiState {
     pub metrics: Arc<Metrics>,
     /// The built-in tables.
     pub catalog: Arc<TableCatalog>,
+    /// Which table and columns records of known shapes have.
+    pub mappings: Arc<Mappings>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness for request ids.

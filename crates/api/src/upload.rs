@@ -12,7 +12,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use bytes::Bytes;
 use moneta_base::ErrorKind;
-use moneta_formats::{Decoded, Decoder, Format, HEAD_BYTES, recognise};
+use moneta_formats::{Decoded, Decoder, Format, HEAD_BYTES, recognise_with};
 use moneta_ports::{IngestReceipt, Submission};
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +80,7 @@ pub(crate) async fn file(
         Some(format) => Format::parse(format).map_err(|error| ApiError::bad_request(error.to_string()))?,
         // Empty log files are common in directories of them; nothing is stored, whatever their format.
         None if head.is_empty() => Format::Ndjson,
-        None => recognise(&name, &head).ok_or_else(|| not_recognised(&name))?,
+        None => recognise_with(&state.mappings, &name, &head).ok_or_else(|| not_recognised(&name))?,
     };
     let mut options = decode_options(&state, &name, key.is_some());
     options.table = table;

@@ -74,6 +74,11 @@ pub enum Command {
     Ingest(commands::ingest::Ingest),
     /// Ask a question in KQL, of the store or of files.
     Query(commands::query::Query),
+    /// Show the rows that files become, without storing anything.
+    Decode(commands::decode::Decode),
+    /// Try mapping files, which describe formats without code.
+    #[command(subcommand)]
+    Mapping(commands::mapping::Mapping),
     /// Lay out the text of queries.
     #[command(subcommand)]
     Kql(commands::kql::Kql),

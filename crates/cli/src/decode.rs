@@ -1,12 +1,12 @@
 //! Decodes files without a store, for `query --file` and `hunt`, and on the way into one.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use moneta_base::{Clock, SourceName, TableName};
 use moneta_event::{Delivery, TableCatalog};
-use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, recognise};
+use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, Mappings, recognise_with};
 use moneta_host::SystemClock;
 
 use crate::failure::Failure;
@@ -21,6 +21,8 @@ pub struct Wish {
     pub format: Option<Format>,
     /// The table of all records.
     pub table: Option<TableName>,
+    /// Which table and columns records of known shapes have.
+    pub mappings: Arc<Mappings>,
     /// How sure the path is.
     pub delivery: Delivery,
 }
@@ -30,7 +32,7 @@ impl Wish {
     #[must_use]
     pub fn natural() -> Self {
         let catalog = Arc::new(TableCatalog::built_in());
-        Self { catalog, format: None, table: None, delivery: Delivery::AtLeastOnce }
+        Self { catalog, format: None, table: None, mappings: Mappings::built_in(), delivery: Delivery::AtLeastOnce }
     }
 
     /// With the format and the table that were typed.
@@ -41,6 +43,26 @@ impl Wish {
         let format = format.map(Format::parse).transpose().map_err(|error| Failure::usage(error.to_string()))?;
         let table = table.map(TableName::new).transpose().map_err(|error| Failure::usage(error.to_string()))?;
         Ok(Self { format, table, ..self })
+    }
+}
+
+impl Wish {
+    /// With the mappings of files before the built-in ones.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or has a mistake, which is named.
+    pub fn with_mappings(self, paths: &[PathBuf]) -> Result<Self, Failure> {
+        if paths.is_empty() {
+            return Ok(self);
+        }
+        let mut files = Vec::new();
+        for path in paths {
+            let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+            files.push((path.display().to_string(), text));
+        }
+        let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let mappings = Mappings::with_built_in(&files).map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Self { mappings: Arc::new(mappings), ..self })
     }
 }
 
@@ -64,9 +86,12 @@ pub fn decode_file(path: &Path, wish: &Wish, mut take: impl FnMut(Decoded) -> bo
     let mut piece = read_piece(&mut file).map_err(|error| unreadable(path, error))?;
     let name = path.to_string_lossy();
     let head = &piece[..piece.len().min(moneta_formats::HEAD_BYTES)];
-    let Some(format) = wish.format.or_else(|| recognise(&name, head)) else { return Ok(Outcome::NotRecognised) };
+    let Some(format) = wish.format.or_else(|| recognise_with(&wish.mappings, &name, head)) else {
+        return Ok(Outcome::NotRecognised);
+    };
     let mut options = DecodeOptions::new(wish.catalog.clone(), SourceName::lossy(&name), SystemClock::new().now());
     options.table = wish.table.clone();
+    options.mappings = wish.mappings.clone();
     options.delivery = wish.delivery;
     let mut decoder = Decoder::new(format, options);
     let mut wanted = true;

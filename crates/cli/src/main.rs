@@ -16,6 +16,7 @@ mod decode;
 mod failure;
 mod files;
 mod output;
+mod rows;
 mod target;
 
 use std::process::ExitCode;

@@ -10,13 +10,21 @@ pub enum Error {
     /// The address cannot be listened on.
     #[error("cannot listen for syslog on {protocol} {address}")]
     Listen {
-        /// `udp` or `tcp`.
+        /// `udp`, `tcp`, `tls` or `relp`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// A file that TLS needs cannot be used.
+    #[error("{path}: {reason}", path = .path.display())]
+    Tls {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// `journalctl` is not there.
     #[error("the systemd journal cannot be read: journalctl does not run")]
@@ -31,7 +39,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Listen { .. } | Self::NoJournal(_) => ErrorKind::OPERATOR,
+            Self::Listen { .. } | Self::NoJournal(_) | Self::Tls { .. } => ErrorKind::OPERATOR,
             Self::Pattern(_) => ErrorKind::Caller,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use moneta_base::{Clock, ErrorKind, SourceName};
 use moneta_event::{Delivery, TableCatalog};
-use moneta_formats::{DecodeOptions, Decoded};
+use moneta_formats::{DecodeOptions, Decoded, Mappings};
 use moneta_ports::{BoxFuture, EventSink, IdempotencyKey, Metric, Metrics, PortError, Submission};
 
 use crate::collector::{Stopped, is_stopped, until_stopped};
@@ -45,6 +45,8 @@ pub struct Intake {
     pub clock: Arc<dyn Clock>,
     /// The tables that exist.
     pub catalog: Arc<TableCatalog>,
+    /// Which table and columns records of known shapes have.
+    pub mappings: Arc<Mappings>,
     /// Where records are counted.
     pub metrics: Arc<Metrics>,
     /// Zone of time stamps that name none, in seconds east of UTC.
@@ -66,26 +68,38 @@ impl Intake {
     /// Options for decoding records of one source.
     pub(crate) fn decode_options(&self, source: SourceName, delivery: Delivery) -> DecodeOptions {
         let options = DecodeOptions::new(self.catalog.clone(), source, self.clock.now());
-        DecodeOptions { delivery, zone_offset_seconds: self.zone_offset_seconds, ..options }
+        DecodeOptions {
+            delivery,
+            mappings: self.mappings.clone(),
+            zone_offset_seconds: self.zone_offset_seconds,
+            ..options
+        }
     }
 
     /// Stores decoded records for which nobody can be asked again: what cannot be stored is counted as dropped.
-    pub(crate) async fn store(&self, collector: &str, decoded: Decoded, stopped: &mut Stopped) {
+    pub(crate) async fn store(&self, collector: &str, decoded: Decoded, stopped: &mut Stopped) -> Stored {
         let submission = Submission { batches: decoded.batches, quarantined: decoded.quarantined, key: None };
-        self.store_submission(collector, submission, stopped).await;
+        self.store_submission(collector, submission, stopped).await
     }
 
     /// As [`Self::store`] for a submission.
-    pub(crate) async fn store_submission(&self, collector: &str, submission: Submission, stopped: &mut Stopped) {
+    pub(crate) async fn store_submission(
+        &self,
+        collector: &str,
+        submission: Submission,
+        stopped: &mut Stopped,
+    ) -> Stored {
         let records = num_records(&submission);
         if records == 0 {
-            return;
+            return Stored::Yes;
         }
-        match self.submit(collector, &submission, stopped).await {
+        let stored = self.submit(collector, &submission, stopped).await;
+        match stored {
             Stored::Yes => {}
             Stored::Refused => self.count_dropped("refused", records),
             Stored::Stopped => self.count_dropped("stopped", records),
         }
+        stored
     }
 
     /// Submits until it is stored, can never be, or the collector has to stop. A resend is equal to the first attempt,

@@ -23,5 +23,5 @@ pub use error::Error;
 pub use files::{FileOptions, start_files};
 pub use host::{HostOptions, start_host};
 pub use intake::{Intake, ResumePoint, ResumePoints};
-pub use syslog::{SyslogOptions, start_syslog_tcp, start_syslog_udp};
+pub use syslog::{SyslogOptions, TlsFiles, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp};
 pub use systemd_journal::{JournalOptions, start_systemd_journal};

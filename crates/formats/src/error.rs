@@ -14,9 +14,11 @@ pub enum Error {
         known: String,
     },
     /// A mapping file cannot be used.
-    #[error("mapping {mapping}: {reason}")]
+    #[error("{file}: mapping {mapping}: {reason}")]
     Mapping {
-        /// The mapping, or `file`.
+        /// The file.
+        file: String,
+        /// The mapping; `?` where it has no name, or none is meant.
         mapping: String,
         /// What is wrong, and where it helps what would be right.
         reason: String,
@@ -24,6 +26,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error with the name of the file it is in.
+    pub(crate) fn in_file(self, name: &str) -> Self {
+        match self {
+            Self::Mapping { mapping, reason, .. } => Self::Mapping { file: name.to_owned(), mapping, reason },
+            other => other,
+        }
+    }
+
     /// Who must act.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

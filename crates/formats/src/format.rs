@@ -237,6 +237,16 @@ pub fn recognise(name: &str, head: &[u8]) -> Option<Format> {
     }
 }
 
+/// As [`recognise`], but lines whose form a mapping declares are recognised first: as syslog, which reads them.
+#[must_use]
+pub fn recognise_with(mappings: &crate::Mappings, name: &str, head: &[u8]) -> Option<Format> {
+    let lines = || head.split(|b| *b == b'\n').take(LINES_TRIED).filter_map(|line| std::str::from_utf8(line).ok());
+    if mappings.has_lines() && lines().any(|line| mappings.choose_line(line.trim_end()).is_some()) {
+        return Some(Format::Syslog);
+    }
+    recognise(name, head)
+}
+
 /// Windows Update's reports begin with an identifier in braces, and values apart by tabs.
 fn is_reporting(text: &[u8]) -> bool {
     let line = text.split(|b| *b == b'\n').next().unwrap_or_default();

@@ -44,7 +44,7 @@ mod zeek;
 
 pub use decoder::Decoder;
 pub use error::Error;
-pub use format::{Format, HEAD_BYTES, recognise};
+pub use format::{Format, HEAD_BYTES, recognise, recognise_with};
 pub use mapping::{MappingSummary, Mappings};
 pub use options::{DecodeOptions, custom_table_name};
 pub use output::Decoded;

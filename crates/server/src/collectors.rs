@@ -1,19 +1,20 @@
 //! Starts the collectors that the configuration names, and stops them in order.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_collect::{
-    Collector, FileOptions, HostOptions, Intake, JournalOptions, ResumePoint, ResumePoints, SyslogOptions, start_files,
-    start_host, start_syslog_tcp, start_syslog_udp, start_systemd_journal,
+    Collector, FileOptions, HostOptions, Intake, JournalOptions, ResumePoint, ResumePoints, SyslogOptions, TlsFiles,
+    start_files, start_host, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp, start_systemd_journal,
 };
 use moneta_ingest::Ingest;
 use moneta_ports::operations::CollectorStatus;
 use moneta_ports::{BoxFuture, Metric, Metrics};
 use tokio::task::AbortHandle;
 
-use crate::config::Config;
+use crate::config::{Config, SyslogConfig};
 use crate::error::ServerError;
 use crate::node::Node;
 
@@ -27,6 +28,7 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
         sink: node.events(),
         clock: node.world.clock.clone(),
         catalog: node.catalog(),
+        mappings: node.mappings(),
         metrics: node.world.metrics.clone(),
         zone_offset_seconds: config.syslog.zone_offset_minutes * 60,
     };
@@ -41,9 +43,37 @@ async fn start_syslog(config: &Config, intake: &Intake) -> Result<Vec<Collector>
     if !config.syslog.enabled {
         return Ok(Vec::new());
     }
-    let tcp = start_syslog_tcp(intake.clone(), SyslogOptions::new(config.syslog.tcp_listen)).await;
-    let udp = start_syslog_udp(intake.clone(), SyslogOptions::new(config.syslog.udp_listen)).await;
-    Ok(vec![tcp.map_err(failed)?, udp.map_err(failed)?])
+    let wanted = &config.syslog;
+    let tcp = start_syslog_tcp(intake.clone(), SyslogOptions::new(wanted.tcp_listen)).await;
+    let udp = start_syslog_udp(intake.clone(), SyslogOptions::new(wanted.udp_listen)).await;
+    let mut collectors = vec![tcp.map_err(failed)?, udp.map_err(failed)?];
+    let tls = tls_files(wanted)?;
+    if let (Some(address), Some(tls)) = (wanted.tls_listen, &tls) {
+        let listener = start_syslog_tls(intake.clone(), SyslogOptions::new(address), tls).await;
+        collectors.push(listener.map_err(failed)?);
+    }
+    if let Some(address) = wanted.relp_listen {
+        let tls = tls.as_ref().filter(|_| wanted.relp_tls);
+        let listener = start_relp(intake.clone(), SyslogOptions::new(address), tls).await;
+        collectors.push(listener.map_err(failed)?);
+    }
+    Ok(collectors)
+}
+
+/// The files of TLS, where a listener needs them.
+fn tls_files(wanted: &SyslogConfig) -> Result<Option<TlsFiles>, ServerError> {
+    if wanted.tls_listen.is_none() && !wanted.relp_tls {
+        return Ok(None);
+    }
+    let named = |path: &Option<PathBuf>, key| {
+        let message = "a syslog listener with TLS needs it: name a file in PEM".to_owned();
+        path.clone().ok_or(ServerError::Setting { key, message })
+    };
+    Ok(Some(TlsFiles {
+        certificate: named(&wanted.tls_certificate, "syslog.tls_certificate")?,
+        key: named(&wanted.tls_key, "syslog.tls_key")?,
+        client_authority: wanted.tls_client_authority.clone(),
+    }))
 }
 
 async fn start_own_machine(

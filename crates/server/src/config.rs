@@ -37,6 +37,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// What is removed from events before they are stored.
     pub scrub: ScrubConfig,
+    /// Formats of the operator's own.
+    pub mappings: MappingsConfig,
 }
 
 /// `[server]`
@@ -65,13 +67,36 @@ pub struct SyslogConfig {
     pub udp_listen: SocketAddr,
     /// Address of the TCP listener.
     pub tcp_listen: SocketAddr,
+    /// Address of the listener for syslog over TLS (RFC 5425); absent: none.
+    pub tls_listen: Option<SocketAddr>,
+    /// Address of the RELP listener; absent: none.
+    pub relp_listen: Option<SocketAddr>,
+    /// Whether the RELP listener speaks TLS.
+    pub relp_tls: bool,
+    /// Certificate of the TLS listeners and those up to its authority, in PEM.
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of the TLS listeners, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Authorities of the certificates that senders must show, in PEM; absent: senders show none.
+    pub tls_client_authority: Option<PathBuf>,
     /// Offset from UTC, in minutes, of senders whose time stamps carry no zone (RFC 3164).
     pub zone_offset_minutes: i32,
 }
 
 impl Default for SyslogConfig {
     fn default() -> Self {
-        Self { enabled: true, udp_listen: loopback(5514), tcp_listen: loopback(5514), zone_offset_minutes: 0 }
+        Self {
+            enabled: true,
+            udp_listen: loopback(5514),
+            tcp_listen: loopback(5514),
+            tls_listen: None,
+            relp_listen: None,
+            relp_tls: false,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_authority: None,
+            zone_offset_minutes: 0,
+        }
     }
 }
 
@@ -235,6 +260,14 @@ impl Default for QueryConfig {
 pub struct ScrubConfig {
     /// A policy file in place of the built-in one.
     pub policy: Option<PathBuf>,
+}
+
+/// `[mappings]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MappingsConfig {
+    /// A directory of mapping files (`*.toml`), tried before the built-in mappings.
+    pub directory: Option<PathBuf>,
 }
 
 /// Why a configuration was refused.

@@ -10,6 +10,7 @@ pub mod config;
 mod delivery;
 mod error;
 pub mod local;
+mod mappings;
 mod node;
 mod offline;
 mod operations;

@@ -10,6 +10,7 @@ use moneta_base::{Clock, Entropy, Seq, TableName, TenantId};
 use moneta_event::TableCatalog;
 use moneta_event::catalog::table;
 use moneta_event::root_entry::{KeyRef, RootEntry, RootEvent};
+use moneta_formats::Mappings;
 use moneta_host::{DirectoryLock, RealFs, SystemClock, SystemEntropy};
 use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
@@ -25,10 +26,10 @@ use moneta_scrub::{Scrubber, TokenKeys};
 use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
-use crate::local;
 use crate::operations::NodeOperations;
 use crate::rule_admin::Rules;
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
+use crate::{local, mappings};
 
 /// Every service of one data directory, which stays locked until this is shut down or dropped.
 pub struct Node {
@@ -44,6 +45,7 @@ pub struct Node {
     pub(crate) catalog: Arc<TableCatalog>,
     alarms: Arc<Alarms>,
     witnesses: Arc<Board>,
+    mappings: Arc<Mappings>,
     deliveries: Deliveries,
     signer: Arc<dyn NoteSigner>,
     _lock: DirectoryLock,
@@ -76,6 +78,7 @@ impl Node {
     /// [`ServerError::Locked`] when another process has the directory; otherwise the part that could not be opened.
     pub async fn open(config: &Config, data: &Path) -> Result<Self, ServerError> {
         let world = World::real();
+        let mappings = mappings::load(config)?;
         let lock = prepare_directory(&world, data)?;
         let tenant = load_tenant(&world, data)?;
         let keys = KeyRing::open(world.fs.clone(), &data.join("keys"), &*world.entropy);
@@ -96,8 +99,9 @@ impl Node {
         let access = start_access(&world, &metastore, &ingest)?;
         let alarms = start_alarms(&world, &ingest, deliveries.port());
         let witnesses = Arc::new(Board::default());
-        let operations =
-            NodeOperations::new(&world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog, &witnesses);
+        let operations = NodeOperations::new(
+            &world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog, &witnesses, &mappings,
+        );
         let operations = Arc::new(operations);
         Ok(Self {
             world,
@@ -112,6 +116,7 @@ impl Node {
             catalog,
             alarms,
             witnesses,
+            mappings,
             deliveries,
             signer,
             _lock: lock,
@@ -175,6 +180,12 @@ impl Node {
         self.catalog.clone()
     }
 
+    /// Which table and columns records of known shapes have: the operator's mappings, then the built-in ones.
+    #[must_use]
+    pub fn mappings(&self) -> Arc<Mappings> {
+        self.mappings.clone()
+    }
+
     /// Finishes what is under way, seals everything, signs a last checkpoint and writes the inventory.
     ///
     /// # Errors
@@ -209,6 +220,7 @@ impl Node {
             catalog: _,
             alarms,
             witnesses: _,
+            mappings: _,
             deliveries: _,
         } = self;
         // Each of these holds the metastore or whoever does.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use moneta_base::{ErrorKind, Seq, TableName, TenantId, Timestamp};
 use moneta_event::TableCatalog;
+use moneta_formats::Mappings;
 use moneta_ingest::Ingest;
 use moneta_metastore::Metastore;
 use moneta_ports::operations::{
@@ -40,6 +41,7 @@ pub(crate) struct NodeOperations {
     rules: Arc<Rules>,
     pub(crate) catalog: Arc<TableCatalog>,
     witnesses: Arc<Board>,
+    pub(crate) mappings: Arc<Mappings>,
     started: Instant,
     started_at: Timestamp,
     collectors: std::sync::RwLock<Option<CollectorsStatus>>,
@@ -62,6 +64,7 @@ impl NodeOperations {
         rules: &Arc<Rules>,
         catalog: &Arc<TableCatalog>,
         witnesses: &Arc<Board>,
+        mappings: &Arc<Mappings>,
     ) -> Self {
         Self {
             world: world.clone(),
@@ -73,6 +76,7 @@ impl NodeOperations {
             rules: rules.clone(),
             catalog: catalog.clone(),
             witnesses: witnesses.clone(),
+            mappings: mappings.clone(),
             started: Instant::now(),
             started_at: world.clock.now(),
             collectors: std::sync::RwLock::new(None),

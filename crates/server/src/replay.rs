@@ -112,6 +112,7 @@ fn decode(operations: &NodeOperations, record: &Record) -> Option<Decoded> {
     let format = Format::parse(&record.format).ok()?;
     let options = DecodeOptions {
         table: record.table.clone(),
+        mappings: operations.mappings.clone(),
         ..DecodeOptions::new(Arc::clone(&operations.catalog), record.source.clone(), operations.world.clock.now())
     };
     let mut decoded = Vec::new();

@@ -119,6 +119,7 @@ fn start_http(node: &Node, listener: TcpListener, mut stopped: watch::Receiver<b
         operations: node.operations(),
         metrics: node.world.metrics.clone(),
         catalog: node.catalog(),
+        mappings: node.mappings(),
         clock: node.world.clock.clone(),
         entropy: node.world.entropy.clone(),
         options: ApiOptions { version: env!("CARGO_PKG_VERSION").to_owned(), tls: false },

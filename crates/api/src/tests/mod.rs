@@ -82,6 +82,7 @@ impl Fixture {
             operations: fakes.clone(),
             metrics,
             catalog: Arc::new(TableCatalog::built_in()),
+            mappings: moneta_formats::Mappings::built_in(),
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(8)),
             options: ApiOptions { version: "1.2.3".to_owned(), tls: false },

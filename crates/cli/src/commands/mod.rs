@@ -3,10 +3,12 @@
 pub mod completions;
 pub mod config;
 pub mod credential;
+pub mod decode;
 pub mod doctor;
 pub mod hunt;
 pub mod ingest;
 pub mod kql;
+pub mod mapping;
 pub mod objects;
 pub mod prove;
 pub mod quarantine;
@@ -33,6 +35,8 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Witness(command) => command.run(global, console).await,
         Command::Ingest(command) => command.run(global, console).await,
         Command::Query(command) => command.run(global, console).await,
+        Command::Decode(command) => command.run(console),
+        Command::Mapping(command) => command.run(console),
         Command::Kql(command) => command.run(console),
         Command::Rules(command) => command.run(global, console).await,
         Command::Function(command) => command.run(global, console).await,

@@ -1,9 +1,14 @@
 //! Syslog listeners.
 //!
-//! TCP: a connection is read only while its earlier messages are stored, so that the sender feels back-pressure.
+//! TCP and TLS: a connection is read only while its earlier messages are stored, so that the sender feels back-pressure.
+//! RELP: each message is acknowledged once it is durable, and sent again otherwise.
 //! UDP: there is nobody to hold up, so that datagrams beyond the queue are counted as dropped, by source.
 
+mod listener;
+mod relp;
+mod relp_frames;
 mod tcp;
+mod tls;
 mod udp;
 
 use std::net::SocketAddr;
@@ -14,11 +19,13 @@ use moneta_event::{Delivery, RawRecord};
 use moneta_formats::{Decoded, Decoder, Format};
 use tokio::time::Instant;
 
-pub use tcp::start_syslog_tcp;
+pub use relp::start_relp;
+pub use tcp::{start_syslog_tcp, start_syslog_tls};
+pub use tls::TlsFiles;
 pub use udp::start_syslog_udp;
 
 use crate::collector::Stopped;
-use crate::intake::Intake;
+use crate::intake::{Intake, Stored};
 
 /// How long a message waits for company at most.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
@@ -88,14 +95,17 @@ impl Portions {
         self.messages >= FLUSH_MESSAGES || self.bytes >= FLUSH_BYTES || !self.ready.is_empty()
     }
 
-    /// Stores everything held.
-    async fn flush(&mut self, stopped: &mut Stopped) {
+    /// Stores everything held; says whether all of it is durable.
+    async fn flush(&mut self, stopped: &mut Stopped) -> Stored {
         let ready = &mut self.ready;
         self.decoder.flush(&mut |decoded| ready.push(decoded));
         (self.messages, self.bytes, self.deadline) = (0, 0, None);
+        let mut all = Stored::Yes;
         for decoded in std::mem::take(&mut self.ready) {
-            self.intake.store(self.collector, decoded, stopped).await;
+            let stored = self.intake.store(self.collector, decoded, stopped).await;
+            all = if all == Stored::Yes { stored } else { all };
         }
+        all
     }
 
     /// Resolves when what is held is old enough to be stored; never when nothing is held.

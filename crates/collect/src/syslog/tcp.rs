@@ -1,10 +1,9 @@
-//! Syslog over TCP: newline and octet-count framing, told apart per message.
+//! Syslog over TCP and TLS: newline and octet-count framing, told apart per message.
 //!
 //! # Source
 //! RFC 6587 (framing); RFC 5425 section 4.3 for the octet count.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use moneta_base::limits::QUARANTINE_BYTES_MAX;
 use moneta_base::{SourceName, TableName, Timestamp};
@@ -13,20 +12,15 @@ use moneta_event::{Delivery, QuarantinedRecord, RawRecord};
 use moneta_formats::framing::{Frame, FrameDecoder};
 use moneta_ports::Submission;
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
-use super::{Portions, SyslogOptions};
+use super::listener::{self, Connected, READ_BYTES, Serve};
+use super::{Portions, SyslogOptions, TlsFiles};
 use crate::Error;
 use crate::collector::{Collector, Stopped, until_stopped};
 use crate::intake::Intake;
 
-const COLLECTOR: &str = "syslog-tcp";
-/// Bytes read at once from one connection.
-const READ_BYTES: usize = 64 << 10;
-/// Wait after the system refused a connection, for instance for want of file descriptors.
-const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
+const TCP: &str = "syslog-tcp";
+const TLS: &str = "syslog-tls";
 
 /// Listens for syslog over TCP.
 ///
@@ -34,49 +28,43 @@ const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
 /// [`Error::Listen`] when the address is taken or not this machine's.
 pub async fn start_syslog_tcp(intake: Intake, options: SyslogOptions) -> Result<Collector, Error> {
     let address = options.address;
-    let failed = |source| Error::Listen { protocol: "tcp", address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let local = listener.local_addr().map_err(failed)?;
-    Ok(Collector::start("syslog tcp", COLLECTOR, Some(local), |stopped| accept(intake, options, listener, stopped)))
+    let protocol = SyslogStream { intake, options: options.clone(), collector: TCP, place: "syslog/tcp" };
+    listener::start("syslog tcp", TCP, "tcp", address, options.connections_max, None, protocol).await
 }
 
-async fn accept(intake: Intake, options: SyslogOptions, listener: TcpListener, mut stopped: Stopped) {
-    let room = Arc::new(Semaphore::new(options.connections_max));
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = until_stopped(&mut stopped) => break,
-        };
-        while connections.try_join_next().is_some() {}
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "a syslog connection was not accepted");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
-            }
-        };
-        let Ok(permit) = room.clone().try_acquire_owned() else {
-            // Closed without reading: the sender keeps its messages and tries again.
-            tracing::warn!(%peer, max = options.connections_max, "too many syslog connections");
-            continue;
-        };
-        let connection = Connection::new(&intake, &options, peer);
-        let stopped = stopped.clone();
-        connections.spawn(async move {
-            connection.read(stream, stopped).await;
-            drop(permit);
-        });
+/// Listens for syslog over TLS. Senders must show a certificate where `tls` names an authority of clients.
+///
+/// # Errors
+/// [`Error::Listen`] as for TCP, [`Error::Tls`] when the certificate, the key or the authority cannot be used.
+///
+/// # Source
+/// RFC 5425.
+pub async fn start_syslog_tls(intake: Intake, options: SyslogOptions, tls: &TlsFiles) -> Result<Collector, Error> {
+    let (address, tls) = (options.address, tls.acceptor()?);
+    let protocol = SyslogStream { intake, options: options.clone(), collector: TLS, place: "syslog/tls" };
+    listener::start("syslog tls", TLS, "tls", address, options.connections_max, Some(tls), protocol).await
+}
+
+/// What every connection of one listener begins with.
+struct SyslogStream {
+    intake: Intake,
+    options: SyslogOptions,
+    collector: &'static str,
+    /// What names of sources begin with.
+    place: &'static str,
+}
+
+impl Serve for SyslogStream {
+    async fn serve(&self, stream: Connected, peer: SocketAddr, stopped: Stopped) {
+        Connection::new(self, peer).read(stream, stopped).await;
     }
-    drop(listener);
-    connections.join_all().await;
 }
 
 /// One connection and what it has not stored yet.
 struct Connection {
     intake: Intake,
     options: SyslogOptions,
+    collector: &'static str,
     source: SourceName,
     frames: FrameDecoder,
     portions: Portions,
@@ -86,13 +74,15 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(intake: &Intake, options: &SyslogOptions, peer: SocketAddr) -> Self {
+    fn new(stream: &SyslogStream, peer: SocketAddr) -> Self {
+        let SyslogStream { intake, options, collector, place } = stream;
         Self {
             intake: intake.clone(),
             options: options.clone(),
-            source: SourceName::lossy(&format!("syslog/tcp/{}", peer.ip().to_canonical())),
+            collector,
+            source: SourceName::lossy(&format!("{place}/{}", peer.ip().to_canonical())),
             frames: FrameDecoder::new(options.message_bytes_max),
-            portions: Portions::new(intake, COLLECTOR, Delivery::AtLeastOnce),
+            portions: Portions::new(intake, collector, Delivery::AtLeastOnce),
             too_long: Vec::new(),
             received_bytes: 0,
         }
@@ -100,7 +90,7 @@ impl Connection {
 
     /// Reads until the peer closes, is silent for too long, or the collector stops. While messages are being stored
     /// nothing is read: the sender's window fills and it waits.
-    async fn read(mut self, mut stream: TcpStream, mut stopped: Stopped) {
+    async fn read(mut self, mut stream: Connected, mut stopped: Stopped) {
         let mut buffer = vec![0; READ_BYTES];
         let mut idle_since = tokio::time::Instant::now();
         loop {
@@ -142,7 +132,7 @@ impl Connection {
         self.portions.flush(stopped).await;
         let quarantined = std::mem::take(&mut self.too_long);
         let submission = Submission { batches: Vec::new(), quarantined, key: None };
-        self.intake.store_submission(COLLECTOR, submission, stopped).await;
+        self.intake.store_submission(self.collector, submission, stopped).await;
     }
 }
 
@@ -181,7 +171,7 @@ impl<'a> FramePlace<'a> {
     }
 }
 
-fn too_long_record(source: &SourceName, offset: u64, head: &[u8], length: u64) -> QuarantinedRecord {
+pub(super) fn too_long_record(source: &SourceName, offset: u64, head: &[u8], length: u64) -> QuarantinedRecord {
     QuarantinedRecord {
         source: source.clone(),
         format: "syslog",

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod acknowledged;
 mod compliance;
 mod files;
 mod host;

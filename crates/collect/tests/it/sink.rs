@@ -143,6 +143,7 @@ pub fn intake(sink: &Arc<RecordingSink>) -> Intake {
         sink: sink.clone(),
         clock: Arc::new(FixedClock::new(Timestamp::parse("2026-06-15T12:00:00Z").unwrap())),
         catalog: Arc::new(TableCatalog::built_in()),
+        mappings: moneta_formats::Mappings::built_in(),
         metrics: Arc::new(Metrics::new()),
         zone_offset_seconds: 0,
     }

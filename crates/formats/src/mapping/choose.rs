@@ -111,6 +111,7 @@ impl Mappings {
         self.all
             .iter()
             .enumerate()
+            .filter(|(_, mapping)| mapping.line.is_none())
             .filter(move |(_, mapping)| there.contains(&mapping.required) && !there.meets(&mapping.forbidden))
             .map(|(index, _)| Choice(index))
     }

@@ -7,6 +7,7 @@
 //! | `name` | how diagnostics and documents call it |
 //! | `about` | one line for the list of sources |
 //! | `when` | conditions, all of which must hold: `path` (there), `!path` (not there), `path=a\|b*` (one of these values) |
+//! | `line` | for text in place of `when`: the form of a line, `{name}` for each value |
 //! | `table` | the table; `{path}` stands for the value at a path, its words in capitals |
 //! | `time` | paths of the event time; the first that can be read wins, else the time of receipt |
 //! | `class` | `control`, `data` (the default) or `processed` |
@@ -24,6 +25,7 @@
 
 pub(crate) mod choose;
 mod columns;
+mod line;
 mod parse;
 mod rows;
 mod special;
@@ -38,13 +40,13 @@ pub(crate) use rows::{MappedRows, in_capitals};
 pub(crate) use special::Special;
 
 /// The mappings compiled in, in the order in which they are tried.
-const BUILT_IN: [&str; 6] = [
-    include_str!("../../../../content/mappings/network.toml"),
-    include_str!("../../../../content/mappings/azure.toml"),
-    include_str!("../../../../content/mappings/cloud.toml"),
-    include_str!("../../../../content/mappings/hosts.toml"),
-    include_str!("../../../../content/mappings/calls.toml"),
-    include_str!("../../../../content/mappings/applications.toml"),
+const BUILT_IN: [(&str, &str); 6] = [
+    ("network.toml", include_str!("../../../../content/mappings/network.toml")),
+    ("azure.toml", include_str!("../../../../content/mappings/azure.toml")),
+    ("cloud.toml", include_str!("../../../../content/mappings/cloud.toml")),
+    ("hosts.toml", include_str!("../../../../content/mappings/hosts.toml")),
+    ("calls.toml", include_str!("../../../../content/mappings/calls.toml")),
+    ("applications.toml", include_str!("../../../../content/mappings/applications.toml")),
 ];
 
 /// Mappings in one set at most.
@@ -55,6 +57,7 @@ pub const MAPPINGS_MAX: usize = 1_000;
 pub struct Mappings {
     all: Vec<Mapping>,
     names: choose::Names,
+    has_lines: bool,
 }
 
 /// One mapping.
@@ -62,6 +65,8 @@ pub struct Mappings {
 pub(crate) struct Mapping {
     pub name: String,
     pub about: String,
+    /// The form of the lines it is for; `None`: it is for objects.
+    pub line: Option<line::LinePattern>,
     pub conditions: Vec<choose::Condition>,
     /// Names that must be, and must not be, members of the record.
     pub required: choose::NameSet,
@@ -146,12 +151,21 @@ impl Mappings {
         ALL.clone()
     }
 
-    /// Reads mapping files, whose mappings are tried in the order given.
+    /// Reads mapping files, each a name and its text, whose mappings are tried in the order given.
     ///
     /// # Errors
-    /// [`Error::Mapping`](crate::Error::Mapping) with the mapping and what is wrong in it.
-    pub fn parse(texts: &[&str]) -> Result<Self, crate::Error> {
-        parse::mappings(texts)
+    /// [`Error::Mapping`](crate::Error::Mapping) with the file, the mapping and what is wrong in it.
+    pub fn parse(files: &[(&str, &str)]) -> Result<Self, crate::Error> {
+        parse::mappings(files)
+    }
+
+    /// Reads mapping files and puts the compiled-in mappings behind theirs: those of a user win.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse); also when a name is that of another mapping.
+    pub fn with_built_in(files: &[(&str, &str)]) -> Result<Self, crate::Error> {
+        let all: Vec<_> = files.iter().copied().chain(BUILT_IN).collect();
+        parse::mappings(&all)
     }
 
     /// What each mapping is for, in the order in which they are tried.
@@ -164,6 +178,18 @@ impl Mappings {
                 TableRule::Named { before, path, behind } => format!("{before}{{{}}}{behind}", path.join(".")),
             },
         })
+    }
+
+    /// Whether any of them is for lines of text.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.has_lines
+    }
+
+    /// The first mapping whose `line` a line of text has, with the values in it.
+    pub(crate) fn choose_line<'a>(&self, text: &'a str) -> Option<(Choice, Vec<(&str, &'a str)>)> {
+        let all = self.all.iter().enumerate();
+        let mut read = all.filter_map(|(index, mapping)| Some((Choice(index), mapping.line.as_ref()?.read(text)?)));
+        read.next()
     }
 
     pub(crate) fn get(&self, choice: Choice) -> &Mapping {

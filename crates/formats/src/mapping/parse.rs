@@ -5,34 +5,50 @@ use moneta_event::RecordClass;
 use toml::{Table, Value};
 
 use super::choose::{Condition, NameSet, Names, Test};
+use super::line::LinePattern;
 use super::{Convert, Field, MAPPINGS_MAX, Mapping, Mappings, Path, Special, TableRule};
 use crate::Error;
 
-const KEYS: [&str; 11] =
-    ["name", "about", "when", "table", "time", "class", "inline", "resource", "special", "fields", "constants"];
+const KEYS: [&str; 12] =
+    ["name", "about", "when", "line", "table", "time", "class", "inline", "resource", "special", "fields", "constants"];
 
-pub(super) fn mappings(texts: &[&str]) -> Result<Mappings, Error> {
-    let mut set = Mappings { all: Vec::new(), names: Names::default() };
-    for text in texts {
-        let file: Table = text.parse().map_err(|error: toml::de::Error| wrong("file", error.message()))?;
-        if let Some(key) = file.keys().find(|key| *key != "mapping") {
-            return Err(wrong("file", &format!("unknown key {key:?}; a file holds [[mapping]] only")));
-        }
-        let entries = file.get("mapping").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        for entry in entries {
-            let table = entry.as_table().ok_or_else(|| wrong("file", "write [[mapping]], with two brackets"))?;
-            let mapping = Reader::new(table)?.mapping(&mut set.names)?;
-            set.all.push(mapping);
-        }
+pub(super) fn mappings(files: &[(&str, &str)]) -> Result<Mappings, Error> {
+    let mut set = Mappings { all: Vec::new(), names: Names::default(), has_lines: false };
+    for (name, text) in files {
+        read_file(text, &mut set).map_err(|error| error.in_file(name))?;
     }
     if set.all.len() > MAPPINGS_MAX {
-        return Err(wrong("file", &format!("more than {MAPPINGS_MAX} mappings")));
+        return Err(wrong("?", &format!("more than {MAPPINGS_MAX} mappings")));
     }
     Ok(set)
 }
 
+fn read_file(text: &str, set: &mut Mappings) -> Result<(), Error> {
+    let file: Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        wrong("?", &format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+    })?;
+    if let Some(key) = file.keys().find(|key| *key != "mapping") {
+        return Err(wrong("?", &format!("unknown key {key:?}; a file holds [[mapping]] only")));
+    }
+    let Some(entries) = file.get("mapping") else {
+        return Err(wrong("?", "a file holds at least one [[mapping]]"));
+    };
+    let entries = entries.as_array().ok_or_else(|| wrong("?", "write [[mapping]], with two brackets"))?;
+    for entry in entries {
+        let table = entry.as_table().ok_or_else(|| wrong("?", "write [[mapping]], with two brackets"))?;
+        let mapping = Reader::new(table)?.mapping(&mut set.names)?;
+        if set.all.iter().any(|known| known.name == mapping.name) {
+            return Err(wrong(&mapping.name, "another mapping has this name"));
+        }
+        set.has_lines |= mapping.line.is_some();
+        set.all.push(mapping);
+    }
+    Ok(())
+}
+
 fn wrong(mapping: &str, reason: &str) -> Error {
-    Error::Mapping { mapping: mapping.to_owned(), reason: reason.to_owned() }
+    Error::Mapping { file: String::new(), mapping: mapping.to_owned(), reason: reason.to_owned() }
 }
 
 struct Reader<'a> {
@@ -72,6 +88,7 @@ impl<'a> Reader<'a> {
         let mut mapping = Mapping {
             name: self.name.to_owned(),
             about: self.table.get("about").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            line: self.line()?,
             conditions: Vec::new(),
             required: NameSet::default(),
             forbidden: NameSet::default(),
@@ -85,8 +102,11 @@ impl<'a> Reader<'a> {
             constants: self.constants()?,
         };
         let conditions = self.texts("when")?;
-        if conditions.is_empty() {
-            return Err(self.wrong("when must name at least one condition"));
+        if mapping.line.is_some() && (!conditions.is_empty() || mapping.special.is_some()) {
+            return Err(self.wrong("a mapping with line takes neither when nor special: the form of the line decides"));
+        }
+        if mapping.line.is_none() && conditions.is_empty() {
+            return Err(self.wrong("when must name at least one condition, or line the form of a line"));
         }
         for text in conditions {
             let condition = condition(text);
@@ -104,6 +124,12 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(mapping)
+    }
+
+    fn line(&self) -> Result<Option<LinePattern>, Error> {
+        let Some(value) = self.table.get("line") else { return Ok(None) };
+        let text = value.as_str().ok_or_else(|| self.wrong("line must be a text"))?;
+        LinePattern::parse(text).map(Some).map_err(|reason| self.wrong(reason))
     }
 
     fn table_rule(&self) -> Result<TableRule, Error> {
@@ -211,8 +237,8 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let error = mappings(&[text]).unwrap_err().to_string();
-        assert!(error.contains(expected), "{text}: {error}");
+        let error = mappings(&[("own.toml", text)]).unwrap_err().to_string();
+        assert!(error.starts_with("own.toml: ") && error.contains(expected), "{text}: {error}");
     }
 
     #[test]
@@ -226,7 +252,11 @@ mod tests {
         check("[[mapping]]\nname = 'x'\ntable = 'T_CL'\nwhen = 'a'\nspecial = 'x'", "known are");
         check("[[mapping]]\nname = 'x'\ntable = 'T_CL'\nwhen = 'a'\n[mapping.fields]\nA = 'b | c'", "unknown convert");
         check("[other]\n", "unknown key \"other\"");
-        check("[[mapping]\n", "mapping file");
+        check("\n[[mapping]\n", "line 2");
+        check("", "at least one [[mapping]]");
+        check("[mapping]\nname = 'x'", "two brackets");
+        let one = "[[mapping]]\nname = 'x'\ntable = 'T_CL'\nwhen = 'a'\n";
+        check(&one.repeat(2), "mapping x: another mapping has this name");
     }
 
     #[test]

@@ -2,17 +2,21 @@
 //!
 //! A message without a recognisable header is a row too: its text is the message, its time one that the text begins
 //! with, else that of the message before it in the same file, else that of receipt. Events of security devices within
-//! messages (CEF, LEEF) are rows of `CommonSecurityLog`. Bytes that are not UTF-8 are quarantined whole.
+//! messages (CEF, LEEF) are rows of `CommonSecurityLog`. A message that is a JSON object of a known shape becomes a row of
+//! that shape's table, any other JSON object fills `MessageFields`. Bytes that are not UTF-8 are quarantined whole.
 
 mod account;
 mod address;
 mod extended;
+mod inner;
 mod rfc3164;
 mod rfc5424;
 
 use moneta_base::{TableName, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{RecordClass, Value};
+
+use inner::{InnerJson, Place};
 
 use crate::clock_text;
 use crate::mapping::Slots;
@@ -64,6 +68,7 @@ pub(crate) struct SyslogMapper {
     /// Time of the last message that had one.
     last_time: Option<Timestamp>,
     slots: Slots,
+    inner: InnerJson,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +84,7 @@ struct Columns {
     message: Target,
     message_id: Target,
     structured_data: Target,
+    message_fields: Target,
     account: AccountColumns,
 }
 
@@ -139,6 +145,9 @@ impl SyslogMapper {
     }
 
     fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
+        if output.options.mappings.has_lines() && self.inner.line(text, output)? {
+            return Ok(());
+        }
         let message = parse(text, output.origin.received, output.options.zone_offset_seconds);
         if let Some(event) = extended::find(message.text) {
             return extended::write(event, &message, text, &mut self.slots, output);
@@ -146,8 +155,15 @@ impl SyslogMapper {
         let time = message.time.or(self.last_time).unwrap_or(output.origin.received);
         output.check_time(time)?;
         self.last_time = message.time.or(self.last_time);
+        let place = self.inner.read(&message, text, output)?;
+        if place == Place::OwnTable {
+            return Ok(());
+        }
         let columns = *self.columns.get_or_insert_with(|| Columns::resolve(output));
         columns.write(&message, output);
+        if place == Place::Fields {
+            output.set(columns.id, columns.message_fields, "MessageFields", Value::Json(inner::json_of(message.text)));
+        }
         let account = account::read(message.process, message.text);
         if let Some(account) = &account {
             columns.account.write(columns.id, account, output);
@@ -179,6 +195,7 @@ impl Columns {
             message: at("SyslogMessage"),
             message_id: at("MessageId"),
             structured_data: at("StructuredData"),
+            message_fields: at("MessageFields"),
             account: AccountColumns(AccountColumns::NAMES.map(|name| (at(name), name))),
         }
     }

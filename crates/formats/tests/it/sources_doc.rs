@@ -30,6 +30,30 @@ line that fits decides; `{path}` stands for a value of the record. Members witho
 |---|---|---|
 ";
 
+const TAIL: &str = "
+## Mappings of your own
+
+A file of mappings (TOML) holds one `[[mapping]]` per kind of record. `[mappings] directory` in the configuration names a
+directory of such files; `moneta decode --mapping FILE` and `moneta mapping test FILE SAMPLE` try one.
+
+| Key | Meaning |
+|---|---|
+| `name` | how it is called; no two mappings share one |
+| `about` | one line for lists |
+| `when` | for objects and rows with a header: conditions, all of which must hold: `path` (there), `!path` (not there), `path=a\\|b*` (one of these values, `*` ends a beginning) |
+| `line` | for lines of text, in place of `when`: the form of a line, `{name}` for each value, `{}` for what is not kept; the format that carries them is `syslog` |
+| `table` | the table; `{path}` in it stands for a value of the record |
+| `time` | paths of the event time; the first that can be read wins, else the time of receipt |
+| `class` | `control`, `data` (the default) or `processed` |
+| `inline` | paths of objects whose members count as members of the record |
+| `resource` | path of an Azure resource's identifier, whose parts fill columns |
+| `[mapping.fields]` | `Column = \"path\"`, or a list of paths, of which the first with a value wins; `path \\| convert` converts (`epoch`, `first`, `join`, `ms_from_us`, `ms_from_s`) |
+| `[mapping.constants]` | `Column = \"text\"` that every row has |
+
+A path is names joined by dots; a dot within a name is written `\\.`. Members without a field of their own go to the column
+of their name, else to `_Extra`.
+";
+
 #[test]
 fn the_list_of_sources_is_up_to_date() {
     let mut text = HEAD.to_owned();
@@ -40,6 +64,7 @@ fn the_list_of_sources_is_up_to_date() {
     for mapping in Mappings::built_in().summaries() {
         writeln!(text, "| {} | {} | {} |", mapping.name, mapping.about, mapping.table).unwrap();
     }
+    text.push_str(TAIL);
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sources.md");
     if std::env::var_os("MONETA_UPDATE_GOLDENS").is_some() {
         std::fs::write(&path, &text).unwrap();

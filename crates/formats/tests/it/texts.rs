@@ -389,3 +389,43 @@ fn applocker_tells_its_verdict() {
         ],
     );
 }
+
+fn own(text: &str) -> moneta_formats::DecodeOptions {
+    let mappings = moneta_formats::Mappings::with_built_in(&[("own.toml", text)]).unwrap();
+    moneta_formats::DecodeOptions { mappings: std::sync::Arc::new(mappings), ..crate::support::options("x.log") }
+}
+
+#[test]
+fn lines_of_a_declared_form_are_rows_of_their_table() {
+    let options = own("[[mapping]]\nname = 'shop'\nabout = 'shop'\nline = '{at} {level} [{thread}] {text}'\n\
+         table = 'Shop_CL'\ntime = 'at'\nclass = 'control'\n[mapping.fields]\nMessage = 'text'\nSeverity = 'level'\n");
+    let text = "2026-06-01T10:00:00Z WARN [a-1] disk [full] soon\n<13>Jun  1 10:00:00 h app: other\n";
+    let head = moneta_formats::recognise_with(&options.mappings, "x.log", text.as_bytes());
+    assert_eq!(head, Some(moneta_formats::Format::Syslog));
+    let rows = crate::support::decode_pieces(moneta_formats::Format::Syslog, options, text.as_bytes(), 9).rows();
+    assert_eq!(rows[0]["Type"], "Shop_CL");
+    assert_eq!(rows[0]["TimeGenerated"], "2026-06-01T10:00:00.0000000Z");
+    assert_eq!((&rows[0]["Message"], &rows[0]["Severity"]), (&"disk [full] soon".into(), &"WARN".into()));
+    assert_eq!((&rows[0]["thread"], &rows[0]["_Class"]), (&"a-1".into(), &"control".into()));
+    assert_eq!(rows[1]["Type"], "Syslog");
+}
+
+#[test]
+fn json_within_syslog_is_taken_apart() {
+    let text = "<13>Jun  1 10:00:00 h suricata[7]: {\"timestamp\":\"2026-06-01T09:59:59Z\",\"event_type\":\"dns\",\"src_ip\":\"192.0.2.7\"}\n\
+        <13>Jun  1 10:00:00 h app: @cee: {\"order\":7,\"who\":{\"id\":\"x\"}}\n\
+        <13>Jun  1 10:00:00 h app: {\"order\":\n";
+    let whole = crate::support::decode_pieces(
+        moneta_formats::Format::Syslog,
+        crate::support::options("x"),
+        text.as_bytes(),
+        50,
+    );
+    let rows = whole.rows();
+    let dns = rows.iter().find(|row| row["Type"] == "SuricataDns_CL").unwrap();
+    assert_eq!((&dns["src_ip"], &dns["TimeGenerated"]), (&"192.0.2.7".into(), &"2026-06-01T09:59:59.0000000Z".into()));
+    let plain: Vec<_> = rows.iter().filter(|row| row["Type"] == "Syslog").collect();
+    assert_eq!(plain[0]["MessageFields"], serde_json::json!({"order": 7, "who": {"id": "x"}}));
+    assert_eq!(plain[0]["SyslogMessage"], "@cee: {\"order\":7,\"who\":{\"id\":\"x\"}}");
+    assert!(!plain[1].contains_key("MessageFields") && plain.len() == 2);
+}

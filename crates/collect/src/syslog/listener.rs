@@ -1,0 +1,120 @@
+//! What listeners of all protocols over TCP share: accepting, the limit of connections, TLS, stopping.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::Error;
+use crate::collector::{Collector, Stopped, until_stopped};
+
+/// Bytes read at once from one connection.
+pub(super) const READ_BYTES: usize = 64 << 10;
+/// Wait after the system refused a connection, for instance for want of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// How long a peer may take to agree on keys.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
+
+/// Reads and writes of one connection.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A connection, with or without TLS.
+pub(super) type Connected = Box<dyn Duplex>;
+
+/// Serves the connections of one listener.
+pub(super) trait Serve: Send + Sync + 'static {
+    /// Serves one connection until its peer closes it, or the listener stops.
+    fn serve(&self, stream: Connected, peer: SocketAddr, stopped: Stopped) -> impl Future<Output = ()> + Send;
+}
+
+/// Starts to listen.
+///
+/// # Errors
+/// [`Error::Listen`] when the address is taken or not this machine's.
+pub(super) async fn start(
+    name: &str,
+    label: &'static str,
+    protocol: &'static str,
+    address: SocketAddr,
+    connections_max: usize,
+    tls: Option<TlsAcceptor>,
+    serve: impl Serve,
+) -> Result<Collector, Error> {
+    let failed = |source| Error::Listen { protocol, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    let room = Arc::new(Semaphore::new(connections_max));
+    Ok(Collector::start(name, label, Some(local), |stopped| accept(listener, room, tls, Arc::new(serve), stopped)))
+}
+
+async fn accept(
+    listener: TcpListener,
+    room: Arc<Semaphore>,
+    tls: Option<TlsAcceptor>,
+    serve: Arc<impl Serve>,
+    mut stopped: Stopped,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = until_stopped(&mut stopped) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a syslog connection was not accepted");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            // Closed without reading: the sender keeps its messages and tries again.
+            tracing::warn!(%peer, "too many syslog connections");
+            continue;
+        };
+        let (stopped, tls, serve) = (stopped.clone(), tls.clone(), serve.clone());
+        connections.spawn(async move {
+            if let Some(stream) = secured(stream, peer, tls, stopped.clone()).await {
+                serve.serve(stream, peer, stopped).await;
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    connections.join_all().await;
+}
+
+/// The connection as it is read: behind TLS, where the listener has it.
+async fn secured(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    mut stopped: Stopped,
+) -> Option<Connected> {
+    let Some(tls) = tls else { return Some(Box::new(stream)) };
+    let agreed = tokio::select! {
+        agreed = tokio::time::timeout(HANDSHAKE_MAX, tls.accept(stream)) => agreed,
+        () = until_stopped(&mut stopped) => return None,
+    };
+    match agreed {
+        Ok(Ok(stream)) => Some(Box::new(stream)),
+        Ok(Err(error)) => {
+            tracing::warn!(%peer, %error, "a sender was refused: TLS could not be agreed on");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(%peer, "a sender was refused: it did not agree on TLS in time");
+            None
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Certificates and keys of TLS listeners.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+use crate::Error;
+
+/// The files a TLS listener needs, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Its certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Certificates of the authorities that senders' certificates must come from; `None` lets anybody send.
+    pub client_authority: Option<PathBuf>,
+}
+
+impl TlsFiles {
+    /// Reads the files.
+    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(&self.certificate, error))?;
+        let builder = match &self.client_authority {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(path)? {
+                    roots.add(certificate).map_err(|error| unusable(path, error))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().map_err(|error| unusable(path, error))?)
+            }
+        };
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unusable(&self.key, error))?;
+        let config = builder.with_single_cert(certificates(&self.certificate)?, key);
+        Ok(TlsAcceptor::from(Arc::new(config.map_err(|error| unusable(&self.key, error))?)))
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let all = read.map_err(|error| unusable(path, error))?;
+    if all.is_empty() { Err(unusable(path, "it holds no certificate in PEM")) } else { Ok(all) }
+}
+
+fn unusable(path: &Path, reason: impl ToString) -> Error {
+    Error::Tls { path: path.to_owned(), reason: reason.to_string() }
+}
