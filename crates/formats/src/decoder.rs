@@ -3,14 +3,17 @@
 use moneta_base::Timestamp;
 use moneta_event::RawRecord;
 
+use crate::aide::AideReport;
 use crate::archive::{GzipStream, ZipStream};
 use crate::auditd::AuditdLog;
+use crate::call_report::CallReports;
 use crate::client_log::ClientLog;
 use crate::delimited::Delimited;
 use crate::encoding::Utf16;
 use crate::event_xml::EventXmlStream;
 use crate::evtx::EvtxStream;
 use crate::ids_text::IdsText;
+use crate::journal_export::JournalExport;
 use crate::json::{JsonMapper, JsonStream};
 use crate::lines::{Line, LineSplitter};
 use crate::logfmt::Logfmt;
@@ -19,6 +22,7 @@ use crate::output::{Decoded, Origin, Output};
 use crate::sql_error_log::SqlErrorLog;
 use crate::storage_log::StorageLog;
 use crate::syslog::SyslogMapper;
+use crate::unified2::Unified2Stream;
 use crate::vpc_flow::VpcFlowLog;
 use crate::w3c::W3cMapper;
 use crate::web_log::WebLog;
@@ -103,6 +107,8 @@ pub(crate) enum Stream {
     Json(Box<JsonStream>),
     Evtx(Box<EvtxStream>),
     EventXml(Box<EventXmlStream>),
+    JournalExport(Box<JournalExport>),
+    Unified2(Box<Unified2Stream>),
     Gzip(Box<GzipStream>),
     Zip(Box<ZipStream>),
     /// Text whose first bytes have not arrived: they may be the mark of another encoding.
@@ -162,6 +168,10 @@ impl Stream {
             Format::IdsText => text(Box::<IdsText>::default()),
             Format::MetricsText => text(Box::<MetricsText>::default()),
             Format::Logfmt => text(Box::<Logfmt>::default()),
+            Format::Aide => text(Box::<AideReport>::default()),
+            Format::CallReport => text(Box::<CallReports>::default()),
+            Format::JournalExport => Self::JournalExport(Box::new(JournalExport::new(first_offset))),
+            Format::Unified2 => Self::Unified2(Box::new(Unified2Stream::new(first_offset))),
             Format::EventXml => Self::EventXml(Box::new(EventXmlStream::new(first_offset))),
             Format::Evtx => Self::Evtx(Box::new(EvtxStream::new(first_offset))),
             Format::Syslog => lines(LineMapper::Syslog(Box::default())),
@@ -179,6 +189,8 @@ impl Stream {
             Self::Json(stream) => stream.feed(bytes, output),
             Self::Evtx(stream) => stream.feed(bytes, output),
             Self::EventXml(stream) => stream.feed(bytes, output),
+            Self::JournalExport(stream) => stream.feed(bytes, output),
+            Self::Unified2(stream) => stream.feed(bytes, output),
             Self::Gzip(stream) => stream.feed(bytes, output),
             Self::Zip(stream) => stream.feed(bytes, output),
             Self::Marked(_, held) => {
@@ -224,6 +236,8 @@ impl Stream {
             Self::Json(stream) => stream.finish(output),
             Self::Evtx(stream) => stream.finish(output),
             Self::EventXml(stream) => stream.finish(output),
+            Self::JournalExport(stream) => stream.finish(output),
+            Self::Unified2(stream) => stream.finish(output),
             Self::Gzip(stream) => stream.finish(output),
             Self::Zip(stream) => stream.finish(output),
             Self::Marked(..) => {

@@ -5,16 +5,24 @@
 //! An event whose end is missing is read as far as its last whole element, if its `System` part is whole. Elements
 //! outside events are passed over.
 //!
+//! Extended events of SQL Server are read too: `<event name= package= timestamp=>` with `<data name=>` and `<action name=>`,
+//! each with a `<value>` and sometimes a `<text>` for it. An event becomes an object of those names, and a row by the
+//! mapping of its shape: audit events of `SQLSecurityAuditEvents`, others of `SqlExtendedEvent_CL`.
+//!
 //! Entities other than the five of XML and numbered ones are kept as they stand; documents cannot define any.
 
 use moneta_base::limits::{NESTING_DEPTH_MAX, RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
 use serde_json::{Map, Value};
 
 use crate::json::Document;
+use crate::mapping::MappedRows;
 use crate::output::{Output, Refusal};
 use crate::windows::{self, WindowsRows};
 
-const END: &[u8] = b"</Event>";
+/// What ends an event: `</Event>`, of SQL Server `</event>`.
+const END: &[u8] = b"vent>";
+const ENDS: [&[u8]; 2] = [b"</Event>", b"</event>"];
+const END_BYTES: usize = 8;
 /// Bytes that tell the beginning of an event.
 const START_BYTES: usize = 7;
 
@@ -26,6 +34,7 @@ pub(crate) struct EventXmlStream {
     offset: u64,
     document: Document,
     rows: WindowsRows,
+    mapped: MappedRows,
 }
 
 /// Whether a text begins with an event, or with an element around some.
@@ -36,7 +45,8 @@ pub(crate) fn is_events(head: &[u8]) -> bool {
 /// Where an `<Event` element begins (not `<Events`).
 fn event_start(bytes: &[u8]) -> Option<usize> {
     let is_start = |at: &usize| matches!(bytes.get(at + 6), Some(b' ' | b'>' | b'\t' | b'\r' | b'\n'));
-    memchr::memmem::find_iter(bytes, b"<Event").find(is_start)
+    let windows = memchr::memmem::find_iter(bytes, b"<Event").find(is_start);
+    windows.or_else(|| memchr::memmem::find(bytes, b"<event name="))
 }
 
 impl EventXmlStream {
@@ -46,15 +56,18 @@ impl EventXmlStream {
 
     pub fn feed(&mut self, bytes: &[u8], output: &mut Output) {
         // An end mark may be cut in two by the pieces.
-        let mut from = self.held.len().saturating_sub(END.len());
+        let mut from = self.held.len().saturating_sub(END_BYTES);
         self.held.extend_from_slice(bytes);
         let mut held = std::mem::take(&mut self.held);
         let mut done = 0;
         while let Some(found) = memchr::memmem::find(&held[from..], END) {
             let end = from + found + END.len();
+            from = end;
+            if !ENDS.iter().any(|mark| held[..end].ends_with(mark)) {
+                continue;
+            }
             self.event(&held[done..end], self.offset + done as u64, output);
             done = end;
-            from = end;
             output.advance(self.offset + done as u64);
         }
         let rest = &held[done..];
@@ -91,6 +104,9 @@ impl EventXmlStream {
     }
 
     fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
+        if text.starts_with("<event") {
+            return self.extended(text, output);
+        }
         let event = Reader { rest: text, fields: 0 }.event()?;
         if !event.get("System").is_some_and(Value::is_object) {
             return Err(Refusal::new("no_system", "an event without a whole System part"));
@@ -100,6 +116,20 @@ impl EventXmlStream {
         let event = windows::from_json(item, output.options.zone_offset_seconds);
         let event = event.ok_or_else(|| Refusal::new("no_event", "not a Windows event"))?;
         self.rows.write(&event, text, output)
+    }
+}
+
+impl EventXmlStream {
+    /// Maps an extended event of SQL Server.
+    fn extended(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
+        let event = Reader { rest: text, fields: 0 }.extended()?;
+        let json = Value::from(event).to_string();
+        let item = self.document.parse(&json).map_err(crate::json::Fault::refusal)?;
+        let mappings = std::sync::Arc::clone(&output.options.mappings);
+        let choice = mappings.choose(item);
+        let choice =
+            choice.ok_or_else(|| Refusal::new("no_event", "an extended event without package or timestamp"))?;
+        self.mapped.write(&mappings, choice, item, text, output)
     }
 }
 
@@ -133,6 +163,35 @@ impl<'a> Reader<'a> {
             }
             _ => Err(Refusal::new("invalid_xml", "not an Event element")),
         }
+    }
+
+    /// An extended event: its attributes, and its data and actions by their names.
+    fn extended(mut self) -> Result<Map<String, Value>, Refusal> {
+        let Some(Node::Start(tag)) = self.node() else {
+            return Err(Refusal::new("invalid_xml", "not an event element"));
+        };
+        let mut event = tag.attributes;
+        let mut content = Map::new();
+        if !tag.is_empty {
+            let _whole = self.children(&mut content, 1)?;
+        }
+        for kind in ["data", "action"] {
+            let list = match content.remove(kind) {
+                Some(Value::Array(list)) => list,
+                Some(one) => vec![one],
+                None => continue,
+            };
+            for mut one in list {
+                let name = one.pointer("/#attributes/name").and_then(Value::as_str).map(str::to_owned);
+                // The text of a value says what its number means; the number stays where there is none.
+                let shown = ["text", "value"].into_iter().find_map(|part| one.get_mut(part).map(Value::take));
+                if let (Some(name), Some(shown)) = (name, shown) {
+                    event.entry(name).or_insert(shown);
+                }
+            }
+        }
+        event.extend(content);
+        Ok(event)
     }
 
     /// Reads the content of an element into an object; returns its text, `None` when the input ends within it.

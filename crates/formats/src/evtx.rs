@@ -26,7 +26,7 @@ const CHUNK_HEADER_BYTES: usize = 512;
 const RECORD_MAGIC: &[u8; 4] = b"**\0\0";
 const RECORD_HEADER_BYTES: usize = 24;
 
-const _: () = assert!(CHUNK_BYTES / RECORD_HEADER_BYTES < moneta_base::limits::BLOCK_ROWS_MAX);
+const _: () = assert!(2 * CHUNK_BYTES / RECORD_HEADER_BYTES < moneta_base::limits::BLOCK_ROWS_MAX);
 
 /// An EVTX file as far as it has arrived.
 pub(crate) struct EvtxStream {
@@ -107,7 +107,8 @@ impl EvtxStream {
             Err(refusal) => output.quarantine(refusal, None, self.offset, piece),
             Ok(found) => {
                 // A chunk is delivered whole, so that a decoder can continue at the next one.
-                output.reserve(found.len());
+                // Audit events of SQL Server become two rows.
+                output.reserve(2 * found.len());
                 found.into_iter().for_each(|one| self.take_found(one, piece, output));
             }
         }

@@ -1,8 +1,8 @@
 //! The formats by name, and their recognition from content.
 
 use crate::{
-    Error, auditd, client_log, delimited, encoding, event_xml, ids_text, logfmt, metrics_text, sql_error_log,
-    storage_log, syslog, vpc_flow, web_log, zeek,
+    Error, aide, auditd, call_report, client_log, delimited, encoding, event_xml, ids_text, journal_export, logfmt,
+    metrics_text, sql_error_log, storage_log, syslog, unified2, vpc_flow, web_log, zeek,
 };
 
 /// Bytes of the beginning of a file that [`recognise`] looks at.
@@ -48,6 +48,14 @@ pub enum Format {
     MetricsText,
     /// Lines of `key=value`.
     Logfmt,
+    /// Reports of AIDE about files that changed.
+    Aide,
+    /// Voice quality reports of SIP phones (RFC 6035).
+    CallReport,
+    /// The systemd journal as it is exported.
+    JournalExport,
+    /// Binary logs of Snort.
+    Unified2,
     /// Zip archive of files in any of these formats.
     Zip,
     /// Gzip-compressed file in any of these formats.
@@ -56,7 +64,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Evtx,
         Self::Syslog,
         Self::W3c,
@@ -74,6 +82,10 @@ impl Format {
         Self::IdsText,
         Self::MetricsText,
         Self::Logfmt,
+        Self::Aide,
+        Self::CallReport,
+        Self::JournalExport,
+        Self::Unified2,
         Self::Zip,
         Self::Gzip,
     ];
@@ -99,6 +111,10 @@ impl Format {
             Self::IdsText => "ids-text",
             Self::MetricsText => "prometheus",
             Self::Logfmt => "logfmt",
+            Self::Aide => "aide",
+            Self::CallReport => "vq-rtcpxr",
+            Self::JournalExport => "journal-export",
+            Self::Unified2 => "unified2",
             Self::Zip => "zip",
             Self::Gzip => "gzip",
         }
@@ -129,12 +145,20 @@ impl Format {
             }
             Self::StorageLog => "Azure Storage Analytics log.",
             Self::VpcFlow => "AWS VPC flow log.",
-            Self::EventXml => "Windows events as XML, one after another or within other elements.",
+            Self::EventXml => {
+                "Windows events as XML, and extended events of SQL Server, one after another or within other elements."
+            }
             Self::IdsText => {
                 "Alerts of intrusion detection as text: Snort and Suricata fast alerts, OSSEC and Wazuh `alerts.log`."
             }
             Self::MetricsText => "Metrics in Prometheus' text format.",
             Self::Logfmt => "Lines of `key=value`.",
+            Self::Aide => "Reports of AIDE about files that changed.",
+            Self::CallReport => "Voice quality reports of SIP phones (RFC 6035, `application/vq-rtcpxr`).",
+            Self::JournalExport => {
+                "The systemd journal as `journalctl -o export` and `systemd-journal-upload` give it."
+            }
+            Self::Unified2 => "Binary logs of Snort (unified2).",
             Self::Zip => "Zip archive of files in any of these formats.",
             Self::Gzip => "Gzip-compressed file in any of these formats.",
         }
@@ -144,7 +168,7 @@ impl Format {
     #[must_use]
     pub const fn tables(self) -> &'static str {
         match self {
-            Self::Evtx => "SecurityEvent, Event",
+            Self::Evtx => "SecurityEvent, Event, SQLSecurityAuditEvents",
             Self::Syslog => "Syslog, CommonSecurityLog",
             Self::W3c => "W3CIISLog",
             Self::Ndjson => "as the record's shape says (below)",
@@ -157,10 +181,14 @@ impl Format {
             Self::ClientLog => "ConfigurationManagerLog_CL",
             Self::StorageLog => "StorageBlobLogs, StorageFileLogs, StorageQueueLogs, StorageTableLogs",
             Self::VpcFlow => "AWSVPCFlow",
-            Self::EventXml => "SecurityEvent, Event",
+            Self::EventXml => "SecurityEvent, Event, SQLSecurityAuditEvents, SqlExtendedEvent_CL",
             Self::IdsText => "SuricataAlert_CL, HostIntrusion_CL",
             Self::MetricsText => "InsightsMetrics",
             Self::Logfmt => "AppTraces",
+            Self::Aide => "HostIntrusion_CL",
+            Self::CallReport => "CallQuality_CL",
+            Self::JournalExport => "Syslog",
+            Self::Unified2 => "SuricataAlert_CL",
             Self::Zip => "those of its members",
             Self::Gzip => "those of its content",
         }
@@ -169,7 +197,10 @@ impl Format {
     /// Whether files of this format grow by lines, so that they can be followed while they are written.
     #[must_use]
     pub const fn grows_by_lines(self) -> bool {
-        !matches!(self, Self::Evtx | Self::Json | Self::EventXml | Self::Zip | Self::Gzip)
+        !matches!(
+            self,
+            Self::Evtx | Self::Json | Self::EventXml | Self::JournalExport | Self::Unified2 | Self::Zip | Self::Gzip
+        )
     }
 
     /// Whether the beginning of a file says what its later lines mean: a follower must have read it.
@@ -197,6 +228,9 @@ impl Format {
             "snort" | "fast" | "ossec" | "wazuh" => Some(Self::IdsText),
             "openmetrics" => Some(Self::MetricsText),
             "gz" => Some(Self::Gzip),
+            "journald" | "export" => Some(Self::JournalExport),
+            "rfc6035" => Some(Self::CallReport),
+            "text" | "lines" => Some(Self::Syslog),
             "rfc3164" | "rfc5424" => Some(Self::Syslog),
             other => Self::ALL.into_iter().find(|format| format.name() == other),
         };
@@ -221,6 +255,12 @@ pub fn recognise(name: &str, head: &[u8]) -> Option<Format> {
     }
     if head.starts_with(&[0x1f, 0x8b, 8]) {
         return Some(Format::Gzip);
+    }
+    if unified2::is_unified2(head) {
+        return Some(Format::Unified2);
+    }
+    if journal_export::is_export(head) {
+        return Some(Format::JournalExport);
     }
     if let Some(text) = encoding::decoded_head(head) {
         return recognise(name, text.as_bytes());
@@ -290,7 +330,9 @@ fn is_w3c(text: &[u8]) -> bool {
 type IsRecord = fn(&str) -> bool;
 
 /// Formats whose lines say what they are, those first that nothing else can be mistaken for.
-const LINE_FORMATS: [(Format, IsRecord); 9] = [
+const LINE_FORMATS: [(Format, IsRecord); 11] = [
+    (Format::Aide, aide::is_record),
+    (Format::CallReport, call_report::is_record),
     (Format::Auditd, auditd::is_record),
     (Format::ClientLog, client_log::is_record),
     (Format::StorageLog, storage_log::is_record),

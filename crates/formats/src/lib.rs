@@ -12,8 +12,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod aide;
 mod archive;
 mod auditd;
+mod call_report;
 mod client_log;
 mod clock_text;
 mod decoder;
@@ -26,6 +28,7 @@ mod evtx;
 mod format;
 pub mod framing;
 mod ids_text;
+mod journal_export;
 mod json;
 mod lines;
 mod logfmt;
@@ -36,6 +39,7 @@ mod output;
 mod sql_error_log;
 mod storage_log;
 mod syslog;
+mod unified2;
 mod vpc_flow;
 mod w3c;
 mod web_log;

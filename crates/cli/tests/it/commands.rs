@@ -277,3 +277,26 @@ fn queries_are_laid_out_once_and_then_left_alone() {
     assert_eq!(output.code, 2);
     assert!(output.stderr.contains("did you mean `summarize`?"), "{output:?}");
 }
+
+#[test]
+fn a_mapping_file_is_tried_on_a_sample_and_its_mistakes_are_named() {
+    let moneta = Moneta::new();
+    let own = "[[mapping]]\nname = 'shop'\nabout = 'orders'\nline = '{at} order={id} total={total}'\n\
+         table = 'Shop_CL'\ntime = 'at'\n[mapping.fields]\nOrderId = 'id'\n";
+    let mapping = moneta.file("shop.toml", own);
+    let sample = moneta.file("shop.log", "2026-06-01T10:00:00Z order=7 total=12.50\n".repeat(3));
+    let report = moneta.json(&["mapping", "test", &mapping, &sample]);
+    let table = &report["tables"][0];
+    assert_eq!((&table["table"], &table["rows"]), (&"Shop_CL".into(), &3.into()), "{report}");
+    assert_eq!((&table["first_row"]["OrderId"], &table["columns_filled"]["total"]), (&"7".into(), &3.into()));
+    let shown = moneta.ok(&["decode", "--mapping", &mapping, &sample]);
+    assert_eq!(shown.lines().count(), 3, "{shown}");
+    assert!(shown.contains(r#""Type":"Shop_CL","TimeGenerated":"2026-06-01T10:00:00.0000000Z""#), "{shown}");
+    let other = moneta.file("other.log", "<13>Jun  1 10:00:00 h app: x\n");
+    let missed = moneta.run(&["mapping", "test", &mapping, &other]);
+    assert!(missed.code == 1 && missed.stderr.contains("no record went to a table of"), "{missed:?}");
+    let wrong = moneta.file("wrong.toml", own.replace("table = 'Shop_CL'", ""));
+    let refused = moneta.run(&["mapping", "test", &wrong, &sample]);
+    let named = refused.stderr.contains("wrong.toml: mapping shop: a mapping needs a table");
+    assert!(refused.code == 2 && named, "{refused:?}");
+}

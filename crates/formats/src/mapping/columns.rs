@@ -53,8 +53,8 @@ impl Slot {
             (Some(ColumnType::Int | ColumnType::Long), Value::Text(text)) => {
                 Value::Text(text.strip_suffix(".0").unwrap_or(text))
             }
-            (Some(ColumnType::Bool), Value::Text("Yes" | "yes")) => Value::Bool(true),
-            (Some(ColumnType::Bool), Value::Text("No" | "no")) => Value::Bool(false),
+            (Some(ColumnType::Bool), Value::Text("Yes" | "yes" | "1") | Value::Long(1)) => Value::Bool(true),
+            (Some(ColumnType::Bool), Value::Text("No" | "no" | "0") | Value::Long(0)) => Value::Bool(false),
             _ => value,
         };
         output.set(table, self.target, &self.name, value);

@@ -31,7 +31,7 @@ impl LinePattern {
                 }
                 '{' => {
                     let name: String = characters.by_ref().take_while(|c| *c != '}').collect();
-                    if name.contains('{') || (!characters.peek().is_some() && !text.ends_with('}')) {
+                    if name.contains('{') || (characters.peek().is_none() && !text.ends_with('}')) {
                         return Err("line: a brace is not closed".to_owned());
                     }
                     if pattern.parts.last().is_some_and(|(_, behind)| behind.is_empty()) {

@@ -40,11 +40,12 @@ pub(crate) use rows::{MappedRows, in_capitals};
 pub(crate) use special::Special;
 
 /// The mappings compiled in, in the order in which they are tried.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("network.toml", include_str!("../../../../content/mappings/network.toml")),
     ("azure.toml", include_str!("../../../../content/mappings/azure.toml")),
     ("cloud.toml", include_str!("../../../../content/mappings/cloud.toml")),
     ("hosts.toml", include_str!("../../../../content/mappings/hosts.toml")),
+    ("databases.toml", include_str!("../../../../content/mappings/databases.toml")),
     ("calls.toml", include_str!("../../../../content/mappings/calls.toml")),
     ("applications.toml", include_str!("../../../../content/mappings/applications.toml")),
 ];

@@ -144,6 +144,25 @@ impl SyslogMapper {
         self.last_time = None;
     }
 
+    /// Adds a message that another format carries, with fields of its own, as a row.
+    pub fn message(
+        &mut self,
+        message: &Message<'_>,
+        others: &[(&str, &str)],
+        raw: &str,
+        output: &mut Output,
+    ) -> Result<(), Refusal> {
+        let time = message.time.unwrap_or(output.origin.received);
+        output.check_time(time)?;
+        let columns = *self.columns.get_or_insert_with(|| Columns::resolve(output));
+        columns.write(message, output);
+        for (name, value) in others {
+            output.set(columns.id, Target::Extra, name, Value::Text(value));
+        }
+        columns.finish(message, time, raw, output);
+        Ok(())
+    }
+
     fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
         if output.options.mappings.has_lines() && self.inner.line(text, output)? {
             return Ok(());
@@ -164,16 +183,7 @@ impl SyslogMapper {
         if place == Place::Fields {
             output.set(columns.id, columns.message_fields, "MessageFields", Value::Json(inner::json_of(message.text)));
         }
-        let account = account::read(message.process, message.text);
-        if let Some(account) = &account {
-            columns.account.write(columns.id, account, output);
-        }
-        let class = if account.is_some_and(|told| !told.event_type.is_empty()) {
-            RecordClass::Control
-        } else {
-            class(&message)
-        };
-        output.finish_row(columns.id, class, time, text);
+        columns.finish(&message, time, text, output);
         Ok(())
     }
 }
@@ -198,6 +208,17 @@ impl Columns {
             message_fields: at("MessageFields"),
             account: AccountColumns(AccountColumns::NAMES.map(|name| (at(name), name))),
         }
+    }
+
+    /// Adds what the message tells about accounts, and ends the row.
+    fn finish(&self, message: &Message<'_>, time: Timestamp, raw: &str, output: &mut Output) {
+        let account = account::read(message.process, message.text);
+        if let Some(account) = &account {
+            self.account.write(self.id, account, output);
+        }
+        let tells = account.is_some_and(|told| !told.event_type.is_empty());
+        let class = if tells { RecordClass::Control } else { class(message) };
+        output.finish_row(self.id, class, time, raw);
     }
 
     fn write(&self, message: &Message<'_>, output: &mut Output) {

@@ -12,6 +12,7 @@ mod derived;
 mod flat;
 mod rendered;
 mod rows;
+mod sql_audit;
 mod winlogbeat;
 
 use std::borrow::Cow;

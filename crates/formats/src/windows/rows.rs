@@ -5,6 +5,7 @@ use moneta_event::catalog::table;
 use moneta_event::{RecordClass, Value};
 
 use super::derived::Derived;
+use super::sql_audit::SqlAudit;
 use super::{WindowsEvent, applocker, data_xml};
 use crate::output::{Output, Refusal, TableId, Target};
 
@@ -76,6 +77,7 @@ impl Field {
 pub(crate) struct WindowsRows {
     security: Option<EventTable>,
     event: Option<EventTable>,
+    sql_audit: SqlAudit,
     /// The data section as XML, rebuilt for every event in the same buffer.
     xml: String,
 }
@@ -114,7 +116,7 @@ impl WindowsRows {
         }
         let class = if is_security { derived.class() } else { RecordClass::Data };
         output.finish_row(id, class, time, raw);
-        Ok(())
+        self.sql_audit.write(event, raw, output)
     }
 }
 

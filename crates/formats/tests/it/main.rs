@@ -10,6 +10,7 @@ mod evtx;
 mod goldens;
 mod hostile;
 mod records;
+mod reports;
 mod samples;
 mod sources_doc;
 mod support;

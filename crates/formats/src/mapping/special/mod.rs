@@ -28,6 +28,8 @@ pub(crate) enum Special {
     Diagnostics,
     /// A call record of Microsoft Graph: a row for the call, one per stream of media.
     CallRecord,
+    /// Entries of the systemd journal.
+    Journal,
     /// OTLP logs: a row per record.
     OtlpLogs,
     /// OTLP metrics: a row per data point.
@@ -36,8 +38,15 @@ pub(crate) enum Special {
 
 impl Special {
     /// All readers.
-    pub const ALL: [Self; 6] =
-        [Self::FlowTuples, Self::AppInsights, Self::Diagnostics, Self::CallRecord, Self::OtlpLogs, Self::OtlpMetrics];
+    pub const ALL: [Self; 7] = [
+        Self::FlowTuples,
+        Self::AppInsights,
+        Self::Diagnostics,
+        Self::CallRecord,
+        Self::Journal,
+        Self::OtlpLogs,
+        Self::OtlpMetrics,
+    ];
 
     /// Its name in mapping files.
     pub const fn name(self) -> &'static str {
@@ -46,6 +55,7 @@ impl Special {
             Self::AppInsights => "app-insights",
             Self::Diagnostics => "azure-diagnostics",
             Self::CallRecord => "call-record",
+            Self::Journal => "journal",
             Self::OtlpLogs => "otlp-logs",
             Self::OtlpMetrics => "otlp-metrics",
         }
@@ -58,6 +68,7 @@ impl Special {
             Self::AppInsights => app_insights::write(item, raw, output),
             Self::Diagnostics => diagnostics::write(item, table, raw, output),
             Self::CallRecord => call_record::write(item, raw, output),
+            Self::Journal => crate::journal_export::write_json(item, raw, output),
             Self::OtlpLogs => otlp::logs(item, table, output),
             Self::OtlpMetrics => otlp::metrics(item, table, output),
         }
