@@ -155,6 +155,13 @@ const SU: &[Pattern] = &[
     Pattern("BAD SU {actor} to {target} on {tty}", ELEVATE, NO, ""),
 ];
 
+const DOAS: &[Pattern] = &[
+    Pattern("failed auth for {actor}", ELEVATE, NO, PASSWORD),
+    Pattern("failed command for {actor}: {command}", ELEVATE, NO, POLICY),
+    Pattern("{actor} ran command {command} as {target} from {_}", ELEVATE, OK, ""),
+    Pattern("command not permitted for {actor}: {command}", ELEVATE, NO, POLICY),
+];
+
 const LOGIN: &[Pattern] = &[
     Pattern("FAILED LOGIN {_} FROM {from} FOR {user}, {_}", LOGON, NO, ""),
     Pattern("FAILED LOGIN {_} on '{tty}' from '{from}' FOR '{user}', {_}", LOGON, NO, ""),
@@ -194,6 +201,7 @@ fn patterns(process: &str) -> &'static [Pattern] {
         "sshd" | "sshd-session" | "sshd-auth" | "dropbear" => SSHD,
         "sudo" => SUDO,
         "su" => SU,
+        "doas" => DOAS,
         "login" | "systemd-logind" | "remote" => LOGIN,
         "useradd" | "userdel" | "usermod" | "groupadd" | "groupdel" | "groupmod" | "gpasswd" | "passwd" | "chage"
         | "chpasswd" => ACCOUNTS,
@@ -366,6 +374,10 @@ mod tests {
         assert_eq!((found.address, found.target, found.terminal), ("192.0.2.7", "root", "ssh"));
     }
 
+    fn sudo_like() -> Account<'static> {
+        Account { event_type: ELEVATE, result: OK, actor: "ann", target: "root", ..Account::default() }
+    }
+
     #[test]
     fn sessions_and_elevations_are_read() {
         let session = Account { event_type: LOGON, result: OK, target: "ann", actor: "root", ..Account::default() };
@@ -394,6 +406,11 @@ mod tests {
             "sudo",
             "ann : user NOT in sudoers ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh -c a ; b",
             &Account { result: NO, details: POLICY, ..sudo },
+        );
+        check(
+            "doas",
+            "ann ran command /bin/ksh as root from /home/ann",
+            &Account { command: "/bin/ksh", terminal: "", ..sudo_like() },
         );
         let su = Account { event_type: ELEVATE, result: NO, actor: "ann", target: "root", ..Account::default() };
         check("su", "FAILED su for root by ann", &su);

@@ -135,12 +135,18 @@ pub(super) fn source(text: &str) -> Option<&str> {
 
 /// Whether a message is about something that was not let through.
 pub(super) fn speaks_of_refusal(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let is_negated = lower.contains("n't ");
-    is_negated
-        || REFUSALS
-            .iter()
-            .any(|word| lower.match_indices(word).any(|(at, _)| !lower[..at].ends_with(char::is_alphanumeric)))
+    // Asked of every message that names an address: one pass, and most words end at their first letter.
+    let bytes = text.as_bytes();
+    let begins_with = |at: usize, word: &str| {
+        let first = word.as_bytes()[0] == bytes[at].to_ascii_lowercase();
+        first && bytes.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let is_start = |at: usize| {
+        bytes[at].is_ascii_alphabetic()
+            && !at.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_alphanumeric())
+    };
+    let mut starts = (0..bytes.len()).filter(|at| is_start(*at));
+    starts.any(|at| REFUSALS.iter().any(|word| begins_with(at, word))) || text.contains("n't ")
 }
 
 /// What stands before an address.

@@ -868,6 +868,38 @@ fn hosts_and_users_agree_with_those_expected_of_sixty_seven_services() {
     users.check("users of services", 700);
 }
 
+/// OSSEC's rule tests name the decoder of each line; where that is the name of a program, it is the one we find.
+#[test]
+fn programs_agree_with_the_decoders_of_rule_tests() {
+    let programs = ["sshd", "proftpd", "su", "dhcpd", "postfix", "postfix-reject", "doas", "named", "rshd"];
+    let mut agreement = Agreement::default();
+    for file in files("hids", 25, &[".ini"]) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for test in text.split("\n[").filter(|test| !test.trim().is_empty()) {
+            let value = |name: &str| {
+                let line = test.lines().find(|line| line.starts_with(name))?;
+                Some(line.split_once('=')?.1.trim().to_owned())
+            };
+            let Some(decoder) = value("decoder").filter(|decoder| programs.contains(&decoder.as_str())) else {
+                continue;
+            };
+            let program = decoder.split('-').next().unwrap().to_owned();
+            for log in test.lines().filter(|line| line.starts_with("log ") && line.contains(" pass ")) {
+                let line = log.split_once('=').unwrap().1.trim();
+                let late =
+                    DecodeOptions { received: Timestamp::parse("2026-12-01").unwrap(), ..crate::support::options("x") };
+                let whole =
+                    crate::support::decode_pieces(moneta_formats::Format::Syslog, late, line.as_bytes(), 1 << 16);
+                let rows = whole.rows();
+                let found = rows[0].get("ProcessName").and_then(Value::as_str).unwrap_or("").to_owned();
+                let agrees = found.rsplit('/').next() == Some(&program) || found.split('/').next() == Some(&program);
+                agreement.add(agrees, || format!("{}: {program}, found {found:?} in {line}", name_of(&file)));
+            }
+        }
+    }
+    agreement.check("programs of rule tests", 990);
+}
+
 #[test]
 fn security_devices_speak_through_syslog() {
     let text = "<134>Jun  1 10:00:00 fw CEF:0|Vendor|Product|1.0|100|Blocked \\| dropped|7|src=192.0.2.1 spt=1024 dst=198.51.100.7 dpt=443 proto=TCP act=deny msg=a\\=b c cs1Label=Rule cs1=r1 custom=x\n\
