@@ -168,7 +168,8 @@ async fn store(
     progress: &ProgressBar,
 ) -> Result<(), Failure> {
     let (sender, mut portions) = mpsc::channel::<Decoded>(PORTIONS_AHEAD);
-    let (path, wish) = (PathBuf::from(name_of(input)), wish.clone());
+    let wish = Wish { mappings: node.mappings(), ..wish.clone() };
+    let path = PathBuf::from(name_of(input));
     let decoding =
         tokio::task::spawn_blocking(move || decode_file(&path, &wish, |portion| sender.blocking_send(portion).is_ok()));
     let events = node.events();

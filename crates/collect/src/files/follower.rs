@@ -134,7 +134,7 @@ impl Follower {
             return Ok(());
         }
         let head = head_of(&mut file).await?;
-        let kind = Kind::of(&self.path.to_string_lossy(), &head);
+        let kind = Kind::of(intake, &self.path.to_string_lossy(), &head);
         if kind == Kind::Other {
             self.not_text = Some((inode, size));
             return Ok(());
@@ -185,7 +185,7 @@ impl Follower {
         let head = head_of(&mut file).await?;
         let Some(print) = fingerprint(&head) else { return Ok(()) };
         let Some((generation, offset)) = place(metadata.ino(), print, point, metadata.len()) else { return Ok(()) };
-        let kind = Kind::of(&self.path.to_string_lossy(), &head);
+        let kind = Kind::of(intake, &self.path.to_string_lossy(), &head);
         self.current =
             Current::start(intake, &self.path, file, metadata.ino(), print, generation, kind, offset).await?;
         Ok(())
@@ -201,7 +201,7 @@ impl Follower {
             self.current = Some(old);
             return Ok(Progress::Idle);
         };
-        let kind = Kind::of(&self.path.to_string_lossy(), &head);
+        let kind = Kind::of(intake, &self.path.to_string_lossy(), &head);
         self.current = Current::start(intake, &self.path, old.file, old.inode, print, generation, kind, 0).await?;
         Ok(Progress::More)
     }

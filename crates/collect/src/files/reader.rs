@@ -2,7 +2,7 @@
 
 use moneta_base::SourceName;
 use moneta_event::Delivery;
-use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, recognise};
+use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, recognise_with};
 
 use super::text_lines::TextLines;
 use crate::intake::Intake;
@@ -20,8 +20,8 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Judges a file by its beginning.
-    pub(super) fn of(name: &str, head: &[u8]) -> Self {
-        match recognise(name, head) {
+    pub(super) fn of(intake: &Intake, name: &str, head: &[u8]) -> Self {
+        match recognise_with(&intake.mappings, name, head) {
             Some(format) if format.grows_by_lines() => Self::Lines(format),
             Some(Format::Json) | None if !head.contains(&0) => Self::Text,
             Some(_) | None => Self::Other,

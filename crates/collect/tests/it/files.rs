@@ -208,3 +208,18 @@ async fn a_w3c_log_is_understood_after_a_restart_in_its_middle() {
     let pages: Vec<String> = (0..8).map(|number| format!("/page{number}")).collect();
     assert_eq!(fixture.sink.column("W3CIISLog", "csUriStem"), pages);
 }
+
+#[tokio::test]
+async fn lines_of_a_declared_form_go_to_their_table() {
+    let mut fixture = Fixture::new();
+    let own = "[[mapping]]\nname = 'shop'\nabout = 'x'\nline = '{at} order={id}'\ntable = 'Shop_CL'\ntime = 'at'\n";
+    let mappings = moneta_formats::Mappings::with_built_in(&[("own.toml", own)]).unwrap();
+    fixture.intake.mappings = Arc::new(mappings);
+    let lines: Vec<String> = (0..50).map(|number| format!("2026-06-15T11:00:00Z order={number}")).collect();
+    fixture.append("shop.log", &lines);
+    let collector = fixture.start("*.log");
+    fixture.sink.until_records(50).await;
+    assert_eq!(fixture.sink.column("Shop_CL", "id")[49], "49");
+    let given = Given { table: "Shop_CL", column: "_Raw", records: &lines, quarantined: 0 };
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given).await;
+}
