@@ -6,7 +6,7 @@ DATA ?= $(CURDIR)/data
 PROFILE ?= relfast
 BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
 
-.PHONY: help run build test torture lint fmt conformance fuzz bench doc clean-data
+.PHONY: help run build test web web-test torture lint fmt conformance fuzz bench doc clean-data
 
 help:            ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -16,12 +16,24 @@ run: build       ## Build and start Moneta on ./data with this machine's own log
 
 build:           ## Build the programs moneta and moneta-verify.
 	@scripts/install-debian.sh build
+	@scripts/build-web.sh
 	cargo build --locked --profile $(PROFILE) -p moneta-cli -p moneta-verify
+
+web:             ## Build the pages alone; `npm run dev` in web/ serves them while somebody works on them.
+	@scripts/build-web.sh --need
 
 test:            ## Run every test.
 	@scripts/install-debian.sh test
+	@scripts/build-web.sh
 	cargo build --locked --workspace --all-targets
 	cargo test --locked --workspace --no-fail-fast
+	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta scripts/test-web.sh
+
+web-test:        ## Test the pages in Chromium against a server of their own; pictures go to web/dist/pictures.
+	@scripts/install-debian.sh test
+	@scripts/build-web.sh --need
+	cargo build --locked -p moneta-cli
+	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta scripts/test-web.sh
 
 torture:         ## Run the long forms of the tests of crashes, damage, forks and tampering: hours.
 	@scripts/install-debian.sh test

@@ -8,11 +8,14 @@ need_command() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 missing=()
 need_command cc gcc
 need_command make make
+need_command node nodejs
+need_command npm npm
 if [ "${1:-build}" = test ]; then
   need_command rsyslogd rsyslog
   need_command logger bsdutils
   need_command curl curl
   need_command python3 python3
+  need_command chromium chromium
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi
 

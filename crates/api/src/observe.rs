@@ -15,9 +15,12 @@ use tracing::Instrument;
 
 use crate::state::App;
 
-/// Nothing from elsewhere, nothing inline, nobody frames us, and no string becomes a script.
-const CONTENT_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; frame-ancestors 'none'; \
-    base-uri 'none'; form-action 'self'; object-src 'none'; require-trusted-types-for 'script'";
+/// Nothing from elsewhere, no script inline, nobody frames us, and no string becomes a script or markup. Styles may be
+/// inline: the editor and the components of the pages place things by them; pictures may be `data:` for the same
+/// reason.
+const CONTENT_POLICY: &str = "default-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
+    style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; \
+    form-action 'self'; object-src 'none'; require-trusted-types-for 'script'";
 
 /// Characters of a client's own request id that are kept.
 const CLIENT_ID_CHARACTERS_MAX: usize = 128;

@@ -54,9 +54,7 @@ pub fn router(state: ApiState) -> Router {
 
 fn quick() -> Router<App> {
     Router::new()
-        .route("/", get(page::index))
-        .route("/welcome", get(page::index))
-        .route("/assets/{name}", get(page::asset))
+        .merge(pages())
         .route("/health/livez", get(health::livez))
         .route("/health/readyz", get(health::readyz))
         .route("/healthz", get(health::livez))
@@ -87,6 +85,23 @@ fn quick() -> Router<App> {
         .route("/v1/tables/{table}/rows/{seq}/proof", get(operations::prove_record))
         .route("/ledger/{*path}", get(ledger::file))
         .route("/v1/rest/auth/metadata", get(kusto::auth_metadata))
+}
+
+/// The addresses of the pages, as `web/src/app/router.tsx` has them.
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/", get(page::index))
+        .route("/welcome", get(page::index))
+        .route("/query", get(page::index))
+        .route("/live", get(page::index))
+        .route("/alerts", get(page::index))
+        .route("/rules", get(page::index))
+        .route("/sources", get(page::index))
+        .route("/store", get(page::index))
+        .route("/verify", get(page::index))
+        .route("/audit", get(page::index))
+        .route("/settings", get(page::index))
+        .route("/assets/{name}", get(page::asset))
 }
 
 fn queries() -> Router<App> {

@@ -7,9 +7,19 @@ use serde_json::json;
 use super::{Fixture, PASSWORD};
 
 /// Paths that answer without a credential: they must, or nobody could begin.
-const OPEN: [(&str, &str); 10] = [
+const OPEN: [(&str, &str); 19] = [
+    // The pages themselves hold nothing; what they show they ask for.
     ("GET", "/"),
     ("GET", "/welcome"),
+    ("GET", "/query"),
+    ("GET", "/live"),
+    ("GET", "/alerts"),
+    ("GET", "/rules"),
+    ("GET", "/sources"),
+    ("GET", "/store"),
+    ("GET", "/verify"),
+    ("GET", "/audit"),
+    ("GET", "/settings"),
     ("GET", "/assets/{name}"),
     ("GET", "/health/livez"),
     ("GET", "/health/readyz"),
@@ -230,7 +240,7 @@ async fn metrics_are_for_this_machine_and_for_those_who_may_query() {
 #[tokio::test]
 async fn every_answer_carries_its_id_and_the_security_headers() {
     let fixture = Fixture::new();
-    for path in ["/", "/v1/status", "/nowhere", "/assets/app.js"] {
+    for path in ["/", "/v1/status", "/nowhere", "/assets/favicon.svg"] {
         let answer = fixture.call("GET", path, &[("origin", "https://evil.example")], "").await;
         assert!(answer.header("content-security-policy").contains("default-src 'self'; script-src 'self'"), "{path}");
         assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");

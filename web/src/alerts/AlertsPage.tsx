@@ -1,0 +1,186 @@
+// The triage list: worst and newest first, one key a step, everything about an alert beside it.
+import { Button, Input, MessageBar, MessageBarBody, Spinner, ToggleButton } from "@fluentui/react-components";
+import { DismissRegular } from "@fluentui/react-icons";
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useMemo, useRef, useState } from "react";
+import { Failure } from "../app/Failure";
+import { useZone } from "../app/session";
+import { plural, showCount } from "../parts/numbers";
+import { RangePicker } from "../parts/RangePicker";
+import { Text } from "../parts/Text";
+import { parseRange, rangeBounds, secondsSince, showAge, showTime } from "../parts/time";
+import { ALERTS_MAX, alertsQuery, fetchAlerts, fetchCounts, type Alert } from "./alerts";
+import { AlertDetail } from "./AlertDetail";
+
+const SEVERITIES = ["High", "Medium", "Low", "Informational"];
+const ROW_HEIGHT = 52;
+const REFRESH_MS = 30_000;
+
+interface AlertsSearch {
+  range?: string;
+  severity?: string;
+  rule?: string;
+  alert?: string;
+  text?: string;
+}
+
+export function AlertsPage() {
+  const search = useSearch({ from: "/alerts" }) as AlertsSearch;
+  const navigate = useNavigate({ from: "/alerts" });
+  const zone = useZone();
+  const range = useMemo(() => parseRange(search.range, "7d"), [search.range]);
+  const filter = useMemo(() => ({ severity: search.severity, rule: search.rule, text: search.text }), [search.severity, search.rule, search.text]);
+  const key = [filter, search.range ?? "7d"];
+  const alerts = useQuery({ queryKey: ["alerts", ...key], queryFn: () => fetchAlerts(filter, rangeBounds(range)), refetchInterval: REFRESH_MS });
+  const counts = useQuery({ queryKey: ["alert-counts", ...key], queryFn: () => fetchCounts(filter, rangeBounds(range)), refetchInterval: REFRESH_MS });
+  const list = alerts.data ?? [];
+  const setSearch = (change: Partial<AlertsSearch>, replace = true) =>
+    void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace });
+  const chosen = list.findIndex((alert) => alert.id === search.alert);
+  const [at, setAt] = useState(0);
+  const place = chosen >= 0 ? chosen : Math.min(at, Math.max(0, list.length - 1));
+
+  const go = (to: number) => {
+    const next = Math.max(0, Math.min(list.length - 1, to));
+    setAt(next);
+    const alert = list[next];
+    // With an alert open, the next one opens in its place.
+    if (alert && search.alert) setSearch({ alert: alert.id });
+  };
+  const keys = useRef<(event: KeyboardEvent) => void>(() => undefined);
+  keys.current = (event) => {
+    const target = event.target as HTMLElement;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
+    if (target.closest("[role=dialog],[role=menu]")) return;
+    const actions: Record<string, () => void> = {
+      j: () => go(place + 1),
+      k: () => go(place - 1),
+      ArrowDown: () => go(place + 1),
+      ArrowUp: () => go(place - 1),
+      Escape: () => setSearch({ alert: undefined } as never),
+      Enter: () => {
+        const alert = list[place];
+        if (alert && !(target instanceof HTMLButtonElement) && !(target instanceof HTMLAnchorElement)) setSearch({ alert: alert.id });
+      },
+    };
+    const action = actions[event.key];
+    if (!action) return;
+    if (event.key !== "Enter") event.preventDefault();
+    action();
+  };
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => keys.current(event);
+    window.addEventListener("keydown", listen);
+    return () => window.removeEventListener("keydown", listen);
+  }, []);
+
+  return (
+    <main className="alerts-page">
+      <div className="toolbar alerts-tools">
+        <h1>Alerts</h1>
+        <RangePicker range={range} zone={zone} onChange={(text) => setSearch({ range: text })} />
+        <div role="group" aria-label="Severity" className="toolbar">
+          {SEVERITIES.map((severity) => (
+            <ToggleButton
+              key={severity}
+              size="small"
+              checked={search.severity === severity}
+              onClick={() => setSearch({ severity: search.severity === severity ? undefined : severity } as never)}
+            >
+              <span className={`severity ${severity}`}>
+                {severity} {counts.data ? showCount(counts.data[severity] ?? 0) : ""}
+              </span>
+            </ToggleButton>
+          ))}
+        </div>
+        <Find text={search.text ?? ""} onChange={(text) => setSearch({ text: text || undefined } as never)} />
+        {search.rule && (
+          <Button size="small" icon={<DismissRegular />} iconPosition="after" onClick={() => setSearch({ rule: undefined } as never)}>
+            Rule: {search.rule}
+          </Button>
+        )}
+        <span className="grow" />
+        <Link to="/query" search={(previous) => ({ tz: previous.tz, q: alertsQuery(filter), range: search.range ?? "7d" }) as never} className="button-link">
+          As a query
+        </Link>
+      </div>
+      <div className="alerts-body">
+        <div className="alerts-list-frame">
+          {alerts.isPending && <Spinner label="Reading alerts" />}
+          {alerts.isError && <Failure error={alerts.error} retry={() => void alerts.refetch()} />}
+          {alerts.isSuccess && list.length === 0 && <p className="grid-empty">No alert in this time meets these filters.</p>}
+          {list.length >= ALERTS_MAX && (
+            <MessageBar intent="info"><MessageBarBody>The first {plural(list.length, "alert")} are shown: worst first, then newest.</MessageBarBody></MessageBar>
+          )}
+          {list.length > 0 && <List list={list} place={place} isOpen={search.alert !== undefined} zone={zone} open={(alert, index) => { setAt(index); setSearch({ alert: alert.id }); }} />}
+        </div>
+        {search.alert && <AlertDetail id={search.alert} close={() => setSearch({ alert: undefined } as never)} chooseRule={(rule) => setSearch({ rule })} />}
+      </div>
+    </main>
+  );
+}
+
+/** A field that asks when nobody types any more. */
+function Find({ text, onChange }: { text: string; onChange(text: string): void }) {
+  const [typed, setTyped] = useState(text);
+  const latest = useRef(onChange);
+  latest.current = onChange;
+  useEffect(() => setTyped(text), [text]);
+  useEffect(() => {
+    if (typed === text) return;
+    const timer = setTimeout(() => latest.current(typed), 400);
+    return () => clearTimeout(timer);
+  }, [typed, text]);
+  return <Input size="small" placeholder="Find in alerts" aria-label="Find in alerts" value={typed} onChange={(_, data) => setTyped(data.value)} />;
+}
+
+interface ListProps {
+  list: Alert[];
+  place: number;
+  isOpen: boolean;
+  zone: "utc" | "local";
+  open(alert: Alert, index: number): void;
+}
+
+function List({ list, place, isOpen, zone, open }: ListProps) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const rows = useVirtualizer({ count: list.length, getScrollElement: () => scroller.current, estimateSize: () => ROW_HEIGHT, overscan: 8 });
+  useEffect(() => rows.scrollToIndex(place), [place, rows]);
+  return (
+    <div ref={scroller} className="alerts-list" role="listbox" aria-label="Alerts; j and k move, Enter opens" tabIndex={0} aria-activedescendant={`alert-${place}`}>
+      <div style={{ height: rows.getTotalSize(), position: "relative" }}>
+        {rows.getVirtualItems().map((item) => {
+          const alert = list[item.index];
+          if (!alert) return null;
+          return (
+            <div
+              key={alert.id}
+              id={`alert-${item.index}`}
+              role="option"
+              aria-selected={item.index === place}
+              aria-setsize={list.length}
+              aria-posinset={item.index + 1}
+              className={`alert-line${item.index === place ? " current" : ""}${isOpen && item.index === place ? " open" : ""}`}
+              style={{ transform: `translateY(${item.start}px)`, height: item.size }}
+              onClick={() => open(alert, item.index)}
+            >
+              <span className={`severity ${alert.severity}`}>{alert.severity}</span>
+              <span className="alert-name">
+                <strong><Text text={alert.name} /></strong>
+                <span className="quiet">
+                  {[alert.entity, alert.eventTable && `${plural(alert.eventCount, "event")} of ${alert.eventTable}`, alert.tactics].filter(Boolean).join(" · ")}
+                </span>
+              </span>
+              <span className="alert-when" title={showTime(alert.at, zone)}>
+                {showAge(secondsSince(alert.at))} ago
+                <span className="quiet">{showTime(alert.at, zone).slice(0, 19)}</span>
+              </span>
+            </div>
+          );
+        })}
+      </div>
+    </div>
+  );
+}

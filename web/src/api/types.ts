@@ -1,0 +1,101 @@
+// What the server's own routes answer: the same names as there. Sizes are bytes, ages seconds.
+
+export interface Session {
+  name: string | null;
+  kind?: string;
+  scopes: ("ingest" | "query" | "admin")[];
+  expires?: string | null;
+}
+
+export interface TableStatus {
+  name: string;
+  num_rows: number;
+  num_segments: number;
+  num_hot_blocks: number;
+  segment_bytes: number;
+  retention_days: number | null;
+}
+
+export interface CollectorStatus {
+  name: string;
+  state: "running" | "waiting" | "stopped" | "failed";
+  num_records: number;
+  num_dropped: number;
+  reason: string;
+}
+
+export interface Status {
+  version: string;
+  tenant: string;
+  uptime_seconds: number;
+  events_per_second: number;
+  disk: { total_bytes: number; available_bytes: number };
+  journal: { size_bytes: number; oldest_age_seconds: number; last_fsync_ms: number };
+  checkpoint: { tree_size: number; age_seconds: number };
+  tables: TableStatus[];
+  rules_loaded: number;
+  collectors: CollectorStatus[];
+}
+
+export interface PartState {
+  part: string;
+  ready: boolean;
+  reason: string;
+}
+
+export interface VerifyReport {
+  num_blocks: number;
+  num_records: number;
+  num_segments: number;
+  num_root_entries: number;
+  findings: { file: string; table: string; block: number | null; record: number | null; problem: string }[];
+  elapsed_ms: number;
+}
+
+export interface RuleSummary {
+  rule_id: string;
+  title: string;
+  level: string;
+  author: string;
+  log_source: string;
+}
+
+export interface RuleSetReport {
+  loaded: number;
+  unchanged: number;
+  not_loaded: { file: string; rule_id: string; title: string; problem: string | null }[];
+}
+
+export interface SavedQuery {
+  name: string;
+  text: string;
+  language: "kql" | "sql";
+  folder: string;
+  doc_string: string;
+}
+
+export interface StoredFunction {
+  name: string;
+  parameters: string;
+  body: string;
+  folder: string;
+  doc_string: string;
+}
+
+export interface Credential {
+  id: string;
+  name: string;
+  scopes: string[];
+  created_by: string;
+  created: string;
+  expires: string;
+  last_used: string | null;
+  revoked: string | null;
+}
+
+export interface Account {
+  name: string;
+  scopes: string[];
+  created: string;
+  disabled: string | null;
+}

@@ -1,0 +1,207 @@
+// The overview: what is wrong, since when, what next. Read in ten seconds by somebody who was asleep.
+import { Spinner } from "@fluentui/react-components";
+import { CheckmarkCircleFilled, ErrorCircleFilled, InfoFilled, WarningFilled } from "@fluentui/react-icons";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useEffect, useMemo, useState } from "react";
+import { Refusal, send } from "../api/client";
+import { asObjects, runQuery } from "../api/kusto";
+import type { PartState, Status } from "../api/types";
+import { Failure } from "../app/Failure";
+import { useSession, useZone } from "../app/session";
+import { showBytes, showCount } from "../parts/numbers";
+import { Text } from "../parts/Text";
+import { secondsSince, showAge, showTime } from "../parts/time";
+import { useStatus } from "../query/schema";
+import { problems, verdict, type AlertGroup, type Problem, type Weight } from "./problems";
+import { AlertsOverTime } from "./AlertsOverTime";
+
+/** Problems listed at most; the rest is a link. */
+const PROBLEMS_MAX = 12;
+const REFRESH_MS = 30_000;
+export const HOME_HOURS = 24;
+
+function useParts() {
+  return useQuery({
+    queryKey: ["readyz"],
+    refetchInterval: REFRESH_MS,
+    queryFn: async (): Promise<PartState[]> => {
+      try {
+        return (await send<{ parts: PartState[] }>("GET", "/health/readyz")).parts;
+      } catch (error) {
+        // A server that is not ready says so with an error status, and why in the same form.
+        const body = error instanceof Refusal && error.status === 503 ? (error.body as { parts?: PartState[] } | undefined) : undefined;
+        if (body?.parts) return body.parts;
+        throw error;
+      }
+    },
+  });
+}
+
+function useAlertGroups() {
+  return useQuery({
+    queryKey: ["home-alerts"],
+    refetchInterval: REFRESH_MS,
+    queryFn: async (): Promise<AlertGroup[]> => {
+      const from = new Date(Date.now() - HOME_HOURS * 3_600_000).toISOString();
+      const text =
+        "SecurityAlert | where Status !in~ ('Closed', 'Resolved', 'Dismissed') | summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated) by AlertName, AlertSeverity | order by Last desc";
+      const rows = asObjects(await runQuery(text, { from }));
+      return rows.map((row) => ({
+        name: String(row.AlertName),
+        severity: String(row.AlertSeverity),
+        count: Number(row.Count),
+        first: String(row.First),
+        last: String(row.Last),
+      }));
+    },
+  });
+}
+
+export function HomePage() {
+  const mayQuery = useSession().session.scopes.some((scope) => scope !== "ingest");
+  if (!mayQuery) {
+    return (
+      <main className="page">
+        <h1>Moneta</h1>
+        <p>This account may only send events. An administrator can give it the scope “query”.</p>
+      </main>
+    );
+  }
+  return <Overview />;
+}
+
+function Overview() {
+  const status = useStatus(REFRESH_MS);
+  const parts = useParts();
+  const alerts = useAlertGroups();
+  const isPending = status.isPending || parts.isPending || alerts.isPending;
+  const failure = [status, parts, alerts].find((query) => query.isError);
+  const found = useMemo(
+    () => problems({ status: status.data, parts: parts.data ?? [], alerts: alerts.data ?? [] }),
+    [status.data, parts.data, alerts.data],
+  );
+  const worst: Weight | "fine" = found[0]?.weight ?? "fine";
+  return (
+    <main className="page home">
+      {isPending && !failure ? (
+        <>
+          <h1>Overview</h1>
+          <Spinner label="Looking" />
+        </>
+      ) : (
+        <header className={`verdict ${failure ? "serious" : worst}`}>
+          <WeightIcon weight={failure ? "serious" : worst} />
+          <div>
+            <h1>{failure ? "This page cannot see everything" : verdict(found)}</h1>
+            <p className="quiet"><Refreshed at={Math.max(status.dataUpdatedAt, alerts.dataUpdatedAt)} /> Alerts of the last {HOME_HOURS} hours.</p>
+          </div>
+        </header>
+      )}
+      {failure && <Failure error={failure.error} retry={() => void failure.refetch()} title="A part of this page is missing" />}
+      {found.length > 0 && <ProblemList found={found} />}
+      <AlertsOverTime />
+      {status.data && <Vitals status={status.data} />}
+    </main>
+  );
+}
+
+function ProblemList({ found }: { found: Problem[] }) {
+  const zone = useZone();
+  const shown = found.slice(0, PROBLEMS_MAX);
+  return (
+    <section aria-labelledby="problems">
+      <h2 id="problems" className="only-read">What is wrong</h2>
+      <table className="plain problems">
+        <thead>
+          <tr><th scope="col">What</th><th scope="col">Since</th><th scope="col">Next</th></tr>
+        </thead>
+        <tbody>
+          {shown.map((problem, index) => (
+            <tr key={index} className={problem.weight}>
+              <td>
+                <div className="problem-what">
+                  <WeightIcon weight={problem.weight} />
+                  <div>
+                    <strong><Text text={problem.what} /></strong>
+                    <div className="quiet"><Text text={problem.why} /></div>
+                  </div>
+                </div>
+              </td>
+              <td>
+                {problem.since ? (
+                  <>
+                    {showAge(secondsSince(problem.since))} ago
+                    <div className="quiet">{showTime(problem.since, zone).slice(0, 19)}</div>
+                  </>
+                ) : (
+                  <span className="quiet">now</span>
+                )}
+              </td>
+              <td>
+                <Link to={problem.next.to} search={(previous: { tz?: string }) => ({ tz: previous.tz, ...problem.next.search }) as never}>
+                  {problem.next.label}
+                </Link>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {found.length > PROBLEMS_MAX && (
+        <p>
+          <Link to="/alerts">{found.length - PROBLEMS_MAX} more</Link>
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Vitals({ status }: { status: Status }) {
+  const running = status.collectors.filter((collector) => collector.state === "running" || collector.state === "waiting").length;
+  const rows = status.tables.reduce((sum, table) => sum + table.num_rows, 0);
+  const free = status.disk.total_bytes > 0 ? (100 * status.disk.available_bytes) / status.disk.total_bytes : 0;
+  const facts: [string, string, string][] = [
+    ["Events a second", showCount(Math.round(status.events_per_second)), "/sources"],
+    ["Sources at work", `${running} of ${status.collectors.length}`, "/sources"],
+    ["Rows stored", showCount(rows), "/store"],
+    ["Disk left", `${showBytes(status.disk.available_bytes)}, ${free.toFixed(0)} %`, "/store"],
+    ["Newest checkpoint", `${showAge(status.checkpoint.age_seconds)} old`, "/store"],
+    ["Rules loaded", showCount(status.rules_loaded), "/rules"],
+    ["Running for", showAge(status.uptime_seconds), "/store"],
+  ];
+  return (
+    <section aria-labelledby="vitals">
+      <h2 id="vitals">How it goes</h2>
+      <dl className="cards">
+        {facts.map(([name, value, to]) => (
+          <div className="card" key={name}>
+            <dt>{name}</dt>
+            <dd><Link to={to}>{value}</Link></dd>
+          </div>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+export function WeightIcon({ weight }: { weight: Weight | "fine" }) {
+  switch (weight) {
+    case "critical":
+      return <ErrorCircleFilled className="weight critical" aria-label="urgent" role="img" />;
+    case "serious":
+      return <WarningFilled className="weight serious" aria-label="look at it today" role="img" />;
+    case "notice":
+      return <InfoFilled className="weight notice" aria-label="to know" role="img" />;
+    case "fine":
+      return <CheckmarkCircleFilled className="weight fine" aria-label="well" role="img" />;
+  }
+}
+
+function Refreshed({ at }: { at: number }) {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((count) => count + 1), 5_000);
+    return () => clearInterval(timer);
+  }, []);
+  return at === 0 ? "" : `Seen ${showAge((Date.now() - at) / 1000)} ago.`;
+}

@@ -1,0 +1,80 @@
+// What a column holds in the chosen time: how many values, the most frequent, the least and the greatest.
+import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Spinner } from "@fluentui/react-components";
+import { useQuery } from "@tanstack/react-query";
+import { asObjects, runQuery } from "../api/kusto";
+import { Failure } from "../app/Failure";
+import { showCount } from "../parts/numbers";
+import { Text } from "../parts/Text";
+import { cellText } from "../results/gridModel";
+import { columnName } from "./filters";
+
+interface ProfileProps {
+  table: string;
+  column: string;
+  times: { from?: string; to?: string };
+  close(): void;
+}
+
+export function ColumnProfile({ table, column, times, close }: ProfileProps) {
+  const name = columnName(column);
+  const source = columnName(table);
+  const profile = useQuery({
+    queryKey: ["profile", table, column, times],
+    queryFn: async () => {
+      const facts = `${source} | project Value = tostring(${name}) | summarize Rows = count(), Empty = countif(isempty(Value)), Distinct = dcount(Value), Least = minif(Value, isnotempty(Value)), Greatest = max(Value)`;
+      const top = `${source} | summarize Rows = count() by Value = tostring(${name}) | top 10 by Rows`;
+      const [first, second] = await Promise.all([runQuery(facts, times), runQuery(top, times)]);
+      return { facts: asObjects(first)[0] ?? {}, top: asObjects(second) };
+    },
+  });
+  const rows = Number(profile.data?.facts.Rows ?? 0);
+  return (
+    <Dialog open onOpenChange={(_, data) => !data.open && close()}>
+      <DialogSurface>
+        <DialogBody>
+          <DialogTitle>
+            {table}.{column}
+          </DialogTitle>
+          <DialogContent>
+            {profile.isPending && <Spinner label="Reading the column" />}
+            {profile.isError && <Failure error={profile.error} />}
+            {profile.data && (
+              <>
+                <dl className="facts">
+                  <dt>Rows in this time</dt>
+                  <dd>{showCount(rows)}</dd>
+                  <dt>Without a value</dt>
+                  <dd>{showCount(Number(profile.data.facts.Empty ?? 0))}</dd>
+                  <dt>Different values</dt>
+                  <dd>about {showCount(Number(profile.data.facts.Distinct ?? 0))}</dd>
+                  <dt>First in order of text</dt>
+                  <dd><Text text={cellText(profile.data.facts.Least).slice(0, 200)} /></dd>
+                  <dt>Last</dt>
+                  <dd><Text text={cellText(profile.data.facts.Greatest).slice(0, 200)} /></dd>
+                </dl>
+                <table className="plain">
+                  <caption>Most frequent values</caption>
+                  <thead>
+                    <tr><th scope="col">Value</th><th scope="col" className="number">Rows</th><th scope="col" className="number">Share</th></tr>
+                  </thead>
+                  <tbody>
+                    {profile.data.top.map((row, index) => (
+                      <tr key={index}>
+                        <td className="wrap">{row.Value === "" ? <span className="null">empty</span> : <Text text={cellText(row.Value).slice(0, 200)} />}</td>
+                        <td className="number">{showCount(Number(row.Rows))}</td>
+                        <td className="number">{rows > 0 ? `${((100 * Number(row.Rows)) / rows).toFixed(1)} %` : ""}</td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </table>
+              </>
+            )}
+          </DialogContent>
+          <DialogActions>
+            <Button onClick={close}>Close</Button>
+          </DialogActions>
+        </DialogBody>
+      </DialogSurface>
+    </Dialog>
+  );
+}

@@ -1,0 +1,134 @@
+// The query text. It belongs to the page; the editor shows it, asks the server about it, and says when to run.
+import { forwardRef, useEffect, useImperativeHandle, useRef } from "react";
+import { useSession } from "../app/session";
+import { findingsOf, LANGUAGE, mark } from "./language";
+import { monaco } from "./monaco";
+import { blockAt, blocks, type Block } from "./statements";
+
+export interface EditorHandle {
+  /** The block under the cursor, or the selection. */
+  current(): Block | undefined;
+  insert(text: string): void;
+  replace(from: number, to: number, text: string): void;
+  format(): void;
+  focus(): void;
+}
+
+interface EditorProps {
+  text: string;
+  language: "kql" | "sql";
+  onChange(text: string): void;
+  onRun(): void;
+}
+
+/** How long nobody types before the server is asked what is wrong. */
+const QUIET_MS = 350;
+
+const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, language, onChange, onRun }, handle) {
+  const place = useRef<HTMLDivElement>(null);
+  const editor = useRef<monaco.editor.IStandaloneCodeEditor>(undefined);
+  const latest = useRef({ onChange, onRun });
+  latest.current = { onChange, onRun };
+  const { isDark } = useSession();
+
+  useEffect(() => {
+    if (!place.current) return;
+    const made = monaco.editor.create(place.current, {
+      value: text,
+      language: LANGUAGE,
+      ariaLabel: "Query text. Shift and Enter runs the statement under the cursor. Control and M lets Tab leave the editor.",
+      automaticLayout: true,
+      minimap: { enabled: false },
+      fontSize: 14,
+      lineNumbersMinChars: 3,
+      scrollBeyondLastLine: false,
+      fixedOverflowWidgets: true,
+      renderLineHighlight: "line",
+      wordBasedSuggestions: "off",
+      suggest: { showIcons: true, preview: false },
+      quickSuggestions: { other: true, comments: false, strings: false },
+      tabSize: 4,
+      // What cannot be seen is shown: pasted text is not trusted either.
+      renderControlCharacters: true,
+      padding: { top: 8, bottom: 8 },
+      "semanticHighlighting.enabled": false,
+    });
+    editor.current = made;
+    made.addCommand(monaco.KeyMod.Shift | monaco.KeyCode.Enter, () => latest.current.onRun());
+    made.addCommand(monaco.KeyMod.CtrlCmd | monaco.KeyCode.Enter, () => latest.current.onRun());
+    const changes = made.onDidChangeModelContent(() => latest.current.onChange(made.getValue()));
+    made.setPosition(made.getModel()?.getPositionAt(text.length) ?? { lineNumber: 1, column: 1 });
+    return () => {
+      changes.dispose();
+      made.getModel()?.dispose();
+      made.dispose();
+    };
+    // The text as it is when the editor is made; later changes are told below.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, []);
+
+  // A text from elsewhere, such as the history or the address.
+  useEffect(() => {
+    const made = editor.current;
+    if (made && made.getValue() !== text) {
+      made.executeEdits("page", [{ range: (made.getModel() as monaco.editor.ITextModel).getFullModelRange(), text }]);
+    }
+  }, [text]);
+
+  useEffect(() => monaco.editor.setTheme(isDark ? "moneta-dark" : "moneta-light"), [isDark]);
+
+  useEffect(() => {
+    const model = editor.current?.getModel();
+    if (!model) return;
+    if (language === "sql") {
+      // The server checks SQL when it runs it.
+      mark(model, []);
+      return;
+    }
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      findingsOf(blocks(text), abort.signal).then(
+        (findings) => !model.isDisposed() && mark(model, findings),
+        () => {
+          // The next change asks again.
+        },
+      );
+    }, QUIET_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [text, language]);
+
+  useImperativeHandle(handle, () => ({
+    current() {
+      const made = editor.current;
+      const model = made?.getModel();
+      if (!made || !model) return undefined;
+      const selection = made.getSelection();
+      if (selection && !selection.isEmpty()) {
+        const [start, end] = [model.getOffsetAt(selection.getStartPosition()), model.getOffsetAt(selection.getEndPosition())];
+        return { start, end, text: model.getValueInRange(selection) };
+      }
+      return blockAt(model.getValue(), model.getOffsetAt(made.getPosition() ?? { lineNumber: 1, column: 1 }));
+    },
+    insert(added) {
+      editor.current?.trigger("page", "type", { text: added });
+      editor.current?.focus();
+    },
+    replace(from, to, added) {
+      const made = editor.current;
+      const model = made?.getModel();
+      if (!made || !model) return;
+      const range = monaco.Range.fromPositions(model.getPositionAt(from), model.getPositionAt(to));
+      made.executeEdits("page", [{ range, text: added }]);
+      made.pushUndoStop();
+    },
+    format: () => void editor.current?.getAction("editor.action.formatDocument")?.run(),
+    focus: () => editor.current?.focus(),
+  }));
+
+  return <div ref={place} className="editor" />;
+});
+
+export default Editor;

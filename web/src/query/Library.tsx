@@ -1,0 +1,156 @@
+// Texts to begin from: what this browser ran last, and what people saved on the server.
+import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input, Tab, TabList } from "@fluentui/react-components";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState, type FormEvent } from "react";
+import { send } from "../api/client";
+import type { SavedQuery } from "../api/types";
+import { Failure } from "../app/Failure";
+import { useMayAdmin, useZone } from "../app/session";
+import { plural, showMs } from "../parts/numbers";
+import { Text } from "../parts/Text";
+import { showTime } from "../parts/time";
+import { forgetHistory, readHistory } from "./history";
+
+export function useSavedQueries() {
+  return useQuery({
+    queryKey: ["saved-queries"],
+    queryFn: async () => (await send<{ saved_queries: SavedQuery[] }>("GET", "/v1/saved-queries")).saved_queries,
+  });
+}
+
+interface LibraryProps {
+  open(text: string, language: "kql" | "sql"): void;
+  close(): void;
+}
+
+export function Library({ open, close }: LibraryProps) {
+  const [tab, setTab] = useState<"history" | "saved">("history");
+  return (
+    <Dialog open onOpenChange={(_, data) => !data.open && close()}>
+      <DialogSurface className="wide">
+        <DialogBody>
+          <DialogTitle>Queries</DialogTitle>
+          <DialogContent>
+            <TabList selectedValue={tab} onTabSelect={(_, data) => setTab(data.value as "history" | "saved")}>
+              <Tab value="history">Run in this browser</Tab>
+              <Tab value="saved">Saved</Tab>
+            </TabList>
+            {tab === "history" ? <History open={open} /> : <Saved open={open} />}
+          </DialogContent>
+          <DialogActions>
+            <Button onClick={close}>Close</Button>
+          </DialogActions>
+        </DialogBody>
+      </DialogSurface>
+    </Dialog>
+  );
+}
+
+function History({ open }: Pick<LibraryProps, "open">) {
+  const zone = useZone();
+  const [entries, setEntries] = useState(readHistory);
+  if (entries.length === 0) return <p>Nothing was run here yet.</p>;
+  const forget = () => {
+    forgetHistory();
+    setEntries([]);
+  };
+  return (
+    <>
+      <ul className="texts">
+        {entries.map((entry) => (
+          <li key={entry.at + entry.text}>
+            <button type="button" onClick={() => open(entry.text, "kql")}>
+              <code><Text text={entry.text} /></code>
+              <span className="quiet">
+                {showTime(entry.at, zone)}
+                {entry.problem ? ", failed" : `, ${plural(entry.rows ?? 0, "row")} in ${showMs(entry.ms ?? 0)}`}
+              </span>
+            </button>
+          </li>
+        ))}
+      </ul>
+      <Button size="small" onClick={forget}>Forget all</Button>
+    </>
+  );
+}
+
+function Saved({ open }: Pick<LibraryProps, "open">) {
+  const saved = useSavedQueries();
+  const client = useQueryClient();
+  const mayAdmin = useMayAdmin();
+  const [error, setError] = useState<unknown>();
+  if (saved.isError) return <Failure error={saved.error} />;
+  const list = saved.data ?? [];
+  if (list.length === 0 && saved.isSuccess) return <p>Nobody saved a query yet. “Save” beside “Run” does.</p>;
+  const remove = async (name: string) => {
+    setError(undefined);
+    try {
+      await send("DELETE", `/v1/saved-queries/${encodeURIComponent(name)}`);
+      await client.invalidateQueries({ queryKey: ["saved-queries"] });
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  return (
+    <>
+      {error !== undefined && <Failure error={error} title="Not removed" />}
+      <ul className="texts">
+        {list.map((query) => (
+          <li key={query.name}>
+            <button type="button" onClick={() => open(query.text, query.language)}>
+              <strong>{query.name}</strong> {query.folder && <span className="quiet">{query.folder}</span>}
+              <code><Text text={query.text} /></code>
+              {query.doc_string && <span className="quiet"><Text text={query.doc_string} /></span>}
+            </button>
+            {mayAdmin && <Button size="small" appearance="subtle" aria-label={`Remove ${query.name}`} onClick={() => void remove(query.name)}>Remove</Button>}
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+/** Saves a text under a name. */
+export function SaveDialog({ text, language, close }: { text: string; language: "kql" | "sql"; close(): void }) {
+  const client = useQueryClient();
+  const saved = useSavedQueries();
+  const [name, setName] = useState("");
+  const [about, setAbout] = useState("");
+  const [error, setError] = useState<unknown>();
+  const isTaken = (saved.data ?? []).some((query) => query.name === name.trim());
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setError(undefined);
+    try {
+      await send("PUT", `/v1/saved-queries/${encodeURIComponent(name.trim())}`, { body: { text, language, doc_string: about } });
+      await client.invalidateQueries({ queryKey: ["saved-queries"] });
+      close();
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  return (
+    <Dialog open onOpenChange={(_, data) => !data.open && close()}>
+      <DialogSurface>
+        <form onSubmit={(event) => void submit(event)}>
+          <DialogBody>
+            <DialogTitle>Save this query</DialogTitle>
+            <DialogContent>
+              <Field label="Name" required validationState={isTaken ? "warning" : "none"} validationMessage={isTaken ? "There is one of this name; saving replaces it." : ""}>
+                <Input value={name} onChange={(_, data) => setName(data.value)} />
+              </Field>
+              <Field label="What it is for">
+                <Input value={about} onChange={(_, data) => setAbout(data.value)} />
+              </Field>
+              {error !== undefined && <Failure error={error} title="Not saved" />}
+            </DialogContent>
+            <DialogActions>
+              <Button onClick={close}>Cancel</Button>
+              <Button type="submit" appearance="primary" disabled={name.trim() === ""}>{isTaken ? "Replace" : "Save"}</Button>
+            </DialogActions>
+          </DialogBody>
+        </form>
+      </DialogSurface>
+    </Dialog>
+  );
+}

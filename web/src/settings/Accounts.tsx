@@ -1,0 +1,106 @@
+// Accounts of people: made, listed, disabled.
+import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input } from "@fluentui/react-components";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState, type FormEvent } from "react";
+import { send } from "../api/client";
+import type { Account } from "../api/types";
+import { Failure } from "../app/Failure";
+import { useSession, useZone } from "../app/session";
+import { Confirm } from "../parts/Confirm";
+import { Answered, Section } from "../parts/Page";
+import { Text } from "../parts/Text";
+import { showTime } from "../parts/time";
+import { Scopes } from "./Scopes";
+
+export function Accounts() {
+  const zone = useZone();
+  const { session } = useSession();
+  const client = useQueryClient();
+  const [isMaking, setMaking] = useState(false);
+  const [disabling, setDisabling] = useState<Account>();
+  const accounts = useQuery({ queryKey: ["accounts"], queryFn: async () => (await send<{ accounts: Account[] }>("GET", "/v1/accounts")).accounts });
+  return (
+    <Section title="Accounts of people" tools={<Button onClick={() => setMaking(true)}>New account</Button>}>
+      <Answered query={accounts}>
+        {(list) => (
+          <table className="plain">
+            <thead>
+              <tr><th scope="col">Name</th><th scope="col">May</th><th scope="col">Made</th><th scope="col">State</th><th scope="col"><span className="only-read">Disable</span></th></tr>
+            </thead>
+            <tbody>
+              {list.map((account) => (
+                <tr key={account.name}>
+                  <td><Text text={account.name} /></td>
+                  <td>{account.scopes.join(", ")}</td>
+                  <td>{showTime(account.created, zone).slice(0, 19)}</td>
+                  <td>{account.disabled === null ? "active" : `disabled ${showTime(account.disabled, zone).slice(0, 19)}`}</td>
+                  <td>
+                    {account.disabled === null && account.name !== session.name && (
+                      <Button size="small" appearance="subtle" aria-label={`Disable ${account.name}`} onClick={() => setDisabling(account)}>Disable</Button>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        )}
+      </Answered>
+      {isMaking && <Make close={() => setMaking(false)} />}
+      {disabling && (
+        <Confirm
+          title="Disable this account?"
+          action="Disable"
+          close={() => setDisabling(undefined)}
+          act={async () => {
+            await send("DELETE", `/v1/accounts/${encodeURIComponent(disabling.name)}`);
+            await client.invalidateQueries({ queryKey: ["accounts"] });
+          }}
+        >
+          <p>“<Text text={disabling.name} />” is signed out and cannot come back. The name stays in the audit and is never given again.</p>
+        </Confirm>
+      )}
+    </Section>
+  );
+}
+
+function Make({ close }: { close(): void }) {
+  const client = useQueryClient();
+  const [name, setName] = useState("");
+  const [password, setPassword] = useState("");
+  const [scopes, setScopes] = useState<string[]>(["query"]);
+  const [error, setError] = useState<unknown>();
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setError(undefined);
+    try {
+      await send("POST", "/v1/accounts", { body: { name, password, scopes } });
+      await client.invalidateQueries({ queryKey: ["accounts"] });
+      close();
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  return (
+    <Dialog open onOpenChange={(_, data) => !data.open && close()}>
+      <DialogSurface>
+        <form onSubmit={(event) => void submit(event)}>
+          <DialogBody>
+            <DialogTitle>New account</DialogTitle>
+            <DialogContent>
+              <Field label="Name" required><Input value={name} autoComplete="off" onChange={(_, data) => setName(data.value)} /></Field>
+              <Field label="Password" required hint="Give it to the person by another way than the name.">
+                <Input type="password" value={password} autoComplete="new-password" onChange={(_, data) => setPassword(data.value)} />
+              </Field>
+              <Scopes chosen={scopes} choose={setScopes} />
+              {error !== undefined && <Failure error={error} title="Not made" />}
+            </DialogContent>
+            <DialogActions>
+              <Button onClick={close}>Cancel</Button>
+              <Button type="submit" appearance="primary" disabled={name.trim() === "" || password === "" || scopes.length === 0}>Make</Button>
+            </DialogActions>
+          </DialogBody>
+        </form>
+      </DialogSurface>
+    </Dialog>
+  );
+}

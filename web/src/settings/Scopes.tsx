@@ -1,0 +1,26 @@
+// The choice of what somebody may do.
+import { Checkbox, Field } from "@fluentui/react-components";
+
+const SCOPES: [string, string][] = [
+  ["ingest", "ingest: send events"],
+  ["query", "query: ask, and see how it goes"],
+  ["admin", "admin: change rules, retention and who may come in"],
+];
+
+export function Scopes({ chosen, choose }: { chosen: string[]; choose(scopes: string[]): void }) {
+  return (
+    <Field label="May">
+      <div>
+        {SCOPES.map(([scope, label]) => (
+          <div key={scope}>
+            <Checkbox
+              label={label}
+              checked={chosen.includes(scope)}
+              onChange={(_, data) => choose(data.checked === true ? [...chosen, scope] : chosen.filter((other) => other !== scope))}
+            />
+          </div>
+        ))}
+      </div>
+    </Field>
+  );
+}

@@ -1,0 +1,78 @@
+// A browser that is signed in, and that hears everything a page does wrong.
+import axe from "axe-core";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { expect, inject } from "vitest";
+
+/** Where pictures of the pages go; they are looked at by people. */
+const PICTURES = process.env.MONETA_PICTURES ?? join(process.cwd(), "dist", "pictures");
+
+export interface Visit {
+  page: Page;
+  context: BrowserContext;
+  /** What went wrong so far: console errors, thrown errors, violations of the content policy, refused requests. */
+  complaints: string[];
+}
+
+let browser: Browser | undefined;
+
+export async function open(options: { dark?: boolean; width?: number; height?: number; zone?: string } = {}): Promise<Visit> {
+  browser ??= await chromium.launch({
+    executablePath: process.env.MONETA_CHROMIUM ?? "/usr/bin/chromium",
+    args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
+  });
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1440, height: options.height ?? 900 },
+    colorScheme: options.dark ? "dark" : "light",
+    timezoneId: options.zone ?? "Asia/Kolkata",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  const { url, name, password } = inject("installation");
+  const complaints: string[] = [];
+  await context.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => {
+      console.error(`content policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber} ${event.sample}`);
+    });
+  });
+  // The session is a cookie: one request signs the whole context in.
+  const answer = await context.request.post(`${url}/v1/sign-in`, { data: { name, password }, headers: { "x-moneta-request": "1" } });
+  expect(answer.status()).toBe(200);
+  const page = await context.newPage();
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") complaints.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => complaints.push(`thrown: ${error.message}`));
+  page.on("request", (request) => {
+    const target = new URL(request.url());
+    if (target.origin !== url && !["data:", "blob:"].includes(target.protocol)) complaints.push(`asked elsewhere: ${request.url()}`);
+  });
+  return { page, context, complaints };
+}
+
+export async function close(): Promise<void> {
+  await browser?.close();
+  browser = undefined;
+}
+
+export function address(path: string): string {
+  return inject("installation").url + path;
+}
+
+/** Lets axe look at the page; anything serious fails. */
+export async function expectAccessible(page: Page): Promise<void> {
+  // As a function of the browser's own console, not as a script of the page: the content policy forbids the latter.
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(async () => {
+    const result = await (window as unknown as { axe: typeof axe }).axe.run(document, { resultTypes: ["violations"] });
+    return result.violations
+      .filter((violation) => violation.impact === "serious" || violation.impact === "critical")
+      .map((violation) => `${violation.id}: ${violation.nodes.map((node) => `${node.html.slice(0, 200)} ${node.failureSummary ?? ""}`).slice(0, 3).join(" | ")}`);
+  });
+  expect(found).toEqual([]);
+}
+
+export async function picture(page: Page, name: string): Promise<void> {
+  mkdirSync(PICTURES, { recursive: true });
+  await page.screenshot({ path: join(PICTURES, `${name}.png`) });
+}

@@ -1,0 +1,45 @@
+// Every page in both themes: no complaint of the browser, nothing serious from axe, and a picture for people.
+import { afterAll, describe, expect, test } from "vitest";
+import { address, close, expectAccessible, open, picture } from "./browser";
+
+const PAGES: [name: string, path: string, sign: string][] = [
+  ["home", "/", "Alerts by the hour"],
+  ["query", "/query", "Press"],
+  ["alerts", "/alerts", "As a query"],
+  ["rules", "/rules", "Applies to"],
+  ["coverage", "/rules?view=coverage", "Kind of log"],
+  ["live", "/live?table=Visit_CL", "rows a second"],
+  ["verify", "/verify?table=Visit_CL&seq=5", "the signature was not checked"],
+  ["sources", "/sources", "Quarantine"],
+  ["store", "/store", "Newest checkpoint"],
+  ["audit", "/audit", "Look again"],
+  ["settings", "/settings", "Credentials of programs"],
+];
+
+afterAll(close);
+
+describe.each([["light", false], ["dark", true]] as const)("in %s", (theme, dark) => {
+  test.each(PAGES)("%s", async (name, path, sign) => {
+    const { page, context, complaints } = await open({ dark });
+    await page.goto(address(path));
+    await page.getByText(sign, { exact: false }).first().waitFor();
+    await page.waitForLoadState("networkidle");
+    await expectAccessible(page);
+    await picture(page, `${name}-${theme}`);
+    expect(complaints).toEqual([]);
+    await context.close();
+  });
+});
+
+test.each(PAGES)("%s at 200 %% zoom of a small screen", async (name, path, sign) => {
+  const { page, context, complaints } = await open({ width: 640, height: 512 });
+  await page.goto(address(path));
+  await page.getByText(sign, { exact: false }).first().waitFor();
+  await page.waitForLoadState("networkidle");
+  // Nothing is cut off at the side: what is wide scrolls in its own frame.
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(overflow).toBeLessThanOrEqual(0);
+  await picture(page, `${name}-narrow`);
+  expect(complaints).toEqual([]);
+  await context.close();
+});

@@ -1,0 +1,266 @@
+// The query page as people use it: writing, running, reading, narrowing, sharing, stopping.
+import { readFileSync } from "node:fs";
+import type { Page } from "playwright-core";
+import { afterAll, expect, test } from "vitest";
+import { address, close, expectAccessible, open, picture } from "./browser";
+import { HOSTILE } from "./data";
+
+afterAll(close);
+
+const link = (query: string, more = "") => address(`/query?q=${encodeURIComponent(query)}${more}`);
+const grid = (page: Page) => page.getByRole("grid", { name: "Results" });
+
+async function write(page: Page, text: string): Promise<void> {
+  await page.locator(".monaco-editor").first().waitFor();
+  await page.locator(".monaco-editor .view-lines").first().click();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.press("Delete");
+  await page.keyboard.insertText(text);
+}
+
+test("a query is written, run by key, read, sorted, narrowed and exported", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(address("/query"));
+  await write(page, "Visit_CL\n| summarize Visits = count() by Door");
+  await page.keyboard.press("Shift+Enter");
+  await grid(page).getByText("north").waitFor();
+  expect(await page.locator(".grid-foot").textContent()).toContain("4 rows");
+
+  await grid(page).getByRole("button", { name: "Door" }).click();
+  await expect.poll(() => page.url()).toContain("sort=Door");
+  await page.getByLabel("Find in the results").fill("outh");
+  await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("1 of 4 rows");
+  await page.getByLabel("Find in the results").fill("");
+
+  await grid(page).getByText("west").click();
+  await page.getByRole("button", { name: "Add value as filter" }).click();
+  await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("1 row");
+  expect(decodeURIComponent(page.url()).replaceAll("+", " ")).toContain('| where Door == "west"');
+
+  await page.getByRole("button", { name: "Export" }).click();
+  const downloading = page.waitForEvent("download");
+  await page.getByRole("menuitem", { name: /CSV/ }).click();
+  const file = await (await downloading).path();
+  expect(readFileSync(file, "utf8")).toBe("Door,Visits\r\nwest,750\r\n");
+  await expectAccessible(page);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("the statement under the cursor runs, not its neighbours", async () => {
+  const { page, context } = await open();
+  await page.goto(address("/query"));
+  await write(page, "print a = 'first'\n\nprint a = 'second'");
+  await page.keyboard.press("ControlOrMeta+Home");
+  await page.keyboard.press("Shift+Enter");
+  await grid(page).getByText("first", { exact: true }).waitFor();
+  await page.locator(".monaco-editor .view-lines").first().click();
+  await page.keyboard.press("ControlOrMeta+End");
+  await page.keyboard.press("Shift+Enter");
+  await grid(page).getByText("second", { exact: true }).waitFor();
+  await context.close();
+});
+
+test("a link fills the page and never runs by itself", async () => {
+  const { page, context, complaints } = await open();
+  const asked: string[] = [];
+  page.on("request", (request) => {
+    if (request.url().includes("/rest/query")) asked.push(request.postData() ?? "");
+  });
+  await page.goto(link("Visit_CL\n| take 3", "&range=all&view=table"));
+  await page.getByText("has not run").waitFor();
+  await page.locator(".monaco-editor").getByText("Visit_CL").first().waitFor();
+  await page.waitForLoadState("networkidle");
+  expect(asked).toEqual([]);
+  expect(await page.getByRole("button", { name: "All time" }).count()).toBe(1);
+  await page.getByRole("button", { name: "Run" }).click();
+  await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("3 rows");
+  await page.getByRole("button", { name: "Copy link" }).click();
+  await page.getByText("Copied").waitFor();
+  const copied = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+  expect(copied.searchParams.get("q")).toBe("Visit_CL\n| take 3");
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("the editor offers our names and marks what the server would refuse", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(address("/query"));
+  await write(page, "Visit_CL\n| where Dor == 'north'");
+  await page.locator(".squiggly-error").first().waitFor();
+  await write(page, "Visit_CL\n| where Do");
+  await page.keyboard.press("ControlOrMeta+Space");
+  await page.locator(".suggest-widget").getByText("Door", { exact: true }).first().waitFor();
+  await picture(page, "completion-light");
+  await page.keyboard.press("Enter");
+  await page.keyboard.insertText(" == 'north'");
+  await page.keyboard.press("Shift+Enter");
+  await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("750 rows");
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("a wrong query says what to change", async () => {
+  const { page, context } = await open();
+  await page.goto(link("Visit_CL | where Dor == 1"));
+  await page.getByRole("button", { name: "Run" }).click();
+  const alert = page.getByRole("alert");
+  await alert.waitFor();
+  expect(await alert.textContent()).toContain("Door");
+  await context.close();
+});
+
+test("a query that runs is cancelled on the server too", async () => {
+  const { page, context } = await open();
+  await page.goto(link("range a from 1 to 100000000 step 1 | extend k = a % 7 | summarize dcount(hash_sha256(tostring(a))) by k"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByText("was cancelled").waitFor();
+  const states = async () => {
+    const answer = await context.request.post(address("/v1/rest/mgmt"), {
+      data: { db: "moneta", csl: ".show queries | where Text has 'hash_sha256' and Text !has 'show' | project State" },
+      headers: { "x-moneta-request": "1" },
+    });
+    return JSON.stringify(((await answer.json()) as { Tables: { Rows: unknown[] }[] }).Tables[0]?.Rows ?? []);
+  };
+  await expect.poll(states, { timeout: 20_000 }).toContain("Cancelled");
+  await context.close();
+});
+
+test.each([
+  ["timechart", "Visit_CL | summarize count() by bin(TimeGenerated, 10m), Door | render timechart"],
+  ["piechart", "Visit_CL | summarize count() by Door | render piechart"],
+  ["barchart", "Visit_CL | summarize count() by Door | render barchart"],
+  ["columnchart", "Visit_CL | summarize count() by Door, Level = tostring(Badge.level) | render columnchart kind=stacked"],
+  ["areachart", "Visit_CL | summarize avg(Seconds) by bin(TimeGenerated, 10m) | render areachart"],
+  ["scatterchart", "Visit_CL | take 200 | project Seconds, Twice = Seconds * 2 | render scatterchart"],
+  ["linechart", "range x from 1 to 50 step 1 | extend y = x * x | render linechart"],
+  ["card", "Visit_CL | count | render card"],
+])("%s is drawn and has its table", async (kind, query) => {
+  const { page, context, complaints } = await open({ dark: kind === "piechart" });
+  await page.goto(link(query));
+  await page.getByRole("button", { name: "Run" }).click();
+  if (kind === "card") await page.locator(".results-body .card").waitFor();
+  else await page.locator(".chart canvas").waitFor();
+  await page.waitForTimeout(300);
+  await picture(page, `chart-${kind}`);
+  await page.getByRole("tab", { name: "Table" }).click();
+  await grid(page).waitFor();
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("a hundred thousand rows scroll, and the keyboard reaches the last", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(link("range Number from 1 to 100000 step 1 | extend Text = strcat('row ', Number), Half = Number / 2.0"));
+  await page.getByLabel("Rows at most").selectOption("100000");
+  await page.getByRole("button", { name: "Run" }).click();
+  await grid(page).getByText("row 1", { exact: true }).waitFor({ timeout: 60_000 });
+  await grid(page).focus();
+  await page.keyboard.press("ControlOrMeta+End");
+  await grid(page).getByText("row 100000", { exact: true }).waitFor();
+  // What is drawn stays small however long the result is.
+  expect(await grid(page).getByRole("row").count()).toBeLessThan(80);
+  const frames = await page.evaluate(async () => {
+    const scroller = document.querySelector(".grid") as HTMLElement;
+    scroller.scrollTop = 0;
+    const times: number[] = [];
+    let last = performance.now();
+    for (let step = 0; step < 90; step += 1) {
+      scroller.scrollTop += 700;
+      await new Promise(requestAnimationFrame);
+      times.push(performance.now() - last);
+      last = performance.now();
+    }
+    return times.sort((a, b) => a - b);
+  });
+  console.log(`frames while scrolling: median ${frames[45]?.toFixed(1)} ms, 95 % ${frames[85]?.toFixed(1)} ms`);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("a row opens with its fields; a part of a dynamic value becomes a filter", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(link("Visit_CL\n| order by _Seq asc"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await grid(page).getByText("north").first().waitFor();
+  await grid(page).focus();
+  await page.keyboard.press("Enter");
+  const row = page.getByRole("complementary", { name: "One row" });
+  await row.getByText("holder").waitFor();
+  await picture(page, "row-light");
+  await expectAccessible(page);
+  await row.getByRole("button", { name: "Add Badge.holder as filter" }).click();
+  await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("60 rows");
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("dragging over the histogram chooses a time", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(link("Visit_CL"));
+  await page.getByRole("button", { name: "Run" }).click();
+  const bars = page.locator(".histogram canvas").first();
+  await bars.waitFor();
+  await page.waitForTimeout(800);
+  const box = await bars.boundingBox();
+  if (!box) throw new Error("the histogram has no place");
+  await page.mouse.move(box.x + box.width * 0.9, box.y + 40);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.96, box.y + 45, { steps: 5 });
+  await page.mouse.up();
+  await expect.poll(() => decodeURIComponent(page.url())).toMatch(/range=\d{4}-.*\.\.\d{4}-/);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("strings of attackers stay text", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(link("Hostile_CL\n| project Number, Text, Nested\n| order by Number asc"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await grid(page).getByText("window.__executed").first().waitFor();
+  const number = HOSTILE.length;
+  expect(await page.locator(".grid-foot").textContent()).toContain(`${number} rows`);
+  // Every row is drawn once, and every twentieth is opened.
+  await grid(page).focus();
+  for (let row = 0; row < number; row += 20) {
+    await page.keyboard.press("Enter");
+    await page.getByRole("complementary", { name: "One row" }).getByText(`Row ${row + 1}`, { exact: true }).waitFor();
+    await grid(page).focus();
+    await page.keyboard.press("PageDown");
+  }
+  expect(await page.evaluate(() => (window as { __executed?: unknown }).__executed)).toBeUndefined();
+  expect(await page.locator(".grid script, .grid img, .grid iframe, .inspector a, .inspector img").count()).toBe(0);
+  const shown = await page.locator("body").innerText();
+  expect(shown).not.toMatch(/[\u202a-\u202e\u2066-\u2069\u001b]/);
+  await picture(page, "hostile-light");
+  // As names of a chart, too.
+  await page.goto(link("Hostile_CL | take 40 | summarize count() by Text | render columnchart"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await page.locator(".chart canvas").waitFor();
+  await page.mouse.move(700, 650);
+  await page.waitForTimeout(300);
+  expect(await page.evaluate(() => (window as { __executed?: unknown }).__executed)).toBeUndefined();
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("a query is saved, found again and removed; the history remembers what ran", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(link("print kept = 'here'"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await grid(page).getByText("here").waitFor();
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByLabel("Name").fill("Kept");
+  await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Queries" }).click();
+  await page.getByRole("dialog").getByText("print kept = 'here'").waitFor();
+  await page.getByRole("tab", { name: "Saved" }).click();
+  await page.getByRole("dialog").getByText("Kept", { exact: true }).waitFor();
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Remove Kept" }).click();
+  await page.getByText("Nobody saved a query yet").waitFor();
+  expect(complaints).toEqual([]);
+  await context.close();
+});

@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import type { Column, ResultTable, Row, Visualization } from "../../src/api/kusto";
+import { axes, drawing, gather, SERIES_MAX } from "../../src/results/chartOptions";
+
+const look = { isDark: false, zone: "utc" as const };
+const table = (columns: [string, Column["type"]][], rows: Row[]): ResultTable => ({ name: "T", columns: columns.map(([name, type]) => ({ name, type })), rows });
+const how = (Visualization: string, more: Partial<Visualization> = {}): Visualization => ({ Visualization, ...more });
+
+const overTime = table(
+  [["Where", "string"], ["At", "datetime"], ["Count", "long"]],
+  [["a", "2026-01-01T00:00:00.0000000Z", 1], ["b", "2026-01-01T00:00:00.0000000Z", 2], ["a", "2026-01-01T01:00:00.0000000Z", 3]],
+);
+
+test("a timechart takes the first time as its axis and text as series", () => {
+  expect(axes(overTime, how("timechart"), "timechart")).toEqual({ x: 1, ys: [2], series: [0] });
+  const drawn = drawing(overTime, how("timechart"), look);
+  expect(drawn.kind).toBe("chart");
+  const series = (drawn as unknown as { option: { series: { name: string; data: unknown[] }[] } }).option.series;
+  expect(series.map(({ name, data }) => [name, data.length])).toEqual([["a", 2], ["b", 1]]);
+});
+
+test("render's own properties choose the columns", () => {
+  const wide = table([["x", "long"], ["y", "long"], ["z", "real"], ["s", "string"]], [[1, 2, 3, "k"]]);
+  expect(axes(wide, how("linechart"), "linechart")).toEqual({ x: 0, ys: [1, 2], series: [3] });
+  expect(axes(wide, how("linechart", { XColumn: "y", YColumns: "z", Series: "s" }), "linechart")).toEqual({ x: 1, ys: [2], series: [3] });
+});
+
+test("lists of make-series become one point each", () => {
+  const series = table([["Count", "dynamic"], ["At", "dynamic"]], [[[1, null, 3], ["2026-01-01", "2026-01-02", "2026-01-03"]]]);
+  expect([...gather(series, { x: 1, ys: [0], series: [] })]).toEqual([["Count", [["2026-01-01", 1], ["2026-01-02", null], ["2026-01-03", 3]]]]);
+});
+
+test("what cannot be drawn says why", () => {
+  const reason = (kind: string, result: ResultTable) => (drawing(result, how(kind), look) as { reason?: string }).reason;
+  const texts = table([["a", "string"], ["b", "string"]], [["x", "y"]]);
+  expect(reason("barchart", texts)).toContain("numbers");
+  expect(reason("timechart", texts)).toContain("times");
+  expect(reason("ladderchart", texts)).toContain("does not draw ladderchart");
+  expect(reason("piechart", table([["a", "long"]], []))).toContain("no rows");
+});
+
+test.each(["timechart", "linechart", "areachart", "stackedareachart", "barchart", "columnchart", "scatterchart", "piechart", "anomalychart"])("%s is drawn", (kind) => {
+  expect(drawing(overTime, how(kind), look).kind).toBe("chart");
+});
+
+test("a card shows its first row", () => {
+  expect(drawing(table([["n", "long"]], [[5]]), how("card"), look)).toEqual({ kind: "card", values: [{ name: "n", value: "5" }] });
+});
+
+test("too many series are cut, and it is said", () => {
+  const rows: Row[] = Array.from({ length: SERIES_MAX + 5 }, (_, index) => [`s${index}`, "2026-01-01T00:00:00.0000000Z", index]);
+  const drawn = drawing({ ...overTime, rows }, how("timechart"), look);
+  expect((drawn as { note?: string }).note).toContain(`of ${SERIES_MAX + 5} series`);
+});
+
+test("names of attackers stay text in the picture", () => {
+  const rows: Row[] = [["<img onerror=x>\u202e{b}", "2026-01-01T00:00:00.0000000Z", 1]];
+  const text = JSON.stringify(drawing({ ...overTime, rows }, how("timechart"), look), (_, value: unknown) => (typeof value === "function" ? "function" : value));
+  expect(text).not.toContain("\u202e");
+  // Tooltips are drawn, not parsed as markup.
+  expect(text).toContain('"renderMode":"richText"');
+});

@@ -1,0 +1,60 @@
+import { expect, test } from "vitest";
+import type { ResultTable } from "../../src/api/kusto";
+import { toCsv, toNdjson } from "../../src/results/exports";
+import { arrange, filledColumns, parseSort, sortText, summarise } from "../../src/results/gridModel";
+
+const table: ResultTable = {
+  name: "T",
+  columns: [
+    { name: "n", type: "long" },
+    { name: "t", type: "string" },
+    { name: "s", type: "timespan" },
+    { name: "empty", type: "string" },
+  ],
+  rows: [
+    [3, "b", "1.00:00:00", ""],
+    [null, "a", "-00:00:01", ""],
+    ["9223372036854775807", "C", "00:00:02", ""],
+    ["9223372036854775806", "=1+1", "23:59:59.5", ""],
+    [-1, 'x"y', null, ""],
+  ],
+};
+const order = (sort: string | undefined, search = "") => [...arrange(table, search, parseSort(sort))];
+
+test("numbers sort as numbers, exactly, with nothing last", () => {
+  expect(order("n")).toEqual([4, 0, 3, 2, 1]);
+  expect(order("-n")).toEqual([2, 3, 0, 4, 1]);
+});
+
+test("spans sort by length and text by code unit", () => {
+  expect(order("s")).toEqual([1, 2, 3, 0, 4]);
+  expect(order("t")).toEqual([3, 2, 1, 0, 4]);
+  expect(order(undefined)).toEqual([0, 1, 2, 3, 4]);
+  expect(order("no such column")).toEqual([0, 1, 2, 3, 4]);
+});
+
+test("searching looks at every column whatever the case", () => {
+  expect(order(undefined, "c")).toEqual([2]);
+  expect(order(undefined, "9223372036854775806")).toEqual([3]);
+});
+
+test("sorts are spelled for the address", () => {
+  expect(sortText(parseSort("-a"))).toBe("-a");
+  expect(sortText(parseSort(undefined))).toBeUndefined();
+});
+
+test("empty columns are found and numbers are summed", () => {
+  expect(filledColumns(table)).toEqual([true, true, true, false]);
+  expect(summarise(table, Uint32Array.of(0, 4), 0)).toEqual({ count: 2, sum: 2, min: -1, max: 3 });
+  expect(summarise(table, Uint32Array.of(0), 1)).toBeUndefined();
+});
+
+test("CSV holds no formula, and numbers stay numbers", () => {
+  const lines = toCsv(table, [3, 4]).split("\r\n");
+  expect(lines).toEqual(["n,t,s,empty", "9223372036854775806,'=1+1,23:59:59.5,", '-1,"x""y",,', ""]);
+});
+
+test("JSON is one object a line", () => {
+  expect(toNdjson(table, [0])).toBe('{"n":3,"t":"b","s":"1.00:00:00","empty":""}\n');
+  expect(toNdjson(table, [])).toBe("");
+});
