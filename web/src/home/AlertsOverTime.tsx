@@ -41,13 +41,13 @@ export function AlertsOverTime() {
   const option = useMemo(() => {
     const ink = isDark ? "#d6d6d6" : "#424242";
     return {
-      grid: { left: 8, right: 8, top: 32, bottom: 0, containLabel: true },
+      grid: { left: 8, right: 8, top: 32, bottom: 6, containLabel: true },
       legend: { top: 0, left: 0, textStyle: { color: ink } },
       tooltip: { trigger: "axis", renderMode: "richText", confine: true },
       xAxis: { type: "category", data: hours.map((hour) => showTime(hour.at, zone).slice(11, 16)), axisLabel: { color: ink, hideOverlap: true } },
       yAxis: { type: "value", minInterval: 1, axisLabel: { color: ink }, splitLine: { lineStyle: { color: isDark ? "#454545" : "#e0e0e0" } } },
       series: SEVERITIES.map((severity, index) => ({
-        name: severity,
+        name: `${severity} ${hours.reduce((sum, hour) => sum + (hour.counts[index] ?? 0), 0)}`,
         type: "bar",
         stack: "all",
         color: SEVERITY_COLOUR[severity],
@@ -61,7 +61,6 @@ export function AlertsOverTime() {
     <section aria-labelledby="over-time">
       <div className="section-head">
         <h2 id="over-time">Alerts by the hour</h2>
-        <span className="quiet">{SEVERITIES.map((severity, index) => `${severity} ${totals[index]}`).join(", ")}</span>
         <span className="grow" />
         <Button size="small" appearance="subtle" onClick={() => setShowsTable(!showsTable)}>
           {showsTable ? "Bars" : "As a table"}

@@ -13,11 +13,11 @@ import { showBytes, showCount } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { secondsSince, showAge, showTime } from "../parts/time";
 import { useStatus } from "../query/schema";
-import { problems, verdict, type AlertGroup, type Problem, type Weight } from "./problems";
+import { problems, shortList, verdict, type AlertGroup, type Problem, type Weight } from "./problems";
 import { AlertsOverTime } from "./AlertsOverTime";
 
 /** Problems listed at most; the rest is a link. */
-const PROBLEMS_MAX = 12;
+const PROBLEMS_MAX = 10;
 const REFRESH_MS = 30_000;
 export const HOME_HOURS = 24;
 
@@ -99,16 +99,20 @@ function Overview() {
         </header>
       )}
       {failure && <Failure error={failure.error} retry={() => void failure.refetch()} title="A part of this page is missing" />}
-      {found.length > 0 && <ProblemList found={found} />}
-      <AlertsOverTime />
-      {status.data && <Vitals status={status.data} />}
+      <div className={found.length > 0 ? "home-body" : "home-side"}>
+        {found.length > 0 && <ProblemList found={found} />}
+        <div className="home-side">
+          <AlertsOverTime />
+          {status.data && <Vitals status={status.data} />}
+        </div>
+      </div>
     </main>
   );
 }
 
 function ProblemList({ found }: { found: Problem[] }) {
   const zone = useZone();
-  const shown = found.slice(0, PROBLEMS_MAX);
+  const shown = shortList(found, PROBLEMS_MAX);
   return (
     <section aria-labelledby="problems">
       <h2 id="problems" className="only-read">What is wrong</h2>
@@ -147,9 +151,9 @@ function ProblemList({ found }: { found: Problem[] }) {
           ))}
         </tbody>
       </table>
-      {found.length > PROBLEMS_MAX && (
+      {found.length > shown.length && (
         <p>
-          <Link to="/alerts">{found.length - PROBLEMS_MAX} more</Link>
+          <Link to="/alerts">{found.length - shown.length} more rules raised alerts</Link>
         </p>
       )}
     </section>

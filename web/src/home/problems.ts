@@ -11,7 +11,12 @@ export interface Problem {
   /** When it began, where that is known. */
   since: string | undefined;
   next: { label: string; to: string; search?: Record<string, string> };
+  /** Whether it is about what rules found, not about Moneta itself. */
+  isAlert: boolean;
 }
+
+/** A problem before it is known where it belongs. */
+type Found = Omit<Problem, "isAlert">;
 
 /** Alerts of one rule and severity within the time looked at. */
 export interface AlertGroup {
@@ -39,11 +44,20 @@ export interface Facts {
 }
 
 export function problems({ status, parts, alerts }: Facts): Problem[] {
-  const found = [...parts.filter((part) => !part.ready).map(ofPart), ...(status ? ofStatus(status) : []), ...alerts.flatMap(ofAlerts)];
+  const own = [...parts.filter((part) => !part.ready).map(ofPart), ...(status ? ofStatus(status) : [])];
+  const found: Problem[] = [...own.map((problem) => ({ ...problem, isAlert: false })), ...alerts.flatMap(ofAlerts).map((problem) => ({ ...problem, isAlert: true }))];
+  // Of equal weight, what is wrong with Moneta itself comes first: it may be why there are no more alerts.
   return found.sort((a, b) => ORDER.indexOf(a.weight) - ORDER.indexOf(b.weight));
 }
 
-function ofPart(part: PartState): Problem {
+/** The first so many, of which no trouble of Moneta itself is left out: alerts have a page of their own. */
+export function shortList(found: Problem[], most: number): Problem[] {
+  const own = found.filter((problem) => !problem.isAlert).length;
+  let room = Math.max(0, most - own);
+  return found.filter((problem) => !problem.isAlert || room-- > 0);
+}
+
+function ofPart(part: PartState): Found {
   return {
     weight: "critical",
     what: `${part.part} cannot do its work`,
@@ -53,7 +67,7 @@ function ofPart(part: PartState): Problem {
   };
 }
 
-function ofStatus(status: Status): Problem[] {
+function ofStatus(status: Status): Found[] {
   const found = status.collectors.flatMap(ofCollector);
   const share = status.disk.total_bytes > 0 ? status.disk.available_bytes / status.disk.total_bytes : 1;
   const store = { label: "See the store", to: "/store" };
@@ -96,9 +110,9 @@ function ofStatus(status: Status): Problem[] {
   return found;
 }
 
-function ofCollector(collector: CollectorStatus): Problem[] {
+function ofCollector(collector: CollectorStatus): Found[] {
   const next = { label: "See the sources", to: "/sources" };
-  const found: Problem[] = [];
+  const found: Found[] = [];
   if (collector.state === "failed" || collector.state === "stopped") {
     found.push({
       weight: collector.state === "failed" ? "critical" : "serious",
@@ -120,7 +134,7 @@ function ofCollector(collector: CollectorStatus): Problem[] {
   return found;
 }
 
-function ofAlerts(group: AlertGroup): Problem[] {
+function ofAlerts(group: AlertGroup): Found[] {
   const weight = group.severity === "High" ? "critical" : group.severity === "Medium" ? "serious" : undefined;
   if (!weight) return [];
   return [

@@ -53,7 +53,7 @@ export function Histogram({ text, times, onChoose }: HistogramProps) {
   const total = data?.bars.reduce((sum, bar) => sum + bar.events, 0) ?? 0;
   const option = useMemo(
     () => ({
-      grid: { left: 8, right: 8, top: 8, bottom: 0, containLabel: true },
+      grid: { left: 8, right: 8, top: 8, bottom: 6, containLabel: true },
       brush: { xAxisIndex: 0, brushType: "lineX", brushMode: "single", throttleType: "debounce", throttleDelay: 250, outOfBrush: { colorAlpha: 0.4 } },
       toolbox: { show: false },
       xAxis: {
@@ -108,7 +108,7 @@ export function Histogram({ text, times, onChoose }: HistogramProps) {
           </table>
         </div>
       ) : (
-        <Canvas option={option} height={96} label={`Events over time: ${plural(total, "event")}`} onReady={listen} />
+        <Canvas option={option} height={108} label={`Events over time: ${plural(total, "event")}`} onReady={listen} />
       )}
     </section>
   );

@@ -6,7 +6,7 @@ import { useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from "
 import type { Cell, Column, ResultTable } from "../api/kusto";
 import { plural, showCount } from "../parts/numbers";
 import type { Zone } from "../parts/time";
-import { arrange, cellText, columnWidths, filledColumns, summarise, type Sort } from "./gridModel";
+import { arrange, cellText, columnOrder, columnWidths, filledColumns, summarise, type Sort } from "./gridModel";
 import { isNumeric, Value } from "./Value";
 
 const ROW_HEIGHT = 28;
@@ -36,7 +36,7 @@ export function Grid(props: GridProps) {
   const order = useMemo(() => arrange(table, search, sort), [table, search, sort]);
   const shown = useMemo(() => {
     const filled = hidesEmpty && table.rows.length > 0 ? filledColumns(table) : undefined;
-    return table.columns.map((_, index) => index).filter((index) => filled?.[index] ?? true);
+    return columnOrder(table).filter((index) => filled?.[index] ?? true);
   }, [table, hidesEmpty]);
   const measured = useMemo(() => columnWidths(table), [table]);
   const [widths, setWidths] = useState<Record<string, number>>({});

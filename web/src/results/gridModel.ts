@@ -132,3 +132,18 @@ export function summarise(table: ResultTable, rows: Uint32Array, index: number):
   }
   return summary.count > 0 ? summary : undefined;
 }
+
+/**
+ * The order in which columns are first shown. Rows straight from a table begin with their time and end with what all
+ * tables have; what a query chose stays as it chose.
+ */
+export function columnOrder(table: ResultTable): number[] {
+  const all = table.columns.map((_, index) => index);
+  const names = new Set(table.columns.map((column) => column.name));
+  if (!["TimeGenerated", "TenantId", "Type", "_Seq"].every((name) => names.has(name))) return all;
+  const rank = (index: number) => {
+    const name = table.columns[index]?.name ?? "";
+    return name === "TimeGenerated" ? 0 : name === "TenantId" || name === "Type" || name.startsWith("_") ? 2 : 1;
+  };
+  return all.sort((a, b) => rank(a) - rank(b) || a - b);
+}

@@ -140,7 +140,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
                       <span className="quiet">0</span>
                     )}
                   </td>
-                  <td>{alerts ? showTime(alerts.last, zone).slice(0, 19) : ""}</td>
+                  <td className="time">{alerts ? showTime(alerts.last, zone).slice(0, 19) : ""}</td>
                   {mayAdmin && (
                     <td><Button size="small" appearance="subtle" aria-label={`Remove ${rule.title}`} onClick={() => setRemoving(rule)}>Remove</Button></td>
                   )}

@@ -81,9 +81,9 @@ function Freshness() {
                       <td>{String(row.Table)}</td>
                       <td className="wrap"><Text text={String(row.Source)} /></td>
                       <td className="number">{showCount(Number(row.Rows))}</td>
-                      <td>{showAge(secondsSince(String(row.LastIn)))} ago</td>
-                      <td>{showTime(String(row.LastEvent), zone).slice(0, 19)}</td>
-                      <td>{showAge(Number(row.Delay))}</td>
+                      <td className="time">{showAge(secondsSince(String(row.LastIn)))} ago</td>
+                      <td className="time">{showTime(String(row.LastEvent), zone).slice(0, 19)}</td>
+                      <td className="time">{showAge(Number(row.Delay))}</td>
                     </tr>
                   ))}
                 </tbody>
@@ -147,7 +147,7 @@ function Quarantine() {
                       <td className="wrap"><Text text={String(row.Reason)} /></td>
                       <td className="wrap"><Text text={String(row.Source)} /></td>
                       <td className="number">{showCount(Number(row.Records))}</td>
-                      <td>{showTime(String(row.Last), zone).slice(0, 19)}</td>
+                      <td className="time">{showTime(String(row.Last), zone).slice(0, 19)}</td>
                     </tr>
                   ))}
                 </tbody>

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ResultTable } from "../../src/api/kusto";
 import { toCsv, toNdjson } from "../../src/results/exports";
-import { arrange, filledColumns, parseSort, sortText, summarise } from "../../src/results/gridModel";
+import { arrange, columnOrder, filledColumns, parseSort, sortText, summarise } from "../../src/results/gridModel";
 
 const table: ResultTable = {
   name: "T",
@@ -57,4 +57,11 @@ test("CSV holds no formula, and numbers stay numbers", () => {
 test("JSON is one object a line", () => {
   expect(toNdjson(table, [0])).toBe('{"n":3,"t":"b","s":"1.00:00:00","empty":""}\n');
   expect(toNdjson(table, [])).toBe("");
+});
+
+test("rows of a table begin with their time; chosen columns stay as chosen", () => {
+  const named = (...names: string[]): ResultTable => ({ name: "", rows: [], columns: names.map((name) => ({ name, type: "string" })) });
+  const order = (result: ResultTable) => columnOrder(result).map((index) => result.columns[index]?.name);
+  expect(order(named("TenantId", "Account", "TimeGenerated", "Type", "_Seq", "Zone"))).toEqual(["TimeGenerated", "Account", "Zone", "TenantId", "Type", "_Seq"]);
+  expect(order(named("TenantId", "TimeGenerated", "b", "a"))).toEqual(["TenantId", "TimeGenerated", "b", "a"]);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseExact } from "../../src/api/client";
 import { readFrames } from "../../src/api/kusto";
-import { problems, verdict } from "../../src/home/problems";
+import { problems, shortList, verdict } from "../../src/home/problems";
 import { binFor, parseRange, rangeBounds, rangeText, showAge, showTime } from "../../src/parts/time";
 import { visible, visiblePieces } from "../../src/parts/text";
 import { byteOffset, textOffset } from "../../src/query/offsets";
@@ -83,5 +83,8 @@ test("the worst stands first, and the sentence counts what is urgent", () => {
   expect(verdict(found)).toBe("3 things need you now");
   expect(verdict(found.slice(3))).toBe("Nothing urgent; 2 things to look at today");
   expect(verdict([])).toBe("All is well");
+  // A short list leaves out alerts, never trouble of its own.
+  expect(shortList(found, 1).map((problem) => problem.isAlert)).toEqual([false, false, false, false]);
+  expect(shortList(found, 5)).toHaveLength(5);
   expect(found.find((problem) => problem.what === "Bad")?.since).toBe("2026-01-01T00:00:00Z");
 });
