@@ -27,7 +27,7 @@ export default defineConfig({
   server: { proxy: Object.fromEntries(passed_on.map((path) => [path, { target: server }])) },
   test: {
     projects: [
-      { test: { name: "unit", include: ["tests/unit/**/*.test.ts"], environment: "node" } },
+      { test: { name: "unit", include: ["tests/unit/**/*.test.ts"], environment: "node", testTimeout: 60_000 } },
       {
         test: {
           name: "browser",

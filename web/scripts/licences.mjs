@@ -12,9 +12,13 @@ for (const [path, entry] of Object.entries(lock.packages)) {
   if (path === "") continue;
   const name = path.split("node_modules/").pop();
   if (!allowed.has(entry.license)) throw new Error(`${name}: the licence ${entry.license} is not on the list in scripts/licences.mjs`);
-  if (!String(entry.resolved).startsWith("https://registry.npmjs.org/")) throw new Error(`${name} comes from ${entry.resolved}`);
+  // Lock files may leave out where a package comes from when it is the registry; its digest is always there.
+  const isFromRegistry = entry.resolved === undefined || entry.resolved.startsWith("https://registry.npmjs.org/");
+  if (!isFromRegistry || !entry.integrity) throw new Error(`${name} comes from ${entry.resolved}`);
   if (entry.dev || !existsSync(join(root, path))) continue;
-  const texts = readdirSync(join(root, path)).filter((file) => /^(licen[cs]e|notice|copying)/i.test(file));
+  const texts = readdirSync(join(root, path), { withFileTypes: true })
+    .filter((file) => file.isFile() && /^(licen[cs]e|notice|copying)/i.test(file.name))
+    .map((file) => file.name);
   const text = texts.map((file) => readFileSync(join(root, path, file), "utf8").trim()).join("\n\n");
   parts.push(`${name} ${entry.version} (${entry.license})\n\n${text || "No text of its own; the licence is that of this name."}\n`);
 }

@@ -54,10 +54,14 @@ fn find(path: &str) -> Option<&'static File> {
 
 fn answer(file: &'static File, headers: &HeaderMap) -> Response {
     let packed = [("br", file.brotli), ("gzip", file.gzip)];
-    let chosen = packed.into_iter().find_map(|(coding, bytes)| bytes.filter(|_| accepts(headers, coding)).map(|b| (coding, b)));
+    let chosen =
+        packed.into_iter().find_map(|(coding, bytes)| bytes.filter(|_| accepts(headers, coding)).map(|b| (coding, b)));
     let cache = if is_named_by_content(file.path) { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let fixed: [(HeaderName, &'static str); 3] =
-        [(header::CONTENT_TYPE, media_type(file.path)), (header::CACHE_CONTROL, cache), (header::VARY, "accept-encoding")];
+    let fixed: [(HeaderName, &'static str); 3] = [
+        (header::CONTENT_TYPE, media_type(file.path)),
+        (header::CACHE_CONTROL, cache),
+        (header::VARY, "accept-encoding"),
+    ];
     match chosen {
         Some((coding, bytes)) => (fixed, [(header::CONTENT_ENCODING, coding)], bytes).into_response(),
         None => (fixed, file.plain).into_response(),

@@ -158,12 +158,13 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
       animation: false,
     };
   });
+  const days = isTime ? spanDays(points) : 0;
   const across = axisOption(look, {
     type: isTime ? "time" : isNumberAxis ? "value" : "category",
     name: visible(how.XTitle ?? ""),
     // Categories stay in the order of the rows.
     ...(isTime || isNumberAxis ? {} : { data: [...new Set([...points.values()].flat().map(([at]) => visible(cellText(at))))] }),
-    ...(isTime ? { axisLabel: { formatter: (value: number) => timeLabel(value, look.zone), hideOverlap: true } } : {}),
+    ...(isTime ? { axisLabel: { formatter: (value: number) => timeLabel(value, look.zone, days), hideOverlap: true } } : {}),
   });
   const up = axisOption(look, {
     type: how.YAxis === "log" ? "log" : "value",
@@ -259,9 +260,23 @@ function shortNumber(value: number): string {
   return String(+value.toFixed(3));
 }
 
-/** The part of a time that an axis needs: the day at midnight, else the time of day. */
-function timeLabel(ms: number, zone: Zone): string {
+/** Days between the first and the last point. */
+function spanDays(points: Map<string, Point[]>): number {
+  let [first, last] = [Infinity, -Infinity];
+  for (const [at] of [...points.values()].flat()) {
+    const time = Date.parse(String(at));
+    if (Number.isNaN(time)) continue;
+    first = Math.min(first, time);
+    last = Math.max(last, time);
+  }
+  return last > first ? (last - first) / 86_400_000 : 0;
+}
+
+/** The part of a time that an axis needs: the whole day over many, the day at midnight over few, else the time of day. */
+function timeLabel(ms: number, zone: Zone, days: number): string {
   const text = showTime(new Date(ms).toISOString(), zone);
+  if (days > 60) return text.slice(0, 10);
+  if (days > 4) return text.slice(5, 10);
   return text.endsWith(" 00:00:00") ? text.slice(5, 10) : text.slice(11, text.endsWith(":00") ? 16 : undefined);
 }
 
