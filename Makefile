@@ -27,10 +27,10 @@ test:            ## Run every test.
 	@scripts/build-web.sh
 	cargo build --locked --workspace --all-targets
 	cargo test --locked --workspace --no-fail-fast
-	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta scripts/test-web.sh
+	scripts/test-web.sh
 
 web-test:        ## Test the pages in Chromium against a server of their own; pictures go to web/dist/pictures.
-	@scripts/install-debian.sh test
+	@scripts/install-debian.sh web
 	@scripts/build-web.sh --need
 	cargo build --locked -p moneta-cli
 	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta scripts/test-web.sh

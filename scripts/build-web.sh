@@ -22,7 +22,7 @@ digest() { sha256sum | cut -c1-16; }
 modules="$cache/modules-$(cat package.json package-lock.json | digest)-$(node -p 'process.platform + process.arch')"
 sources="$(git ls-files -co --exclude-standard -- . 2>/dev/null | sort)"
 [ -n "$sources" ] || sources="$(find . -path ./node_modules -prune -o -path ./dist -prune -o -type f -print | sort)"
-built="$cache/pages-$(echo "$sources" | grep -v '^tests/' | while read -r file; do [ -f "$file" ] && sha256sum "$file"; done | digest)"
+built="$cache/pages-$(echo "$sources" | grep -v '^tests/' | while read -r file; do if [ -f "$file" ]; then sha256sum "$file"; fi; done | digest)"
 
 # One build at a time; a build that was stopped leaves nothing that looks finished.
 exec 9>"$cache/lock"
@@ -37,7 +37,7 @@ fi
 if [ -L node_modules ] || [ ! -e node_modules ]; then ln -sfn "$modules/node_modules" node_modules; fi
 if [ ! -d "$built" ]; then
   rm -rf dist/pages
-  npm run --silent build -- --logLevel warn >&2
+  npm run --silent build >&2
   rm -rf "$built.part" && cp -r dist/pages "$built.part" && mv "$built.part" "$built"
 fi
 # Unchanged pages keep their times: the program is not built again for nothing.

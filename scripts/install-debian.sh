@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building (`build`) or testing (`test`) needs and this machine lacks, from Debian's packages.
-# Does nothing, and needs no rights, when everything is there.
+# Installs what building (`build`), testing (`test`) or testing the pages (`web`) needs and this machine lacks, from
+# Debian's packages. Does nothing, and needs no rights, when everything is there.
 set -euo pipefail
 
 need_command() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
@@ -15,9 +15,10 @@ if [ "${1:-build}" = test ]; then
   need_command logger bsdutils
   need_command curl curl
   need_command python3 python3
-  need_command chromium chromium
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi
+
+[ "${1:-build}" = web ] && need_command chromium chromium
 
 if ! command -v cargo >/dev/null 2>&1; then
   echo "Rust is missing: install it with rustup (rust-version in Cargo.toml), then run this again." >&2
