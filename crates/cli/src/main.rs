@@ -27,6 +27,11 @@ use crate::arguments::Arguments;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 
+/// Queries and ingest allocate on many threads at once and give back large pieces often, which the C library's allocator
+/// answers by returning memory to the kernel and asking for it again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let console = Console::new(&arguments.global);

@@ -105,6 +105,7 @@ impl Ingest {
             store: store.clone(),
             ledger: ledger.clone(),
             shared: shared.clone(),
+            is_crowded: false,
         };
         let writer = Arc::new(start_writer(writer)?);
         let keeper = Keeper {

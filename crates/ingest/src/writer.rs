@@ -22,8 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::audit_entries::root_entries;
 use crate::shared::Shared;
 
-/// How long the first commit of a group waits for company: an fsync costs about this much, so groups fill while the
-/// disk works and a lone record is hardly delayed.
+/// How long the first commit of a group waits for company while there are several senders. A lone record does not wait:
+/// what comes while it is synced makes the next group.
 const GROUP_LINGER: Duration = Duration::from_millis(2);
 /// Rows after which a group no longer waits.
 const GROUP_ROWS_MAX: usize = 4 * limits::BLOCK_ROWS_MAX;
@@ -92,6 +92,8 @@ pub(crate) struct Writer {
     pub(crate) store: Arc<Store>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) shared: Arc<Shared>,
+    /// Whether the last group had more than one commit.
+    pub(crate) is_crowded: bool,
 }
 
 /// Starts the thread.
@@ -141,7 +143,8 @@ impl Writer {
 
     /// Gathers a group behind `first` and stores it; `false` when the thread is to end.
     fn store_group(&mut self, first: Job, inbox: &Receiver<Command>) -> bool {
-        let deadline = Instant::now() + GROUP_LINGER;
+        let linger = if self.is_crowded { GROUP_LINGER } else { Duration::ZERO };
+        let deadline = Instant::now() + linger;
         let mut rows = num_rows(&first.commit);
         let mut group = vec![first];
         let mut then = None;
@@ -156,6 +159,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => then = Some(Command::Stop),
             }
         }
+        self.is_crowded = group.len() > 1;
         self.commit(group) && then.is_none_or(|command| self.administer(command))
     }
 

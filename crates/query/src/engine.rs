@@ -18,6 +18,7 @@ use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
 use futures::StreamExt;
 use moneta_base::{Clock, ErrorKind};
 use moneta_event::{Column, TableSchema};
+use moneta_kql::syntax::SyntaxTree;
 use moneta_kql::{Diagnostic, Parse, render_diagnostics};
 use moneta_kql_plan::functions::location::Locations;
 use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Value, assist, bind, bind_over_data, lower};
@@ -220,8 +221,8 @@ struct Planned {
 
 /// A query that can be run.
 struct Prepared {
-    /// The stages before the plans, for people.
-    stages: Vec<(String, String)>,
+    /// What it was read as; SQL is read by DataFusion.
+    read: Option<(SyntaxTree, BoundQuery)>,
     results: Vec<Planned>,
     options: Options,
     snapshot: Snapshot,
@@ -305,10 +306,9 @@ impl Core {
         truncated: &mut Option<Truncation>,
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let plan = self.physical_plan(&planned.logical, &self.session).await?;
-        let joins_by_hash = displayable(&*plan).indent(false).to_string().contains("HashJoinExec");
-        let mut rows = self.collect(plan, memory, limits).await?;
+        let mut rows = self.collect(plan.clone(), memory, limits).await?;
         let out_of_memory = matches!(&rows.cut, Some(cut) if cut.code != TOO_LARGE);
-        if out_of_memory && joins_by_hash && self.limits.spill.is_some() {
+        if out_of_memory && self.limits.spill.is_some() && joins_by_hash(&plan) {
             let mut session = self.session.clone();
             session.config_mut().options_mut().optimizer.prefer_hash_join = false;
             let plan = self.physical_plan(&planned.logical, &session).await?;
@@ -365,9 +365,8 @@ impl Core {
             let columns = result.relation.columns.to_vec();
             results.push(Planned { logical, columns, visualization: visualization(result.render.as_ref()) });
         }
-        let stages = vec![("syntax tree".to_owned(), tree.to_string()), ("bound query".to_owned(), query.to_string())];
-        let warnings = port_diagnostics(&diagnostics);
-        Ok(Prepared { stages, results, options: Options::of(&query), snapshot, warnings })
+        let (warnings, options) = (port_diagnostics(&diagnostics), Options::of(&query));
+        Ok(Prepared { read: Some((tree, query)), results, options, snapshot, warnings })
     }
 
     pub(crate) fn bind_options(&self, ctx: &OpContext, request: &QueryRequest) -> BindOptions {
@@ -394,11 +393,12 @@ impl Core {
         datafusion::physical_plan::collect(plan, task).await.map_err(plan_failed)
     }
 
-    /// What a plan runs with: the query's own memory.
+    /// What a plan runs with: the query's own memory. Plans hold their functions and look none up by name.
     fn task(&self, memory: &Arc<QueryMemory>) -> Result<Arc<TaskContext>, QueryError> {
         let runtime = RuntimeEnvBuilder::from_runtime_env(self.session.runtime_env()).with_memory_pool(memory.clone());
         let runtime = runtime.build_arc().map_err(plan_failed)?;
-        Ok(Arc::new(TaskContext::from(&self.session).with_runtime(runtime)))
+        let config = self.session.config().clone();
+        Ok(Arc::new(TaskContext::default().with_session_config(config).with_runtime(runtime)))
     }
 
     fn prepare_sql(&self, request: &QueryRequest, snapshot: Snapshot) -> Result<Prepared, QueryError> {
@@ -410,7 +410,7 @@ impl Core {
             .map_err(|diagnostic| invalid(&request.text, std::slice::from_ref(&diagnostic)))?;
         let columns = sql::columns(&logical);
         let results = vec![Planned { logical, columns, visualization: None }];
-        Ok(Prepared { stages: Vec::new(), results, options: Options::default(), snapshot, warnings: Vec::new() })
+        Ok(Prepared { read: None, results, options: Options::default(), snapshot, warnings: Vec::new() })
     }
 
     async fn physical_plan(
@@ -456,7 +456,11 @@ impl Core {
     /// Every stage of a query, as name and text.
     async fn stages(&self, ctx: &OpContext, request: &QueryRequest) -> Result<Vec<(String, String)>, QueryError> {
         let prepared = self.prepare(ctx, request, None).await?;
-        let mut stages = prepared.stages;
+        let mut stages = Vec::new();
+        if let Some((tree, query)) = &prepared.read {
+            stages.push(("syntax tree".to_owned(), tree.to_string()));
+            stages.push(("bound query".to_owned(), query.to_string()));
+        }
         for planned in &prepared.results {
             let optimized = self.session.optimize(&planned.logical).map_err(plan_failed)?;
             let physical = self.session.query_planner().create_physical_plan(&optimized, &self.session).await;
@@ -467,6 +471,10 @@ impl Core {
         }
         Ok(stages)
     }
+}
+
+fn joins_by_hash(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    displayable(&**plan).indent(false).to_string().contains("HashJoinExec")
 }
 
 /// Rows, and why there are no more.

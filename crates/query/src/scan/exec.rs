@@ -103,11 +103,9 @@ impl ScanExec {
 
     /// Expressions over its columns, prepared; columns of paths that they read are read from now on.
     pub(crate) fn layer(&mut self, expressions: &[Arc<dyn PhysicalExpr>]) -> Result<Vec<Expression>> {
-        if !self.layers.is_empty() {
-            return expressions.iter().map(|expression| Expression::new(expression, &self.schema)).collect();
-        }
         let own = expressions.iter().map(|expression| self.with_paths(expression)).collect::<Result<Vec<_>>>()?;
-        own.iter().map(|expression| Expression::new(expression, &self.read_schema)).collect()
+        let schema = if self.layers.is_empty() { &self.read_schema } else { &self.schema };
+        own.iter().map(|expression| Expression::new(expression, schema)).collect()
     }
 
     /// Number of partitions.
@@ -132,12 +130,36 @@ impl ScanExec {
         ColumnExpr::new(&name, place)
     }
 
-    /// An expression over the columns read in which constant paths into `dynamic` columns are columns.
+    /// A column read as a column of the last layer, which all layers hand on from now on.
+    fn carried(&mut self, read: ColumnExpr, field: &Field) -> ColumnExpr {
+        let mut place = read.index();
+        for layer in &mut self.layers {
+            place = layer.iter().position(|known| known.as_column() == Some(place)).unwrap_or_else(|| {
+                layer.push(Expression::of_column(place, field));
+                layer.len() - 1
+            });
+        }
+        let is_new = !self.layers.is_empty() && place == self.schema.fields().len();
+        if is_new {
+            let fields = self.schema.fields().iter().cloned();
+            self.schema = Arc::new(Schema::new(fields.chain([Arc::new(field.clone())]).collect::<Vec<_>>()));
+        }
+        ColumnExpr::new(read.name(), place)
+    }
+
+    /// The column read that a column of the last layer is, if nothing was computed of it.
+    fn as_read(&self, column: usize) -> Option<&ScanColumn> {
+        let place = self.layers.iter().rev().try_fold(column, |place, layer| layer.get(place)?.as_column())?;
+        self.read.get(place)
+    }
+
+    /// An expression over the columns of the last layer in which constant paths into `dynamic` columns are columns.
     fn with_paths(&mut self, expression: &Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         let replaced = Arc::clone(expression).transform_down(|node| {
             let Some(column) = self.path_column(&node) else { return Ok(Transformed::no(node)) };
             let field = stored::path_field(&column.column.name, column.path.as_deref().unwrap_or_default());
-            let own: Arc<dyn PhysicalExpr> = Arc::new(self.reading_column(column, field));
+            let read = self.reading_column(column, field.clone());
+            let own: Arc<dyn PhysicalExpr> = Arc::new(self.carried(read, &field));
             Ok(Transformed::new(own, true, TreeNodeRecursion::Jump))
         });
         replaced.data()
@@ -147,7 +169,7 @@ impl ScanExec {
         let call = ScalarFunctionExpr::try_downcast_func::<PathFunction>(node.as_ref())?;
         let function = call.fun().inner().downcast_ref::<PathFunction>()?;
         let [base] = call.args() else { return None };
-        let base = self.read.get(base.downcast_ref::<ColumnExpr>()?.index())?;
+        let base = self.as_read(base.downcast_ref::<ColumnExpr>()?.index())?;
         let names = function.steps().iter().map(|step| match step {
             Step::Key(name) => Some(name.as_str()),
             Step::Index(_) => None,

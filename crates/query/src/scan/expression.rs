@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, new_null_array,
 };
-use arrow::datatypes::{Int32Type, Schema, SchemaRef};
+use arrow::datatypes::{Field, Int32Type, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::Volatility;
@@ -47,6 +47,17 @@ impl Expression {
         let expr = renumbered.data()?;
         let fields: Vec<_> = columns.iter().map(|index| input.field(*index).clone().with_nullable(true)).collect();
         Ok(Self { expr, columns, schema: Arc::new(Schema::new(fields)) })
+    }
+
+    /// A column as it is.
+    pub(crate) fn of_column(index: usize, field: &Field) -> Self {
+        let schema = Arc::new(Schema::new(vec![field.clone().with_nullable(true)]));
+        Self { expr: Arc::new(Column::new(field.name(), 0)), columns: vec![index], schema }
+    }
+
+    /// The column that it is, if it computes nothing.
+    pub(crate) fn as_column(&self) -> Option<usize> {
+        self.expr.downcast_ref::<Column>().and_then(|_| self.columns.first().copied())
     }
 
     /// The columns it reads.
