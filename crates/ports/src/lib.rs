@@ -25,7 +25,10 @@ pub use context::{Actor, ActorKind, OpContext, Scope};
 pub use error::PortError;
 pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, StoredRange, Submission};
 pub use metrics::{Metric, MetricKind, Metrics};
-pub use objects::{CreateMode, QueryObjects, SavedQuery, StoredFunction, Watchlist, WatchlistFormat, WatchlistUpload};
+pub use objects::{
+    CreateMode, MaterializedView, QueryObjects, SavedQuery, StoredFunction, ViewStatus, Watchlist, WatchlistFormat,
+    WatchlistUpload,
+};
 pub use operations::{LedgerPath, Operations};
 pub use query::{
     Completeness, EditorCompletion, EditorHover, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError,

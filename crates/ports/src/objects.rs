@@ -1,4 +1,5 @@
-//! What people store beside the events to ask better questions: functions, saved queries, watchlists.
+//! What people store beside the events to ask better questions: functions, saved queries, materialised views,
+//! watchlists.
 //!
 //! Every change needs the scope `admin` and is audited, under a signed checkpoint, before it takes effect.
 
@@ -65,6 +66,42 @@ pub struct SavedQuery {
     pub changed_at: i64,
 }
 
+/// A query whose rows are kept ready: one `summarize` over the rows of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaterializedView {
+    /// Its name; queries use it like a table.
+    pub name: String,
+    /// The table it reads.
+    pub source: String,
+    /// Its query.
+    pub query: String,
+    /// Where tools list it.
+    #[serde(default)]
+    pub folder: String,
+    /// What it is for.
+    #[serde(default)]
+    pub doc_string: String,
+    /// Who changed it last.
+    #[serde(default)]
+    pub changed_by: String,
+    /// When, in nanoseconds since 1970.
+    #[serde(default)]
+    pub changed_at: i64,
+}
+
+/// A view and how far it is ready.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ViewStatus {
+    /// The view.
+    pub view: MaterializedView,
+    /// Its columns as names and types; empty when its query no longer binds.
+    pub columns: Vec<(String, String)>,
+    /// Sealed segments of its table.
+    pub segments: usize,
+    /// Of these, those aggregated already; the others are aggregated anew by each query.
+    pub segments_ready: usize,
+}
+
 /// How the rows of an uploaded watchlist are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchlistFormat {
@@ -113,7 +150,7 @@ pub struct Watchlist {
     pub changed_at: i64,
 }
 
-/// Keeps functions, saved queries and watchlists.
+/// Keeps functions, saved queries, materialised views and watchlists.
 ///
 /// Reading needs the scope `query`, changing needs `admin`; both are checked here. A refusal has the kind `Denied` or
 /// `Caller` and says what to change.
@@ -139,6 +176,27 @@ pub trait QueryObjects: Send + Sync {
     /// # Errors
     /// `Caller` when there is none of that name.
     fn drop_function<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>>;
+
+    /// All materialised views by name.
+    fn views(&self) -> Vec<ViewStatus>;
+
+    /// Makes or changes a materialised view.
+    ///
+    /// # Errors
+    /// When the name is taken or free against `mode`, the query cannot be materialised, or the change cannot be audited
+    /// or stored.
+    fn put_view<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        view: MaterializedView,
+        mode: CreateMode,
+    ) -> BoxFuture<'a, Result<ViewStatus, PortError>>;
+
+    /// Removes a materialised view.
+    ///
+    /// # Errors
+    /// `Caller` when there is none of that name.
+    fn drop_view<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>>;
 
     /// All saved queries by name.
     fn saved_queries(&self) -> Vec<SavedQuery>;

@@ -1,10 +1,13 @@
 //! Decoded columns of sealed segments, kept in memory for the next query. Segments never change, so what is here is
 //! never stale; what was not used for longest goes first.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef};
+
+/// Columns of which is known that some of their rows were read.
+const GLIMPSED_MAX: usize = 1 << 16;
 
 /// Which column of which row group of which segment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,6 +33,8 @@ struct State {
     by_use: BTreeMap<u64, CacheKey>,
     uses: u64,
     bytes: usize,
+    /// Columns of which only some rows were read.
+    glimpsed: HashSet<CacheKey>,
 }
 
 #[derive(Debug)]
@@ -66,6 +71,17 @@ impl ColumnCache {
     /// Whether a column is here, without counting as a use.
     pub(crate) fn holds(&self, key: &CacheKey) -> bool {
         self.lock().entries.contains_key(key)
+    }
+
+    /// Whether rows of a column were read before without keeping it; from now on they were.
+    ///
+    /// What is asked for again is worth keeping, what is asked for once is not.
+    pub(crate) fn glimpse(&self, key: &CacheKey) -> bool {
+        let mut state = self.lock();
+        if state.glimpsed.len() >= GLIMPSED_MAX {
+            state.glimpsed.clear();
+        }
+        !state.glimpsed.insert(key.clone())
     }
 
     pub(crate) fn put(&self, key: CacheKey, array: &ArrayRef) {
@@ -119,6 +135,12 @@ mod tests {
         assert_eq!(cache.bytes(), size * 5);
         cache.put(key(5), &array);
         assert_eq!(cache.bytes(), size * 5);
+    }
+
+    #[test]
+    fn a_second_glimpse_is_known_as_one() {
+        let cache = ColumnCache::new(0);
+        assert!(!cache.glimpse(&key(0)) && cache.glimpse(&key(0)) && !cache.glimpse(&key(1)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Queries run on threads of their own, so that one that never pauses holds up neither the interface nor ingest. Whoever
 //! waits for an answer gets it, or the name of the limit, whatever those threads do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,9 +23,9 @@ use moneta_kql::{Diagnostic, Parse, render_diagnostics};
 use moneta_kql_plan::functions::location::Locations;
 use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Value, assist, bind, bind_over_data, lower};
 use moneta_ports::{
-    AuditEvent, AuditSink, BoxFuture, EditorCompletion, EditorHover, Metric, Metrics, OpContext, Outcome, QueryAnswer,
-    QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryLanguage, QueryRequest, QueryState, ResultTable, Scope,
-    Truncation,
+    AuditEvent, AuditSink, BoxFuture, EditorCompletion, EditorHover, MaterializedView, Metric, Metrics, OpContext,
+    Outcome, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryLanguage, QueryRequest,
+    QueryState, ResultTable, Scope, Truncation, ViewStatus,
 };
 
 use crate::Limits;
@@ -41,11 +41,16 @@ use crate::scan::UnreadableSegment;
 use crate::snapshot::Snapshot;
 use crate::sql;
 use crate::tables::Tables;
+use crate::views::{STATE_BYTES_MAX, ViewStates};
 
 /// Name of the database that holds all tables.
-const DATABASE: &str = "moneta";
+pub(crate) const DATABASE: &str = "moneta";
 /// Memory that a sort keeps back for merging what it spilled: a part of the least memory a query can have.
 const SORT_RESERVE_BYTES: usize = 1 << 20;
+/// Rows of a side of a join that is put into one table for all threads.
+const JOIN_BUILD_ROWS_MAX: usize = 1 << 20;
+/// Time between two looks for segments that materialised views have not seen.
+const VIEWS_REFRESHED_EVERY: Duration = Duration::from_secs(2);
 /// Stack of a thread that runs queries: plans are trees, and deep ones are walked by recursion.
 const STACK_BYTES: usize = 8 << 20;
 /// Code of a query that was stopped for what it uses.
@@ -73,6 +78,8 @@ pub(crate) struct Core {
     limits: Limits,
     memory: Arc<SharedMemory>,
     session: SessionState,
+    /// What is kept for materialised views.
+    states: Arc<ViewStates>,
 }
 
 impl Engine {
@@ -98,6 +105,12 @@ impl Engine {
             .with_information_schema(false)
             .with_batch_size(8_192)
             .with_sort_spill_reservation_bytes(SORT_RESERVE_BYTES);
+        let optimizer = &mut config.options_mut().optimizer;
+        // The rows of one side of a join can be all of a table: spreading them costs more than one table of the other.
+        optimizer.hash_join_single_partition_threshold_rows = JOIN_BUILD_ROWS_MAX;
+        // Such filters let no null pass, which joins here match.
+        optimizer.enable_join_dynamic_filter_pushdown = false;
+        optimizer.enable_aggregate_dynamic_filter_pushdown = false;
         if let Some(locator) = outside.locator() {
             config.options_mut().extensions.insert(Locations(locator));
         }
@@ -116,7 +129,8 @@ impl Engine {
             .build()?;
         let running = Running::new(&limits);
         let memory = SharedMemory::new(limits.memory_bytes);
-        let core = Arc::new(Core { tables, objects, outside, clock, limits, memory, session });
+        let states = Arc::new(ViewStates::new(STATE_BYTES_MAX));
+        let core = Arc::new(Core { tables, objects, outside, clock, limits, memory, session, states });
         Ok(Self { core, audit, metrics, running, threads: Some(threads) })
     }
 
@@ -137,6 +151,29 @@ impl Engine {
         };
         ticket.end(&result);
         result
+    }
+
+    /// Aggregates what was sealed since for the materialised views, and forgets what is gone.
+    ///
+    /// # Errors
+    /// When a segment cannot be read. The views stay right: their queries read it themselves, and fail likewise.
+    pub async fn refresh_views(&self) -> Result<(), QueryError> {
+        let core = self.core.clone();
+        self.on_own_threads(async move { core.refresh_views().await }).await
+    }
+
+    /// From now on, aggregates for the materialised views what is sealed, soon after it is.
+    pub fn keep_views_ready(&self) {
+        let (core, Some(threads)) = (Arc::downgrade(&self.core), &self.threads) else { return };
+        threads.spawn(async move {
+            loop {
+                tokio::time::sleep(VIEWS_REFRESHED_EVERY).await;
+                let Some(core) = core.upgrade() else { return };
+                if let Err(error) = core.refresh_views().await {
+                    tracing::error!(%error, "materialized views are not ready; queries over them aggregate themselves");
+                }
+            }
+        });
     }
 
     /// Runs something on the threads for queries; stops it when the caller no longer waits.
@@ -262,7 +299,35 @@ impl Core {
 
     /// The tables and objects of now.
     fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.tables.clone(), self.object_set(), self.outside.clone())
+        Snapshot::new(self.tables.clone(), self.object_set(), self.outside.clone()).with_states(&self.states)
+    }
+
+    /// A view and how far it is ready.
+    pub(crate) fn view_status(&self, view: &MaterializedView) -> ViewStatus {
+        let mut status = ViewStatus { view: view.clone(), ..ViewStatus::default() };
+        if let Some(found) = self.snapshot().view(&view.name) {
+            let column = |column: &Column| (column.name.to_string(), column.column_type.name().to_owned());
+            status.columns = found.bound.relation.columns.iter().map(column).collect();
+            status.segments = found.segments().len();
+            status.segments_ready = status.segments - found.missing().len();
+        }
+        status
+    }
+
+    async fn refresh_views(&self) -> Result<(), QueryError> {
+        let (snapshot, mut living) = (self.snapshot(), HashMap::new());
+        let memory = QueryMemory::new(&self.memory, self.limits.memory_per_query_bytes);
+        for view in self.object_set().views.keys().filter_map(|name| snapshot.view(name)) {
+            living.insert(view.id.clone(), view.segments());
+            for segment in view.missing() {
+                if !view.keep(segment, &self.session, self.task(&memory)?).await.map_err(plan_failed)? {
+                    tracing::warn!(view = %view.id, "there is no room to keep more for materialized views");
+                    break;
+                }
+            }
+        }
+        self.states.retain(&living);
+        Ok(())
     }
 
     async fn answer(&self, ctx: &OpContext, request: &QueryRequest) -> Result<QueryAnswer, QueryError> {

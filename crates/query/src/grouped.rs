@@ -99,6 +99,28 @@ fn projected(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPl
     }))
 }
 
+/// Which step of an aggregation a node is.
+pub(crate) enum Step {
+    /// It makes states of rows.
+    First,
+    /// It makes values of states.
+    Last,
+    /// It is none, or both at once.
+    None,
+}
+
+/// Which step of an aggregation a node is.
+pub(crate) fn step_of(node: &Arc<dyn ExecutionPlan>) -> Step {
+    if node.downcast_ref::<GroupedScanExec>().is_some() {
+        return Step::First;
+    }
+    match node.downcast_ref::<AggregateExec>().map(AggregateExec::mode) {
+        Some(AggregateMode::Partial) => Step::First,
+        Some(AggregateMode::Final | AggregateMode::FinalPartitioned) => Step::Last,
+        _ => Step::None,
+    }
+}
+
 fn grouped(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     let Some(aggregate) = node.downcast_ref::<AggregateExec>() else { return Ok(None) };
     // Few rows are grouped sooner than they are spread.

@@ -24,6 +24,7 @@ mod snapshot;
 mod sql;
 mod tables;
 mod terms;
+mod views;
 
 pub use cache::ColumnCache;
 pub use engine::Engine;

@@ -36,6 +36,9 @@ pub(crate) use exec::ScanExec;
 
 /// A sealed segment as a scan sees it.
 pub trait SegmentSource: Send + Sync + fmt::Debug {
+    /// Its name, which no other segment has.
+    fn name(&self) -> Arc<str>;
+
     /// Event times of its rows, both ends included.
     fn time_range(&self) -> TimeRange;
 
@@ -94,13 +97,20 @@ pub struct ScanTable {
     schema: SchemaRef,
     units: Vec<ScanUnit>,
     counters: Arc<ScanCounters>,
+    is_part: bool,
 }
 
 impl ScanTable {
     /// A table over a snapshot.
     #[must_use]
     pub fn new(schema: &TableSchema, units: Vec<ScanUnit>, counters: Arc<ScanCounters>) -> Self {
-        Self { columns: schema.columns().to_vec(), schema: bare_schema(schema), units, counters }
+        Self { columns: schema.columns().to_vec(), schema: bare_schema(schema), units, counters, is_part: false }
+    }
+
+    /// The same as a part of what is asked about: its number of rows is no answer to how many there are.
+    pub(crate) fn into_part(mut self) -> Self {
+        self.is_part = true;
+        self
     }
 }
 
@@ -143,7 +153,7 @@ impl TableProvider for ScanTable {
         // A filter that is not applied here lets rows pass that are not in the answer: then no number of rows suffices.
         let limit = if filters.iter().all(is_of_rows) { limit } else { None };
         let (prunes, terms) = (prunes_of_filters(filters, times), terms_of_filters(filters, &self.columns));
-        let reading = Reading { units, prunes, terms, limit, counters: self.counters.clone() };
+        let reading = Reading { units, prunes, terms, limit, counters: self.counters.clone(), is_part: self.is_part };
         let column = |index: &usize| ScanColumn { column: self.columns[*index].clone(), path: None };
         let read = kept.iter().map(column).collect();
         let all = DFSchema::try_from(self.schema.clone())?;
@@ -167,6 +177,8 @@ pub(crate) struct Reading {
     terms: TermCondition,
     limit: Option<usize>,
     counters: Arc<ScanCounters>,
+    /// Whether rows from elsewhere join those read.
+    is_part: bool,
 }
 
 impl Reading {

@@ -7,20 +7,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column as PlanColumn, TableReference};
-use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use moneta_base::{TableName, Timestamp};
 use moneta_event::schema::standard;
 use moneta_event::{Column, ColumnType, TableSchema};
-use moneta_kql_plan::{Catalog, ExternalSource, TableProviderSource, Value};
-use moneta_ports::{ResultTable, TimeScope};
+use moneta_kql_plan::{BoundResult, Catalog, ExternalSource, TableProviderSource, Value};
+use moneta_ports::{MaterializedView, ResultTable, TimeScope};
 
 use crate::engine::align_by_position;
 use crate::objects::ObjectSet;
+use crate::objects::views::of_nobody;
 use crate::outside::Outside;
 use crate::scan::{ScanCounters, ScanTable, ScanUnit};
 use crate::tables::Tables;
+use crate::views::{View, ViewStates, ViewTable};
 
 /// The columns and pieces of a table at the moment it was first named.
 type TakenTable = (Arc<TableSchema>, Vec<ScanUnit>);
@@ -33,6 +35,9 @@ pub(crate) struct Snapshot {
     given: HashMap<String, RowsInMemory>,
     scope: Option<TimeScope>,
     taken: Mutex<HashMap<String, Option<TakenTable>>>,
+    /// The queries of views, once they are named.
+    views: Mutex<HashMap<String, Option<Arc<BoundResult>>>>,
+    states: Arc<ViewStates>,
     pub(crate) counters: Arc<ScanCounters>,
 }
 
@@ -69,8 +74,49 @@ impl RowsInMemory {
 
 impl Snapshot {
     pub(crate) fn new(tables: Arc<dyn Tables>, objects: Arc<ObjectSet>, outside: Outside) -> Self {
-        let (given, taken, counters) = (HashMap::new(), Mutex::default(), Arc::default());
-        Self { tables, objects, outside, given, scope: None, taken, counters }
+        Self {
+            tables,
+            objects,
+            outside,
+            given: HashMap::new(),
+            scope: None,
+            taken: Mutex::default(),
+            views: Mutex::default(),
+            states: Arc::new(ViewStates::new(0)),
+            counters: Arc::default(),
+        }
+    }
+
+    /// With what is kept for views.
+    pub(crate) fn with_states(mut self, states: &Arc<ViewStates>) -> Self {
+        self.states = states.clone();
+        self
+    }
+
+    /// The view of that name over the table of this moment, if there is one whose query binds.
+    pub(crate) fn view(&self, name: &str) -> Option<View> {
+        let view = self.objects.views.get(name)?;
+        let bound = self.bound_view(view)?;
+        let (table, units) = self.with(&view.source, TakenTable::clone)?;
+        let id = format!("{name} {}", view.query).into();
+        let (counters, states, scope) = (self.counters.clone(), self.states.clone(), self.scope.clone());
+        Some(View { id, bound, table, units, scope, counters, states })
+    }
+
+    /// The query of a view, bound over its table.
+    fn bound_view(&self, view: &MaterializedView) -> Option<Arc<BoundResult>> {
+        if let Some(known) = self.views.lock().unwrap_or_else(PoisonError::into_inner).get(&view.name) {
+            return known.clone();
+        }
+        let parsed = moneta_kql::parse(&view.query);
+        let source = SourceOfView { snapshot: self, source: &view.source };
+        let (query, findings) = moneta_kql_plan::bind(&parsed.tree, &source, &of_nobody(Timestamp::from_nanos(0)));
+        let bound = query.and_then(|query| query.results.into_iter().next()).map(Arc::new);
+        if bound.is_none() {
+            tracing::warn!(view = view.name, ?findings, "the query of a materialized view no longer binds");
+        }
+        self.views.lock().unwrap_or_else(PoisonError::into_inner).insert(view.name.clone(), bound.clone());
+        bound
     }
 
     /// Adds tables that exist for this query only.
@@ -101,30 +147,57 @@ impl Snapshot {
     fn in_memory(&self, table: &str) -> Option<&RowsInMemory> {
         self.given.get(table).or_else(|| self.objects.watchlist_rows(table))
     }
+}
 
-    /// The rows of a table within the query's range of times.
-    fn scoped(&self, provider: Arc<dyn TableProvider>, columns: &[Column]) -> Result<Arc<dyn TableProvider>> {
-        let Some(scope) = &self.scope else { return Ok(provider) };
-        let name = scope.column.as_deref().unwrap_or(standard::TIME_GENERATED);
-        let is_scoped = |column: &&Column| *column.name == *name && column.column_type == ColumnType::DateTime;
-        if columns.iter().find(is_scoped).is_none() {
-            return Ok(provider);
-        }
-        let reference = TableReference::bare("__scoped");
-        let column = Expr::Column(PlanColumn::new(Some(reference.clone()), name));
-        let time = |time: Timestamp| lit(Value::DateTime(time.as_nanos()).to_scalar());
-        let from = scope.from.map(|from| column.clone().gt_eq(time(from)));
-        let to = scope.to.map(|to| column.lt(time(to)));
-        let mut plan = LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)?;
-        for filter in from.into_iter().chain(to) {
-            plan = plan.filter(filter)?;
-        }
-        Ok(Arc::new(ViewTable::new(plan.build()?, None)))
+/// The rows of a table within a query's range of times.
+pub(crate) fn scoped(
+    scope: Option<&TimeScope>,
+    provider: Arc<dyn TableProvider>,
+    columns: &[Column],
+) -> Result<Arc<dyn TableProvider>> {
+    let Some(scope) = scope else { return Ok(provider) };
+    let name = scope.column.as_deref().unwrap_or(standard::TIME_GENERATED);
+    let is_scoped = |column: &&Column| *column.name == *name && column.column_type == ColumnType::DateTime;
+    if columns.iter().find(is_scoped).is_none() {
+        return Ok(provider);
+    }
+    let reference = TableReference::bare("__scoped");
+    let column = Expr::Column(PlanColumn::new(Some(reference.clone()), name));
+    let time = |time: Timestamp| lit(Value::DateTime(time.as_nanos()).to_scalar());
+    let from = scope.from.map(|from| column.clone().gt_eq(time(from)));
+    let to = scope.to.map(|to| column.lt(time(to)));
+    let mut plan = LogicalPlanBuilder::scan(reference, provider_as_source(provider), None)?;
+    for filter in from.into_iter().chain(to) {
+        plan = plan.filter(filter)?;
+    }
+    Ok(Arc::new(datafusion::datasource::ViewTable::new(plan.build()?, None)))
+}
+
+/// What the query of a view sees: the one table it is declared on.
+struct SourceOfView<'a> {
+    snapshot: &'a Snapshot,
+    source: &'a str,
+}
+
+impl Catalog for SourceOfView<'_> {
+    fn columns(&self, table: &str) -> Option<Arc<[Column]>> {
+        if table == self.source { self.snapshot.with(table, |(schema, _)| schema.columns().into()) } else { None }
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        vec![self.source.to_owned()]
+    }
+
+    fn function(&self, name: &str) -> Option<String> {
+        self.snapshot.function(name)
     }
 }
 
 impl Catalog for Snapshot {
     fn columns(&self, table: &str) -> Option<Arc<[Column]>> {
+        if let Some(view) = self.view(table) {
+            return Some(view.bound.relation.columns.clone());
+        }
         if let Some(rows) = self.in_memory(table) {
             return Some(rows.columns.clone());
         }
@@ -156,9 +229,12 @@ impl TableProviderSource for Snapshot {
         if let Some(rows) = self.in_memory(table) {
             return logged(rows.provider());
         }
+        if let Some(view) = self.view(table) {
+            return logged(ViewTable::new(view).map(|table| Arc::new(table) as Arc<dyn TableProvider>));
+        }
         self.with(table, |(schema, units)| {
             let scan = Arc::new(ScanTable::new(schema, units.clone(), self.counters.clone()));
-            logged(self.scoped(scan, schema.columns()))
+            logged(scoped(self.scope.as_ref(), scan, schema.columns()))
         })?
     }
 }

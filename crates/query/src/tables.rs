@@ -59,6 +59,10 @@ struct StoredSegment {
 }
 
 impl SegmentSource for StoredSegment {
+    fn name(&self) -> Arc<str> {
+        self.meta.path.as_str().into()
+    }
+
     fn time_range(&self) -> TimeRange {
         TimeRange { from: self.meta.event_time_min, to: self.meta.event_time_max }
     }

@@ -452,7 +452,9 @@ fn start_engine(
     let tables = Arc::new(StoreTables::new(ingest.store().clone(), limits.cache_bytes));
     let (clock, metrics) = (world.clock.clone(), world.metrics.clone());
     let engine = Engine::new(tables, Some(objects), outside(config)?, ingest.clone(), clock, metrics, limits);
-    engine.map(Arc::new).map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))
+    let engine = engine.map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))?;
+    engine.keep_views_ready();
+    Ok(Arc::new(engine))
 }
 
 /// What queries may read that is not in the store.

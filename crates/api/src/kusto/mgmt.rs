@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use moneta_event::{ColumnType, TableSchema};
-use moneta_ports::{OpContext, QueryRequest};
+use moneta_ports::{OpContext, QueryRequest, StoredFunction};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Rows, Table, column};
 use super::fault::Fault;
 use super::request::KustoRequest;
 use super::v1::net_type;
-use super::{DATABASE, is_our_database, objects};
+use super::{DATABASE, is_our_database, objects, views};
 use crate::ApiError;
 use crate::state::App;
 
@@ -19,7 +19,8 @@ use crate::state::App;
 const KNOWN: &str = ".show databases, .show databases schema [as json], .show databases entities, .show schema as json, \
     .show tables, .show table T cslschema, .show version, .show cluster, .show functions, .show function F, \
     .create function, .create-or-alter function, .alter function, .drop function, .show queries, \
-    .show running queries, .cancel query \"id\", .show materialized-views";
+    .show running queries, .cancel query \"id\", .show materialized-views, \
+    .create materialized-view, .create-or-alter materialized-view, .drop materialized-view";
 
 /// Runs a command, and the operators it is piped into.
 pub(crate) async fn run(state: &App, ctx: &OpContext, request: KustoRequest) -> Result<Answer, Fault> {
@@ -52,12 +53,15 @@ fn find_way(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fault> {
         [".show", "tables"] => Ok(table_list(&tables())),
         [".show", "table", _, rest @ ("cslschema" | "schema")] => one_table(&tables(), words[2], rest),
         [".show", "table", _, "schema", "as", ..] => one_table(&tables(), words[2], "schema"),
-        [".show", "materialized-views", ..] => Ok(empty(&["Name", "SourceTable", "Query", "Folder", "DocString"])),
         [".show", "external", "tables"] => Ok(empty(&["TableName", "TableType", "Folder", "DocString"])),
         [".show", "databases", "entities", ..] => Ok(entities(&tables())),
         [".show", "database" | "databases" | "schema", ..] if lower.contains(&"schema") => {
             check_databases(&words, &lower)?;
-            if lower.ends_with(&["as", "json"]) { Ok(schema_json(&tables())) } else { Ok(schema_rows(&tables())) }
+            if lower.ends_with(&["as", "json"]) {
+                Ok(schema_json(state, &tables()))
+            } else {
+                Ok(schema_rows(&tables()))
+            }
         }
         _ => {
             let shown: String = text.trim().chars().take(80).collect();
@@ -222,7 +226,7 @@ fn schema_rows(tables: &[Arc<TableSchema>]) -> Table {
 }
 
 /// The schema as one JSON text: what the editor and Grafana complete from.
-fn schema_json(tables: &[Arc<TableSchema>]) -> Table {
+fn schema_json(state: &App, tables: &[Arc<TableSchema>]) -> Table {
     let mut by_name = Map::new();
     for schema in tables {
         let name = schema.name().to_string();
@@ -233,15 +237,33 @@ fn schema_json(tables: &[Arc<TableSchema>]) -> Table {
         "Name": DATABASE,
         "Tables": by_name,
         "ExternalTables": {},
-        "MaterializedViews": {},
+        "MaterializedViews": views::schemas(&state.objects.views()),
         "EntityGroups": {},
         "MajorVersion": 1,
         "MinorVersion": 0,
-        "Functions": {},
+        "Functions": function_schemas(&state.objects.functions()),
         "DatabaseAccessMode": "ReadWrite",
     });
     let schema = json!({ "Plugins": [], "Databases": { DATABASE: database } });
     table(&[("DatabaseSchema", ColumnType::String)], vec![json!([schema.to_string()])])
+}
+
+/// The stored functions, as editors read them.
+fn function_schemas(functions: &[StoredFunction]) -> Map<String, Value> {
+    let schema = |function: &StoredFunction| {
+        let value = json!({
+            "Name": function.name,
+            "InputParameters": [],
+            "Parameters": function.parameters,
+            "Body": function.body,
+            "Folder": function.folder,
+            "DocString": function.doc_string,
+            "FunctionKind": "Unknown",
+            "OutputColumns": [],
+        });
+        (function.name.clone(), value)
+    };
+    functions.iter().map(schema).collect()
 }
 
 fn ordered_columns(schema: &TableSchema) -> Vec<Value> {
@@ -255,7 +277,7 @@ fn csl_schema(schema: &TableSchema) -> String {
     parts.join(",")
 }
 
-fn system_type(kind: ColumnType) -> String {
+pub(super) fn system_type(kind: ColumnType) -> String {
     match kind {
         ColumnType::Decimal => "System.Data.SqlTypes.SqlDecimal".to_owned(),
         other => format!("System.{}", net_type(other)),

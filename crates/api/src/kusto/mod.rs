@@ -14,6 +14,7 @@ mod request;
 mod span;
 mod v1;
 mod v2;
+mod views;
 
 pub(crate) use handlers::{auth_metadata, explain, management, query_v1, query_v1_get, query_v2, query_v2_get};
 

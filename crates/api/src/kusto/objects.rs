@@ -15,6 +15,7 @@ use super::DATABASE;
 use super::answer::{Rows, Table};
 use super::fault::Fault;
 use super::mgmt::table;
+use super::views;
 use crate::ApiError;
 use crate::state::App;
 
@@ -52,9 +53,15 @@ pub(super) async fn run(state: &App, ctx: &OpContext, text: &str, readonly: bool
                  columns are added as events bring them, and stored events end by retention alone"
             )))
         }
-        (".create" | ".create-or-alter" | ".alter" | ".drop", "materialized-view") => Err(Fault::bad_request(
-            "materialized views are not supported; store the query as a function with `.create function`",
-        )),
+        (".create", "async") if next_word(rest).0.eq_ignore_ascii_case("materialized-view") => {
+            views::put(state, ctx, ".create", next_word(rest).1).await
+        }
+        (".create" | ".create-or-alter" | ".alter", "materialized-view") => {
+            views::put(state, ctx, &command.0, rest).await
+        }
+        (".drop", "materialized-view") => views::drop(state, ctx, rest).await,
+        (".show", "materialized-views") if rest.is_empty() => Ok(views::table_of(state.objects.views())),
+        (".show", "materialized-view") => views::show(state, rest),
         _ => return None,
     })
 }
@@ -79,7 +86,7 @@ pub(super) fn split_pipe(text: &str) -> (&str, Option<&str>) {
     (text.trim(), None)
 }
 
-fn next_word(text: &str) -> (&str, &str) {
+pub(super) fn next_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text.find(|c: char| c.is_whitespace()).unwrap_or(text.len());
     (&text[..end], text[end..].trim_start())
@@ -150,7 +157,16 @@ fn declaration(text: &str) -> Result<Declaration, String> {
     if let Some(after) = strip_word(rest, "with") {
         let end = group_end(after, TokenKind::OpenParen, TokenKind::CloseParen)
             .ok_or("the properties after `with` must stand in parentheses")?;
-        properties(&after[1..end - 1], &mut made)?;
+        properties(&after[1..end - 1], |name, value| {
+            match name {
+                "docstring" => made.function.doc_string = value,
+                "folder" => made.function.folder = value,
+                "skipvalidation" => made.skip_validation = value.eq_ignore_ascii_case("true"),
+                "view" if !value.eq_ignore_ascii_case("true") => {}
+                _ => return Err("docstring, folder, skipvalidation"),
+            }
+            Ok(())
+        })?;
         rest = after[end..].trim_start();
     }
     let open = rest.find('(').ok_or("a function is `Name(parameters) { body }`, and the parentheses are missing")?;
@@ -170,14 +186,14 @@ fn declaration(text: &str) -> Result<Declaration, String> {
 }
 
 /// What follows a word, if the text begins with it.
-fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+pub(super) fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let head = text.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
     let rest = &text[head.len()..];
     rest.starts_with(|c: char| c.is_whitespace() || c == '(').then(|| rest.trim_start())
 }
 
 /// Where the group ends that a text begins with.
-fn group_end(text: &str, open: TokenKind, close: TokenKind) -> Option<usize> {
+pub(super) fn group_end(text: &str, open: TokenKind, close: TokenKind) -> Option<usize> {
     let mut depth = 0_usize;
     for token in tokenize(text) {
         if token.kind == open {
@@ -192,7 +208,11 @@ fn group_end(text: &str, open: TokenKind, close: TokenKind) -> Option<usize> {
     None
 }
 
-fn properties(text: &str, made: &mut Declaration) -> Result<(), String> {
+/// Hands over each property of `name = value, ...`, the name in small letters; `set` refuses with the names there are.
+pub(super) fn properties(
+    text: &str,
+    mut set: impl FnMut(&str, String) -> Result<(), &'static str>,
+) -> Result<(), String> {
     let tokens = tokenize(text);
     let parts: Vec<&str> = tokens.iter().map(|token| &text[token.span.start..token.span.end]).collect();
     for property in parts.split(|part| *part == ",") {
@@ -203,23 +223,14 @@ fn properties(text: &str, made: &mut Declaration) -> Result<(), String> {
             }
             return Err(format!("`{}` is no property; write `name = value`", property.join(" ")));
         };
-        match name.to_ascii_lowercase().as_str() {
-            "docstring" => made.function.doc_string = unquote(value),
-            "folder" => made.function.folder = unquote(value),
-            "skipvalidation" => made.skip_validation = unquote(value).eq_ignore_ascii_case("true"),
-            "view" if !unquote(value).eq_ignore_ascii_case("true") => {}
-            _ => {
-                return Err(format!(
-                    "the property `{name}` is not known; these are: docstring, folder, skipvalidation"
-                ));
-            }
-        }
+        set(&name.to_ascii_lowercase(), unquote(value))
+            .map_err(|known| format!("the property `{name} = {value}` is not possible; these are: {known}"))?;
     }
     Ok(())
 }
 
 /// A name without its brackets and quotes.
-fn bare_name(text: &str) -> String {
+pub(super) fn bare_name(text: &str) -> String {
     let text = text.trim();
     let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     inner.map_or_else(|| text.to_owned(), |inner| unquote(inner.trim()))

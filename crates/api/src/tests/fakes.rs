@@ -22,6 +22,7 @@ pub(super) struct Fakes {
     pub(super) stored: Mutex<HashMap<String, IngestReceipt>>,
     pub(super) queries: Mutex<Vec<(OpContext, QueryRequest)>>,
     pub(super) functions: Mutex<Vec<StoredFunction>>,
+    pub(super) views: Mutex<Vec<ViewStatus>>,
     pub(super) saved: Mutex<Vec<SavedQuery>>,
     pub(super) uploads: Mutex<Vec<WatchlistUpload>>,
     pub(super) rules: Mutex<Vec<RuleFile>>,
@@ -138,6 +139,27 @@ impl QueryObjects for Fakes {
 
     fn drop_function<'a>(&'a self, _: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
         self.functions.lock().unwrap().retain(|function| function.name != name);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn views(&self) -> Vec<ViewStatus> {
+        self.views.lock().unwrap().clone()
+    }
+
+    fn put_view<'a>(
+        &'a self,
+        _: &'a OpContext,
+        view: MaterializedView,
+        _: CreateMode,
+    ) -> BoxFuture<'a, Result<ViewStatus, PortError>> {
+        let columns = vec![("n".to_owned(), "long".to_owned())];
+        let status = ViewStatus { view, columns, segments: 3, segments_ready: 2 };
+        self.views.lock().unwrap().push(status.clone());
+        Box::pin(async { Ok(status) })
+    }
+
+    fn drop_view<'a>(&'a self, _: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        self.views.lock().unwrap().retain(|status| status.view.name != name);
         Box::pin(async { Ok(()) })
     }
 

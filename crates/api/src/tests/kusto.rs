@@ -281,3 +281,26 @@ async fn clients_learn_where_to_sign_in() {
     let odd = fixture.call("GET", "/v1/rest/auth/metadata", &[("host", "a\"b")], "").await;
     assert_eq!(odd.json()["AzureAD"]["LoginEndpoint"], "http://localhost");
 }
+
+#[tokio::test]
+async fn materialized_views_are_made_shown_and_dropped_by_commands() {
+    let fixture = Fixture::new();
+    let credential = fixture.credential(&[Scope::Query]).await;
+    let run = async |csl: &str| {
+        let body = json!({ "csl": csl }).to_string();
+        fixture.send(&credential, "POST", "/v1/rest/mgmt", &body).await
+    };
+    let made =
+        run(".create async materialized-view with (folder='a') V on table T { T | summarize n = count() }").await;
+    let expected = json!(["V", "T", "T | summarize n = count()", true, true, "a", "", 3, 2]);
+    assert_eq!(made.json()["Tables"][0]["Rows"][0], expected);
+    for shown in [".show materialized-views", ".show materialized-view V"] {
+        assert_eq!(run(shown).await.json()["Tables"][0]["Rows"], json!([expected]), "{shown}");
+    }
+    let schema = run(".show schema as json").await.json()["Tables"][0]["Rows"][0][0].as_str().unwrap().to_owned();
+    assert!(schema.contains(r#""MaterializedViews":{"V":{"Name":"V""#), "{schema}");
+    assert!(run(".show materialized-view W").await.text().contains("was not found"));
+    assert!(run(".create materialized-view V on T { T }").await.text().contains("on table T"));
+    assert_eq!(run(".drop materialized-view V").await.json()["Tables"][0]["Rows"], json!([["V"]]));
+    assert_eq!(run(".drop materialized-view V ifexists").await.json()["Tables"][0]["Rows"], json!([]));
+}

@@ -2,18 +2,22 @@
 //!
 //! Rows picked are kept as columns, piece by piece; a group knows where its row stands.
 
-use std::collections::HashMap;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StructArray, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StructArray, UInt32Array, new_null_array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, interleave, take};
-use arrow::datatypes::{DataType, Fields, Int64Type};
-use arrow::row::{RowConverter, SortField};
+use arrow::datatypes::{DataType, Fields};
+use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::Result;
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 /// Rows that may stand about unused before what is used is moved together.
 const UNUSED_ROWS_MAX: usize = 65_536;
+
+/// The mark of a group without a row in a batch.
+const NO_ROW: u32 = u32::MAX;
 
 /// Which row of a group is picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,11 +30,67 @@ pub(crate) enum Pick {
     Any,
 }
 
+impl Pick {
+    /// Whether a key is preferred to another to which it compares so.
+    fn prefers(self, to_other: Ordering) -> bool {
+        match self {
+            Self::Greatest => to_other == Ordering::Greater,
+            Self::Least => to_other == Ordering::Less,
+            Self::Any => false,
+        }
+    }
+}
+
 /// A key that can be compared with those of other batches.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 enum Key {
     Long(i64),
     Bytes(Box<[u8]>),
+}
+
+/// The keys of a batch. A row without one loses to every other: its key is null or, where any row does, its value is
+/// absent.
+enum Keys {
+    Longs(Int64Array),
+    Bytes(Rows, Option<NullBuffer>),
+}
+
+impl Keys {
+    fn is_there(&self, row: usize) -> bool {
+        match self {
+            Self::Longs(longs) => longs.is_valid(row),
+            Self::Bytes(_, nulls) => nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)),
+        }
+    }
+
+    fn key(&self, row: usize) -> Option<Key> {
+        self.is_there(row).then(|| match self {
+            Self::Longs(longs) => Key::Long(longs.value(row)),
+            Self::Bytes(rows, _) => Key::Bytes(rows.row(row).as_ref().into()),
+        })
+    }
+
+    /// Whether a row takes the place of one with that key. Of equals the first stays.
+    fn beats(&self, pick: Pick, row: usize, before: Option<&Key>) -> bool {
+        let Some(before) = before else { return self.is_there(row) };
+        self.is_there(row)
+            && match (self, before) {
+                (Self::Longs(longs), Key::Long(before)) => pick.prefers(longs.value(row).cmp(before)),
+                (Self::Bytes(rows, _), Key::Bytes(before)) => pick.prefers(rows.row(row).as_ref().cmp(before)),
+                _ => unreachable!("the keys of a column are of one kind"),
+            }
+    }
+
+    /// Whether a row takes the place of another of the batch.
+    fn beats_row(&self, pick: Pick, row: usize, before: usize) -> bool {
+        if !self.is_there(row) || !self.is_there(before) {
+            return self.is_there(row) && !self.is_there(before);
+        }
+        match self {
+            Self::Longs(longs) => pick.prefers(longs.value(row).cmp(&longs.value(before))),
+            Self::Bytes(rows, _) => pick.prefers(rows.row(row).cmp(&rows.row(before))),
+        }
+    }
 }
 
 /// The row picked for a group.
@@ -50,6 +110,8 @@ pub(crate) struct PickRows {
     types: Vec<DataType>,
     converter: Option<RowConverter>,
     picked: Vec<Option<Picked>>,
+    /// The best row of each group in the batch at hand; of no use between batches.
+    best: Vec<u32>,
     pieces: Vec<Vec<ArrayRef>>,
     stored_rows: usize,
     stored_bytes: usize,
@@ -66,37 +128,23 @@ impl PickRows {
             Some(key) if pick != Pick::Any && !is_long => Some(RowConverter::new(vec![SortField::new(key.clone())])?),
             _ => None,
         };
-        let (picked, pieces) = (Vec::new(), Vec::new());
-        Ok(Self { pick, prefers_text, types, converter, picked, pieces, stored_rows: 0, stored_bytes: 0 })
+        let (picked, best, pieces) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { pick, prefers_text, types, converter, picked, best, pieces, stored_rows: 0, stored_bytes: 0 })
     }
 
     /// The key of every row.
-    fn keys(&mut self, column: &ArrayRef) -> Result<Vec<Option<Key>>> {
+    fn keys(&mut self, column: &ArrayRef) -> Result<Keys> {
         if self.pick == Pick::Any {
             let texts = if self.prefers_text { column.as_string_opt::<i32>() } else { None };
             let is_there = |row: usize| column.is_valid(row) && texts.is_none_or(|texts| !texts.value(row).is_empty());
-            return Ok((0..column.len()).map(|row| is_there(row).then_some(Key::Long(0))).collect());
+            let longs = (0..column.len()).map(|row| is_there(row).then_some(0));
+            return Ok(Keys::Longs(Int64Array::from_iter(longs)));
         }
         let Some(converter) = &mut self.converter else {
-            let longs = cast(column, &DataType::Int64)?;
-            return Ok(longs.as_primitive::<Int64Type>().iter().map(|key| key.map(Key::Long)).collect());
+            return Ok(Keys::Longs(cast(column, &DataType::Int64)?.as_primitive().clone()));
         };
         let rows = converter.convert_columns(std::slice::from_ref(column))?;
-        let key = |row: usize| column.is_valid(row).then(|| Key::Bytes(rows.row(row).as_ref().into()));
-        Ok((0..column.len()).map(key).collect())
-    }
-
-    /// Whether a row with the second key takes the place of one with the first. Of equals the first stays.
-    fn beats(&self, before: &Option<Key>, key: &Option<Key>) -> bool {
-        match (before, key) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(before), Some(key)) => match self.pick {
-                Pick::Greatest => key > before,
-                Pick::Least => key < before,
-                Pick::Any => false,
-            },
-        }
+        Ok(Keys::Bytes(rows, column.logical_nulls()))
     }
 
     fn add(
@@ -107,31 +155,38 @@ impl PickRows {
         num_groups: usize,
     ) -> Result<()> {
         self.picked.resize(num_groups, None);
+        self.best.resize(num_groups, NO_ROW);
         let keys = self.keys(&columns[0])?;
         // The row of this batch that is best for a group so far; only those that win are kept.
-        let mut winners: HashMap<usize, usize> = HashMap::new();
+        let mut winners: Vec<usize> = Vec::new();
         for (row, group) in groups.iter().enumerate().filter(|(row, _)| counts(*row)) {
-            let wins = match (winners.get(group), &self.picked[*group]) {
-                (Some(best), _) => self.beats(&keys[*best], &keys[row]),
-                (None, Some(picked)) => self.beats(&picked.key, &keys[row]),
-                (None, None) => true,
+            let best = &mut self.best[*group];
+            let wins = match (*best, &self.picked[*group]) {
+                (NO_ROW, None) => true,
+                (NO_ROW, Some(picked)) => keys.beats(self.pick, row, picked.key.as_ref()),
+                (best, _) => keys.beats_row(self.pick, row, best as usize),
             };
             if wins {
-                winners.insert(*group, row);
+                if *best == NO_ROW {
+                    winners.push(*group);
+                }
+                *best = index(row);
             }
         }
-        self.keep(columns, &keys, winners)
+        self.keep(columns, &keys, &winners)
     }
 
-    fn keep(&mut self, columns: &[ArrayRef], keys: &[Option<Key>], winners: HashMap<usize, usize>) -> Result<()> {
+    /// Keeps the best rows of a batch for groups that have one in it.
+    fn keep(&mut self, columns: &[ArrayRef], keys: &Keys, winners: &[usize]) -> Result<()> {
         if winners.is_empty() {
             return Ok(());
         }
         let piece = index(self.pieces.len());
         let mut rows = Vec::with_capacity(winners.len());
-        for (place, (group, row)) in winners.into_iter().enumerate() {
-            self.picked[group] = Some(Picked { piece, row: index(place), key: keys[row].clone() });
-            rows.push(index(row));
+        for (place, group) in winners.iter().enumerate() {
+            let row = std::mem::replace(&mut self.best[*group], NO_ROW);
+            self.picked[*group] = Some(Picked { piece, row: index(place), key: keys.key(row as usize) });
+            rows.push(row);
         }
         let rows = UInt32Array::from(rows);
         let kept = columns.iter().map(|column| take(column, &rows, None)).collect::<Result<Vec<_>, _>>()?;
@@ -178,6 +233,7 @@ impl PickRows {
     /// The columns of the groups that leave, and which of them have a row.
     fn emit(&mut self, emit_to: EmitTo) -> Result<(Vec<ArrayRef>, BooleanArray)> {
         let leaving = emit_to.take_needed(&mut self.picked);
+        self.best.truncate(self.picked.len());
         let columns = self.gather(&leaving)?;
         let seen = leaving.iter().map(|one| Some(one.is_some())).collect();
         if self.picked.is_empty() {
@@ -233,6 +289,7 @@ impl GroupsAccumulator for PickRows {
         });
         size_of_val(self)
             + self.picked.capacity() * size_of::<Option<Picked>>()
+            + self.best.capacity() * size_of::<u32>()
             + keys.sum::<usize>()
             + self.stored_bytes
     }

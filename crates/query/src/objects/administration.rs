@@ -4,13 +4,15 @@ use moneta_base::ErrorKind;
 use moneta_kql::{Diagnostic, render_diagnostics};
 use moneta_metastore::ObjectKind;
 use moneta_ports::{
-    AuditEvent, BoxFuture, CreateMode, OpContext, PortError, QueryLanguage, QueryObjects, SavedQuery, Scope,
-    StoredFunction, Watchlist, WatchlistUpload,
+    AuditEvent, BoxFuture, CreateMode, MaterializedView, OpContext, PortError, QueryLanguage, QueryObjects, SavedQuery,
+    Scope, StoredFunction, ViewStatus, Watchlist, WatchlistUpload,
 };
 
 use super::functions::{self, TEXT_BYTES_MAX};
 use super::names::{check_title, refused};
-use super::{FUNCTIONS_MAX, Objects, SAVED_QUERIES_MAX, WATCHLISTS_BYTES_MAX, WATCHLISTS_MAX, watchlists};
+use super::{
+    FUNCTIONS_MAX, Objects, SAVED_QUERIES_MAX, VIEWS_MAX, WATCHLISTS_BYTES_MAX, WATCHLISTS_MAX, views, watchlists,
+};
 use crate::Engine;
 
 impl Engine {
@@ -56,6 +58,34 @@ impl Engine {
         set.functions.insert(function.name.clone(), function.clone());
         objects.replace(set);
         Ok(function)
+    }
+
+    async fn put_view_checked(
+        &self,
+        ctx: &OpContext,
+        mut view: MaterializedView,
+        mode: CreateMode,
+    ) -> Result<ViewStatus, PortError> {
+        let mut event = AuditEvent::success("view.put", "materialized view", &view.name);
+        let objects = self.changeable(ctx, event.clone()).await?;
+        let _one_at_a_time = objects.changing.lock().await;
+        let mut set = (*objects.current()).clone();
+        let known = set.views.get(&view.name);
+        if let Some(kept) = decide("materialized-view", &view.name, known, mode)? {
+            return Ok(self.core.view_status(kept));
+        }
+        if known.is_none() && set.views.len() >= VIEWS_MAX {
+            return Err(refused(format!("there are {VIEWS_MAX} materialized views already; drop one first")));
+        }
+        views::check(&self.core, &set, &view)?;
+        let now = self.core.clock.now();
+        (view.changed_by, view.changed_at) = (ctx.actor.name.clone(), now.as_nanos());
+        event.query_text.clone_from(&view.query);
+        self.audit.record_change(ctx, event).await?;
+        objects.store(ObjectKind::View, &view.name, &view, (&ctx.actor.name, now), None)?;
+        set.views.insert(view.name.clone(), view.clone());
+        objects.replace(set);
+        Ok(self.core.view_status(&view))
     }
 
     async fn save_query_checked(&self, ctx: &OpContext, mut query: SavedQuery) -> Result<SavedQuery, PortError> {
@@ -117,7 +147,7 @@ impl Engine {
             ObjectKind::Function => set.functions.remove(name).is_some(),
             ObjectKind::Query => set.saved_queries.remove(name).is_some(),
             ObjectKind::Watchlist => set.watchlists.remove(name).is_some(),
-            ObjectKind::View => false,
+            ObjectKind::View => set.views.remove(name).is_some(),
         };
         if !was_there {
             return Err(refused(format!("there is no {what} {name:?}")));
@@ -176,6 +206,23 @@ impl QueryObjects for Engine {
 
     fn drop_function<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
         Box::pin(self.remove(ctx, ObjectKind::Function, ("function.drop", "function"), name))
+    }
+
+    fn views(&self) -> Vec<ViewStatus> {
+        self.core.object_set().views.values().map(|view| self.core.view_status(view)).collect()
+    }
+
+    fn put_view<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        view: MaterializedView,
+        mode: CreateMode,
+    ) -> BoxFuture<'a, Result<ViewStatus, PortError>> {
+        Box::pin(self.put_view_checked(ctx, view, mode))
+    }
+
+    fn drop_view<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(self.remove(ctx, ObjectKind::View, ("view.drop", "materialized view"), name))
     }
 
     fn saved_queries(&self) -> Vec<SavedQuery> {

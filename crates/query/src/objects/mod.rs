@@ -1,4 +1,4 @@
-//! Stored functions, saved queries and watchlists: held in memory for queries, kept in the metastore.
+//! Stored functions, saved queries, materialised views and watchlists: held in memory for queries, kept in the metastore.
 //!
 //! A query works on the set of the moment it began. Nothing here decides who may change what: `administration` does,
 //! and audits it.
@@ -6,6 +6,7 @@
 mod administration;
 mod functions;
 mod names;
+pub(crate) mod views;
 mod watchlists;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use moneta_base::{ErrorKind, Timestamp};
 use moneta_metastore::{Metastore, ObjectKind, ObjectRows, StoredObject};
-use moneta_ports::{PortError, SavedQuery, StoredFunction, Watchlist};
+use moneta_ports::{MaterializedView, PortError, SavedQuery, StoredFunction, Watchlist};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -23,6 +24,8 @@ use crate::snapshot::RowsInMemory;
 const FUNCTIONS_MAX: usize = 2_000;
 /// Saved queries at most.
 const SAVED_QUERIES_MAX: usize = 10_000;
+/// Materialised views at most: each is brought up to date with every new segment of its table.
+const VIEWS_MAX: usize = 200;
 /// Watchlists at most: they are held in memory.
 const WATCHLISTS_MAX: usize = 200;
 /// Bytes of all watchlists at most.
@@ -36,6 +39,7 @@ const WATCHLIST_PREFIX: &str = "_Watchlist ";
 pub(crate) struct ObjectSet {
     pub(crate) functions: BTreeMap<String, StoredFunction>,
     pub(crate) saved_queries: BTreeMap<String, SavedQuery>,
+    pub(crate) views: BTreeMap<String, MaterializedView>,
     pub(crate) watchlists: BTreeMap<String, (Watchlist, Arc<RowsInMemory>)>,
 }
 
@@ -77,6 +81,9 @@ impl Objects {
         }
         for (name, query) in read_all(&metastore, ObjectKind::Query)? {
             set.saved_queries.insert(name, query);
+        }
+        for (name, view) in read_all(&metastore, ObjectKind::View)? {
+            set.views.insert(name, view);
         }
         for (name, watchlist) in read_all::<Watchlist>(&metastore, ObjectKind::Watchlist)? {
             let rows = metastore.object_rows(ObjectKind::Watchlist, &name).map_err(failed)?;

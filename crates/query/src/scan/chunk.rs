@@ -18,8 +18,10 @@ use super::expression::{Columns, Expression, plain};
 use crate::cache::{CacheKey, ColumnCache};
 use crate::scan::UnreadableSegment;
 
-/// With fewer than one row in so many wanted, a column that is not in memory is read for these rows only.
+/// With fewer than one row in so many wanted, a column that is not in memory is read for these rows only, once.
 const SELECTIVE: usize = 16;
+/// So few rows lie on few pages: reading these stays cheaper than keeping the column.
+const ROWS_OF_FEW_PAGES: usize = 8;
 
 /// A column a scan reads: one of the table's, or what stands at a path of a `dynamic` one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,12 +168,14 @@ impl<'a> Chunk<'a> {
 
     /// The wanted rows of a column, read alone if they are few and the column is not in memory.
     fn selected(&self, column: &ScanColumn, wanted: &BooleanBuffer) -> Result<ArrayRef> {
+        let count = wanted.count_set_bits();
         if let Source::Group { segment, group, cache } = &self.source
-            && wanted.count_set_bits() * SELECTIVE < self.rows
+            && count * SELECTIVE < self.rows
         {
             let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
             match &column.path {
                 _ if cache.holds(&key) => {}
+                _ if count > ROWS_OF_FEW_PAGES && cache.glimpse(&key) => {}
                 None => return read(segment.read(*group, &column.column, Some(wanted))),
                 Some(path) if segment.has_path(&column.column.name, path) => {
                     return read(segment.read_path(*group, &column.column.name, path, Some(wanted)));

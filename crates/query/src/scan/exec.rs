@@ -6,30 +6,39 @@ use std::sync::atomic::Ordering;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::Column as ColumnExpr;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_expr::expressions::{Column as ColumnExpr, DynamicFilterPhysicalExpr, Literal};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, ScalarFunctionExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
+};
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+    SortOrderPushdownResult,
 };
 use moneta_event::json_path::pointer;
+use moneta_event::schema::standard;
 use moneta_event::{Block, Column, ColumnType, stored};
 use moneta_kql_plan::functions::path::PathFunction;
 use moneta_kql_plan::json::Step;
 
 use super::chunk::{Chunk, ScanColumn, Source};
 use super::expression::{Columns, Computed, Expression, plain};
-use super::{Reading, ScanUnit, UnreadableSegment, count_segments};
+use super::{Reading, ScanUnit, SegmentSource, UnreadableSegment, count_segments};
 
 /// Rows of one batch that leaves the scan.
 const BATCH_ROWS: usize = 8_192;
+
+/// What plans are made with: a filter lets one row in so many pass.
+const FILTER_PASSES_ONE_IN: usize = 5;
 
 /// Reads a table, filters its rows, and computes expressions over them.
 ///
@@ -44,6 +53,10 @@ pub(crate) struct ScanExec {
     read_schema: SchemaRef,
     filters: Vec<Expression>,
     filter_texts: Vec<String>,
+    /// Filters of the plan above that grow stricter while it runs; they only spare it rows.
+    hints: Vec<Hint>,
+    /// Whether the rows of the greatest time are wanted first.
+    wants_newest: bool,
     /// Expressions over the columns read, then over those, and so on.
     layers: Vec<Vec<Expression>>,
     layer_texts: Vec<String>,
@@ -61,6 +74,8 @@ impl ScanExec {
             reading,
             filters: Vec::new(),
             filter_texts: Vec::new(),
+            hints: Vec::new(),
+            wants_newest: false,
             layers: Vec::new(),
             layer_texts: Vec::new(),
             num_partitions,
@@ -191,36 +206,60 @@ impl ScanExec {
         let mut rows_left = self.reading.limit.unwrap_or(usize::MAX);
         let (in_memory, segments): (Vec<_>, Vec<_>) =
             self.reading.units.iter().partition(|unit| !matches!(unit, ScanUnit::Segment(_)));
-        for unit in segments {
-            let ScanUnit::Segment(source) = unit else { continue };
-            let failed = |message| DataFusionError::External(Box::new(UnreadableSegment(message)));
-            let segment = source.open().map_err(failed)?;
-            let groups = share(segment.num_groups(), partition, self.num_partitions);
-            if partition == 0 {
-                self.reading.counters.segments_read.fetch_add(1, Ordering::Relaxed);
-            }
-            for group in groups.filter(|group| segment.may_match(*group, &self.reading.prunes)) {
-                let rows = segment.rows_with(group, &self.reading.terms).map_err(|error| failed(error.to_string()))?;
-                let source = Source::Group { segment: &segment, group, cache: source.cache() };
-                if !self.read_chunk(Chunk::new(source, &self.read, rows), &mut rows_left, consume)? {
-                    return Ok(());
-                }
-            }
+        let in_memory = &in_memory[share(in_memory.len(), partition, self.num_partitions)];
+        // What is in memory came last.
+        let mut units: Vec<&ScanUnit> = segments.into_iter().chain(in_memory.iter().copied()).collect();
+        let newest_first = self.wants_newest && !self.hints.is_empty();
+        if newest_first {
+            units.reverse();
         }
-        for index in share(in_memory.len(), partition, self.num_partitions) {
-            let rows = match in_memory[index] {
+        for unit in units {
+            let rows = match unit {
+                ScanUnit::Segment(segment) => {
+                    if !self.read_segment(&**segment, partition, newest_first, &mut rows_left, consume)? {
+                        return Ok(());
+                    }
+                    continue;
+                }
                 ScanUnit::Hot(block) => {
                     self.reading.counters.blocks_read.fetch_add(1, Ordering::Relaxed);
                     self.block_rows(block)?
                 }
                 ScanUnit::Rows(rows) => self.align(rows)?,
-                ScanUnit::Segment(_) => continue,
             };
             if !self.read_chunk(Chunk::new(Source::Rows(rows), &self.read, None), &mut rows_left, consume)? {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Reads a partition's row groups of a segment; `false` when no more are wanted.
+    fn read_segment(
+        &self,
+        source: &dyn SegmentSource,
+        partition: usize,
+        newest_first: bool,
+        rows_left: &mut usize,
+        consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
+    ) -> Result<bool> {
+        let failed = |message| DataFusionError::External(Box::new(UnreadableSegment(message)));
+        let segment = source.open().map_err(failed)?;
+        if partition == 0 {
+            self.reading.counters.segments_read.fetch_add(1, Ordering::Relaxed);
+        }
+        let mut groups: Vec<usize> = share(segment.num_groups(), partition, self.num_partitions).collect();
+        if newest_first {
+            groups.reverse();
+        }
+        for group in groups.into_iter().filter(|group| segment.may_match(*group, &self.reading.prunes)) {
+            let rows = segment.rows_with(group, &self.reading.terms).map_err(|error| failed(error.to_string()))?;
+            let source = Source::Group { segment: &segment, group, cache: source.cache() };
+            if !self.read_chunk(Chunk::new(source, &self.read, rows), rows_left, consume)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Reads one piece; `false` when no more are wanted.
@@ -234,6 +273,8 @@ impl ScanExec {
         let rows = chunk.num_rows();
         let scanned = if self.filters.is_empty() { rows.min(*rows_left) } else { rows };
         chunk.filter(&self.filters)?;
+        let stricter: Vec<Expression> = self.hints.iter().filter(|hint| hint.says_something()).map(Hint::own).collect();
+        chunk.filter(&stricter)?;
         self.reading.counters.rows_scanned.fetch_add(scanned as u64, Ordering::Relaxed);
         chunk.truncate(*rows_left);
         *rows_left -= chunk.num_rows();
@@ -283,6 +324,34 @@ impl ScanExec {
     }
 }
 
+/// A filter that the plan above sharpens while it runs: of the greatest rows it wants, the least so far.
+#[derive(Debug, Clone)]
+struct Hint {
+    filter: Arc<dyn PhysicalExpr>,
+    own: Expression,
+}
+
+impl Hint {
+    /// A filter over columns of `schema`, if it is one of those.
+    fn new(filter: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<Self>> {
+        if filter.downcast_ref::<DynamicFilterPhysicalExpr>().is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Self { filter: filter.clone(), own: Expression::new(filter, schema)? }))
+    }
+
+    /// Whether it is more than `true` by now.
+    fn says_something(&self) -> bool {
+        let dynamic = self.filter.downcast_ref::<DynamicFilterPhysicalExpr>();
+        let current = dynamic.and_then(|filter| filter.current().ok());
+        current.is_some_and(|current| current.downcast_ref::<Literal>().is_none())
+    }
+
+    fn own(&self) -> Expression {
+        self.own.clone()
+    }
+}
+
 /// Hands over the columns of the last layer.
 fn computed(
     input: &dyn Columns,
@@ -327,6 +396,10 @@ impl DisplayAs for ScanExec {
         if !self.filter_texts.is_empty() {
             write!(f, " filters=[{}]", self.filter_texts.join(", "))?;
         }
+        if !self.hints.is_empty() {
+            let order = if self.wants_newest { ", newest first" } else { "" };
+            write!(f, " hints={}{order}", self.hints.len())?;
+        }
         if !self.layer_texts.is_empty() {
             write!(f, " computed=[{}]", self.layer_texts.join(", "))?;
         }
@@ -367,6 +440,38 @@ impl ExecutionPlan for ScanExec {
         Ok(self)
     }
 
+    /// Takes note that the newest rows are wanted first. Nothing is promised of the order.
+    fn try_pushdown_sort(&self, order: &[PhysicalSortExpr]) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let by_time = order.first().filter(|first| first.options.descending).and_then(|first| {
+            let column = self.as_read(first.expr.downcast_ref::<ColumnExpr>()?.index())?;
+            let is_time =
+                [standard::TIME_GENERATED, standard::SEQ, standard::INGEST_TIME].contains(&&*column.column.name);
+            (is_time && column.path.is_none()).then_some(())
+        });
+        if by_time.is_none() {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        Ok(SortOrderPushdownResult::Inexact { inner: Arc::new(Self { wants_newest: true, ..self.clone() }) })
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        results: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let mut scan = self.clone();
+        if phase == FilterPushdownPhase::Post && self.layers.is_empty() && self.reading.limit.is_none() {
+            for filter in &results.parent_filters {
+                scan.hints.extend(Hint::new(&filter.filter, &self.schema)?);
+            }
+        }
+        // The plan above looks at every row all the same.
+        let filters = vec![PushedDown::No; results.parent_filters.len()];
+        let updated_node = (scan.hints.len() > self.hints.len()).then(|| Arc::new(scan) as Arc<dyn ExecutionPlan>);
+        Ok(FilterPushdownPropagation { filters, updated_node })
+    }
+
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         // Two batches in flight: reading goes on while the plan above works, and memory stays bounded.
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
@@ -381,14 +486,17 @@ impl ExecutionPlan for ScanExec {
 
     fn statistics_from_inputs(&self, _: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
         let rows = usize::try_from(self.reading.num_rows()).unwrap_or(usize::MAX);
-        let is_whole = self.filters.is_empty()
+        let is_whole = !self.reading.is_part
+            && self.filters.is_empty()
             && self.reading.prunes.is_empty()
             && self.reading.terms.is_unknown()
             && self.reading.limit.is_none();
+        // How many rows a filter lets pass is not known; that it is the smaller side of a join, is likely.
+        let likely = self.filters.iter().fold(rows, |rows, _| rows.div_ceil(FILTER_PASSES_ONE_IN));
         let num_rows = match args.partition() {
             None if is_whole => Precision::Exact(rows),
-            None => Precision::Inexact(rows.min(self.reading.limit.unwrap_or(usize::MAX))),
-            Some(_) => Precision::Inexact(rows / self.num_partitions),
+            None => Precision::Inexact(likely.min(self.reading.limit.unwrap_or(usize::MAX))),
+            Some(_) => Precision::Inexact(likely / self.num_partitions),
         };
         let unknown = vec![ColumnStatistics::new_unknown(); self.schema.fields().len()];
         Ok(Arc::new(Statistics { num_rows, total_byte_size: Precision::Absent, column_statistics: unknown }))

@@ -8,3 +8,4 @@ mod outside;
 mod scan;
 mod sql;
 mod support;
+mod views;

@@ -1,0 +1,167 @@
+//! The management commands about materialised views, taken apart and carried out.
+
+use moneta_event::ColumnType;
+use moneta_kql::token::TokenKind;
+use moneta_ports::{CreateMode, MaterializedView, OpContext, ViewStatus};
+use serde_json::{Map, Value, json};
+
+use super::answer::Table;
+use super::fault::Fault;
+use super::mgmt::{system_type, table};
+use super::objects::{bare_name, group_end, next_word, properties, strip_word};
+use crate::ApiError;
+use crate::state::App;
+
+/// The properties a view may be declared with.
+const PROPERTIES: &str = "docstring, folder, backfill = true (a view always holds all rows)";
+
+/// `.create`, `.create-or-alter` or `.alter` of a view.
+pub(super) async fn put(state: &App, ctx: &OpContext, verb: &str, rest: &str) -> Result<Table, Fault> {
+    let (view, if_not_exists) = declaration(rest).map_err(Fault::bad_request)?;
+    let mode = match verb {
+        ".create" if if_not_exists => CreateMode::CreateIfNotExists,
+        ".create" => CreateMode::Create,
+        ".alter" => CreateMode::Alter,
+        _ => CreateMode::CreateOrAlter,
+    };
+    let made = state.objects.put_view(ctx, view, mode).await.map_err(ApiError::from)?;
+    Ok(table_of(vec![made]))
+}
+
+/// `.drop materialized-view Name [ifexists]`.
+pub(super) async fn drop(state: &App, ctx: &OpContext, rest: &str) -> Result<Table, Fault> {
+    let (name, rest) = next_word(rest.trim_end_matches(';'));
+    let name = bare_name(name);
+    let is_known = state.objects.views().iter().any(|status| status.view.name == name);
+    let columns = [("Name", ColumnType::String)];
+    match rest.to_ascii_lowercase().as_str() {
+        "ifexists" if !is_known => return Ok(table(&columns, Vec::new())),
+        "" | "ifexists" => {}
+        other => return Err(Fault::bad_request(format!("`{other}` cannot follow `.drop materialized-view {name}`"))),
+    }
+    state.objects.drop_view(ctx, &name).await.map_err(ApiError::from)?;
+    Ok(table(&columns, vec![json!([name])]))
+}
+
+/// `.show materialized-view Name`.
+pub(super) fn show(state: &App, rest: &str) -> Result<Table, Fault> {
+    let name = bare_name(rest.trim_end_matches(';').trim());
+    match state.objects.views().into_iter().find(|status| status.view.name == name) {
+        Some(found) => Ok(table_of(vec![found])),
+        None => {
+            let shown: String = name.chars().take(64).collect();
+            Err(Fault::bad_request(format!("Entity ID '{shown}' of kind 'MaterializedView' was not found.")))
+        }
+    }
+}
+
+/// Views as rows. One is healthy when its query still binds.
+pub(super) fn table_of(views: Vec<ViewStatus>) -> Table {
+    let columns = [
+        ("Name", ColumnType::String),
+        ("SourceTable", ColumnType::String),
+        ("Query", ColumnType::String),
+        ("IsHealthy", ColumnType::Bool),
+        ("IsEnabled", ColumnType::Bool),
+        ("Folder", ColumnType::String),
+        ("DocString", ColumnType::String),
+        ("Segments", ColumnType::Long),
+        ("SegmentsReady", ColumnType::Long),
+    ];
+    let row = |status: ViewStatus| {
+        let ViewStatus { view, columns, segments, segments_ready } = status;
+        let is_healthy = !columns.is_empty();
+        json!([
+            view.name,
+            view.source,
+            view.query,
+            is_healthy,
+            true,
+            view.folder,
+            view.doc_string,
+            segments,
+            segments_ready
+        ])
+    };
+    table(&columns, views.into_iter().map(row).collect())
+}
+
+/// Views by name with their columns, as editors read them.
+pub(super) fn schemas(views: &[ViewStatus]) -> Map<String, Value> {
+    let column = |(name, kind): &(String, String)| {
+        let kind = ColumnType::parse(kind).unwrap_or(ColumnType::Dynamic);
+        json!({ "Name": name, "Type": system_type(kind), "CslType": kind.name() })
+    };
+    let schema = |status: &ViewStatus| {
+        let columns: Vec<Value> = status.columns.iter().map(column).collect();
+        let (folder, doc) = (&status.view.folder, &status.view.doc_string);
+        let value = json!({ "Name": status.view.name, "Folder": folder, "DocString": doc, "OrderedColumns": columns });
+        (status.view.name.clone(), value)
+    };
+    views.iter().map(schema).collect()
+}
+
+/// `[ifnotexists] [with (docstring='..', folder='..')] Name on table T { query }`, and whether it may be there already.
+fn declaration(text: &str) -> Result<(MaterializedView, bool), String> {
+    let mut view = MaterializedView::default();
+    let mut rest = text.trim().trim_end_matches(';').trim_end();
+    let mut if_not_exists = false;
+    if let Some(after) = strip_word(rest, "ifnotexists") {
+        (if_not_exists, rest) = (true, after);
+    }
+    if let Some(after) = strip_word(rest, "with") {
+        let end = group_end(after, TokenKind::OpenParen, TokenKind::CloseParen)
+            .ok_or("the properties after `with` must stand in parentheses")?;
+        properties(&after[1..end - 1], |name, value| {
+            match name {
+                "docstring" => view.doc_string = value,
+                "folder" => view.folder = value,
+                "backfill" if value.eq_ignore_ascii_case("true") => {}
+                _ => return Err(PROPERTIES),
+            }
+            Ok(())
+        })?;
+        rest = after[end..].trim_start();
+    }
+    let open = rest.find('{').ok_or("a view is `Name on table T { query }`, and the braces are missing")?;
+    let head: Vec<&str> = rest[..open].split_whitespace().collect();
+    let [name, on, table, source] = head.as_slice() else {
+        return Err(format!("`{}` is not `Name on table T`", rest[..open].trim()));
+    };
+    if !on.eq_ignore_ascii_case("on") || !table.eq_ignore_ascii_case("table") {
+        return Err(format!("`{}` is not `Name on table T`", rest[..open].trim()));
+    }
+    (view.name, view.source) = (bare_name(name), bare_name(source));
+    let body = &rest[open..];
+    let end = group_end(body, TokenKind::OpenBrace, TokenKind::CloseBrace).ok_or("the braces are not closed")?;
+    if !body[end..].trim().is_empty() {
+        return Err("there is text after the query of the view".to_owned());
+    }
+    view.query = body[1..end - 1].trim().to_owned();
+    Ok((view, if_not_exists))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_declaration_is_taken_apart() {
+        let text =
+            "ifnotexists with (docstring = 'a }', backfill=true) ['V'] on table T { T | summarize n = count() by a }; ";
+        let (view, if_not_exists) = declaration(text).unwrap();
+        assert!(if_not_exists);
+        assert_eq!((view.name.as_str(), view.source.as_str(), view.doc_string.as_str()), ("V", "T", "a }"));
+        assert_eq!(view.query, "T | summarize n = count() by a");
+        for (text, words) in [
+            ("V on table T", "braces are missing"),
+            ("V on T { T }", "not `Name on table T`"),
+            ("V on table T { T", "not closed"),
+            ("V on table T { T } x", "text after"),
+            ("with (backfill=false) V on table T { T }", "backfill = false"),
+            ("with (lookback=1d) V on table T { T }", "lookback"),
+        ] {
+            assert!(declaration(text).unwrap_err().contains(words), "{text}");
+        }
+    }
+}
