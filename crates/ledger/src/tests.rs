@@ -342,7 +342,7 @@ fn any_failed_call_leaves_the_ledger_whole() {
     publish(&ledger, 2);
     let calls = fs.num_calls() - start;
     assert!(calls > 50, "{calls}");
-    for fault in [Fault::Eio, Fault::Enospc, Fault::ShortWrite] {
+    for fault in [Fault::Eio, Fault::Eintr, Fault::Enospc, Fault::ShortWrite] {
         for failing in 0..calls {
             let context = format!("{fault:?} at call {failing}");
             let (index, ledger, fs) = ready_to_publish();

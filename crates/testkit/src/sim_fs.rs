@@ -61,6 +61,8 @@ pub struct Call {
 pub enum Fault {
     /// Input/output error; nothing is done.
     Eio,
+    /// Interrupted by a signal; nothing is done.
+    Eintr,
     /// No space left on device; an append has written nothing.
     Enospc,
     /// No space left on device after half of the append was written.
@@ -234,6 +236,7 @@ impl Fault {
     fn error(self) -> io::Error {
         match self {
             Self::Eio => io::Error::from_raw_os_error(5),
+            Self::Eintr => io::Error::from_raw_os_error(4),
             Self::Enospc | Self::ShortWrite => io::Error::from_raw_os_error(28),
             Self::PowerCut => io::Error::other("simulated power cut"),
         }
@@ -382,7 +385,7 @@ impl File for SimFile {
         let fault = state.enter(CallKind::Append, &self.path)?;
         let wanted = match fault {
             None => bytes.len(),
-            Some(Fault::Eio | Fault::Enospc) => 0,
+            Some(Fault::Eio | Fault::Eintr | Fault::Enospc) => 0,
             Some(Fault::ShortWrite | Fault::PowerCut) => bytes.len() / 2,
         };
         let written = wanted.min(state.room());

@@ -70,7 +70,7 @@ impl Model {
         };
         self.check_recovered(&recovery);
         self.resend(&mut journal);
-        let fault = [Fault::PowerCut, Fault::PowerCut, Fault::Eio, Fault::Enospc, Fault::ShortWrite];
+        let fault = [Fault::PowerCut, Fault::PowerCut, Fault::Eio, Fault::Eintr, Fault::Enospc, Fault::ShortWrite];
         let fault = fault[self.random.below(fault.len())];
         self.fs.fail_call(self.random.below(30), fault);
         for _ in 0..self.random.below(10) {

@@ -67,7 +67,7 @@ fn store_1_a_power_cut_at_any_call_of_a_seal_leaves_each_row_once() {
 #[test]
 fn store_1_a_failing_call_of_a_seal_leaves_each_row_once_and_the_next_try_succeeds() {
     let blocks = blocks();
-    for fault in [Fault::Eio, Fault::Enospc, Fault::ShortWrite] {
+    for fault in [Fault::Eio, Fault::Eintr, Fault::Enospc, Fault::ShortWrite] {
         for call in 0..40 {
             let (fs, store) = prepared(&blocks);
             fs.fail_call(call, fault);
@@ -102,6 +102,38 @@ fn a_power_cut_at_any_call_of_a_drop_leaves_all_of_the_day_or_nothing() {
             assert_eq!(store.sealed_ends()[&shard.table], 24, "what was dropped does not come back");
             if rows == 0 {
                 assert!(fs.files().iter().all(|path| path.extension().is_none_or(|ext| ext != "parquet")));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failing_call_of_a_drop_is_finished_by_the_next_try_or_the_next_start() {
+    let blocks = blocks();
+    let shard = blocks[0].header.shard.clone();
+    for fault in [Fault::Eio, Fault::Eintr, Fault::Enospc, Fault::ShortWrite] {
+        for call in 0.. {
+            let (fs, store) = prepared(&blocks);
+            assert!(seal_and_publish(&store));
+            let before = fs.num_calls();
+            fs.fail_call(call, fault);
+            let first = store.drop_shard(&shard, now());
+            let is_done = fs.num_calls() - before <= call;
+            fs.clear_faults();
+            let what = format!("{fault:?} at call {call}: {first:?}");
+            let rows = store.snapshot(&shard.table).unwrap().num_rows();
+            assert!(rows == 0 || (rows == 24 && first.is_err()), "{what}: {rows} rows");
+            store.drop_shard(&shard, now()).unwrap_or_else(|error| panic!("{what}, then {error}"));
+            assert_eq!(store.snapshot(&shard.table).unwrap().num_rows(), 0, "{what}");
+            let store = open(&fs).unwrap();
+            assert_eq!(
+                (store.snapshot(&shard.table).unwrap().num_rows(), store.unlisted_files().len()),
+                (0, 0),
+                "{what}"
+            );
+            assert!(fs.files().iter().all(|path| path.extension().is_none_or(|ext| ext != "parquet")), "{what}");
+            if is_done {
+                break;
             }
         }
     }
