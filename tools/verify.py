@@ -231,8 +231,11 @@ def check_log(directory, size, root):
 
 def check_store(data, key):
     size, root = open_checkpoint((data / "ledger/root/checkpoint").read_text(), key.name, key)
-    shards, dropped, segments = {}, set(), {}
-    for entry in map(read_entry, check_log(data / "ledger/root", size, root)):
+    entries, shards, dropped, segments = check_log(data / "ledger/root", size, root), {}, set(), {}
+    if (data / "ledger/root/cosigned").exists():
+        known, known_root = open_checkpoint((data / "ledger/root/cosigned").read_text(), key.name, key)
+        need(known <= size and root_of([leaf_hash(entry) for entry in entries[:known]]) == known_root, "the root log does not continue the tree that witnesses know")
+    for entry in map(read_entry, entries):
         if entry["type"] == "tick":
             shards.update(shards_of(entry))
         elif entry["type"] == "segment-sealed":
@@ -259,16 +262,14 @@ def check_store(data, key):
     for path, length, digest in segments.values():
         content = (data / "store" / path).read_bytes()
         need(len(content) == length and sha256(content) == unbase64(digest, 32), f"store/{path} is not the file signed for")
-    num_blocks = sum(shard_size for shard_size, _ in shards.values())
-    return f"{size} root entries, {len(shards)} shards, {num_blocks} blocks, {len(segments)} segment files, {len(dropped)} shards dropped by policy"
+    return f"{size} root entries, {len(shards)} shards, {sum(shard_size for shard_size, _ in shards.values())} blocks, {len(segments)} segment files, {len(dropped)} shards dropped by policy"
 
 def check(arguments, path, key):
     if arguments.what == "proof":
         return check_proof(path.read_bytes().decode(), key)
     if arguments.what == "store":
         return check_store(path, key)
-    file = path / "checkpoint" if arguments.what == "log" else path
-    size, root = open_checkpoint(file.read_bytes().decode(), arguments.origin or key.name, key)
+    size, root = open_checkpoint((path / "checkpoint" if arguments.what == "log" else path).read_bytes().decode(), arguments.origin or key.name, key)
     if arguments.what == "log":
         check_log(path, size, root)
     return f"{size} entries, root {root.hex()}"

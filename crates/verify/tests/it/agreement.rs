@@ -5,9 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use moneta_event::RecordProof;
-use moneta_merkle::VerifierKey;
+use moneta_host::{RealFs, SystemEntropy};
+use moneta_keys::KeyRing;
+use moneta_merkle::{Checkpoint, VerifierKey, sha256};
 use moneta_testkit::TestDir;
 use moneta_testkit::corpus::workspace_root;
 use moneta_verify::proof::check_record_proof;
@@ -203,4 +206,16 @@ async fn both_accept_a_whole_installation_and_find_a_change_in_each_file_of_the_
         assert!(found && verdict.is_err(), "{}: moneta-verify found: {found}, verify.py: {verdict:?}", file.display());
     }
     assert_eq!(verdict(), Ok(()));
+
+    // What witnesses cosigned must be the beginning of the log.
+    let cosigned = data.join("ledger/root/cosigned");
+    std::fs::copy(data.join("ledger/root/checkpoint"), &cosigned).unwrap();
+    assert_eq!((report().findings, verdict()), (Vec::new(), Ok(())));
+    let keys = KeyRing::open(Arc::new(RealFs), &data.join("keys"), &SystemEntropy::new()).unwrap();
+    for size in [1, 1 << 40] {
+        let other = Checkpoint::new(keys.log_name(), size, sha256(b"another history")).unwrap();
+        std::fs::write(&cosigned, other.sign(&*keys.log_signer()).unwrap().encode()).unwrap();
+        let (found, verdict) = (!report().is_clean(), verdict());
+        assert!(found && verdict.is_err(), "{size}: moneta-verify found: {found}, verify.py: {verdict:?}");
+    }
 }
