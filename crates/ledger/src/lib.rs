@@ -35,6 +35,7 @@ mod cosigning;
 mod edge;
 mod error;
 mod files;
+mod headers;
 mod ledger;
 mod prove;
 mod publish;

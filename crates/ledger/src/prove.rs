@@ -1,6 +1,6 @@
 //! Proofs that leave the house: of an entry in its log, and of a block under the root checkpoint.
 
-use moneta_event::{BlockProof, RootEntry, ShardId};
+use moneta_event::{BlockProof, RootEntry, RootEvent, ShardId};
 use moneta_merkle::proof::{prove_consistency, prove_inclusion};
 use moneta_merkle::tile::{TILE_WIDTH, width_in};
 use moneta_merkle::{Hash, SignedCheckpoint, TilePath, TileShelf, TlogProof};
@@ -55,6 +55,20 @@ impl Ledger {
     /// As [`Ledger::prove_entry`].
     pub fn prove_growth(&self, log: &LogName, old: u64, new: u64) -> Result<Vec<Hash>> {
         Ok(prove_consistency(old, new, &self.files(log))?)
+    }
+
+    /// Whether the newest entry that holds a stored file's path says that the file came into being.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`] from the files.
+    pub fn names_object(&self, path: &str) -> Result<bool> {
+        let names = |entry: &RootEntry| match &entry.event {
+            RootEvent::SegmentSealed { object, .. } => Some(object.path == path),
+            RootEvent::SegmentReencoded { new, .. } => Some(new.path == path),
+            _ => None,
+        };
+        let found = self.find_last_root_entry(self.root_checkpoint().size(), path, names)?;
+        Ok(found.is_some_and(|(_, _, is_named)| is_named))
     }
 
     /// Searches the root log backwards for the newest entry that holds the text `needle` and that `pick` takes.

@@ -93,6 +93,8 @@ metrics! {
     JournalBytes = Gauge "moneta_journal_size_bytes";
     /// Segments written.
     StoreSegments = Counter "moneta_store_segments_total";
+    /// Small segments merged into larger ones.
+    StoreMergedSegments = Counter "moneta_store_merged_segments_total";
     /// Blocks not yet in a segment.
     StoreHotBlocks = Gauge "moneta_store_hot_blocks";
     /// Age of the newest checkpoint.

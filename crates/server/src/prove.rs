@@ -13,7 +13,7 @@ use moneta_event::record::RecordEncoder;
 use moneta_event::schema::standard;
 use moneta_event::{Block, BlockHeader, Column, RecordProof, ShardId};
 use moneta_ingest::Ingest;
-use moneta_ledger::{Ledger, LogName};
+use moneta_ledger::Ledger;
 use moneta_merkle::proof::prove_inclusion_in;
 use moneta_merkle::root_of;
 use moneta_ports::audit::Outcome;
@@ -106,36 +106,12 @@ fn make(ingest: &Ingest, place: &Place, seq: Seq) -> Result<String, PortError> {
     Ok(text)
 }
 
-/// The header of the block that holds a row: the last in the shard's log that begins at or before it.
+/// The header of the block that holds a row.
 fn find_header(ledger: &Ledger, shard: &ShardId, seq: Seq) -> Result<BlockHeader, PortError> {
-    let failed = |error: moneta_ledger::Error| {
-        PortError::caused_by(error.kind(), format!("the log of {shard} cannot be read"), error)
-    };
-    let size = ledger.shard_checkpoint(shard).map_err(failed)?.map_or(0, |checkpoint| checkpoint.size());
-    let log = LogName::Shard(shard.clone());
-    let header_at = |index| {
-        let bytes = ledger.read_entry(&log, index).map_err(failed)?;
-        BlockHeader::decode(&bytes).map_err(|error| {
-            PortError::caused_by(
-                ErrorKind::Internal,
-                format!("entry {index} of the log of {shard} is no header"),
-                error,
-            )
-        })
-    };
-    let (mut start, mut end) = (0, size);
-    let mut found = None;
-    while start < end {
-        let middle = start + (end - start) / 2;
-        let header = header_at(middle)?;
-        if header.first_seq <= seq {
-            start = middle + 1;
-            found = Some(header);
-        } else {
-            end = middle;
-        }
-    }
-    found.filter(|header| seq < header.end_seq()).ok_or_else(|| {
+    let headers = ledger
+        .headers_of(shard, seq, seq + 1)
+        .map_err(|error| PortError::caused_by(error.kind(), format!("the log of {shard} cannot be read"), error))?;
+    headers.into_iter().next().ok_or_else(|| {
         PortError::new(ErrorKind::Internal, format!("row {seq} is in a segment of {shard}, and in no block of its log"))
     })
 }

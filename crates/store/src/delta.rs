@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use moneta_base::fs::{FileSystem, TEMPORARY_SUFFIX, create_dir_durably};
 use moneta_base::{Seq, TableName, Timestamp};
+use moneta_event::root_entry::ObjectRef;
 use moneta_event::{Column, TableSchema};
 use serde_json::Value;
 
@@ -50,6 +51,8 @@ pub(crate) struct Replayed {
     pub(crate) removed: BTreeSet<String>,
     /// `_Seq` after the last row that was ever sealed: segments may have been dropped since.
     pub(crate) sealed_end: Seq,
+    /// What the last merge took off the list, and the path below `store` of its result.
+    pub(crate) last_merge: Option<(Vec<ObjectRef>, String)>,
 }
 
 impl DeltaLog {
@@ -114,7 +117,7 @@ impl DeltaLog {
             actions.push(action::metadata(schema, now));
         }
         actions.push(action::transaction(segment.end_seq, now));
-        actions.push(action::add(segment, now));
+        actions.push(action::add(segment, true, now));
         actions.push(action::commit_info("WRITE", now));
         self.commit(fs, &actions)?;
         self.written_columns = Some(schema.columns().to_vec());
@@ -128,8 +131,22 @@ impl DeltaLog {
         segments: &[Arc<SegmentMeta>],
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut actions: Vec<Value> = segments.iter().map(|segment| action::remove(segment, now)).collect();
+        let mut actions: Vec<Value> = segments.iter().map(|segment| action::remove(segment, true, now)).collect();
         actions.push(action::commit_info("DELETE", now));
+        self.commit(fs, &actions)
+    }
+
+    /// Lists a segment in place of those that were merged into it: the same rows, so that readers of changes pass it over.
+    pub(crate) fn commit_merge(
+        &mut self,
+        fs: &dyn FileSystem,
+        old: &[Arc<SegmentMeta>],
+        new: &SegmentMeta,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mut actions: Vec<Value> = old.iter().map(|segment| action::remove(segment, false, now)).collect();
+        actions.push(action::add(new, false, now));
+        actions.push(action::commit_info("OPTIMIZE", now));
         self.commit(fs, &actions)
     }
 
@@ -172,10 +189,15 @@ impl Replayed {
     fn apply(&mut self, bytes: &[u8], table: &TableName) -> Result<(), String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
         let mut num_actions = 0;
+        let mut merge = (Vec::new(), None);
         for line in text.lines().filter(|line| !line.is_empty()) {
             let action: Value = serde_json::from_str(line).map_err(|error| format!("it is not JSON: {error}"))?;
             self.apply_action(&action, table)?;
+            action::note_merge(&action, table, &mut merge)?;
             num_actions += 1;
+        }
+        if let (old, Some(new)) = merge {
+            self.last_merge = Some((old, new));
         }
         // Every commit of ours has some: an emptied file must not pass for one.
         if num_actions > 0 { Ok(()) } else { Err("it holds no actions".to_owned()) }

@@ -6,7 +6,7 @@
 //! # Tags
 //! Moneta's own facts of a segment stand in `add.tags`, which other readers pass over:
 //! ```text
-//! moneta.sha256           SHA-256 of the file, hexadecimal
+//! moneta.sha256           SHA-256 of the file, hexadecimal; in `remove.tags` too
 //! moneta.blocks_root      RFC 6962 root over its block headers, hexadecimal
 //! moneta.first_seq, moneta.end_seq                `_Seq`, [first, end)
 //! moneta.event_time_min, moneta.event_time_max    nanoseconds since 1970
@@ -14,6 +14,7 @@
 //! ```
 
 use moneta_base::{Seq, TableName, Timestamp};
+use moneta_event::root_entry::ObjectRef;
 use moneta_event::schema::standard;
 use moneta_event::types::{DECIMAL_PRECISION, DECIMAL_SCALE, TYPE_METADATA_KEY};
 use moneta_event::{Column, ColumnType, ShardId, TableSchema};
@@ -54,16 +55,40 @@ pub(crate) fn commit_info(operation: &str, now: Timestamp) -> Value {
     } })
 }
 
-pub(crate) fn remove(segment: &SegmentMeta, now: Timestamp) -> Value {
+/// Takes a file off the list. `data_change`: its rows go too; else another file of the commit holds them.
+pub(crate) fn remove(segment: &SegmentMeta, data_change: bool, now: Timestamp) -> Value {
     json!({ "remove": {
         "path": segment.path_in_table(),
         "deletionTimestamp": millis(now),
-        "dataChange": true,
+        "dataChange": data_change,
         "size": segment.size_bytes,
+        "tags": { "moneta.sha256": segment.hash.to_hex() },
     } })
 }
 
-pub(crate) fn add(segment: &SegmentMeta, now: Timestamp) -> Value {
+/// Notes the files that an action of a merge takes off the list, and the path below `store` of the one it lists.
+pub(crate) fn note_merge(
+    action: &Value,
+    table: &TableName,
+    merge: &mut (Vec<ObjectRef>, Option<String>),
+) -> Result<(), String> {
+    let of_merge = |key: &str| action.get(key).filter(|body| body["dataChange"] == false);
+    let path = |body: &Value| body["path"].as_str().map(|path| format!("{table}/{path}"));
+    if let Some(add) = of_merge("add") {
+        merge.1 = path(add);
+    } else if let Some(remove) = of_merge("remove") {
+        let hash = remove["tags"]["moneta.sha256"].as_str().and_then(|text| Hash::from_hex(text).ok());
+        let object = (path(remove), remove["size"].as_u64(), hash);
+        let (Some(path), Some(size_bytes), Some(hash)) = object else {
+            return Err("a remove action of a merge lacks its path, size or hash".to_owned());
+        };
+        merge.0.push(ObjectRef { path, size_bytes, hash });
+    }
+    Ok(())
+}
+
+/// Lists a file. `data_change`: its rows are new; else they were in files that the commit takes off the list.
+pub(crate) fn add(segment: &SegmentMeta, data_change: bool, now: Timestamp) -> Value {
     // Delta keeps statistics of times in milliseconds: the maximum is rounded up so that it stays a bound.
     let floor = segment.event_time_min.as_nanos().div_euclid(1_000_000);
     let ceiling = -((-segment.event_time_max.as_nanos()).div_euclid(1_000_000));
@@ -79,7 +104,7 @@ pub(crate) fn add(segment: &SegmentMeta, now: Timestamp) -> Value {
         "partitionValues": {},
         "size": segment.size_bytes,
         "modificationTime": millis(now),
-        "dataChange": true,
+        "dataChange": data_change,
         "stats": stats.to_string(),
         "tags": {
             "moneta.sha256": segment.hash.to_hex(),
@@ -201,7 +226,7 @@ mod tests {
             footer_start: 60,
             footer_checksum: 0xab,
         };
-        let action = add(&segment, Timestamp::from_seconds(3));
+        let action = add(&segment, true, Timestamp::from_seconds(3));
         assert_eq!(parse_add(&action["add"], &table).unwrap(), segment);
         let stats: Value = serde_json::from_str(action["add"]["stats"].as_str().unwrap()).unwrap();
         assert_eq!(stats["minValues"]["TimeGenerated"], "1969-12-31T23:59:59.998Z");

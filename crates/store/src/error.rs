@@ -59,6 +59,9 @@ pub enum Error {
     /// A day cannot be dropped while rows of it are not sealed.
     #[error("{0} has rows that are not sealed yet; seal them first")]
     NotSealed(ShardId),
+    /// A segment is not, or no longer, in the catalog.
+    #[error("the catalog does not list {}", .0.display())]
+    NotListed(PathBuf),
     /// Somebody else committed to the catalog.
     #[error("commit {} exists already: another process writes this store", path.display())]
     Conflict {
@@ -82,7 +85,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorKind::OPERATOR,
-            Self::Io { .. } | Self::NotSealed(_) => ErrorKind::RETRY,
+            Self::Io { .. } | Self::NotSealed(_) | Self::NotListed(_) => ErrorKind::RETRY,
             Self::Conflict { .. } => ErrorKind::OPERATOR,
             Self::Corrupt { .. } | Self::Encode { .. } | Self::Gap { .. } | Self::ColumnType { .. } => {
                 ErrorKind::Internal

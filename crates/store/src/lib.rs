@@ -4,7 +4,7 @@
 //! Block ── add_hot ──► hot rows ── seal ──► Segment (a Parquet file) ── publish ──► PublishedSegment (Delta commit)
 //! ```
 //! A query takes a [`TableSnapshot`]: every row exactly once, hot or sealed (STORE-1). Segments hold the rows of their
-//! blocks unchanged and in order (STORE-2). Whole ingest days are dropped, after the caller has published their drop
+//! blocks unchanged and in order (STORE-2), also when small ones are merged. Whole ingest days are dropped, after the caller has published their drop
 //! entry (STORE-3). This crate never writes the journal or the ledger and never decides when to seal or drop.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -15,6 +15,7 @@ mod delta_action;
 mod error;
 mod file;
 mod leftovers;
+mod merge;
 mod paths;
 mod prune;
 mod reader;
@@ -27,6 +28,7 @@ mod terms;
 
 pub use columns::SegmentColumns;
 pub use error::Error;
+pub use merge::Merged;
 pub use prune::{Bound, Prune, TimeRange};
 pub use reader::SegmentReader;
 pub use segment::{PublishedSegment, Segment, SegmentMeta};

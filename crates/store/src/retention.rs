@@ -1,7 +1,6 @@
 //! Dropping whole ingest days. The caller publishes the drop entry first (STORE-3).
 
 use std::collections::BTreeSet;
-use std::io;
 
 use moneta_base::{IngestDay, TableName, Timestamp};
 use moneta_event::ShardId;
@@ -49,12 +48,10 @@ impl Store {
         let fs = self.file_system();
         for segment in dropped {
             let path = self.file_of(&segment.path);
-            match fs.remove_file(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                other => other.map_err(Error::io("remove", &path))?,
-            }
+            self.remove_if_there(&path)?;
         }
         let day_dir = self.file_of(&shard.to_string());
+        self.remove_retired_below(&day_dir)?;
         if fs.list(&day_dir).map_err(Error::io("list", &day_dir))?.is_empty() {
             fs.remove_dir_all(&day_dir).map_err(Error::io("remove", &day_dir))?;
         }

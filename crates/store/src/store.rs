@@ -14,6 +14,7 @@ use moneta_event::{Block, ParsedBatch, TableCatalog, TableSchema, fit};
 
 use crate::delta::DeltaLog;
 use crate::leftovers;
+use crate::merge::Retired;
 use crate::reader::FooterCache;
 use crate::segment::{PublishedSegment, Segment, SegmentMeta};
 use crate::table::Table;
@@ -29,7 +30,9 @@ pub struct Store {
     logs: Mutex<BTreeMap<TableName, DeltaLog>>,
     tables: RwLock<BTreeMap<TableName, Table>>,
     /// Held while a segment is written: two writers of one file would cut each other short.
-    sealing: Mutex<()>,
+    pub(crate) sealing: Mutex<()>,
+    /// Merged files that queries may still read, the oldest first.
+    pub(crate) retired: Mutex<Vec<Retired>>,
     pub(crate) footers: FooterCache,
     pub(crate) term_heads: Arc<HeadCache>,
 }
@@ -83,7 +86,8 @@ impl Store {
         let (logs, tables) = (Mutex::new(logs), RwLock::new(tables));
         let dir = dir.to_owned();
         let (footers, term_heads) = (FooterCache::default(), Arc::default());
-        Ok(Self { fs, dir, catalog, logs, tables, sealing: Mutex::new(()), footers, term_heads })
+        let (sealing, retired) = (Mutex::new(()), Mutex::default());
+        Ok(Self { fs, dir, catalog, logs, tables, sealing, retired, footers, term_heads })
     }
 
     /// The columns of a table; `None` when nobody has heard of it.
@@ -230,6 +234,19 @@ impl Store {
     #[must_use]
     pub fn file_of(&self, path: &str) -> PathBuf {
         self.dir.join(path)
+    }
+
+    /// The directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Removes a file; one that is gone already is no error.
+    pub(crate) fn remove_if_there(&self, path: &Path) -> Result<(), Error> {
+        match self.fs.remove_file(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(Error::io("remove", path)),
+        }
     }
 
     /// The files.

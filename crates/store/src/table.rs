@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use moneta_base::fs::FileSystem;
 use moneta_base::{IngestDay, Seq, TableName};
+use moneta_event::root_entry::ObjectRef;
 use moneta_event::{Block, Column, ColumnType, TableCatalog, TableSchema};
 
 use crate::Error;
@@ -23,6 +24,8 @@ pub(crate) struct Table {
     /// In order of `_Seq`, beginning where the sealed rows end.
     pub(crate) hot: Vec<Arc<Block>>,
     pub(crate) unlisted: Vec<Unlisted>,
+    /// What the last merge took off the list, and the path of its result.
+    pub(crate) last_merge: Option<(Vec<ObjectRef>, String)>,
     hot_bytes: usize,
     /// `_Seq` after the last row ever sealed; its segment may have been dropped.
     sealed_end: Seq,
@@ -36,6 +39,7 @@ impl Table {
             segments: Vec::new(),
             hot: Vec::new(),
             unlisted: Vec::new(),
+            last_merge: None,
             hot_bytes: 0,
             sealed_end: 0,
         }
@@ -67,6 +71,7 @@ impl Table {
             return Err(Error::corrupt(Path::new(&pair[1].path), reason));
         }
         self.set_sealed_end(replayed.sealed_end);
+        self.last_merge = replayed.last_merge;
         Ok(replayed.removed)
     }
 
@@ -83,6 +88,13 @@ impl Table {
     pub(crate) fn swap_in(&mut self, segment: Arc<SegmentMeta>) {
         self.set_sealed_end(segment.end_seq);
         self.segments.push(segment);
+    }
+
+    /// Enters a segment in place of those that were merged into it, in one step for whoever looks.
+    pub(crate) fn replace(&mut self, old: &[Arc<SegmentMeta>], new: Arc<SegmentMeta>) {
+        self.segments.retain(|segment| !old.contains(segment));
+        let place = self.segments.partition_point(|segment| segment.first_seq < new.first_seq);
+        self.segments.insert(place, new);
     }
 
     fn set_sealed_end(&mut self, sealed_end: Seq) {

@@ -13,14 +13,23 @@ use moneta_testkit::corpus::workspace_root;
 
 use crate::support::*;
 
-/// Rows in three segments of two days, two of them with other columns than the rest, one day dropped.
-fn write_tables(dir: &Path) {
+/// Rows in segments of three days, the second dropped and the third merged when asked for.
+fn write_tables(dir: &Path, is_merged: bool) {
     let store = open_on(Arc::new(RealFs), dir).unwrap();
     let mut made = Blocks::default();
-    for number in 0..3 {
+    let mut headers = Vec::new();
+    for (number, num_rows) in [(0, 1_000), (1, 1_000), (2, 300), (2, 500), (2, 200)] {
         let day = now().saturating_add(Duration::from_secs(86_400 * number));
-        store.add_hot(made.simple("Syslog", day, 1_000)).unwrap();
+        let block = made.simple("Syslog", day, num_rows);
+        headers.push(block.header.clone());
+        store.add_hot(block).unwrap();
         store.publish(store.seal(&table("Syslog")).unwrap().unwrap(), day).unwrap();
+    }
+    if is_merged {
+        let later = now().saturating_add(Duration::from_secs(86_400 * 3));
+        let run = store.due_merge(&table("Syslog"), later.day(), &|_| false).unwrap();
+        assert_eq!(run.len(), 3);
+        store.merge(&run, &headers, later).unwrap();
     }
     let dropped = store.snapshot(&table("Syslog")).unwrap().segments[1].shard.clone();
     store.drop_shard(&dropped, now()).unwrap();
@@ -36,9 +45,16 @@ fn duckdb_polars_and_deltalake_count_the_rows_and_read_a_time() {
         eprintln!("no Python environment, 1 case not run: {reason}");
         return;
     }
+    let python = String::from_utf8(python.stdout).unwrap();
+    for is_merged in [false, true] {
+        read_with(python.trim(), root, is_merged);
+    }
+}
+
+fn read_with(python: &str, root: &Path, is_merged: bool) {
     let dir = TestDir::new();
-    write_tables(dir.path());
-    let output = Command::new(String::from_utf8(python.stdout).unwrap().trim())
+    write_tables(dir.path(), is_merged);
+    let output = Command::new(python)
         .arg(root.join("tests/interop/delta_readers.py"))
         .arg(dir.join("Syslog"))
         .args(["2000", "2026-01-02T03:04:05.123456"])

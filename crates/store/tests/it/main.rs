@@ -6,6 +6,7 @@ mod compat;
 mod crash;
 mod damage;
 mod interop;
+mod merge;
 mod retention;
 mod seal;
 mod support;
