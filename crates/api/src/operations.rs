@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use moneta_base::{Seq, TableName};
-use moneta_ports::operations::{ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport};
+use moneta_ports::operations::{Hold, HoldRequest, ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport};
 use serde::Deserialize;
 
 use crate::ApiError;
@@ -77,6 +77,40 @@ pub(crate) async fn set_retention(
     let table = TableName::new(&table).map_err(|error| ApiError::bad_request(error.to_string()))?;
     state.operations.set_retention(&ctx, table, body.days).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/holds`.
+pub(crate) async fn holds(MayAdmin(ctx): MayAdmin, State(state): State<App>) -> Result<Json<Vec<Hold>>, ApiError> {
+    Ok(Json(state.operations.holds(&ctx).await?))
+}
+
+/// `PUT /v1/holds/{name}` with `{"table","from","to","reason"}`, all but the reason optional.
+pub(crate) async fn place_hold(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    Path(name): Path<String>,
+    JsonBody(request): JsonBody<HoldRequest>,
+) -> Result<Json<Hold>, ApiError> {
+    Ok(Json(state.operations.place_hold(&ctx, name, request).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Release {
+    reason: String,
+}
+
+/// `POST /v1/holds/{name}/release` with `{"reason"}`.
+pub(crate) async fn release_hold(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    Path(name): Path<String>,
+    JsonBody(body): JsonBody<Release>,
+) -> Result<StatusCode, ApiError> {
+    match state.operations.release_hold(&ctx, name.clone(), body.reason).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::not_found(format!("there is no hold named {name:?}"))),
+    }
 }
 
 /// `GET /v1/tables/{table}/rows/{seq}/proof`: the text that `moneta-verify proof` reads.

@@ -113,6 +113,9 @@ pub enum Command {
     /// Show or set how long tables are kept.
     #[command(subcommand)]
     Retention(commands::retention::Retention),
+    /// Place or release legal holds, and show how much is kept.
+    #[command(subcommand)]
+    Store(commands::store::Store),
     /// Show the configuration in effect.
     #[command(subcommand)]
     Config(commands::config::Config),

@@ -4,7 +4,7 @@
 //! under a checkpoint, and only then may the journal forget its blocks. A day's drop entry is under a checkpoint
 //! before a file of it is deleted (STORE-3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -14,8 +14,9 @@ use moneta_base::{Clock, ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::ShardId;
 use moneta_event::root_entry::{ObjectRef, RootEntry, RootEvent, SegmentRows};
 use moneta_ledger::Ledger;
+use moneta_ports::operations::Hold;
 use moneta_ports::{Metric, PortError};
-use moneta_store::{SegmentMeta, Store};
+use moneta_store::{Merged, SegmentMeta, Store};
 
 use crate::shared::{Shared, publish};
 use crate::writer::WriterHandle;
@@ -36,6 +37,8 @@ pub struct Policy {
     pub retention_days_default: u32,
     /// Days single tables are kept.
     pub retention_days: BTreeMap<TableName, u32>,
+    /// What must not be dropped, whatever the days say.
+    pub holds: Vec<Hold>,
 }
 
 impl Policy {
@@ -43,6 +46,12 @@ impl Policy {
     #[must_use]
     pub fn days_of(&self, table: &TableName) -> u32 {
         self.retention_days.get(table).copied().unwrap_or(self.retention_days_default)
+    }
+
+    /// Whether a hold keeps a day of a table.
+    #[must_use]
+    pub fn holds_shard(&self, shard: &ShardId) -> bool {
+        self.holds.iter().any(|hold| hold.covers(&shard.table, shard.day))
     }
 }
 
@@ -83,6 +92,8 @@ pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
     pub(crate) policy: Arc<RwLock<Policy>>,
     pub(crate) writer: Arc<WriterHandle>,
+    /// Paths of segments at which merges failed for good.
+    pub(crate) unmergeable: Mutex<BTreeSet<String>>,
 }
 
 /// Starts the thread.
@@ -117,6 +128,8 @@ impl Keeper {
         let due =
             |hot: &moneta_store::HotStats| hot.bytes >= policy.seal_bytes || now.since(hot.oldest) >= policy.seal_age;
         self.log(self.seal(due).map(drop), "sealing");
+        self.log(self.merge_one(now), "merging");
+        self.log(self.remove_retired(now), "removing merged files");
         if now >= *retention_due {
             *retention_due = now.saturating_add(RETENTION_INTERVAL);
             self.log(self.drop_expired(&policy, now).map(drop), "retention");
@@ -163,6 +176,42 @@ impl Keeper {
         Ok(num_segments)
     }
 
+    /// Merges one run of small segments, if any is due: a checkpoint never waits for more than one.
+    fn merge_one(&self, now: Timestamp) -> Result<(), PortError> {
+        let mut unmergeable = self.unmergeable.lock().unwrap_or_else(PoisonError::into_inner);
+        for table in self.store.tables_with_rows() {
+            let leave = |segment: &SegmentMeta| unmergeable.contains(&segment.path);
+            let Some(run) = self.store.due_merge(&table, now.day(), &leave) else { continue };
+            let first = &run[0];
+            let merged = self.merge(&run, now);
+            if merged.as_ref().is_err_and(|error| !matches!(error.kind, ErrorKind::Environment { .. })) {
+                // Damage does not go away by trying again; `verify` says more. The next start looks once more.
+                unmergeable.insert(first.path.clone());
+            }
+            return merged;
+        }
+        Ok(())
+    }
+
+    fn merge(&self, run: &[Arc<SegmentMeta>], now: Timestamp) -> Result<(), PortError> {
+        let (first, last) = (&run[0], &run[run.len() - 1]);
+        let headers = self.ledger.headers_of(&first.shard, first.first_seq, last.end_seq).map_err(ledger_failed)?;
+        let merged = self.store.merge(run, &headers, now).map_err(|error| {
+            PortError::caused_by(error.kind(), format!("small segments of {} could not be merged", first.shard), error)
+        })?;
+        self.append(&merge_entry(&merged, now))?;
+        publish(&self.ledger, &self.shared, now)?;
+        self.shared.metrics.add(Metric::StoreMergedSegments, run.len() as u64);
+        Ok(())
+    }
+
+    fn remove_retired(&self, now: Timestamp) -> Result<(), PortError> {
+        let removed = self.store.remove_retired(now);
+        removed
+            .map(drop)
+            .map_err(|error| PortError::caused_by(error.kind(), "a merged file could not be removed", error))
+    }
+
     /// Lets the journal forget what is sealed, under a checkpoint, and dealt with by every subscriber.
     fn release_journal(&self) {
         let subscribers = self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner);
@@ -184,10 +233,15 @@ impl Keeper {
     /// Drops every ingest day past its table's retention; returns the number of days.
     fn drop_expired(&self, policy: &Policy, now: Timestamp) -> Result<usize, PortError> {
         let due = self.store.due_drops(&|table| policy.days_of(table), now.day());
+        let mut dropped = 0;
         for shard in &due {
-            self.drop_shard(shard, policy.days_of(&shard.table), now)?;
+            // Asked anew for each: a hold that was placed meanwhile counts.
+            if !self.policy().holds_shard(shard) {
+                self.drop_shard(shard, policy.days_of(&shard.table), now)?;
+                dropped += 1;
+            }
         }
-        Ok(due.len())
+        Ok(dropped)
     }
 
     fn drop_shard(&self, shard: &ShardId, days: u32, now: Timestamp) -> Result<(), PortError> {
@@ -218,14 +272,24 @@ fn ledger_failed(error: moneta_ledger::Error) -> PortError {
 
 /// The root entry of a published segment.
 pub(crate) fn segment_entry(segment: &SegmentMeta, now: Timestamp) -> RootEntry {
-    let event = RootEvent::SegmentSealed {
-        rows: SegmentRows {
-            shard: segment.shard.clone(),
-            start: segment.first_seq,
-            end: segment.end_seq,
-            blocks: segment.blocks_root,
-        },
-        object: ObjectRef { path: segment.path.clone(), size_bytes: segment.size_bytes, hash: segment.hash },
-    };
-    RootEntry { at: now, event }
+    RootEntry { at: now, event: RootEvent::SegmentSealed { rows: rows_of(segment), object: object_of(segment) } }
+}
+
+/// The root entry of a merge: the same blocks, so the same records, in another file.
+pub(crate) fn merge_entry(merged: &Merged, now: Timestamp) -> RootEntry {
+    let (rows, new) = (rows_of(&merged.new), object_of(&merged.new));
+    RootEntry { at: now, event: RootEvent::SegmentReencoded { rows, old: merged.old.clone(), new } }
+}
+
+fn rows_of(segment: &SegmentMeta) -> SegmentRows {
+    SegmentRows {
+        shard: segment.shard.clone(),
+        start: segment.first_seq,
+        end: segment.end_seq,
+        blocks: segment.blocks_root,
+    }
+}
+
+fn object_of(segment: &SegmentMeta) -> ObjectRef {
+    ObjectRef { path: segment.path.clone(), size_bytes: segment.size_bytes, hash: segment.hash }
 }

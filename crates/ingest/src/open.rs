@@ -2,7 +2,7 @@
 //! what it holds beyond the ledger is appended again, and what was sealed without its root entry gets one.
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use moneta_base::fs::FileSystem;
 use moneta_base::{Clock, Entropy, ErrorKind, TenantId};
@@ -15,7 +15,7 @@ use moneta_scrub::Scrubber;
 use moneta_store::Store;
 use tokio::sync::Semaphore;
 
-use crate::keeper::{Keeper, Policy, segment_entry, start_keeper};
+use crate::keeper::{Keeper, Policy, merge_entry, segment_entry, start_keeper};
 use crate::service::{Ingest, QUEUE_PERMITS};
 use crate::shared::Shared;
 use crate::writer::{Writer, append_to_ledger, start_writer};
@@ -115,6 +115,7 @@ impl Ingest {
             shared: shared.clone(),
             policy: policy.clone(),
             writer: writer.clone(),
+            unmergeable: Mutex::default(),
         };
         let ingest = Self {
             clock,
@@ -148,6 +149,12 @@ fn reconcile(recovered: &[Arc<Block>], store: &Store, ledger: &Ledger, clock: &d
     for block in recovered {
         if let Some(segment) = store.segment_beginning_at(&block.header.shard.table, block.header.first_seq) {
             ledger.append_root(&segment_entry(&segment, clock.now()))?;
+        }
+    }
+    // So may a merge; there is one at a time, so it is the last of its table.
+    for merged in store.last_merges() {
+        if !ledger.names_object(&merged.new.path)? {
+            ledger.append_root(&merge_entry(&merged, clock.now()))?;
         }
     }
     Ok(headers_appended)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use moneta_base::{IngestDay, Seq, TableName};
+use moneta_base::{IngestDay, Seq, TableName, Timestamp};
 use serde::Serialize;
 
 use crate::{BoxFuture, OpContext, PortError};
@@ -50,6 +50,9 @@ pub struct DiskStatus {
     pub total_bytes: u64,
     /// What may still be used.
     pub available_bytes: u64,
+    /// Whole days until the file system is full, if tables go on growing as they do and days are dropped as they are
+    /// due; `None` when it lasts for ever.
+    pub days_until_full: Option<u64>,
 }
 
 /// The state of the journal.
@@ -104,6 +107,14 @@ pub struct TableStatus {
     pub segment_bytes: u64,
     /// Retention in days: the table's own, or the configured default.
     pub retention_days: Option<u32>,
+    /// The oldest ingest day with sealed rows.
+    pub oldest_day: Option<String>,
+    /// Days with sealed rows that a hold keeps.
+    pub held_days: u64,
+    /// Bytes of segments that a day adds: the mean of the last seven whole days with rows.
+    pub bytes_per_day: u64,
+    /// Bytes of segments once the table has as many days as it is kept.
+    pub forecast_bytes: u64,
 }
 
 /// The state of one collector.
@@ -151,6 +162,121 @@ pub struct VerifyFinding {
     pub record: Option<Seq>,
     /// What is wrong.
     pub problem: String,
+}
+
+/// Most holds at once.
+pub const HOLDS_MAX: usize = 1_000;
+/// Longest name of a hold, in bytes.
+const HOLD_NAME_BYTES_MAX: usize = 64;
+/// Longest reason, in bytes.
+const HOLD_REASON_BYTES_MAX: usize = 1_000;
+
+/// A legal hold: days that are not dropped while it lasts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hold {
+    /// What it is known by, such as the number of a case.
+    pub name: String,
+    /// The table; every table when `None`.
+    #[serde(serialize_with = "as_text")]
+    pub table: Option<TableName>,
+    /// The first ingest day; from the beginning when `None`.
+    #[serde(serialize_with = "as_text")]
+    pub from: Option<IngestDay>,
+    /// The last ingest day; without end when `None`.
+    #[serde(serialize_with = "as_text")]
+    pub to: Option<IngestDay>,
+    /// Why.
+    pub reason: String,
+    /// Who placed it.
+    pub placed_by: String,
+    /// When, RFC 3339.
+    #[serde(serialize_with = "placed_at_as_text")]
+    pub placed_at: Timestamp,
+}
+
+/// A hold as it is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldRequest {
+    /// The table; every table when absent.
+    #[serde(default)]
+    pub table: Option<String>,
+    /// The first ingest day, `yyyy-mm-dd`; from the beginning when absent.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// The last ingest day, `yyyy-mm-dd`; without end when absent.
+    #[serde(default)]
+    pub to: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+impl Hold {
+    /// Checks a request and makes the hold it asks for.
+    ///
+    /// # Errors
+    /// In words, what to change.
+    pub fn new(name: &str, request: &HoldRequest, placed_by: &str, placed_at: Timestamp) -> Result<Self, String> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > HOLD_NAME_BYTES_MAX || !name.bytes().all(is_plain) {
+            return Err(format!("{name:?} is no name of a hold: letters, digits, '-', '_' and '.', at most 64"));
+        }
+        if request.reason.trim().is_empty() || request.reason.len() > HOLD_REASON_BYTES_MAX {
+            return Err(format!("a hold needs a reason of 1 to {HOLD_REASON_BYTES_MAX} bytes"));
+        }
+        let day = |text: &Option<String>| {
+            let parse = |text: &String| {
+                IngestDay::parse(text).ok_or_else(|| format!("{text:?} is not a day: write yyyy-mm-dd"))
+            };
+            text.as_ref().map(parse).transpose()
+        };
+        let table = request.table.as_ref().map(|table| TableName::new(table).map_err(|error| error.to_string()));
+        let (from, to) = (day(&request.from)?, day(&request.to)?);
+        if let (Some(from), Some(to)) = (from, to)
+            && from > to
+        {
+            return Err(format!("the hold would end on {to}, before it begins on {from}"));
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            table: table.transpose()?,
+            from,
+            to,
+            reason: request.reason.clone(),
+            placed_by: placed_by.to_owned(),
+            placed_at,
+        })
+    }
+
+    /// Whether it keeps a day of a table.
+    #[must_use]
+    pub fn covers(&self, table: &TableName, day: IngestDay) -> bool {
+        self.table.as_ref().is_none_or(|held| held == table)
+            && self.from.is_none_or(|from| from <= day)
+            && self.to.is_none_or(|to| day <= to)
+    }
+
+    /// What was asked for, to be stored and asked for again.
+    #[must_use]
+    pub fn request(&self) -> HoldRequest {
+        HoldRequest {
+            table: self.table.as_ref().map(ToString::to_string),
+            from: self.from.map(|day| day.to_string()),
+            to: self.to.map(|day| day.to_string()),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
+fn as_text<T: fmt::Display, S: serde::Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn placed_at_as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
 }
 
 /// Which quarantined records to decode again.
@@ -298,6 +424,35 @@ pub trait Operations: Send + Sync {
         days: Option<u32>,
     ) -> BoxFuture<'a, Result<(), PortError>>;
 
+    /// The holds, by name.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn holds<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Vec<Hold>, PortError>>;
+
+    /// Places a hold. Audited, and in the root log, before it takes effect.
+    ///
+    /// # Errors
+    /// `Caller` for a request that cannot be, a name that is taken, or too many holds; when the change cannot be audited
+    /// or stored.
+    fn place_hold<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        name: String,
+        request: HoldRequest,
+    ) -> BoxFuture<'a, Result<Hold, PortError>>;
+
+    /// Releases a hold; `false` when there is none of that name. Audited, and in the root log, before it takes effect.
+    ///
+    /// # Errors
+    /// `Caller` without a reason; when the change cannot be audited or stored.
+    fn release_hold<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        name: String,
+        reason: String,
+    ) -> BoxFuture<'a, Result<bool, PortError>>;
+
     /// Proves that a row is under the signed root checkpoint. Audited.
     ///
     /// # Errors
@@ -358,6 +513,41 @@ mod tests {
             "keys/root",
         ] {
             assert_eq!(LedgerPath::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn holds_cover_what_they_say_and_nonsense_is_refused() {
+        let request = |table: Option<&str>, from: Option<&str>, to: Option<&str>, reason: &str| HoldRequest {
+            table: table.map(str::to_owned),
+            from: from.map(str::to_owned),
+            to: to.map(str::to_owned),
+            reason: reason.to_owned(),
+        };
+        let make = |name: &str, request: &HoldRequest| Hold::new(name, request, "ada", Timestamp::default());
+        let (syslog, perf) = (TableName::new("Syslog").unwrap(), TableName::new("Perf").unwrap());
+        let day = |text| IngestDay::parse(text).unwrap();
+        let hold = make("case-7", &request(Some("Syslog"), Some("2026-01-02"), Some("2026-01-04"), "court")).unwrap();
+        for (table, on, expected) in [
+            (&syslog, "2026-01-01", false),
+            (&syslog, "2026-01-02", true),
+            (&syslog, "2026-01-04", true),
+            (&syslog, "2026-01-05", false),
+            (&perf, "2026-01-03", false),
+        ] {
+            assert_eq!(hold.covers(table, day(on)), expected, "{table} {on}");
+        }
+        assert!(make("all", &request(None, None, None, "court")).unwrap().covers(&perf, day("1999-12-31")));
+        assert_eq!(make("case-7", &hold.request()).unwrap(), hold);
+        for (name, request) in [
+            ("", request(None, None, None, "court")),
+            ("a b", request(None, None, None, "court")),
+            ("case", request(None, None, None, "  ")),
+            ("case", request(Some("no/table"), None, None, "court")),
+            ("case", request(None, Some("2026-13-01"), None, "court")),
+            ("case", request(None, Some("2026-01-02"), Some("2026-01-01"), "court")),
+        ] {
+            assert!(make(name, &request).is_err(), "{name} {request:?}");
         }
     }
 

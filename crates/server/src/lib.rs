@@ -5,10 +5,12 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod capacity;
 mod collectors;
 pub mod config;
 mod delivery;
 mod error;
+mod holds;
 pub mod local;
 mod mappings;
 mod node;

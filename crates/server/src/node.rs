@@ -26,6 +26,7 @@ use moneta_scrub::{Scrubber, TokenKeys};
 use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
+use crate::holds;
 use crate::operations::NodeOperations;
 use crate::rule_admin::Rules;
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
@@ -330,6 +331,7 @@ pub(crate) fn policy(config: &Config, metastore: &Metastore) -> Result<Policy, S
         seal_bytes: config.store.seal_bytes,
         retention_days_default: config.retention.default_days,
         retention_days,
+        holds: holds::load(metastore).map_err(|error| ServerError::part("holds", error.kind, error))?,
     })
 }
 

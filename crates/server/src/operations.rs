@@ -11,16 +11,17 @@ use moneta_formats::Mappings;
 use moneta_ingest::Ingest;
 use moneta_metastore::Metastore;
 use moneta_ports::operations::{
-    CheckpointStatus, CollectorStatus, DiskStatus, JournalStatus, LedgerPath, Operations, PartState, ProofAnswer,
-    ReplayReport, ReplaySelection, Status, TableStatus, VerifyFinding, VerifyReport,
+    CheckpointStatus, CollectorStatus, DiskStatus, Hold, HoldRequest, JournalStatus, LedgerPath, Operations, PartState,
+    ProofAnswer, ReplayReport, ReplaySelection, Status, TableStatus, VerifyFinding, VerifyReport,
 };
 use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, RuleAdmin};
 use moneta_query::Engine;
 
+use crate::capacity::Room;
 use crate::node::World;
 use crate::rule_admin::Rules;
 use crate::witnessing::Board;
-use crate::{prove, replay};
+use crate::{capacity, holds, prove, replay};
 
 /// Age of the last checkpoint beyond which the ledger counts as not ready.
 const CHECKPOINT_AGE_MAX_SECONDS: u64 = 900;
@@ -37,7 +38,9 @@ pub(crate) struct NodeOperations {
     tenant: TenantId,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
-    metastore: Arc<Metastore>,
+    pub(crate) metastore: Arc<Metastore>,
+    /// Held while a hold is placed or released: two at once must not see the same set.
+    pub(crate) holds: tokio::sync::Mutex<()>,
     rules: Arc<Rules>,
     pub(crate) catalog: Arc<TableCatalog>,
     witnesses: Arc<Board>,
@@ -73,6 +76,7 @@ impl NodeOperations {
             ingest: ingest.clone(),
             engine: engine.clone(),
             metastore: metastore.clone(),
+            holds: tokio::sync::Mutex::default(),
             rules: rules.clone(),
             catalog: catalog.clone(),
             witnesses: witnesses.clone(),
@@ -95,21 +99,32 @@ impl NodeOperations {
             PortError::caused_by(ErrorKind::OPERATOR, "the free space of the data directory cannot be read", error)
         })?;
         self.world.metrics.set(Metric::HostDiskAvailable, space.available_bytes);
-        Ok(DiskStatus { total_bytes: space.total_bytes, available_bytes: space.available_bytes })
+        let days_until_full = capacity::days_until_full(&self.rooms(), space.available_bytes);
+        Ok(DiskStatus { total_bytes: space.total_bytes, available_bytes: space.available_bytes, days_until_full })
+    }
+
+    /// The room of every table with sealed rows.
+    fn rooms(&self) -> Vec<Room> {
+        let (store, policy, today) = (self.ingest.store(), self.ingest.policy(), self.world.clock.now().day());
+        let snapshots = store.tables_with_rows().into_iter().filter_map(|name| store.snapshot(&name));
+        snapshots.map(|table| Room::of(table.segments.iter().map(|s| &**s), &policy, today)).collect()
     }
 
     fn tables(&self) -> Vec<TableStatus> {
-        let (store, policy) = (self.ingest.store(), self.ingest.policy());
+        let (store, policy, today) = (self.ingest.store(), self.ingest.policy(), self.world.clock.now().day());
         let status = |name: TableName| {
             let snapshot = store.snapshot(&name)?;
-            Some(TableStatus {
+            let mut status = TableStatus {
                 num_rows: snapshot.num_rows(),
                 num_segments: snapshot.segments.len() as u64,
                 num_hot_blocks: snapshot.hot.len() as u64,
                 segment_bytes: snapshot.segments.iter().map(|segment| segment.size_bytes).sum(),
                 retention_days: Some(policy.days_of(&name)),
                 name: name.to_string(),
-            })
+                ..TableStatus::default()
+            };
+            Room::of(snapshot.segments.iter().map(|s| &**s), &policy, today).describe(&mut status);
+            Some(status)
         };
         store.tables_with_rows().into_iter().filter_map(status).collect()
     }
@@ -232,6 +247,32 @@ impl Operations for NodeOperations {
             self.ingest.set_policy(policy);
             Ok(())
         })
+    }
+
+    fn holds<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Vec<Hold>, PortError>> {
+        Box::pin(async {
+            let mut holds = self.ingest.policy().holds;
+            holds.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(holds)
+        })
+    }
+
+    fn place_hold<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        name: String,
+        request: HoldRequest,
+    ) -> BoxFuture<'a, Result<Hold, PortError>> {
+        Box::pin(holds::place(self, ctx, name, request))
+    }
+
+    fn release_hold<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        name: String,
+        reason: String,
+    ) -> BoxFuture<'a, Result<bool, PortError>> {
+        Box::pin(holds::release(self, ctx, name, reason))
     }
 
     fn prove_record<'a>(

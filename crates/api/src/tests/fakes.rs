@@ -10,7 +10,9 @@ use arrow::array::{
 };
 use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::{Column, ColumnType, TableSchema};
-use moneta_ports::operations::{PartState, ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport};
+use moneta_ports::operations::{
+    Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport,
+};
 use moneta_ports::*;
 
 #[derive(Default)]
@@ -320,6 +322,31 @@ impl Operations for Fakes {
     ) -> BoxFuture<'a, Result<(), PortError>> {
         self.operations.lock().unwrap().push(format!("{table} {days:?}"));
         Box::pin(async { Ok(()) })
+    }
+
+    fn holds<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Vec<Hold>, PortError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn place_hold<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        name: String,
+        request: HoldRequest,
+    ) -> BoxFuture<'a, Result<Hold, PortError>> {
+        let hold = Hold::new(&name, &request, &ctx.actor.name, moneta_base::Timestamp::default());
+        self.operations.lock().unwrap().push(format!("hold {name}"));
+        Box::pin(async { hold.map_err(|reason| PortError::new(moneta_base::ErrorKind::Caller, reason)) })
+    }
+
+    fn release_hold<'a>(
+        &'a self,
+        _: &'a OpContext,
+        name: String,
+        reason: String,
+    ) -> BoxFuture<'a, Result<bool, PortError>> {
+        self.operations.lock().unwrap().push(format!("release {name}: {reason}"));
+        Box::pin(async move { Ok(name == "case-1") })
     }
 
     fn prove_record<'a>(

@@ -53,8 +53,22 @@ async fn operators_see_the_state_and_change_settings() {
         let answer = fixture.send(&admin, "PUT", "/v1/tables/Syslog/retention", body).await;
         assert_eq!(answer.status, expected, "{body}");
     }
+    for (path, body, expected) in [
+        ("/v1/holds/case-1", r#"{"reason":"court","table":"Syslog","to":"2026-01-31"}"#, StatusCode::OK),
+        ("/v1/holds/case-1", r#"{"table":"Syslog"}"#, StatusCode::BAD_REQUEST),
+        ("/v1/holds/case-1", r#"{"reason":"court","day":"2026-01-31"}"#, StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(fixture.send(&admin, "PUT", path, body).await.status, expected, "{body}");
+    }
+    for (path, expected) in
+        [("/v1/holds/case-1/release", StatusCode::NO_CONTENT), ("/v1/holds/case-2/release", StatusCode::NOT_FOUND)]
+    {
+        assert_eq!(fixture.send(&admin, "POST", path, r#"{"reason":"settled"}"#).await.status, expected, "{path}");
+    }
+    assert_eq!(fixture.send(&admin, "GET", "/v1/holds", "").await.json(), json!([]));
     let done = fixture.fakes.operations.lock().unwrap().clone();
-    assert_eq!(done, ["All", "Seqs([1, 2])", "Syslog Some(90)", "Syslog None"]);
+    assert_eq!(done[..4], ["All", "Seqs([1, 2])", "Syslog Some(90)", "Syslog None"]);
+    assert_eq!(done[4..], ["hold case-1", "release case-1: settled", "release case-2: settled"]);
 }
 
 #[tokio::test]

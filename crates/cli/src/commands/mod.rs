@@ -17,6 +17,7 @@ pub mod retention;
 pub mod rules;
 pub mod serve;
 pub mod status;
+pub mod store;
 pub mod verify;
 pub mod witness;
 
@@ -50,6 +51,7 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Quarantine(command) => command.run(global, console).await,
         Command::Credential(command) => command.run(global, console).await,
         Command::Retention(command) => command.run(global, console).await,
+        Command::Store(command) => command.run(global, console).await,
         Command::Config(command) => command.run(global, console),
         Command::Completions(command) => command.run(),
     }

@@ -60,6 +60,30 @@ fn a_row_is_proved_with_and_without_a_server() {
 }
 
 #[test]
+fn a_hold_is_placed_listed_and_released_with_and_without_a_server() {
+    let moneta = filled();
+    let hold = ["store", "hold", "case-7", "--table", "steps_CL", "--reason", "court"];
+    moneta.ok(&hold);
+    let twice = moneta.run(&hold);
+    assert!(twice.code == 2 && twice.stderr.contains("already"), "{twice:?}");
+    let server = moneta.serve();
+    let holds = moneta.json(&["store", "holds"]);
+    assert_eq!((&holds[0]["name"], &holds[0]["table"]), (&"case-7".into(), &"steps_CL".into()), "{holds}");
+    let tables = moneta.json(&["store", "retention"]);
+    let held = |name: &str| {
+        tables.as_array().unwrap().iter().find(|table| table["name"] == name).unwrap()["held_days"].clone()
+    };
+    assert_eq!((held("steps_CL"), held("Syslog")), (1.into(), 0.into()), "{tables}");
+    moneta.ok(&["store", "release", "case-7", "--reason", "settled"]);
+    assert_eq!(moneta.json(&["store", "holds"]), serde_json::json!([]));
+    server.stop();
+    let again = moneta.run(&["store", "release", "case-7", "--reason", "settled"]);
+    assert!(again.code == 2 && again.stderr.contains("no hold named"), "{again:?}");
+    assert_eq!(moneta.count("MonetaAudit | where Action in ('hold.place', 'hold.release') | count"), 2);
+    assert!(moneta.ok(&["verify"]).contains("everything fits"));
+}
+
+#[test]
 fn a_second_process_on_a_directory_is_told_who_has_it() {
     let moneta = Moneta::new();
     let server = moneta.serve();

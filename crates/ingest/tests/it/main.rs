@@ -12,6 +12,7 @@ use moneta_event::{BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, Recor
 use moneta_host::{RealFs, SystemEntropy};
 use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
+use moneta_ports::operations::Hold;
 use moneta_ports::{AuditEvent, AuditSink, EventSink, IdempotencyKey, KeyLife, Metrics, OpContext, Submission};
 use moneta_scrub::{Scrubber, TokenKeys};
 use moneta_testkit::{FixedClock, TestDir};
@@ -57,7 +58,13 @@ impl Fixture {
 
 fn policy(retention_days_default: u32) -> Policy {
     let seal_age = Duration::from_secs(1 << 30);
-    Policy { seal_age, seal_bytes: usize::MAX, retention_days_default, retention_days: BTreeMap::new() }
+    Policy {
+        seal_age,
+        seal_bytes: usize::MAX,
+        retention_days_default,
+        retention_days: BTreeMap::new(),
+        holds: Vec::new(),
+    }
 }
 
 fn syslog() -> TableName {
@@ -161,6 +168,89 @@ async fn store_3_a_day_past_its_retention_is_gone_with_an_entry_and_the_rest_sti
     ingest.shut_down().unwrap();
     let report = verify_store(fixture.dir.path(), Options::default()).unwrap();
     assert_eq!((report.num_dropped_shards, report.findings), (1, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn store_2_small_segments_of_a_day_that_is_over_become_one_and_everything_still_verifies() {
+    let fixture = Fixture::new();
+    let (ingest, _) = fixture.open();
+    for (sequence, message) in (1..).zip(["a", "b", "c", "d"]) {
+        ingest.submit(submission(&[message, "x"], sequence)).await.unwrap();
+        ingest.seal_all().unwrap();
+    }
+    let num_segments = |ingest: &Ingest| ingest.store().snapshot(&syslog()).unwrap().segments.len();
+    assert_eq!(num_segments(&ingest), 4);
+    fixture.clock.set(Timestamp::from_seconds(START + 86_400));
+    wait_until(|| num_segments(&ingest) == 1);
+    ingest.shut_down().unwrap();
+    fixture.assert_verifies(8);
+    // The files that were merged are gone after a restart.
+    let (ingest, _) = fixture.open();
+    let parquet = |file: &std::path::PathBuf| file.extension().is_some_and(|extension| extension == "parquet");
+    assert_eq!(files_below(&fixture.dir.path().join("store")).iter().filter(|file| parquet(file)).count(), 1);
+    ingest.shut_down().unwrap();
+    fixture.assert_verifies(8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_that_a_crash_cut_off_from_its_root_entry_gets_one_at_the_next_start() {
+    let fixture = Fixture::new();
+    let (ingest, _) = fixture.open();
+    for (sequence, message) in (1..).zip(["a", "b"]) {
+        ingest.submit(submission(&[message], sequence)).await.unwrap();
+        ingest.seal_all().unwrap();
+    }
+    ingest.publish_now().await.unwrap();
+    let tomorrow = Timestamp::from_seconds(START + 86_400);
+    let run = ingest.store().due_merge(&syslog(), tomorrow.day(), &|_| false).unwrap();
+    let headers = ingest.ledger().headers_of(&run[0].shard, 0, 2).unwrap();
+    assert_eq!(headers.iter().map(|header| header.first_seq).collect::<Vec<_>>(), [0, 1]);
+    ingest.store().merge(&run, &headers, tomorrow).unwrap();
+    drop(ingest);
+    let problems = verify_store(fixture.dir.path(), Options::default()).unwrap().findings;
+    assert!(problems.iter().any(|finding| finding.problem.contains("the catalog does not")), "{problems:?}");
+    let (ingest, _) = fixture.open();
+    ingest.shut_down().unwrap();
+    fixture.assert_verifies(2);
+    let (again, _) = fixture.open();
+    again.publish_now().await.unwrap();
+    let entries =
+        (0..again.ledger().root_checkpoint().size()).map(|index| again.ledger().read_root_entry(index).unwrap());
+    let merges = entries.filter(|entry| entry.event.type_name() == "segment-reencoded").count();
+    assert_eq!(merges, 1, "it is said once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_wins_over_retention_until_it_is_released() {
+    let fixture = Fixture::new();
+    let (ingest, _) = fixture.open();
+    ingest.submit(submission(&["old"], 1)).await.unwrap();
+    ingest.seal_all().unwrap();
+    let held_day = Timestamp::from_seconds(START).day();
+    fixture.clock.set(Timestamp::from_seconds(START + 5 * 86_400));
+    ingest.submit(submission(&["middle"], 2)).await.unwrap();
+    ingest.seal_all().unwrap();
+    let hold = Hold {
+        name: "case-1".to_owned(),
+        table: Some(syslog()),
+        from: None,
+        to: Some(held_day),
+        reason: "litigation".to_owned(),
+        placed_by: "ada".to_owned(),
+        placed_at: Timestamp::from_seconds(START),
+    };
+    fixture.clock.set(Timestamp::from_seconds(START + 20 * 86_400));
+    ingest.set_policy(Policy { holds: vec![hold], ..policy(3) });
+    wait_until(|| num_rows(&ingest, &syslog()) == 1);
+    let days: Vec<_> =
+        ingest.store().snapshot(&syslog()).unwrap().segments.iter().map(|segment| segment.shard.day).collect();
+    assert_eq!(days, [held_day], "the day in between is gone, the held one is not");
+    // Days are looked at once an hour.
+    fixture.clock.set(Timestamp::from_seconds(START + 21 * 86_400));
+    ingest.set_policy(policy(3));
+    wait_until(|| num_rows(&ingest, &syslog()) == 0);
+    ingest.shut_down().unwrap();
+    fixture.assert_verifies(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

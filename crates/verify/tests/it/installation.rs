@@ -112,7 +112,13 @@ impl Installation {
 
 pub fn policy(days: u32) -> Policy {
     let seal_age = Duration::from_secs(1 << 30);
-    Policy { seal_age, seal_bytes: usize::MAX, retention_days_default: days, retention_days: BTreeMap::new() }
+    Policy {
+        seal_age,
+        seal_bytes: usize::MAX,
+        retention_days_default: days,
+        retention_days: BTreeMap::new(),
+        holds: Vec::new(),
+    }
 }
 
 pub fn table(name: &str) -> TableName {

@@ -1,0 +1,144 @@
+//! `moneta store`: what is kept, for how long, and what must not go.
+
+use clap::{Args, Subcommand};
+use moneta_ports::operations::HoldRequest;
+use serde_json::{Value, json};
+
+use crate::arguments::Global;
+use crate::commands::status;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::output::Grid;
+use crate::target::{Missing, Target, local_context};
+
+/// Keep days from being dropped, or show how much is kept and for how long.
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Keep days from being dropped while a hold lasts. It wins over every retention.
+    Hold(Hold),
+    /// Release a hold: its days are dropped again when they are due.
+    Release {
+        /// The name of the hold.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Why. It is in the audit table.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// List the holds.
+    Holds,
+    /// Show what each table keeps, what a day adds, and how much it will be.
+    Retention,
+}
+
+/// What to keep.
+#[derive(Debug, Args)]
+pub struct Hold {
+    /// What the hold is known by, such as the number of a case.
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The table; every table when it is not given.
+    #[arg(long, value_name = "TABLE")]
+    table: Option<String>,
+    /// The first ingest day, yyyy-mm-dd; from the beginning when it is not given.
+    #[arg(long, value_name = "DAY")]
+    from: Option<String>,
+    /// The last ingest day, yyyy-mm-dd; without end when it is not given.
+    #[arg(long, value_name = "DAY")]
+    to: Option<String>,
+    /// Why. It is in the audit table.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+impl Store {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When it is not allowed, or the change cannot be made.
+    pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
+        let target = Target::open(global, Missing::Refuse).await?;
+        let outcome = match self {
+            Self::Hold(hold) => hold.place(&target, console).await,
+            Self::Release { name, reason } => release(&target, name, reason, console).await,
+            Self::Holds => list(&target, console).await,
+            Self::Retention => capacity(&target, console).await,
+        };
+        let closed = target.close().await;
+        let exit = outcome?;
+        closed.map(|()| exit)
+    }
+}
+
+impl Hold {
+    async fn place(&self, target: &Target, console: &Console) -> Result<Exit, Failure> {
+        let request = HoldRequest {
+            table: self.table.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            reason: self.reason.clone(),
+        };
+        match target {
+            Target::Server(client) => {
+                client.put(&format!("v1/holds/{}", self.name), &json!(request)).await?;
+            }
+            Target::Directory(node) => {
+                node.operations().place_hold(&local_context(), self.name.clone(), request).await?;
+            }
+        }
+        console.say(&format!("the hold {} is in force", self.name));
+        Ok(Exit::Success)
+    }
+}
+
+async fn release(target: &Target, name: &str, reason: &str, console: &Console) -> Result<Exit, Failure> {
+    let is_released = match target {
+        Target::Server(client) => {
+            client.post(&format!("v1/holds/{name}/release"), &json!({ "reason": reason })).await.map(|_| true)?
+        }
+        Target::Directory(node) => {
+            node.operations().release_hold(&local_context(), name.to_owned(), reason.to_owned()).await?
+        }
+    };
+    if !is_released {
+        return Err(Failure::usage(format!("there is no hold named {name:?}")));
+    }
+    console.say(&format!("the hold {name} is released"));
+    Ok(Exit::Success)
+}
+
+async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
+    let holds = match target {
+        Target::Server(client) => client.get("v1/holds").await?,
+        Target::Directory(node) => json!(node.operations().holds(&local_context()).await?),
+    };
+    let columns = ["name", "table", "from", "to", "reason", "placed_by", "placed_at"];
+    console.grid(&grid(&holds, &columns), console.format(None))?;
+    Ok(Exit::Success)
+}
+
+async fn capacity(target: &Target, console: &Console) -> Result<Exit, Failure> {
+    let status = status::read(target).await?;
+    let columns = [
+        "name",
+        "num_rows",
+        "segment_bytes",
+        "oldest_day",
+        "retention_days",
+        "held_days",
+        "bytes_per_day",
+        "forecast_bytes",
+    ];
+    console.grid(&grid(&status["tables"], &columns), console.format(None))?;
+    match status["disk"]["days_until_full"].as_u64() {
+        Some(days) => console.say(&format!("at this rate the disk is full in {days} days")),
+        None => console.say("at this rate the disk does not fill up"),
+    }
+    Ok(Exit::Success)
+}
+
+fn grid(list: &Value, columns: &[&str]) -> Grid {
+    let row = |item: &Value| columns.iter().map(|column| item[*column].clone()).collect();
+    let rows = list.as_array().into_iter().flatten().map(row).collect();
+    Grid { columns: columns.iter().map(|name| (*name).to_owned()).collect(), rows }
+}
