@@ -34,7 +34,9 @@ pub use query::{
     Completeness, EditorCompletion, EditorHover, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError,
     QueryLanguage, QueryRequest, QueryState, ResultTable, TimeScope, Truncation,
 };
-pub use rules::{RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary};
+pub use rules::{
+    BackfillMatch, BackfillReport, BackfillSelection, RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary,
+};
 pub use witness::{CheckpointWitness, WitnessResponse};
 
 /// A boxed future, as the traits return it.

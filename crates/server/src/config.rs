@@ -39,6 +39,8 @@ pub struct Config {
     pub scrub: ScrubConfig,
     /// Formats of the operator's own.
     pub mappings: MappingsConfig,
+    /// Detection rules.
+    pub rules: RulesConfig,
 }
 
 /// `[server]`
@@ -268,6 +270,14 @@ pub struct ScrubConfig {
 pub struct MappingsConfig {
     /// A directory of mapping files (`*.toml`), tried before the built-in mappings.
     pub directory: Option<PathBuf>,
+}
+
+/// `[rules]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RulesConfig {
+    /// A file of lists with the values of rules' placeholders.
+    pub placeholders: Option<PathBuf>,
 }
 
 /// Why a configuration was refused.

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod backfill;
 mod capacity;
 mod collectors;
 pub mod config;

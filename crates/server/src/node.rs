@@ -21,6 +21,7 @@ use moneta_ports::{
     AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, QueryObjects, RuleAdmin,
 };
 use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
+use moneta_rules::Placeholders;
 use moneta_scrub::{Scrubber, TokenKeys};
 
 use crate::config::{Config, QueryConfig};
@@ -93,10 +94,12 @@ impl Node {
         append_start_entries(&world, &keys, &ingest);
         let catalog = Arc::new(catalog);
         let deliveries = start_delivery(config, &keys, &world)?;
-        let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone())?;
+        let placeholders = load_placeholders(config)?;
+        let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), placeholders)?;
         let monitor = start_monitor(&world, &ingest, deliveries.port(), &rules, tenant, report).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
+        rules.attach_engine(engine.clone());
         let access = start_access(&world, &metastore, &ingest)?;
         let alarms = start_alarms(&world, &ingest, deliveries.port());
         let witnesses = Arc::new(Board::default());
@@ -351,6 +354,15 @@ fn make_scrubber(config: &Config, keys: &KeyRing) -> Result<Scrubber, ServerErro
         keys: keys.token_keys().iter().map(|(version, secret)| (version, *secret.expose())).collect(),
     };
     Scrubber::new(policy, token_keys).map_err(|error| setting(error.to_string()))
+}
+
+/// The values of rules' placeholders.
+fn load_placeholders(config: &Config) -> Result<Placeholders, ServerError> {
+    let Some(path) = &config.rules.placeholders else { return Ok(Placeholders::default()) };
+    let setting = |message: String| ServerError::Setting { key: "rules.placeholders", message };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| setting(format!("cannot read {}: {error}", path.display())))?;
+    Placeholders::parse(&text).map_err(|error| setting(format!("{}: {error}", path.display())))
 }
 
 fn log_recovery(report: &OpenReport) {

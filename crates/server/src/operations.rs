@@ -200,7 +200,7 @@ impl Operations for NodeOperations {
                 journal: self.journal(),
                 checkpoint: self.checkpoint(),
                 tables: self.tables(),
-                rules_loaded: self.rules.list().len(),
+                rules_loaded: self.rules.active().rules().len(),
                 collectors: collectors.map(|ask| ask()).unwrap_or_default(),
             })
         })

@@ -10,14 +10,19 @@ use moneta_base::{Clock, ErrorKind, RuleId};
 use moneta_event::TableCatalog;
 use moneta_ingest::Ingest;
 use moneta_merkle::sha256;
-use moneta_metastore::{Metastore, SecretHash, StoredRule};
+use moneta_metastore::{Metastore, SecretHash, Setting, StoredRule};
 use moneta_monitor::Monitor;
 use moneta_ports::{
-    AuditEvent, AuditSink, BoxFuture, OpContext, PortError, RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary,
+    AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, OpContext, PortError, QueryEngine, RuleAdmin,
+    RuleFile, RuleReport, RuleSetReport, RuleSummary,
 };
-use moneta_rules::{CompiledRules, NotLoaded, Rule, Taxonomy, parse_file};
+use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Rule, Taxonomy, parse_file_with};
 
+use crate::backfill;
 use crate::error::ServerError;
+
+/// The setting that holds the ids of disabled rules.
+const DISABLED: &str = "rules.disabled";
 
 /// Implements [`RuleAdmin`].
 pub(crate) struct Rules {
@@ -26,7 +31,9 @@ pub(crate) struct Rules {
     catalog: Arc<TableCatalog>,
     clock: Arc<dyn Clock>,
     taxonomy: Taxonomy,
+    placeholders: Placeholders,
     monitor: OnceLock<Arc<Monitor>>,
+    engine: OnceLock<Arc<dyn QueryEngine>>,
     active: Mutex<Arc<CompiledRules>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
@@ -39,6 +46,7 @@ impl Rules {
         audit: Arc<Ingest>,
         catalog: Arc<TableCatalog>,
         clock: Arc<dyn Clock>,
+        placeholders: Placeholders,
     ) -> Result<Arc<Self>, ServerError> {
         let taxonomy = Taxonomy::built_in();
         let rules = Self {
@@ -47,12 +55,15 @@ impl Rules {
             catalog,
             clock,
             taxonomy,
+            placeholders,
             monitor: OnceLock::new(),
+            engine: OnceLock::new(),
             active: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         };
         let stored = rules.metastore.rules().map_err(|error| ServerError::part("metastore", error.kind(), error))?;
-        let (compiled, not_loaded) = rules.compile(&stored);
+        let disabled = rules.disabled().map_err(|error| ServerError::part("metastore", error.kind, error))?;
+        let (compiled, not_loaded) = rules.compile(&stored, &disabled);
         for rule in not_loaded {
             tracing::warn!(file = rule.file, rule_id = rule.rule_id, title = rule.title, reason = %rule.error, "a stored rule is not active");
         }
@@ -65,18 +76,24 @@ impl Rules {
         let _ = self.monitor.set(monitor);
     }
 
+    /// Gives what reads history for backfills.
+    pub(crate) fn attach_engine(&self, engine: Arc<dyn QueryEngine>) {
+        let _ = self.engine.set(engine);
+    }
+
     /// The rules that run.
     pub(crate) fn active(&self) -> Arc<CompiledRules> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn compile(&self, stored: &[StoredRule]) -> (Arc<CompiledRules>, Vec<NotLoaded>) {
-        let wanted: BTreeSet<&RuleId> = stored.iter().map(|rule| &rule.rule_id).collect();
+    fn compile(&self, stored: &[StoredRule], disabled: &BTreeSet<String>) -> (Arc<CompiledRules>, Vec<NotLoaded>) {
+        let runs = |rule: &&StoredRule| !disabled.contains(rule.rule_id.as_str());
+        let wanted: BTreeSet<&RuleId> = stored.iter().filter(runs).map(|rule| &rule.rule_id).collect();
         let files: BTreeMap<(&str, &str), ()> =
             stored.iter().map(|rule| ((rule.file_name.as_str(), rule.text.as_str()), ())).collect();
         let mut rules: Vec<Rule> = Vec::new();
         for (name, text) in files.into_keys() {
-            let parsed = parse_file(name, text).rules;
+            let parsed = parse_file_with(name, text, &self.placeholders).rules;
             rules.extend(parsed.into_iter().filter(|rule| wanted.contains(&rule.metadata.id)));
         }
         let (compiled, not_loaded) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
@@ -85,7 +102,7 @@ impl Rules {
 
     /// Compiles what is stored now and runs it from here on.
     fn reload(&self) -> Result<(), PortError> {
-        let (compiled, _) = self.compile(&self.stored()?);
+        let (compiled, _) = self.compile(&self.stored()?, &self.disabled()?);
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = compiled.clone();
         if let Some(monitor) = self.monitor.get() {
             monitor.set_rules(compiled);
@@ -95,6 +112,52 @@ impl Rules {
 
     fn stored(&self) -> Result<Vec<StoredRule>, PortError> {
         self.metastore.rules().map_err(metastore_failed)
+    }
+
+    /// Ids of rules that are kept and do not run.
+    fn disabled(&self) -> Result<BTreeSet<String>, PortError> {
+        let setting = self.metastore.setting(DISABLED).map_err(metastore_failed)?;
+        let ids = setting.as_ref().and_then(|setting| setting.value.as_array());
+        Ok(ids.into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect())
+    }
+
+    /// The change is audited, then stored, then takes effect.
+    async fn enable(&self, ctx: &OpContext, rule_id: &str, enabled: bool) -> Result<(), PortError> {
+        let _one_at_a_time = self.changing.lock().await;
+        if !self.stored()?.iter().any(|rule| rule.rule_id.as_str() == rule_id) {
+            return Err(no_such_rule(rule_id));
+        }
+        let mut disabled = self.disabled()?;
+        let changed = if enabled { disabled.remove(rule_id) } else { disabled.insert(rule_id.to_owned()) };
+        if !changed {
+            return Ok(());
+        }
+        let action = if enabled { "rule.enable" } else { "rule.disable" };
+        self.audit.record_change(ctx, AuditEvent::success(action, "rule", rule_id)).await?;
+        self.store_disabled(ctx, disabled)?;
+        self.reload()
+    }
+
+    fn store_disabled(&self, ctx: &OpContext, disabled: BTreeSet<String>) -> Result<(), PortError> {
+        let setting = Setting {
+            key: DISABLED.to_owned(),
+            value: disabled.into_iter().collect::<Vec<String>>().into(),
+            changed_by: ctx.actor.name.clone(),
+            changed_at: self.clock.now(),
+        };
+        self.metastore.put_setting(&setting).map_err(metastore_failed)
+    }
+
+    /// Rules that are stored and do not run.
+    fn summaries_of_disabled(&self) -> Result<Vec<RuleSummary>, PortError> {
+        let disabled = self.disabled()?;
+        let stored = self.stored()?;
+        let rules = stored.iter().filter(|rule| disabled.contains(rule.rule_id.as_str()));
+        let parsed = rules.flat_map(|stored| {
+            let parsed = parse_file_with(&stored.file_name, &stored.text, &self.placeholders).rules;
+            parsed.into_iter().filter(|rule| rule.metadata.id == stored.rule_id)
+        });
+        Ok(parsed.map(|rule| RuleSummary { enabled: false, ..summary(&rule) }).collect())
     }
 
     async fn add_files(&self, ctx: &OpContext, files: Vec<RuleFile>) -> Result<RuleSetReport, PortError> {
@@ -123,7 +186,7 @@ impl Rules {
         let mut report = RuleSetReport::default();
         let mut parsed: Vec<Rule> = Vec::new();
         for file in files {
-            let one = parse_file(&file.name, &file.text);
+            let one = parse_file_with(&file.name, &file.text, &self.placeholders);
             report.not_loaded.extend(one.not_loaded.into_iter().map(rule_report));
             parsed.extend(one.rules);
         }
@@ -168,19 +231,47 @@ impl RuleAdmin for Rules {
             let _one_at_a_time = self.changing.lock().await;
             let id = RuleId::new(rule_id);
             if !self.stored()?.iter().any(|rule| rule.rule_id == id) {
-                return Err(PortError::new(
-                    ErrorKind::Caller,
-                    format!("there is no rule {rule_id}; `moneta rules list` shows those that are"),
-                ));
+                return Err(no_such_rule(rule_id));
             }
             self.audit.record_change(ctx, AuditEvent::success("rule.remove", "rule", rule_id)).await?;
             self.metastore.delete_rule(&id).map_err(metastore_failed)?;
+            let mut disabled = self.disabled()?;
+            if disabled.remove(rule_id) {
+                self.store_disabled(ctx, disabled)?;
+            }
             self.reload()
+        })
+    }
+
+    fn set_enabled<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        rule_id: &'a str,
+        enabled: bool,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(self.enable(ctx, rule_id, enabled))
+    }
+
+    fn backfill<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        selection: BackfillSelection,
+    ) -> BoxFuture<'a, Result<BackfillReport, PortError>> {
+        Box::pin(async move {
+            let missing = || PortError::new(ErrorKind::Internal, "there is nothing that reads history");
+            let engine = self.engine.get().ok_or_else(missing)?;
+            self.audit.record(ctx, AuditEvent::success("rule.backfill", "rule", &selection.rule_ids.join(" "))).await?;
+            let tables = self.audit.store().tables_with_rows();
+            backfill::backfill(&**engine, &self.active(), ctx, &selection, &tables).await
         })
     }
 
     fn list(&self) -> Vec<RuleSummary> {
         let mut summaries: Vec<RuleSummary> = self.active().rules().iter().map(|rule| summary(rule)).collect();
+        match self.summaries_of_disabled() {
+            Ok(disabled) => summaries.extend(disabled),
+            Err(error) => tracing::error!(error = %error, "disabled rules could not be listed"),
+        }
         summaries.sort_by(|a, b| a.title.cmp(&b.title));
         summaries
     }
@@ -200,11 +291,17 @@ fn summary(rule: &Rule) -> RuleSummary {
         level: rule.metadata.level.name().to_owned(),
         author: rule.metadata.author.clone(),
         log_source: rule.log_source().map(ToString::to_string).unwrap_or_default(),
+        enabled: true,
     }
 }
 
 fn rule_report(rule: NotLoaded) -> RuleReport {
     RuleReport { file: rule.file, rule_id: rule.rule_id, title: rule.title, problem: Some(rule.error.to_string()) }
+}
+
+fn no_such_rule(rule_id: &str) -> PortError {
+    let message = format!("there is no rule {rule_id}; `moneta rules list` shows those that are");
+    PortError::new(ErrorKind::Caller, message)
 }
 
 fn metastore_failed(error: moneta_metastore::Error) -> PortError {

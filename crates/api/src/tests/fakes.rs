@@ -28,6 +28,7 @@ pub(super) struct Fakes {
     pub(super) saved: Mutex<Vec<SavedQuery>>,
     pub(super) uploads: Mutex<Vec<WatchlistUpload>>,
     pub(super) rules: Mutex<Vec<RuleFile>>,
+    pub(super) disabled_rules: Mutex<Vec<String>>,
     pub(super) operations: Mutex<Vec<String>>,
     pub(super) not_ready: Mutex<Option<String>>,
 }
@@ -279,6 +280,27 @@ impl RuleAdmin for Fakes {
         Box::pin(async { Ok(()) })
     }
 
+    fn set_enabled<'a>(
+        &'a self,
+        _: &'a OpContext,
+        rule_id: &'a str,
+        enabled: bool,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        let mut disabled = self.disabled_rules.lock().unwrap();
+        disabled.retain(|id| id != rule_id);
+        disabled.extend((!enabled).then(|| rule_id.to_owned()));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn backfill<'a>(
+        &'a self,
+        _: &'a OpContext,
+        selection: BackfillSelection,
+    ) -> BoxFuture<'a, Result<BackfillReport, PortError>> {
+        let report = BackfillReport { num_rows: selection.rule_ids.len() as u64, ..BackfillReport::default() };
+        Box::pin(async move { Ok(report) })
+    }
+
     fn list(&self) -> Vec<RuleSummary> {
         let summary = |file: &RuleFile| RuleSummary {
             rule_id: file.name.clone(),
@@ -286,6 +308,7 @@ impl RuleAdmin for Fakes {
             level: "high".to_owned(),
             author: "Ada".to_owned(),
             log_source: String::new(),
+            enabled: !self.disabled_rules.lock().unwrap().contains(&file.name),
         };
         self.rules.lock().unwrap().iter().map(summary).collect()
     }

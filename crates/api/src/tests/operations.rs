@@ -28,6 +28,17 @@ async fn rules_are_added_listed_and_removed() {
     assert_eq!(fixture.send(&admin, "POST", "/v1/rules", &body).await.json()["loaded"], 1);
     let listed = fixture.send(&admin, "GET", "/v1/rules", "").await;
     assert_eq!(listed.json()["rules"][0]["rule_id"], "r1");
+    for (door, enabled) in [("disable", false), ("enable", true)] {
+        let answer = fixture.send(&admin, "POST", &format!("/v1/rules/r1/{door}"), "").await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        assert_eq!(fixture.send(&admin, "GET", "/v1/rules", "").await.json()["rules"][0]["enabled"], enabled);
+        let missing = fixture.send(&admin, "POST", &format!("/v1/rules/none/{door}"), "").await;
+        assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    }
+    let found = fixture.send(&admin, "POST", "/v1/rules/backfill", r#"{"rules":["a","b"]}"#).await;
+    assert_eq!(found.json()["num_rows"], 2);
+    let refused = fixture.send(&admin, "POST", "/v1/rules/backfill", r#"{"from":"yesterday"}"#).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert_eq!(fixture.send(&admin, "DELETE", "/v1/rules/r1", "").await.status, StatusCode::NO_CONTENT);
     assert_eq!(fixture.send(&admin, "DELETE", "/v1/rules/r1", "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(fixture.send(&admin, "POST", "/v1/rules", "{}").await.status, StatusCode::BAD_REQUEST);

@@ -28,6 +28,9 @@ pub struct Hunt {
     /// Rule files, and directories of them. May be repeated.
     #[arg(long, required = true, value_name = "FILE|DIR")]
     rules: Vec<PathBuf>,
+    /// A TOML file of lists with the values of placeholders.
+    #[arg(long, value_name = "FILE")]
+    placeholders: Option<PathBuf>,
     /// Files and directories of logs.
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
@@ -68,7 +71,7 @@ impl Hunt {
             let known = Level::ALL.map(Level::name).join(", ");
             Failure::usage(format!("there is no level {:?}", self.level)).advise(known)
         })?;
-        let compiled = compile(&self.rules)?;
+        let compiled = compile(&self.rules, self.placeholders.as_deref())?;
         compiled.complain(console);
         console.say(&format!(
             "{} rules loaded, {} not loaded",

@@ -10,6 +10,7 @@ mod kill_json;
 mod kill_syslog;
 mod objects;
 mod personal_data;
+mod rules;
 mod runaway;
 mod support;
 mod witnesses;

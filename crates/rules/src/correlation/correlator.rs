@@ -109,6 +109,8 @@ pub struct Correlator {
     /// Per correlation of the plan.
     pub(crate) states: Vec<State>,
     pub(crate) watermark: i64,
+    /// Time of the newest event of all.
+    pub(crate) newest: i64,
     counters: Counters,
 }
 
@@ -126,7 +128,7 @@ impl Correlator {
     #[must_use]
     pub fn new(rules: Arc<CompiledRules>, settings: Settings) -> Self {
         let states = rules.correlations().plans.iter().map(|_| State::default()).collect();
-        Self { rules, settings, states, watermark: i64::MIN, counters: Counters::default() }
+        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, counters: Counters::default() }
     }
 
     /// The rules it evaluates.
@@ -209,6 +211,7 @@ impl Correlator {
         let mut findings = Vec::new();
         self.counters.too_late += other.counters.too_late;
         self.counters.evicted += other.counters.evicted;
+        self.newest = self.newest.max(other.newest);
         for (mine, theirs) in self.states.iter_mut().zip(&other.states) {
             for (key, group) in &theirs.groups {
                 mine.groups.entry(Arc::clone(key)).or_default().fired.extend(&group.fired);
@@ -226,10 +229,16 @@ impl Correlator {
     }
 
     fn watermark_of(&self, plan: &Plan) -> i64 {
-        if self.watermark == i64::MAX { i64::MAX } else { self.watermark.saturating_sub(plan.delay_nanos) }
+        match (self.watermark, plan.mode) {
+            // Whatever would have come behind the end of the data is not known.
+            (i64::MAX, Mode::Following) => self.newest,
+            (i64::MAX, _) => i64::MAX,
+            (watermark, _) => watermark.saturating_sub(plan.delay_nanos),
+        }
     }
 
     fn insert(&mut self, arrival: Arrival, findings: &mut Vec<Finding>) {
+        self.newest = self.newest.max(arrival.time);
         let rules = Arc::clone(&self.rules);
         let plan = &rules.correlations().plans[arrival.correlation];
         // A leaf that came by several inputs is resolved for the one it came by.
@@ -310,6 +319,14 @@ impl Correlator {
                     state.due.insert((end, Arc::clone(key), period));
                 }
             }
+            Mode::Following => {
+                let end = time.saturating_add(span);
+                if end <= passed {
+                    self.decide(correlation, plan, key, time, findings);
+                } else {
+                    state.due.insert((end, Arc::clone(key), time));
+                }
+            }
             Mode::Closed | Mode::Growing => {
                 let entries = &state.groups[key].entries;
                 let changed = entries[at..].partition_point(|entry| entry.time < time.saturating_add(span));
@@ -330,6 +347,11 @@ impl Correlator {
     fn decide(&mut self, correlation: usize, plan: &Plan, key: &GroupKey, waiting: i64, findings: &mut Vec<Finding>) {
         let span = plan.definition.span_nanos;
         let Some(group) = self.states[correlation].groups.get(key) else { return };
+        if plan.mode == Mode::Following {
+            let window = group.unfollowed(waiting, span).to_vec();
+            self.found(correlation, plan, key, waiting.div_euclid(span), &window, findings);
+            return;
+        }
         if plan.mode != Mode::Whole {
             let from = group.entries.partition_point(|entry| entry.time < waiting);
             let to = group.entries.partition_point(|entry| entry.time <= waiting);

@@ -102,6 +102,14 @@ impl Group {
         &self.entries[start..=at]
     }
 
+    /// The entries of a time, where none follows them within a span; nothing otherwise.
+    pub fn unfollowed(&self, time: i64, span: i64) -> &[Entry] {
+        let from = self.entries.partition_point(|entry| entry.time < time);
+        let to = self.entries.partition_point(|entry| entry.time <= time);
+        let is_followed = self.entries.get(to).is_some_and(|next| next.time < time.saturating_add(span));
+        if is_followed { &[] } else { &self.entries[from..to] }
+    }
+
     /// The entries of a period.
     pub fn period(&self, period: i64, span: i64) -> &[Entry] {
         let (start, end) = (period.saturating_mul(span), period.saturating_add(1).saturating_mul(span));
@@ -132,6 +140,9 @@ pub(crate) fn holds(definition: &Correlation, counts_findings: bool, window: &[E
             some(window).is_some_and(|numbers| threshold.holds(percentile(numbers, *percent)))
         }
         Kind::ValueShare { threshold, .. } => share_holds(window, threshold),
+        Kind::FirstSeen { fields, before } => first_seen(window, fields.len(), before),
+        // The window is that of an event that nothing follows.
+        Kind::Absence => true,
     }
 }
 
@@ -145,6 +156,20 @@ fn count(window: &[Entry], counts_findings: bool) -> usize {
         true => window.iter().map(|entry| &entry.identity).collect::<HashSet<_>>().len(),
         false => window.len(),
     }
+}
+
+/// Whether the last entry of a window has a value that none before it has.
+fn first_seen(window: &[Entry], fields: usize, wanted: &Threshold) -> bool {
+    let Some((last, before)) = window.split_last() else { return false };
+    if !wanted.holds(as_real(before.len())) {
+        return false;
+    }
+    if fields == 1 {
+        let is_new = |text: &String| !before.iter().any(|entry| entry.texts(0).contains(text));
+        return last.texts(0).iter().any(is_new);
+    }
+    let same = |entry: &Entry| (0..fields).all(|field| entry.texts(field) == last.texts(field));
+    (0..fields).all(|field| !last.texts(field).is_empty()) && !before.iter().any(same)
 }
 
 /// Distinct values of one field, or distinct combinations of several. Absent values are none.

@@ -6,7 +6,10 @@
 //! - Bounds from below on counts (`gt`, `gte`), and rules that must all be met, can only become true by more events. They
 //!   are looked at in the window that ends at each event (`timespan` long, its beginning left out), as soon as the event
 //!   is there.
-//! - `value_sum` with bounds from below is looked at in the same windows, once the watermark has passed them.
+//! - `value_sum` with bounds from below, and `first_seen`, are looked at in the same windows, once the watermark has
+//!   passed them.
+//! - `absence` is looked at in the window that begins at each event, once the watermark has passed its end. The end of the
+//!   data is no absence: there, the newest event of all is the watermark.
 //! - Everything else (bounds from above, averages, percentiles, shares, `not`) is looked at in whole periods of
 //!   `timespan`, counted from 1970, once the watermark has passed their end.
 //!
@@ -85,6 +88,15 @@ pub enum Kind {
         /// What the number must be.
         threshold: Threshold,
     },
+    /// Values that no event of the window before has.
+    FirstSeen {
+        /// The fields; of several, their combination.
+        fields: Vec<String>,
+        /// How many events of the window before there must be, so that "not seen" says something.
+        before: Threshold,
+    },
+    /// No event follows one within the timespan.
+    Absence,
     /// The percentage that any single value has among all values of the field: finds what is rare or dominant.
     ValueShare {
         /// The field.
@@ -138,6 +150,8 @@ pub(crate) enum Mode {
     Closed,
     /// Whole periods, once the watermark has passed their end.
     Whole,
+    /// Windows that begin at an event, once the watermark has passed their end.
+    Following,
 }
 
 impl Threshold {
@@ -169,6 +183,8 @@ impl Correlation {
                 RuleCondition::Expression(expression) => !has_negation(expression),
             },
             Kind::ValueSum { threshold, .. } if threshold.only_from_below() => return Mode::Closed,
+            Kind::FirstSeen { .. } => return Mode::Closed,
+            Kind::Absence => return Mode::Following,
             _ => false,
         };
         if growing { Mode::Growing } else { Mode::Whole }
@@ -177,8 +193,8 @@ impl Correlation {
     /// The fields whose values are counted or compared.
     pub(crate) fn value_fields(&self) -> &[String] {
         match &self.kind {
-            Kind::EventCount(_) | Kind::Temporal(_) | Kind::TemporalOrdered(_) => &[],
-            Kind::ValueCount { fields, .. } => fields,
+            Kind::EventCount(_) | Kind::Temporal(_) | Kind::TemporalOrdered(_) | Kind::Absence => &[],
+            Kind::ValueCount { fields, .. } | Kind::FirstSeen { fields, .. } => fields,
             Kind::ValueSum { field, .. }
             | Kind::ValueAvg { field, .. }
             | Kind::ValuePercentile { field, .. }

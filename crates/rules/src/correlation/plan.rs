@@ -157,7 +157,8 @@ impl Resolver<'_> {
                     counts_findings = true;
                     let child = &mut self.resolved.plans[*below];
                     child.parents.push((plan, number));
-                    let lag = if child.mode == Mode::Whole { child.definition.span_nanos } else { 0 };
+                    let lags = matches!(child.mode, Mode::Whole | Mode::Following);
+                    let lag = if lags { child.definition.span_nanos } else { 0 };
                     delay_nanos = delay_nanos.max(child.delay_nanos.saturating_add(lag));
                 }
             }

@@ -1,10 +1,21 @@
 //! The state of a [`Correlator`] as bytes, tied to a position in the journal.
 //!
 //! # Form, version 1
-//! One JSON object: `version`; `positions`, per table the sequence up to which events are in the state, as the caller
-//! gave it; `watermark`; `events`, each once; and per correlation its rule's id, a digest of its definition, and its
-//! groups, whose entries name events by number. A correlation whose definition changed since begins anew; events of
-//! rules that are gone are left out.
+//! One JSON object in UTF-8:
+//!
+//! ```text
+//! version        1
+//! positions      { table: sequence after the last event in the state }, as the caller gave it
+//! watermark      nanoseconds since 1970
+//! events         [ { table, seq, rule: id, fields: [[text]] } ], each event and rule once
+//! correlations   [ { rule: id, definition: 32 hex digits, groups: [
+//!                    { key: [text], fired: [period], entries: [
+//!                      { time: nanoseconds, identity: 32 hex digits, inputs: bits, event: index } ] } ] } ]
+//! ```
+//! `definition` is a digest of the correlation and of the fields its events carry: one whose definition changed since
+//! begins anew, and events of rules that are gone are left out. What waits for the watermark is not stored: it follows
+//! from the entries. A later version of this form gets a higher number, and this one is read for ever; a program refuses
+//! a number above its own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -189,7 +200,10 @@ impl Snapshot {
                     && definition_digest(&rules, plan) == form.definition
             };
             let Some(index) = plans.iter().position(same) else { continue };
-            correlator.states[index] = read_state(form, &plans[index], &events)?;
+            let state = read_state(form, &plans[index], &events)?;
+            let newest = state.groups.values().map(Group::newest).max().unwrap_or(i64::MIN);
+            correlator.newest = correlator.newest.max(newest);
+            correlator.states[index] = state;
         }
         Ok(Self { correlator, positions })
     }
@@ -224,6 +238,9 @@ fn note_due(state: &mut State, plan: &Plan, key: &GroupKey, time: i64) {
     let span = plan.definition.span_nanos;
     match plan.mode {
         Mode::Growing => {}
+        Mode::Following => {
+            state.due.insert((time.saturating_add(span), Arc::clone(key), time));
+        }
         Mode::Closed => {
             state.due.insert((time, Arc::clone(key), time));
         }

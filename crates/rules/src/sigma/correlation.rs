@@ -2,7 +2,8 @@
 //!
 //! # Source
 //! Sigma correlation rules specification 2.1 and its JSON schema; `condition` of temporal correlations also as the
-//! expression over rules that version 2.2 adds.
+//! expression over rules that version 2.2 adds. `first_seen` and `absence` are ours: the specification has no type for a
+//! value that was not there before, or for events that stop.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::nearest;
 use crate::yaml::{Kind, Meaning, Node};
 
 /// Names of the types.
-const TYPES: [&str; 8] = [
+const TYPES: [&str; 10] = [
     "event_count",
     "value_count",
     "temporal",
@@ -22,6 +23,8 @@ const TYPES: [&str; 8] = [
     "value_avg",
     "value_percentile",
     "value_median",
+    "first_seen",
+    "absence",
 ];
 /// Keys of the `correlation` part.
 const KEYS: [&str; 7] = ["type", "rules", "group-by", "timespan", "condition", "aliases", "generate"];
@@ -147,6 +150,24 @@ fn parse_kind(node: &Node, condition: Option<&Node>, rules: &[String]) -> Result
             let (fields, threshold) = with_field()?;
             CorrelationKind::ValueCount { fields, threshold }
         }
+        "first_seen" => {
+            let condition = needed()?;
+            let fields =
+                bounded(condition.get("field").map(Node::texts).unwrap_or_default(), "fields of the condition")?;
+            if fields.is_empty() {
+                return Err(Error::rule(condition.line, "the condition of first_seen names no field"));
+            }
+            CorrelationKind::FirstSeen { fields, before: parse_events_before(condition)? }
+        }
+        "absence" => match condition {
+            None => CorrelationKind::Absence,
+            Some(condition) => {
+                return Err(Error::rule(
+                    condition.line,
+                    "absence has no condition: no event within the timespan is it",
+                ));
+            }
+        },
         "temporal" => CorrelationKind::Temporal(parse_rule_condition(condition, rules)?),
         "temporal_ordered" => CorrelationKind::TemporalOrdered(parse_rule_condition(condition, rules)?),
         "value_sum" => {
@@ -179,6 +200,17 @@ fn parse_kind(node: &Node, condition: Option<&Node>, rules: &[String]) -> Result
             return Err(Error::rule(node.line, message));
         }
     })
+}
+
+/// How many events must have been there before a value counts as new: at least one, unless the condition says more.
+fn parse_events_before(condition: &Node) -> Result<Threshold, Error> {
+    let Kind::Map(pairs) = &condition.kind else {
+        return Err(Error::rule(condition.line, "the condition is a map such as field: Country"));
+    };
+    match pairs.iter().any(|(key, _)| key != "field") {
+        true => parse_threshold(condition),
+        false => Ok(Threshold { bounds: vec![(Bound::AtLeast, 1.0)] }),
+    }
 }
 
 fn number(node: &Node) -> Result<f64, Error> {

@@ -264,3 +264,52 @@ fn what_cannot_be_resolved_is_refused_with_the_reason() {
         assert!(reasons.contains(part), "{correlation}: {reasons}");
     }
 }
+
+const NEW: &str =
+    "  type: first_seen\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    field: BytesOut\n";
+
+#[test]
+fn a_value_is_new_when_no_event_of_the_timespan_before_has_it() {
+    // Nobody's first event is new: nothing was seen before it.
+    assert_eq!(findings(NEW, &[(0, "a", "ann", "1")]), []);
+    assert_eq!(findings(NEW, &[(0, "a", "ann", "1"), (10, "a", "ann", "1"), (20, "a", "bob", "2")]), []);
+    assert_eq!(findings(NEW, &[(0, "a", "ann", "1"), (10, "a", "ann", "2")]), [one("ann", 0, 10, 2)]);
+    // An event that comes late takes the novelty from what follows it.
+    assert_eq!(findings(NEW, &[(0, "a", "ann", "1"), (10, "a", "ann", "2"), (5, "a", "ann", "2")]).len(), 1);
+    assert_eq!(
+        findings(NEW, &[(20, "a", "ann", "1"), (30, "a", "ann", "2"), (10, "a", "ann", "2")]),
+        [one("ann", 10, 20, 2)]
+    );
+    // Beyond the timespan all is forgotten.
+    assert_eq!(findings(NEW, &[(0, "a", "ann", "1"), (601, "a", "ann", "2")]), []);
+    let three = format!("{NEW}    gte: 3\n");
+    let four = [(0, "a", "ann", "1"), (1, "a", "ann", "2"), (2, "a", "ann", "1"), (3, "a", "ann", "4")];
+    assert_eq!(findings(&three, &four), [one("ann", 0, 3, 4)]);
+    assert_eq!(findings(&three, &four[..3]), []);
+}
+
+const ABSENCE: &str = "  type: absence\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1m\n";
+
+#[test]
+fn events_that_stop_are_found_and_the_end_of_the_data_is_no_stop() {
+    let found = |events: &[Event<'_>]| findings(ABSENCE, events);
+    assert_eq!(found(&[(0, "a", "ann", "")]), []);
+    assert_eq!(found(&[(0, "a", "ann", ""), (30, "a", "ann", ""), (59, "a", "bob", "")]), []);
+    assert_eq!(found(&[(0, "a", "ann", ""), (60, "a", "bob", "")]), [one("ann", 0, 0, 1)]);
+    assert_eq!(found(&[(0, "a", "ann", ""), (200, "a", "ann", "")]), [one("ann", 0, 0, 1)]);
+    // One that comes late fills the gap, as long as nothing was said of it.
+    assert_eq!(found(&[(0, "a", "ann", ""), (80, "a", "ann", ""), (40, "a", "ann", "")]), []);
+}
+
+#[test]
+fn the_watermark_decides_that_events_stopped() {
+    let mut correlator = Correlator::new(with_correlation(ABSENCE), Settings::default());
+    assert!(feed(&mut correlator, 0, &[(0, "a", "ann", "")]).is_empty());
+    let at = |seconds: i64| Timestamp::from_seconds(HOUR + seconds);
+    assert!(correlator.advance(at(59)).is_empty());
+    let bytes = correlator.snapshot(&BTreeMap::new());
+    let rules = Arc::clone(correlator.rules());
+    let mut correlator = Snapshot::read(&bytes, rules, Settings::default()).unwrap().correlator;
+    assert_eq!(correlator.advance(at(60)).iter().map(shown).collect::<Vec<_>>(), [one("ann", 0, 0, 1)]);
+    assert!(correlator.advance(at(500)).is_empty());
+}

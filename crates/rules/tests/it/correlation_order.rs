@@ -54,6 +54,9 @@ fn rules() -> Arc<CompiledRules> {
         ("chain", "temporal_ordered", "[count, b_]", ""),
         ("many", "event_count", "[order]", "condition:\n    gte: 2"),
         ("above", "temporal", "[mean, sum]", ""),
+        ("new", "first_seen", "[a_]", "condition:\n    field: BytesOut\n    gte: 2"),
+        ("silent", "absence", "[b_]", ""),
+        ("behind", "temporal", "[silent, new]", ""),
     ];
     let text: String = correlations
         .iter()

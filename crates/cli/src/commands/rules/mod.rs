@@ -1,0 +1,179 @@
+//! `moneta rules`: adds, lists, removes, checks, tests and explains detection rules, and matches them against history.
+
+mod backfill;
+mod explain;
+mod offline;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::arguments::Global;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::output::{Grid, visible};
+use crate::target::{Missing, Target, local_context};
+
+use backfill::Backfill;
+use explain::Explain;
+use offline::{Sources, read};
+pub use offline::{compile, not_loaded_json};
+
+/// Add, list, disable, remove, check, test or explain detection rules, or match them against history.
+#[derive(Debug, Subcommand)]
+pub enum Rules {
+    /// Add rules, or replace those with the same id.
+    Add {
+        /// Rule files, and directories of them.
+        #[arg(required = true, value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+    },
+    /// List the active rules.
+    List,
+    /// Remove a rule.
+    Remove {
+        /// Its id.
+        #[arg(value_name = "ID")]
+        rule_id: String,
+    },
+    /// Keep a rule without running it.
+    Disable {
+        /// Its id.
+        #[arg(value_name = "ID")]
+        rule_id: String,
+    },
+    /// Run a rule that was disabled.
+    Enable {
+        /// Its id.
+        #[arg(value_name = "ID")]
+        rule_id: String,
+    },
+    /// Run the tests that stand beside rules.
+    Test(Sources),
+    /// Say which rules would load, without adding any.
+    Check(Sources),
+    /// Say what is probably wrong with rules: unknown fields, values that never match, parts that do nothing.
+    Lint {
+        #[command(flatten)]
+        sources: Sources,
+        /// Say too what could be better: references, techniques, tests.
+        #[arg(long)]
+        notes: bool,
+    },
+    /// Say why a rule matches an event of a file, or does not.
+    Explain(Explain),
+    /// Print the techniques of MITRE ATT&CK that rules look for, as a layer of the ATT&CK Navigator.
+    Coverage {
+        #[command(flatten)]
+        sources: Sources,
+        /// The layer's name.
+        #[arg(long, default_value = "Moneta", value_name = "NAME")]
+        name: String,
+        /// Where to write the layer; standard output when absent.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Match active rules against what is stored. Raises no alert.
+    Backfill(Backfill),
+}
+
+impl Rules {
+    /// Does it; negative when a rule does not load.
+    ///
+    /// # Errors
+    /// When files or rules cannot be read or changed.
+    pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
+        match self {
+            Self::Check(sources) => return offline::check(sources, console),
+            Self::Test(sources) => return offline::test(sources, console),
+            Self::Lint { sources, notes } => return offline::lint(sources, *notes, console),
+            Self::Explain(explain) => return explain.run(console),
+            Self::Coverage { sources, name, out } => return offline::coverage(sources, name, out.as_deref(), console),
+            _ => {}
+        }
+        let target =
+            Target::open(global, if matches!(self, Self::Add { .. }) { Missing::Create } else { Missing::Refuse })
+                .await?;
+        let outcome = match self {
+            Self::Add { paths } => add(&target, paths, console).await,
+            Self::List => list(&target, console).await,
+            Self::Remove { rule_id } => remove(&target, rule_id, console).await,
+            Self::Disable { rule_id } => set_enabled(&target, rule_id, false, console).await,
+            Self::Enable { rule_id } => set_enabled(&target, rule_id, true, console).await,
+            Self::Backfill(backfill) => backfill.run(&target, console).await,
+            _ => Ok(Exit::Success),
+        };
+        let closed = target.close().await;
+        let exit = outcome?;
+        closed.map(|()| exit)
+    }
+}
+
+async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Exit, Failure> {
+    let files = read(paths)?;
+    let report = match target {
+        Target::Server(client) => {
+            let files: Vec<Value> =
+                files.into_iter().map(|file| json!({ "name": file.name, "text": file.text })).collect();
+            client.post("v1/rules", &json!({ "files": files })).await?
+        }
+        Target::Directory(node) => to_value(&node.rules().add(&local_context(), files).await?)?,
+    };
+    let not_loaded = report["not_loaded"].as_array().cloned().unwrap_or_default();
+    if console.json {
+        console.value(&report)?;
+    } else {
+        for rule in &not_loaded {
+            let text = |member: &str| visible(rule[member].as_str().unwrap_or_default());
+            console.complain(&format!("not loaded: {} ({}): {}", text("file"), text("title"), text("problem")));
+        }
+        console.line(&format!(
+            "{} rules loaded, {} unchanged, {} not loaded",
+            report["loaded"],
+            report["unchanged"],
+            not_loaded.len()
+        ))?;
+    }
+    Ok(Exit::negative_unless(not_loaded.is_empty()))
+}
+
+async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
+    let rules = match target {
+        Target::Server(client) => client.get("v1/rules").await?["rules"].take(),
+        Target::Directory(node) => to_value(&node.rules().list())?,
+    };
+    let columns = ["rule_id", "title", "level", "log_source", "author", "enabled"];
+    let row = |rule: &Value| columns.iter().map(|column| rule[*column].clone()).collect();
+    let rows = rules.as_array().into_iter().flatten().map(row).collect();
+    console.grid(&Grid { columns: columns.map(str::to_owned).to_vec(), rows }, console.format(None))?;
+    Ok(Exit::Success)
+}
+
+async fn remove(target: &Target, rule_id: &str, console: &Console) -> Result<Exit, Failure> {
+    match target {
+        Target::Server(client) => client.delete(&format!("v1/rules/{rule_id}")).await?,
+        Target::Directory(node) => node.rules().remove(&local_context(), rule_id).await?,
+    }
+    console.say(&format!("removed {}", visible(rule_id)));
+    Ok(Exit::Success)
+}
+
+async fn set_enabled(target: &Target, rule_id: &str, enabled: bool, console: &Console) -> Result<Exit, Failure> {
+    let (door, done) = if enabled { ("enable", "enabled") } else { ("disable", "disabled") };
+    match target {
+        Target::Server(client) => _ = client.post(&format!("v1/rules/{rule_id}/{door}"), &json!({})).await?,
+        Target::Directory(node) => node.rules().set_enabled(&local_context(), rule_id, enabled).await?,
+    }
+    console.say(&format!("{done} {}", visible(rule_id)));
+    Ok(Exit::Success)
+}
+
+/// A value as JSON.
+///
+/// # Errors
+/// Never for the types of this program.
+pub fn to_value(value: &impl serde::Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(value)
+        .map_err(|error| Failure::new(Exit::Internal, "cannot be written as JSON").caused_by(&error))
+}

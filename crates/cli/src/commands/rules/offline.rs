@@ -1,0 +1,192 @@
+//! What can be said of rule files without a store: whether they load, pass their tests, are well made, what they cover.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use moneta_event::TableCatalog;
+use moneta_ports::RuleFile;
+use moneta_rules::coverage::navigator_layer;
+use moneta_rules::lint::{self, Severity};
+use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Taxonomy, parse_file_with, rule_tests};
+use serde_json::{Value, json};
+
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::files;
+use crate::output::visible;
+
+/// Endings of rule files within directories.
+const RULE_ENDINGS: [&str; 2] = ["yml", "yaml"];
+
+/// Rule files and what they need.
+#[derive(Debug, Args)]
+pub struct Sources {
+    /// Rule files, and directories of them.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    pub paths: Vec<PathBuf>,
+    /// A TOML file of lists with the values of placeholders.
+    #[arg(long, value_name = "FILE")]
+    pub placeholders: Option<PathBuf>,
+}
+
+impl Sources {
+    fn compile(&self) -> Result<Compiled, Failure> {
+        compile(&self.paths, self.placeholders.as_deref())
+    }
+}
+
+/// Says what is probably wrong with rules; negative when something is.
+///
+/// # Errors
+/// When files cannot be read.
+pub fn lint(sources: &Sources, notes: bool, console: &Console) -> Result<Exit, Failure> {
+    let compiled = sources.compile()?;
+    let mut found = lint::lint(&compiled.rules, &Taxonomy::built_in(), &TableCatalog::built_in());
+    found.retain(|diagnosis| notes || diagnosis.severity == Severity::Warning);
+    if console.json {
+        let not_loaded: Vec<Value> = compiled.not_loaded.iter().map(not_loaded_json).collect();
+        console.value(&json!({ "diagnoses": found, "not_loaded": not_loaded }))?;
+    } else {
+        compiled.complain(console);
+        for diagnosis in &found {
+            let word = if diagnosis.severity == Severity::Warning { "warning" } else { "note" };
+            let place = format!("{}:{}", diagnosis.file, diagnosis.line);
+            let said = format!("{word}[{}]: {}: {}", diagnosis.code, diagnosis.title, diagnosis.message);
+            console.line(&visible(&format!("{place}: {said}")))?;
+        }
+        let warnings = found.iter().filter(|diagnosis| diagnosis.severity == Severity::Warning).count();
+        console.say(&format!("{warnings} warnings, {} notes", found.len() - warnings));
+    }
+    let good = found.iter().all(|diagnosis| diagnosis.severity == Severity::Note) && compiled.not_loaded.is_empty();
+    Ok(Exit::negative_unless(good))
+}
+
+/// Prints the techniques of ATT&CK that rules are tagged with, as a layer of the Navigator.
+///
+/// # Errors
+/// When files cannot be read, or the layer cannot be written.
+pub fn coverage(sources: &Sources, name: &str, out: Option<&Path>, console: &Console) -> Result<Exit, Failure> {
+    let compiled = sources.compile()?;
+    compiled.complain(console);
+    let layer = navigator_layer(&compiled.rules, name);
+    match out {
+        None => console.line(&format!("{layer:#}"))?,
+        Some(path) => std::fs::write(path, format!("{layer:#}\n"))
+            .map_err(|error| Failure::io(format!("cannot write {}", path.display()), error))?,
+    }
+    let techniques = layer["techniques"].as_array().map_or(0, Vec::len);
+    console.say(&format!("{techniques} techniques; open the layer in the ATT&CK Navigator"));
+    Ok(Exit::Success)
+}
+
+/// Says which rules would load.
+pub fn check(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
+    let compiled = sources.compile()?;
+    if console.json {
+        let not_loaded: Vec<Value> = compiled.not_loaded.iter().map(not_loaded_json).collect();
+        console.value(&json!({ "loaded": compiled.rules.rules().len(), "not_loaded": not_loaded }))?;
+    } else {
+        compiled.complain(console);
+        console.line(&format!(
+            "{} rules would load, {} would not",
+            compiled.rules.rules().len(),
+            compiled.not_loaded.len()
+        ))?;
+    }
+    Ok(Exit::negative_unless(compiled.not_loaded.is_empty()))
+}
+
+/// Runs the tests that stand beside rules.
+pub fn test(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
+    let compiled = sources.compile()?;
+    compiled.complain(console);
+    let tests: usize = compiled.rules.rules().iter().map(|rule| rule.tests.len()).sum();
+    let rules = Arc::new(compiled.rules);
+    let failures = rule_tests::run(&rules, &TableCatalog::built_in());
+    if console.json {
+        let failed: Vec<Value> = failures
+            .iter()
+            .map(|f| json!({ "rule_id": f.rule_id, "title": f.title, "test": f.test, "expected": f.expected }))
+            .collect();
+        console.value(&json!({ "tests": tests, "failed": failed }))?;
+    } else {
+        for failure in &failures {
+            let outcome = if failure.expected { "should match and does not" } else { "should not match and does" };
+            console.complain(&visible(&format!("{}: {}: {outcome}", failure.title, failure.test)));
+        }
+        console.line(&format!("{tests} tests, {} failed", failures.len()))?;
+    }
+    Ok(Exit::negative_unless(failures.is_empty() && compiled.not_loaded.is_empty()))
+}
+
+/// Rules ready to match, and those that are not.
+pub struct Compiled {
+    /// The rules.
+    pub rules: CompiledRules,
+    /// What cannot run, with the reason.
+    pub not_loaded: Vec<NotLoaded>,
+}
+
+impl Compiled {
+    /// Names every rule that cannot run.
+    pub fn complain(&self, console: &Console) {
+        for rule in &self.not_loaded {
+            console.say(&visible(&format!("not loaded: {} ({}): {}", rule.file, rule.title, rule.error)));
+        }
+    }
+}
+
+/// Reads and compiles rules without a store.
+///
+/// # Errors
+/// When a file cannot be read, or is no file of placeholders.
+pub fn compile(paths: &[PathBuf], placeholders: Option<&Path>) -> Result<Compiled, Failure> {
+    let placeholders = read_placeholders(placeholders)?;
+    let (mut rules, mut not_loaded) = (Vec::new(), Vec::new());
+    for file in read(paths)? {
+        let parsed = parse_file_with(&file.name, &file.text, &placeholders);
+        rules.extend(parsed.rules);
+        not_loaded.extend(parsed.not_loaded);
+    }
+    let catalog = Arc::new(TableCatalog::built_in());
+    let (rules, refused) = CompiledRules::compile(rules, &Taxonomy::built_in(), &catalog);
+    not_loaded.extend(refused);
+    Ok(Compiled { rules, not_loaded })
+}
+
+fn read_placeholders(path: Option<&Path>) -> Result<Placeholders, Failure> {
+    let Some(path) = path else { return Ok(Placeholders::default()) };
+    let text = std::fs::read_to_string(path).map_err(|error| files::unreadable(path, error))?;
+    Placeholders::parse(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// A rule that cannot run, for programs.
+#[must_use]
+pub fn not_loaded_json(rule: &NotLoaded) -> Value {
+    json!({ "file": rule.file, "rule_id": rule.rule_id, "title": rule.title, "problem": rule.error.to_string() })
+}
+
+/// Rule files: those named, and those in directories that end like one.
+///
+/// # Errors
+/// When there are none, or one cannot be read.
+pub fn read(paths: &[PathBuf]) -> Result<Vec<RuleFile>, Failure> {
+    let is_rule = |input: &files::Input| {
+        let ending = input.path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        input.named || RULE_ENDINGS.contains(&ending)
+    };
+    let found: Vec<_> = files::find(paths)?.into_iter().filter(is_rule).collect();
+    if found.is_empty() {
+        return Err(Failure::usage("there are no rule files").advise("name files, or directories with *.yml or *.yaml"));
+    }
+    let read_one = |input: files::Input| {
+        let bytes = std::fs::read(&input.path).map_err(|error| files::unreadable(&input.path, error))?;
+        // What is not UTF-8 is refused by the parser, which names the file.
+        Ok(RuleFile {
+            name: input.path.to_string_lossy().into_owned(),
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    };
+    found.into_iter().map(read_one).collect()
+}

@@ -1,0 +1,151 @@
+//! `moneta rules`: what detection engineers do before a rule runs, and after.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::hunting::{LOG, RULE};
+use crate::support::{Moneta, wait_until};
+
+const ID: &str = "5f7c1b1e-0000-4000-8000-000000000001";
+/// Holds when two events of the rule above come from one machine within five minutes.
+const CORRELATION: &str = "
+---
+title: Many failed passwords
+id: 5f7c1b1e-0000-4000-8000-000000000002
+status: test
+author: Moneta
+level: high
+correlation:
+  type: event_count
+  rules: [5f7c1b1e-0000-4000-8000-000000000001]
+  group-by: [Computer]
+  timespan: 5m
+  generate: true
+  condition:
+    gte: 2
+";
+
+#[test]
+fn lint_names_what_is_probably_wrong() {
+    let moneta = Moneta::new();
+    let good = moneta.file("good.yml", RULE);
+    assert_eq!(moneta.run(&["rules", "lint", &good]).code, 0);
+    assert!(moneta.ok(&["rules", "lint", "--notes", &good]).contains("note[no_tests]"));
+    let odd = "title: Odd\nid: odd\nlogsource: { product: windows, category: process_creation }\ndetection:\n  s: { Imagee: a }\n  condition: s\n";
+    let run = moneta.run(&["rules", "lint", &moneta.file("odd.yml", odd)]);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stdout.contains("warning[unknown_field]") && run.stdout.contains("did you mean"), "{run:?}");
+}
+
+#[test]
+fn placeholders_come_from_a_file() {
+    let moneta = Moneta::new();
+    let rule = moneta.file("rule.yml", RULE.replace("    - 'Failed password for'", "    '|expand': '%words%'"));
+    let without = moneta.run(&["rules", "check", &rule]);
+    assert!(without.code == 1 && without.stderr.contains("%words% has no values"), "{without:?}");
+    let lists = moneta.file("lists.toml", "Words = ['Failed password for', 'Accepted publickey']\n");
+    assert_eq!(moneta.run(&["rules", "check", "--placeholders", &lists, &rule]).code, 0);
+    let log = moneta.file("auth.log", LOG);
+    let run = moneta.run(&["hunt", "--rules", &rule, "--placeholders", &lists, &log, "--format", "ndjson"]);
+    assert_eq!((run.code, run.stdout.lines().count()), (0, 2), "{run:?}");
+    let bad = moneta.run(&["rules", "check", "--placeholders", &moneta.file("bad.toml", "words = 1\n"), &rule]);
+    assert!(bad.code == 2 && bad.stderr.contains("bad.toml"), "{bad:?}");
+    // The server's rules take theirs from the file that the configuration names.
+    let config = moneta.file("moneta.toml", format!("[rules]\nplaceholders = {lists:?}\n"));
+    assert_eq!(moneta.run(&["rules", "add", &rule]).code, 1);
+    assert!(moneta.ok(&["--config", &config, "rules", "add", &rule]).contains("1 rules loaded"));
+}
+
+#[test]
+fn explain_says_why_a_rule_matches_or_does_not() {
+    let moneta = Moneta::new();
+    let (rule, log) = (moneta.file("rule.yml", RULE), moneta.file("auth.log", LOG));
+    let first = moneta.run(&["rules", "explain", &log, &rule]);
+    assert_eq!(first.code, 0, "{first:?}");
+    assert!(first.stdout.contains("Failed password (5f7c1b1e") && first.stdout.contains("+ keywords"), "{first:?}");
+    let second = moneta.run(&["rules", "explain", &log, ID, "--rules", &rule, "--number", "2"]);
+    assert_eq!(second.code, 1, "{second:?}");
+    assert!(second.stdout.contains("does not match") && second.stdout.contains("- keywords"), "{second:?}");
+    let third = moneta.run(&["rules", "explain", &log, &rule, "--number", "3"]);
+    assert!(third.code == 2 && third.stderr.contains("it has 2"), "{third:?}");
+    let unknown = moneta.run(&["rules", "explain", &log, "no-such-rule", "--rules", &rule]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("no-such-rule"), "{unknown:?}");
+}
+
+#[test]
+fn coverage_is_a_layer_of_the_navigator() {
+    let moneta = Moneta::new();
+    let rule = moneta.file("rule.yml", RULE);
+    let layer: Value = serde_json::from_str(&moneta.ok(&["rules", "coverage", &rule])).unwrap();
+    assert_eq!(layer["techniques"][0]["techniqueID"], "T1110");
+    let out = moneta.dir.join("layer.json");
+    moneta.ok(&["rules", "coverage", &rule, "--name", "ours", "--out", out.to_str().unwrap()]);
+    let layer: Value = serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap();
+    assert_eq!(layer["name"], "ours");
+}
+
+/// Rule, and the sequences of its events.
+type Found = BTreeSet<(String, Vec<u64>)>;
+
+fn numbers(value: &Value) -> Vec<u64> {
+    value.as_array().unwrap().iter().filter_map(Value::as_u64).collect()
+}
+
+#[test]
+fn backfill_finds_what_the_stream_found_and_a_disabled_rule_finds_nothing() {
+    let moneta = Moneta::new();
+    let rules = moneta.file("rules.yml", format!("{RULE}{CORRELATION}"));
+    let log: String = (0..6).map(|minute| LOG.replace("03:04", &format!("03:{minute:02}"))).collect();
+    let server = moneta.serve();
+    moneta.ok(&["rules", "add", &rules]);
+    moneta.ok(&["ingest", &moneta.file("auth.log", &log)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(wait_until("alerts", || moneta.count("SecurityAlert | count") >= 2));
+    let alerts = moneta.json(&["query", "SecurityAlert | project RuleId, EventSeqs"]);
+    // On arrival, events of one block that meet a rule are one alert; each is a match by itself.
+    let stream: Found = alerts
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|alert| {
+            let (rule, seqs) = (alert["RuleId"].as_str().unwrap().to_owned(), numbers(&alert["EventSeqs"]));
+            match rule == ID {
+                true => seqs.into_iter().map(|seq| (rule.clone(), vec![seq])).collect::<Vec<_>>(),
+                false => vec![(rule, seqs)],
+            }
+        })
+        .collect();
+    let matches = moneta.json(&["rules", "backfill"]);
+    let history: Found = matches
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| (found["rule_id"].as_str().unwrap().to_owned(), numbers(&found["seqs"])))
+        .collect();
+    assert_eq!(history, stream);
+    assert_eq!(history.iter().filter(|(rule, _)| rule == ID).count(), 6);
+    assert!(history.len() > 6, "{history:?}");
+    let part =
+        moneta.json(&["rules", "backfill", ID, "--from", "2026-01-02T03:02:00Z", "--to", "2026-01-02T03:04:00Z"]);
+    assert_eq!(part.as_array().unwrap().len(), 2, "{part}");
+    assert_eq!(moneta.run(&["rules", "backfill", "no-such-rule"]).code, 2);
+
+    moneta.ok(&["rules", "disable", ID]);
+    let listed = moneta.json(&["rules", "list"]);
+    let state =
+        |list: &Value| list.as_array().unwrap().iter().find(|rule| rule["rule_id"] == ID).unwrap()["enabled"].clone();
+    assert_eq!(state(&listed), false);
+    assert_eq!(moneta.run(&["rules", "backfill", ID]).code, 2, "a disabled rule is not active");
+    server.stop();
+    // It stays so over a restart, and without a server.
+    assert_eq!(state(&moneta.json(&["rules", "list"])), false);
+    moneta.ok(&["rules", "enable", ID]);
+    assert_eq!(state(&moneta.json(&["rules", "list"])), true);
+    assert_eq!(moneta.json(&["rules", "backfill", ID]).as_array().unwrap().len(), 6);
+    let audited = moneta.json(&[
+        "query",
+        "MonetaAudit | where Action in ('rule.disable', 'rule.enable', 'rule.backfill') | project Action",
+    ]);
+    assert!(audited.as_array().unwrap().len() >= 4, "{audited}");
+}

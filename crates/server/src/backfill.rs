@@ -1,0 +1,204 @@
+//! Matches rules against what is stored, through the query engine, as the monitor matched or would have matched it.
+//!
+//! Rows are read table by table in order of `_Seq`, a page at a time, and matched by the same compiled rules as on
+//! arrival. Correlations see all of them before they are decided, whatever order tables are read in. Nothing is stored
+//! and no alert is raised: the answer is what would have been.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, Schema};
+use moneta_base::{ErrorKind, Seq, TableName};
+use moneta_event::schema::standard;
+use moneta_ports::{
+    BackfillMatch, BackfillReport, BackfillSelection, OpContext, PortError, QueryEngine, QueryRequest, ResultTable,
+};
+use moneta_rules::correlation::{Finding, Settings};
+use moneta_rules::hunt::{event_time, text};
+use moneta_rules::{CompiledRules, Correlator, RuleMatch};
+
+/// Rows of one query.
+const PAGE_ROWS: usize = 50_000;
+/// Matches that an answer lists at most; all are counted.
+const MATCHES_MAX: usize = 100_000;
+
+/// Matches rules against history. `stored`: the tables that have rows.
+pub(crate) async fn backfill(
+    engine: &dyn QueryEngine,
+    rules: &Arc<CompiledRules>,
+    ctx: &OpContext,
+    selection: &BackfillSelection,
+    stored: &[TableName],
+) -> Result<BackfillReport, PortError> {
+    let wanted = wanted(rules, &selection.rule_ids)?;
+    // Events come table by table, not in order of time: none of them is late.
+    let settings = Settings { lateness_nanos: i64::MAX / 4, ..Settings::default() };
+    let mut run = Run {
+        rules,
+        wanted,
+        matches_max: selection.matches_max.unwrap_or(MATCHES_MAX).min(MATCHES_MAX),
+        correlator: Correlator::new(Arc::clone(rules), settings),
+        report: BackfillReport::default(),
+    };
+    let tables: BTreeSet<TableName> = rules.tables().filter(|table| stored.contains(table)).cloned().collect();
+    for table in tables {
+        let mut next: Seq = 0;
+        while let Some(page) = read(engine, ctx, selection, &table, next).await? {
+            let mut rows_read = 0;
+            for rows in &page {
+                rows_read += rows.num_rows();
+                next = run.take(&table, rows).max(next);
+            }
+            if rows_read < PAGE_ROWS {
+                break;
+            }
+        }
+    }
+    let decided = run.correlator.finish();
+    run.found(decided);
+    run.report.num_forgotten = run.correlator.counters().evicted;
+    Ok(run.report)
+}
+
+/// Indices of the rules that were asked for; all when none was.
+fn wanted(rules: &CompiledRules, ids: &[String]) -> Result<BTreeSet<usize>, PortError> {
+    if ids.is_empty() {
+        return Ok((0..rules.rules().len()).collect());
+    }
+    let index = |id: &String| {
+        let found = rules.rules().iter().position(|rule| rule.metadata.id.as_str() == id);
+        let refused = || format!("there is no active rule {id}; `moneta rules list` shows those that are");
+        found.ok_or_else(|| PortError::new(ErrorKind::Caller, refused()))
+    };
+    ids.iter().map(index).collect()
+}
+
+/// The next rows of a table; `None` when it has no more.
+async fn read(
+    engine: &dyn QueryEngine,
+    ctx: &OpContext,
+    selection: &BackfillSelection,
+    table: &TableName,
+    next: Seq,
+) -> Result<Option<Vec<RecordBatch>>, PortError> {
+    let mut text = format!("['{table}'] | where _Seq >= {next}");
+    if let Some(from) = selection.from {
+        text += &format!(" | where TimeGenerated >= datetime({from})");
+    }
+    if let Some(to) = selection.to {
+        text += &format!(" | where TimeGenerated < datetime({to})");
+    }
+    text += &format!(" | top {PAGE_ROWS} by _Seq asc");
+    let request = QueryRequest { no_truncation: true, ..QueryRequest::new(text) };
+    let failed = |error: String| format!("{table} cannot be read: {error}");
+    let answer = match engine.query(ctx, request).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(PortError::new(error.kind(), failed(error.to_string()))),
+    };
+    if let Some(cut) = answer.truncated {
+        return Err(PortError::new(ErrorKind::Caller, failed(cut.to_string())));
+    }
+    if let Some(reason) = answer.completeness.not_read.first() {
+        return Err(PortError::new(ErrorKind::Environment { retry_after: None }, failed(reason.clone())));
+    }
+    let rows: Result<Vec<_>, _> = answer.tables.iter().flat_map(stored_form).collect();
+    let rows = rows.map_err(|error| PortError::new(ErrorKind::Internal, failed(error.to_string())))?;
+    Ok((!rows.is_empty()).then_some(rows))
+}
+
+/// The rows of an answer with the types of their columns, as rules read them.
+fn stored_form(table: &ResultTable) -> Vec<Result<RecordBatch, arrow::error::ArrowError>> {
+    let fields = table.columns.iter().map(|column| column.column_type.field(&column.name).with_nullable(true));
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let rows = table.batches.iter().filter(|rows| rows.num_rows() > 0);
+    rows.map(|rows| RecordBatch::try_new(Arc::clone(&schema), rows.columns().to_vec())).collect()
+}
+
+/// One run over history.
+struct Run<'a> {
+    rules: &'a Arc<CompiledRules>,
+    wanted: BTreeSet<usize>,
+    matches_max: usize,
+    correlator: Correlator,
+    report: BackfillReport,
+}
+
+impl Run<'_> {
+    /// Matches rows, and returns the sequence after the last of them.
+    fn take(&mut self, table: &TableName, rows: &RecordBatch) -> Seq {
+        self.report.num_rows += rows.num_rows() as u64;
+        let seqs = rows.column_by_name(standard::SEQ).and_then(|array| array.as_primitive_opt::<Int64Type>());
+        let seq = |row: usize| {
+            let value = seqs.filter(|seqs| seqs.is_valid(row)).map(|seqs| seqs.value(row));
+            value.and_then(|value| Seq::try_from(value).ok()).unwrap_or_default()
+        };
+        let matches = self.rules.match_batch(table, rows);
+        if !matches.is_empty() {
+            let rules = Arc::clone(self.rules);
+            let explainer = rules.explainer(table, rows);
+            for found in matches.iter().filter(|found| rules.alerts_alone(found.rule)) {
+                for row in &found.rows {
+                    self.list(found.rule, || BackfillMatch {
+                        table: table.to_string(),
+                        seqs: vec![seq(*row as usize)],
+                        time: event_time(rows, *row as usize).to_string(),
+                        computer: text(rows, "Computer", *row as usize),
+                        fields: explainer.explain(found.rule, *row),
+                        ..BackfillMatch::default()
+                    });
+                }
+            }
+            self.correlate(table, rows, &matches, &seq);
+        }
+        rows.num_rows().checked_sub(1).map_or(0, |last| seq(last) + 1)
+    }
+
+    /// Correlations name events by sequence, and a time range leaves gaps: each row comes by itself.
+    fn correlate(&mut self, table: &TableName, rows: &RecordBatch, matches: &[RuleMatch], seq: &dyn Fn(usize) -> Seq) {
+        if !self.rules.has_correlations() {
+            return;
+        }
+        let mut by_row: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for found in matches {
+            found.rows.iter().for_each(|row| by_row.entry(*row).or_default().push(found.rule));
+        }
+        for (row, met) in by_row {
+            let one = rows.slice(row as usize, 1);
+            let met: Vec<RuleMatch> = met.into_iter().map(|rule| RuleMatch { rule, rows: vec![0] }).collect();
+            let findings = self.correlator.observe(table, &one, seq(row as usize), &met);
+            self.found(findings);
+        }
+    }
+
+    fn found(&mut self, findings: Vec<Finding>) {
+        for finding in findings {
+            self.list(finding.rule, || BackfillMatch {
+                table: finding.events.last().map(|event| event.table.to_string()).unwrap_or_default(),
+                seqs: finding.events.iter().map(|event| event.seq).collect(),
+                time: finding.times.1.to_string(),
+                computer: String::new(),
+                fields: finding.group.clone(),
+                ..BackfillMatch::default()
+            });
+        }
+    }
+
+    fn list(&mut self, rule: usize, found: impl FnOnce() -> BackfillMatch) {
+        if !self.wanted.contains(&rule) {
+            return;
+        }
+        self.report.num_matches += 1;
+        if self.report.matches.len() >= self.matches_max {
+            return;
+        }
+        let metadata = &self.rules.rules()[rule].metadata;
+        self.report.matches.push(BackfillMatch {
+            rule_id: metadata.id.to_string(),
+            rule_title: metadata.title.clone(),
+            rule_author: metadata.author.clone(),
+            level: metadata.level.name().to_owned(),
+            ..found()
+        });
+    }
+}
