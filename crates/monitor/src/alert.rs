@@ -13,7 +13,7 @@ use moneta_rules::{Correlator, Level, Rule, RuleMatch};
 use serde_json::json;
 
 /// Events an alert lists with their fields; further ones are counted and named by sequence.
-const EVENTS_LISTED_MAX: usize = 20;
+pub(crate) const EVENTS_LISTED_MAX: usize = 20;
 /// How long after its time an event is awaited before correlations that need all events are decided.
 const LATENESS: std::time::Duration = std::time::Duration::from_secs(300);
 /// Sequences an alert names.
@@ -21,6 +21,8 @@ const SEQS_NAMED_MAX: usize = 1_000;
 
 /// What raises alerts of rules.
 const DETECTION: &str = "Detection on arrival";
+/// What raises alerts of queries.
+const ANALYTICS: &str = "Analytics rules";
 /// What raises alarms.
 const SELF_MONITORING: &str = "Self-monitoring";
 
@@ -36,6 +38,45 @@ pub(crate) struct Raised {
     references: Vec<String>,
     /// Earliest and latest time of all its events.
     times: (Timestamp, Timestamp),
+    /// What the rule itself says of the alert; what is found in the events otherwise.
+    stated: Option<Stated>,
+}
+
+/// What an analytics rule says of its alert by the columns of its result.
+#[derive(Default)]
+pub(crate) struct Stated {
+    /// Objects with a `Type`.
+    pub(crate) entities: Vec<serde_json::Value>,
+    /// Members of `ExtendedProperties`.
+    pub(crate) properties: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An alert of an analytics rule.
+pub(crate) struct QueryAlert {
+    pub(crate) alert: Alert,
+    pub(crate) status: String,
+    pub(crate) references: Vec<String>,
+    pub(crate) num_rows: usize,
+    /// `_Seq` of the rows, where the result has it.
+    pub(crate) seqs: Vec<u64>,
+    pub(crate) times: (Timestamp, Timestamp),
+    pub(crate) stated: Stated,
+}
+
+impl From<QueryAlert> for Raised {
+    fn from(found: QueryAlert) -> Self {
+        Self {
+            component: ANALYTICS,
+            severity: Level::parse(&found.alert.level).map_or("Medium", Level::severity),
+            status: found.status,
+            event_count: found.num_rows,
+            event_seqs: found.seqs.into_iter().take(SEQS_NAMED_MAX).collect(),
+            references: found.references,
+            times: found.times,
+            stated: Some(found.stated),
+            alert: found.alert,
+        }
+    }
 }
 
 /// The alerts of a block: one per rule that holds in any of its rows, and one per correlation that holds with them.
@@ -75,6 +116,7 @@ fn raise_finding(rule: &Rule, finding: &Finding, now: Timestamp) -> Raised {
         event_seqs: finding.events.iter().take(SEQS_NAMED_MAX).map(|event| event.seq).collect(),
         references: rule.metadata.references.clone(),
         times: finding.times,
+        stated: None,
     }
 }
 
@@ -122,11 +164,12 @@ fn raise_one(
         event_seqs: found.rows.iter().take(SEQS_NAMED_MAX).map(|row| seq(*row)).collect(),
         references: metadata.references.clone(),
         times: (times().min().unwrap_or_default(), times().max().unwrap_or_default()),
+        stated: None,
     }
 }
 
 /// The same rule and first event give the same id, so that a receiver recognises an alert delivered twice.
-fn alert_id(rule_id: &str, table: &str, first_seq: u64) -> String {
+pub(crate) fn alert_id(rule_id: &str, table: &str, first_seq: u64) -> String {
     let digest = sha256(format!("{rule_id}\0{table}\0{first_seq}").as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_bytes()[..16]);
@@ -156,6 +199,7 @@ pub(crate) fn raise_alarm(alarm: &Alarm, now: Timestamp) -> Raised {
         event_seqs: Vec::new(),
         references: Vec::new(),
         times: (now, now),
+        stated: None,
     }
 }
 
@@ -176,7 +220,8 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     let tactics = attack_names(&alert.tags, |name| !name.contains(|c: char| c.is_ascii_digit()));
     let computers: BTreeMap<&str, ()> =
         alert.events.iter().map(|event| (event.computer.as_str(), ())).filter(|(name, ())| !name.is_empty()).collect();
-    let entities: Vec<_> = computers.keys().map(|name| json!({ "Type": "host", "HostName": name })).collect();
+    let hosts = || computers.keys().map(|name| json!({ "Type": "host", "HostName": name })).collect();
+    let entities = raised.stated.as_ref().map_or_else(hosts, |stated| stated.entities.clone());
     let mut text = |column: &str, value: &str| builder.set_field(column, Value::Text(value));
     text("SystemAlertId", &alert.id);
     text("AlertName", &alert.rule_title);
@@ -194,6 +239,9 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("Entities", &serde_json::Value::Array(entities).to_string());
     text("Tactics", &tactics.join(","));
     text("Techniques", &json!(techniques).to_string());
+    if let Some(stated) = raised.stated.as_ref().filter(|stated| !stated.properties.is_empty()) {
+        text("ExtendedProperties", &json!(stated.properties).to_string());
+    }
     text("ExtendedLinks", &json!(raised.references).to_string());
     text("RuleId", alert.rule_id.as_str());
     text("RuleAuthor", &alert.rule_author);

@@ -1,4 +1,4 @@
-//! Runs detection rules on every block as it becomes durable.
+//! Runs detection rules on every block as it becomes durable, and analytics rules as queries over what is stored.
 //!
 //! ```text
 //! block ─► queue ─► matching ─► alert rows + rule cursor in one commit ─► delivery to people
@@ -12,10 +12,12 @@
 
 mod alarms;
 mod alert;
+mod analytics;
 mod cursor;
 mod service;
 mod worker;
 
 pub use alarms::{AlarmParts, Alarms};
+pub use analytics::{Analytics, AnalyticsParts, Marks};
 pub use cursor::{producer_of, resume_point};
 pub use service::{Monitor, MonitorParts};

@@ -1,13 +1,14 @@
 //! Detection rules: Sigma in, matches on Arrow columns out.
 //!
 //! The way of a rule: text → [`sigma::parse_file`] → [`ir::Rule`] → [`CompiledRules::compile`] with a [`Taxonomy`] →
-//! [`CompiledRules::match_batch`] → [`Correlator::observe`] for rules over several events. Other rule languages join at
-//! [`ir::Rule`]. What cannot run is a [`NotLoaded`] with the reason.
+//! [`CompiledRules::match_batch`] → [`Correlator::observe`] for rules over several events. Analytics rules, which are
+//! queries with a schedule, are read by [`analytics::parse_file`]. What cannot run is a [`NotLoaded`] with the reason.
 //!
 //! This crate never performs I/O and reads no clock. Only a [`Correlator`] keeps state between batches.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod analytics;
 pub mod compile;
 pub mod correlation;
 pub mod coverage;

@@ -1,0 +1,374 @@
+//! Runs analytics rules: queries over windows of event time, or over the rows that arrived since the last run.
+//!
+//! ```text
+//! progress (mark of the rule's producer in the journal) ─► next span ─► query ─► alerts + record of the evaluation in
+//! one commit that moves the mark ─► delivery
+//! ```
+//! A span is evaluated once: the commit that stores its alerts and its record is the one that moves the mark
+//! (MONITOR-1), so a crash leaves either both or neither. Spans that were missed while nothing ran are evaluated one by
+//! one. The record of every evaluation is a row of `MonetaHealth` with the component `analytics`. Nothing here reads a
+//! rule file or decides what a query may see.
+
+mod raise;
+mod span;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use moneta_base::{Clock, ErrorKind, Seq, SourceName, TableName, TenantId, Timestamp};
+use moneta_event::catalog::table;
+use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
+use moneta_ports::{
+    AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, KeyLife, Metric, Metrics, OpContext,
+    QueryAnswer, QueryEngine, QueryError, QueryRequest, Submission,
+};
+use moneta_rules::analytics::AnalyticsRule;
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::alert::{self, Raised};
+use span::{Plan, Span};
+
+/// Time between two looks at what is due.
+const TICK: Duration = Duration::from_secs(1);
+/// Spans of one rule evaluated before the next rule has its turn.
+const SPANS_PER_TURN: usize = 16;
+/// Tables whose rows come from what runs here: rules on their arrival would feed on themselves.
+const NEVER_ON_ARRIVAL: [&str; 3] = [table::SECURITY_ALERT, table::MONETA_HEALTH, "MonetaAudit"];
+/// Characters of a reason that a record keeps.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// Tells how far a producer is in the journal.
+pub type Marks = Arc<dyn Fn(String) -> BoxFuture<'static, Option<u64>> + Send + Sync>;
+
+/// What analytics rules run with.
+pub struct AnalyticsParts {
+    /// What answers the queries.
+    pub queries: Arc<dyn QueryEngine>,
+    /// Where alerts and records are stored.
+    pub events: Arc<dyn EventSink>,
+    /// How far a producer is in the journal.
+    pub marks: Marks,
+    /// Where alerts go once they are stored.
+    pub delivery: Arc<dyn AlertDelivery>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The columns of `SecurityAlert`.
+    pub alert_schema: Arc<TableSchema>,
+    /// The columns of `MonetaHealth`.
+    pub health_schema: Arc<TableSchema>,
+    /// Whose data it is: part of the identity of the marks.
+    pub tenant: TenantId,
+    /// Per table the sequence after its last row.
+    pub heads: BTreeMap<TableName, Seq>,
+}
+
+/// Runs analytics rules. Share it in an `Arc`.
+pub struct Analytics {
+    parts: AnalyticsParts,
+    rules: Mutex<Arc<Vec<Planned>>>,
+    heads: Mutex<BTreeMap<TableName, Seq>>,
+    /// Per producer what is known of its progress.
+    known: Mutex<HashMap<String, Known>>,
+    stopping: AtomicBool,
+    wake: Notify,
+    worker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A rule and how it runs.
+struct Planned {
+    rule: AnalyticsRule,
+    plan: Plan,
+}
+
+/// What memory holds of the progress of a rule; the journal has the truth.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// The end of the last span; `None` before the first.
+    end: Option<u64>,
+    /// Until when the rule rests.
+    rests_until: Option<Timestamp>,
+}
+
+impl Analytics {
+    /// Starts running rules; there are none until [`Self::set_rules`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn start(parts: AnalyticsParts) -> Arc<Self> {
+        let analytics = Self::idle(parts);
+        let runner = analytics.clone();
+        let worker = tokio::spawn(async move {
+            while !runner.stopping.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                runner.turn().await;
+                // Queries of people keep at least half of the time.
+                let pause = TICK.max(begun.elapsed());
+                let _ = tokio::time::timeout(pause, runner.wake.notified()).await;
+            }
+        });
+        *analytics.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+        analytics
+    }
+
+    /// One that runs only when [`Self::turn`] is called.
+    #[must_use]
+    pub fn idle(mut parts: AnalyticsParts) -> Arc<Self> {
+        let heads = Mutex::new(std::mem::take(&mut parts.heads));
+        Arc::new(Self {
+            parts,
+            rules: Mutex::default(),
+            heads,
+            known: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            wake: Notify::new(),
+            worker: Mutex::default(),
+        })
+    }
+
+    /// Runs these rules from now on.
+    pub fn set_rules(&self, rules: &[AnalyticsRule]) {
+        let planned = |rule: &AnalyticsRule| {
+            let arrival = rule.arrival().filter(|arrival| !NEVER_ON_ARRIVAL.contains(&arrival.table.as_str()));
+            Planned { rule: rule.clone(), plan: Plan::of(rule, arrival) }
+        };
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules.iter().map(planned).collect());
+    }
+
+    /// Everything that is wrong with a rule's query; empty when it can run.
+    ///
+    /// # Errors
+    /// When the query engine cannot say.
+    pub fn problems(&self, rule: &AnalyticsRule) -> Result<Vec<String>, QueryError> {
+        let found = self.parts.queries.diagnose(&context(), &rule.query)?;
+        Ok(found.into_iter().map(|one| format!("query, byte {}: {}: {}", one.start, one.code, one.message)).collect())
+    }
+
+    /// Finishes the evaluation under way and stops.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker
+            && let Err(error) = worker.await
+        {
+            tracing::error!(%error, "the worker of analytics rules did not end in order");
+        }
+    }
+
+    /// Evaluates what is due, each rule a bounded number of spans.
+    pub async fn turn(&self) {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for planned in rules.iter() {
+            for _ in 0..SPANS_PER_TURN {
+                if self.stopping.load(Ordering::Relaxed) || !self.step(planned).await {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Evaluates the next span of a rule; whether there may be another.
+    async fn step(&self, planned: &Planned) -> bool {
+        let producer = planned.plan.producer(&planned.rule);
+        let known = self.known(&producer, planned).await;
+        let head = planned.plan.table().map(|table| self.head(table));
+        if known.end.is_none()
+            && let Some(head) = head
+        {
+            // A rule begins with the rows that come after it. The mark says where that was, also after a crash.
+            return head > 0 && self.commit(&producer, head, Vec::new(), known).await;
+        }
+        let Some(span) = planned.plan.next(known.end, self.parts.clock.now(), head) else { return false };
+        let begun = Instant::now();
+        let outcome = match known.rests_until {
+            Some(until) if span.at < until => Outcome::Rests(until),
+            _ => match self.parts.queries.query(&context(), span.request(&planned.rule, &planned.plan)).await {
+                Ok(answer) if !answer.completeness.not_read.is_empty() => {
+                    tracing::warn!(rule = %planned.rule.metadata.id, not_read = ?answer.completeness.not_read, "a rule could not read everything; it is evaluated again");
+                    return false;
+                }
+                Ok(answer) => Outcome::Answered(Box::new(answer)),
+                Err(error) if error.kind() == ErrorKind::Caller => Outcome::Failed(error.to_string()),
+                Err(error) => {
+                    tracing::warn!(rule = %planned.rule.metadata.id, error = %error, "a rule could not be evaluated; it is tried again");
+                    return false;
+                }
+            },
+        };
+        self.record(planned, &producer, &span, outcome, begun.elapsed(), known).await
+    }
+
+    /// Stores what an evaluation found, and its record, and delivers.
+    async fn record(
+        &self,
+        planned: &Planned,
+        producer: &str,
+        span: &Span,
+        outcome: Outcome,
+        elapsed: Duration,
+        mut known: Known,
+    ) -> bool {
+        let rule = &planned.rule;
+        let mut raised: Vec<Raised> = Vec::new();
+        if let Outcome::Answered(answer) = &outcome
+            && rule.trigger.holds(num_rows(answer))
+        {
+            let alerts = raise::raise(rule, planned.plan.table(), span, answer, self.parts.clock.now());
+            raised = alerts.into_iter().map(Raised::from).collect();
+            known.rests_until = rule.suppression.map(|rest| span.at.saturating_add(rest));
+        }
+        let record = self.evaluation(rule, span, &outcome, raised.len(), elapsed);
+        let batches = alert::rows(&self.parts.alert_schema, &raised).into_iter().chain(record).collect();
+        if !self.commit(producer, span.end, batches, known).await {
+            return false;
+        }
+        for one in raised {
+            self.parts.metrics.add_labelled(Metric::MonitorAlerts, &one.alert.level, 1);
+            if let Err(error) = self.parts.delivery.deliver(one.alert).await {
+                tracing::error!(error = %error, "an alert is stored but could not be handed to delivery");
+            }
+        }
+        true
+    }
+
+    /// Moves the mark of a rule together with what was found.
+    async fn commit(&self, producer: &str, end: u64, batches: Vec<ParsedBatch>, known: Known) -> bool {
+        let epoch = u128::from_be_bytes(*self.parts.tenant.as_bytes());
+        let key = IdempotencyKey { producer: producer.to_owned(), epoch, sequence: end, life: KeyLife::Producer };
+        let submission = Submission { batches, key: Some(key), ..Submission::default() };
+        let stored = self.parts.events.submit(submission).await;
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match stored {
+            Ok(_) => {
+                all.insert(producer.to_owned(), Known { end: Some(end), ..known });
+                true
+            }
+            Err(error) => {
+                // It may be stored all the same: the journal is asked before the next try.
+                all.remove(producer);
+                tracing::warn!(error = %error, producer, "an evaluation could not be stored; it is tried again");
+                false
+            }
+        }
+    }
+
+    async fn known(&self, producer: &str, planned: &Planned) -> Known {
+        let remembered = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(producer).copied();
+        if let Some(known) = remembered {
+            return known;
+        }
+        let end = (self.parts.marks)(producer.to_owned()).await;
+        let rests_until = match planned.rule.suppression {
+            Some(rest) => self.last_alert(&planned.rule).await.map(|last| last.saturating_add(rest)),
+            None => None,
+        };
+        let known = Known { end, rests_until };
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(producer.to_owned(), known);
+        known
+    }
+
+    /// When a rule alerted last, by the records of its evaluations.
+    async fn last_alert(&self, rule: &AnalyticsRule) -> Option<Timestamp> {
+        let id = json!(rule.metadata.id.as_str());
+        let text = format!(
+            "MonetaHealth | where Component == 'analytics' and tostring(Details.Outcome) == 'alert' and \
+             tostring(Details.RuleId) == {id} | summarize At = max(TimeGenerated) | where isnotnull(At) \
+             | project Seconds = tolong((At - datetime(1970-01-01)) / 1s)"
+        );
+        let answer = self.parts.queries.query(&context(), QueryRequest::new(text)).await;
+        let answer =
+            answer.inspect_err(|error| tracing::warn!(error = %error, "the last alert of a rule is not known"));
+        let answer = answer.ok()?;
+        let batch = answer.tables.first()?.batches.iter().find(|batch| batch.num_rows() > 0)?;
+        let seconds = batch.column(0).as_primitive_opt::<Int64Type>()?;
+        (!seconds.is_null(0)).then(|| Timestamp::from_seconds(seconds.value(0)))
+    }
+
+    fn head(&self, table: &TableName) -> Seq {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).get(table).copied().unwrap_or(0)
+    }
+
+    /// The record of an evaluation.
+    ///
+    /// # Shapes
+    /// One row of `MonetaHealth`: `Value` is the number of rows, `Details` an object with `RuleId`, `RuleTitle`, `From`
+    /// and `To` (of the span), `Outcome` (`no-alert`, `alert`, `rests`, `failed`), `Alerts`, `DurationMs`, `Reason`.
+    fn evaluation(
+        &self,
+        rule: &AnalyticsRule,
+        span: &Span,
+        outcome: &Outcome,
+        num_alerts: usize,
+        elapsed: Duration,
+    ) -> Option<ParsedBatch> {
+        let (name, rows, reason) = match outcome {
+            Outcome::Answered(answer) => {
+                let name = if num_alerts > 0 { "alert" } else { "no-alert" };
+                (name, num_rows(answer), answer.truncated.as_ref().map(ToString::to_string).unwrap_or_default())
+            }
+            Outcome::Rests(until) => ("rests", 0, format!("the rule rests until {until} after its last alert")),
+            Outcome::Failed(reason) => {
+                tracing::error!(rule = %rule.metadata.id, reason, "an analytics rule failed");
+                ("failed", 0, reason.chars().take(REASON_CHARS_MAX).collect())
+            }
+        };
+        let (from, to) = span.bounds();
+        let details = json!({
+            "RuleId": rule.metadata.id.as_str(), "RuleTitle": rule.metadata.title, "From": from, "To": to,
+            "Outcome": name, "Alerts": num_alerts, "DurationMs": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            "Reason": reason,
+        });
+        let schema = self.parts.health_schema.clone();
+        let mut builder = BatchBuilder::new(schema, RecordClass::Processed, Delivery::ExactlyOnce);
+        builder.set_field("Component", Value::Text("analytics"));
+        builder.set_field("Metric", Value::Text("evaluation"));
+        builder.set_field("Value", Value::Real(rows as f64));
+        builder.set_field("Unit", Value::Text("rows"));
+        builder.set_field("Details", Value::Json(&details.to_string()));
+        builder.finish_row(span.at, &SourceName::lossy("monitor"), "");
+        builder.finish()
+    }
+}
+
+/// How an evaluation ended.
+enum Outcome {
+    Answered(Box<QueryAnswer>),
+    /// The rule rests until then.
+    Rests(Timestamp),
+    /// The query can never run so.
+    Failed(String),
+}
+
+fn num_rows(answer: &QueryAnswer) -> u64 {
+    answer.tables.first().map_or(0, |table| table.num_rows() as u64)
+}
+
+fn context() -> OpContext {
+    OpContext::service("analytics")
+}
+
+impl BlockSubscriber for Analytics {
+    fn on_block(&self, block: &Arc<Block>) {
+        let mut heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = heads.entry(block.header.shard.table.clone()).or_default();
+        *head = block.header.end_seq().max(*head);
+    }
+
+    fn backlog_rows(&self) -> u64 {
+        0
+    }
+
+    /// Rules read through queries, from wherever rows lie.
+    fn needs_from(&self, _: &TableName) -> Seq {
+        Seq::MAX
+    }
+}

@@ -1,0 +1,206 @@
+//! Alerts out of the rows of a query, as the rule's mappings say.
+
+use std::collections::BTreeMap;
+
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use moneta_base::{TableName, Timestamp};
+use moneta_ports::{Alert, MatchedEvent, QueryAnswer, ResultTable};
+use moneta_rules::Level;
+use moneta_rules::analytics::AnalyticsRule;
+use serde_json::{Map, Value, json};
+
+use super::span::Span;
+use crate::alert::{EVENTS_LISTED_MAX, QueryAlert, Stated, alert_id};
+
+/// Alerts of one evaluation at most; the last one speaks of all further rows.
+///
+/// # Source
+/// Microsoft Sentinel, scheduled rules, "Event grouping": 150 alerts per run.
+const ALERTS_MAX: usize = 150;
+/// Entities of one alert at most.
+const ENTITIES_MAX: usize = 500;
+/// The table of events that are rows of a result and no stored rows.
+const RESULT_TABLE: &str = "QueryResult";
+/// Columns by which older rules name entities, with the entity and its identifier.
+const ENTITY_COLUMNS: [(&str, &str, &str); 5] = [
+    ("AccountCustomEntity", "account", "FullName"),
+    ("HostCustomEntity", "host", "FullName"),
+    ("IPCustomEntity", "ip", "Address"),
+    ("URLCustomEntity", "url", "Url"),
+    ("FileHashCustomEntity", "filehash", "Value"),
+];
+
+/// A row of a result: columns with their text, those without a value left out.
+type Row = BTreeMap<String, String>;
+
+/// The alerts of an evaluation whose trigger holds: one for all rows, or one per row. A rule that alerts about the
+/// absence of rows gives one without events.
+pub(super) fn raise(
+    rule: &AnalyticsRule,
+    table: Option<&TableName>,
+    span: &Span,
+    answer: &QueryAnswer,
+    now: Timestamp,
+) -> Vec<QueryAlert> {
+    let rows = answer.tables.first().map(rows_of).unwrap_or_default();
+    let groups: Vec<&[Row]> = if rule.alert_per_row && !rows.is_empty() {
+        let single = rows.len().min(ALERTS_MAX - 1);
+        let (single, rest) = rows.split_at(single);
+        single.chunks(1).chain((!rest.is_empty()).then_some(rest)).collect()
+    } else {
+        vec![&rows]
+    };
+    groups.iter().enumerate().map(|(at, rows)| raise_one(rule, table, span, at, rows, now)).collect()
+}
+
+fn raise_one(
+    rule: &AnalyticsRule,
+    table: Option<&TableName>,
+    span: &Span,
+    at: usize,
+    rows: &[Row],
+    now: Timestamp,
+) -> QueryAlert {
+    let first = rows.first();
+    let of_first = |column: &str| first.and_then(|row| row.get(column)).map(String::as_str).unwrap_or_default();
+    let (metadata, overrides) = (&rule.metadata, &rule.overrides);
+    let level = Level::parse(of_first(&overrides.severity_column)).unwrap_or(metadata.level);
+    let filled = |format: &str, otherwise: &str| match format {
+        "" => otherwise.to_owned(),
+        format => fill(format, &of_first),
+    };
+    let times = rows.iter().filter_map(|row| Timestamp::parse(row.get("TimeGenerated")?));
+    let times = times.fold(None, |range: Option<(Timestamp, Timestamp)>, time| {
+        Some(range.map_or((time, time), |(from, to)| (from.min(time), to.max(time))))
+    });
+    let event = |(at, row): (usize, &Row)| event_of(table, at, row, span.at);
+    let place = format!("{}-{}", span.start, span.end);
+    QueryAlert {
+        alert: Alert {
+            id: alert_id(metadata.id.as_str(), &place, at as u64),
+            raised: now,
+            rule_id: metadata.id.clone(),
+            rule_title: filled(&overrides.name_format, &metadata.title),
+            rule_author: metadata.author.clone(),
+            rule_description: filled(&overrides.description_format, &metadata.description),
+            level: level.name().to_owned(),
+            tags: tags(rule, of_first(&overrides.tactics_column)),
+            events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
+        },
+        status: metadata.status.clone(),
+        references: metadata.references.clone(),
+        num_rows: rows.len(),
+        seqs: rows.iter().filter_map(|row| row.get("_Seq")?.parse().ok()).collect(),
+        times: times.unwrap_or((span.at, span.at)),
+        stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, &of_first) },
+    }
+}
+
+fn event_of(table: Option<&TableName>, at: usize, row: &Row, otherwise: Timestamp) -> MatchedEvent {
+    let seq = row.get("_Seq").and_then(|seq| seq.parse().ok());
+    let named = row.get("Type").and_then(|name| TableName::new(name).ok()).filter(|_| seq.is_some());
+    let result = || TableName::new(RESULT_TABLE).expect("a valid name");
+    MatchedEvent {
+        table: named.or_else(|| table.cloned()).unwrap_or_else(result),
+        seq: seq.unwrap_or(at as u64),
+        time: row.get("TimeGenerated").and_then(|time| Timestamp::parse(time)).unwrap_or(otherwise),
+        computer: row.get("Computer").cloned().unwrap_or_default(),
+        fields: row.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+    }
+}
+
+/// A text with `{{column}}` replaced by the value of the first row.
+fn fill<'a>(format: &str, value: &impl Fn(&str) -> &'a str) -> String {
+    let mut text = String::new();
+    let mut rest = format;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((column, after)) = after.split_once("}}") else { break };
+        text.push_str(before);
+        text.push_str(value(column.trim()));
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}
+
+/// The rule's tags; the tactics among them are those of the result, where it has any.
+fn tags(rule: &AnalyticsRule, tactics: &str) -> Vec<String> {
+    if tactics.is_empty() {
+        return rule.metadata.tags.clone();
+    }
+    let names = tactics.split(|c: char| !c.is_ascii_alphanumeric()).filter(|name| !name.is_empty());
+    let is_technique = |tag: &&String| tag.contains(|c: char| c.is_ascii_digit());
+    let techniques = rule.metadata.tags.iter().filter(is_technique).cloned();
+    names.map(|name| moneta_rules::analytics::tactic_tag(name)).chain(techniques).collect()
+}
+
+fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
+    let mut found: Vec<Value> = Vec::new();
+    let mut add = |entity: Map<String, Value>| {
+        let entity = Value::Object(entity);
+        if found.len() < ENTITIES_MAX && !found.contains(&entity) {
+            found.push(entity);
+        }
+    };
+    for row in rows {
+        for mapping in &rule.entities {
+            let fields = mapping
+                .fields
+                .iter()
+                .filter_map(|(identifier, column)| row.get(column).map(|value| (identifier.clone(), json!(value))));
+            let fields: Map<String, Value> = fields.collect();
+            if !fields.is_empty() {
+                let kind = ("Type".to_owned(), json!(mapping.entity_type.to_lowercase()));
+                add([kind].into_iter().chain(fields).collect());
+            }
+        }
+        for (column, kind, identifier) in ENTITY_COLUMNS {
+            if let Some(value) = row.get(column) {
+                add(Map::from_iter([("Type".to_owned(), json!(kind)), (identifier.to_owned(), json!(value))]));
+            }
+        }
+    }
+    found
+}
+
+/// What `ExtendedProperties` says.
+fn properties<'a>(rule: &AnalyticsRule, span: &Span, value: &impl Fn(&str) -> &'a str) -> Map<String, Value> {
+    let mut properties = Map::new();
+    let (from, to) = span.bounds();
+    let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
+    set("Query", json!(rule.query));
+    set("Query Start", from);
+    set("Query End", to);
+    if !rule.version.is_empty() {
+        set("Rule Version", json!(rule.version));
+    }
+    let details: Map<String, Value> =
+        rule.custom_details.iter().map(|(name, column)| (name.clone(), json!([value(column)]))).collect();
+    if !details.is_empty() {
+        set("Custom Details", json!(Value::Object(details).to_string()));
+    }
+    for (name, column) in &rule.overrides.properties {
+        set(name, json!(value(column)));
+    }
+    properties
+}
+
+fn rows_of(table: &ResultTable) -> Vec<Row> {
+    let options = FormatOptions::default();
+    let mut rows = Vec::with_capacity(table.num_rows());
+    for batch in &table.batches {
+        let mut of_batch = vec![Row::new(); batch.num_rows()];
+        for (column, values) in table.columns.iter().zip(batch.columns()) {
+            let Ok(formatter) = ArrayFormatter::try_new(values, &options) else { continue };
+            for (at, row) in of_batch.iter_mut().enumerate().filter(|(at, _)| values.is_valid(*at)) {
+                if let Ok(text) = formatter.value(at).try_to_string()
+                    && !text.is_empty()
+                {
+                    row.insert(column.name.clone(), text);
+                }
+            }
+        }
+        rows.append(&mut of_batch);
+    }
+    rows
+}
