@@ -42,6 +42,9 @@ pub enum Error {
     /// No table holds the data the rule is written for.
     #[error("no table for log source {0}")]
     NoTable(String),
+    /// The query of an analytics rule names what is not there, or cannot run.
+    #[error("{0}")]
+    Query(String),
     /// The file of placeholders cannot be used.
     #[error("placeholders: {0}")]
     Placeholders(String),

@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod analytics;
 mod backfill;
 mod capacity;
 mod collectors;

@@ -16,7 +16,7 @@ use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
 use moneta_merkle::{NoteSigner, SignedNote, sha256};
 use moneta_metastore::Metastore;
-use moneta_monitor::{AlarmParts, Alarms, Monitor, MonitorParts};
+use moneta_monitor::{AlarmParts, Alarms, Analytics, Monitor, MonitorParts};
 use moneta_ports::{
     AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, QueryObjects, RuleAdmin,
 };
@@ -24,6 +24,7 @@ use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
 use moneta_rules::Placeholders;
 use moneta_scrub::{Scrubber, TokenKeys};
 
+use crate::analytics::start_analytics;
 use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
@@ -40,6 +41,7 @@ pub struct Node {
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) metastore: Arc<Metastore>,
     pub(crate) monitor: Arc<Monitor>,
+    analytics: Arc<Analytics>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) operations: Arc<NodeOperations>,
@@ -100,6 +102,9 @@ impl Node {
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
+        let analytics = start_analytics(&world, &ingest, engine.clone(), deliveries.port(), tenant);
+        let attached = rules.attach_analytics(analytics.clone());
+        attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;
         let access = start_access(&world, &metastore, &ingest)?;
         let alarms = start_alarms(&world, &ingest, deliveries.port());
         let witnesses = Arc::new(Board::default());
@@ -113,6 +118,7 @@ impl Node {
             ingest,
             metastore,
             monitor,
+            analytics,
             engine,
             rules,
             operations,
@@ -196,6 +202,7 @@ impl Node {
     /// When a segment, the ledger or the inventory cannot be written; nothing acknowledged is lost.
     pub async fn shut_down(self) -> Result<(), ServerError> {
         self.monitor.stop().await;
+        self.analytics.stop().await;
         self.alarms.stop().await;
         self.deliveries.stop().await;
         let ingest = self.ingest.clone();
@@ -217,6 +224,7 @@ impl Node {
             _lock,
             ingest,
             monitor,
+            analytics,
             engine,
             rules,
             operations,
@@ -228,7 +236,7 @@ impl Node {
             deliveries: _,
         } = self;
         // Each of these holds the metastore or whoever does.
-        drop((operations, access, rules, engine, monitor, alarms, ingest));
+        drop((operations, access, rules, analytics, engine, monitor, alarms, ingest));
         close_metastore(metastore)?;
         write_inventory(&world, &data, &*signer)
     }

@@ -11,13 +11,15 @@ use moneta_event::TableCatalog;
 use moneta_ingest::Ingest;
 use moneta_merkle::sha256;
 use moneta_metastore::{Metastore, SecretHash, Setting, StoredRule};
-use moneta_monitor::Monitor;
+use moneta_monitor::{Analytics, Monitor};
 use moneta_ports::{
     AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, OpContext, PortError, QueryEngine, RuleAdmin,
     RuleFile, RuleReport, RuleSetReport, RuleSummary,
 };
+use moneta_rules::analytics::is_analytics;
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Rule, Taxonomy, parse_file_with};
 
+use crate::analytics::AnalyticsSet;
 use crate::backfill;
 use crate::error::ServerError;
 
@@ -34,6 +36,7 @@ pub(crate) struct Rules {
     placeholders: Placeholders,
     monitor: OnceLock<Arc<Monitor>>,
     engine: OnceLock<Arc<dyn QueryEngine>>,
+    analytics: AnalyticsSet,
     active: Mutex<Arc<CompiledRules>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
@@ -58,6 +61,7 @@ impl Rules {
             placeholders,
             monitor: OnceLock::new(),
             engine: OnceLock::new(),
+            analytics: AnalyticsSet::default(),
             active: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         };
@@ -79,6 +83,13 @@ impl Rules {
     /// Gives what reads history for backfills.
     pub(crate) fn attach_engine(&self, engine: Arc<dyn QueryEngine>) {
         let _ = self.engine.set(engine);
+    }
+
+    /// Gives the stored analytics rules, and every later set, to what runs them.
+    pub(crate) fn attach_analytics(&self, analytics: Arc<Analytics>) -> Result<(), PortError> {
+        self.analytics.attach(analytics);
+        self.analytics.run(&self.stored()?);
+        Ok(())
     }
 
     /// The rules that run.
@@ -107,6 +118,7 @@ impl Rules {
         if let Some(monitor) = self.monitor.get() {
             monitor.set_rules(compiled);
         }
+        self.analytics.run(&self.stored()?);
         Ok(())
     }
 
@@ -185,7 +197,9 @@ impl Rules {
     fn candidates(&self, ctx: &OpContext, files: &[RuleFile]) -> Candidates {
         let mut report = RuleSetReport::default();
         let mut parsed: Vec<Rule> = Vec::new();
-        for file in files {
+        let (queries, files): (Vec<&RuleFile>, Vec<&RuleFile>) =
+            files.iter().partition(|file| is_analytics(&file.text));
+        for file in &files {
             let one = parse_file_with(&file.name, &file.text, &self.placeholders);
             report.not_loaded.extend(one.not_loaded.into_iter().map(rule_report));
             parsed.extend(one.rules);
@@ -211,7 +225,13 @@ impl Rules {
             }
         };
         let added = compiled.rules().iter().filter(|rule| new.contains(&rule.metadata.id));
-        Candidates { rules: added.map(stored).collect(), report }
+        let mut rules: Vec<StoredRule> = added.map(stored).collect();
+        for file in queries {
+            let (stored, not_loaded) = self.analytics.candidates(file, &ctx.actor.name, self.clock.now());
+            rules.extend(stored);
+            report.not_loaded.extend(not_loaded.into_iter().map(rule_report));
+        }
+        Candidates { rules, report }
     }
 }
 
@@ -272,6 +292,7 @@ impl RuleAdmin for Rules {
             Ok(disabled) => summaries.extend(disabled),
             Err(error) => tracing::error!(error = %error, "disabled rules could not be listed"),
         }
+        summaries.extend(self.analytics.summaries());
         summaries.sort_by(|a, b| a.title.cmp(&b.title));
         summaries
     }

@@ -86,6 +86,8 @@ pub struct Analytics {
 struct Planned {
     rule: AnalyticsRule,
     plan: Plan,
+    /// Where a rule begins that has no progress yet: rows from before it came are not looked at on arrival.
+    begin: Seq,
 }
 
 /// What memory holds of the progress of a rule; the journal has the truth.
@@ -136,11 +138,17 @@ impl Analytics {
 
     /// Runs these rules from now on.
     pub fn set_rules(&self, rules: &[AnalyticsRule]) {
+        let before = self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let planned = |rule: &AnalyticsRule| {
             let arrival = rule.arrival().filter(|arrival| !NEVER_ON_ARRIVAL.contains(&arrival.table.as_str()));
-            Planned { rule: rule.clone(), plan: Plan::of(rule, arrival) }
+            let plan = Plan::of(rule, arrival);
+            let producer = plan.producer(rule);
+            let known = before.iter().find(|one| one.plan.producer(&one.rule) == producer).map(|one| one.begin);
+            let begin = known.unwrap_or_else(|| plan.table().map_or(0, |table| self.head(table)));
+            Planned { rule: rule.clone(), plan, begin }
         };
-        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules.iter().map(planned).collect());
+        let rules = Arc::new(rules.iter().map(planned).collect());
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     /// Everything that is wrong with a rule's query; empty when it can run.
@@ -180,13 +188,11 @@ impl Analytics {
     async fn step(&self, planned: &Planned) -> bool {
         let producer = planned.plan.producer(&planned.rule);
         let known = self.known(&producer, planned).await;
-        let head = planned.plan.table().map(|table| self.head(table));
-        if known.end.is_none()
-            && let Some(head) = head
-        {
-            // A rule begins with the rows that come after it. The mark says where that was, also after a crash.
-            return head > 0 && self.commit(&producer, head, Vec::new(), known).await;
+        if known.end.is_none() && planned.begin > 0 {
+            // The mark says where the rule began, also after a crash.
+            return self.commit(&producer, planned.begin, Vec::new(), known).await;
         }
+        let head = planned.plan.table().map(|table| self.head(table));
         let Some(span) = planned.plan.next(known.end, self.parts.clock.now(), head) else { return false };
         let begun = Instant::now();
         let outcome = match known.rests_until {

@@ -6,7 +6,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use moneta_base::{TableName, Timestamp};
 use moneta_ports::{Alert, MatchedEvent, QueryAnswer, ResultTable};
 use moneta_rules::Level;
-use moneta_rules::analytics::AnalyticsRule;
+use moneta_rules::analytics::{AnalyticsRule, tactic_tag};
 use serde_json::{Map, Value, json};
 
 use super::span::Span;
@@ -19,6 +19,8 @@ use crate::alert::{EVENTS_LISTED_MAX, QueryAlert, Stated, alert_id};
 const ALERTS_MAX: usize = 150;
 /// Entities of one alert at most.
 const ENTITIES_MAX: usize = 500;
+/// Rows that alerts are made of at most; further ones are counted.
+const ROWS_READ_MAX: usize = 10_000;
 /// The table of events that are rows of a result and no stored rows.
 const RESULT_TABLE: &str = "QueryResult";
 /// Columns by which older rules name entities, with the entity and its identifier.
@@ -50,7 +52,13 @@ pub(super) fn raise(
     } else {
         vec![&rows]
     };
-    groups.iter().enumerate().map(|(at, rows)| raise_one(rule, table, span, at, rows, now)).collect()
+    let mut alerts: Vec<QueryAlert> =
+        groups.iter().enumerate().map(|(at, rows)| raise_one(rule, table, span, at, rows, now)).collect();
+    let total = answer.tables.first().map_or(0, ResultTable::num_rows);
+    if let Some(last) = alerts.last_mut() {
+        last.num_rows += total - rows.len();
+    }
+    alerts
 }
 
 fn raise_one(
@@ -131,7 +139,7 @@ fn tags(rule: &AnalyticsRule, tactics: &str) -> Vec<String> {
     let names = tactics.split(|c: char| !c.is_ascii_alphanumeric()).filter(|name| !name.is_empty());
     let is_technique = |tag: &&String| tag.contains(|c: char| c.is_ascii_digit());
     let techniques = rule.metadata.tags.iter().filter(is_technique).cloned();
-    names.map(|name| moneta_rules::analytics::tactic_tag(name)).chain(techniques).collect()
+    names.map(tactic_tag).chain(techniques).collect()
 }
 
 fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
@@ -185,10 +193,12 @@ fn properties<'a>(rule: &AnalyticsRule, span: &Span, value: &impl Fn(&str) -> &'
     properties
 }
 
+/// The first rows of a result.
 fn rows_of(table: &ResultTable) -> Vec<Row> {
     let options = FormatOptions::default();
-    let mut rows = Vec::with_capacity(table.num_rows());
+    let mut rows = Vec::with_capacity(table.num_rows().min(ROWS_READ_MAX));
     for batch in &table.batches {
+        let batch = batch.slice(0, batch.num_rows().min(ROWS_READ_MAX - rows.len()));
         let mut of_batch = vec![Row::new(); batch.num_rows()];
         for (column, values) in table.columns.iter().zip(batch.columns()) {
             let Ok(formatter) = ArrayFormatter::try_new(values, &options) else { continue };

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod analytics;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 

@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod analytics_rules;
 mod config_doc;
 mod record_proof;

@@ -1,0 +1,313 @@
+//! Analytics rules: which spans are evaluated, what is stored with the mark, and what survives a restart.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arrow::array::{AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use moneta_base::{Clock, ErrorKind, TableName, TenantId, Timestamp};
+use moneta_event::{ColumnType, ParsedBatch, TableCatalog, TableSchema};
+use moneta_monitor::{Analytics, AnalyticsParts};
+use moneta_ports::query::{EditorCompletion, EditorHover, QueryColumn, QueryState, ResultTable};
+use moneta_ports::{
+    BoxFuture, Completeness, EventSink, IngestReceipt, Metrics, OpContext, PortError, QueryAnswer, QueryDiagnostic,
+    QueryEngine, QueryError, QueryRequest, Submission,
+};
+use moneta_rules::analytics::{AnalyticsRule, parse_file};
+use moneta_testkit::FixedClock;
+
+use crate::Delivered;
+
+const SCHEDULED: &str = "
+id: r1
+name: Many failures
+severity: Low
+queryFrequency: 1h
+queryPeriod: 1d
+triggerOperator: gt
+triggerThreshold: 0
+tactics: [CredentialAccess]
+relevantTechniques: [T1110]
+query: |
+  SecurityEvent | summarize Failures = count() by Account
+entityMappings:
+  - entityType: Account
+    fieldMappings: [{ identifier: FullName, columnName: Account }]
+customDetails: { Who: Account }
+alertDetailsOverride: { alertDisplayNameFormat: 'Failures of {{Account}}' }
+";
+
+const ON_ARRIVAL: &str = "
+id: r2
+name: Word
+kind: NRT
+query: |
+  Syslog | where SyslogMessage has 'xyzzy'
+";
+
+/// Stores like a journal: marks of producers, and a refusal where told so.
+#[derive(Default)]
+struct Journal {
+    taken: Mutex<Vec<Submission>>,
+    marks: Mutex<BTreeMap<String, u64>>,
+    refusals: Mutex<VecDeque<ErrorKind>>,
+}
+
+impl EventSink for Journal {
+    fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>> {
+        let refusal = self.refusals.lock().unwrap().pop_front();
+        let result = match refusal {
+            Some(kind) => Err(PortError::new(kind, "refused")),
+            None => {
+                let key = submission.key.clone().unwrap();
+                let before = self.marks.lock().unwrap().insert(key.producer, key.sequence);
+                assert!(before.is_none_or(|before| before < key.sequence), "a mark went back or stood still");
+                self.taken.lock().unwrap().push(submission);
+                Ok(IngestReceipt { ranges: Vec::new(), duplicate: false, stored_at: Timestamp::default() })
+            }
+        };
+        Box::pin(async { result })
+    }
+}
+
+/// Answers every query with the same accounts.
+#[derive(Default)]
+struct Answers {
+    accounts: Vec<&'static str>,
+    asked: Mutex<Vec<QueryRequest>>,
+    not_read: Mutex<VecDeque<String>>,
+    errors: Mutex<VecDeque<QueryError>>,
+}
+
+impl QueryEngine for Answers {
+    fn query<'a>(&'a self, _: &'a OpContext, request: QueryRequest) -> BoxFuture<'a, Result<QueryAnswer, QueryError>> {
+        self.asked.lock().unwrap().push(request);
+        let schema = Schema::new(vec![Field::new("Account", DataType::Utf8, true)]);
+        let values = Arc::new(StringArray::from(self.accounts.clone()));
+        let table = ResultTable {
+            name: "PrimaryResult".to_owned(),
+            columns: vec![QueryColumn { name: "Account".to_owned(), column_type: ColumnType::String }],
+            batches: vec![RecordBatch::try_new(Arc::new(schema), vec![values]).unwrap()],
+        };
+        let not_read = self.not_read.lock().unwrap().pop_front().into_iter().collect();
+        let answer = QueryAnswer {
+            tables: vec![table],
+            visualization: None,
+            completeness: Completeness { not_read, ..Completeness::default() },
+            warnings: Vec::new(),
+            truncated: None,
+            elapsed: Duration::ZERO,
+            memory_peak_bytes: 0,
+        };
+        let result = self.errors.lock().unwrap().pop_front().map_or(Ok(answer), Err);
+        Box::pin(async { result })
+    }
+
+    fn explain<'a>(
+        &'a self,
+        _: &'a OpContext,
+        _: QueryRequest,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>, QueryError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn schema(&self, _: &OpContext) -> Vec<Arc<TableSchema>> {
+        Vec::new()
+    }
+
+    fn complete(&self, _: &OpContext, _: &str, _: usize) -> Result<Vec<EditorCompletion>, QueryError> {
+        Ok(Vec::new())
+    }
+
+    fn hover(&self, _: &OpContext, _: &str, _: usize) -> Result<Option<EditorHover>, QueryError> {
+        Ok(None)
+    }
+
+    fn diagnose(&self, _: &OpContext, _: &str) -> Result<Vec<QueryDiagnostic>, QueryError> {
+        Ok(Vec::new())
+    }
+
+    fn queries(&self, _: &OpContext) -> Vec<QueryState> {
+        Vec::new()
+    }
+
+    fn cancel<'a>(&'a self, _: &'a OpContext, _: &'a str) -> BoxFuture<'a, Result<bool, QueryError>> {
+        Box::pin(async { Ok(false) })
+    }
+}
+
+struct World {
+    journal: Arc<Journal>,
+    answers: Arc<Answers>,
+    delivered: Arc<Delivered>,
+    clock: Arc<FixedClock>,
+}
+
+impl World {
+    fn new(accounts: Vec<&'static str>) -> Self {
+        Self {
+            journal: Arc::default(),
+            answers: Arc::new(Answers { accounts, ..Answers::default() }),
+            delivered: Arc::default(),
+            clock: Arc::new(FixedClock::new(Timestamp::from_seconds(1_800_003_600))),
+        }
+    }
+
+    /// A process on this journal; the one before is gone.
+    fn start(&self, rule: &str, heads: &[(&str, u64)]) -> Arc<Analytics> {
+        let catalog = TableCatalog::built_in();
+        let journal = self.journal.clone();
+        let heads = heads.iter().map(|(table, head)| (TableName::new(table).unwrap(), *head)).collect();
+        let analytics = Analytics::idle(AnalyticsParts {
+            queries: self.answers.clone(),
+            events: self.journal.clone(),
+            marks: Arc::new(move |producer: String| {
+                let mark = journal.marks.lock().unwrap().get(&producer).copied();
+                Box::pin(async move { mark })
+            }),
+            delivery: self.delivered.clone(),
+            clock: self.clock.clone(),
+            metrics: Arc::new(Metrics::new()),
+            alert_schema: catalog.get("SecurityAlert").unwrap().clone(),
+            health_schema: catalog.get("MonetaHealth").unwrap().clone(),
+            tenant: TenantId::from_random([3; 16]),
+            heads,
+        });
+        analytics.set_rules(&[load(rule)]);
+        analytics
+    }
+
+    /// Start and end of the windows asked about, in hours before the clock's first hour.
+    fn windows(&self) -> Vec<(i64, i64)> {
+        let hour = |time: Option<Timestamp>| (time.unwrap().as_nanos() / 1_000_000_000 - 1_800_000_000) / 3_600;
+        let asked = self.answers.asked.lock().unwrap();
+        let scopes = asked.iter().map(|request| request.time_scope.clone().unwrap());
+        scopes.map(|scope| (hour(scope.from), hour(scope.to))).collect()
+    }
+
+    fn stored(&self, table: &str) -> Vec<ParsedBatch> {
+        let taken = self.journal.taken.lock().unwrap();
+        taken.iter().flat_map(|one| &one.batches).filter(|batch| batch.table.as_str() == table).cloned().collect()
+    }
+}
+
+fn load(rule: &str) -> AnalyticsRule {
+    let mut file = parse_file("rule.yaml", rule);
+    assert!(file.not_loaded.is_empty(), "{:?}", file.not_loaded);
+    file.rules.remove(0)
+}
+
+fn column(batch: &ParsedBatch, name: &str) -> String {
+    let values = batch.rows.column_by_name(name).unwrap();
+    arrow::util::display::array_value_to_string(values, 0).unwrap()
+}
+
+#[tokio::test]
+async fn an_alert_and_the_record_of_its_evaluation_move_the_mark_in_one_commit() {
+    let world = World::new(vec!["ada", "bob"]);
+    let analytics = world.start(SCHEDULED, &[]);
+    analytics.turn().await;
+    assert_eq!(world.journal.taken.lock().unwrap().len(), 1);
+    let [alert] = &world.stored("SecurityAlert")[..] else { panic!("one batch of alerts") };
+    assert_eq!(alert.rows.num_rows(), 1);
+    assert_eq!(column(alert, "DisplayName"), "Failures of ada");
+    assert_eq!((column(alert, "Tactics"), column(alert, "AlertSeverity")), ("CredentialAccess".into(), "Low".into()));
+    assert!(column(alert, "Entities").contains("bob"));
+    assert!(column(alert, "ExtendedProperties").contains("Custom Details"));
+    let [record] = &world.stored("MonetaHealth")[..] else { panic!("one record") };
+    let details: serde_json::Value = serde_json::from_str(&column(record, "Details")).unwrap();
+    assert_eq!(
+        (&details["Outcome"], &details["Alerts"], &details["RuleId"]),
+        (&"alert".into(), &1.into(), &"r1".into())
+    );
+    assert_eq!(world.delivered.0.lock().unwrap().len(), 1);
+    analytics.turn().await;
+    assert_eq!(world.windows().len(), 1, "a window is evaluated once");
+}
+
+#[tokio::test]
+async fn windows_missed_while_nothing_ran_are_filled_and_none_is_evaluated_twice() {
+    let world = World::new(Vec::new());
+    world.start(SCHEDULED, &[]).turn().await;
+    world.clock.advance(Duration::from_secs(5 * 3_600));
+    let again = world.start(SCHEDULED, &[]);
+    again.turn().await;
+    again.turn().await;
+    let ends: Vec<i64> = world.windows().iter().map(|(_, end)| *end).collect();
+    assert_eq!(ends, [0, 1, 2, 3, 4, 5]);
+    assert!(world.windows().iter().all(|(from, end)| end - from == 24));
+    assert!(world.stored("SecurityAlert").is_empty());
+    assert_eq!(world.stored("MonetaHealth").len(), 6);
+}
+
+#[tokio::test]
+async fn a_window_that_could_not_be_read_or_stored_is_evaluated_again() {
+    let world = World::new(vec!["ada"]);
+    world.answers.not_read.lock().unwrap().push_back("a segment is gone".to_owned());
+    let analytics = world.start(SCHEDULED, &[]);
+    analytics.turn().await;
+    assert!(world.journal.taken.lock().unwrap().is_empty());
+    world.journal.refusals.lock().unwrap().push_back(ErrorKind::RETRY);
+    analytics.turn().await;
+    assert!(world.delivered.0.lock().unwrap().is_empty(), "what is not stored is not delivered");
+    analytics.turn().await;
+    assert_eq!(world.stored("SecurityAlert").len(), 1);
+    assert_eq!(world.delivered.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_query_that_can_not_run_is_recorded_as_failed() {
+    let world = World::new(Vec::new());
+    let error = QueryError::Limit { code: "E_RUNAWAY_QUERY", message: "too much memory".to_owned() };
+    world.answers.errors.lock().unwrap().push_back(error);
+    world.start(SCHEDULED, &[]).turn().await;
+    let record = column(&world.stored("MonetaHealth")[0], "Details");
+    assert!(record.contains("failed") && record.contains("too much memory"), "{record}");
+}
+
+#[tokio::test]
+async fn rows_are_looked_at_as_they_arrive_each_once_and_those_before_the_rule_never() {
+    let world = World::new(vec!["ada"]);
+    let texts = || -> Vec<String> { world.answers.asked.lock().unwrap().iter().map(|one| one.text.clone()).collect() };
+    let analytics = world.start(ON_ARRIVAL, &[("Syslog", 7)]);
+    analytics.turn().await;
+    assert!(texts().is_empty());
+    let again = world.start(ON_ARRIVAL, &[("Syslog", 9)]);
+    again.turn().await;
+    assert_eq!(texts().len(), 1);
+    assert!(texts()[0].starts_with("Syslog | where _Seq >= 7 and _Seq < 9 | where"), "{:?}", texts());
+    again.turn().await;
+    world.start(ON_ARRIVAL, &[("Syslog", 9)]).turn().await;
+    assert_eq!((texts().len(), world.stored("SecurityAlert").len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_rule_rests_after_an_alert_and_says_so() {
+    let rule = format!("{SCHEDULED}suppressionEnabled: true\nsuppressionDuration: 2h\n");
+    let world = World::new(vec!["ada"]);
+    let analytics = world.start(&rule, &[]);
+    analytics.turn().await;
+    world.clock.advance(Duration::from_secs(3 * 3_600));
+    analytics.turn().await;
+    let outcomes: Vec<String> = world.stored("MonetaHealth").iter().map(|one| column(one, "Details")).collect();
+    let named: Vec<bool> = outcomes.iter().map(|one| one.contains("\"rests\"")).collect();
+    assert_eq!(named, [false, true, false, true], "{outcomes:?}");
+    assert_eq!(world.delivered.0.lock().unwrap().len(), 2);
+    assert!(world.clock.now() > Timestamp::default());
+}
+
+#[tokio::test]
+async fn every_row_is_an_alert_of_its_own_where_the_rule_wants_it() {
+    let rule = format!("{SCHEDULED}eventGroupingSettings: {{ aggregationKind: AlertPerResult }}\n");
+    let world = World::new((0..200).map(|at| ["ada", "bob"][at % 2]).collect());
+    world.start(&rule, &[]).turn().await;
+    let alerts = &world.stored("SecurityAlert")[0];
+    assert_eq!(alerts.rows.num_rows(), 150);
+    let counts = alerts.rows.column_by_name("EventCount").unwrap();
+    let counts = counts.as_primitive::<arrow::datatypes::Int64Type>();
+    assert_eq!((counts.value(0), counts.value(149)), (1, 51));
+    let ids = alerts.rows.column_by_name("SystemAlertId").unwrap();
+    let id = |row| arrow::util::display::array_value_to_string(ids, row).unwrap();
+    assert!((1..150).all(|row| id(row) != id(0)));
+}
