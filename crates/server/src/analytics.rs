@@ -86,7 +86,7 @@ impl AnalyticsSet {
 }
 
 fn summary(rule: &AnalyticsRule) -> RuleSummary {
-    let runs = match (rule.arrival(), rule.schedule) {
+    let runs = match (Analytics::arrival_of(rule), rule.schedule) {
         (Some(arrival), _) => format!("KQL on arrival in {}", arrival.table),
         (None, Schedule::Scheduled { frequency, .. }) => format!("KQL every {} s", frequency.as_secs()),
         (None, Schedule::NearRealTime) => "KQL every minute".to_owned(),

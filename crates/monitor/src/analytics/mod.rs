@@ -26,7 +26,7 @@ use moneta_ports::{
     AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, KeyLife, Metric, Metrics, OpContext,
     QueryAnswer, QueryEngine, QueryError, QueryRequest, Submission,
 };
-use moneta_rules::analytics::AnalyticsRule;
+use moneta_rules::analytics::{AnalyticsRule, Arrival};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -136,12 +136,17 @@ impl Analytics {
         })
     }
 
+    /// How a rule runs on arriving rows, if it does: not on tables whose rows come from running rules.
+    #[must_use]
+    pub fn arrival_of(rule: &AnalyticsRule) -> Option<Arrival> {
+        rule.arrival().filter(|arrival| !NEVER_ON_ARRIVAL.contains(&arrival.table.as_str()))
+    }
+
     /// Runs these rules from now on.
     pub fn set_rules(&self, rules: &[AnalyticsRule]) {
         let before = self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let planned = |rule: &AnalyticsRule| {
-            let arrival = rule.arrival().filter(|arrival| !NEVER_ON_ARRIVAL.contains(&arrival.table.as_str()));
-            let plan = Plan::of(rule, arrival);
+            let plan = Plan::of(rule, Self::arrival_of(rule));
             let producer = plan.producer(rule);
             let known = before.iter().find(|one| one.plan.producer(&one.rule) == producer).map(|one| one.begin);
             let begin = known.unwrap_or_else(|| plan.table().map_or(0, |table| self.head(table)));
