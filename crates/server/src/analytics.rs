@@ -92,6 +92,7 @@ fn summary(rule: &AnalyticsRule) -> RuleSummary {
         (None, Schedule::NearRealTime) => "KQL every minute".to_owned(),
     };
     RuleSummary {
+        enabled: true,
         rule_id: rule.metadata.id.to_string(),
         title: rule.metadata.title.clone(),
         level: rule.metadata.level.name().to_owned(),

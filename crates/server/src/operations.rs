@@ -14,7 +14,7 @@ use moneta_ports::operations::{
     CheckpointStatus, CollectorStatus, DiskStatus, Hold, HoldRequest, JournalStatus, LedgerPath, Operations, PartState,
     ProofAnswer, ReplayReport, ReplaySelection, Status, TableStatus, VerifyFinding, VerifyReport,
 };
-use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, RuleAdmin};
+use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError};
 use moneta_query::Engine;
 
 use crate::capacity::Room;

@@ -280,7 +280,7 @@ impl RuleAdmin for Rules {
         Box::pin(async move {
             let missing = || PortError::new(ErrorKind::Internal, "there is nothing that reads history");
             let engine = self.engine.get().ok_or_else(missing)?;
-            self.audit.record(ctx, AuditEvent::success("rule.backfill", "rule", &selection.rule_ids.join(" "))).await?;
+            self.audit.record(ctx, AuditEvent::success("rule.backfill", "rule", selection.rule_ids.join(" "))).await?;
             let tables = self.audit.store().tables_with_rows();
             backfill::backfill(&**engine, &self.active(), ctx, &selection, &tables).await
         })
