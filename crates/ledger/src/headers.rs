@@ -12,7 +12,7 @@ impl Ledger {
     /// The published headers of a shard whose blocks hold rows of `[start, end)`, in order.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] for an entry that is no header; [`Error::Io`].
+    /// [`crate::Error::Corrupt`] for an entry that is no header; [`crate::Error::Io`].
     pub fn headers_of(&self, shard: &ShardId, start: Seq, end: Seq) -> Result<Vec<BlockHeader>> {
         let files = self.shard_files(shard);
         let size = self.shard_checkpoint(shard)?.map_or(0, |checkpoint| checkpoint.size());

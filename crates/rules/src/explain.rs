@@ -1,6 +1,6 @@
 //! Why a rule holds in a row, or does not: its log source and each of its parts, with the values that decided.
 //!
-//! Computed the plain way, one row at a time, from [`crate::reference`]; what it says of the whole rule is what the
+//! Computed the plain way, one row at a time, from the module `reference`; what it says of the whole rule is what the
 //! vectorised matcher finds, which tests hold. Nothing here is on the way of an event.
 
 use moneta_base::RuleId;

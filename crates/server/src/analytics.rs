@@ -2,6 +2,7 @@
 //!
 //! Rules are stored and audited with all other rules; nothing here stores.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use moneta_base::{Seq, TableName, Timestamp};
@@ -20,7 +21,8 @@ use crate::node::World;
 #[derive(Default)]
 pub(crate) struct AnalyticsSet {
     runner: OnceLock<Arc<Analytics>>,
-    active: Mutex<Vec<AnalyticsRule>>,
+    /// The stored rules, and whether each runs.
+    known: Mutex<Vec<(AnalyticsRule, bool)>>,
 }
 
 impl AnalyticsSet {
@@ -29,17 +31,19 @@ impl AnalyticsSet {
         let _ = self.runner.set(runner);
     }
 
-    /// Runs the analytics rules among those stored.
-    pub(crate) fn run(&self, stored: &[StoredRule]) {
+    /// Runs the analytics rules among those stored, but for the disabled ones.
+    pub(crate) fn run(&self, stored: &[StoredRule], disabled: &BTreeSet<String>) {
         let mut rules = Vec::new();
         for one in stored.iter().filter(|one| is_analytics(&one.text)) {
             let file = parse_file(&one.file_name, &one.text);
             rules.extend(file.rules.into_iter().filter(|rule| rule.metadata.id == one.rule_id));
         }
+        let enabled = |rule: &AnalyticsRule| !disabled.contains(rule.metadata.id.as_str());
         if let Some(runner) = self.runner.get() {
-            runner.set_rules(&rules);
+            runner.set_rules(&rules.iter().filter(|rule| enabled(rule)).cloned().collect::<Vec<_>>());
         }
-        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        let known = rules.into_iter().map(|rule| (rule.clone(), enabled(&rule))).collect();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     /// What of a file can run, and why the rest cannot: also what its queries say of tables and columns is checked.
@@ -79,9 +83,10 @@ impl AnalyticsSet {
         }
     }
 
-    /// The rules that run, for lists.
+    /// The stored rules, for lists.
     pub(crate) fn summaries(&self) -> Vec<RuleSummary> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner).iter().map(summary).collect()
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(rule, enabled)| RuleSummary { enabled: *enabled, ..summary(rule) }).collect()
     }
 }
 

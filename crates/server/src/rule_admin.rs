@@ -88,7 +88,7 @@ impl Rules {
     /// Gives the stored analytics rules, and every later set, to what runs them.
     pub(crate) fn attach_analytics(&self, analytics: Arc<Analytics>) -> Result<(), PortError> {
         self.analytics.attach(analytics);
-        self.analytics.run(&self.stored()?);
+        self.analytics.run(&self.stored()?, &self.disabled()?);
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl Rules {
         if let Some(monitor) = self.monitor.get() {
             monitor.set_rules(compiled);
         }
-        self.analytics.run(&self.stored()?);
+        self.analytics.run(&self.stored()?, &self.disabled()?);
         Ok(())
     }
 

@@ -84,6 +84,14 @@ async fn a_row_local_rule_alerts_on_arrival_once_also_across_a_restart() {
     until(&node, alerts, 2).await;
     let evaluated = "MonetaHealth | where Component == 'analytics' and Value > 0 | project Details";
     assert_eq!((count(&node, "SecurityAlert").await, count(&node, evaluated).await), (2, 2));
+    // A disabled rule stays listed.
+    let id = node.rules().list()[0].rule_id.clone();
+    node.rules().set_enabled(&context(), &id, false).await.unwrap();
+    assert!(!node.rules().list()[0].enabled);
+    node.rules().set_enabled(&context(), &id, true).await.unwrap();
+    assert!(node.rules().list()[0].enabled);
+    store(&node, "xyzzy once more").await;
+    until(&node, alerts, 3).await;
     node.shut_down().await.unwrap();
 }
 
