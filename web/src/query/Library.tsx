@@ -1,7 +1,7 @@
 // Texts to begin from: what this browser ran last, and what people saved on the server.
 import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input, Tab, TabList } from "@fluentui/react-components";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState, type FormEvent } from "react";
+import { useState } from "react";
 import { send } from "../api/client";
 import type { SavedQuery } from "../api/types";
 import { Failure } from "../app/Failure";
@@ -9,6 +9,7 @@ import { useMayAdmin, useZone } from "../app/session";
 import { plural, showMs } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
+import { useSubmit } from "../parts/useSubmit";
 import { forgetHistory, readHistory } from "./history";
 
 export function useSavedQueries() {
@@ -112,27 +113,19 @@ function Saved({ open }: Pick<LibraryProps, "open">) {
 
 /** Saves a text under a name. */
 export function SaveDialog({ text, language, close }: { text: string; language: "kql" | "sql"; close(): void }) {
-  const client = useQueryClient();
   const saved = useSavedQueries();
   const [name, setName] = useState("");
   const [about, setAbout] = useState("");
-  const [error, setError] = useState<unknown>();
   const isTaken = (saved.data ?? []).some((query) => query.name === name.trim());
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setError(undefined);
-    try {
-      await send("PUT", `/v1/saved-queries/${encodeURIComponent(name.trim())}`, { body: { text, language, doc_string: about } });
-      await client.invalidateQueries({ queryKey: ["saved-queries"] });
-      close();
-    } catch (problem) {
-      setError(problem);
-    }
-  };
+  const { error, submit } = useSubmit(
+    () => send("PUT", `/v1/saved-queries/${encodeURIComponent(name.trim())}`, { body: { text, language, doc_string: about } }),
+    "saved-queries",
+    close,
+  );
   return (
     <Dialog open onOpenChange={(_, data) => !data.open && close()}>
       <DialogSurface>
-        <form onSubmit={(event) => void submit(event)}>
+        <form onSubmit={submit}>
           <DialogBody>
             <DialogTitle>Save this query</DialogTitle>
             <DialogContent>

@@ -1,7 +1,7 @@
 // Accounts of people: made, listed, disabled.
 import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input } from "@fluentui/react-components";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState, type FormEvent } from "react";
+import { useState } from "react";
 import { send } from "../api/client";
 import type { Account } from "../api/types";
 import { Failure } from "../app/Failure";
@@ -10,6 +10,7 @@ import { Confirm } from "../parts/Confirm";
 import { Answered, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
+import { useSubmit } from "../parts/useSubmit";
 import { Scopes } from "./Scopes";
 
 export function Accounts() {
@@ -64,26 +65,14 @@ export function Accounts() {
 }
 
 function Make({ close }: { close(): void }) {
-  const client = useQueryClient();
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [scopes, setScopes] = useState<string[]>(["query"]);
-  const [error, setError] = useState<unknown>();
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setError(undefined);
-    try {
-      await send("POST", "/v1/accounts", { body: { name, password, scopes } });
-      await client.invalidateQueries({ queryKey: ["accounts"] });
-      close();
-    } catch (problem) {
-      setError(problem);
-    }
-  };
+  const { error, submit } = useSubmit(() => send("POST", "/v1/accounts", { body: { name, password, scopes } }), "accounts", close);
   return (
     <Dialog open onOpenChange={(_, data) => !data.open && close()}>
       <DialogSurface>
-        <form onSubmit={(event) => void submit(event)}>
+        <form onSubmit={submit}>
           <DialogBody>
             <DialogTitle>New account</DialogTitle>
             <DialogContent>

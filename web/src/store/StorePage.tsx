@@ -1,8 +1,8 @@
 // What is stored, for how long, under which checkpoint, and whether it is still what it was.
 import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input, MessageBar, MessageBarBody, MessageBarTitle, Spinner } from "@fluentui/react-components";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useState, type FormEvent } from "react";
+import { useState } from "react";
 import { send, sendForText } from "../api/client";
 import type { TableStatus, VerifyReport } from "../api/types";
 import { Failure } from "../app/Failure";
@@ -11,6 +11,7 @@ import { plural, showBytes, showCount, showMs } from "../parts/numbers";
 import { Answered, Page, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { showAge } from "../parts/time";
+import { useSubmit } from "../parts/useSubmit";
 import { useStatus } from "../query/schema";
 
 const REFRESH_MS = 15_000;
@@ -139,27 +140,19 @@ function Verify() {
 }
 
 function Retention({ table, close }: { table: TableStatus; close(): void }) {
-  const client = useQueryClient();
   const [text, setText] = useState(String(table.retention_days ?? ""));
-  const [error, setError] = useState<unknown>();
   const days = /^\d{1,6}$/.test(text.trim()) ? Number(text) : undefined;
   const isBad = text.trim() !== "" && (days === undefined || days === 0);
   const isShorter = days !== undefined && (table.retention_days === null || days < table.retention_days);
-  const submit = async (event: FormEvent) => {
-    event.preventDefault();
-    setError(undefined);
-    try {
-      await send("PUT", `/v1/tables/${encodeURIComponent(table.name)}/retention`, { body: { days: days ?? null } });
-      await client.invalidateQueries({ queryKey: ["status"] });
-      close();
-    } catch (problem) {
-      setError(problem);
-    }
-  };
+  const { error, submit } = useSubmit(
+    () => send("PUT", `/v1/tables/${encodeURIComponent(table.name)}/retention`, { body: { days: days ?? null } }),
+    "status",
+    close,
+  );
   return (
     <Dialog open onOpenChange={(_, data) => !data.open && close()}>
       <DialogSurface>
-        <form onSubmit={(event) => void submit(event)}>
+        <form onSubmit={submit}>
           <DialogBody>
             <DialogTitle>How long {table.name} is kept</DialogTitle>
             <DialogContent>

@@ -86,7 +86,7 @@ pub(super) fn split_pipe(text: &str) -> (&str, Option<&str>) {
     (text.trim(), None)
 }
 
-pub(super) fn next_word(text: &str) -> (&str, &str) {
+fn next_word(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text.find(|c: char| c.is_whitespace()).unwrap_or(text.len());
     (&text[..end], text[end..].trim_start())
@@ -94,39 +94,57 @@ pub(super) fn next_word(text: &str) -> (&str, &str) {
 
 async fn put_function(state: &App, ctx: &OpContext, verb: &str, rest: &str) -> Result<Table, Fault> {
     let Declaration { function, if_not_exists, skip_validation } = declaration(rest).map_err(Fault::bad_request)?;
-    let mode = match verb {
-        ".create" if if_not_exists => CreateMode::CreateIfNotExists,
-        ".create" => CreateMode::Create,
-        ".alter" => CreateMode::Alter,
-        _ => CreateMode::CreateOrAlter,
-    };
+    let mode = create_mode(verb, if_not_exists);
     let made = state.objects.put_function(ctx, function, mode, skip_validation).await.map_err(ApiError::from)?;
     Ok(functions(vec![made]))
 }
 
 async fn drop_function(state: &App, ctx: &OpContext, rest: &str) -> Result<Table, Fault> {
-    let (name, rest) = next_word(rest.trim_end_matches(';'));
-    let name = bare_name(name);
-    let is_known = state.objects.functions().iter().any(|function| function.name == name);
-    let columns = [("Name", ColumnType::String)];
-    match rest.to_ascii_lowercase().as_str() {
-        "" => {}
-        "ifexists" if !is_known => return Ok(table(&columns, Vec::new())),
-        "ifexists" => {}
-        other => return Err(Fault::bad_request(format!("`{other}` cannot follow `.drop function {name}`"))),
+    let (name, if_exists) = name_to_drop("function", rest)?;
+    if if_exists && !state.objects.functions().iter().any(|function| function.name == name) {
+        return Ok(dropped(None));
     }
     state.objects.drop_function(ctx, &name).await.map_err(ApiError::from)?;
-    Ok(table(&columns, vec![json!([name])]))
+    Ok(dropped(Some(&name)))
+}
+
+/// What a verb does when the name is taken or free.
+pub(super) fn create_mode(verb: &str, if_not_exists: bool) -> CreateMode {
+    match verb {
+        ".create" if if_not_exists => CreateMode::CreateIfNotExists,
+        ".create" => CreateMode::Create,
+        ".alter" => CreateMode::Alter,
+        _ => CreateMode::CreateOrAlter,
+    }
+}
+
+/// `Name [ifexists]` after `.drop`: the name, and whether it may be absent.
+pub(super) fn name_to_drop(what: &str, rest: &str) -> Result<(String, bool), Fault> {
+    let (name, rest) = next_word(rest.trim_end_matches(';'));
+    let name = bare_name(name);
+    match rest.to_ascii_lowercase().as_str() {
+        "" => Ok((name, false)),
+        "ifexists" => Ok((name, true)),
+        other => Err(Fault::bad_request(format!("`{other}` cannot follow `.drop {what} {name}`"))),
+    }
+}
+
+/// The answer of a `.drop`.
+pub(super) fn dropped(name: Option<&str>) -> Table {
+    table(&[("Name", ColumnType::String)], name.into_iter().map(|name| json!([name])).collect())
+}
+
+/// Kusto's words for a name that nothing has.
+pub(super) fn not_found(kind: &str, name: &str) -> Fault {
+    let shown: String = name.chars().take(64).collect();
+    Fault::bad_request(format!("Entity ID '{shown}' of kind '{kind}' was not found."))
 }
 
 fn show_function(state: &App, rest: &str) -> Result<Table, Fault> {
     let name = bare_name(rest.trim_end_matches(';').trim());
     match state.objects.functions().into_iter().find(|function| function.name == name) {
         Some(function) => Ok(functions(vec![function])),
-        None => {
-            let shown: String = name.chars().take(64).collect();
-            Err(Fault::bad_request(format!("Entity ID '{shown}' of kind 'Function' was not found.")))
-        }
+        None => Err(not_found("Function", &name)),
     }
 }
 
@@ -149,26 +167,17 @@ async fn cancel(state: &App, ctx: &OpContext, rest: &str) -> Result<Table, Fault
 /// `[ifnotexists] [with (docstring='..', folder='..', skipvalidation=true)] Name(parameters) { body }`.
 fn declaration(text: &str) -> Result<Declaration, String> {
     let mut made = Declaration { function: StoredFunction::default(), if_not_exists: false, skip_validation: false };
-    let mut rest = text.trim().trim_end_matches(';').trim_end();
-    if let Some(after) = strip_word(rest, "ifnotexists") {
-        made.if_not_exists = true;
-        rest = after;
-    }
-    if let Some(after) = strip_word(rest, "with") {
-        let end = group_end(after, TokenKind::OpenParen, TokenKind::CloseParen)
-            .ok_or("the properties after `with` must stand in parentheses")?;
-        properties(&after[1..end - 1], |name, value| {
-            match name {
-                "docstring" => made.function.doc_string = value,
-                "folder" => made.function.folder = value,
-                "skipvalidation" => made.skip_validation = value.eq_ignore_ascii_case("true"),
-                "view" if !value.eq_ignore_ascii_case("true") => {}
-                _ => return Err("docstring, folder, skipvalidation"),
-            }
-            Ok(())
-        })?;
-        rest = after[end..].trim_start();
-    }
+    let (if_not_exists, rest) = head(text, |name, value| {
+        match name {
+            "docstring" => made.function.doc_string = value,
+            "folder" => made.function.folder = value,
+            "skipvalidation" => made.skip_validation = value.eq_ignore_ascii_case("true"),
+            "view" if !value.eq_ignore_ascii_case("true") => {}
+            _ => return Err("docstring, folder, skipvalidation"),
+        }
+        Ok(())
+    })?;
+    made.if_not_exists = if_not_exists;
     let open = rest.find('(').ok_or("a function is `Name(parameters) { body }`, and the parentheses are missing")?;
     made.function.name = bare_name(&rest[..open]);
     let rest = &rest[open..];
@@ -185,8 +194,26 @@ fn declaration(text: &str) -> Result<Declaration, String> {
     Ok(made)
 }
 
+/// `[ifnotexists] [with (name = value, ...)]`: whether it may be there already, and what follows. Each property is handed
+/// over as [`properties`] does.
+pub(super) fn head(
+    text: &str,
+    set: impl FnMut(&str, String) -> Result<(), &'static str>,
+) -> Result<(bool, &str), String> {
+    let rest = text.trim().trim_end_matches(';').trim_end();
+    let (if_not_exists, rest) = match strip_word(rest, "ifnotexists") {
+        Some(after) => (true, after),
+        None => (false, rest),
+    };
+    let Some(after) = strip_word(rest, "with") else { return Ok((if_not_exists, rest)) };
+    let end = group_end(after, TokenKind::OpenParen, TokenKind::CloseParen)
+        .ok_or("the properties after `with` must stand in parentheses")?;
+    properties(&after[1..end - 1], set)?;
+    Ok((if_not_exists, after[end..].trim_start()))
+}
+
 /// What follows a word, if the text begins with it.
-pub(super) fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let head = text.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
     let rest = &text[head.len()..];
     rest.starts_with(|c: char| c.is_whitespace() || c == '(').then(|| rest.trim_start())
@@ -209,10 +236,7 @@ pub(super) fn group_end(text: &str, open: TokenKind, close: TokenKind) -> Option
 }
 
 /// Hands over each property of `name = value, ...`, the name in small letters; `set` refuses with the names there are.
-pub(super) fn properties(
-    text: &str,
-    mut set: impl FnMut(&str, String) -> Result<(), &'static str>,
-) -> Result<(), String> {
+fn properties(text: &str, mut set: impl FnMut(&str, String) -> Result<(), &'static str>) -> Result<(), String> {
     let tokens = tokenize(text);
     let parts: Vec<&str> = tokens.iter().map(|token| &text[token.span.start..token.span.end]).collect();
     for property in parts.split(|part| *part == ",") {

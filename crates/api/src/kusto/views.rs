@@ -2,13 +2,13 @@
 
 use moneta_event::ColumnType;
 use moneta_kql::token::TokenKind;
-use moneta_ports::{CreateMode, MaterializedView, OpContext, ViewStatus};
+use moneta_ports::{MaterializedView, OpContext, ViewStatus};
 use serde_json::{Map, Value, json};
 
 use super::answer::Table;
 use super::fault::Fault;
 use super::mgmt::{system_type, table};
-use super::objects::{bare_name, group_end, next_word, properties, strip_word};
+use super::objects::{bare_name, create_mode, dropped, group_end, head, name_to_drop, not_found};
 use crate::ApiError;
 use crate::state::App;
 
@@ -18,29 +18,18 @@ const PROPERTIES: &str = "docstring, folder, backfill = true (a view always hold
 /// `.create`, `.create-or-alter` or `.alter` of a view.
 pub(super) async fn put(state: &App, ctx: &OpContext, verb: &str, rest: &str) -> Result<Table, Fault> {
     let (view, if_not_exists) = declaration(rest).map_err(Fault::bad_request)?;
-    let mode = match verb {
-        ".create" if if_not_exists => CreateMode::CreateIfNotExists,
-        ".create" => CreateMode::Create,
-        ".alter" => CreateMode::Alter,
-        _ => CreateMode::CreateOrAlter,
-    };
-    let made = state.objects.put_view(ctx, view, mode).await.map_err(ApiError::from)?;
+    let made = state.objects.put_view(ctx, view, create_mode(verb, if_not_exists)).await.map_err(ApiError::from)?;
     Ok(table_of(vec![made]))
 }
 
 /// `.drop materialized-view Name [ifexists]`.
 pub(super) async fn drop(state: &App, ctx: &OpContext, rest: &str) -> Result<Table, Fault> {
-    let (name, rest) = next_word(rest.trim_end_matches(';'));
-    let name = bare_name(name);
-    let is_known = state.objects.views().iter().any(|status| status.view.name == name);
-    let columns = [("Name", ColumnType::String)];
-    match rest.to_ascii_lowercase().as_str() {
-        "ifexists" if !is_known => return Ok(table(&columns, Vec::new())),
-        "" | "ifexists" => {}
-        other => return Err(Fault::bad_request(format!("`{other}` cannot follow `.drop materialized-view {name}`"))),
+    let (name, if_exists) = name_to_drop("materialized-view", rest)?;
+    if if_exists && !state.objects.views().iter().any(|status| status.view.name == name) {
+        return Ok(dropped(None));
     }
     state.objects.drop_view(ctx, &name).await.map_err(ApiError::from)?;
-    Ok(table(&columns, vec![json!([name])]))
+    Ok(dropped(Some(&name)))
 }
 
 /// `.show materialized-view Name`.
@@ -48,10 +37,7 @@ pub(super) fn show(state: &App, rest: &str) -> Result<Table, Fault> {
     let name = bare_name(rest.trim_end_matches(';').trim());
     match state.objects.views().into_iter().find(|status| status.view.name == name) {
         Some(found) => Ok(table_of(vec![found])),
-        None => {
-            let shown: String = name.chars().take(64).collect();
-            Err(Fault::bad_request(format!("Entity ID '{shown}' of kind 'MaterializedView' was not found.")))
-        }
+        None => Err(not_found("MaterializedView", &name)),
     }
 }
 
@@ -104,25 +90,15 @@ pub(super) fn schemas(views: &[ViewStatus]) -> Map<String, Value> {
 /// `[ifnotexists] [with (docstring='..', folder='..')] Name on table T { query }`, and whether it may be there already.
 fn declaration(text: &str) -> Result<(MaterializedView, bool), String> {
     let mut view = MaterializedView::default();
-    let mut rest = text.trim().trim_end_matches(';').trim_end();
-    let mut if_not_exists = false;
-    if let Some(after) = strip_word(rest, "ifnotexists") {
-        (if_not_exists, rest) = (true, after);
-    }
-    if let Some(after) = strip_word(rest, "with") {
-        let end = group_end(after, TokenKind::OpenParen, TokenKind::CloseParen)
-            .ok_or("the properties after `with` must stand in parentheses")?;
-        properties(&after[1..end - 1], |name, value| {
-            match name {
-                "docstring" => view.doc_string = value,
-                "folder" => view.folder = value,
-                "backfill" if value.eq_ignore_ascii_case("true") => {}
-                _ => return Err(PROPERTIES),
-            }
-            Ok(())
-        })?;
-        rest = after[end..].trim_start();
-    }
+    let (if_not_exists, rest) = head(text, |name, value| {
+        match name {
+            "docstring" => view.doc_string = value,
+            "folder" => view.folder = value,
+            "backfill" if value.eq_ignore_ascii_case("true") => {}
+            _ => return Err(PROPERTIES),
+        }
+        Ok(())
+    })?;
     let open = rest.find('{').ok_or("a view is `Name on table T { query }`, and the braces are missing")?;
     let head: Vec<&str> = rest[..open].split_whitespace().collect();
     let [name, on, table, source] = head.as_slice() else {

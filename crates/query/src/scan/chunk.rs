@@ -79,11 +79,11 @@ impl<'a> Chunk<'a> {
     }
 
     /// Applies filters, the cheapest to read first.
-    pub(crate) fn filter(&mut self, filters: &[Expression]) -> Result<()> {
+    pub(crate) fn filter<'e>(&mut self, filters: impl IntoIterator<Item = &'e Expression>) -> Result<()> {
         if self.num_rows() == 0 {
             return Ok(());
         }
-        let mut order: Vec<_> = filters.iter().map(|filter| (self.cost(filter), filter)).collect();
+        let mut order: Vec<_> = filters.into_iter().map(|filter| (self.cost(filter), filter)).collect();
         order.sort_by_key(|(cost, _)| *cost);
         for (_, filter) in order {
             let passed = filter.rows(self)?;

@@ -273,8 +273,7 @@ impl ScanExec {
         let rows = chunk.num_rows();
         let scanned = if self.filters.is_empty() { rows.min(*rows_left) } else { rows };
         chunk.filter(&self.filters)?;
-        let stricter: Vec<Expression> = self.hints.iter().filter(|hint| hint.says_something()).map(Hint::own).collect();
-        chunk.filter(&stricter)?;
+        chunk.filter(self.hints.iter().filter(|hint| hint.says_something()).map(|hint| &hint.own))?;
         self.reading.counters.rows_scanned.fetch_add(scanned as u64, Ordering::Relaxed);
         chunk.truncate(*rows_left);
         *rows_left -= chunk.num_rows();
@@ -345,10 +344,6 @@ impl Hint {
         let dynamic = self.filter.downcast_ref::<DynamicFilterPhysicalExpr>();
         let current = dynamic.and_then(|filter| filter.current().ok());
         current.is_some_and(|current| current.downcast_ref::<Literal>().is_none())
-    }
-
-    fn own(&self) -> Expression {
-        self.own.clone()
     }
 }
 
