@@ -173,7 +173,8 @@ pub(crate) fn scoped(
     Ok(Arc::new(datafusion::datasource::ViewTable::new(plan.build()?, None)))
 }
 
-/// What the query of a view sees: the one table it is declared on.
+/// What the query of a view sees: the one table it is declared on, and no stored function, whose change would change what
+/// is kept.
 struct SourceOfView<'a> {
     snapshot: &'a Snapshot,
     source: &'a str,
@@ -186,10 +187,6 @@ impl Catalog for SourceOfView<'_> {
 
     fn table_names(&self) -> Vec<String> {
         vec![self.source.to_owned()]
-    }
-
-    fn function(&self, name: &str) -> Option<String> {
-        self.snapshot.function(name)
     }
 }
 

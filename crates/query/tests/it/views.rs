@@ -121,6 +121,10 @@ fn what_cannot_be_kept_by_segment_is_refused_with_the_reason() {
     check("V", "SecurityEvent | summarize count()", "declared on the table");
     check("V", "Nothing_CL | summarize count()", "Nothing_CL");
     check("V", "Logs_CL | summarize count( by", "SYN");
+    let (name, parameters) = ("Level".to_owned(), "(l: string)".to_owned());
+    let function = StoredFunction { name, parameters, body: "{ tolower(l) }".to_owned(), ..StoredFunction::default() };
+    wait(opened.put_function(&admin(), function, CreateMode::Create, false)).unwrap();
+    check("V", "Logs_CL | summarize count() by Level(Level)", "Level");
     assert!(opened.views().is_empty());
     put(&opened, view("V", "Logs_CL | summarize count()")).unwrap();
     assert!(put(&opened, view("V", "Logs_CL | summarize count()")).unwrap_err().to_string().contains("already"));
