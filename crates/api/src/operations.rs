@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use moneta_base::{Seq, TableName};
 use moneta_ports::operations::{Hold, HoldRequest, ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport};
+use moneta_ports::{SourceQuality, SourceStatus};
 use serde::Deserialize;
 
 use crate::ApiError;
@@ -41,6 +42,16 @@ pub(crate) struct Replay {
     all: bool,
     #[serde(default)]
     seqs: Vec<Seq>,
+}
+
+/// `GET /v1/sources`.
+pub(crate) async fn sources(MayQuery(ctx): MayQuery, State(state): State<App>) -> Json<Vec<SourceStatus>> {
+    Json(state.operations.sources(&ctx))
+}
+
+/// `GET /v1/sources/quality`.
+pub(crate) async fn source_quality(MayQuery(ctx): MayQuery, State(state): State<App>) -> Json<Vec<SourceQuality>> {
+    Json(state.operations.source_quality(&ctx))
 }
 
 /// `POST /v1/quarantine/replay` with `{"all":true}` or `{"seqs":[..]}`.

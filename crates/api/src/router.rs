@@ -84,6 +84,8 @@ fn quick() -> Router<App> {
         .route("/v1/rules/{id}/disable", post(rules::disable))
         .route("/v1/rules/{id}/enable", post(rules::enable))
         .route("/v1/status", get(operations::status))
+        .route("/v1/sources", get(operations::sources))
+        .route("/v1/sources/quality", get(operations::source_quality))
         .route("/v1/tables/{table}/retention", put(operations::set_retention))
         .route("/v1/holds", get(operations::holds))
         .route("/v1/holds/{name}", put(operations::place_hold))

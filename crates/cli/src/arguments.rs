@@ -104,6 +104,8 @@ pub enum Command {
     Doctor(commands::doctor::Doctor),
     /// Show the state of the installation.
     Status(commands::status::Status),
+    /// Show what is received from whom, how complete it is, and what is wrong with it.
+    Sources(commands::sources::Sources),
     /// List or replay records that could not be parsed.
     #[command(subcommand)]
     Quarantine(commands::quarantine::Quarantine),

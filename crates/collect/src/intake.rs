@@ -96,8 +96,8 @@ impl Intake {
         let stored = self.submit(collector, &submission, stopped).await;
         match stored {
             Stored::Yes => {}
-            Stored::Refused => self.count_dropped("refused", records),
-            Stored::Stopped => self.count_dropped("stopped", records),
+            Stored::Refused => self.count_dropped(collector, "refused", records),
+            Stored::Stopped => self.count_dropped(collector, "stopped", records),
         }
         stored
     }
@@ -136,10 +136,12 @@ impl Intake {
         }
     }
 
-    /// Counts records that were accepted from the outside and are lost.
-    pub(crate) fn count_dropped(&self, reason: &str, records: u64) {
+    /// Counts records that were accepted from the outside and are lost: by reason, and by the source or, where that is not
+    /// known, by what lost them.
+    pub(crate) fn count_dropped(&self, source: &str, reason: &str, records: u64) {
         if records > 0 {
             self.metrics.add_labelled(Metric::CollectDropped, reason, records);
+            self.metrics.add_labelled(Metric::CollectSourceDropped, source, records);
         }
     }
 }

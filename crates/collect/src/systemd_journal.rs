@@ -149,7 +149,7 @@ impl JournalReader {
         let records = crate::intake::num_records(&submission);
         match self.intake.submit(COLLECTOR, &submission, stopped).await {
             Stored::Yes => {}
-            Stored::Refused => self.intake.count_dropped("refused", records),
+            Stored::Refused => self.intake.count_dropped(COLLECTOR, "refused", records),
             Stored::Stopped => return false,
         }
         self.place = place.or(self.place);

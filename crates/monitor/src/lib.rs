@@ -1,4 +1,5 @@
-//! Runs detection rules on every block as it becomes durable, and analytics rules as queries over what is stored.
+//! Runs detection rules on every block as it becomes durable, and analytics rules as queries over what is stored; watches
+//! sources.
 //!
 //! ```text
 //! block ─► queue ─► matching ─► alert rows + rule cursor in one commit ─► delivery to people
@@ -15,9 +16,11 @@ mod alert;
 mod analytics;
 mod cursor;
 mod service;
+mod sources;
 mod worker;
 
 pub use alarms::{AlarmParts, Alarms};
 pub use analytics::{Analytics, AnalyticsParts, Marks};
 pub use cursor::{producer_of, resume_point};
 pub use service::{Monitor, MonitorParts};
+pub use sources::{SourceWatch, SourceWatchParts};

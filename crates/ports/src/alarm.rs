@@ -11,11 +11,30 @@ pub enum AlarmKind {
     SplitView,
     /// A witness knows a larger tree of this log than the log has.
     RolledBack,
+    /// A source that used to send sends nothing.
+    SourceSilent,
+    /// A source sends much less than it used to.
+    SourceThinned,
+    /// Records of a source are missing by their own numbering.
+    SourceGapped,
+    /// The newest records of a source come much later than they used to.
+    SourceLate,
+    /// Events of a source lie in the future.
+    SourceClock,
 }
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::CheckpointAge, Self::SplitView, Self::RolledBack];
+    pub const ALL: [Self; 8] = [
+        Self::CheckpointAge,
+        Self::SplitView,
+        Self::RolledBack,
+        Self::SourceSilent,
+        Self::SourceThinned,
+        Self::SourceGapped,
+        Self::SourceLate,
+        Self::SourceClock,
+    ];
 
     /// The kind's name, the label of the metric and the end of the rule id.
     #[must_use]
@@ -24,6 +43,11 @@ impl AlarmKind {
             Self::CheckpointAge => "checkpoint-age",
             Self::SplitView => "split-view",
             Self::RolledBack => "rolled-back",
+            Self::SourceSilent => "source-silent",
+            Self::SourceThinned => "source-thinned",
+            Self::SourceGapped => "source-gapped",
+            Self::SourceLate => "source-late",
+            Self::SourceClock => "source-clock",
         }
     }
 
@@ -34,6 +58,11 @@ impl AlarmKind {
             Self::CheckpointAge => "Checkpoints are not witnessed",
             Self::SplitView => "A witness saw another history of the ledger",
             Self::RolledBack => "The ledger was rolled back",
+            Self::SourceSilent => "A source fell silent",
+            Self::SourceThinned => "A source sends much less than usual",
+            Self::SourceGapped => "Records of a source are missing",
+            Self::SourceLate => "Records of a source come late",
+            Self::SourceClock => "The clock of a source is fast",
         }
     }
 
@@ -53,6 +82,26 @@ impl AlarmKind {
                 "The data directory was put back to an earlier state, or records were removed from its end. Keep its \
                  files as they are. If it was restored from a backup on purpose, begin a new log."
             }
+            Self::SourceSilent => {
+                "Look whether the machine runs, whether its logging was turned off, and whether anything lies between it \
+                 and here. An attacker may have stopped it."
+            }
+            Self::SourceThinned => {
+                "Look whether its logging was turned down, whether a filter drops records on the way, or whether there \
+                 is simply less to tell. After a day the new amount counts as usual."
+            }
+            Self::SourceGapped => {
+                "Records were written and did not arrive: they were lost on the way or removed. Compare with what the \
+                 machine itself still has."
+            }
+            Self::SourceLate => {
+                "Detection works on old events meanwhile. Look for a queue that does not drain, and whether the clock of \
+                 the machine is slow."
+            }
+            Self::SourceClock => {
+                "Times of its events cannot be trusted, and queries for the last minutes miss them. Look at its clock \
+                 and at the time zone it writes."
+            }
         }
     }
 
@@ -60,7 +109,9 @@ impl AlarmKind {
     #[must_use]
     pub const fn level(self) -> &'static str {
         match self {
-            Self::CheckpointAge => "high",
+            Self::CheckpointAge | Self::SourceSilent | Self::SourceGapped => "high",
+            Self::SourceThinned | Self::SourceLate => "medium",
+            Self::SourceClock => "low",
             Self::SplitView | Self::RolledBack => "critical",
         }
     }

@@ -16,6 +16,7 @@ pub mod objects;
 pub mod operations;
 pub mod query;
 pub mod rules;
+pub mod sources;
 pub mod witness;
 
 pub use alarm::{Alarm, AlarmKind, AlarmSink};
@@ -37,6 +38,7 @@ pub use query::{
 pub use rules::{
     BackfillMatch, BackfillReport, BackfillSelection, RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary,
 };
+pub use sources::{SourceQuality, SourceStatus};
 pub use witness::{CheckpointWitness, WitnessResponse};
 
 /// A boxed future, as the traits return it.

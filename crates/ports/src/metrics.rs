@@ -83,6 +83,12 @@ metrics! {
     ScrubTokens = Counter "moneta_scrub_tokens_total";
     /// Records dropped before they were durable, by reason.
     CollectDropped = Counter "moneta_collect_dropped_records_total" ["reason"];
+    /// Records dropped before they were durable, by the source or listener that lost them.
+    CollectSourceDropped = Counter "moneta_collect_source_dropped_records_total" ["source"];
+    /// Sources known: what comes from one machine through one input into one table.
+    MonitorSources = Gauge "moneta_monitor_sources";
+    /// Sources of which something is wrong.
+    MonitorSourcesTroubled = Gauge "moneta_monitor_troubled_sources";
     /// Records received, by source.
     CollectRecords = Counter "moneta_collect_records_total" ["source"];
     /// Blocks written.
@@ -217,6 +223,14 @@ impl Metrics {
     pub fn labelled_value(&self, metric: Metric, label: &str) -> u64 {
         let labelled = self.labelled.lock().unwrap_or_else(PoisonError::into_inner);
         labelled.get(&(metric, label.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// All values of a metric by label.
+    #[must_use]
+    pub fn labelled_values(&self, metric: Metric) -> Vec<(String, u64)> {
+        let labelled = self.labelled.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_metric = labelled.iter().filter(|((other, _), _)| *other == metric);
+        of_metric.map(|((_, label), value)| (label.clone(), *value)).collect()
     }
 
     /// All metrics as text.

@@ -5,7 +5,7 @@ use std::fmt;
 use moneta_base::{IngestDay, Seq, TableName, Timestamp};
 use serde::Serialize;
 
-use crate::{BoxFuture, OpContext, PortError};
+use crate::{BoxFuture, OpContext, PortError, SourceQuality, SourceStatus};
 
 /// One part of the process and whether it can do its work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -396,6 +396,12 @@ pub trait Operations: Send + Sync {
     /// # Errors
     /// When a part cannot say.
     fn status<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Status, PortError>>;
+
+    /// What is received from whom, by source, machine and table.
+    fn sources(&self, ctx: &OpContext) -> Vec<SourceStatus>;
+
+    /// How complete it is, by source, machine and table.
+    fn source_quality(&self, ctx: &OpContext) -> Vec<SourceQuality>;
 
     /// Checks everything stored against the ledger. Findings are no error: they are the answer.
     ///

@@ -16,7 +16,7 @@ use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
 use moneta_merkle::{NoteSigner, SignedNote, sha256};
 use moneta_metastore::Metastore;
-use moneta_monitor::{AlarmParts, Alarms, Analytics, Monitor, MonitorParts};
+use moneta_monitor::{AlarmParts, Alarms, Analytics, Monitor, MonitorParts, SourceWatch, SourceWatchParts};
 use moneta_ports::{
     AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, QueryObjects, RuleAdmin,
 };
@@ -42,6 +42,7 @@ pub struct Node {
     pub(crate) metastore: Arc<Metastore>,
     pub(crate) monitor: Arc<Monitor>,
     analytics: Arc<Analytics>,
+    sources: Arc<SourceWatch>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) operations: Arc<NodeOperations>,
@@ -98,6 +99,8 @@ impl Node {
         let deliveries = start_delivery(config, &keys, &world)?;
         let placeholders = load_placeholders(config)?;
         let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), placeholders)?;
+        let alarms = start_alarms(&world, &ingest, deliveries.port());
+        let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
         let monitor = start_monitor(&world, &ingest, deliveries.port(), &rules, tenant, report).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
@@ -106,10 +109,9 @@ impl Node {
         let attached = rules.attach_analytics(analytics.clone());
         attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;
         let access = start_access(&world, &metastore, &ingest)?;
-        let alarms = start_alarms(&world, &ingest, deliveries.port());
         let witnesses = Arc::new(Board::default());
         let operations = NodeOperations::new(
-            &world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog, &witnesses, &mappings,
+            &world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog, &witnesses, &mappings, &sources,
         );
         let operations = Arc::new(operations);
         Ok(Self {
@@ -119,6 +121,7 @@ impl Node {
             metastore,
             monitor,
             analytics,
+            sources,
             engine,
             rules,
             operations,
@@ -203,6 +206,7 @@ impl Node {
     pub async fn shut_down(self) -> Result<(), ServerError> {
         self.monitor.stop().await;
         self.analytics.stop().await;
+        self.sources.stop().await;
         self.alarms.stop().await;
         self.deliveries.stop().await;
         let ingest = self.ingest.clone();
@@ -225,6 +229,7 @@ impl Node {
             ingest,
             monitor,
             analytics,
+            sources,
             engine,
             rules,
             operations,
@@ -236,7 +241,7 @@ impl Node {
             deliveries: _,
         } = self;
         // Each of these holds the metastore or whoever does.
-        drop((operations, access, rules, analytics, engine, monitor, alarms, ingest));
+        drop((operations, access, rules, analytics, sources, engine, monitor, alarms, ingest));
         close_metastore(metastore)?;
         write_inventory(&world, &data, &*signer)
     }
@@ -444,6 +449,28 @@ fn start_alarms(world: &World, ingest: &Arc<Ingest>, delivery: Arc<dyn AlertDeli
         metrics: world.metrics.clone(),
         alert_schema: alert_schema.expect("a built-in table"),
     })
+}
+
+/// Watches what is received from whom, from where the last run counted.
+fn start_sources(
+    world: &World,
+    data: &Path,
+    ingest: &Ingest,
+    alarms: Arc<Alarms>,
+    report: &OpenReport,
+) -> Result<Arc<SourceWatch>, ServerError> {
+    let parts = SourceWatchParts {
+        fs: world.fs.clone(),
+        data: data.to_owned(),
+        clock: world.clock.clone(),
+        metrics: world.metrics.clone(),
+        alarms,
+    };
+    let failed = |source| ServerError::part("watch over sources", moneta_base::ErrorKind::OPERATOR, source);
+    let sources = SourceWatch::start(parts).map_err(failed)?;
+    report.recovered.iter().for_each(|block| sources.on_block(block));
+    ingest.subscribe(sources.clone());
+    Ok(sources)
 }
 
 /// Where the monitor goes on in every table that holds rows.

@@ -10,11 +10,12 @@ use moneta_event::TableCatalog;
 use moneta_formats::Mappings;
 use moneta_ingest::Ingest;
 use moneta_metastore::Metastore;
+use moneta_monitor::SourceWatch;
 use moneta_ports::operations::{
     CheckpointStatus, CollectorStatus, DiskStatus, Hold, HoldRequest, JournalStatus, LedgerPath, Operations, PartState,
     ProofAnswer, ReplayReport, ReplaySelection, Status, TableStatus, VerifyFinding, VerifyReport,
 };
-use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError};
+use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, SourceQuality, SourceStatus};
 use moneta_query::Engine;
 
 use crate::capacity::Room;
@@ -45,6 +46,7 @@ pub(crate) struct NodeOperations {
     pub(crate) catalog: Arc<TableCatalog>,
     witnesses: Arc<Board>,
     pub(crate) mappings: Arc<Mappings>,
+    sources: Arc<SourceWatch>,
     started: Instant,
     started_at: Timestamp,
     collectors: std::sync::RwLock<Option<CollectorsStatus>>,
@@ -68,6 +70,7 @@ impl NodeOperations {
         catalog: &Arc<TableCatalog>,
         witnesses: &Arc<Board>,
         mappings: &Arc<Mappings>,
+        sources: &Arc<SourceWatch>,
     ) -> Self {
         Self {
             world: world.clone(),
@@ -81,6 +84,7 @@ impl NodeOperations {
             catalog: catalog.clone(),
             witnesses: witnesses.clone(),
             mappings: mappings.clone(),
+            sources: sources.clone(),
             started: Instant::now(),
             started_at: world.clock.now(),
             collectors: std::sync::RwLock::new(None),
@@ -204,6 +208,14 @@ impl Operations for NodeOperations {
                 collectors: collectors.map(|ask| ask()).unwrap_or_default(),
             })
         })
+    }
+
+    fn sources(&self, _: &OpContext) -> Vec<SourceStatus> {
+        self.sources.status()
+    }
+
+    fn source_quality(&self, _: &OpContext) -> Vec<SourceQuality> {
+        self.sources.quality()
     }
 
     fn verify<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<VerifyReport, PortError>> {

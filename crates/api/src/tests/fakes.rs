@@ -324,6 +324,14 @@ impl Operations for Fakes {
         Box::pin(async { Ok(Status { version: "1.2.3".to_owned(), ..Status::default() }) })
     }
 
+    fn sources(&self, _: &OpContext) -> Vec<moneta_ports::SourceStatus> {
+        vec![moneta_ports::SourceStatus { source: "syslog/tcp/192.0.2.7".to_owned(), ..Default::default() }]
+    }
+
+    fn source_quality(&self, _: &OpContext) -> Vec<moneta_ports::SourceQuality> {
+        vec![moneta_ports::SourceQuality { place: 0.5, ..Default::default() }]
+    }
+
     fn verify<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<VerifyReport, PortError>> {
         Box::pin(async { Ok(VerifyReport { num_blocks: 3, ..VerifyReport::default() }) })
     }

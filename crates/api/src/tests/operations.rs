@@ -133,3 +133,14 @@ async fn every_page_is_the_one_document() {
     }
     assert_eq!(fixture.call("GET", "/assets/none.js", &[], "").await.status, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn sources_and_their_quality_are_for_those_who_may_query() {
+    let fixture = Fixture::new();
+    let reader = fixture.credential(&[Scope::Query]).await;
+    let sources = fixture.send(&reader, "GET", "/v1/sources", "").await;
+    assert_eq!(sources.json()[0]["source"], "syslog/tcp/192.0.2.7");
+    assert_eq!(fixture.send(&reader, "GET", "/v1/sources/quality", "").await.json()[0]["where"], 0.5);
+    let sender = fixture.credential(&[Scope::Ingest]).await;
+    assert_eq!(fixture.send(&sender, "GET", "/v1/sources", "").await.status, StatusCode::FORBIDDEN);
+}

@@ -16,6 +16,7 @@ pub mod query;
 pub mod retention;
 pub mod rules;
 pub mod serve;
+pub mod sources;
 pub mod status;
 pub mod store;
 pub mod verify;
@@ -48,6 +49,7 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Prove(command) => command.run(global, console).await,
         Command::Doctor(command) => command.run(global, console).await,
         Command::Status(command) => command.run(global, console).await,
+        Command::Sources(command) => command.run(global, console).await,
         Command::Quarantine(command) => command.run(global, console).await,
         Command::Credential(command) => command.run(global, console).await,
         Command::Retention(command) => command.run(global, console).await,

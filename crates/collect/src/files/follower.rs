@@ -328,7 +328,7 @@ impl Current {
             let submission = Submission { batches: decoded.batches, quarantined: decoded.quarantined, key: Some(key) };
             match intake.submit(COLLECTOR, &submission, stopped).await {
                 Stored::Yes => {}
-                Stored::Refused => intake.count_dropped("refused", records),
+                Stored::Refused => intake.count_dropped(producer, "refused", records),
                 Stored::Stopped => return false,
             }
         }

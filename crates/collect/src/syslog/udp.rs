@@ -138,7 +138,8 @@ impl Drops {
     fn count(&mut self, peer: IpAddr) {
         let known = self.by_source.contains_key(&Some(peer)) || self.by_source.len() < DROP_SOURCES_MAX;
         *self.by_source.entry(known.then_some(peer)).or_default() += 1;
-        self.intake.count_dropped("udp_queue_full", 1);
+        let source = if known { format!("syslog/udp/{peer}") } else { COLLECTOR.to_owned() };
+        self.intake.count_dropped(&source, "udp_queue_full", 1);
     }
 
     fn report(&mut self) {
@@ -149,7 +150,7 @@ impl Drops {
         let total = ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|path| std::fs::read_to_string(path).ok());
         let total: u64 = total.map(|text| kernel_drops(&text, self.port)).sum();
         let new = total.saturating_sub(self.kernel_seen.replace(total).unwrap_or(total));
-        self.intake.count_dropped("udp_kernel_buffer", new);
+        self.intake.count_dropped(COLLECTOR, "udp_kernel_buffer", new);
     }
 }
 
