@@ -161,7 +161,10 @@ mod tests {
 
     const RECEIVED: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-    fn block(table: &str, rows: &[(&str, i64, &[(&str, Value<'_>)])]) -> Block {
+    /// A source, the age of the event in seconds, and fields.
+    type Row<'a> = (&'a str, i64, &'a [(&'a str, Value<'a>)]);
+
+    fn block(table: &str, rows: &[Row<'_>]) -> Block {
         let schema = TableCatalog::built_in().get(table).cloned().unwrap();
         let mut builder = BatchBuilder::new(Arc::clone(&schema), RecordClass::Control, Delivery::AtLeastOnce);
         for (source, age, fields) in rows {
