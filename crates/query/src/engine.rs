@@ -34,7 +34,7 @@ use crate::limits::Spill;
 use crate::memory::{ALL_QUERIES, QueryMemory, SharedMemory};
 use crate::objects::{ObjectSet, Objects};
 use crate::outside::Outside;
-use crate::pauses::PauseWhereRowsMultiply;
+use crate::pauses::{PauseWhereRowsMultiply, Stop, stoppable};
 use crate::render::visualization;
 use crate::running::Running;
 use crate::scan::UnreadableSegment;
@@ -142,7 +142,7 @@ impl Engine {
         let work = async {
             let _turn = ticket.turn().await?;
             let (core, ctx, request) = (self.core.clone(), ctx.clone(), request.clone());
-            self.on_own_threads(async move { core.answer(&ctx, &request).await }).await
+            self.on_own_threads(|stop| async move { core.answer(&ctx, &request, &stop).await }).await
         };
         let result = tokio::select! {
             result = work => result,
@@ -159,7 +159,7 @@ impl Engine {
     /// When a segment cannot be read. The views stay right: their queries read it themselves, and fail likewise.
     pub async fn refresh_views(&self) -> Result<(), QueryError> {
         let core = self.core.clone();
-        self.on_own_threads(async move { core.refresh_views().await }).await
+        self.on_own_threads(|stop| async move { core.refresh_views(&stop).await }).await
     }
 
     /// From now on, aggregates for the materialised views what is sealed, soon after it is.
@@ -169,7 +169,7 @@ impl Engine {
             loop {
                 tokio::time::sleep(VIEWS_REFRESHED_EVERY).await;
                 let Some(core) = core.upgrade() else { return };
-                if let Err(error) = core.refresh_views().await {
+                if let Err(error) = core.refresh_views(&Stop::default()).await {
                     tracing::error!(%error, "materialized views are not ready; queries over them aggregate themselves");
                 }
             }
@@ -177,14 +177,15 @@ impl Engine {
     }
 
     /// Runs something on the threads for queries; stops it when the caller no longer waits.
-    async fn on_own_threads<T: Send + 'static>(
+    async fn on_own_threads<T: Send + 'static, F: Future<Output = Result<T, QueryError>> + Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, QueryError>> + Send + 'static,
+        work: impl FnOnce(Stop) -> F,
     ) -> Result<T, QueryError> {
         let Some(threads) = &self.threads else {
             return Err(failed(ErrorKind::Internal, "the query engine has stopped".to_owned()));
         };
-        let mut task = AbortWhenDropped(threads.spawn(work));
+        let stop = Stop::default();
+        let mut task = StopWhenDropped(threads.spawn(work(stop.clone())), stop);
         match (&mut task.0).await {
             Ok(result) => result,
             Err(error) => Err(failed(ErrorKind::Internal, format!("a query broke off: {error}"))),
@@ -231,10 +232,11 @@ impl Drop for Engine {
 }
 
 /// A task that ends with whoever waits for it.
-struct AbortWhenDropped<T>(tokio::task::JoinHandle<T>);
+struct StopWhenDropped<T>(tokio::task::JoinHandle<T>, Stop);
 
-impl<T> Drop for AbortWhenDropped<T> {
+impl<T> Drop for StopWhenDropped<T> {
     fn drop(&mut self) {
+        self.1.set();
         self.0.abort();
     }
 }
@@ -314,9 +316,9 @@ impl Core {
         status
     }
 
-    async fn refresh_views(&self) -> Result<(), QueryError> {
+    async fn refresh_views(&self, stop: &Stop) -> Result<(), QueryError> {
         let (snapshot, mut living) = (self.snapshot(), HashMap::new());
-        let memory = QueryMemory::new(&self.memory, self.limits.memory_per_query_bytes);
+        let memory = QueryMemory::new(&self.memory, self.limits.memory_per_query_bytes, stop);
         for view in self.object_set().views.keys().filter_map(|name| snapshot.view(name)) {
             living.insert(view.id.clone(), view.segments());
             for segment in view.missing() {
@@ -330,16 +332,17 @@ impl Core {
         Ok(())
     }
 
-    async fn answer(&self, ctx: &OpContext, request: &QueryRequest) -> Result<QueryAnswer, QueryError> {
+    async fn answer(&self, ctx: &OpContext, request: &QueryRequest, stop: &Stop) -> Result<QueryAnswer, QueryError> {
         let started = Instant::now();
         let memory = QueryMemory::new(
             &self.memory,
             request.memory_bytes.unwrap_or(usize::MAX).min(self.limits.memory_per_query_bytes),
+            stop,
         );
         let prepared = self.prepare(ctx, request, Some(&memory)).await?;
         let limits = ResultLimits::new(&self.limits, request, &prepared.options);
         let memory = match prepared.options.memory {
-            Some(asked) => QueryMemory::new(&self.memory, asked.min(memory.bytes_max())),
+            Some(asked) => QueryMemory::new(&self.memory, asked.min(memory.bytes_max()), stop),
             None => memory,
         };
         let (mut tables, mut truncated) = (Vec::new(), None);
@@ -454,6 +457,7 @@ impl Core {
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let logical = lower(probe, snapshot).map_err(|error| failed(error.kind(), chain(&error)))?;
         let plan = self.physical_plan(&logical, &self.session).await?;
+        let plan = stoppable(plan, memory.stop()).map_err(plan_failed)?;
         let task = self.task(memory)?;
         datafusion::physical_plan::collect(plan, task).await.map_err(plan_failed)
     }
@@ -494,6 +498,7 @@ impl Core {
         memory: &Arc<QueryMemory>,
         limits: &ResultLimits,
     ) -> Result<Collected, QueryError> {
+        let plan = stoppable(plan, memory.stop()).map_err(plan_failed)?;
         let mut stream = execute_stream(plan, self.task(memory)?).map_err(plan_failed)?;
         let mut collected = Collected::default();
         let (mut rows, mut bytes) = (0, 0);
@@ -575,7 +580,7 @@ impl QueryEngine for Engine {
             let result = match require_query_scope(ctx) {
                 Ok(()) => {
                     let (core, own, request) = (self.core.clone(), ctx.clone(), request.clone());
-                    self.on_own_threads(async move { core.stages(&own, &request).await }).await
+                    self.on_own_threads(|_| async move { core.stages(&own, &request).await }).await
                 }
                 Err(error) => Err(error),
             };
@@ -709,7 +714,7 @@ pub(crate) fn align_by_position(
     columns: &[Column],
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
     let fields: Vec<_> =
-        columns.iter().map(|column| column.column_type.field(&column.name).with_nullable(true)).collect();
+        columns.iter().map(|column| column.column_type.computed_field(&column.name).with_nullable(true)).collect();
     let cast = |(array, field): (&arrow::array::ArrayRef, &arrow::datatypes::Field)| {
         arrow::compute::cast(array, field.data_type())
     };

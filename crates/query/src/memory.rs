@@ -1,4 +1,4 @@
-//! The memory of one query: its own limit, inside the one that all queries share.
+//! The memory of one query: its own limit, inside the one that all queries share. A stopped query gets no more.
 //!
 //! Operators that can spill get equal parts of the query's memory, and spill beyond. What cannot get any fails the
 //! query with an error that names the limit by its setting.
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+
+use crate::pauses::Stop;
 
 /// Setting that bounds one query.
 pub(crate) const PER_QUERY: &str = "query.memory_per_query_bytes";
@@ -41,10 +43,11 @@ pub(crate) struct QueryMemory {
     bytes_max: usize,
     used: AtomicUsize,
     peak: AtomicUsize,
+    stop: Stop,
 }
 
 impl QueryMemory {
-    pub(crate) fn new(shared: &Arc<SharedMemory>, bytes_max: usize) -> Arc<Self> {
+    pub(crate) fn new(shared: &Arc<SharedMemory>, bytes_max: usize, stop: &Stop) -> Arc<Self> {
         let bytes_max = bytes_max.min(shared.bytes_max);
         Arc::new(Self {
             own: FairSpillPool::new(bytes_max),
@@ -52,12 +55,18 @@ impl QueryMemory {
             bytes_max,
             used: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
+            stop: stop.clone(),
         })
     }
 
     /// Bytes it may hold.
     pub(crate) fn bytes_max(&self) -> usize {
         self.bytes_max
+    }
+
+    /// What stops the query.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// The most bytes held at one time.
@@ -110,6 +119,7 @@ impl MemoryPool for QueryMemory {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        self.stop.check()?;
         if self.own.try_grow(reservation, additional).is_err() {
             return Err(exhausted(PER_QUERY, self.bytes_max, reservation, additional));
         }
@@ -150,7 +160,8 @@ mod tests {
     #[test]
     fn each_limit_is_named_by_the_setting_that_makes_it() {
         let shared = SharedMemory::new(1_000);
-        let (first, second) = (QueryMemory::new(&shared, 700), QueryMemory::new(&shared, 700));
+        let (first, second) =
+            (QueryMemory::new(&shared, 700, &Stop::default()), QueryMemory::new(&shared, 700, &Stop::default()));
         let own = reservation(&first, "sort");
         own.try_grow(600).unwrap();
         assert!(own.try_grow(200).unwrap_err().to_string().contains(PER_QUERY));
@@ -165,7 +176,7 @@ mod tests {
     #[test]
     fn what_a_query_holds_when_it_is_dropped_is_given_back() {
         let shared = SharedMemory::new(1_000);
-        let memory = QueryMemory::new(&shared, 1_000);
+        let memory = QueryMemory::new(&shared, 1_000, &Stop::default());
         memory.note(300);
         shared.used.fetch_add(300, Ordering::Relaxed);
         drop(memory);
