@@ -13,6 +13,7 @@ pub mod block;
 pub mod block_proof;
 pub mod builder;
 pub mod catalog;
+pub mod decimal;
 pub mod fit;
 pub mod frame;
 pub mod json_path;

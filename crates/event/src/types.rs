@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 
+use crate::decimal;
+
 /// Arrow field metadata key that carries the Kusto type: `string`, `dynamic` and `guid` share one Arrow type.
 pub const TYPE_METADATA_KEY: &str = "moneta.type";
 
-/// Digits of a `decimal`.
+/// Digits of a `decimal` in a table.
 pub const DECIMAL_PRECISION: u8 = 38;
-/// Digits after the point of a `decimal`.
+/// Digits after the point of a `decimal` in a table.
 pub const DECIMAL_SCALE: i8 = 18;
 
 /// A scalar type of the Kusto Query Language.
@@ -88,7 +90,7 @@ impl ColumnType {
         })
     }
 
-    /// The Arrow type that holds values of this type.
+    /// The Arrow type that holds values of this type in a table.
     #[must_use]
     pub fn arrow(self) -> DataType {
         match self {
@@ -100,6 +102,15 @@ impl ColumnType {
             Self::String | Self::Dynamic | Self::Guid => DataType::Utf8,
             Self::DateTime => DataType::Timestamp(TimeUnit::Nanosecond, Some(Arc::from("UTC"))),
             Self::TimeSpan => DataType::Duration(TimeUnit::Nanosecond),
+        }
+    }
+
+    /// The Arrow type that holds values of this type while a query computes: a table's, but for the wider `decimal`.
+    #[must_use]
+    pub fn computed(self) -> DataType {
+        match self {
+            Self::Decimal => DataType::Decimal256(decimal::PRECISION, decimal::SCALE),
+            other => other.arrow(),
         }
     }
 
@@ -116,6 +127,12 @@ impl ColumnType {
         Field::new(name, self.arrow(), self.nullable()).with_metadata(metadata)
     }
 
+    /// The field of a column of this type while a query computes.
+    #[must_use]
+    pub fn computed_field(self, name: &str) -> Field {
+        self.field(name).with_data_type(self.computed())
+    }
+
     /// The Kusto type of an Arrow field: its metadata, else the natural type of its Arrow type.
     #[must_use]
     pub fn of_field(field: &Field) -> Option<Self> {
@@ -127,7 +144,7 @@ impl ColumnType {
             DataType::Int8 | DataType::Int16 | DataType::Int32 => Self::Int,
             DataType::Int64 | DataType::UInt32 | DataType::UInt64 => Self::Long,
             DataType::Float32 | DataType::Float64 => Self::Real,
-            DataType::Decimal128(..) => Self::Decimal,
+            DataType::Decimal128(..) | DataType::Decimal256(..) => Self::Decimal,
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::String,
             DataType::Timestamp(..) => Self::DateTime,
             DataType::Duration(_) => Self::TimeSpan,

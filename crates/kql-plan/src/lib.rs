@@ -18,6 +18,7 @@ pub mod manual;
 pub mod operators;
 pub mod registry;
 pub mod sketch;
+pub mod steps;
 pub mod two_phase;
 pub mod types;
 pub mod value;

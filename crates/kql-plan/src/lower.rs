@@ -29,6 +29,7 @@ use crate::functions::{Kernel, NativeCall, Nulls, arithmetic, compare, conversio
 use crate::json;
 use crate::operators::external::ExternalSource;
 use crate::operators::materialize::Uses;
+use crate::steps;
 use crate::types;
 use crate::value::Value;
 
@@ -63,7 +64,7 @@ fn lower_with(result: &BoundResult, tables: &dyn TableProviderSource, uses: &Use
     let ctx = LowerContext { tables, needed: None, uses };
     let plan = ctx.ordered(&result.relation)?;
     let columns: Vec<Expr> = result.relation.columns.iter().map(|c| column(&c.name)).collect();
-    Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+    steps::project(plan, columns)
 }
 
 /// What lowering needs to know.
@@ -148,7 +149,7 @@ impl LowerContext<'_> {
             return Ok(plan);
         }
         let keys = self.sort_keys(&relation.order)?;
-        Ok(LogicalPlanBuilder::from(plan).sort(keys)?.build()?)
+        steps::sort(plan, keys, None)
     }
 
     /// Sort keys.
@@ -181,7 +182,7 @@ impl LowerContext<'_> {
             let same = matches!(&lowered, Expr::Column(c) if c.relation.is_none() && c.name == *target.name);
             all.push(if same { lowered } else { lowered.alias(&*target.name) });
         }
-        Ok(LogicalPlanBuilder::from(plan).project(all)?.build()?)
+        steps::project(plan, all)
     }
 
     /// The plan with the window functions of expressions as further columns, and the expressions over those columns.
@@ -338,7 +339,8 @@ impl LowerContext<'_> {
             ScalarNode::Subquery(relation) => {
                 let plan = self.ordered(relation)?;
                 let first = relation.columns.first().map_or("", |c| &c.name);
-                let plan = LogicalPlanBuilder::from(plan).limit(0, Some(1))?.project(vec![column(first)])?.build()?;
+                let plan = LogicalPlanBuilder::from(plan).limit(0, Some(1))?.build()?;
+                let plan = steps::project(plan, [column(first)])?;
                 let value = subquery(plan);
                 if target == ColumnType::String { coalesce(vec![value, lit("")]) } else { value }
             }
@@ -384,7 +386,7 @@ impl LowerContext<'_> {
             return Ok(lowered);
         }
         if widens {
-            return Ok(cast(lowered, target.arrow()));
+            return Ok(cast(lowered, target.computed()));
         }
         let name = match target {
             ColumnType::Bool => "kql_to_bool",
@@ -469,7 +471,7 @@ impl LowerContext<'_> {
             vec![column(&first.name)],
         );
         let collected = aggregates::collect::merged_list(value).alias("__list");
-        let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), vec![collected])?.build()?;
+        let plan = steps::aggregate(plan, [], [collected])?;
         Ok(subquery(plan))
     }
 }
@@ -549,7 +551,7 @@ pub fn with_windows(plan: LogicalPlan, windows: Vec<(Expr, &str)>) -> Result<Log
         }
     }
     let plan = LogicalPlanBuilder::window_plan(plan, functions)?;
-    Ok(LogicalPlanBuilder::from(plan).project(outputs)?.build()?)
+    steps::project(plan, outputs)
 }
 
 /// A column made by a window function, in the Arrow type of its Kusto type.
@@ -569,7 +571,7 @@ static WINDOW_RESULT: crate::functions::Function = crate::functions::Function::n
     &["(value: scalar) -> $1"],
     Kernel::Native(
         |mut call| {
-            let value = cast(call.args.swap_remove(0), call.return_type.arrow());
+            let value = cast(call.args.swap_remove(0), call.return_type.computed());
             if call.return_type == ColumnType::String { coalesce(vec![value, lit("")]) } else { value }
         },
         |args, _| args[0].into(),

@@ -2,16 +2,15 @@
 
 use std::fmt;
 
+use arrow::datatypes::i256;
 use datafusion::scalar::ScalarValue;
 use moneta_event::ColumnType;
-use moneta_event::types::{DECIMAL_PRECISION, DECIMAL_SCALE};
+use moneta_event::decimal::{self, decimal_text};
 
 /// Ticks of 100 ns from 0001-01-01 to 1970-01-01.
 pub const EPOCH_TICKS: i64 = 621_355_968_000_000_000;
 /// Nanoseconds in one tick.
 pub const NANOS_PER_TICK: i64 = 100;
-/// One unit of a `decimal` as stored: 10 to the power of the scale.
-pub const DECIMAL_ONE: i128 = 1_000_000_000_000_000_000;
 
 /// A constant.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +25,8 @@ pub enum Value {
     Long(i64),
     /// `real`
     Real(f64),
-    /// `decimal`, scaled by [`DECIMAL_ONE`].
-    Decimal(i128),
+    /// `decimal`, scaled by [`decimal::ONE`].
+    Decimal(i256),
     /// `string`
     String(String),
     /// `datetime`: nanoseconds since 1970.
@@ -100,7 +99,7 @@ impl Value {
             Self::Int(value) => ScalarValue::Int32(Some(*value)),
             Self::Long(value) => ScalarValue::Int64(Some(*value)),
             Self::Real(value) => ScalarValue::Float64(Some(*value)),
-            Self::Decimal(value) => ScalarValue::Decimal128(Some(*value), DECIMAL_PRECISION, DECIMAL_SCALE),
+            Self::Decimal(value) => ScalarValue::Decimal256(Some(*value), decimal::PRECISION, decimal::SCALE),
             Self::DateTime(value) => ScalarValue::TimestampNanosecond(Some(*value), utc()),
             Self::TimeSpan(value) => ScalarValue::DurationNanosecond(Some(*value)),
             Self::String(text) | Self::Dynamic(text) | Self::Guid(text) => ScalarValue::Utf8(Some(text.clone())),
@@ -118,7 +117,7 @@ impl Value {
             (ColumnType::Int, ScalarValue::Int32(Some(value))) => Self::Int(*value),
             (ColumnType::Long, ScalarValue::Int64(Some(value))) => Self::Long(*value),
             (ColumnType::Real, ScalarValue::Float64(Some(value))) => Self::Real(*value),
-            (ColumnType::Decimal, ScalarValue::Decimal128(Some(value), _, _)) => Self::Decimal(*value),
+            (ColumnType::Decimal, ScalarValue::Decimal256(Some(value), _, decimal::SCALE)) => Self::Decimal(*value),
             (ColumnType::DateTime, ScalarValue::TimestampNanosecond(Some(value), _)) => Self::DateTime(*value),
             (ColumnType::TimeSpan, ScalarValue::DurationNanosecond(Some(value))) => Self::TimeSpan(*value),
             (ColumnType::String, ScalarValue::Utf8(Some(text))) => Self::String(text.clone()),
@@ -157,7 +156,7 @@ pub fn null_scalar(column_type: ColumnType) -> ScalarValue {
         ColumnType::Int => ScalarValue::Int32(None),
         ColumnType::Long => ScalarValue::Int64(None),
         ColumnType::Real => ScalarValue::Float64(None),
-        ColumnType::Decimal => ScalarValue::Decimal128(None, DECIMAL_PRECISION, DECIMAL_SCALE),
+        ColumnType::Decimal => ScalarValue::Decimal256(None, decimal::PRECISION, decimal::SCALE),
         ColumnType::DateTime => ScalarValue::TimestampNanosecond(None, Some("UTC".into())),
         ColumnType::TimeSpan => ScalarValue::DurationNanosecond(None),
         ColumnType::Dynamic | ColumnType::Guid => ScalarValue::Utf8(None),
@@ -199,59 +198,9 @@ pub fn timespan_text(nanos: i64) -> String {
     moneta_kql::time::format_timespan(nanos / NANOS_PER_TICK)
 }
 
-/// A decimal as `tostring` writes it: without zeros at the end.
-#[must_use]
-pub fn decimal_text(value: i128) -> String {
-    let (whole, fraction) =
-        (value.unsigned_abs() / DECIMAL_ONE.unsigned_abs(), value.unsigned_abs() % DECIMAL_ONE.unsigned_abs());
-    let sign = if value < 0 { "-" } else { "" };
-    if fraction == 0 {
-        return format!("{sign}{whole}");
-    }
-    let digits = format!("{fraction:018}");
-    format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
-}
-
-/// A decimal read from digits, a point and perhaps an exponent. Digits beyond the scale are rounded.
-#[must_use]
-pub fn parse_decimal(text: &str) -> Option<i128> {
-    let text = text.trim();
-    let (mantissa, exponent) = match text.find(['e', 'E']) {
-        Some(at) => (&text[..at], text[at + 1..].parse::<i32>().ok()?),
-        None => (text, 0),
-    };
-    let (negative, digits) = match mantissa.as_bytes().first()? {
-        b'-' => (true, &mantissa[1..]),
-        b'+' => (false, &mantissa[1..]),
-        _ => (false, mantissa),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.len() + fraction.len() == 0 || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let mut value: i128 = 0;
-    for digit in whole.bytes().chain(fraction.bytes()) {
-        value = value.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
-    }
-    let shift = i32::from(DECIMAL_SCALE) + exponent - i32::try_from(fraction.len()).ok()?;
-    for _ in 0..shift.unsigned_abs().min(60) {
-        value = if shift > 0 { value.checked_mul(10)? } else { value / 10 };
-    }
-    Some(if negative { -value } else { value })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn decimals_survive_text() {
-        for text in ["0", "1.5", "-12.000000000000000001", "100"] {
-            assert_eq!(decimal_text(parse_decimal(text).unwrap()), text);
-        }
-        assert_eq!(decimal_text(parse_decimal("1.5e3").unwrap()), "1500");
-        assert_eq!(parse_decimal("x"), None);
-    }
 
     #[test]
     fn times_beyond_the_range_are_cut() {

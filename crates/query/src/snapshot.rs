@@ -60,8 +60,9 @@ impl RowsInMemory {
     }
 
     fn provider(&self) -> Result<Arc<dyn TableProvider>> {
-        let field =
-            |column: &Column| column.column_type.field(&column.name).with_metadata(HashMap::new()).with_nullable(true);
+        let field = |column: &Column| {
+            column.column_type.computed_field(&column.name).with_metadata(HashMap::new()).with_nullable(true)
+        };
         let schema = Arc::new(arrow::datatypes::Schema::new(self.columns.iter().map(field).collect::<Vec<_>>()));
         let bare = |rows: &RecordBatch| {
             let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));

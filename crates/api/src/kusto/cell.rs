@@ -1,18 +1,18 @@
 //! Arrow columns as the JSON cells of Kusto's answers.
 
 use arrow::array::{
-    Array, AsArray, BooleanArray, Decimal128Array, DurationNanosecondArray, Float64Array, Int32Array, Int64Array,
+    Array, AsArray, BooleanArray, Decimal256Array, DurationNanosecondArray, Float64Array, Int32Array, Int64Array,
     RecordBatch, StringArray, TimestampNanosecondArray,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
-    Decimal128Type, DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType,
+    Decimal256Type, DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType,
 };
 use arrow::error::ArrowError;
 use moneta_base::Timestamp;
 use moneta_event::ColumnType;
 use moneta_event::builder::format_span;
-use moneta_event::types::DECIMAL_SCALE;
+use moneta_event::decimal::decimal_text;
 use moneta_ports::QueryColumn;
 
 /// One column, in the Arrow form of its type.
@@ -21,7 +21,7 @@ enum Cells<'a> {
     Int(&'a Int32Array),
     Long(&'a Int64Array),
     Real(&'a Float64Array),
-    Decimal(&'a Decimal128Array),
+    Decimal(&'a Decimal256Array),
     Text(&'a StringArray),
     Guid(&'a StringArray),
     Dynamic(&'a StringArray),
@@ -39,7 +39,7 @@ pub(crate) fn normalise(columns: &[QueryColumn], batch: &RecordBatch) -> Result<
         let array = batch.columns().get(index).ok_or_else(|| {
             ArrowError::SchemaError(format!("the answer has {} columns, not {}", batch.num_columns(), columns.len()))
         })?;
-        let wanted = column.column_type.arrow();
+        let wanted = column.column_type.computed();
         let fits = *array.data_type() == wanted;
         arrays.push((index.to_string(), if fits { array.clone() } else { cast(array, &wanted)? }));
     }
@@ -78,7 +78,7 @@ impl<'a> Cells<'a> {
             ColumnType::Int => Self::Int(array.as_primitive::<Int32Type>()),
             ColumnType::Long => Self::Long(array.as_primitive::<Int64Type>()),
             ColumnType::Real => Self::Real(array.as_primitive::<Float64Type>()),
-            ColumnType::Decimal => Self::Decimal(array.as_primitive::<Decimal128Type>()),
+            ColumnType::Decimal => Self::Decimal(array.as_primitive::<Decimal256Type>()),
             ColumnType::String => Self::Text(array.as_string()),
             ColumnType::Guid => Self::Guid(array.as_string()),
             ColumnType::Dynamic => Self::Dynamic(array.as_string()),
@@ -149,21 +149,11 @@ fn write_dynamic(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// A decimal without the zeros at the end of its fraction.
-fn decimal_text(value: i128) -> String {
-    let scale = usize::try_from(DECIMAL_SCALE).expect("the scale is positive");
-    let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let fraction = fraction.trim_end_matches('0');
-    let sign = if value < 0 { "-" } else { "" };
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::ArrayRef;
+    use arrow::array::{ArrayRef, Decimal128Array};
 
     use super::*;
 
@@ -184,9 +174,12 @@ mod tests {
         let expected = r#"[0.5],[1.0],[1e+300],["NaN"],["Infinity"],["-Infinity"]"#;
         let written = serde_json::to_string(&1e300).unwrap();
         check(ColumnType::Real, Arc::new(Float64Array::from(reals)), &expected.replace("1e+300", &written));
-        let decimals = Decimal128Array::from(vec![1_500_000_000_000_000_000, -1, 0, 10i128.pow(20)]);
-        let decimals = decimals.with_precision_and_scale(38, DECIMAL_SCALE).unwrap();
+        let stored = Decimal128Array::from(vec![1_500_000_000_000_000_000, -1, 0, 10i128.pow(20)]);
+        let decimals = stored.with_precision_and_scale(38, moneta_event::types::DECIMAL_SCALE).unwrap();
         check(ColumnType::Decimal, Arc::new(decimals), r#"["1.5"],["-0.000000000000000001"],["0"],["100"]"#);
+        let computed = Decimal256Array::from(vec![moneta_event::decimal::parse_decimal("1e24").unwrap()]);
+        let computed = computed.with_data_type(ColumnType::Decimal.computed());
+        check(ColumnType::Decimal, Arc::new(computed), r#"["1000000000000000000000000"]"#);
         check(
             ColumnType::String,
             Arc::new(StringArray::from(vec!["a\"\u{1}\n</script>"])),

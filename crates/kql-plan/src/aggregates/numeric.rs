@@ -137,7 +137,7 @@ fn output_type(call: &AggregateCall<'_>) -> ColumnType {
 
 fn sum(call: &AggregateCall<'_>) -> (Vec<Expr>, Finish) {
     let finish: Finish = |mut parts, call| {
-        let target = output_type(call).arrow();
+        let target = output_type(call).computed();
         let total = parts.swap_remove(0);
         let zero = cast(
             cast(lit(0i64), if target == DataType::Float64 { DataType::Float64 } else { DataType::Int64 }),
@@ -157,8 +157,8 @@ fn mean(call: &AggregateCall<'_>) -> (Vec<Expr>, Finish) {
         let mean = parts.swap_remove(0);
         vec![match output_type(call) {
             ColumnType::Real => coalesce(vec![mean, lit(f64::NAN)]),
-            ColumnType::Decimal => cast(mean, ColumnType::Decimal.arrow()),
-            other => cast(cast(mean, DataType::Int64), other.arrow()),
+            ColumnType::Decimal => cast(mean, ColumnType::Decimal.computed()),
+            other => cast(cast(mean, DataType::Int64), other.computed()),
         }]
     };
     (vec![aggregate(native::average::avg_udaf(), vec![arg], false, call.filter.clone())], finish)
@@ -193,7 +193,7 @@ fn spread(
 }
 
 fn bits(call: &AggregateCall<'_>, udaf: std::sync::Arc<datafusion::logical_expr::AggregateUDF>) -> (Vec<Expr>, Finish) {
-    let finish: Finish = |mut parts, call| vec![cast(parts.swap_remove(0), output_type(call).arrow())];
+    let finish: Finish = |mut parts, call| vec![cast(parts.swap_remove(0), output_type(call).computed())];
     let arg = cast(number(call), DataType::Int64);
     let total = aggregate(udaf, vec![arg], false, call.filter.clone());
     (vec![total], finish)

@@ -1,5 +1,7 @@
 //! Binding of scalar expressions.
 
+use arrow::datatypes::i256;
+use moneta_event::decimal::parse_decimal;
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{
     BetweenExpression, BinaryExpression, BinaryOperator, DynamicValue, ElementExpression, Expression, ListExpression,
@@ -105,7 +107,7 @@ impl Binder<'_> {
             LiteralValue::Long(value) => value.map_or(Value::Null(ColumnType::Long), Value::Long),
             LiteralValue::Real(value) => value.map_or(Value::Null(ColumnType::Real), Value::Real),
             LiteralValue::Decimal(text) => {
-                text.as_deref().and_then(value::parse_decimal).map_or(Value::Null(ColumnType::Decimal), Value::Decimal)
+                text.as_deref().and_then(parse_decimal).map_or(Value::Null(ColumnType::Decimal), Value::Decimal)
             }
             LiteralValue::String(text) => Value::String(text.value.clone()),
             LiteralValue::Datetime(None) => Value::Null(ColumnType::DateTime),
@@ -333,7 +335,7 @@ impl Binder<'_> {
         let zero = match column_type {
             ColumnType::Long | ColumnType::Dynamic => Value::Long(0),
             ColumnType::Real => Value::Real(0.0),
-            ColumnType::Decimal => Value::Decimal(0),
+            ColumnType::Decimal => Value::Decimal(i256::ZERO),
             ColumnType::TimeSpan => Value::TimeSpan(0),
             // The reference analyzer lets a datetime pass.
             ColumnType::DateTime => Value::TimeSpan(0),

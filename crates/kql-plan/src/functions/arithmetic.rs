@@ -2,14 +2,15 @@
 //!
 //! Whole numbers wrap, their division cuts toward zero and is null by zero; `%` is never negative; times saturate.
 
+use arrow::datatypes::{Decimal256Type, DecimalType, i256};
 use datafusion::logical_expr::{Expr, Operator, binary_expr, cast};
 use moneta_event::ColumnType;
+use moneta_event::decimal::{self, decimal_of, parse_decimal};
 use moneta_kql::syntax::BinaryOperator;
 use serde_json::json;
 
 use super::row::{Answer, Call, Cell, RowKernel, long_to_real, real_to_long};
 use super::udf::RowFunction;
-use crate::value::DECIMAL_ONE;
 
 /// The expression of an arithmetic operation whose operands have been freed of `dynamic` where the other side is not.
 #[must_use]
@@ -28,7 +29,8 @@ pub fn lower(
     };
     let numbers = crate::types::is_number(left.1) && crate::types::is_number(right.1);
     if let (Some(native), true) = (native, numbers) {
-        let convert = |(expr, from): (Expr, ColumnType)| if from == result { expr } else { cast(expr, result.arrow()) };
+        let convert =
+            |(expr, from): (Expr, ColumnType)| if from == result { expr } else { cast(expr, result.computed()) };
         return binary_expr(convert(left), native, convert(right));
     }
     let (name, kernel): (&'static str, RowKernel) = match operator {
@@ -79,39 +81,53 @@ fn real(operator: BinaryOperator, left: Cell<'_>, right: Cell<'_>) -> Option<f64
     })
 }
 
-fn decimal(operator: BinaryOperator, left: Cell<'_>, right: Cell<'_>) -> Option<i128> {
+fn decimal(operator: BinaryOperator, left: Cell<'_>, right: Cell<'_>) -> Option<i256> {
     let scaled = |cell: Cell<'_>| match cell {
         Cell::Decimal(value) => Some(value),
-        Cell::Long(value) => Some(i128::from(value) * DECIMAL_ONE),
-        Cell::Real(value) => crate::value::parse_decimal(&value.to_string()),
+        Cell::Long(value) => Some(decimal_of(value)),
+        Cell::Real(value) => parse_decimal(&value.to_string()),
         _ => None,
     };
     let (left, right) = (scaled(left)?, scaled(right)?);
-    match operator {
+    let result = match operator {
         BinaryOperator::Add => left.checked_add(right),
         BinaryOperator::Subtract => left.checked_sub(right),
         BinaryOperator::Multiply => multiply_scaled(left, right),
         BinaryOperator::Divide => divide_scaled(left, right),
-        _ => left.checked_rem_euclid(right),
-    }
+        _ => remainder(left, right),
+    };
+    result.filter(fits)
 }
 
-fn multiply_scaled(left: i128, right: i128) -> Option<i128> {
-    let (whole, fraction) = (right / DECIMAL_ONE, right % DECIMAL_ONE);
-    let high = left.checked_mul(whole)?;
-    let (left_whole, left_fraction) = (left / DECIMAL_ONE, left % DECIMAL_ONE);
-    let low = left_whole.checked_mul(fraction)? + left_fraction.checked_mul(fraction)? / DECIMAL_ONE;
-    high.checked_add(low)
+/// Whether a decimal has no more digits than its type.
+fn fits(value: &i256) -> bool {
+    Decimal256Type::is_valid_decimal_precision(*value, decimal::PRECISION)
 }
 
-fn divide_scaled(left: i128, right: i128) -> Option<i128> {
-    let whole = left.checked_div(right)?;
+/// The remainder that is never negative; `None` by zero.
+pub(super) fn remainder(left: i256, right: i256) -> Option<i256> {
+    let remainder = left.checked_rem(right)?;
+    if remainder.is_negative() { remainder.checked_add(right.checked_abs()?) } else { Some(remainder) }
+}
+
+/// The parts before and after the point are multiplied apart, because the product of all digits overflows.
+fn multiply_scaled(left: i256, right: i256) -> Option<i256> {
+    let whole = |value: i256| value.wrapping_div(decimal::ONE);
+    let fraction = |value: i256| value.wrapping_rem(decimal::ONE);
+    let high = left.checked_mul(whole(right))?;
+    let middle = whole(left).checked_mul(fraction(right))?;
+    let low = fraction(left).checked_mul(fraction(right))?.wrapping_div(decimal::ONE);
+    high.checked_add(middle)?.checked_add(low)
+}
+
+fn divide_scaled(left: i256, right: i256) -> Option<i256> {
+    let ten = i256::from_i128(10);
+    let mut quotient = left.checked_div(right)?;
     let mut remainder = left.checked_rem(right)?;
-    let mut quotient = whole;
-    for _ in 0..18 {
-        remainder = remainder.checked_mul(10)?;
-        quotient = quotient.checked_mul(10)?.checked_add(remainder / right)?;
-        remainder %= right;
+    for _ in 0..decimal::SCALE {
+        remainder = remainder.checked_mul(ten)?;
+        quotient = quotient.checked_mul(ten)?.checked_add(remainder.wrapping_div(right))?;
+        remainder = remainder.wrapping_rem(right);
     }
     Some(quotient)
 }

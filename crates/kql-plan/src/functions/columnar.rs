@@ -21,7 +21,7 @@ pub fn call(name: &str, args: &[ColumnarValue], return_type: ColumnType) -> Opti
         ("bin", [ColumnarValue::Array(values), ColumnarValue::Scalar(size)]) => bin(values, whole_number(size)?)?,
         _ => return None,
     };
-    (*result.data_type() == return_type.arrow()).then_some(ColumnarValue::Array(result))
+    (*result.data_type() == return_type.computed()).then_some(ColumnarValue::Array(result))
 }
 
 /// The number, or the nanoseconds of a span.

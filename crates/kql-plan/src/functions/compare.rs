@@ -22,7 +22,7 @@ pub fn lower(operator: BinaryOperator, left: (Expr, ColumnType), right: (Expr, C
     let (left, left_type) = left;
     let (right, right_type) = right;
     if let Some(common) = native_type(left_type, right_type) {
-        let convert = |expr: Expr, from: ColumnType| if from == common { expr } else { cast(expr, common.arrow()) };
+        let convert = |expr: Expr, from: ColumnType| if from == common { expr } else { cast(expr, common.computed()) };
         let (left_is_constant, right_is_constant) = (is_constant(&left), is_constant(&right));
         let (left, right) = (convert(left, left_type), convert(right, right_type));
         let constant = left_is_constant || right_is_constant;

@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
+use arrow::datatypes::i256;
 use moneta_event::ColumnType;
+use moneta_event::decimal::{decimal_of, decimal_text, parse_decimal};
 use moneta_kql::time::{parse_datetime, parse_timespan};
 
 use super::row::{Answer, Call, Cell};
 use super::{Function, Kernel, Naming};
 use crate::json;
-use crate::value::{self, datetime_nanos, datetime_text, decimal_text, timespan_nanos, timespan_text};
+use crate::value::{self, datetime_nanos, datetime_text, timespan_nanos, timespan_text};
 
 /// The declarations.
 pub const FUNCTIONS: &[Function] = &[
@@ -219,12 +221,12 @@ fn to_real(cell: Cell<'_>, from: ColumnType) -> Option<f64> {
     }
 }
 
-fn to_decimal(cell: Cell<'_>, from: ColumnType) -> Option<i128> {
+fn to_decimal(cell: Cell<'_>, from: ColumnType) -> Option<i256> {
     match cell {
         Cell::Decimal(value) => Some(value),
-        Cell::Text(_) => value::parse_decimal(&inner_text(cell, from)?),
-        Cell::Real(real) => value::parse_decimal(&format!("{real}")),
-        other => to_long(other, from).map(|long| i128::from(long) * value::DECIMAL_ONE),
+        Cell::Text(_) => parse_decimal(&inner_text(cell, from)?),
+        Cell::Real(real) => parse_decimal(&format!("{real}")),
+        other => to_long(other, from).map(decimal_of),
     }
 }
 

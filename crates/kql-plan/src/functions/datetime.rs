@@ -3,6 +3,7 @@
 use moneta_base::{IngestDay, Timestamp};
 use moneta_event::ColumnType;
 
+use super::arithmetic::remainder;
 use super::row::{Answer, Call, Cell, long_to_real, real_to_long};
 use super::{Function, Naming};
 
@@ -194,10 +195,12 @@ fn bin<'a>(args: &[Cell<'a>], call: &Call<'_>) -> Answer<'a> {
         ColumnType::Decimal => {
             let scaled = |cell: Cell<'_>| match cell {
                 Cell::Decimal(value) => Some(value),
-                other => crate::value::parse_decimal(&other.real()?.to_string()),
+                other => moneta_event::decimal::parse_decimal(&other.real()?.to_string()),
             };
             match (scaled(args[0]), scaled(args[1])) {
-                (Some(value), Some(size)) if size > 0 => Answer::Decimal(value - value.rem_euclid(size)),
+                (Some(value), Some(size)) if size.is_positive() => {
+                    remainder(value, size).and_then(|above| value.checked_sub(above)).into()
+                }
                 _ => Answer::Null,
             }
         }

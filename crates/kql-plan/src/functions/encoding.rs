@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::row::Answer;
 use super::{Function, Kernel, Naming, NativeCall};
+use arrow::datatypes::i256;
 use datafusion::functions::{crypto, encoding};
 use datafusion::logical_expr::{Expr, cast, lit};
-use moneta_event::ColumnType;
+use moneta_event::{ColumnType, decimal};
 
 /// The declarations.
 pub const FUNCTIONS: &[Function] = &[
@@ -22,7 +23,7 @@ pub const FUNCTIONS: &[Function] = &[
         "hash_md5",
         &["(source: astext) -> string"],
         Kernel::Native(
-            |mut call| cast(crypto::md5().call(vec![call.args.swap_remove(0)]), ColumnType::String.arrow()),
+            |mut call| cast(crypto::md5().call(vec![call.args.swap_remove(0)]), ColumnType::String.computed()),
             |_, _| Answer::Null,
         ),
     )
@@ -78,7 +79,7 @@ pub const FUNCTIONS: &[Function] = &[
 
 fn sha256(mut call: NativeCall) -> Expr {
     let digest = crypto::sha256().call(vec![call.args.swap_remove(0)]);
-    cast(encoding::encode().call(vec![digest, lit("hex")]), ColumnType::String.arrow())
+    cast(encoding::encode().call(vec![digest, lit("hex")]), ColumnType::String.computed())
 }
 
 fn url_encode(text: &str, plus: bool) -> String {
@@ -185,11 +186,11 @@ fn parse_csv(line: &str) -> Vec<String> {
     fields
 }
 
-fn parse_version(text: &str) -> Option<i128> {
+fn parse_version(text: &str) -> Option<i256> {
     let parts: Option<Vec<i128>> = text.split('.').map(|part| part.parse::<u32>().ok().map(i128::from)).collect();
     let parts = parts.filter(|parts| (1..=4).contains(&parts.len()))?;
     let value = (0..4).fold(0i128, |sum, n| sum * 100_000_000 + parts.get(n).copied().unwrap_or(0));
-    value.checked_mul(1)
+    i256::from_i128(value).checked_mul(decimal::ONE)
 }
 
 /// Splits a command line as Windows programs do.

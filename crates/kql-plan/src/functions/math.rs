@@ -1,10 +1,12 @@
 //! Functions over numbers.
 
+use arrow::datatypes::i256;
 use moneta_event::ColumnType;
+use moneta_event::decimal::{self, parse_decimal};
 
+use super::arithmetic::remainder;
 use super::row::{Answer, Call, Cell, real_to_long};
 use super::{Function, Naming};
-use crate::value::DECIMAL_ONE;
 
 macro_rules! real_function {
     ($name:literal, $doc:literal, $example:expr, $function:expr) => {
@@ -17,7 +19,7 @@ pub const FUNCTIONS: &[Function] = &[
     Function::row("abs", &["(value: summable) -> promoted"], |a, _| match a[0] {
         Cell::Long(value) => Answer::Long(value.wrapping_abs()),
         Cell::Time(value) => Answer::Time(value.saturating_abs()),
-        Cell::Decimal(value) => Answer::Decimal(value.abs()),
+        Cell::Decimal(value) => Answer::Decimal(value.wrapping_abs()),
         other => other.real().map(f64::abs).into(),
     })
     .naming(Naming::First)
@@ -28,7 +30,7 @@ pub const FUNCTIONS: &[Function] = &[
     ),
     Function::row("ceiling", &["(value: number) -> $1"], |a, _| match a[0] {
         Cell::Real(value) => Answer::Real(value.ceil()),
-        Cell::Decimal(value) => Answer::Decimal((value + DECIMAL_ONE - 1).div_euclid(DECIMAL_ONE) * DECIMAL_ONE),
+        Cell::Decimal(value) => ceiling(value).into(),
         other => other.into(),
     })
     .naming(Naming::First)
@@ -136,6 +138,12 @@ pub const FUNCTIONS: &[Function] = &[
         .doc("A number of bytes with a fitting unit.", &[("format_bytes(2000000)", "\"2 MB\"")]),
 ];
 
+/// The least whole decimal not below a value.
+fn ceiling(value: i256) -> Option<i256> {
+    let above = remainder(value, decimal::ONE)?;
+    if above == i256::ZERO { Some(value) } else { value.checked_sub(above)?.checked_add(decimal::ONE) }
+}
+
 fn bits<'a>(args: &[Cell<'a>], function: fn(i64, i64) -> i64) -> Answer<'a> {
     match (args[0].long(), args[1].long()) {
         (Some(x), Some(y)) => Answer::Long(function(x, y)),
@@ -160,7 +168,7 @@ fn round<'a>(args: &[Cell<'a>], call: &Call<'_>) -> Answer<'a> {
     };
     match call.return_type {
         ColumnType::Int | ColumnType::Long => real_to_long(text).into(),
-        ColumnType::Decimal => crate::value::parse_decimal(&text.to_string()).into(),
+        ColumnType::Decimal => parse_decimal(&text.to_string()).into(),
         _ => Answer::Real(text),
     }
 }

@@ -7,16 +7,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Decimal128Array, Decimal128Builder,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Decimal256Array, Decimal256Builder,
     DurationNanosecondArray, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder,
     StringArray, StringBuilder, TimestampNanosecondArray,
 };
-use arrow::datatypes::{DataType, DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType};
+use arrow::datatypes::{
+    DataType, DurationNanosecondType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType, i256,
+};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::scalar::ScalarValue;
 use moneta_event::ColumnType;
-use moneta_event::types::{DECIMAL_PRECISION, DECIMAL_SCALE};
+use moneta_event::decimal::{self, decimal_of, decimal_text};
 
 /// One argument in one row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,7 +32,7 @@ pub enum Cell<'a> {
     /// `real`
     Real(f64),
     /// `decimal`, scaled
-    Decimal(i128),
+    Decimal(i256),
     /// `string`, `guid`, and `dynamic` as JSON text
     Text(&'a str),
     /// `datetime` and `timespan`, in nanoseconds
@@ -57,7 +59,9 @@ impl<'a> Cell<'a> {
             Self::Long(value) | Self::Time(value) => Some(value),
             Self::Bool(value) => Some(i64::from(value)),
             Self::Real(value) => real_to_long(value),
-            Self::Decimal(value) => i64::try_from(value / crate::value::DECIMAL_ONE).ok(),
+            Self::Decimal(value) => {
+                value.wrapping_div(decimal::ONE).to_i128().and_then(|whole| i64::try_from(whole).ok())
+            }
             Self::Null | Self::Text(_) => None,
         }
     }
@@ -97,8 +101,8 @@ pub fn long_to_real(value: i64) -> f64 {
 
 /// The nearest `real` of a `decimal`.
 #[must_use]
-pub fn decimal_to_real(value: i128) -> f64 {
-    crate::value::decimal_text(value).parse().unwrap_or(f64::NAN)
+pub fn decimal_to_real(value: i256) -> f64 {
+    decimal_text(value).parse().unwrap_or(f64::NAN)
 }
 
 /// The result of one row.
@@ -113,7 +117,7 @@ pub enum Answer<'a> {
     /// `real`
     Real(f64),
     /// `decimal`, scaled
-    Decimal(i128),
+    Decimal(i256),
     /// `string`, `guid`, `dynamic`
     Text(Cow<'a, str>),
     /// `datetime` and `timespan`, in nanoseconds
@@ -144,7 +148,7 @@ macro_rules! answer_from {
     };
 }
 
-answer_from!(bool => Bool, i64 => Long, i32 => Long, u32 => Long, f64 => Real, i128 => Decimal, String => Text, &'a str => Text, Cow<'a, str> => Text);
+answer_from!(bool => Bool, i64 => Long, i32 => Long, u32 => Long, f64 => Real, i256 => Decimal, String => Text, &'a str => Text, Cow<'a, str> => Text);
 
 impl<'a, T: Into<Answer<'a>>> From<Option<T>> for Answer<'a> {
     fn from(value: Option<T>) -> Self {
@@ -239,7 +243,7 @@ fn normalised(value: &ColumnarValue) -> Result<(ArrayRef, bool)> {
     Ok((plain(&array)?, constant))
 }
 
-/// The same values in one of the Arrow types of [`ColumnType::arrow`].
+/// The same values in one of the Arrow types of [`ColumnType::computed`].
 pub fn plain(array: &ArrayRef) -> Result<ArrayRef> {
     let target = match array.data_type() {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
@@ -248,6 +252,7 @@ pub fn plain(array: &ArrayRef) -> Result<ArrayRef> {
             other => other.clone(),
         },
         DataType::Timestamp(unit, _) if *unit != arrow::datatypes::TimeUnit::Nanosecond => ColumnType::DateTime.arrow(),
+        DataType::Decimal128(..) => ColumnType::Decimal.computed(),
         _ => return Ok(Arc::clone(array)),
     };
     Ok(arrow::compute::cast(array, &target)?)
@@ -267,7 +272,7 @@ pub enum Reader<'a> {
     /// `real`
     Real(&'a Float64Array),
     /// `decimal`
-    Decimal(&'a Decimal128Array),
+    Decimal(&'a Decimal256Array),
     /// Text of any kind
     Text(&'a StringArray),
     /// `datetime`
@@ -284,7 +289,7 @@ impl<'a> Reader<'a> {
         if *constant { Self::Constant(reader.get(0)) } else { reader }
     }
 
-    /// A reader of an array in one of the types of [`ColumnType::arrow`].
+    /// A reader of an array in one of the types of [`ColumnType::computed`].
     #[must_use]
     pub fn of(array: &'a ArrayRef) -> Self {
         match array.data_type() {
@@ -292,7 +297,7 @@ impl<'a> Reader<'a> {
             DataType::Int32 => Self::Int(array.as_primitive::<Int32Type>()),
             DataType::Int64 => Self::Long(array.as_primitive::<Int64Type>()),
             DataType::Float64 => Self::Real(array.as_primitive::<Float64Type>()),
-            DataType::Decimal128(..) => Self::Decimal(array.as_primitive()),
+            DataType::Decimal256(..) => Self::Decimal(array.as_primitive()),
             DataType::Utf8 => Self::Text(array.as_string()),
             DataType::Timestamp(..) => Self::DateTime(array.as_primitive::<TimestampNanosecondType>()),
             DataType::Duration(_) => Self::TimeSpan(array.as_primitive::<DurationNanosecondType>()),
@@ -335,7 +340,7 @@ pub enum Builder {
     /// `real`
     Real(Float64Builder),
     /// `decimal`
-    Decimal(Decimal128Builder),
+    Decimal(Decimal256Builder),
     /// `string`: no nulls
     String(StringBuilder),
     /// `dynamic`, `guid`
@@ -355,7 +360,7 @@ impl Builder {
             ColumnType::Int => Self::Int(Int32Builder::with_capacity(rows)),
             ColumnType::Long => Self::Long(Int64Builder::with_capacity(rows)),
             ColumnType::Real => Self::Real(Float64Builder::with_capacity(rows)),
-            ColumnType::Decimal => Self::Decimal(Decimal128Builder::with_capacity(rows)),
+            ColumnType::Decimal => Self::Decimal(Decimal256Builder::with_capacity(rows)),
             ColumnType::String => Self::String(StringBuilder::with_capacity(rows, rows * 16)),
             ColumnType::Dynamic | ColumnType::Guid => Self::Text(StringBuilder::with_capacity(rows, rows * 16)),
             ColumnType::DateTime => Self::DateTime(Int64Builder::with_capacity(rows)),
@@ -385,7 +390,7 @@ impl Builder {
             }),
             Self::Decimal(builder) => builder.append_option(match answer {
                 Answer::Decimal(value) => Some(value),
-                Answer::Long(value) => Some(i128::from(value) * crate::value::DECIMAL_ONE),
+                Answer::Long(value) => Some(decimal_of(value)),
                 _ => None,
             }),
             Self::String(builder) => builder.append_value(if let Answer::Text(text) = &answer { text } else { "" }),
@@ -406,7 +411,7 @@ impl Builder {
             Self::Decimal(mut builder) => Arc::new(
                 builder
                     .finish()
-                    .with_precision_and_scale(DECIMAL_PRECISION, DECIMAL_SCALE)
+                    .with_precision_and_scale(decimal::PRECISION, decimal::SCALE)
                     .expect("the precision and scale of decimal are valid"),
             ),
             Self::String(mut builder) | Self::Text(mut builder) => Arc::new(builder.finish()),

@@ -48,7 +48,7 @@ impl WindowUDFImpl for SerialFunction {
     }
 
     fn field(&self, field: WindowUDFFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(Field::new(field.name(), self.return_type.arrow(), true)))
+        Ok(Arc::new(Field::new(field.name(), self.return_type.computed(), true)))
     }
 }
 
@@ -114,7 +114,7 @@ impl<'a> State<'a> {
             (None, term) => Some(term),
             (Some(Cell::Long(sum)), Cell::Long(term)) => Some(Cell::Long(sum.wrapping_add(term))),
             (Some(Cell::Time(sum)), Cell::Time(term)) => Some(Cell::Time(sum.saturating_add(term))),
-            (Some(Cell::Decimal(sum)), Cell::Decimal(term)) => Some(Cell::Decimal(sum.saturating_add(term))),
+            (Some(Cell::Decimal(sum)), Cell::Decimal(term)) => sum.checked_add(term).map(Cell::Decimal),
             (Some(sum), term) => sum.real().zip(term.real()).map(|(sum, term)| Cell::Real(sum + term)),
         };
         debug_assert!(target != ColumnType::String, "texts have no sum");

@@ -68,11 +68,11 @@ impl ScalarUDFImpl for RowFunction {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.return_type.arrow())
+        Ok(self.return_type.computed())
     }
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(self.return_type.field(self.name)))
+        Ok(Arc::new(self.return_type.computed_field(self.name)))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

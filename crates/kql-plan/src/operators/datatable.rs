@@ -17,6 +17,7 @@ use crate::binder::{Binder, Names, Row, codes};
 use crate::bound::{Relation, ScalarExpr};
 use crate::error::Result;
 use crate::lower::LowerContext;
+use crate::steps;
 use crate::value::Value;
 
 /// Rows of constants.
@@ -41,13 +42,17 @@ impl TabularOperator for Rows {
 
     fn lower(&self, relation: &Relation, _: &LowerContext<'_>) -> Result<LogicalPlan> {
         let schema = Arc::new(Schema::new(
-            relation.columns.iter().map(|c| c.column_type.field(&c.name).with_metadata([].into())).collect::<Vec<_>>(),
+            relation
+                .columns
+                .iter()
+                .map(|c| c.column_type.computed_field(&c.name).with_metadata([].into()))
+                .collect::<Vec<_>>(),
         ));
         let mut arrays = Vec::with_capacity(relation.columns.len());
         for (index, column) in relation.columns.iter().enumerate() {
             let values = self.rows.iter().map(|row| row[index].to_scalar());
             arrays.push(if self.rows.is_empty() {
-                arrow::array::new_empty_array(&column.column_type.arrow())
+                arrow::array::new_empty_array(&column.column_type.computed())
             } else {
                 ScalarValue::iter_to_array(values)?
             });
@@ -57,12 +62,12 @@ impl TabularOperator for Rows {
             .map_err(datafusion::error::DataFusionError::from)?;
         let table = MemTable::try_new(schema, vec![vec![batch]])?;
         let reference = TableReference::bare("__rows");
-        let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(Arc::new(table)), None)?;
+        let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(Arc::new(table)), None)?.build()?;
         let columns = relation
             .columns
             .iter()
             .map(|c| Expr::Column(PlanColumn::new(Some(reference.clone()), &*c.name)).alias(&*c.name));
-        Ok(scan.project(columns)?.build()?)
+        steps::project(scan, columns)
     }
 }
 

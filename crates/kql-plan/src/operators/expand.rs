@@ -22,6 +22,7 @@ use crate::functions::row::{RowKernel, plain};
 use crate::functions::udf::RowFunction;
 use crate::json;
 use crate::lower::{LowerContext, column};
+use crate::steps;
 
 /// The rows the old spelling `mvexpand` makes of one when it names no limit.
 const LEGACY_LIMIT: usize = 128;
@@ -93,8 +94,8 @@ impl TabularOperator for Expand {
             .collect();
         let kept = carried.iter().map(|c| column(&c.name));
         let options = UnnestOptions::new().with_preserve_nulls(false);
-        let unnested =
-            LogicalPlanBuilder::from(plan).project(kept.chain(arrays))?.unnest_columns_with_options(names, options)?;
+        let plan = steps::project(plan, kept.chain(arrays))?;
+        let unnested = LogicalPlanBuilder::from(plan).unnest_columns_with_options(names, options)?.build()?;
         let outputs = wanted.iter().map(|c| {
             if let Some(position) = self.columns.iter().position(|e| e.target.name == c.name) {
                 return element(column(&format!("__x{position}")), c.column_type).alias(&*c.name);
@@ -104,7 +105,7 @@ impl TabularOperator for Expand {
             }
             column(&c.name)
         });
-        Ok(unnested.project(outputs)?.build()?)
+        steps::project(unnested, outputs)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::error::Result;
 use crate::functions::terms::TextOperator;
 use crate::lower::{LowerContext, column, is_comparison};
+use crate::steps;
 use crate::value::Value;
 
 /// Keeps the rows for which a predicate is true.
@@ -47,7 +48,7 @@ impl TabularOperator for Filter {
                 ScalarNode::InTable { operator, operand, relation } if joinable(*operator, operand, relation) => {
                     joins.push((*operator, operand, relation));
                 }
-                _ => plan = LogicalPlanBuilder::from(plan).filter(ctx.predicate(conjunct)?)?.build()?,
+                _ => plan = steps::filter(plan, ctx.predicate(conjunct)?)?,
             }
         }
         // Plain tests run first: they are cheaper than the joins.
@@ -84,23 +85,22 @@ impl Filter {
         };
         let first = &relation.columns[0];
         let read = std::iter::once(Arc::clone(&first.name)).collect();
-        let right = LogicalPlanBuilder::from(ctx.relation_needing(relation, &read)?)
-            .project(vec![key(ScalarExpr::column(first).converted(operand.column_type))?.alias("__right")])?
-            .distinct()?
-            .build()?;
+        let right = key(ScalarExpr::column(first).converted(operand.column_type))?.alias("__right");
+        let right = steps::project(ctx.relation_needing(relation, &read)?, [right])?;
+        let right = LogicalPlanBuilder::from(right).distinct()?.build()?;
         let needed = ctx.needed_with([&self.predicate]);
         let kept = LowerContext { needed: needed.as_ref(), ..*ctx }.kept(&self.input.columns);
         let own = self.input.columns.iter().zip(kept).filter(|(_, kept)| *kept);
         let own: Vec<_> = own.map(|(c, _)| column(&c.name)).collect();
         let with_key = own.iter().cloned().chain([key(operand.clone())?.alias("__left")]);
-        let joined = LogicalPlanBuilder::from(plan).project(with_key)?.join_detailed(
+        let joined = LogicalPlanBuilder::from(steps::project(plan, with_key)?).join_detailed(
             right,
             if negated { JoinType::LeftAnti } else { JoinType::LeftSemi },
             (vec!["__left"], vec!["__right"]),
             None,
             NullEquality::NullEqualsNothing,
         )?;
-        Ok(joined.project(own)?.build()?)
+        steps::project(joined.build()?, own)
     }
 }
 

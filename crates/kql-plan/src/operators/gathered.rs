@@ -46,6 +46,7 @@ use super::materialize::MaterializePlanner;
 use crate::bound::Relation;
 use crate::error::Result;
 use crate::lower::{LowerContext, column};
+use crate::steps;
 
 /// What is done with all rows of the inputs.
 pub trait Gathering: fmt::Debug + Send + Sync {
@@ -126,7 +127,10 @@ impl TabularOperator for Gathered {
     fn lower(&self, relation: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
         let inputs = self.inputs.iter().map(|input| ordered_exactly(input, ctx)).collect::<Result<Vec<_>>>()?;
         let fields = |columns: &[Column]| -> Vec<_> {
-            columns.iter().map(|c| c.column_type.field(&c.name).with_metadata([].into()).with_nullable(true)).collect()
+            columns
+                .iter()
+                .map(|c| c.column_type.computed_field(&c.name).with_metadata([].into()).with_nullable(true))
+                .collect()
         };
         let schema = Arc::new(Schema::new(fields(&relation.columns)));
         let wanted = self.inputs.iter().map(|i| Arc::new(Schema::new(fields(&i.columns)))).collect();
@@ -143,8 +147,7 @@ impl TabularOperator for Gathered {
 /// An input with exactly its columns, in its order.
 fn ordered_exactly(input: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
     let plan = LowerContext { needed: None, ..*ctx }.ordered(input)?;
-    let columns: Vec<Expr> = input.columns.iter().map(|c| column(&c.name)).collect();
-    Ok(datafusion::logical_expr::LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+    steps::project(plan, input.columns.iter().map(|c| column(&c.name)))
 }
 
 /// What logical and physical node share.

@@ -15,6 +15,7 @@ use crate::binder::{Binder, Names, Row, codes};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::error::Result;
 use crate::lower::{LowerContext, column};
+use crate::steps;
 use crate::types;
 
 /// How rows of two sides meet.
@@ -123,15 +124,16 @@ impl TabularOperator for Join {
         let right = self.lower_right(ctx, kept_right)?;
         let keys = |side: &str| (0..self.keys.len()).map(|i| format!("__{side}{i}")).collect::<Vec<_>>();
         let joined = if self.keys.is_empty() {
-            LogicalPlanBuilder::from(left).cross_join(right)?
+            LogicalPlanBuilder::from(left).cross_join(right)?.build()?
         } else {
-            LogicalPlanBuilder::from(left).join_detailed(
+            let joined = LogicalPlanBuilder::from(left).join_detailed(
                 right,
                 self.kind.plan_type(),
                 (keys("l"), keys("r")),
                 None,
                 NullEquality::NullEqualsNull,
-            )?
+            )?;
+            joined.build()?
         };
         let outputs = relation.columns.iter().enumerate().filter(|(index, _)| kept[*index]).map(|(index, c)| {
             let fills = if index < left_count { self.kind.fills_left() } else { self.kind.fills_right() };
@@ -141,7 +143,7 @@ impl TabularOperator for Join {
                 column(&c.name)
             }
         });
-        Ok(joined.project(outputs)?.build()?)
+        steps::project(joined, outputs)
     }
 }
 
@@ -173,21 +175,21 @@ impl Join {
         let plan = ctx.relation_needing(&self.left, &read)?;
         let outputs = own.iter().map(|c| Ok(column(&c.name)));
         let keys = self.keys.iter().enumerate().map(|(i, (key, _))| Ok(ctx.scalar(key)?.alias(format!("__l{i}"))));
-        let plan = LogicalPlanBuilder::from(plan).project(outputs.chain(keys).collect::<Result<Vec<_>>>()?)?;
+        let plan = steps::project(plan, outputs.chain(keys).collect::<Result<Vec<_>>>()?)?;
         if self.kind != Kind::InnerUnique {
-            return Ok(plan.build()?);
+            return Ok(plan);
         }
         // One row per key, any: the whole row is taken together.
         let keys: Vec<Expr> = (0..self.keys.len()).map(|i| column(&format!("__l{i}"))).collect();
         if own.is_empty() {
-            return Ok(plan.aggregate(keys, Vec::<Expr>::new())?.build()?);
+            return steps::aggregate(plan, keys, []);
         }
         let row = any_row(own.iter().map(|c| column(&c.name)).collect()).alias("__row");
         let fields = own.iter().enumerate().map(|(i, c)| {
             datafusion::functions::core::get_field().call(vec![column("__row"), lit(format!("c{i}"))]).alias(&*c.name)
         });
         let outputs: Vec<Expr> = fields.chain(keys.iter().cloned()).collect();
-        Ok(plan.aggregate(keys, vec![row])?.project(outputs)?.build()?)
+        steps::project(steps::aggregate(plan, keys, [row])?, outputs)
     }
 
     /// The right side likewise, its columns under their names in the result.
@@ -199,7 +201,7 @@ impl Join {
         let plan = ctx.relation_needing(&self.right, &read)?;
         let outputs = own.iter().map(|(old, new)| Ok(column(old).alias(&**new)));
         let keys = self.keys.iter().enumerate().map(|(i, (_, key))| Ok(ctx.scalar(key)?.alias(format!("__r{i}"))));
-        Ok(LogicalPlanBuilder::from(plan).project(outputs.chain(keys).collect::<Result<Vec<_>>>()?)?.build()?)
+        steps::project(plan, outputs.chain(keys).collect::<Result<Vec<_>>>()?)
     }
 }
 

@@ -11,8 +11,8 @@ use datafusion::common::{Result as PlanResult, exec_err};
 use datafusion::functions::core::{get_field, named_struct};
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, lit,
+    ColumnarValue, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility, lit,
 };
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{BinaryOperator, Expression, MakeSeriesOperator, MakeSeriesRange};
@@ -29,6 +29,7 @@ use crate::functions::conversion::cell_json;
 use crate::functions::row::{Cell, Reader, long_to_real, plain, real_to_long};
 use crate::functions::{Function, registry};
 use crate::lower::{LowerContext, column};
+use crate::steps;
 use crate::types;
 use crate::value::{self, Value};
 
@@ -159,9 +160,9 @@ impl TabularOperator for Series {
         }
         let collected = aggregates::aggregate(array_agg_udaf(), vec![named_struct().call(fields)], false, None);
         let keys: Vec<Expr> = self.keys.iter().map(|key| column(&key.name)).collect();
-        let mut builder = LogicalPlanBuilder::from(plan).aggregate(keys.clone(), vec![collected.alias("__bins")])?;
+        let mut plan = steps::aggregate(plan, keys.clone(), [collected.alias("__bins")])?;
         if !self.nonempty {
-            builder = builder.filter(column("__bins").is_not_null())?;
+            plan = steps::filter(plan, column("__bins").is_not_null())?;
         }
         let mut args = vec![column("__bins")];
         for expression in self.range.iter().chain(&self.defaults) {
@@ -174,12 +175,12 @@ impl TabularOperator for Series {
             signature: Signature::variadic_any(Volatility::Immutable),
         };
         let series = ScalarUDF::new_from_impl(function).call(args).alias("__series");
-        let builder = builder.project(keys.iter().cloned().chain([series]))?;
+        let plan = steps::project(plan, keys.iter().cloned().chain([series]))?;
         let part = |index: usize| get_field().call(vec![column("__series"), lit(format!("c{index}"))]);
         // The axis is the last column.
         let arrays = (1..=self.values.len()).chain([0]).map(part);
         let outputs = keys.into_iter().chain(arrays).zip(relation.columns.iter()).map(|(e, c)| e.alias(&*c.name));
-        Ok(builder.project(outputs)?.build()?)
+        steps::project(plan, outputs)
     }
 }
 

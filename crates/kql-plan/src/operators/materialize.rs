@@ -22,9 +22,7 @@ use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{
-    Expr, Extension, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
-};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -40,6 +38,7 @@ use super::TabularOperator;
 use crate::bound::Relation;
 use crate::error::Result;
 use crate::lower::{LowerContext, column};
+use crate::steps;
 
 /// Tells the rows of one `materialize()` from those of another.
 type Identity = Arc<()>;
@@ -82,8 +81,7 @@ impl TabularOperator for Materialize {
             return ctx.ordered(&self.input);
         }
         let plan = LowerContext { needed: None, ..*ctx }.ordered(&self.input)?;
-        let columns: Vec<Expr> = relation.columns.iter().map(|c| column(&c.name)).collect();
-        let input = LogicalPlanBuilder::from(plan).project(columns)?.build()?;
+        let input = steps::project(plan, relation.columns.iter().map(|c| column(&c.name)))?;
         let node = MaterializeNode { input, identity: Arc::clone(&self.identity) };
         Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
     }

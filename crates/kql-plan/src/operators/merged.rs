@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -27,6 +27,7 @@ use futures::StreamExt;
 use moneta_event::Column;
 
 use crate::error::Result;
+use crate::steps;
 
 /// What the scan is called in plans.
 const NAME: &str = "__merged";
@@ -57,13 +58,13 @@ pub struct Part {
 /// When a part lacks a column it should have, or DataFusion refuses the plan.
 pub fn merged(columns: &[Column], parts: Vec<Part>) -> Result<LogicalPlan> {
     let merged = Merged::new(columns, parts)?;
-    let scan = LogicalPlanBuilder::scan(NAME, provider_as_source(Arc::new(merged)), None)?;
+    let scan = LogicalPlanBuilder::scan(NAME, provider_as_source(Arc::new(merged)), None)?.build()?;
     let outputs = scan.schema().columns().into_iter().map(|own| {
         let name = own.name.clone();
         Expr::Column(own).alias(name)
     });
     let outputs: Vec<Expr> = outputs.collect();
-    Ok(scan.project(outputs)?.build()?)
+    steps::project(scan, outputs)
 }
 
 /// The tables as one.
@@ -111,7 +112,7 @@ impl Merged {
         let fields: Vec<Field> = columns
             .iter()
             .zip(nullable)
-            .map(|(column, nullable)| column.column_type.field(&column.name).with_nullable(nullable))
+            .map(|(column, nullable)| column.column_type.computed_field(&column.name).with_nullable(nullable))
             .collect();
         Ok(Self { schema: Arc::new(Schema::new(fields)), parts: resolved })
     }
@@ -172,11 +173,11 @@ impl ResolvedPart {
         (own, layout)
     }
 
-    /// The filters whose columns the table has under the same names.
+    /// The filters whose columns the table has under the same names, in the same form.
     fn readable(&self, schema: &Schema, filters: &[Expr]) -> Vec<Expr> {
         let own = self.provider.schema();
         let has = |name: &str| match schema.index_of(name).map(|index| &self.sources[index]) {
-            Ok(Source::Own(index)) => own.field(*index).name() == name,
+            Ok(Source::Own(index)) => own.field(*index).name() == name && is_same_form(own.field(*index), schema, name),
             _ => false,
         };
         filters.iter().filter(|filter| filter.column_refs().iter().all(|c| has(&c.name))).cloned().collect()
@@ -269,6 +270,13 @@ impl ExecutionPlan for MergedExec {
         let padded = rows.map(move |batch| padded(&batch?, &layouts[input], &schema));
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), padded)))
     }
+}
+
+/// Whether the table's column needs no conversion into the one of all tables.
+fn is_same_form(own: &Field, schema: &Schema, name: &str) -> bool {
+    let is_decimal = |data_type: &DataType| matches!(data_type, DataType::Decimal128(..) | DataType::Decimal256(..));
+    let form = schema.field_with_name(name).map(Field::data_type);
+    !is_decimal(own.data_type()) || form.is_ok_and(|form| form == own.data_type())
 }
 
 /// The rows of one table with the columns of all.

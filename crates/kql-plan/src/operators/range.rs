@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef, i256};
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::{Column as PlanColumn, TableReference};
 use datafusion::datasource::provider_as_source;
@@ -23,6 +23,7 @@ use crate::bound::{Relation, ScalarExpr};
 use crate::error::Result;
 use crate::functions::row::{Answer, Builder, Cell, Reader, long_to_real, real_to_long};
 use crate::lower::LowerContext;
+use crate::steps;
 use crate::types;
 
 /// The greatest number of rows a `range` makes (`range_rows_max`): some minutes of work.
@@ -42,8 +43,9 @@ pub struct Sequence {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Values {
-    /// Whole numbers, nanoseconds, or units of a `decimal`.
+    /// Whole numbers or nanoseconds.
     Whole(i128, i128),
+    Decimal(i256, i256),
     Real(f64, f64),
 }
 
@@ -51,7 +53,6 @@ impl Sequence {
     /// The values from one to another. None where a bound is null or the step leads nowhere.
     fn new(column_type: ColumnType, from: Cell<'_>, to: Cell<'_>, step: Cell<'_>) -> Self {
         let whole = |cell: Cell<'_>| match cell {
-            Cell::Decimal(value) => Some(value),
             Cell::Long(value) | Cell::Time(value) => Some(i128::from(value)),
             _ => None,
         };
@@ -59,6 +60,9 @@ impl Sequence {
         if column_type == ColumnType::Real {
             let (Some(from), Some(to), Some(step)) = (from.real(), to.real(), step.real()) else { return none };
             return Self { column_type, values: Values::Real(from, step), count: real_count(from, to, step) };
+        }
+        if let (Cell::Decimal(from), Cell::Decimal(to), Cell::Decimal(step)) = (from, to, step) {
+            return Self { column_type, values: Values::Decimal(from, step), count: decimal_count(from, to, step) };
         }
         let (Some(from), Some(to), Some(step)) = (whole(from), whole(to), whole(step)) else { return none };
         let reaches = step != 0 && (to == from || (to > from) == (step > 0));
@@ -71,12 +75,11 @@ impl Sequence {
     fn value(&self, index: i64) -> Answer<'static> {
         match self.values {
             Values::Real(from, step) => Answer::Real(from + long_to_real(index) * step),
+            Values::Decimal(from, step) => {
+                step.checked_mul(i256::from_i128(i128::from(index))).and_then(|way| from.checked_add(way)).into()
+            }
             Values::Whole(from, step) => {
-                let value = from + i128::from(index) * step;
-                match self.column_type {
-                    ColumnType::Decimal => Answer::Decimal(value),
-                    _ => i64::try_from(value).map_or(Answer::Null, Answer::Long),
-                }
+                i64::try_from(from + i128::from(index) * step).map_or(Answer::Null, Answer::Long)
             }
         }
     }
@@ -104,6 +107,14 @@ fn real_count(from: f64, to: f64, step: f64) -> i64 {
     if within(steps) { steps.saturating_add(1) } else { steps }
 }
 
+/// How many decimals a range has.
+fn decimal_count(from: i256, to: i256, step: i256) -> i64 {
+    let reaches = step != i256::ZERO && (to == from || (to > from) == step.is_positive());
+    let steps = if reaches { to.checked_sub(from).and_then(|way| way.checked_div(step)) } else { return 0 };
+    let count = steps.and_then(i256::to_i128).and_then(|steps| i64::try_from(steps).ok());
+    count.map_or(i64::MAX, |count| count.saturating_add(1))
+}
+
 /// The operator.
 #[derive(Debug)]
 pub struct Range {
@@ -125,15 +136,15 @@ impl TabularOperator for Range {
     }
 
     fn lower(&self, relation: &Relation, _: &LowerContext<'_>) -> Result<LogicalPlan> {
-        let fields = relation.columns.iter().map(|c| c.column_type.field(&c.name).with_metadata([].into()));
+        let fields = relation.columns.iter().map(|c| c.column_type.computed_field(&c.name).with_metadata([].into()));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let stream = RangeStream { sequence: self.sequence, schema: Arc::clone(&schema) };
         let table = StreamingTable::try_new(schema, vec![Arc::new(stream)])?;
         let reference = TableReference::bare("__range");
-        let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(Arc::new(table)), None)?;
+        let scan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(Arc::new(table)), None)?.build()?;
         let columns = relation.columns.iter();
         let columns = columns.map(|c| Expr::Column(PlanColumn::new(Some(reference.clone()), &*c.name)).alias(&*c.name));
-        Ok(scan.project(columns)?.build()?)
+        steps::project(scan, columns)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::binder::{Binder, Row};
 use crate::bound::{Relation, ScalarExpr};
 use crate::error::Result;
 use crate::lower::{LowerContext, column, with_windows};
+use crate::steps;
 
 /// Draws rows: each has the same chance.
 #[derive(Debug)]
@@ -39,19 +40,19 @@ impl TabularOperator for Sample {
     fn lower(&self, _: &Relation, ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
         let kept: Vec<_> = self.input.columns.iter().map(|c| column(&c.name)).collect();
         let drawn = kept.iter().cloned().chain([random().alias("__random")]);
-        let plan = LogicalPlanBuilder::from(ctx.relation(&self.input)?).project(drawn)?.build()?;
+        let plan = steps::project(ctx.relation(&self.input)?, drawn)?;
         let by_chance = || column("__random").sort(true, false);
         let hidden = partition(&self.input.columns);
         let drawn = if hidden.is_empty() {
-            let sorted = LogicalPlanBuilder::from(plan).sort_with_limit([by_chance()], Some(self.count))?;
-            sorted.limit(0, Some(self.count))?
+            let sorted = steps::sort(plan, vec![by_chance()], Some(self.count))?;
+            LogicalPlanBuilder::from(sorted).limit(0, Some(self.count))?.build()?
         } else {
             let number = row_number(vec![by_chance()], hidden.iter().map(|name| column(name)).collect());
             let limit = u64::try_from(self.count).unwrap_or(u64::MAX);
             let ranked = with_windows(plan, vec![(number, "__rank")])?;
-            LogicalPlanBuilder::from(ranked).filter(column("__rank").lt_eq(datafusion::logical_expr::lit(limit)))?
+            steps::filter(ranked, column("__rank").lt_eq(datafusion::logical_expr::lit(limit)))?
         };
-        Ok(drawn.project(kept)?.build()?)
+        steps::project(drawn, kept)
     }
 }
 

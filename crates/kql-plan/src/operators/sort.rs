@@ -11,6 +11,7 @@ use crate::binder::{Binder, Row, codes};
 use crate::bound::{Relation, SortKey};
 use crate::error::Result;
 use crate::lower::{LowerContext, column, with_windows};
+use crate::steps;
 
 /// Orders the rows, perhaps keeping only the first.
 #[derive(Debug)]
@@ -47,17 +48,17 @@ impl TabularOperator for Sort {
         if let (Some(limit), false) = (self.limit, partition.is_empty()) {
             return self.lower_partitioned(limit, &partition, ctx);
         }
-        let mut builder = if self.keys.is_empty() {
-            LogicalPlanBuilder::from(ctx.ordered(&self.input)?)
+        let plan = if self.keys.is_empty() {
+            ctx.ordered(&self.input)?
         } else {
             let needed = ctx.needed_with(self.keys.iter().map(|key| &key.expression));
             let plan = ctx.input(&self.input, needed.as_ref())?;
-            LogicalPlanBuilder::from(plan).sort_with_limit(ctx.sort_keys(&self.keys)?, self.limit)?
+            steps::sort(plan, ctx.sort_keys(&self.keys)?, self.limit)?
         };
-        if let Some(limit) = self.limit {
-            builder = builder.limit(0, Some(limit))?;
+        match self.limit {
+            Some(limit) => Ok(LogicalPlanBuilder::from(plan).limit(0, Some(limit))?.build()?),
+            None => Ok(plan),
         }
-        Ok(builder.build()?)
     }
 
     fn keeps_own_order(&self) -> bool {
@@ -79,7 +80,7 @@ impl Sort {
         let plan = with_windows(ctx.relation(&self.input)?, vec![(number, "__rank")])?;
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let kept = self.input.columns.iter().map(|c| column(&c.name));
-        Ok(LogicalPlanBuilder::from(plan).filter(column("__rank").lt_eq(lit(limit)))?.project(kept)?.build()?)
+        steps::project(steps::filter(plan, column("__rank").lt_eq(lit(limit)))?, kept)
     }
 }
 

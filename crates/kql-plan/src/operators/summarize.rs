@@ -1,6 +1,6 @@
 //! `summarize`, `distinct`, `count`.
 
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{CountOperator, DistinctOperator, Expression, NamedExpression, SummarizeOperator, Target};
 
@@ -12,6 +12,7 @@ use crate::binder::{Binder, Names, Row, codes};
 use crate::bound::{Relation, ScalarExpr};
 use crate::error::Result;
 use crate::lower::{LowerContext, column, with_windows};
+use crate::steps;
 
 /// One bound aggregate: a call, and the columns it fills.
 #[derive(Debug, Clone)]
@@ -102,7 +103,7 @@ impl TabularOperator for Summarize {
             outputs.extend(finished.into_iter().zip(&aggregate.outputs).map(|(e, c)| e.alias(&*c.name)));
         }
         debug_assert_eq!(outputs.len(), relation.columns.len());
-        Ok(LogicalPlanBuilder::from(plan).aggregate(keys, computed)?.project(outputs)?.build()?)
+        steps::project(steps::aggregate(plan, keys, computed)?, outputs)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::common::metadata::FieldMetadata;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union as UnionPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Union as UnionPlan};
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{Expression, PathMember, UnionOperator};
 
@@ -14,6 +14,7 @@ use crate::binder::{Binder, Names, WRITTEN_TABLE_BYTES, codes};
 use crate::bound::{Relation, ScalarExpr, ScalarNode};
 use crate::error::{Error, Result};
 use crate::lower::LowerContext;
+use crate::steps;
 use crate::value::Value;
 
 /// The greatest number of tables in one union.
@@ -105,12 +106,12 @@ fn filled(input: &Relation, columns: &[Column], values: &[ScalarExpr], ctx: &Low
     values.iter().for_each(|value| value.read_columns(&mut read));
     let plan = ctx.relation_needing(input, &read)?;
     // All inputs must agree in the metadata of their fields: DataFusion takes that of the first for the whole union.
-    let metadata = |column: &Column| FieldMetadata::from(&column.column_type.field(&column.name));
+    let metadata = |column: &Column| FieldMetadata::from(&column.column_type.computed_field(&column.name));
     let outputs = columns
         .iter()
         .zip(values)
         .map(|(column, value)| Ok(ctx.scalar(value)?.alias_with_metadata(&*column.name, Some(metadata(column)))));
-    Ok(LogicalPlanBuilder::from(plan).project(outputs.collect::<Result<Vec<Expr>>>()?)?.build()?)
+    steps::project(plan, outputs.collect::<Result<Vec<Expr>>>()?)
 }
 
 impl Binder<'_> {

@@ -173,7 +173,7 @@ pub async fn run(query: &str, catalog: &Memory) -> Result<Answer, Failure> {
     let mut rows = Vec::new();
     for batch in &batches {
         for (index, (name, column_type)) in columns.iter().enumerate() {
-            if batch.num_columns() <= index || *batch.column(index).data_type() != column_type.arrow() {
+            if batch.num_columns() <= index || *batch.column(index).data_type() != column_type.computed() {
                 let found = batch.columns().get(index).map(|c| c.data_type().to_string());
                 return Err(Failure::Broken(format!("column {name} should be {column_type} and is {found:?}")));
             }
@@ -205,8 +205,8 @@ fn cell(array: &ArrayRef, row: usize, column_type: ColumnType) -> Json {
             }
         }
         ColumnType::Decimal => {
-            let value = array.as_primitive::<datafusion::arrow::datatypes::Decimal128Type>().value(row);
-            moneta_kql_plan::value::decimal_text(value).into()
+            let value = array.as_primitive::<datafusion::arrow::datatypes::Decimal256Type>().value(row);
+            moneta_event::decimal::decimal_text(value).into()
         }
         ColumnType::String | ColumnType::Guid => array.as_string::<i32>().value(row).into(),
         ColumnType::Dynamic => serde_json::from_str(array.as_string::<i32>().value(row)).unwrap_or(Json::Null),

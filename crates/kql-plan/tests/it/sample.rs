@@ -81,7 +81,7 @@ fn values(column: &Column, start: usize) -> ArrayRef {
             Arc::new(rows.map(|row| all[at(row, 6)]).collect::<Float64Array>())
         }
         ColumnType::Decimal => {
-            let all = rows.map(|row| whole(row).map(|v| i128::from(v) * moneta_kql_plan::value::DECIMAL_ONE));
+            let all = rows.map(|row| whole(row).map(|v| i128::from(v) * 10_i128.pow(18)));
             Arc::new(all.collect::<Decimal128Array>())
         }
         ColumnType::String => Arc::new(rows.map(|row| Some(TEXTS[at(row, TEXTS.len())])).collect::<StringArray>()),
