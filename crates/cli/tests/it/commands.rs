@@ -324,3 +324,34 @@ fn a_mapping_file_is_tried_on_a_sample_and_its_mistakes_are_named() {
     let named = refused.stderr.contains("wrong.toml: mapping shop: a mapping needs a table");
     assert!(refused.code == 2 && named, "{refused:?}");
 }
+
+#[test]
+fn sources_are_listed_with_and_without_a_server_and_over_restarts() {
+    let moneta = filled();
+    let lines = |listed: &serde_json::Value| {
+        let line = |one: &serde_json::Value| {
+            (one["table"].as_str().unwrap().to_owned(), one["num_records"].as_u64().unwrap(), one["state"].clone())
+        };
+        let mut lines: Vec<_> = listed.as_array().unwrap().iter().map(line).collect();
+        lines.sort_by(|a, b| a.0.cmp(&b.0));
+        lines.dedup_by(|next, kept| {
+            next.0 == kept.0 && {
+                kept.1 += next.1;
+                true
+            }
+        });
+        lines
+    };
+    let expected = [("Syslog".to_owned(), 120, "learning".into()), ("steps_CL".to_owned(), 80, "learning".into())];
+    let listed = moneta.json(&["sources"]);
+    assert_eq!(lines(&listed), expected, "{listed}");
+    let server = moneta.serve();
+    let listed = moneta.json(&["sources"]);
+    assert_eq!(lines(&listed), expected, "{listed}");
+    assert_eq!(moneta.json(&["sources", "--troubled"]), serde_json::json!([]));
+    let quality = moneta.json(&["sources", "quality"]);
+    let syslog = quality.as_array().unwrap().iter().find(|one| one["table"] == "Syslog").unwrap();
+    assert_eq!((&syslog["what"], &syslog["when"]), (&1.0.into(), &1.0.into()), "{quality}");
+    server.stop();
+    assert_eq!(moneta.run(&["sources", "quality", "--troubled"]).code, 2);
+}

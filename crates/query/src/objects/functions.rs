@@ -9,8 +9,8 @@ use moneta_kql::token::TokenKind;
 use moneta_kql::{Diagnostic, render_diagnostics};
 use moneta_ports::{OpContext, PortError, QueryRequest, StoredFunction};
 
-use super::ObjectSet;
 use super::names::{check_identifier, refused};
+use super::{ObjectSet, asim};
 use crate::engine::Core;
 use crate::snapshot::Snapshot;
 
@@ -71,22 +71,27 @@ fn refuse_cycles(set: &ObjectSet, function: &StoredFunction) -> Result<(), PortE
     let mut reached = BTreeMap::new();
     let mut open = vec![function.name.clone()];
     while let Some(caller) = open.pop() {
-        let body = if caller == function.name { Some(function) } else { set.functions.get(&caller) };
+        let body = if caller == function.name { Some(function.body.as_str()) } else { body_of(set, &caller) };
         let Some(body) = body else { continue };
-        for called in called_names(&body.body) {
+        for called in called_names(body) {
             if called == function.name {
                 return Err(refused(format!(
                     "the function calls itself ({}), and functions cannot be recursive",
                     path_to(&reached, &function.name, &caller)
                 )));
             }
-            if !reached.contains_key(&called) && set.functions.contains_key(&called) {
+            if !reached.contains_key(&called) && body_of(set, &called).is_some() {
                 reached.insert(called.clone(), caller.clone());
                 open.push(called);
             }
         }
     }
     Ok(())
+}
+
+/// What a name calls: a stored function or, where there is none, a view of our own.
+fn body_of<'a>(set: &'a ObjectSet, name: &str) -> Option<&'a str> {
+    set.functions.get(name).map(|function| function.body.as_str()).or_else(|| asim::function_text(name))
 }
 
 /// `f -> g -> f`, from who was reached from whom.

@@ -4,6 +4,7 @@
 //! and audits it.
 
 mod administration;
+mod asim;
 mod functions;
 mod names;
 pub(crate) mod views;
@@ -49,7 +50,10 @@ impl ObjectSet {
         match name {
             "_GetWatchlist" => Some(watchlists::GET_WATCHLIST.to_owned()),
             "_GetWatchlistAlias" => Some(watchlists::alias_function(self)),
-            _ => self.functions.get(name).map(|function| format!("{} {}", function.parameters, function.body)),
+            _ => match self.functions.get(name) {
+                Some(function) => Some(format!("{} {}", function.parameters, function.body)),
+                None => asim::function_text(name).map(str::to_owned),
+            },
         }
     }
 

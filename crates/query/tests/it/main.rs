@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod limits;
+mod normalised;
 mod objects;
 mod outside;
 mod scan;

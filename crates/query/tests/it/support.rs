@@ -39,6 +39,11 @@ impl Fixture {
         Self::at(TestDir::new(), limits, Outside::default())
     }
 
+    /// An installation with other tables.
+    pub fn with_tables(tables: MemoryTables) -> Self {
+        Self::over(tables, TestDir::new(), Limits::default(), Outside::default())
+    }
+
     /// An installation that lets queries read something outside the store.
     pub fn with_outside(outside: Outside) -> Self {
         Self::at(TestDir::new(), Limits::default(), outside)
@@ -58,6 +63,10 @@ impl Fixture {
         let steps: ArrayRef = Arc::new(Int64Array::from_iter_values(0..STEPS));
         let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..STEPS).map(|n| format!("step {n}"))));
         tables.add(&schema, RecordBatch::try_from_iter([("Step", steps), ("Text", texts)]).unwrap());
+        Self::over(tables, dir, limits, outside)
+    }
+
+    fn over(tables: MemoryTables, dir: TestDir, limits: Limits, outside: Outside) -> Self {
         let metastore = Metastore::open(&dir.join("meta.sqlite"), moneta_base::Timestamp::default()).unwrap();
         let objects = Objects::load(Arc::new(metastore)).unwrap();
         let audit = Arc::new(Audit::default());
