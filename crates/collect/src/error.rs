@@ -32,6 +32,15 @@ pub enum Error {
     /// A file pattern cannot be used.
     #[error("file pattern {0:?} has a wildcard outside its last part, or no last part")]
     Pattern(String),
+    /// A directory of the inbox cannot be read.
+    #[error("the inbox {directory} cannot be read", directory = .directory.display())]
+    Inbox {
+        /// The directory.
+        directory: std::path::PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 impl Error {
@@ -40,7 +49,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Listen { .. } | Self::NoJournal(_) | Self::Tls { .. } => ErrorKind::OPERATOR,
-            Self::Pattern(_) => ErrorKind::Caller,
+            Self::Pattern(_) | Self::Inbox { .. } => ErrorKind::Caller,
         }
     }
 }

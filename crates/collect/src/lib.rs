@@ -1,4 +1,4 @@
-//! Inputs: files, journal, host metrics, syslog listeners.
+//! Inputs: files, directories of objects, journal, host metrics, syslog listeners.
 //!
 //! Each `start_*` function starts one collector on the current tokio runtime and returns a [`Collector`] to stop it.
 //! A collector turns what it reads into submissions to an [`EventSink`](moneta_ports::EventSink) and keeps no state of
@@ -14,6 +14,7 @@ mod collector;
 mod error;
 mod files;
 mod host;
+mod inbox;
 mod intake;
 mod syslog;
 mod systemd_journal;
@@ -22,6 +23,7 @@ pub use collector::Collector;
 pub use error::Error;
 pub use files::{FileOptions, start_files};
 pub use host::{HostOptions, start_host};
+pub use inbox::{InboxOptions, start_inbox};
 pub use intake::{Intake, ResumePoint, ResumePoints};
 pub use syslog::{SyslogOptions, TlsFiles, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp};
 pub use systemd_journal::{JournalOptions, start_systemd_journal};

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_collect::{
-    Collector, FileOptions, HostOptions, Intake, JournalOptions, ResumePoint, ResumePoints, SyslogOptions, TlsFiles,
-    start_files, start_host, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp, start_systemd_journal,
+    Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, ResumePoint, ResumePoints,
+    SyslogOptions, TlsFiles, start_files, start_host, start_inbox, start_relp, start_syslog_tcp, start_syslog_tls,
+    start_syslog_udp, start_systemd_journal,
 };
 use moneta_ingest::Ingest;
 use moneta_ports::operations::CollectorStatus;
@@ -97,6 +98,11 @@ async fn start_own_machine(
         let files = start_files(intake.clone(), resume.clone(), FileOptions::new(wanted.files.clone()));
         collectors
             .push(files.map_err(|error| ServerError::Setting { key: "collect.files", message: error.to_string() })?);
+    }
+    if !wanted.inbox.is_empty() {
+        let inbox = start_inbox(intake.clone(), resume.clone(), InboxOptions::new(wanted.inbox.clone()));
+        collectors
+            .push(inbox.map_err(|error| ServerError::Setting { key: "collect.inbox", message: error.to_string() })?);
     }
     if wanted.systemd_journal {
         match start_systemd_journal(intake.clone(), resume, JournalOptions::default()).await {

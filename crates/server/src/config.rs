@@ -110,6 +110,8 @@ pub struct CollectConfig {
     pub enabled: bool,
     /// Files to follow; `*` matches within a name.
     pub files: Vec<String>,
+    /// Directories in which other programs put objects: diagnostic blobs, CloudTrail, flow logs.
+    pub inbox: Vec<PathBuf>,
     /// Whether to read the systemd journal where there is one.
     pub systemd_journal: bool,
     /// Seconds between samples of CPU, memory, disks and network; 0 turns them off.
@@ -125,6 +127,7 @@ impl Default for CollectConfig {
             files: ["/var/log/*.log", "/var/log/syslog", "/var/log/messages", "/var/log/apt/*.log"]
                 .map(str::to_owned)
                 .to_vec(),
+            inbox: Vec::new(),
             systemd_journal: true,
             performance_interval_seconds: 15,
             process_interval_seconds: 5,

@@ -6,6 +6,7 @@ mod acknowledged;
 mod compliance;
 mod files;
 mod host;
+mod inbox;
 mod sink;
 mod syslog;
 mod systemd_journal;

@@ -54,13 +54,13 @@ async fn every_view_binds_against_the_built_in_tables() {
 #[tokio::test]
 async fn sign_ins_of_windows_linux_and_entra_have_one_form() {
     let windows: Fields<'_> = &[
-        ("EventID", Value::Int(4625)),
+        ("EventID", Value::Long(4625)),
         ("Computer", Value::Text("dc1")),
         ("TargetUserName", Value::Text("ada")),
         ("TargetDomainName", Value::Text("CORP")),
         ("IpAddress", Value::Text("::ffff:192.0.2.7")),
         ("SubStatus", Value::Text("0xC000006A")),
-        ("LogonType", Value::Int(10)),
+        ("LogonType", Value::Long(10)),
     ];
     let linux: Fields<'_> = &[
         ("Computer", Value::Text("web1")),
@@ -75,7 +75,7 @@ async fn sign_ins_of_windows_linux_and_entra_have_one_form() {
         ("IPAddress", Value::Text("198.51.100.9")),
         ("ResultType", Value::Text("50034")),
     ];
-    let other: Fields<'_> = &[("EventID", Value::Int(4688)), ("NewProcessName", Value::Text("C:\\a.exe"))];
+    let other: Fields<'_> = &[("EventID", Value::Long(4688)), ("NewProcessName", Value::Text("C:\\a.exe"))];
     let fixture =
         installation(&[("SecurityEvent", windows), ("Syslog", linux), ("SigninLogs", entra), ("SecurityEvent", other)]);
     let shown =

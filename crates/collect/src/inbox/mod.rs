@@ -1,0 +1,139 @@
+//! Reads objects that other programs put into a directory: diagnostic blobs of Azure that grow for an hour, CloudTrail
+//! and flow logs as compressed objects, anything else a format is known for.
+//!
+//! ```text
+//! directory tree ─ every poll ─► objects that changed and then rested ─► decode from the stored position ─► submit
+//! ```
+//! An object is known by its path and how it begins. Progress is the sequence of the submission that stored the records,
+//! so that data and progress are committed together: a restart neither loses nor doubles a record. There are two kinds:
+//!
+//! - *Growing* objects (lines of text, JSON): the sequence is the position behind the last stored record. What comes after
+//!   is read once the object rested for a poll; the end of a JSON envelope may be written anew. An unfinished last line
+//!   is taken as a record once the object rested for [`InboxOptions::settle`].
+//! - *Whole* objects (archives, compressed and binary files): read once they rested that long; the sequence is the number
+//!   of records stored, and [`DONE`](objects::DONE) at the end. One whose size or beginning changes is another object.
+//!
+//! Objects are never changed, moved or removed.
+
+mod objects;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::objects::{Outcome, read_object};
+use self::tree::{Found, list};
+use crate::Error;
+use crate::collector::{Collector, Stopped, is_stopped, until_stopped};
+use crate::intake::{Intake, ResumePoints};
+
+pub(crate) const COLLECTOR: &str = "inbox";
+
+/// Which directories to read.
+#[derive(Debug, Clone)]
+pub struct InboxOptions {
+    /// The directories, each with everything below it.
+    pub directories: Vec<PathBuf>,
+    /// How often they are looked at.
+    pub poll: Duration,
+    /// How long an object must rest to count as complete.
+    pub settle: Duration,
+}
+
+impl InboxOptions {
+    /// Looks every five seconds; an object is complete after a minute.
+    #[must_use]
+    pub fn new(directories: Vec<PathBuf>) -> Self {
+        Self { directories, poll: Duration::from_secs(5), settle: Duration::from_secs(60) }
+    }
+}
+
+/// Reads what is put into directories.
+///
+/// # Errors
+/// [`Error::Inbox`] for a directory that is not there or cannot be read.
+pub fn start_inbox(intake: Intake, resume: Arc<dyn ResumePoints>, options: InboxOptions) -> Result<Collector, Error> {
+    for directory in &options.directories {
+        std::fs::read_dir(directory).map_err(|source| Error::Inbox { directory: directory.clone(), source })?;
+    }
+    let inbox = Inbox { intake, resume, options, known: BTreeMap::new(), is_full: false };
+    Ok(Collector::start("inbox", COLLECTOR, None, |stopped| inbox.run(stopped)))
+}
+
+struct Inbox {
+    intake: Intake,
+    resume: Arc<dyn ResumePoints>,
+    options: InboxOptions,
+    known: BTreeMap<PathBuf, Known>,
+    is_full: bool,
+}
+
+/// An object as it was last seen.
+#[derive(Debug, Clone, PartialEq)]
+struct Known {
+    found: Found,
+    /// Since when it has been so.
+    since: Instant,
+    /// Whether it was read so, and whether as a complete one.
+    read: Option<bool>,
+}
+
+impl Inbox {
+    async fn run(mut self, mut stopped: Stopped) {
+        while !is_stopped(&stopped) {
+            self.look(&mut stopped).await;
+            tokio::select! {
+                () = tokio::time::sleep(self.options.poll) => {}
+                () = until_stopped(&mut stopped) => {}
+            }
+        }
+    }
+
+    /// Looks at every object, in the order of paths, and reads those that changed and rest now.
+    async fn look(&mut self, stopped: &mut Stopped) {
+        let directories = self.options.directories.clone();
+        let listed = tokio::task::spawn_blocking(move || list(&directories)).await.unwrap_or_default();
+        if listed.is_full && !std::mem::replace(&mut self.is_full, listed.is_full) {
+            tracing::error!(max = tree::OBJECTS_MAX, "the inbox holds too many objects; further ones are left out");
+        }
+        self.known.retain(|path, _| listed.objects.contains_key(path));
+        for (path, found) in listed.objects {
+            if is_stopped(stopped) {
+                return;
+            }
+            self.look_at(path, found, stopped).await;
+        }
+    }
+
+    async fn look_at(&mut self, path: PathBuf, found: Found, stopped: &mut Stopped) {
+        let now = Instant::now();
+        let known = self.known.entry(path.clone()).or_insert(Known { found, since: now, read: None });
+        if known.found != found {
+            *known = Known { found, since: now, read: None };
+            return;
+        }
+        let is_settled = now.duration_since(known.since) >= self.options.settle;
+        let is_new = known.since == now;
+        if is_new || known.read == Some(true) || (known.read == Some(false) && !is_settled) {
+            return;
+        }
+        let outcome = read_object(&self.intake, &*self.resume, &path, is_settled, stopped).await;
+        let Some(known) = self.known.get_mut(&path) else { return };
+        match outcome {
+            Ok(Outcome::Read) => known.read = Some(is_settled),
+            Ok(Outcome::NotYet) => {}
+            // Tried again when it changes, or at the next start.
+            Ok(Outcome::Refused) => known.read = Some(true),
+            Err(error) => report(&path, &error, known),
+        }
+    }
+}
+
+fn report(path: &Path, error: &std::io::Error, known: &mut Known) {
+    tracing::warn!(path = %path.display(), %error, "an object of the inbox cannot be read; it is tried again when it changes");
+    known.read = Some(true);
+}

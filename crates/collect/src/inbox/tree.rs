@@ -1,0 +1,66 @@
+//! The objects below a directory.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Objects watched at most.
+pub(super) const OBJECTS_MAX: usize = 100_000;
+/// Directories within directories at most: Azure's paths of a flow log have about 20.
+const DEPTH_MAX: usize = 40;
+/// Endings of names that programs give to files they have not finished.
+const UNFINISHED_ENDINGS: [&str; 4] = [".tmp", ".part", ".partial", ".filepart"];
+
+/// What tells whether an object changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) size: u64,
+    /// Time of the last change, in nanoseconds.
+    changed: i64,
+    inode: u64,
+}
+
+/// What is there.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) objects: BTreeMap<PathBuf, Found>,
+    /// Whether there are more than are watched.
+    pub(super) is_full: bool,
+}
+
+/// Everything below the directories. Links are not followed, hidden and unfinished files are left out, and what cannot
+/// be read holds nothing.
+pub(super) fn list(directories: &[PathBuf]) -> Listed {
+    let mut listed = Listed::default();
+    directories.iter().for_each(|directory| enter(directory, 0, &mut listed));
+    listed
+}
+
+fn enter(directory: &Path, depth: usize, listed: &mut Listed) {
+    if depth > DEPTH_MAX {
+        return;
+    }
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') || UNFINISHED_ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+            continue;
+        }
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => enter(&entry.path(), depth + 1, listed),
+            Ok(kind) if kind.is_file() => {
+                if listed.objects.len() >= OBJECTS_MAX {
+                    listed.is_full = true;
+                    return;
+                }
+                let Ok(metadata) = entry.metadata() else { continue };
+                let changed = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
+                let found = Found { size: metadata.len(), changed, inode: metadata.ino() };
+                if found.size > 0 {
+                    listed.objects.insert(entry.path(), found);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Objects in a directory: growing, rewritten, compressed, and read on after a restart, each record once.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use moneta_collect::{Collector, Error, InboxOptions, Intake, start_inbox};
+use moneta_testkit::TestDir;
+
+use crate::sink::{RecordingSink, intake};
+
+struct Fixture {
+    dir: TestDir,
+    sink: Arc<RecordingSink>,
+    intake: Intake,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let sink = RecordingSink::new();
+        Self { dir: TestDir::new(), intake: intake(&sink), sink }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let path = self.dir.path().join("inbox").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    fn append(&self, name: &str, content: &str) {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+    }
+
+    fn start(&self) -> Collector {
+        let sink = self.sink.clone();
+        let resume = Arc::new(move |producer: &str| sink.mark(producer));
+        let mut options = InboxOptions::new(vec![self.dir.path().join("inbox")]);
+        (options.poll, options.settle) = (Duration::from_millis(10), Duration::from_millis(100));
+        start_inbox(self.intake.clone(), resume, options).unwrap()
+    }
+
+    /// Waits for so many records, and then long enough to see more of them, if any came.
+    async fn exactly(&self, count: usize) {
+        self.sink.until_records(count).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(self.sink.num_records(), count);
+    }
+}
+
+fn activity(number: usize) -> String {
+    format!(
+        r#"{{"time":"2026-06-15T11:00:00Z","resourceId":"/SUBSCRIPTIONS/S/RESOURCEGROUPS/G/PROVIDERS/MICROSOFT.WEB/SITES/W","operationName":"MICROSOFT.WEB/SITES/WRITE","category":"Administrative","resultType":"Success","correlationId":"c{number}","identity":{{}},"level":"Information"}}"#
+    )
+}
+
+fn lines(numbers: std::ops::Range<usize>) -> String {
+    numbers.map(|number| activity(number) + "\n").collect()
+}
+
+fn envelope(numbers: std::ops::Range<usize>) -> String {
+    format!("{{\"records\":[{}]}}", numbers.map(activity).collect::<Vec<_>>().join(","))
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+const BLOB: &str = "insights-logs-audit/resourceId=/y=2026/m=06/d=15/h=11/m=00/PT1H.json";
+
+#[tokio::test]
+async fn a_blob_that_grows_by_lines_is_read_on_also_after_a_restart() {
+    let fixture = Fixture::new();
+    fixture.write(BLOB, lines(0..50));
+    let collector = fixture.start();
+    fixture.exactly(50).await;
+    fixture.append(BLOB, &lines(50..70));
+    fixture.exactly(70).await;
+    collector.stop().await;
+    fixture.append(BLOB, &lines(70..75));
+    let collector = fixture.start();
+    fixture.exactly(75).await;
+    collector.stop().await;
+    let expected: Vec<String> = (0..75).map(activity).collect();
+    assert_eq!(fixture.sink.column("AzureActivity", "_Raw"), expected);
+    assert!(fixture.sink.column("AzureActivity", "_Delivery").iter().all(|delivery| delivery == "exactly-once"));
+}
+
+#[tokio::test]
+async fn an_envelope_whose_end_is_written_anew_gives_each_record_once() {
+    let fixture = Fixture::new();
+    fixture.write(BLOB, envelope(0..30));
+    let collector = fixture.start();
+    fixture.exactly(30).await;
+    fixture.write(BLOB, envelope(0..45));
+    fixture.exactly(45).await;
+    collector.stop().await;
+    fixture.write(BLOB, envelope(0..60));
+    let collector = fixture.start();
+    fixture.exactly(60).await;
+    collector.stop().await;
+    let expected: Vec<String> = (0..60).map(activity).collect();
+    assert_eq!(fixture.sink.column("AzureActivity", "_Raw"), expected);
+    assert!(fixture.sink.quarantined().is_empty());
+}
+
+#[tokio::test]
+async fn compressed_objects_are_read_once_and_hidden_or_unfinished_ones_not() {
+    let fixture = Fixture::new();
+    let trail = |name: &str| {
+        format!(
+            r#"{{"Records":[{{"eventVersion":"1.08","eventTime":"2026-06-15T11:00:00Z","eventSource":"s3.amazonaws.com","eventName":"{name}","awsRegion":"eu-west-1","eventID":"1","eventType":"AwsApiCall","userIdentity":{{"type":"Root"}}}}]}}"#
+        )
+    };
+    fixture.write("AWSLogs/1/CloudTrail/a.json.gz", gzip(&trail("GetObject")));
+    fixture.write("AWSLogs/1/CloudTrail/b.json.gz.part", gzip(&trail("Unfinished")));
+    fixture.write(".azDownload-x/c.json.gz", gzip(&trail("Hidden")));
+    let collector = fixture.start();
+    fixture.exactly(1).await;
+    collector.stop().await;
+    fixture.write("AWSLogs/1/CloudTrail/d.json.gz", gzip(&trail("PutObject")));
+    let collector = fixture.start();
+    fixture.exactly(2).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("AWSCloudTrail", "EventName"), ["GetObject", "PutObject"]);
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_for_a_while_gets_everything_once() {
+    let fixture = Fixture::new();
+    fixture.sink.refuse(2);
+    fixture.write("big.json.gz", gzip(&lines(0..20_000)));
+    fixture.write("log.ndjson", lines(0..20_000));
+    let collector = fixture.start();
+    fixture.exactly(40_000).await;
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn an_object_of_which_a_part_was_stored_goes_on_behind_it() {
+    let fixture = Fixture::new();
+    fixture.write("big.json.gz", gzip(&lines(0..20_000)));
+    fixture.sink.set_open(false);
+    let collector = fixture.start();
+    // The process ends with the first portion on its way.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    fixture.sink.set_open(true);
+    fixture.sink.until("a first portion", |sink| sink.num_records() > 0).await;
+    drop(collector);
+    let collector = fixture.start();
+    fixture.sink.until_records(20_000).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    collector.stop().await;
+    let mut raw = fixture.sink.column("AzureActivity", "_Raw");
+    raw.sort();
+    raw.dedup();
+    assert_eq!((raw.len(), fixture.sink.num_records()), (20_000, 20_000));
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_named() {
+    let fixture = Fixture::new();
+    let options = InboxOptions::new(vec![fixture.dir.path().join("nothing")]);
+    let error = start_inbox(fixture.intake.clone(), Arc::new(|_: &str| None), options).unwrap_err();
+    assert!(matches!(&error, Error::Inbox { .. }) && error.to_string().contains("nothing"), "{error}");
+}
