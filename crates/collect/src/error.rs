@@ -32,6 +32,9 @@ pub enum Error {
     /// A file pattern cannot be used.
     #[error("file pattern {0:?} has a wildcard outside its last part, or no last part")]
     Pattern(String),
+    /// A text encoding that there is not.
+    #[error("{0:?} is no text encoding: write a label of the WHATWG Encoding Standard, such as windows-1252")]
+    Encoding(String),
     /// A directory of the inbox cannot be read.
     #[error("the inbox {directory} cannot be read", directory = .directory.display())]
     Inbox {
@@ -49,7 +52,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Listen { .. } | Self::NoJournal(_) | Self::Tls { .. } => ErrorKind::OPERATOR,
-            Self::Pattern(_) | Self::Inbox { .. } => ErrorKind::Caller,
+            Self::Pattern(_) | Self::Encoding(_) | Self::Inbox { .. } => ErrorKind::Caller,
         }
     }
 }

@@ -95,9 +95,12 @@ async fn start_own_machine(
     };
     let mut collectors = vec![start_host(intake.clone(), host)];
     if !wanted.files.is_empty() {
-        let files = start_files(intake.clone(), resume.clone(), FileOptions::new(wanted.files.clone()));
-        collectors
-            .push(files.map_err(|error| ServerError::Setting { key: "collect.files", message: error.to_string() })?);
+        let failed = |key| move |error: moneta_collect::Error| ServerError::Setting { key, message: error.to_string() };
+        let mut options = FileOptions::new(wanted.files.clone());
+        if let Some(label) = &wanted.encoding {
+            options = options.with_encoding(label).map_err(failed("collect.encoding"))?;
+        }
+        collectors.push(start_files(intake.clone(), resume.clone(), options).map_err(failed("collect.files"))?);
     }
     if !wanted.inbox.is_empty() {
         let inbox = start_inbox(intake.clone(), resume.clone(), InboxOptions::new(wanted.inbox.clone()));

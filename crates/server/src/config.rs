@@ -110,6 +110,8 @@ pub struct CollectConfig {
     pub enabled: bool,
     /// Files to follow; `*` matches within a name.
     pub files: Vec<String>,
+    /// The encoding of files that are neither UTF-8 nor UTF-16, such as `windows-1252`.
+    pub encoding: Option<String>,
     /// Directories in which other programs put objects: diagnostic blobs, CloudTrail, flow logs.
     pub inbox: Vec<PathBuf>,
     /// Whether to read the systemd journal where there is one.
@@ -127,6 +129,7 @@ impl Default for CollectConfig {
             files: ["/var/log/*.log", "/var/log/syslog", "/var/log/messages", "/var/log/apt/*.log"]
                 .map(str::to_owned)
                 .to_vec(),
+            encoding: None,
             inbox: Vec::new(),
             systemd_journal: true,
             performance_interval_seconds: 15,

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use encoding_rs::Encoding;
 use moneta_formats::{Decoded, HEAD_BYTES};
 use moneta_merkle::sha256;
 use moneta_ports::{IdempotencyKey, KeyLife, Submission};
@@ -13,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::time::Instant;
 
 use super::COLLECTOR;
+use super::encoding::{Transcoder, decoded_head, detect};
 use super::reader::{Kind, Reader};
 use crate::collector::Stopped;
 use crate::intake::{Intake, ResumePoints, Stored};
@@ -38,6 +40,8 @@ pub(super) enum Progress {
 /// Follows the file of one name.
 pub(super) struct Follower {
     path: PathBuf,
+    /// The encoding of text that is no Unicode.
+    fallback: Option<&'static Encoding>,
     producer: String,
     current: Option<Current>,
     /// The store has been asked how far this file was read.
@@ -52,6 +56,13 @@ pub(super) struct Follower {
     last_error: Option<io::ErrorKind>,
 }
 
+/// What tells one life of a file from another.
+struct Life<'a> {
+    inode: u64,
+    fingerprint: &'a [u8],
+    generation: u32,
+}
+
 /// The open file.
 struct Current {
     file: File,
@@ -60,15 +71,17 @@ struct Current {
     generation: u32,
     epoch: u128,
     reader: Reader,
+    transcoder: Transcoder,
     /// Position of the next byte to read.
     offset: u64,
 }
 
 impl Follower {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: PathBuf, fallback: Option<&'static Encoding>) -> Self {
         let producer = format!("collect/file/{}", path.display());
         Self {
             path,
+            fallback,
             producer,
             current: None,
             resumed: false,
@@ -134,7 +147,7 @@ impl Follower {
             return Ok(());
         }
         let head = head_of(&mut file).await?;
-        let kind = Kind::of(intake, &self.path.to_string_lossy(), &head);
+        let (kind, encoding) = self.judge(intake, &head);
         if kind == Kind::Other {
             self.not_text = Some((inode, size));
             return Ok(());
@@ -154,8 +167,15 @@ impl Follower {
             }
         };
         self.resumed = true;
-        self.current = Current::start(intake, &self.path, file, inode, fingerprint, generation, kind, offset).await?;
+        let life = Life { inode, fingerprint, generation };
+        self.current = Current::start(intake, &self.path, file, life, kind, encoding, offset).await?;
         Ok(())
+    }
+
+    /// What a file is, and how its text is encoded.
+    fn judge(&self, intake: &Intake, head: &[u8]) -> (Kind, &'static Encoding) {
+        let encoding = detect(head, self.fallback);
+        (Kind::of(intake, &self.path.to_string_lossy(), &decoded_head(head, encoding)), encoding)
     }
 
     /// The file that had this name when it was stored last, under the name it was rotated to.
@@ -185,9 +205,9 @@ impl Follower {
         let head = head_of(&mut file).await?;
         let Some(print) = fingerprint(&head) else { return Ok(()) };
         let Some((generation, offset)) = place(metadata.ino(), print, point, metadata.len()) else { return Ok(()) };
-        let kind = Kind::of(intake, &self.path.to_string_lossy(), &head);
-        self.current =
-            Current::start(intake, &self.path, file, metadata.ino(), print, generation, kind, offset).await?;
+        let (kind, encoding) = self.judge(intake, &head);
+        let life = Life { inode: metadata.ino(), fingerprint: print, generation };
+        self.current = Current::start(intake, &self.path, file, life, kind, encoding, offset).await?;
         Ok(())
     }
 
@@ -201,8 +221,9 @@ impl Follower {
             self.current = Some(old);
             return Ok(Progress::Idle);
         };
-        let kind = Kind::of(intake, &self.path.to_string_lossy(), &head);
-        self.current = Current::start(intake, &self.path, old.file, old.inode, print, generation, kind, 0).await?;
+        let (kind, encoding) = self.judge(intake, &head);
+        let life = Life { inode: old.inode, fingerprint: print, generation };
+        self.current = Current::start(intake, &self.path, old.file, life, kind, encoding, 0).await?;
         Ok(Progress::More)
     }
 
@@ -232,15 +253,13 @@ impl Follower {
 }
 
 impl Current {
-    #[expect(clippy::too_many_arguments, reason = "they are the parts of the value")]
     async fn start(
         intake: &Intake,
         path: &Path,
         mut file: File,
-        inode: u64,
-        fingerprint: &[u8],
-        generation: u32,
+        life: Life<'_>,
         kind: Kind,
+        encoding: &'static Encoding,
         offset: u64,
     ) -> io::Result<Option<Self>> {
         let name = path.to_string_lossy();
@@ -249,6 +268,7 @@ impl Current {
         let Some(mut reader) = Reader::new(intake, kind, &name, if from_start { 0 } else { offset }) else {
             return Ok(None);
         };
+        let mut transcoder = Transcoder::new(encoding, if from_start { 0 } else { offset });
         if from_start {
             file.seek(SeekFrom::Start(0)).await?;
             let mut again = (&mut file).take(offset);
@@ -258,13 +278,15 @@ impl Current {
                 if len == 0 {
                     break;
                 }
-                reader.feed(intake, &buffer[..len]);
+                transcoder.feed(&buffer[..len], |text| reader.feed(intake, text));
                 reader.take(false);
             }
             reader.take(true);
         }
+        let Life { inode, fingerprint, generation } = life;
         let epoch = epoch(inode, fingerprint, generation);
-        Ok(Some(Self { file, inode, fingerprint: fingerprint.to_vec(), generation, epoch, reader, offset }))
+        let fingerprint = fingerprint.to_vec();
+        Ok(Some(Self { file, inode, fingerprint, generation, epoch, reader, transcoder, offset }))
     }
 
     /// Whether the file is shorter than what was read, or begins otherwise.
@@ -302,7 +324,7 @@ impl Current {
                 progress = Progress::Idle;
                 break;
             }
-            self.reader.feed(intake, &buffer[..len]);
+            self.transcoder.feed(&buffer[..len], |text| self.reader.feed(intake, text));
             self.offset += len as u64;
             let full = self.reader.take(false);
             if !self.store(intake, producer, full, stopped).await {
@@ -316,12 +338,12 @@ impl Current {
 
     /// Stores portions in order, each under its position; `false` when the collector had to stop first. What was not
     /// stored then is read again after the next start.
-    async fn store(&self, intake: &Intake, producer: &str, portions: Vec<Decoded>, stopped: &mut Stopped) -> bool {
+    async fn store(&mut self, intake: &Intake, producer: &str, portions: Vec<Decoded>, stopped: &mut Stopped) -> bool {
         for decoded in portions.into_iter().filter(|decoded| decoded.records > 0) {
             let key = IdempotencyKey {
                 producer: producer.to_owned(),
                 epoch: self.epoch,
-                sequence: decoded.cursor,
+                sequence: self.transcoder.file_position(decoded.cursor),
                 life: KeyLife::Producer,
             };
             let records = decoded.records;

@@ -4,6 +4,7 @@
 //! truncating is followed. Progress is the offset behind the last stored record: it is the sequence of the submission
 //! that stored it, so that data and progress are committed together and a restart neither loses nor doubles a line.
 
+mod encoding;
 mod follower;
 mod patterns;
 mod reader;
@@ -33,13 +34,25 @@ pub struct FileOptions {
     pub patterns: Vec<String>,
     /// How often files are looked at.
     pub poll: Duration,
+    /// The encoding of files that are neither UTF-8 nor UTF-16; `None` takes what is no UTF-8 as damage.
+    pub encoding: Option<&'static encoding_rs::Encoding>,
 }
 
 impl FileOptions {
+    /// Sets the encoding of files that are neither UTF-8 nor UTF-16, by a label of the WHATWG Encoding Standard.
+    ///
+    /// # Errors
+    /// [`Error::Encoding`] for a label that is none.
+    pub fn with_encoding(mut self, label: &str) -> Result<Self, Error> {
+        let encoding = encoding_rs::Encoding::for_label_no_replacement(label.as_bytes());
+        self.encoding = Some(encoding.ok_or_else(|| Error::Encoding(label.to_owned()))?);
+        Ok(self)
+    }
+
     /// Follows files and looks at them four times a second.
     #[must_use]
     pub fn new(patterns: Vec<String>) -> Self {
-        Self { patterns, poll: Duration::from_millis(250) }
+        Self { patterns, poll: Duration::from_millis(250), encoding: None }
     }
 }
 
@@ -49,7 +62,8 @@ impl FileOptions {
 /// [`Error::Pattern`] for a pattern that cannot be used. Files that are not there yet are waited for.
 pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileOptions) -> Result<Collector, Error> {
     let patterns: Vec<Pattern> = options.patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
-    let files = Files { intake, resume, patterns, followers: BTreeMap::new(), limit_reported: false };
+    let encoding = options.encoding;
+    let files = Files { intake, resume, patterns, encoding, followers: BTreeMap::new(), limit_reported: false };
     Ok(Collector::start("files", COLLECTOR, None, |stopped| files.run(options.poll, stopped)))
 }
 
@@ -57,6 +71,7 @@ struct Files {
     intake: Intake,
     resume: Arc<dyn ResumePoints>,
     patterns: Vec<Pattern>,
+    encoding: Option<&'static encoding_rs::Encoding>,
     followers: BTreeMap<PathBuf, Follower>,
     limit_reported: bool,
 }
@@ -108,7 +123,7 @@ impl Files {
                 }
                 return;
             }
-            self.followers.insert(path.clone(), Follower::new(path));
+            self.followers.insert(path.clone(), Follower::new(path, self.encoding));
         }
     }
 }

@@ -54,7 +54,9 @@ pub(super) async fn read_object(
         }
         return Ok(if is_settled { Outcome::Refused } else { Outcome::NotYet });
     };
-    let is_whole = !format.grows_by_lines() && format != Format::Json;
+    // Positions of text made of UTF-16 are not those of the file.
+    let is_utf16 = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+    let is_whole = is_utf16 || (!format.grows_by_lines() && format != Format::Json);
     if (is_whole || head.len() < FINGERPRINT_BYTES) && !is_settled {
         return Ok(Outcome::NotYet);
     }

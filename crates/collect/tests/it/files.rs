@@ -223,3 +223,61 @@ async fn lines_of_a_declared_form_go_to_their_table() {
     let given = Given { table: "Shop_CL", column: "_Raw", records: &lines, quarantined: 0 };
     assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given).await;
 }
+
+fn utf16(text: &str, big: bool) -> Vec<u8> {
+    text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+}
+
+fn append_bytes(path: &Path, bytes: &[u8]) {
+    std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+#[tokio::test]
+async fn utf_16_with_and_without_a_mark_is_followed_over_restarts() {
+    for (mark, big) in [(&[0xff, 0xfe][..], false), (&[0xfe, 0xff], true), (&[], false), (&[], true)] {
+        let fixture = Fixture::new();
+        let message = |number: usize| format!("2026-06-15 11:00:{number:02}.00 spid5s      Größe {number} 😀\r\n");
+        let text = |numbers: std::ops::Range<usize>| utf16(&numbers.map(message).collect::<String>(), big);
+        let path = fixture.path("words.log");
+        append_bytes(&path, &[mark, &text(0..20)].concat());
+        let collector = fixture.start("*.log");
+        // The last message of this format ends with the next one's beginning, or with its file.
+        fixture.sink.until_records(19).await;
+        append_bytes(&path, &text(20..30));
+        fixture.sink.until_records(29).await;
+        collector.stop().await;
+        append_bytes(&path, &text(30..33));
+        let collector = fixture.start("*.log");
+        fixture.sink.until_records(32).await;
+        collector.stop().await;
+        let messages = fixture.sink.column("SqlErrorLog_CL", "Message");
+        let expected: Vec<String> = (0..32).map(|number| format!("Größe {number} 😀")).collect();
+        assert_eq!(messages, expected, "{mark:?} {big}");
+        assert!(fixture.sink.quarantined().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_code_page_is_read_where_it_is_set_and_is_damage_where_not() {
+    let fixture = Fixture::new();
+    append_bytes(&fixture.path("words.log"), b"Gr\xfc\xdfe aus M\xfcnchen\nplain\n");
+    let sink = fixture.sink.clone();
+    let resume = Arc::new(move |producer: &str| sink.mark(producer));
+    let patterns = vec![fixture.path("*.log").display().to_string()];
+    let options = FileOptions { poll: Duration::from_millis(10), ..FileOptions::new(patterns) };
+    assert!(options.clone().with_encoding("klingon").unwrap_err().to_string().contains("klingon"));
+    let set = options.with_encoding("windows-1252").unwrap();
+    let collector = start_files(fixture.intake.clone(), resume, set).unwrap();
+    fixture.sink.until_records(2).await;
+    append_bytes(&fixture.path("words.log"), b"\xa9 Ende\n");
+    fixture.sink.until_records(3).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("TextLog_CL", "Message"), ["Grüße aus München", "plain", "© Ende"]);
+
+    let fixture = Fixture::new();
+    append_bytes(&fixture.path("words.log"), b"Gr\xfc\xdfe aus M\xfcnchen\nplain\n");
+    let collector = fixture.start("*.log");
+    fixture.sink.until_records(2).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.quarantined()[0].reason_code, "invalid_utf8");
+}

@@ -1,7 +1,8 @@
 //! Binding of tabular expressions and declarations.
 
 use moneta_kql::syntax::{
-    Expression, InvokeOperator, Operator, ParameterType, PathMember, PipeExpression, RenderOperator, Span,
+    CallExpression, Expression, InvokeOperator, Name, Operator, ParameterType, PathMember, PipeExpression,
+    RenderOperator, Span,
 };
 
 use super::expressions::Bound;
@@ -29,7 +30,7 @@ impl Binder<'_> {
             Expression::Name(name) => match self.scope.get(&name.text) {
                 Some(Binding::Scalar(_)) | None => match self.table(&name.text) {
                     Some(relation) => Some(relation),
-                    None => self.no_table(&name.text, name.span),
+                    None => self.function_as_table(name),
                 },
                 Some(_) => self.rows_of(expression),
             },
@@ -53,6 +54,16 @@ impl Binder<'_> {
             Bound::Table(relation) => Some(relation),
             Bound::Scalar(_) => self.fail(codes::SHAPE, expression.span(), "rows are expected here, not a value"),
         }
+    }
+
+    /// A function of the catalog may be named like a table where none of its parameters needs an argument.
+    fn function_as_table(&mut self, name: &Name) -> Option<Relation> {
+        if self.stored_function(&name.text).is_none() {
+            return self.no_table(&name.text, name.span);
+        }
+        let function = name.clone();
+        let call = CallExpression { span: name.span, function, parameters: Vec::new(), arguments: Vec::new() };
+        self.rows_of(&Expression::Call(call.into()))
     }
 
     /// The rows of a table of the catalog.
