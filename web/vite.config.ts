@@ -37,7 +37,20 @@ export default defineConfig({
           // One server, one browser: files one after another.
           pool: "forks",
           poolOptions: { forks: { singleFork: true } },
-          testTimeout: 60_000,
+          // A busy machine makes nothing wrong: these only end what hangs.
+          testTimeout: 240_000,
+          expect: { poll: { timeout: 60_000 } },
+          hookTimeout: 240_000,
+        },
+      },
+      // Figures for people: `npm run measure`. It asserts no time.
+      {
+        test: {
+          name: "measure",
+          include: ["tests/measure/**/*.test.ts"],
+          environment: "node",
+          pool: "forks",
+          poolOptions: { forks: { singleFork: true } },
           hookTimeout: 120_000,
         },
       },

@@ -1,5 +1,5 @@
 // The triage list: worst and newest first, one key a step, everything about an alert beside it.
-import { Button, Input, MessageBar, MessageBarBody, Spinner, ToggleButton } from "@fluentui/react-components";
+import { Button, MessageBar, MessageBarBody, Spinner, ToggleButton } from "@fluentui/react-components";
 import { DismissRegular } from "@fluentui/react-icons";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
@@ -11,6 +11,8 @@ import { plural, showCount } from "../parts/numbers";
 import { RangePicker } from "../parts/RangePicker";
 import { Text } from "../parts/Text";
 import { parseRange, rangeBounds, secondsSince, showAge, showTime } from "../parts/time";
+import { useKeys } from "../parts/useKeys";
+import { Find } from "../parts/Find";
 import { ALERTS_MAX, alertsQuery, fetchAlerts, fetchCounts, type Alert } from "./alerts";
 import { AlertDetail } from "./AlertDetail";
 
@@ -49,32 +51,17 @@ export function AlertsPage() {
     // With an alert open, the next one opens in its place.
     if (alert && search.alert) setSearch({ alert: alert.id });
   };
-  const keys = useRef<(event: KeyboardEvent) => void>(() => undefined);
-  keys.current = (event) => {
-    const target = event.target as HTMLElement;
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) return;
-    if (target.closest("[role=dialog],[role=menu]")) return;
-    const actions: Record<string, () => void> = {
-      j: () => go(place + 1),
-      k: () => go(place - 1),
-      ArrowDown: () => go(place + 1),
-      ArrowUp: () => go(place - 1),
-      Escape: () => setSearch({ alert: undefined } as never),
-      Enter: () => {
-        const alert = list[place];
-        if (alert && !(target instanceof HTMLButtonElement) && !(target instanceof HTMLAnchorElement)) setSearch({ alert: alert.id });
-      },
-    };
-    const action = actions[event.key];
-    if (!action) return;
-    if (event.key !== "Enter") event.preventDefault();
-    action();
-  };
-  useEffect(() => {
-    const listen = (event: KeyboardEvent) => keys.current(event);
-    window.addEventListener("keydown", listen);
-    return () => window.removeEventListener("keydown", listen);
-  }, []);
+  useKeys({
+    j: () => go(place + 1),
+    k: () => go(place - 1),
+    ArrowDown: () => go(place + 1),
+    ArrowUp: () => go(place - 1),
+    Escape: () => setSearch({ alert: undefined } as never),
+    Enter: () => {
+      const alert = list[place];
+      if (alert) setSearch({ alert: alert.id });
+    },
+  });
 
   return (
     <main className="alerts-page">
@@ -95,7 +82,7 @@ export function AlertsPage() {
             </ToggleButton>
           ))}
         </div>
-        <Find text={search.text ?? ""} onChange={(text) => setSearch({ text: text || undefined } as never)} />
+        <Find label="Find in alerts" text={search.text ?? ""} onChange={(text) => setSearch({ text: text || undefined } as never)} />
         {search.rule && (
           <Button size="small" icon={<DismissRegular />} iconPosition="after" onClick={() => setSearch({ rule: undefined } as never)}>
             Rule: {search.rule}
@@ -120,20 +107,6 @@ export function AlertsPage() {
       </div>
     </main>
   );
-}
-
-/** A field that asks when nobody types any more. */
-function Find({ text, onChange }: { text: string; onChange(text: string): void }) {
-  const [typed, setTyped] = useState(text);
-  const latest = useRef(onChange);
-  latest.current = onChange;
-  useEffect(() => setTyped(text), [text]);
-  useEffect(() => {
-    if (typed === text) return;
-    const timer = setTimeout(() => latest.current(typed), 400);
-    return () => clearTimeout(timer);
-  }, [typed, text]);
-  return <Input size="small" placeholder="Find in alerts" aria-label="Find in alerts" value={typed} onChange={(_, data) => setTyped(data.value)} />;
 }
 
 interface ListProps {

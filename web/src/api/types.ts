@@ -14,6 +14,16 @@ export interface TableStatus {
   num_hot_blocks: number;
   segment_bytes: number;
   retention_days: number | null;
+  oldest_day: string | null;
+  held_days: number;
+  bytes_per_day: number;
+  forecast_bytes: number;
+}
+
+export interface WitnessStatus {
+  name: string;
+  state: "waiting" | "cosigned" | "away" | "rolled-back" | "split-view";
+  reason: string;
 }
 
 export interface CollectorStatus {
@@ -29,9 +39,15 @@ export interface Status {
   tenant: string;
   uptime_seconds: number;
   events_per_second: number;
-  disk: { total_bytes: number; available_bytes: number };
+  disk: { total_bytes: number; available_bytes: number; days_until_full: number | null };
   journal: { size_bytes: number; oldest_age_seconds: number; last_fsync_ms: number };
-  checkpoint: { tree_size: number; age_seconds: number };
+  checkpoint: {
+    tree_size: number;
+    age_seconds: number;
+    cosigned_size: number | null;
+    cosigned_age_seconds: number | null;
+    witnesses: WitnessStatus[];
+  };
   tables: TableStatus[];
   rules_loaded: number;
   collectors: CollectorStatus[];
@@ -58,6 +74,53 @@ export interface RuleSummary {
   level: string;
   author: string;
   log_source: string;
+  enabled: boolean;
+}
+
+export interface Hold {
+  name: string;
+  table: string | null;
+  from: string | null;
+  to: string | null;
+  reason: string;
+  placed_by: string;
+  placed_at: string;
+}
+
+/** What comes from one machine through one source into one table. */
+export interface SourceStatus {
+  source: string;
+  computer: string;
+  table: string;
+  /** `learning`, `ok`, or what is wrong, joined by `+`. */
+  state: string;
+  trouble_since: string | null;
+  num_records: number;
+  records_per_minute: number;
+  expected_per_minute: number | null;
+  first_seen: string | null;
+  last_seen: string | null;
+  silent_seconds: number | null;
+  lag_seconds: number | null;
+  lateness_seconds: number | null;
+  clock_ahead_seconds: number | null;
+  num_missing: number;
+  num_quarantined: number;
+  num_dropped: number;
+}
+
+/** Which share of a source's records says what an audit record must say, from 0 to 1. */
+export interface SourceQuality {
+  source: string;
+  computer: string;
+  table: string;
+  num_records: number;
+  who: number;
+  what: number;
+  when: number;
+  where: number;
+  source_of_event: number;
+  outcome: number;
 }
 
 export interface RuleSetReport {

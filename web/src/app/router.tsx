@@ -19,7 +19,7 @@ const home = createRoute({ getParentRoute: () => root, path: "/", component: Hom
 const query = createRoute({
   getParentRoute: () => root,
   path: "/query",
-  validateSearch: only("q", "range", "view", "lang", "histogram", "sort", "filter", "row"),
+  validateSearch: only("q", "range", "view", "lang", "histogram", "sort", "filter", "row", "columns", "group", "empty", "table"),
   component: lazyRouteComponent(() => import("../query/QueryPage"), "QueryPage"),
 });
 
@@ -47,6 +47,7 @@ const rules = createRoute({
 const sources = createRoute({
   getParentRoute: () => root,
   path: "/sources",
+  validateSearch: only("view", "text", "trouble"),
   component: lazyRouteComponent(() => import("../sources/SourcesPage"), "SourcesPage"),
 });
 

@@ -18,7 +18,7 @@ import { Chart } from "../results/Chart";
 import { isDrawn } from "../results/chartOptions";
 import { download, toCsv, toNdjson } from "../results/exports";
 import { Grid } from "../results/Grid";
-import { arrange, parseSort, sortText } from "../results/gridModel";
+import { arrange, filtersText, GROUP_COLUMNS_MAX, parseFilters, parseGroups, parseSort, sortText } from "../results/gridModel";
 import { Inspector } from "../results/Inspector";
 import type { EditorHandle } from "./Editor";
 import { condition } from "./filters";
@@ -36,7 +36,7 @@ const FIRST_TEXT = "SecurityAlert\n| summarize Alerts = count(), Last = max(Time
 const ROW_LIMITS = [1_000, 10_000, 100_000] as const;
 const ADDRESS_QUIET_MS = 400;
 
-type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string };
+type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string };
 
 export function QueryPage() {
   const search = useSearch({ from: "/query" }) as QuerySearch;
@@ -79,7 +79,7 @@ export function QueryPage() {
 
   const runText = (asked: string, rangeText = search.range) => {
     const times = language === "kql" && limitsTime(asked) ? {} : rangeBounds(parseRange(rangeText));
-    setSearch({ row: undefined, sort: undefined, filter: undefined });
+    setSearch({ row: undefined, sort: undefined, filter: undefined, columns: undefined, group: undefined, table: undefined });
     void start({ text: asked, ...times, rowsMax, language });
   };
   const runCurrent = () => {
@@ -238,8 +238,12 @@ type AnswerProps = ResultsProps & { result: QueryResult; asked: { text: string; 
 
 function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerProps) {
   const zone = useZone();
-  const [which, setWhich] = useState(0);
-  const [hidesEmpty, setHidesEmpty] = useState(true);
+  const which = Math.max(0, Math.min(result.tables.length - 1, Number(search.table ?? 1) - 1 || 0));
+  const hidesEmpty = search.empty !== "shown";
+  const [showsFilters, setShowsFilters] = useState(search.columns !== undefined);
+  const filters = useMemo(() => parseFilters(search.columns), [search.columns]);
+  const groupBy = useMemo(() => parseGroups(search.group), [search.group]);
+  const group = (names: string[]) => setSearch({ group: names.length > 0 ? JSON.stringify(names) : undefined });
   const table = result.tables[which];
   const drawn = isDrawn(result.visualization) && which === result.tables.length - 1;
   const view = drawn && search.view !== "table" ? "chart" : "table";
@@ -250,7 +254,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
   const isOpen = row !== undefined && Number.isInteger(row) && row >= 0 && row < table.rows.length;
   const isCut = table.rows.length >= asked.rowsMax;
   const exportAs = (kind: "csv" | "ndjson") => {
-    const rows = arrange(table, search.filter ?? "", sort);
+    const rows = arrange(table, search.filter ?? "", sort, filters);
     const name = `moneta-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}`;
     if (kind === "csv") download(`${name}.csv`, "text/csv;charset=utf-8", toCsv(table, rows));
     else download(`${name}.ndjson`, "application/x-ndjson", toNdjson(table, rows));
@@ -282,7 +286,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
       )}
       <div className="toolbar" role="toolbar" aria-label="Results">
         {result.tables.length > 1 && (
-          <Select aria-label="Which table" value={String(which)} onChange={(_, data) => setWhich(Number(data.value))}>
+          <Select aria-label="Which table" value={String(which)} onChange={(_, data) => setSearch({ table: String(Number(data.value) + 1), row: undefined })}>
             {result.tables.map((one, index) => <option key={index} value={index}>{one.name} {index + 1}</option>)}
           </Select>
         )}
@@ -295,7 +299,26 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
         {view === "table" && (
           <>
             <Input size="small" placeholder="Find in the results" aria-label="Find in the results" value={search.filter ?? ""} onChange={(_, data) => setSearch({ filter: data.value || undefined })} />
-            <ToggleButton size="small" checked={!hidesEmpty} onClick={() => setHidesEmpty(!hidesEmpty)}>Empty columns</ToggleButton>
+            <ToggleButton size="small" checked={!hidesEmpty} onClick={() => setSearch({ empty: hidesEmpty ? "shown" : undefined })}>Empty columns</ToggleButton>
+            <ToggleButton
+              size="small"
+              checked={showsFilters}
+              onClick={() => {
+                setShowsFilters(!showsFilters);
+                if (showsFilters) setSearch({ columns: undefined });
+              }}
+            >
+              Column filters
+            </ToggleButton>
+            {groupBy.length < GROUP_COLUMNS_MAX && (
+              <Select size="small" aria-label="Group by" value="" onChange={(_, data) => data.value && group([...groupBy, data.value])}>
+                <option value="">Group by…</option>
+                {table.columns.filter((column) => !groupBy.includes(column.name)).map((column) => <option key={column.name} value={column.name}>{column.name}</option>)}
+              </Select>
+            )}
+            {groupBy.map((name) => (
+              <Button key={name} size="small" icon={<DismissRegular />} iconPosition="after" aria-label={`Do not group by ${name}`} onClick={() => group(groupBy.filter((other) => other !== name))}>{name}</Button>
+            ))}
           </>
         )}
         <span className="grow" />
@@ -322,6 +345,9 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
             search={search.filter ?? ""}
             sort={sort}
             hidesEmpty={hidesEmpty}
+            filters={filters}
+            onFilters={showsFilters ? (next) => setSearch({ columns: filtersText(next) }) : undefined}
+            groupBy={groupBy}
             label="Results"
             onSort={(next) => setSearch({ sort: sortText(next) })}
             onOpen={(opened) => setSearch({ row: String(opened) })}

@@ -20,8 +20,22 @@ function isBlankLine(text: string, from: number, to: number): boolean {
   return text.slice(from, to).trim() === "";
 }
 
-/** Blocks of lines with blank lines between them; a blank line inside a string divides nothing. */
+/**
+ * Blocks of lines with blank lines between them. A blank line divides nothing inside a string, after a `;`, and before a
+ * pipe: what follows belongs to what stands before it.
+ */
 export function blocks(text: string): Block[] {
+  const joined: Block[] = [];
+  for (const block of paragraphs(text)) {
+    const last = joined.at(-1);
+    const goesOn = last && (/;\s*$/.test(maskQuoted(last.text)) || maskQuoted(block.text).trimStart().startsWith("|"));
+    if (last && goesOn) joined[joined.length - 1] = { start: last.start, end: block.end, text: text.slice(last.start, block.end) };
+    else joined.push(block);
+  }
+  return joined;
+}
+
+function paragraphs(text: string): Block[] {
   const open = multilineStrings(text);
   const found: Block[] = [];
   let start = -1;

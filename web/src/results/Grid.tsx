@@ -6,10 +6,13 @@ import { useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from "
 import type { Cell, Column, ResultTable } from "../api/kusto";
 import { plural, showCount } from "../parts/numbers";
 import type { Zone } from "../parts/time";
-import { arrange, cellText, columnOrder, columnWidths, filledColumns, summarise, type Sort } from "./gridModel";
+import { useTyped } from "../parts/useTyped";
+import { GroupLine } from "./GroupLine";
+import { arrange, cellText, columnOrder, columnWidths, filledColumns, groupLines, summarise, type ColumnFilters, type Sort } from "./gridModel";
 import { isNumeric, Value } from "./Value";
 
 const ROW_HEIGHT = 28;
+const FILTER_HEIGHT = 30;
 const PAGE_ROWS = 20;
 
 export interface GridProps {
@@ -23,7 +26,15 @@ export interface GridProps {
   onOpen(row: number): void;
   /** Absent where a filter cannot be added. */
   onFilter?: (column: Column, value: Cell, keep: boolean) => void;
+  /** What values of columns must be; fields for it are shown where it can be changed. */
+  filters?: ColumnFilters;
+  onFilters?: ((filters: ColumnFilters) => void) | undefined;
+  /** Names of the columns that rows are grouped by. */
+  groupBy?: string[];
 }
+
+const NO_FILTERS: ColumnFilters = {};
+const NO_GROUPS: string[] = [];
 
 interface Place {
   row: number;
@@ -31,9 +42,11 @@ interface Place {
 }
 
 export function Grid(props: GridProps) {
-  const { table, zone, search, sort, hidesEmpty, label, onSort, onOpen, onFilter } = props;
+  const { table, zone, search, sort, hidesEmpty, label, onSort, onOpen, onFilter, filters = NO_FILTERS, onFilters, groupBy = NO_GROUPS } = props;
   const scroller = useRef<HTMLDivElement>(null);
-  const order = useMemo(() => arrange(table, search, sort), [table, search, sort]);
+  const order = useMemo(() => arrange(table, search, sort, filters), [table, search, sort, filters]);
+  const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
+  const { lines, groups } = useMemo(() => groupLines(table, order, groupBy, open), [table, order, groupBy, open]);
   const shown = useMemo(() => {
     const filled = hidesEmpty && table.rows.length > 0 ? filledColumns(table) : undefined;
     return columnOrder(table).filter((index) => filled?.[index] ?? true);
@@ -45,11 +58,11 @@ export function Grid(props: GridProps) {
   const [menu, setMenu] = useState<{ x: number; y: number } & Place>();
 
   const rows = useVirtualizer({
-    count: order.length,
+    count: lines.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_HEIGHT,
     overscan: 12,
-    scrollPaddingStart: ROW_HEIGHT,
+    scrollPaddingStart: ROW_HEIGHT + (onFilters ? FILTER_HEIGHT : 0),
   });
   const columns = useVirtualizer({
     horizontal: true,
@@ -60,11 +73,26 @@ export function Grid(props: GridProps) {
   });
 
   const columnAt = (position: number) => table.columns[shown[position] ?? -1];
-  const valueAt = (place: Place): Cell => table.rows[order[place.row] ?? -1]?.[shown[place.column] ?? -1] ?? null;
+  const groupAt = (line: number) => groups[-1 - (lines[line] ?? 0)];
+  const rowAt = (line: number) => lines[line] ?? -1;
+  const isRow = rowAt(active.row) >= 0;
+  const valueAt = (place: Place): Cell => {
+    const group = groupAt(place.row);
+    return group ? group.value : (table.rows[rowAt(place.row)]?.[shown[place.column] ?? -1] ?? null);
+  };
+  /** Opens a group or closes it; without `to`, the other of what it is. */
+  const turn = (line: number, to?: boolean): boolean => {
+    const group = groupAt(line);
+    if (!group || group.isOpen === to) return false;
+    const next = new Set(open);
+    if (!next.delete(group.key)) next.add(group.key);
+    setOpen(next);
+    return true;
+  };
 
   const move = (row: number, column: number) => {
     const place = {
-      row: Math.max(0, Math.min(order.length - 1, row)),
+      row: Math.max(0, Math.min(lines.length - 1, row)),
       column: Math.max(0, Math.min(shown.length - 1, column)),
     };
     setActive(place);
@@ -72,22 +100,25 @@ export function Grid(props: GridProps) {
     columns.scrollToIndex(place.column);
   };
   const filter = (place: Place, keep: boolean) => {
-    const column = columnAt(place.column);
+    const group = groupAt(place.row);
+    const column = group ? table.columns.find((one) => one.name === group.column) : columnAt(place.column);
     if (column) onFilter?.(column, valueAt(place), keep);
   };
   const copy = (place: Place) => void navigator.clipboard?.writeText(cellText(valueAt(place)));
 
   const onKeyDown = (event: KeyboardEvent) => {
+    // What is typed into a filter is no way through the rows.
+    if (event.target instanceof HTMLInputElement) return;
     const jump: Record<string, () => void> = {
       ArrowDown: () => move(active.row + 1, active.column),
       ArrowUp: () => move(active.row - 1, active.column),
-      ArrowLeft: () => move(active.row, active.column - 1),
-      ArrowRight: () => move(active.row, active.column + 1),
+      ArrowLeft: () => turn(active.row, false) || move(active.row, active.column - 1),
+      ArrowRight: () => turn(active.row, true) || move(active.row, active.column + 1),
       PageDown: () => move(active.row + PAGE_ROWS, active.column),
       PageUp: () => move(active.row - PAGE_ROWS, active.column),
       Home: () => move(event.ctrlKey ? 0 : active.row, 0),
-      End: () => move(event.ctrlKey ? order.length - 1 : active.row, shown.length - 1),
-      Enter: () => order.length > 0 && onOpen(order[active.row] ?? 0),
+      End: () => move(event.ctrlKey ? lines.length - 1 : active.row, shown.length - 1),
+      Enter: () => (isRow ? onOpen(rowAt(active.row)) : turn(active.row)),
       "+": () => filter(active, true),
       "-": () => filter(active, false),
     };
@@ -131,15 +162,15 @@ export function Grid(props: GridProps) {
       <div
         ref={scroller}
         className="grid"
-        role="grid"
+        role={groups.length > 0 ? "treegrid" : "grid"}
         aria-label={label}
-        aria-rowcount={order.length + 1}
+        aria-rowcount={lines.length + 1}
         aria-colcount={shown.length}
-        aria-activedescendant={order.length > 0 ? cellId(active) : undefined}
+        aria-activedescendant={lines.length > 0 ? cellId(active) : undefined}
         tabIndex={0}
         onKeyDown={onKeyDown}
       >
-        <div role="rowgroup" className="grid-head" style={{ width: totalWidth }}>
+        <div role="rowgroup" className="grid-head" style={{ width: totalWidth, height: ROW_HEIGHT + (onFilters ? FILTER_HEIGHT : 0) }}>
           <div role="row" aria-rowindex={1}>
             {columnItems.map((item) => {
               const column = columnAt(item.index);
@@ -168,10 +199,42 @@ export function Grid(props: GridProps) {
               );
             })}
           </div>
+          {onFilters && (
+            <div role="row" className="grid-filters">
+              {columnItems.map((item) => {
+                const column = columnAt(item.index);
+                if (!column) return null;
+                const { name } = column;
+                return (
+                  <div key={name + String(item.index)} role="gridcell" className="grid-filter" style={{ left: item.start, width: item.size }}>
+                    <FilterField name={name} text={filters[name] ?? ""} onChange={(text) => onFilters({ ...filters, [name]: text })} />
+                  </div>
+                );
+              })}
+            </div>
+          )}
         </div>
         <div role="rowgroup" className="grid-body" style={{ height: rows.getTotalSize(), width: totalWidth }}>
           {rows.getVirtualItems().map((item) => {
-            const row = order[item.index] ?? 0;
+            const row = rowAt(item.index);
+            const group = groupAt(item.index);
+            if (group) {
+              return (
+                <GroupLine
+                  key={group.key}
+                  id={cellId({ row: item.index, column: active.column })}
+                  group={group}
+                  type={table.columns.find((column) => column.name === group.column)?.type ?? "string"}
+                  zone={zone}
+                  item={item}
+                  isActive={item.index === active.row}
+                  onClick={() => {
+                    setActive({ row: item.index, column: active.column });
+                    turn(item.index);
+                  }}
+                />
+              );
+            }
             return (
               <div
                 key={row}
@@ -207,14 +270,15 @@ export function Grid(props: GridProps) {
             );
           })}
         </div>
-        {order.length === 0 && <p className="grid-empty">{table.rows.length === 0 ? "No rows." : "No row contains this text."}</p>}
+        {order.length === 0 && <p className="grid-empty">{table.rows.length === 0 ? "No rows." : "No row is as wanted."}</p>}
       </div>
       <div className="grid-foot">
         <span>
           {order.length === table.rows.length
             ? plural(order.length, "row")
             : `${showCount(order.length)} of ${plural(table.rows.length, "row")}`}
-          {shown.length < table.columns.length && `, ${table.columns.length - shown.length} empty columns not shown`}
+          {groups.length > 0 && ` in ${plural(groups.filter((group) => group.depth === 0).length, "group")}`}
+          {shown.length < table.columns.length && `, ${plural(table.columns.length - shown.length, "empty column")} not shown`}
         </span>
         {summary && (
           <span>
@@ -238,7 +302,7 @@ export function Grid(props: GridProps) {
             <Button size="small" appearance="subtle" onClick={() => copy(active)}>
               Copy cell
             </Button>
-            <Button size="small" appearance="subtle" onClick={() => onOpen(order[active.row] ?? 0)}>
+            <Button size="small" appearance="subtle" disabled={!isRow} onClick={() => onOpen(rowAt(active.row))}>
               Open row
             </Button>
           </>
@@ -255,16 +319,21 @@ export function Grid(props: GridProps) {
               {onFilter && <MenuItem onClick={() => filter(menu, true)}>Add value as filter</MenuItem>}
               {onFilter && <MenuItem onClick={() => filter(menu, false)}>Leave value out</MenuItem>}
               <MenuItem onClick={() => copy(menu)}>Copy cell</MenuItem>
-              <MenuItem onClick={() => void navigator.clipboard?.writeText(rowText(table, order[menu.row] ?? 0))}>
+              <MenuItem onClick={() => void navigator.clipboard?.writeText(rowText(table, rowAt(menu.row)))}>
                 Copy row as JSON
               </MenuItem>
-              <MenuItem onClick={() => onOpen(order[menu.row] ?? 0)}>Open row</MenuItem>
+              <MenuItem onClick={() => onOpen(rowAt(menu.row))}>Open row</MenuItem>
             </MenuList>
           </MenuPopover>
         </Menu>
       )}
     </div>
   );
+}
+
+function FilterField({ name, text, onChange }: { name: string; text: string; onChange(text: string): void }) {
+  const [typed, setTyped] = useTyped(text, onChange);
+  return <input aria-label={`${name} must be`} placeholder="text, =, !=, <, >, !" value={typed} onChange={(event) => setTyped(event.target.value)} />;
 }
 
 function cellClass(column: Column, isActive: boolean): string {

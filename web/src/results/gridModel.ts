@@ -22,11 +22,62 @@ export function cellText(value: Cell | undefined): string {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** Row numbers that contain the text, in the wanted order. */
-export function arrange(table: ResultTable, search: string, sort: Sort | undefined): Uint32Array {
+/** What the values of columns must be, by the column's name. */
+export type ColumnFilters = Record<string, string>;
+
+/** Filters as the address has them; nonsense is none. */
+export function parseFilters(text: string | undefined): ColumnFilters {
+  try {
+    const parsed = JSON.parse(text ?? "{}") as unknown;
+    if (parsed === null || typeof parsed !== "object" || Array.isArray(parsed)) return {};
+    return Object.fromEntries(Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === "string" && entry[1] !== ""));
+  } catch {
+    return {};
+  }
+}
+
+export function filtersText(filters: ColumnFilters): string | undefined {
+  const set = Object.entries(filters).filter(([, wanted]) => wanted !== "");
+  return set.length > 0 ? JSON.stringify(Object.fromEntries(set)) : undefined;
+}
+
+/**
+ * Whether a value is as wanted: it contains the text, whatever the case; or `=`, `!=`, `<`, `<=`, `>`, `>=` and a value;
+ * or `!` and a text that it must not contain. `=` and `!=` alone are for what has no value.
+ */
+export function wantedValue(column: Column, wanted: string): (value: Cell) => boolean {
+  const [, operator = "", operand = ""] = /^(!=|<=|>=|=|<|>|!)?\s*([\s\S]*)$/.exec(wanted.trim()) ?? [];
+  const text = operand.toLowerCase();
+  const contains = (value: Cell) => cellText(value).toLowerCase().includes(text);
+  if (operator === "" || operator === "!") return operator === "" ? contains : (value) => text === "" || !contains(value);
+  const isSame = (value: Cell) => (operand === "" ? cellText(value) === "" : cellText(value).toLowerCase() === text || (isNumber(column) && compareNumbers(value, operand) === 0));
+  if (operator === "=") return isSame;
+  if (operator === "!=") return (value) => !isSame(value);
+  // A half-typed comparison keeps everything.
+  if (operand === "") return () => true;
+  const compare = comparison(column);
+  return (value) => {
+    if (value === null || (isNumber(column) && Number.isNaN(Number(operand)))) return false;
+    const order = compare(value, operand);
+    return operator.startsWith("<") ? order < 0 || (operator === "<=" && order === 0) : order > 0 || (operator === ">=" && order === 0);
+  };
+}
+
+function isNumber(column: Column): boolean {
+  return ["int", "long", "real", "decimal"].includes(column.type);
+}
+
+/** Row numbers that contain the text and meet the filters, in the wanted order. */
+export function arrange(table: ResultTable, search: string, sort: Sort | undefined, filters: ColumnFilters = {}): Uint32Array {
   const wanted = search.toLowerCase();
+  const tests = table.columns.flatMap((column, index) => {
+    const filter = filters[column.name];
+    return filter ? [{ index, holds: wantedValue(column, filter) }] : [];
+  });
   const all: number[] = [];
   for (let row = 0; row < table.rows.length; row += 1) {
+    const cells = table.rows[row];
+    if (!tests.every(({ index, holds }) => holds(cells?.[index] ?? null))) continue;
     if (wanted === "" || (table.rows[row] ?? []).some((value) => cellText(value).toLowerCase().includes(wanted))) all.push(row);
   }
   const index = sort ? table.columns.findIndex((column) => column.name === sort.column) : -1;
@@ -146,4 +197,66 @@ export function columnOrder(table: ResultTable): number[] {
     return name === "TimeGenerated" ? 0 : name === "TenantId" || name === "Type" || name.startsWith("_") ? 2 : 1;
   };
   return all.sort((a, b) => rank(a) - rank(b) || a - b);
+}
+
+/** Columns that rows can be grouped by at once. */
+export const GROUP_COLUMNS_MAX = 3;
+
+/** Names of columns as the address has them. */
+export function parseGroups(text: string | undefined): string[] {
+  try {
+    const parsed = JSON.parse(text ?? "[]") as unknown;
+    return Array.isArray(parsed) ? parsed.filter((name): name is string => typeof name === "string").slice(0, GROUP_COLUMNS_MAX) : [];
+  } catch {
+    return [];
+  }
+}
+
+export interface Group {
+  /** The values of the columns that lead to it: stays the same while rows come and go. */
+  key: string;
+  column: string;
+  value: Cell;
+  depth: number;
+  rows: number;
+  isOpen: boolean;
+}
+
+/** What a grouped grid shows, line by line: a row's number, or `-1 - n` for the group `n`. */
+export interface Lines {
+  lines: Int32Array;
+  groups: Group[];
+}
+
+/** Rows under the values of columns, the largest group first; rows and groups inside are listed where a group is open. */
+export function groupLines(table: ResultTable, order: Uint32Array, names: string[], open: ReadonlySet<string>): Lines {
+  const columns = names.map((name) => table.columns.findIndex((column) => column.name === name)).filter((index) => index >= 0);
+  if (columns.length === 0) return { lines: Int32Array.from(order), groups: [] };
+  const lines: number[] = [];
+  const groups: Group[] = [];
+  const add = (rows: Iterable<number>, depth: number, path: string[]) => {
+    const index = columns[depth];
+    if (index === undefined) {
+      for (const row of rows) lines.push(row);
+      return;
+    }
+    const found = new Map<string, { value: Cell; rows: number[] }>();
+    for (const row of rows) {
+      const value = table.rows[row]?.[index] ?? null;
+      // Nothing and the empty text differ; so do a number and the text of it.
+      const name = value === null ? "null" : typeof value === "string" ? `"${value}` : JSON.stringify(value);
+      const group = found.get(name);
+      if (group) group.rows.push(row);
+      else found.set(name, { value, rows: [row] });
+    }
+    for (const [name, group] of [...found].sort((a, b) => b[1].rows.length - a[1].rows.length)) {
+      const key = JSON.stringify([...path, name]);
+      const isOpen = open.has(key);
+      lines.push(-1 - groups.length);
+      groups.push({ key, column: table.columns[index]?.name ?? "", value: group.value, depth, rows: group.rows.length, isOpen });
+      if (isOpen) add(group.rows, depth + 1, [...path, name]);
+    }
+  };
+  add(order, 0, []);
+  return { lines: Int32Array.from(lines), groups };
 }

@@ -12,6 +12,7 @@ import { useMayAdmin, useZone } from "../app/session";
 import { Confirm } from "../parts/Confirm";
 import { plural, showCount } from "../parts/numbers";
 import { Answered, Page } from "../parts/Page";
+import { scrollTo } from "../parts/scroll";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
 import { Coverage } from "./Coverage";
@@ -94,7 +95,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
       ),
     [all, search.level, wanted],
   );
-  useEffect(() => chosen.current?.scrollIntoView({ block: "center" }), [search.rule]);
+  useEffect(() => scrollTo(chosen.current), [search.rule]);
   const isKnown = !search.rule || all.some((rule) => rule.rule_id === search.rule);
   return (
     <>
@@ -177,7 +178,7 @@ function AddRules({ close }: { close(): void }) {
   const [report, setReport] = useState<RuleSetReport>();
   const [error, setError] = useState<unknown>();
   const place = useRef<HTMLDivElement>(null);
-  useEffect(() => place.current?.scrollIntoView({ block: "nearest" }), []);
+  useEffect(() => scrollTo(place.current), []);
   const choose = async (event: ChangeEvent<HTMLInputElement>) => {
     const chosen = [...(event.target.files ?? [])].slice(0, FILES_MAX);
     setFiles(await Promise.all(chosen.map(async (file) => ({ name: file.name, text: await file.text() }))));

@@ -1,27 +1,56 @@
 // Where events come from: what runs, what is lost, what is late, what could not be read.
-import { Button, MessageBar, MessageBarBody } from "@fluentui/react-components";
+import { Button, MessageBar, MessageBarBody, Tab, TabList } from "@fluentui/react-components";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { send } from "../api/client";
-import { asObjects, runQuery } from "../api/kusto";
+import { asObjects, quote, runQuery } from "../api/kusto";
 import { Failure } from "../app/Failure";
 import { useMayAdmin, useZone } from "../app/session";
 import { plural, showCount } from "../parts/numbers";
 import { Answered, Page, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
-import { secondsSince, showAge, showTime } from "../parts/time";
+import { showTime } from "../parts/time";
 import { useStatus } from "../query/schema";
+import { Quality, Received } from "./Received";
 
 const REFRESH_MS = 10_000;
-/** Hours back that the freshness of tables is asked for. */
-const HOURS = 24;
 const REASONS_MAX = 50;
+/** Records that one request reads again by their numbers; the server takes no more. */
+const REPLAYED_MAX = 100_000;
+
+/** The records of quarantine with a reason, of a source. */
+function quarantined(reason: string, source: string): string {
+  return `Quarantine\n| where tostring(column_ifexists('Reason', '')) == ${quote(reason)} and _Source == ${quote(source)}`;
+}
+
+interface SourcesSearch {
+  view?: string;
+  text?: string;
+  trouble?: string;
+}
 
 export function SourcesPage() {
+  const search = useSearch({ from: "/sources" }) as SourcesSearch;
+  const navigate = useNavigate({ from: "/sources" });
+  const setSearch = (change: Record<string, string | undefined>) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
   const status = useStatus(REFRESH_MS);
+  const view = search.view === "quality" ? "quality" : "received";
   return (
     <Page title="Sources">
+      <TabList selectedValue={view} onTabSelect={(_, data) => setSearch({ view: data.value === "quality" ? "quality" : undefined })}>
+        <Tab value="received">What comes in</Tab>
+        <Tab value="quality">How complete it is</Tab>
+      </TabList>
+      {view === "quality" && <Quality />}
+      {view === "received" && (
+        <Received
+          text={search.text ?? ""}
+          onlyTroubled={search.trouble === "yes"}
+          onText={(text) => setSearch({ text: text || undefined })}
+          onTroubled={(only) => setSearch({ trouble: only ? "yes" : undefined })}
+        />
+      )}
       <Section title="Collectors">
         <Answered query={status}>
           {({ collectors }) => (
@@ -44,55 +73,8 @@ export function SourcesPage() {
           )}
         </Answered>
       </Section>
-      <Freshness />
       <Quarantine />
     </Page>
-  );
-}
-
-function Freshness() {
-  const zone = useZone();
-  const fresh = useQuery({
-    queryKey: ["freshness"],
-    refetchInterval: 60_000,
-    queryFn: async () => {
-      const text = `union withsource = Table * | where _IngestTime > ago(${HOURS}h) | summarize Rows = count(), LastIn = max(_IngestTime), LastEvent = max(TimeGenerated), Delay = avg((_IngestTime - TimeGenerated) / 1s) by Table, Source = _Source | order by LastIn desc | take 500`;
-      return asObjects(await runQuery(text));
-    },
-  });
-  return (
-    <Section title={`What came in the last ${HOURS} hours`}>
-      <Answered query={fresh}>
-        {(rows) =>
-          rows.length === 0 ? (
-            <p>Nothing came in.</p>
-          ) : (
-            <div className="scroll-x limited" tabIndex={0} role="group" aria-label="What came in">
-              <table className="plain">
-                <thead>
-                  <tr>
-                    <th scope="col">Table</th><th scope="col">Source</th><th scope="col" className="number">Rows</th><th scope="col">Last came in</th>
-                    <th scope="col">Newest event</th><th scope="col">Events are late by</th>
-                  </tr>
-                </thead>
-                <tbody>
-                  {rows.map((row, index) => (
-                    <tr key={index}>
-                      <td>{String(row.Table)}</td>
-                      <td className="wrap"><Text text={String(row.Source)} /></td>
-                      <td className="number">{showCount(Number(row.Rows))}</td>
-                      <td className="time">{showAge(secondsSince(String(row.LastIn)))} ago</td>
-                      <td className="time">{showTime(String(row.LastEvent), zone).slice(0, 19)}</td>
-                      <td className="time">{showAge(Number(row.Delay))}</td>
-                    </tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
-          )
-        }
-      </Answered>
-    </Section>
   );
 }
 
@@ -107,11 +89,14 @@ function Quarantine() {
     queryKey: ["quarantine"],
     queryFn: async () => asObjects(await runQuery(`Quarantine | summarize Records = count(), Last = max(_IngestTime) by Reason = tostring(column_ifexists('Reason', '')), Source = _Source | top ${REASONS_MAX} by Records`)),
   });
-  const replay = async () => {
+  /** Reads records again: those of a reason and source, or all. */
+  const replay = async (of?: { reason: string; source: string }) => {
     setBusy(true);
     setError(undefined);
+    setReport(undefined);
     try {
-      setReport(await send("POST", "/v1/quarantine/replay", { body: { all: true } }));
+      const seqs = of && asObjects(await runQuery(`${quarantined(of.reason, of.source)}\n| project _Seq\n| take ${REPLAYED_MAX}`, { rowsMax: REPLAYED_MAX })).map((row) => Number(row._Seq));
+      setReport(await send("POST", "/v1/quarantine/replay", { body: seqs ? { seqs } : { all: true } }));
       await client.invalidateQueries({ queryKey: ["quarantine"] });
     } catch (problem) {
       setError(problem);
@@ -140,14 +125,17 @@ function Quarantine() {
           ) : (
             <div className="scroll-x limited" tabIndex={0} role="group" aria-label="Reasons">
               <table className="plain">
-                <thead><tr><th scope="col">Reason</th><th scope="col">Source</th><th scope="col" className="number">Records</th><th scope="col">Last</th></tr></thead>
+                <thead><tr><th scope="col">Reason</th><th scope="col">Source</th><th scope="col" className="number">Records</th><th scope="col">Last</th><th scope="col"><span className="only-read">Read again</span></th></tr></thead>
                 <tbody>
                   {rows.map((row, index) => (
                     <tr key={index}>
                       <td className="wrap"><Text text={String(row.Reason)} /></td>
                       <td className="wrap"><Text text={String(row.Source)} /></td>
-                      <td className="number">{showCount(Number(row.Records))}</td>
+                      <td className="number">
+                        <Link to="/query" search={(previous) => ({ tz: previous.tz, q: `${quarantined(String(row.Reason), String(row.Source))}\n| order by _Seq desc`, range: "all" }) as never}>{showCount(Number(row.Records))}</Link>
+                      </td>
                       <td className="time">{showTime(String(row.Last), zone).slice(0, 19)}</td>
+                      <td>{mayAdmin && <Button size="small" appearance="subtle" disabled={isBusy} aria-label={`Read again what “${String(row.Reason)}” kept out`} onClick={() => void replay({ reason: String(row.Reason), source: String(row.Source) })}>Read again</Button>}</td>
                     </tr>
                   ))}
                 </tbody>

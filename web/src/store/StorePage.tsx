@@ -1,9 +1,8 @@
 // What is stored, for how long, under which checkpoint, and whether it is still what it was.
 import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input, MessageBar, MessageBarBody, MessageBarTitle, Spinner } from "@fluentui/react-components";
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
-import { send, sendForText } from "../api/client";
+import { send } from "../api/client";
 import type { TableStatus, VerifyReport } from "../api/types";
 import { Failure } from "../app/Failure";
 import { useMayAdmin } from "../app/session";
@@ -13,6 +12,8 @@ import { Text } from "../parts/Text";
 import { showAge } from "../parts/time";
 import { useSubmit } from "../parts/useSubmit";
 import { useStatus } from "../query/schema";
+import { Checkpoint } from "./Checkpoint";
+import { Holds } from "./Holds";
 
 const REFRESH_MS = 15_000;
 const FINDINGS_MAX = 200;
@@ -28,6 +29,7 @@ export function StorePage() {
           <>
             <dl className="cards">
               <Card name="Disk left" value={`${showBytes(status.disk.available_bytes)} of ${showBytes(status.disk.total_bytes)}`} />
+              <Card name="Disk lasts" value={status.disk.days_until_full === null ? "no end in sight" : plural(status.disk.days_until_full, "day")} />
               <Card name="Segments" value={showBytes(status.tables.reduce((sum, table) => sum + table.segment_bytes, 0))} />
               <Card name="Journal" value={`${showBytes(status.journal.size_bytes)}, oldest ${showAge(status.journal.oldest_age_seconds)}`} />
               <Card name="Last write to disk took" value={showMs(status.journal.last_fsync_ms)} />
@@ -38,7 +40,8 @@ export function StorePage() {
                   <thead>
                     <tr>
                       <th scope="col">Table</th><th scope="col" className="number">Rows</th><th scope="col" className="number">Segments</th>
-                      <th scope="col" className="number">Their size</th><th scope="col" className="number">Fresh blocks</th><th scope="col">Kept for</th>
+                      <th scope="col" className="number">Their size</th><th scope="col" className="number">Fresh blocks</th>
+                      <th scope="col" className="number">Grows a day</th><th scope="col" className="number">Forecast</th><th scope="col">Oldest day</th><th scope="col">Kept for</th>
                     </tr>
                   </thead>
                   <tbody>
@@ -51,6 +54,9 @@ export function StorePage() {
                         <td className="number">{showCount(table.num_segments)}</td>
                         <td className="number">{showBytes(table.segment_bytes)}</td>
                         <td className="number">{showCount(table.num_hot_blocks)}</td>
+                        <td className="number">{table.bytes_per_day > 0 ? showBytes(table.bytes_per_day) : ""}</td>
+                        <td className="number">{table.forecast_bytes > 0 ? showBytes(table.forecast_bytes) : ""}</td>
+                        <td className="time">{table.oldest_day ?? ""}{table.held_days > 0 && <div className="quiet">{plural(table.held_days, "day")} held</div>}</td>
                         <td>
                           {table.retention_days === null ? "for ever" : plural(table.retention_days, "day")}
                           {mayAdmin && (
@@ -62,11 +68,13 @@ export function StorePage() {
                   </tbody>
                 </table>
               </div>
+              <p className="quiet">A table grows by the mean of its last seven whole days with rows. Its forecast is what it takes once it has as many days as it is kept.</p>
             </Section>
+            <Checkpoint checkpoint={status.checkpoint} />
+            {mayAdmin && <Holds tables={status.tables.map((table) => table.name)} />}
           </>
         )}
       </Answered>
-      <Checkpoint />
       <Verify />
       {changing && <Retention table={changing} close={() => setChanging(undefined)} />}
     </Page>
@@ -79,18 +87,6 @@ function Card({ name, value }: { name: string; value: string }) {
       <dt>{name}</dt>
       <dd>{value}</dd>
     </div>
-  );
-}
-
-function Checkpoint() {
-  const checkpoint = useQuery({ queryKey: ["checkpoint"], queryFn: () => sendForText("/ledger/root/checkpoint"), refetchInterval: REFRESH_MS });
-  return (
-    <Section title="Newest checkpoint of the root log">
-      <p className="quiet">
-        A signed statement of everything recorded. Keep copies elsewhere: a later check against them shows whether anything before was changed.
-      </p>
-      <Answered query={checkpoint}>{(text) => <pre className="panel scroll-x" tabIndex={0}><Text text={text} /></pre>}</Answered>
-    </Section>
   );
 }
 

@@ -1,17 +1,16 @@
 // “Is this event what was recorded?”: the browser fetches the proof and checks it itself, with the reader's own key.
-import { Button, Field, Input, MessageBar, MessageBarBody, MessageBarTitle, Spinner } from "@fluentui/react-components";
+import { Button, Field, Input } from "@fluentui/react-components";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState, type FormEvent } from "react";
-import { Refusal, sendForText } from "../api/client";
-import { Failure, messageOf } from "../app/Failure";
 import { readPreference, writePreference } from "../app/preferences";
 import { useZone } from "../app/session";
 import { Page, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
 import { download } from "../results/exports";
-import { checkProof, Invalid, readKey, type Proven } from "./proof";
+import { fetchAndCheck } from "./check";
+import { ProofState } from "./ProofState";
 
 interface VerifySearch {
   table?: string;
@@ -55,44 +54,11 @@ export function VerifyPage() {
   );
 }
 
-type Outcome = { proof: string; proven: Proven; isSigned: boolean } | { proof: string; problem: string } | { missing: string };
-
-async function fetchAndCheck(table: string, seq: string, keyText: string): Promise<Outcome> {
-  let proof: string;
-  try {
-    proof = await sendForText(`/v1/tables/${encodeURIComponent(table)}/rows/${encodeURIComponent(seq)}/proof`);
-  } catch (error) {
-    if (error instanceof Refusal && error.status === 404) return { missing: error.message };
-    throw error;
-  }
-  try {
-    const key = keyText === "" ? undefined : await readKey(keyText);
-    const proven = await checkProof(proof, key);
-    // A good proof of another row proves nothing about this one.
-    if (proven.table !== table || proven.seq !== BigInt(seq)) throw new Invalid(`the proof is of row ${proven.seq} of ${proven.table}`);
-    return { proof, proven, isSigned: key !== undefined };
-  } catch (error) {
-    return { proof, problem: messageOf(error) };
-  }
-}
-
 function Checked({ table, seq, keyText }: { table: string; seq: string; keyText: string }) {
   const zone = useZone();
   const outcome = useQuery({ queryKey: ["proof", table, seq, keyText], queryFn: () => fetchAndCheck(table, seq, keyText), staleTime: Infinity });
-  // Browsers offer their cryptography to pages of HTTPS and of this machine only.
-  if (!globalThis.crypto?.subtle) {
-    return (
-      <MessageBar intent="warning" layout="multiline">
-        <MessageBarBody>
-          This browser does no cryptography for pages over plain HTTP. Open Moneta by HTTPS or on the machine itself, or run <code>moneta-verify proof</code>.
-        </MessageBarBody>
-      </MessageBar>
-    );
-  }
-  if (outcome.isPending) return <Spinner label="Fetching the proof and checking it" />;
-  if (outcome.isError) return <Failure error={outcome.error} title="There is no proof" retry={() => void outcome.refetch()} />;
   const found = outcome.data;
-  if ("missing" in found) return <MessageBar intent="warning" layout="multiline"><MessageBarBody><Text text={found.missing} /></MessageBarBody></MessageBar>;
+  if (!found || "missing" in found) return <ProofState outcome={outcome} />;
   const save = (
     <Button size="small" onClick={() => download(`${table}-${seq}.proof`, "text/plain", found.proof)}>
       Save the proof
@@ -101,27 +67,15 @@ function Checked({ table, seq, keyText }: { table: string; seq: string; keyText:
   if ("problem" in found) {
     return (
       <>
-        <MessageBar intent="error" layout="multiline">
-          <MessageBarBody>
-            <MessageBarTitle>Not proved</MessageBarTitle>
-            <Text text={found.problem} />
-          </MessageBarBody>
-        </MessageBar>
+        <ProofState outcome={outcome} />
         <div>{save}</div>
       </>
     );
   }
-  const { proven, isSigned } = found;
+  const { proven } = found;
   return (
     <>
-      <MessageBar intent={isSigned ? "success" : "warning"} layout="multiline">
-        <MessageBarBody>
-          <MessageBarTitle>{isSigned ? "Verified" : "The path is right; the signature was not checked"}</MessageBarTitle>
-          {isSigned
-            ? "This event is exactly what was recorded, and the checkpoint above it was signed with your key."
-            : "Bring the verifier key above: without it the server could have made up the whole path."}
-        </MessageBarBody>
-      </MessageBar>
+      <ProofState outcome={outcome} />
       <Section title="What is proved" tools={save}>
         <dl className="facts">
           <dt>Row</dt>

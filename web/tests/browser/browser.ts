@@ -3,7 +3,8 @@ import axe from "axe-core";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
-import { expect, inject } from "vitest";
+import { expect, inject, onTestFailed } from "vitest";
+import type { Installation } from "./server";
 
 /** Where pictures of the pages go; they are looked at by people. */
 const PICTURES = process.env.MONETA_PICTURES ?? join(process.cwd(), "dist", "pictures");
@@ -15,9 +16,24 @@ export interface Visit {
   complaints: string[];
 }
 
+/** How long a step may take on a busy machine before it counts as hanging. */
+const STEP_MS_MAX = 90_000;
+
 let browser: Browser | undefined;
 
-export async function open(options: { dark?: boolean; width?: number; height?: number; zone?: string } = {}): Promise<Visit> {
+interface Look {
+  dark?: boolean;
+  width?: number;
+  height?: number;
+  zone?: string;
+}
+
+export function open(options: Look = {}): Promise<Visit> {
+  return openAt(inject("installation"), options);
+}
+
+/** The same for an installation of one's own. */
+export async function openAt({ url, name, password }: Installation, options: Look = {}): Promise<Visit> {
   browser ??= await chromium.launch({
     executablePath: process.env.MONETA_CHROMIUM ?? "/usr/bin/chromium",
     args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
@@ -28,7 +44,6 @@ export async function open(options: { dark?: boolean; width?: number; height?: n
     timezoneId: options.zone ?? "Asia/Kolkata",
     permissions: ["clipboard-read", "clipboard-write"],
   });
-  const { url, name, password } = inject("installation");
   const complaints: string[] = [];
   await context.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (event) => {
@@ -39,6 +54,7 @@ export async function open(options: { dark?: boolean; width?: number; height?: n
   const answer = await context.request.post(`${url}/v1/sign-in`, { data: { name, password }, headers: { "x-moneta-request": "1" } });
   expect(answer.status()).toBe(200);
   const page = await context.newPage();
+  page.setDefaultTimeout(STEP_MS_MAX);
   page.on("console", (message) => {
     if (message.type() === "error" || message.type() === "warning") complaints.push(`${message.type()}: ${message.text()}`);
   });
@@ -46,6 +62,9 @@ export async function open(options: { dark?: boolean; width?: number; height?: n
   page.on("request", (request) => {
     const target = new URL(request.url());
     if (target.origin !== url && !["data:", "blob:"].includes(target.protocol)) complaints.push(`asked elsewhere: ${request.url()}`);
+  });
+  onTestFailed(async ({ task }) => {
+    if (!page.isClosed()) await picture(page, `failed-${task.name.replaceAll(/[^a-z0-9]+/gi, "-").slice(0, 60)}`);
   });
   return { page, context, complaints };
 }

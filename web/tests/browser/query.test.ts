@@ -8,7 +8,8 @@ import { HOSTILE } from "./data";
 afterAll(close);
 
 const link = (query: string, more = "") => address(`/query?q=${encodeURIComponent(query)}${more}`);
-const grid = (page: Page) => page.getByRole("grid", { name: "Results" });
+/** A grid of rows, or a tree of them where they are grouped. */
+const grid = (page: Page) => page.locator('.grid[aria-label="Results"]');
 
 async function write(page: Page, text: string): Promise<void> {
   await page.locator(".monaco-editor").first().waitFor();
@@ -178,6 +179,33 @@ test("a hundred thousand rows scroll, and the keyboard reaches the last", async 
     return times.sort((a, b) => a - b);
   });
   console.log(`frames while scrolling: median ${frames[45]?.toFixed(1)} ms, 95 % ${frames[85]?.toFixed(1)} ms`);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("columns are filtered, rows are grouped, and the address brings both back", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(link("Visit_CL\n| project Door, Seconds, Level = tolong(Badge.level)"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await grid(page).getByText("north").first().waitFor();
+  await page.getByRole("button", { name: "Column filters" }).click();
+  await grid(page).getByLabel("Seconds must be").fill(">=100");
+  await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("30 of 3,000 rows");
+  await page.getByLabel("Group by", { exact: true }).selectOption("Door");
+  await page.getByLabel("Group by", { exact: true }).selectOption("Level");
+  await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("in 4 groups");
+  await grid(page).focus();
+  await page.keyboard.press("ControlOrMeta+Home");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await picture(page, "groups-light");
+  await expectAccessible(page);
+  expect(await grid(page).getByRole("row", { expanded: true }).count()).toBe(2);
+  const again = await context.newPage();
+  await again.goto(page.url());
+  await again.getByRole("button", { name: "Run" }).waitFor();
+  expect(new URL(page.url()).searchParams.get("group")).toBe('["Door","Level"]');
   expect(complaints).toEqual([]);
   await context.close();
 });

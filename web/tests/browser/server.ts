@@ -1,10 +1,11 @@
 // Starts the program on a directory of its own for the browser tests, makes the first account, and sends it events.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { HOSTILE, refusedPasswords, visits } from "./data";
+import { startFront, type Front } from "./front";
 
 export interface Installation {
   url: string;
@@ -21,7 +22,16 @@ declare module "vitest" {
 const PASSWORD = "correct horse battery staple";
 const START_MS_MAX = 60_000;
 
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+/** A running program with its first account, on a directory of its own. */
+export interface Running {
+  installation: Installation;
+  /** The session of the account. */
+  cookie: string;
+  stop(): Promise<void>;
+}
+
+/** Starts the program, with the pages of this clone in front of it where `MONETA_PAGES` names them. */
+export async function start(): Promise<Running> {
   const program = process.env.MONETA_BIN;
   if (!program) throw new Error("MONETA_BIN must name the program `moneta`; `make web-test` does");
   const directory = mkdtempSync(join(tmpdir(), "moneta-web-"));
@@ -36,21 +46,37 @@ export default async function setup(project: TestProject): Promise<() => Promise
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = new Promise<void>((resolve) => server.on("exit", () => resolve()));
+  let front: Front | undefined;
   const stop = async () => {
+    await front?.close();
     server.kill("SIGTERM");
     await ended;
     rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   };
   try {
     const link = await printedLink(server);
-    const installation = { url: link.origin, name: "ada", password: PASSWORD };
-    await fill(installation, link);
-    project.provide("installation", installation);
+    // Pages that are newer than the program are served in front of it.
+    if (process.env.MONETA_PAGES) front = await startFront(link.origin, realpathSync(process.env.MONETA_PAGES));
+    const installation = { url: front?.url ?? link.origin, name: "ada", password: PASSWORD };
+    const { url, name, password } = installation;
+    const made = await call(url, "/v1/first-account", { token: link.searchParams.get("token"), name, password });
+    return { installation, cookie: (made.headers.get("set-cookie") ?? "").split(";")[0] ?? "", stop };
   } catch (error) {
     await stop();
     throw error;
   }
-  return stop;
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const running = await start();
+  try {
+    await fill(running);
+    project.provide("installation", running.installation);
+  } catch (error) {
+    await running.stop();
+    throw error;
+  }
+  return running.stop;
 }
 
 function printedLink(server: ReturnType<typeof spawn>): Promise<URL> {
@@ -71,23 +97,29 @@ function printedLink(server: ReturnType<typeof spawn>): Promise<URL> {
   });
 }
 
-/** The first account, the starter rules, and events of which some meet a rule. */
-async function fill(installation: Installation, link: URL): Promise<void> {
-  const { url, name, password } = installation;
-  const made = await call(url, "/v1/first-account", { token: link.searchParams.get("token"), name, password });
-  const cookie = (made.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
-  const rules = new URL("../../../content/rules/", import.meta.url).pathname;
-  const files = readdirSync(rules).filter((file) => file.endsWith(".yml"));
-  await call(url, "/v1/rules", { files: files.map((file) => ({ name: file, text: readFileSync(join(rules, file), "utf8") })) }, { cookie });
-  const issued = await call(url, "/v1/credentials", { name: "tests", scopes: ["ingest"], expires_in_days: 1 }, { cookie });
-  const { credential } = (await issued.json()) as { credential: string };
-  const authorization = `Bearer ${credential}`;
+/** The starter rules, and events of which some meet a rule. */
+async function fill({ installation: { url }, cookie }: Running): Promise<void> {
+  await addRules(url, cookie);
+  const authorization = await ingestRight(url, cookie);
   await call(url, "/v1/ingest/Visit_CL", visits(), { authorization });
   await call(url, "/v1/ingest/Hostile_CL", HOSTILE.map((text, index) => ({ Number: index, Text: text, Nested: { [text]: [text] } })), { authorization });
   await call(url, "/v1/ingest/Syslog", refusedPasswords(), { authorization });
 }
 
-async function call(url: string, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+/** Adds the rules of `content/rules`. */
+export async function addRules(url: string, cookie: string): Promise<void> {
+  const rules = new URL("../../../content/rules/", import.meta.url).pathname;
+  const files = readdirSync(rules).filter((file) => file.endsWith(".yml"));
+  await call(url, "/v1/rules", { files: files.map((file) => ({ name: file, text: readFileSync(join(rules, file), "utf8") })) }, { cookie });
+}
+
+/** The header by which events may be sent. */
+export async function ingestRight(url: string, cookie: string): Promise<string> {
+  const issued = await call(url, "/v1/credentials", { name: "tests", scopes: ["ingest"], expires_in_days: 1 }, { cookie });
+  return `Bearer ${((await issued.json()) as { credential: string }).credential}`;
+}
+
+export async function call(url: string, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
   const answer = await fetch(url + path, {
     method: "POST",
     headers: { "content-type": "application/json", "x-moneta-request": "1", ...headers },

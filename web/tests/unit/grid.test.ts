@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ResultTable } from "../../src/api/kusto";
 import { toCsv, toNdjson } from "../../src/results/exports";
-import { arrange, columnOrder, filledColumns, parseSort, sortText, summarise } from "../../src/results/gridModel";
+import { arrange, columnOrder, filledColumns, filtersText, groupLines, parseFilters, parseGroups, parseSort, sortText, summarise } from "../../src/results/gridModel";
 
 const table: ResultTable = {
   name: "T",
@@ -64,4 +64,44 @@ test("rows of a table begin with their time; chosen columns stay as chosen", () 
   const order = (result: ResultTable) => columnOrder(result).map((index) => result.columns[index]?.name);
   expect(order(named("TenantId", "Account", "TimeGenerated", "Type", "_Seq", "Zone"))).toEqual(["TimeGenerated", "Account", "Zone", "TenantId", "Type", "_Seq"]);
   expect(order(named("TenantId", "TimeGenerated", "b", "a"))).toEqual(["TenantId", "TimeGenerated", "b", "a"]);
+});
+
+test("columns are filtered by text and by comparison, exactly for large numbers", () => {
+  const rows = (filters: Record<string, string>) => [...arrange(table, "", undefined, filters)];
+  expect(rows({ t: "C" })).toEqual([2]);
+  expect(rows({ t: "!b" })).toEqual([1, 2, 3, 4]);
+  expect(rows({ t: "=a" })).toEqual([1]);
+  expect(rows({ n: "=3.0" })).toEqual([0]);
+  expect(rows({ n: ">=9223372036854775807" })).toEqual([2]);
+  expect(rows({ n: "<3" })).toEqual([4]);
+  expect(rows({ n: "=" })).toEqual([1]);
+  expect(rows({ n: "!=", s: "!=" })).toEqual([0, 2, 3]);
+  expect(rows({ s: "> 00:00:01" })).toEqual([0, 2, 3]);
+  expect(rows({ n: ">" })).toEqual([0, 1, 2, 3, 4]);
+  expect(rows({ n: ">x", "no such column": "y" })).toEqual([]);
+});
+
+test("filters and groups are spelled for the address, and nonsense is none", () => {
+  expect(parseFilters(filtersText({ a: "=1", b: "" }))).toEqual({ a: "=1" });
+  for (const nonsense of [undefined, "", "[]", "{", "3", '{"a":1}']) expect(parseFilters(nonsense)).toEqual({});
+  expect(filtersText({ a: "" })).toBeUndefined();
+  expect(parseGroups('["a","b",3,"c","d"]')).toEqual(["a", "b", "c"]);
+  expect(parseGroups("x")).toEqual([]);
+});
+
+test("groups hold their rows: the largest first, closed until opened, one inside the other", () => {
+  const doors: ResultTable = {
+    name: "", columns: [{ name: "Door", type: "string" }, { name: "Level", type: "long" }],
+    rows: [["north", 1], ["south", 1], ["south", 2], [null, 2], ["", 2], ["south", 1]],
+  };
+  const order = arrange(doors, "", undefined);
+  const closed = groupLines(doors, order, ["Door"], new Set());
+  expect(closed.groups.map((group) => [group.value, group.rows])).toEqual([["south", 3], ["north", 1], [null, 1], ["", 1]]);
+  expect([...closed.lines]).toEqual([-1, -2, -3, -4]);
+  const south = closed.groups[0]?.key ?? "";
+  const opened = groupLines(doors, order, ["Door", "Level"], new Set([south]));
+  expect(opened.groups.map((group) => [group.depth, group.value, group.rows]).slice(0, 3)).toEqual([[0, "south", 3], [1, 1, 2], [1, 2, 1]]);
+  const inner = opened.groups[1]?.key ?? "";
+  expect([...groupLines(doors, order, ["Door", "Level"], new Set([south, inner])).lines].slice(0, 5)).toEqual([-1, -2, 1, 5, -3]);
+  expect([...groupLines(doors, order, ["none"], new Set()).lines]).toEqual([0, 1, 2, 3, 4, 5]);
 });

@@ -72,9 +72,9 @@ test("times, ages and widths of bins", () => {
 test("the worst stands first, and the sentence counts what is urgent", () => {
   const status = {
     version: "", tenant: "", uptime_seconds: 1, events_per_second: 5, rules_loaded: 3, tables: [],
-    disk: { total_bytes: 1000, available_bytes: 20 },
+    disk: { total_bytes: 1000, available_bytes: 20, days_until_full: null },
     journal: { size_bytes: 0, oldest_age_seconds: 0, last_fsync_ms: 0 },
-    checkpoint: { tree_size: 1, age_seconds: 1 },
+    checkpoint: { tree_size: 1, age_seconds: 1, cosigned_size: null, cosigned_age_seconds: null, witnesses: [] },
     collectors: [{ name: "syslog udp", state: "stopped" as const, num_records: 1, num_dropped: 2, reason: "" }],
   };
   const alerts = [{ name: "Bad", severity: "High", count: 2, first: "2026-01-01T00:00:00Z", last: "2026-01-01T00:00:00Z" }];

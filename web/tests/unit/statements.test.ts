@@ -60,3 +60,9 @@ describe("the histogram's query", () => {
 test("a filter goes to the end of a statement", () => {
   expect(withFilter("T | take 5;\n", "a == 1")).toBe("T | take 5\n| where a == 1");
 });
+
+test("what a statement needs stays with it over blank lines", () => {
+  const text = "let a = 1; // one\n\nlet b = 2;\n\nT\n\n| where x == a\n\nprint 'a;'\n\nprint b";
+  expect(blocks(text).map((block) => block.text)).toEqual(["let a = 1; // one\n\nlet b = 2;\n\nT\n\n| where x == a", "print 'a;'", "print b"]);
+  for (const block of blocks(text)) expect(text.slice(block.start, block.end)).toBe(block.text);
+});

@@ -1,0 +1,18 @@
+// A text that somebody types, handed on when nobody types any more.
+import { useEffect, useRef, useState } from "react";
+
+const QUIET_MS = 400;
+
+/** `text` is what was handed on last, wherever it came from; the answer is what the field shows. */
+export function useTyped(text: string, onChange: (text: string) => void): [string, (typed: string) => void] {
+  const [typed, setTyped] = useState(text);
+  const latest = useRef(onChange);
+  latest.current = onChange;
+  useEffect(() => setTyped(text), [text]);
+  useEffect(() => {
+    if (typed === text) return;
+    const timer = setTimeout(() => latest.current(typed), QUIET_MS);
+    return () => clearTimeout(timer);
+  }, [typed, text]);
+  return [typed, setTyped];
+}
