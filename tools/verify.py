@@ -11,7 +11,7 @@ RFC 6962 hashes; Moneta's record, block header and proof files as docs/formats/R
     verify.py store DIR --key KEY                 root log, shard logs, block headers, segment files of a data directory
 
 KEY is a verifier key or a file that holds one. Says one line for each file; exit code 0 all valid, 1 not, 2 unusable.
-What it does not read: rows inside Parquet files and the journal, which `moneta-verify` does.
+It does not read rows inside Parquet files and the journal, which `moneta-verify` does.
 """
 import argparse, base64, collections, datetime, hashlib, json, pathlib, re, struct, sys  # noqa: E401 (short, to be read whole)
 
@@ -29,13 +29,10 @@ class Invalid(Exception):
 def need(condition, problem):
     if not condition:
         raise Invalid(problem)
-
 def sha256(data):
     return hashlib.sha256(data).digest()
-
 def leaf_hash(data):
     return sha256(b"\0" + data)
-
 def node_hash(left, right):
     return sha256(b"\x01" + left + right)
 
@@ -67,7 +64,6 @@ def unbase64(text, length=None):
     need(base64.b64encode(data).decode() == text, "base64 with loose ends")
     need(length in (None, len(data)), "a hash or key of another length")
     return data
-
 def number(text):
     need(re.fullmatch(r"0|[1-9][0-9]{0,19}", text, re.ASCII) and int(text) < 1 << 64, f"{text[:40]!r} is not a number")
     return int(text)
@@ -108,15 +104,12 @@ def open_checkpoint(note, origin, key):
 
 class Bytes:
     """Bytes that are read from the front."""
-
     def __init__(self, data):
         self.data = data
-
     def take(self, length):
         taken, self.data = self.data[:length], self.data[length:]
         need(len(taken) == length, "it ends too early")
         return taken
-
     def unpack(self, form):
         values = struct.unpack("<" + form, self.take(struct.calcsize("<" + form)))
         return values if len(values) > 1 else values[0]
@@ -156,17 +149,26 @@ def read_entry(data):
 def shards_of(tick):
     return {shard: (size, unbase64(root, 32)) for shard, size, root in tick["shards"]}
 
+def check_tlog_proof(lines, entry, key):
+    """The size and root of the checkpoint that an entry is under."""
+    need(next(lines, "") == "c2sp.org/tlog-proof@v1", "that is no tlog-proof")
+    line = next(lines, "")
+    if line.startswith("extra "):
+        line = next(lines, "") if unbase64(line[6:]) is not None else ""
+    need(line.startswith("index "), "the tlog-proof has no index")
+    path = [unbase64(hash_line, 32) for hash_line in iter(lambda: next(lines, ""), "")]
+    size, root = open_checkpoint("\n".join(lines), key.name, key)
+    need(root_by_path(leaf_hash(entry), number(line[6:]), size, path) == root, "the entry is not in the root log")
+    return size, root
+
 def check_proof(text, key):
     lines = iter(text.split("\n"))
-
     def field(name):
         line = next(lines, "")
         need(line.startswith(name), f"a line {name!r} is missing")
         return line[len(name) :]
-
     def path():
         return [unbase64(line, 32) for line in iter(lambda: next(lines, ""), "")]
-
     need(next(lines) == "moneta record-proof v1", "that is no record proof")
     record, index, record_path = unbase64(field("record ")), number(field("index ")), path()
     check_record(record)
@@ -178,14 +180,7 @@ def check_proof(text, key):
     shard, block_index, size, block_path = field("shard "), number(field("index ")), number(field("size ")), path()
     need((shard, block_index) == (header.shard, header.index), "the block proof is for another block")
     tick_bytes = unbase64(field("tick "))
-    need(field("c2sp.org/tlog-proof@v1") == "", "that is no tlog-proof")
-    line = field("")
-    if line.startswith("extra "):
-        line = field("") if unbase64(line[6:]) is not None else ""
-    need(line.startswith("index "), "the tlog-proof has no index")
-    tick_index, tick_path = number(line[6:]), path()
-    root_size, root_hash = open_checkpoint("\n".join(lines), key.name, key)
-    need(root_by_path(leaf_hash(tick_bytes), tick_index, root_size, tick_path) == root_hash, "the tick is not in the root log")
+    root_size, _ = check_tlog_proof(lines, tick_bytes, key)
     tick = read_entry(tick_bytes)
     listed = shards_of(tick).get(shard) if tick["type"] == "tick" else None
     need(listed and listed[0] == size, "the tick does not list the shard at that size")
@@ -231,7 +226,7 @@ def check_log(directory, size, root):
 
 def check_store(data, key):
     size, root = open_checkpoint((data / "ledger/root/checkpoint").read_text(), key.name, key)
-    entries, shards, dropped, segments = check_log(data / "ledger/root", size, root), {}, set(), {}
+    entries, shards, dropped, segments, gone = check_log(data / "ledger/root", size, root), {}, set(), {}, {}
     if (data / "ledger/root/cosigned").exists():
         known, known_root = open_checkpoint((data / "ledger/root/cosigned").read_text(), key.name, key)
         need(known <= size and root_of([leaf_hash(entry) for entry in entries[:known]]) == known_root, "the root log does not continue the tree that witnesses know")
@@ -239,15 +234,17 @@ def check_store(data, key):
         if entry["type"] == "tick":
             shards.update(shards_of(entry))
         elif entry["type"] == "segment-sealed":
-            segments[entry["object"][0]] = (entry["shard"], entry["object"])
+            segments[entry["object"][0]] = (entry["shard"], entry["object"], entry["start"], entry["end"])
         elif entry["type"] == "segment-reencoded":
             for path, *_ in entry["old"]:
                 segments.pop(path, None)
-            segments[entry["new"][0]] = (entry["shard"], entry["new"])
+            segments[entry["new"][0]] = (entry["shard"], entry["new"], entry["start"], entry["end"])
         elif entry["type"] == "retention-drop":
             dropped.add(entry["shard"])
             shards.pop(entry["shard"], None)
-    segments = {path: object for path, (shard, object) in segments.items() if shard not in dropped}
+            table = entry["shard"].split("/")[0]
+            gone.setdefault(table, {}).update((start, end) for shard, _, start, end in segments.values() if shard == entry["shard"])
+    segments = {path: segment[1] for path, segment in segments.items() if segment[0] not in dropped}
     previous = {}
     for shard, (shard_size, shard_root) in sorted(shards.items()):
         directory, table = data / "ledger/shard" / shard, shard.split("/")[0]
@@ -255,10 +252,12 @@ def check_store(data, key):
         need(own_size >= shard_size, f"{directory}: its checkpoint is older than the root log")
         for index, header in enumerate(map(read_header, check_log(directory, shard_size, shard_root))):
             need((header.shard, header.index) == (shard, index), f"{directory}: entry {index} is another block's header")
-            if table in previous:
-                need(header.first_seq == previous[table].first_seq + previous[table].num_rows, f"{directory}: rows are missing before entry {index}")
-                need(header.previous == previous[table].hash, f"{directory}: the chain is broken before entry {index}")
-            previous[table] = header
+            seq, last = previous.get(table, (0, bytes(32)))
+            while seq != header.first_seq and seq in gone.get(table, {}):
+                seq, last = gone[table][seq], header.previous  # of dropped rows only their numbers are left
+            need(header.first_seq == seq, f"{directory}: rows are missing before entry {index}, and no drop entry says why")
+            need(header.previous == last, f"{directory}: the chain is broken before entry {index}")
+            previous[table] = (seq + header.num_rows, header.hash)
     for path, length, digest in segments.values():
         content = (data / "store" / path).read_bytes()
         need(len(content) == length and sha256(content) == unbase64(digest, 32), f"store/{path} is not the file signed for")

@@ -7,7 +7,9 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use moneta_base::{Seq, TableName};
-use moneta_ports::operations::{Hold, HoldRequest, ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport};
+use moneta_ports::operations::{
+    Hold, HoldRequest, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, VerifyReport,
+};
 use moneta_ports::{SourceQuality, SourceStatus};
 use serde::Deserialize;
 
@@ -122,6 +124,31 @@ pub(crate) async fn release_hold(
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found(format!("there is no hold named {name:?}"))),
     }
+}
+
+/// `POST /v1/snapshots`: links every file as it is at this moment, for a backup on the same machine.
+pub(crate) async fn begin_snapshot(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+) -> Result<Json<Snapshot>, ApiError> {
+    Ok(Json(state.operations.begin_snapshot(&ctx).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndSnapshot {
+    /// `null`: the backup was given up.
+    manifest_sha256: Option<String>,
+}
+
+/// `POST /v1/snapshots/end` with `{"manifest_sha256"}`, which is audited.
+pub(crate) async fn end_snapshot(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    JsonBody(body): JsonBody<EndSnapshot>,
+) -> Result<StatusCode, ApiError> {
+    state.operations.end_snapshot(&ctx, body.manifest_sha256).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `GET /v1/tables/{table}/rows/{seq}/proof`: the text that `moneta-verify proof` reads.

@@ -38,6 +38,8 @@ pub fn router(state: ApiState) -> Router {
         .merge(
             Router::new()
                 .route("/v1/verify", post(operations::verify))
+                .route("/v1/snapshots", post(operations::begin_snapshot))
+                .route("/v1/snapshots/end", post(operations::end_snapshot))
                 .layer(from_fn_with_state(VERIFY_TIMEOUT, within)),
         )
         // Files take as long as they take; a sender that falls silent is dropped.

@@ -98,6 +98,10 @@ pub enum Command {
     Hunt(commands::hunt::Hunt),
     /// Check everything stored against the ledger.
     Verify(commands::verify::Verify),
+    /// Copy everything as it is at this moment, also while the server runs.
+    Backup(commands::backup::Backup),
+    /// Bring a backup back into an empty data directory, and check it against its ledger.
+    Restore(commands::backup::Restore),
     /// Export the proof of a row, for `moneta-verify proof`.
     Prove(commands::prove::Prove),
     /// Look for what could keep Moneta from working here.

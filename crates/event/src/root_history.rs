@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use moneta_base::TableName;
+
 use crate::ShardId;
 use crate::root_entry::{RootEvent, ShardGrowth};
 
@@ -22,6 +24,9 @@ pub enum ShardState {
 /// What the root log says of one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardStatus {
+    /// Its place among the shards of its table in the order they were opened, from 0: the numbers of a table are dense,
+    /// so one that is neither there nor dropped by an entry was taken away.
+    pub number: u64,
     /// Its last stated size and root; none while it is opened but not yet in a tick.
     pub head: Option<ShardGrowth>,
     /// Whether it may grow.
@@ -49,6 +54,8 @@ pub enum HistoryError {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RootHistory {
     shards: BTreeMap<ShardId, ShardStatus>,
+    /// Shards opened so far, by table.
+    opened: BTreeMap<TableName, u64>,
 }
 
 impl RootHistory {
@@ -59,11 +66,9 @@ impl RootHistory {
     pub fn apply(&mut self, event: &RootEvent) -> Result<(), HistoryError> {
         match event {
             RootEvent::ShardOpened { shard } => {
-                let status = ShardStatus { head: None, state: ShardState::Open };
-                match self.shards.insert(shard.clone(), status) {
-                    None => Ok(()),
-                    Some(_) => Err(HistoryError::Opened(shard.clone())),
-                }
+                let is_new = !self.shards.contains_key(shard);
+                self.enter(shard, None, ShardState::Open);
+                if is_new { Ok(()) } else { Err(HistoryError::Opened(shard.clone())) }
             }
             RootEvent::Tick { shards } => shards.iter().map(|growth| self.grow(growth)).fold(Ok(()), Result::and),
             RootEvent::ShardSealed { growth } => self.end(growth, ShardState::Sealed),
@@ -83,10 +88,19 @@ impl RootHistory {
         self.shards.get(shard)
     }
 
+    /// Enters what an entry says of a shard, which gets a number when it is new; returns what was known before.
+    fn enter(&mut self, shard: &ShardId, head: Option<&ShardGrowth>, state: ShardState) -> Option<ShardStatus> {
+        let number = self.shards.get(shard).map(|known| known.number).unwrap_or_else(|| {
+            let opened = self.opened.entry(shard.table.clone()).or_default();
+            *opened += 1;
+            *opened - 1
+        });
+        self.shards.insert(shard.clone(), ShardStatus { number, head: head.cloned(), state })
+    }
+
     fn grow(&mut self, growth: &ShardGrowth) -> Result<(), HistoryError> {
         let shard = &growth.shard;
-        let status = ShardStatus { head: Some(growth.clone()), state: ShardState::Open };
-        let Some(earlier) = self.shards.insert(shard.clone(), status) else {
+        let Some(earlier) = self.enter(shard, Some(growth), ShardState::Open) else {
             return Err(HistoryError::Opened(shard.clone()));
         };
         if earlier.state != ShardState::Open {
@@ -101,8 +115,7 @@ impl RootHistory {
     }
 
     fn end(&mut self, growth: &ShardGrowth, state: ShardState) -> Result<(), HistoryError> {
-        let status = ShardStatus { head: Some(growth.clone()), state };
-        let earlier = self.shards.insert(growth.shard.clone(), status);
+        let earlier = self.enter(&growth.shard, Some(growth), state);
         match earlier.and_then(|earlier| earlier.head) {
             Some(head) if head == *growth => Ok(()),
             _ => Err(HistoryError::EndsElsewhere(growth.shard.clone())),
@@ -134,6 +147,19 @@ mod tests {
 
     fn dropped(size: u64) -> RootEvent {
         RootEvent::RetentionDrop { growth: growth(size), policy: String::new(), by: String::new() }
+    }
+
+    #[test]
+    fn shards_of_a_table_are_numbered_in_the_order_they_were_opened() {
+        let mut history = RootHistory::default();
+        let shard = |name: &str| ShardId::parse(name).unwrap();
+        for name in ["Syslog/2026-01-02", "Event/2026-01-02", "Syslog/2026-01-05", "Syslog/2026-01-06"] {
+            history.apply(&RootEvent::ShardOpened { shard: shard(name) }).unwrap();
+        }
+        history.apply(&tick(1)).unwrap();
+        let numbers = ["Syslog/2026-01-02", "Event/2026-01-02", "Syslog/2026-01-05", "Syslog/2026-01-06"]
+            .map(|name| history.get(&shard(name)).unwrap().number);
+        assert_eq!(numbers, [0, 0, 1, 2]);
     }
 
     fn check(events: &[RootEvent], expected: Result<(), HistoryError>) {

@@ -9,23 +9,44 @@ use aws_lc_rs::digest::{Context, SHA256};
 /// Bytes read at once.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// SHA-256 of bytes that come piece by piece.
+pub struct Sha256(Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl Sha256 {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The digest of all pieces.
+    #[must_use]
+    pub fn finish(self) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(self.0.finish().as_ref());
+        digest
+    }
+}
+
 /// SHA-256 of a file's content.
 ///
 /// # Errors
 /// Any I/O error.
 pub fn sha256_of_file(path: &Path) -> io::Result<[u8; 32]> {
     let mut file = File::open(path)?;
-    let mut context = Context::new(&SHA256);
+    let mut hasher = Sha256::default();
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         match file.read(&mut piece)? {
-            0 => break,
-            len => context.update(&piece[..len]),
+            0 => return Ok(hasher.finish()),
+            len => hasher.update(&piece[..len]),
         }
     }
-    let mut digest = [0; 32];
-    digest.copy_from_slice(context.finish().as_ref());
-    Ok(digest)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ mod lock;
 mod real_fs;
 
 pub use clock::SystemClock;
-pub use digest::sha256_of_file;
+pub use digest::{Sha256, sha256_of_file};
 pub use disk::{DiskSpace, disk_free};
 pub use entropy::SystemEntropy;
 pub use error::Error;

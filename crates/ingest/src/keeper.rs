@@ -5,6 +5,7 @@
 //! before a file of it is deleted (STORE-3).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -55,7 +56,12 @@ impl Policy {
     }
 }
 
+/// What is done while nothing is sealed, merged, dropped or signed: it sees the ledger, and the journal's files with
+/// the bytes of each that are durable.
+pub type BetweenChanges = Box<dyn FnOnce(&Ledger, Vec<(PathBuf, u64)>) -> Result<u64, PortError> + Send>;
+
 enum Command {
+    Between(BetweenChanges, mpsc::SyncSender<Result<u64, PortError>>),
     SealAll(mpsc::SyncSender<Result<usize, PortError>>),
     Stop,
 }
@@ -67,6 +73,14 @@ pub(crate) struct KeeperHandle {
 }
 
 impl KeeperHandle {
+    /// Does something between two changes of the store.
+    pub(crate) fn between_changes(&self, act: BetweenChanges) -> Result<u64, PortError> {
+        let stopped = || PortError::new(ErrorKind::OPERATOR, "the keeper thread has stopped; see the log and restart");
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.commands.send(Command::Between(act, reply)).map_err(|_| stopped())?;
+        answer.recv().map_err(|_| stopped())?
+    }
+
     /// Seals everything now; returns the number of segments.
     pub(crate) fn seal_all(&self) -> Result<usize, PortError> {
         let stopped = || PortError::new(ErrorKind::OPERATOR, "the keeper thread has stopped; see the log and restart");
@@ -114,6 +128,9 @@ impl Keeper {
                 Ok(Command::SealAll(reply)) => {
                     let _ = reply.send(self.seal(|_| true));
                 }
+                Ok(Command::Between(act, reply)) => {
+                    let _ = reply.send(self.between_changes(act));
+                }
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => self.tick(&mut retention_due),
             }
@@ -134,6 +151,16 @@ impl Keeper {
             *retention_due = now.saturating_add(RETENTION_INTERVAL);
             self.log(self.drop_expired(&policy, now).map(drop), "retention");
         }
+    }
+
+    fn between_changes(&self, act: BetweenChanges) -> Result<u64, PortError> {
+        publish(&self.ledger, &self.shared, self.clock.now())?;
+        let stopped = || PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart");
+        let held = self.ledger.hold_still(|| {
+            let files = self.writer.files().ok_or_else(stopped)?;
+            act(&self.ledger, files)
+        });
+        held.map_err(ledger_failed)?
     }
 
     fn note_state(&self, now: Timestamp) {

@@ -17,7 +17,7 @@ use moneta_scrub::{ScrubbedBatch, Scrubber};
 use moneta_store::Store;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::keeper::{KeeperHandle, Policy};
+use crate::keeper::{BetweenChanges, KeeperHandle, Policy};
 use crate::quarantine;
 use crate::shared::{IngestStatus, Shared, publish};
 use crate::writer::{Job, WriterHandle};
@@ -111,6 +111,14 @@ impl Ingest {
     /// When a segment, the catalog or the ledger cannot be written; nothing is lost.
     pub fn seal_all(&self) -> Result<usize, PortError> {
         self.keeper.seal_all()
+    }
+
+    /// Signs a checkpoint and does something before anything is sealed, merged, dropped or signed again. Ingest goes on.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be signed; what `act` returns.
+    pub fn between_changes(&self, act: BetweenChanges) -> Result<u64, PortError> {
+        self.keeper.between_changes(act)
     }
 
     /// Seals everything, signs a last checkpoint and stops the threads: a clean shutdown. Later submissions fail.

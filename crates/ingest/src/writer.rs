@@ -5,8 +5,9 @@
 //! process has restarted and recovered from disk.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -40,6 +41,7 @@ enum Command {
     Store(Box<Job>),
     MarkOf(String, oneshot::Sender<Option<(u128, u64)>>),
     Release(BTreeMap<TableName, Seq>),
+    Files(SyncSender<Vec<(PathBuf, u64)>>),
     Stop,
 }
 
@@ -60,6 +62,13 @@ impl WriterHandle {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::MarkOf(producer.to_owned(), reply)).ok()?;
         answer.await.ok().flatten()
+    }
+
+    /// The journal's files and how many bytes of each are durable commits; `None` when the writer has stopped.
+    pub(crate) fn files(&self) -> Option<Vec<(PathBuf, u64)>> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.commands.send(Command::Files(reply)).ok()?;
+        answer.recv().ok()
     }
 
     pub(crate) fn release(&self, up_to: BTreeMap<TableName, Seq>) {
@@ -135,6 +144,10 @@ impl Writer {
                 }
                 self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).journal_bytes =
                     self.journal.size().size_bytes;
+            }
+            Command::Files(reply) => {
+                let files = self.journal.files().map(|(path, size_bytes)| (path.to_owned(), size_bytes));
+                let _ = reply.send(files.collect());
             }
             Command::Stop => return false,
         }

@@ -140,6 +140,11 @@ impl Journal {
         self.positions.tables.values().map(|state| (state.table.clone(), state.next_seq)).collect()
     }
 
+    /// The files, the oldest first, and how many bytes of each are durable commits.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, u64)> {
+        self.files.iter().map(|file| (file.path.as_path(), file.size_bytes))
+    }
+
     /// How much the journal holds.
     #[must_use]
     pub fn size(&self) -> JournalSize {

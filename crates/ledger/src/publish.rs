@@ -67,6 +67,15 @@ struct GrowingLog {
 }
 
 impl Ledger {
+    /// Does something while no file of the ledger is written, replaced or removed.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`]; then nothing was done.
+    pub fn hold_still<T>(&self, act: impl FnOnce() -> T) -> Result<T> {
+        let _publisher = self.lock_publisher()?;
+        Ok(act())
+    }
+
     /// Publishes everything that waits under a new root checkpoint; none if nothing waits.
     ///
     /// Each grown shard is listed in a tick with its new size and root. `now` becomes the ticks' time.

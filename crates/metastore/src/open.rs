@@ -61,6 +61,17 @@ impl Metastore {
         writer.close().map_err(|(_, source)| Error::Sqlite { doing: "closing the file", source })
     }
 
+    /// Writes a copy of everything into a new file, readable by its owner only. Changes wait meanwhile.
+    ///
+    /// # Errors
+    /// When the file exists and is not empty, or the disk refuses.
+    pub fn copy_to(&self, path: &Path) -> Result<(), Error> {
+        make_private(path).map_err(|source| Error::Open { path: path.to_owned(), source })?;
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.execute("VACUUM INTO ?1", [path.to_string_lossy()]).doing("copying the file")?;
+        Ok(())
+    }
+
     /// Checks the file's own structure; empty when nothing is wrong.
     ///
     /// # Errors
@@ -135,6 +146,25 @@ mod tests {
         assert!(store.check_integrity().unwrap().is_empty());
         store.close().unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_copy_is_whole_and_private() {
+        let dir = TestDir::new();
+        let store = Metastore::open(&dir.join("meta.sqlite"), Timestamp::default()).unwrap();
+        let setting = crate::Setting {
+            key: "a".to_owned(),
+            value: 1.into(),
+            changed_by: "ada".to_owned(),
+            changed_at: Timestamp::default(),
+        };
+        store.put_setting(&setting).unwrap();
+        let copy = dir.join("copy.sqlite");
+        store.copy_to(&copy).unwrap();
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(store.copy_to(&copy).is_err(), "a copy takes the place of nothing");
+        let copy = Metastore::open(&copy, Timestamp::default()).unwrap();
+        assert_eq!(copy.setting("a").unwrap(), Some(setting));
     }
 
     #[test]

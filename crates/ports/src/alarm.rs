@@ -21,11 +21,15 @@ pub enum AlarmKind {
     SourceLate,
     /// Events of a source lie in the future.
     SourceClock,
+    /// A shard or a segment that the root log names is gone, and no drop entry says why.
+    Missing,
+    /// A stored file is not the one that was signed for.
+    Damaged,
 }
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -34,6 +38,8 @@ impl AlarmKind {
         Self::SourceGapped,
         Self::SourceLate,
         Self::SourceClock,
+        Self::Missing,
+        Self::Damaged,
     ];
 
     /// The kind's name, the label of the metric and the end of the rule id.
@@ -48,6 +54,8 @@ impl AlarmKind {
             Self::SourceGapped => "source-gapped",
             Self::SourceLate => "source-late",
             Self::SourceClock => "source-clock",
+            Self::Missing => "missing",
+            Self::Damaged => "damaged",
         }
     }
 
@@ -63,6 +71,8 @@ impl AlarmKind {
             Self::SourceGapped => "Records of a source are missing",
             Self::SourceLate => "Records of a source come late",
             Self::SourceClock => "The clock of a source is fast",
+            Self::Missing => "Stored records are missing",
+            Self::Damaged => "A stored file is damaged",
         }
     }
 
@@ -102,6 +112,14 @@ impl AlarmKind {
                 "Times of its events cannot be trusted, and queries for the last minutes miss them. Look at its clock \
                  and at the time zone it writes."
             }
+            Self::Missing => {
+                "Files were deleted that no retention called for. Keep the directory as it is, look who could write to it, \
+                 and bring the files back from a backup: `moneta verify` says when all is there again."
+            }
+            Self::Damaged => {
+                "The disk lost it, or somebody changed it. Run `moneta verify` for the whole picture, look at the disk's \
+                 own log, and bring the file back from a backup."
+            }
         }
     }
 
@@ -112,7 +130,7 @@ impl AlarmKind {
             Self::CheckpointAge | Self::SourceSilent | Self::SourceGapped => "high",
             Self::SourceThinned | Self::SourceLate => "medium",
             Self::SourceClock => "low",
-            Self::SplitView | Self::RolledBack => "critical",
+            Self::SplitView | Self::RolledBack | Self::Missing | Self::Damaged => "critical",
         }
     }
 }

@@ -101,6 +101,8 @@ metrics! {
     StoreSegments = Counter "moneta_store_segments_total";
     /// Small segments merged into larger ones.
     StoreMergedSegments = Counter "moneta_store_merged_segments_total";
+    /// Bytes of stored files read again and compared with what was signed.
+    StoreScrubbedBytes = Counter "moneta_store_scrubbed_bytes_total";
     /// Blocks not yet in a segment.
     StoreHotBlocks = Gauge "moneta_store_hot_blocks";
     /// Age of the newest checkpoint.

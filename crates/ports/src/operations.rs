@@ -35,6 +35,8 @@ pub struct Status {
     pub journal: JournalStatus,
     /// The newest checkpoint of the root log.
     pub checkpoint: CheckpointStatus,
+    /// The reading again of stored files; `None` while it is turned off or no server runs.
+    pub scrubbing: Option<ScrubbingStatus>,
     /// Tables that hold rows, by name.
     pub tables: Vec<TableStatus>,
     /// Rules that are active.
@@ -53,6 +55,30 @@ pub struct DiskStatus {
     /// Whole days until the file system is full, if tables go on growing as they do and days are dropped as they are
     /// due; `None` when it lasts for ever.
     pub days_until_full: Option<u64>,
+}
+
+/// How far the reading again of stored files got, and what it found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ScrubbingStatus {
+    /// Files of the last days, read every day.
+    pub hot: PassStatus,
+    /// Older files and the root log, read every 30 days.
+    pub cold: PassStatus,
+    /// What is missing or damaged, as last seen: file and problem.
+    pub findings: Vec<String>,
+}
+
+/// One pass over stored files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PassStatus {
+    /// When it began, RFC 3339; empty before the first.
+    pub started_at: String,
+    /// Bytes read in it.
+    pub read_bytes: u64,
+    /// Bytes it is to read.
+    pub total_bytes: u64,
+    /// When the last whole pass ended, RFC 3339; empty before the first.
+    pub completed_at: String,
 }
 
 /// The state of the journal.
@@ -297,6 +323,17 @@ pub struct ReplayReport {
     pub num_refused: u64,
 }
 
+/// Files as they were at one moment, ready to be copied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Snapshot {
+    /// The directory, on the machine of the server.
+    pub path: String,
+    /// Entries of the root log under its checkpoint.
+    pub root_size: u64,
+    /// When it was made, RFC 3339.
+    pub made_at: String,
+}
+
 /// The answer to whoever asks for the proof of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProofAnswer {
@@ -458,6 +495,21 @@ pub trait Operations: Send + Sync {
         name: String,
         reason: String,
     ) -> BoxFuture<'a, Result<bool, PortError>>;
+
+    /// Links every file as it is at one moment into a directory of its own, for whoever copies it to a backup. One
+    /// snapshot at a time: a new one takes the place of one that was not ended. Audited.
+    ///
+    /// # Errors
+    /// When the act cannot be audited, a checkpoint cannot be signed, or the files cannot be linked.
+    fn begin_snapshot<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Snapshot, PortError>>;
+
+    /// Removes the snapshot. `manifest` is the SHA-256 of the backup's manifest in hexadecimal, which is audited and so
+    /// under the root log; `None` when the backup was given up.
+    ///
+    /// # Errors
+    /// `Caller` for what is no SHA-256; when the act cannot be audited or the files cannot be removed.
+    fn end_snapshot<'a>(&'a self, ctx: &'a OpContext, manifest: Option<String>)
+    -> BoxFuture<'a, Result<(), PortError>>;
 
     /// Proves that a row is under the signed root checkpoint. Audited.
     ///

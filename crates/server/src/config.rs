@@ -146,11 +146,13 @@ pub struct StoreConfig {
     pub seal_age_seconds: u64,
     /// Bytes of unsealed rows of one table, in memory, after which they become a segment.
     pub seal_bytes: usize,
+    /// Bytes of stored files read again a second at most, to find damage; 0: none are.
+    pub scrub_bytes_per_second: u64,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { seal_age_seconds: 300, seal_bytes: 64 << 20 }
+        Self { seal_age_seconds: 300, seal_bytes: 64 << 20, scrub_bytes_per_second: 8 << 20 }
     }
 }
 

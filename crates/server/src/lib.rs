@@ -7,7 +7,9 @@
 
 mod analytics;
 mod backfill;
+pub mod backup;
 mod capacity;
+mod caretaker;
 mod collectors;
 pub mod config;
 mod delivery;
@@ -22,6 +24,7 @@ mod prove;
 mod replay;
 mod rule_admin;
 mod serve;
+mod snapshot;
 mod witness;
 mod witnessing;
 

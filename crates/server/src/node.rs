@@ -25,6 +25,7 @@ use moneta_rules::Placeholders;
 use moneta_scrub::{Scrubber, TokenKeys};
 
 use crate::analytics::start_analytics;
+use crate::caretaker::{CareBoard, Caretaker, CaretakerParts, start_caretaker};
 use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
@@ -32,7 +33,7 @@ use crate::holds;
 use crate::operations::NodeOperations;
 use crate::rule_admin::Rules;
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
-use crate::{local, mappings};
+use crate::{local, mappings, snapshot};
 
 /// Every service of one data directory, which stays locked until this is shut down or dropped.
 pub struct Node {
@@ -50,6 +51,7 @@ pub struct Node {
     pub(crate) catalog: Arc<TableCatalog>,
     alarms: Arc<Alarms>,
     witnesses: Arc<Board>,
+    care: Arc<CareBoard>,
     mappings: Arc<Mappings>,
     deliveries: Deliveries,
     signer: Arc<dyn NoteSigner>,
@@ -109,9 +111,10 @@ impl Node {
         let attached = rules.attach_analytics(analytics.clone());
         attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;
         let access = start_access(&world, &metastore, &ingest)?;
-        let witnesses = Arc::new(Board::default());
+        let (witnesses, care) = (Arc::new(Board::default()), Arc::new(CareBoard::default()));
         let operations = NodeOperations::new(
-            &world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog, &witnesses, &mappings, &sources,
+            &world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog, &witnesses, &care, &mappings,
+            &sources,
         );
         let operations = Arc::new(operations);
         Ok(Self {
@@ -129,6 +132,7 @@ impl Node {
             catalog,
             alarms,
             witnesses,
+            care,
             mappings,
             deliveries,
             signer,
@@ -149,6 +153,24 @@ impl Node {
             board: self.witnesses.clone(),
         };
         start_witnessing(&config.ledger, parts)
+    }
+
+    /// Starts looking after what is stored.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Caretaker, ServerError> {
+        let parts = CaretakerParts {
+            fs: self.world.fs.clone(),
+            data: self.data.clone(),
+            key: self.ingest.ledger().verifier_key().clone(),
+            alarms: self.alarms.clone(),
+            clock: self.world.clock.clone(),
+            metrics: self.world.metrics.clone(),
+            board: self.care.clone(),
+            budget: config.store.scrub_bytes_per_second,
+        };
+        start_caretaker(parts).map_err(|error| ServerError::part("caretaker", moneta_base::ErrorKind::OPERATOR, error))
     }
 
     /// Where events go.
@@ -237,6 +259,7 @@ impl Node {
             catalog: _,
             alarms,
             witnesses: _,
+            care: _,
             mappings: _,
             deliveries: _,
         } = self;
@@ -278,6 +301,7 @@ fn prepare_directory(world: &World, data: &Path) -> Result<DirectoryLock, Server
     world.fs.create_dir_all(data).map_err(failed("create", data))?;
     let lock = DirectoryLock::acquire(data).map_err(ServerError::Locked)?;
     local::withdraw(&*world.fs, data);
+    snapshot::remove(&*world.fs, data).map_err(failed("remove", &data.join(snapshot::DIR)))?;
     let inventory = data.join(moneta_verify::inventory::FILE_NAME);
     if world.fs.exists(&inventory) {
         world

@@ -13,16 +13,17 @@ use moneta_metastore::Metastore;
 use moneta_monitor::SourceWatch;
 use moneta_ports::operations::{
     CheckpointStatus, CollectorStatus, DiskStatus, Hold, HoldRequest, JournalStatus, LedgerPath, Operations, PartState,
-    ProofAnswer, ReplayReport, ReplaySelection, Status, TableStatus, VerifyFinding, VerifyReport,
+    ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, TableStatus, VerifyFinding, VerifyReport,
 };
 use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, SourceQuality, SourceStatus};
 use moneta_query::Engine;
 
 use crate::capacity::Room;
+use crate::caretaker::CareBoard;
 use crate::node::World;
 use crate::rule_admin::Rules;
 use crate::witnessing::Board;
-use crate::{capacity, holds, prove, replay};
+use crate::{capacity, holds, prove, replay, snapshot};
 
 /// Age of the last checkpoint beyond which the ledger counts as not ready.
 const CHECKPOINT_AGE_MAX_SECONDS: u64 = 900;
@@ -35,7 +36,7 @@ const SAMPLES_MAX: usize = 600;
 /// Implements [`Operations`].
 pub(crate) struct NodeOperations {
     pub(crate) world: World,
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     tenant: TenantId,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) engine: Arc<Engine>,
@@ -45,6 +46,9 @@ pub(crate) struct NodeOperations {
     rules: Arc<Rules>,
     pub(crate) catalog: Arc<TableCatalog>,
     witnesses: Arc<Board>,
+    care: Arc<CareBoard>,
+    /// Held while files are linked for a backup, or taken away again.
+    pub(crate) snapshot: tokio::sync::Mutex<()>,
     pub(crate) mappings: Arc<Mappings>,
     sources: Arc<SourceWatch>,
     started: Instant,
@@ -69,6 +73,7 @@ impl NodeOperations {
         rules: &Arc<Rules>,
         catalog: &Arc<TableCatalog>,
         witnesses: &Arc<Board>,
+        care: &Arc<CareBoard>,
         mappings: &Arc<Mappings>,
         sources: &Arc<SourceWatch>,
     ) -> Self {
@@ -83,6 +88,8 @@ impl NodeOperations {
             rules: rules.clone(),
             catalog: catalog.clone(),
             witnesses: witnesses.clone(),
+            care: care.clone(),
+            snapshot: tokio::sync::Mutex::default(),
             mappings: mappings.clone(),
             sources: sources.clone(),
             started: Instant::now(),
@@ -203,6 +210,7 @@ impl Operations for NodeOperations {
                 disk: self.disk()?,
                 journal: self.journal(),
                 checkpoint: self.checkpoint(),
+                scrubbing: self.care.state(),
                 tables: self.tables(),
                 rules_loaded: self.rules.active().rules().len(),
                 collectors: collectors.map(|ask| ask()).unwrap_or_default(),
@@ -285,6 +293,18 @@ impl Operations for NodeOperations {
         reason: String,
     ) -> BoxFuture<'a, Result<bool, PortError>> {
         Box::pin(holds::release(self, ctx, name, reason))
+    }
+
+    fn begin_snapshot<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Snapshot, PortError>> {
+        Box::pin(snapshot::begin(self, ctx))
+    }
+
+    fn end_snapshot<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        manifest: Option<String>,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(snapshot::end(self, ctx, manifest))
     }
 
     fn prove_record<'a>(

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::caretaker::Caretaker;
 use crate::collectors::{Collectors, start_collectors};
 use crate::config::Config;
 use crate::error::ServerError;
@@ -63,11 +64,12 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
         collectors: collectors.names(),
     };
     let witnessing = node.start_witnessing(&config)?;
+    let caretaker = node.start_caretaker(&config)?;
     let (stop, stopped) = watch::channel(false);
     let http = start_http(&node, listener, stopped);
     on_ready(&ready);
     told_to_stop.await;
-    shut_down(node, collectors, http, witnessing, &stop).await
+    shut_down(node, collectors, http, witnessing, caretaker, &stop).await
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -149,6 +151,7 @@ async fn shut_down(
     collectors: Collectors,
     http: HttpTask,
     witnessing: Option<Witnessing>,
+    caretaker: Caretaker,
     stop: &watch::Sender<bool>,
 ) -> Result<(), ServerError> {
     tracing::info!("stopping: finishing what is under way");
@@ -159,6 +162,9 @@ async fn shut_down(
     }
     if let Some(witnessing) = witnessing {
         witnessing.stop().await;
+    }
+    if let Err(error) = tokio::task::spawn_blocking(|| caretaker.stop()).await {
+        tracing::error!(%error, "the caretaker did not end in order");
     }
     node.shut_down().await
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use moneta_base::{Seq, TableName};
 use moneta_event::root_entry::{ObjectRef, RootEvent, SegmentRows, ShardGrowth};
-use moneta_event::{BlockHeader, RootEntry, ShardId};
+use moneta_event::root_history::ShardStatus;
+use moneta_event::{BlockHeader, RootEntry, RootHistory, ShardId};
 use moneta_merkle::audit::audit_log;
 use moneta_merkle::reader::{TileReader, root_from_tiles};
-use moneta_merkle::tile::TILE_WIDTH;
+use moneta_merkle::tile::{TILE_WIDTH, width_in};
 use moneta_merkle::{BoxError, Quorum, SignedCheckpoint, TilePath, TileShelf, VerifierKey, bundle, hash};
 
 use crate::Report;
@@ -18,10 +20,11 @@ use crate::Report;
 pub struct RootState {
     /// The last size and root of every shard that was not dropped.
     pub shards: BTreeMap<ShardId, ShardGrowth>,
-    /// Shards dropped by policy.
-    pub dropped: BTreeMap<ShardId, String>,
+    /// The rows `[start, end)` of every shard dropped by policy, in order.
+    pub dropped: BTreeMap<ShardId, Vec<(Seq, Seq)>>,
     /// Segment files by path, with the rows they hold.
     pub segments: BTreeMap<String, (SegmentRows, ObjectRef)>,
+    history: RootHistory,
 }
 
 /// The tiles of one log in a directory. Reads what the checkpoint covers, from the newest file that holds it.
@@ -75,7 +78,12 @@ pub fn check_root(data: &Path, key: &VerifierKey, quorum: Option<&Quorum>, repor
     let mut unreadable = Vec::new();
     let findings = audit_log(checkpoint.size(), &checkpoint.root(), &LogDir(data.join(dir)), &mut |index, bytes| {
         match RootEntry::decode(bytes) {
-            Ok(entry) => state.apply(entry),
+            Ok(entry) => {
+                if let Err(contradiction) = state.history.apply(&entry.event) {
+                    unreadable.push(format!("entry {index}: {contradiction}"));
+                }
+                state.apply(entry);
+            }
             Err(error) => unreadable.push(format!("entry {index}: {error}")),
         }
     });
@@ -133,21 +141,88 @@ impl RootState {
                 old.iter().for_each(|object| drop(self.segments.remove(&object.path)));
                 self.segments.insert(new.path.clone(), (rows, new));
             }
-            RootEvent::RetentionDrop { growth, policy, .. } => self.drop_shard(&growth.shard, policy),
+            RootEvent::RetentionDrop { growth, .. } => self.drop_shard(&growth.shard),
             _ => {}
         }
     }
 
-    fn drop_shard(&mut self, shard: &ShardId, policy: String) {
+    fn drop_shard(&mut self, shard: &ShardId) {
         self.shards.remove(shard);
-        self.segments.retain(|_, (rows, _)| rows.shard != *shard);
-        self.dropped.insert(shard.clone(), policy);
+        let rows = &mut Vec::new();
+        self.segments.retain(|_, (segment, _)| {
+            let is_dropped = segment.shard == *shard;
+            rows.extend(is_dropped.then_some((segment.start, segment.end)));
+            !is_dropped
+        });
+        rows.sort_unstable();
+        // A drop that a crash interrupted is entered twice; the second entry finds no segments left.
+        self.dropped.entry(shard.clone()).or_default().append(rows);
+    }
+
+    /// The place of a shard among those of its table, from 0.
+    #[must_use]
+    pub fn number_of(&self, shard: &ShardId) -> u64 {
+        self.history.get(shard).map_or(0, |status| status.number)
+    }
+
+    /// Whether the directory of a shard that was not dropped is gone, which is then a finding.
+    pub fn is_missing(&self, data: &Path, shard: &ShardId, report: &mut Report) -> bool {
+        let dir = shard_dir(shard);
+        if data.join(&dir).is_dir() {
+            return false;
+        }
+        let (number, table) = (self.number_of(shard), &shard.table);
+        report.find(dir, format!("shard number {number} of {table} is missing, and no drop entry says why"));
+        true
+    }
+
+    /// Every shard of a table that was ever opened, in order of their numbers, with whether it was dropped.
+    #[must_use]
+    pub fn shards_of(&self, table: &TableName) -> Vec<(&ShardId, &ShardStatus)> {
+        let mut shards: Vec<_> = self.history.shards().filter(|(shard, _)| shard.table == *table).collect();
+        shards.sort_by_key(|(_, status)| status.number);
+        shards
     }
 }
 
-/// Checks the log of one shard at the size and root that the root log states, and returns its headers in order.
-pub fn check_shard(data: &Path, growth: &ShardGrowth, key: &VerifierKey, report: &mut Report) -> Vec<BlockHeader> {
-    let dir = PathBuf::from("ledger/shard").join(growth.shard.to_string());
+/// The directory of a shard log, relative to the data directory.
+fn shard_dir(shard: &ShardId) -> PathBuf {
+    PathBuf::from("ledger/shard").join(shard.to_string())
+}
+
+/// Whether every shard and segment file that the root log names is there, with the size it was signed with. Quick: what
+/// is in them is not read, but for the ends of the shard logs.
+pub fn check_presence(data: &Path, key: &VerifierKey, report: &mut Report) {
+    let Some(state) = check_root(data, key, None, report) else { return };
+    for growth in state.shards.values() {
+        let dir = shard_dir(&growth.shard);
+        if state.is_missing(data, &growth.shard, report) {
+            continue;
+        }
+        open_shard_checkpoint(data, growth, key, report);
+        let number = growth.size.saturating_sub(1) / u64::from(TILE_WIDTH);
+        let last = TilePath::entries(number, width_in(growth.size, TileShelf::Entries, number));
+        if let Err(error) = LogDir(data.join(&dir)).read_tile(last) {
+            report.find(dir.join(last.to_string()), error.to_string());
+        }
+    }
+    for (path, (rows, object)) in &state.segments {
+        let file = Path::new("store").join(path);
+        match std::fs::metadata(data.join(&file)) {
+            Ok(metadata) if metadata.len() == object.size_bytes => {}
+            Ok(metadata) => {
+                report.find(&file, format!("it has {} bytes, signed were {}", metadata.len(), object.size_bytes));
+            }
+            Err(error) => report.find(
+                &file,
+                format!("rows _Seq {} to {} of shard {} are missing: {error}", rows.start, rows.end, rows.shard),
+            ),
+        }
+    }
+}
+
+fn open_shard_checkpoint(data: &Path, growth: &ShardGrowth, key: &VerifierKey, report: &mut Report) {
+    let dir = shard_dir(&growth.shard);
     let origin = format!("{}/shard/{}", key.name(), growth.shard);
     if let Some(checkpoint) = open_checkpoint(data, &dir, &origin, key, report)
         && checkpoint.size() < growth.size
@@ -155,6 +230,12 @@ pub fn check_shard(data: &Path, growth: &ShardGrowth, key: &VerifierKey, report:
         let problem = format!("covers {} blocks, but the root log names {}", checkpoint.size(), growth.size);
         report.find(dir.join("checkpoint"), problem);
     }
+}
+
+/// Checks the log of one shard at the size and root that the root log states, and returns its headers in order.
+pub fn check_shard(data: &Path, growth: &ShardGrowth, key: &VerifierKey, report: &mut Report) -> Vec<BlockHeader> {
+    let dir = shard_dir(&growth.shard);
+    open_shard_checkpoint(data, growth, key, report);
     let mut headers = Vec::new();
     let mut unreadable = Vec::new();
     let findings =

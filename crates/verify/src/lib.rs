@@ -5,7 +5,8 @@
 //!
 //! 1. the root checkpoint is signed by the given key, and every tile and entry of the root log is under it;
 //! 2. every shard that the root log names, and did not drop by policy, holds exactly the block headers signed for;
-//! 3. the headers of a table are dense in sequence and chained by hash (BLOCK-2);
+//! 3. the shards of a table are dense in number, their headers dense in sequence and chained by hash (BLOCK-2): what is
+//!    missing in between is what drop entries account for, to the row;
 //! 4. the rows of every header are in a segment or in the journal, unchanged and in order (BLOCK-1, STORE-2);
 //! 5. segment files are the ones the root log names, the catalog lists them all, and what they hold twice for the
 //!    sake of queries (columns of paths, term index) says what the rows say;

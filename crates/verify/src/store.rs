@@ -57,8 +57,9 @@ fn check_tables(data: &Path, state: &RootState, key: &VerifierKey, blocks: &Jour
     for growth in state.shards.values() {
         let table = &growth.shard.table;
         let check = tables.entry(table).or_insert_with(|| TableCheck::new(data, state, table, blocks, report));
-        let headers = ledger::check_shard(data, growth, key, report);
-        check.check_chain(&headers, report);
+        let is_missing = state.is_missing(data, &growth.shard, report);
+        let headers = if is_missing { Vec::new() } else { ledger::check_shard(data, growth, key, report) };
+        check.check_chain(&growth.shard, &headers, report);
         check.check_rows(&growth.shard, &headers, report);
     }
     for table in tables.values() {
@@ -73,8 +74,21 @@ struct TableCheck<'a> {
     table: &'a TableName,
     active: ActiveFiles,
     journal: Option<&'a BTreeMap<Seq, (std::sync::Arc<moneta_event::Block>, PathBuf)>>,
-    /// Where the header before ended: its hash and the sequence after it.
-    previous: Option<(Hash, Seq)>,
+    /// Every shard of the table, in order of their numbers.
+    shards: Vec<&'a ShardId>,
+    /// The number of the shard that comes next.
+    next_number: u64,
+    /// Where the rows before ended.
+    end: End,
+}
+
+/// Where the rows looked at so far end.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// The `_Seq` that comes next, and the hash of the header before it unless that was dropped.
+    Known { seq: Seq, hash: Option<Hash> },
+    /// A shard is missing, so nobody can say.
+    Unknown,
 }
 
 impl<'a> TableCheck<'a> {
@@ -86,33 +100,59 @@ impl<'a> TableCheck<'a> {
         report: &mut Report,
     ) -> Self {
         let active = catalog::check(data, table.as_str(), report);
-        Self { data, state, table, active, journal: blocks.get(table), previous: None }
+        let shards = state.shards_of(table).into_iter().map(|(shard, _)| shard).collect();
+        // The first block of a table has nothing before it, which its header says with a hash of zeros.
+        let end = End::Known { seq: 0, hash: Some(Hash::default()) };
+        Self { data, state, table, active, journal: blocks.get(table), shards, next_number: 0, end }
     }
 
-    /// BLOCK-2: dense in sequence, chained by hash. The first shard kept has nothing before it to compare with.
-    fn check_chain(&mut self, headers: &[BlockHeader], report: &mut Report) {
-        for header in headers {
-            if let Some((hash, next_seq)) = self.previous {
-                let file = PathBuf::from("ledger/shard").join(header.shard.to_string());
-                if header.first_seq != next_seq {
-                    report.find_block(
-                        &file,
-                        &header.shard,
-                        header.first_seq,
-                        format!("_Seq {next_seq} should come next"),
-                    );
-                }
-                if header.previous != hash {
-                    report.find_block(
-                        &file,
-                        &header.shard,
-                        header.first_seq,
-                        "the chain of headers is broken before it",
-                    );
-                }
-            }
-            self.previous = Some((header.hash(), header.end_seq()));
+    /// BLOCK-2: dense in sequence, chained by hash. Where shards were dropped in between, the rows that their drop
+    /// entries account for must fill the gap exactly.
+    fn check_chain(&mut self, shard: &ShardId, headers: &[BlockHeader], report: &mut Report) {
+        if headers.is_empty() {
+            // Its absence is a finding already; what follows has nothing before it to compare with.
+            self.end = End::Unknown;
+            self.next_number = self.state.number_of(shard) + 1;
+            return;
         }
+        self.pass_dropped(shard, report);
+        let file = PathBuf::from("ledger/shard").join(shard.to_string());
+        for header in headers {
+            let place = |problem: String, report: &mut Report| {
+                report.find_block(&file, shard, header.first_seq, problem);
+            };
+            match self.end {
+                End::Known { seq, .. } if header.first_seq != seq => {
+                    place(format!("_Seq {seq} should come next, and no drop entry says why it does not"), report);
+                }
+                End::Known { hash: Some(hash), .. } if header.previous != hash => {
+                    place("the chain of headers is broken before it".to_owned(), report);
+                }
+                _ => {}
+            }
+            self.end = End::Known { seq: header.end_seq(), hash: Some(header.hash()) };
+        }
+    }
+
+    /// Moves past the dropped shards between the one checked last and `shard`.
+    fn pass_dropped(&mut self, shard: &ShardId, report: &mut Report) {
+        let number = self.state.number_of(shard);
+        while self.next_number < number {
+            let Some(passed) = self.shards.get(usize::try_from(self.next_number).unwrap_or(usize::MAX)) else { break };
+            self.next_number += 1;
+            let Some(rows) = self.state.dropped.get(*passed) else { continue };
+            for (start, end) in rows {
+                if let End::Known { seq, .. } = self.end
+                    && *start != seq
+                {
+                    let file = PathBuf::from("ledger/root");
+                    let problem = format!("before the dropped rows from _Seq {start} on, _Seq {seq} should come");
+                    report.find_block(file, shard, *start, problem);
+                }
+                self.end = End::Known { seq: *end, hash: None };
+            }
+        }
+        self.next_number = number + 1;
     }
 
     /// Every header's rows are in a segment or in the journal.

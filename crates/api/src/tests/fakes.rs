@@ -11,7 +11,7 @@ use arrow::array::{
 use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::{Column, ColumnType, TableSchema};
 use moneta_ports::operations::{
-    Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection, Status, VerifyReport,
+    Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, VerifyReport,
 };
 use moneta_ports::*;
 
@@ -378,6 +378,16 @@ impl Operations for Fakes {
     ) -> BoxFuture<'a, Result<bool, PortError>> {
         self.operations.lock().unwrap().push(format!("release {name}: {reason}"));
         Box::pin(async move { Ok(name == "case-1") })
+    }
+
+    fn begin_snapshot<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Snapshot, PortError>> {
+        self.operations.lock().unwrap().push("begin snapshot".to_owned());
+        Box::pin(async { Ok(Snapshot { path: "/data/snapshot".to_owned(), root_size: 7, made_at: String::new() }) })
+    }
+
+    fn end_snapshot<'a>(&'a self, _: &'a OpContext, manifest: Option<String>) -> BoxFuture<'a, Result<(), PortError>> {
+        self.operations.lock().unwrap().push(format!("end snapshot {manifest:?}"));
+        Box::pin(async { Ok(()) })
     }
 
     fn prove_record<'a>(

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod backup;
 pub mod completions;
 pub mod config;
 pub mod credential;
@@ -46,6 +47,8 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Watchlist(command) => command.run(global, console).await,
         Command::Hunt(command) => command.run(console),
         Command::Verify(command) => command.run(global, console).await,
+        Command::Backup(command) => command.run(global, console).await,
+        Command::Restore(command) => command.run(global, console).await,
         Command::Prove(command) => command.run(global, console).await,
         Command::Doctor(command) => command.run(global, console).await,
         Command::Status(command) => command.run(global, console).await,

@@ -7,7 +7,7 @@ use crate::arguments::Global;
 use crate::commands::rules::to_value;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, Grid};
+use crate::output::{Format, Grid, visible};
 use crate::target::{Missing, Target, local_context};
 
 /// Show the state of the installation.
@@ -77,6 +77,7 @@ fn print(status: &Value, console: &Console) -> std::io::Result<()> {
         };
         console.line(&format!("cosigned            {cosigned}"))?;
     }
+    print_scrubbing(&status["scrubbing"], console)?;
     console.line(&format!("rules               {}", status["rules_loaded"]))?;
     print_list(
         console,
@@ -85,6 +86,26 @@ fn print(status: &Value, console: &Console) -> std::io::Result<()> {
     )?;
     print_list(console, &checkpoint["witnesses"], &["name", "state", "reason"])?;
     print_list(console, &status["collectors"], &["name", "state", "num_records", "num_dropped", "reason"])
+}
+
+/// How far the reading again of stored files got; nothing while nobody does it.
+fn print_scrubbing(scrubbing: &Value, console: &Console) -> std::io::Result<()> {
+    for (label, name) in [("files read daily   ", "hot"), ("files read monthly ", "cold")] {
+        let pass = &scrubbing[name];
+        if text(&pass["started_at"]).is_empty() {
+            continue;
+        }
+        let completed = match text(&pass["completed_at"]) {
+            "" => "never completed yet".to_owned(),
+            at => format!("last completed {at}"),
+        };
+        let (read, total) = (bytes(&pass["read_bytes"]), bytes(&pass["total_bytes"]));
+        console.line(&format!("{label} {read} of {total} since {}, {completed}", text(&pass["started_at"])))?;
+    }
+    for finding in scrubbing["findings"].as_array().into_iter().flatten() {
+        console.line(&format!("{} {}", console.verdict("FOUND"), visible(text(finding))))?;
+    }
+    Ok(())
 }
 
 /// A list of objects as a table, after an empty line; nothing when it is empty.

@@ -41,7 +41,11 @@ impl Verify {
     }
 }
 
-fn read_key(path: &Path) -> Result<VerifierKey, Failure> {
+/// Reads a file with a verifier key.
+///
+/// # Errors
+/// When there is none in it.
+pub fn read_key(path: &Path) -> Result<VerifierKey, Failure> {
     let text =
         std::fs::read_to_string(path).map_err(|error| Failure::io(format!("cannot read {}", path.display()), error))?;
     VerifierKey::parse(text.trim_end())
@@ -61,7 +65,11 @@ async fn check_server(client: &Client, key: Option<&VerifierKey>) -> Result<Valu
     Ok(report)
 }
 
-fn check_dir(global: &Global, key: Option<VerifierKey>) -> Result<Value, Failure> {
+/// Checks a data directory that no server works on.
+///
+/// # Errors
+/// When the check could not be made.
+pub fn check_dir(global: &Global, key: Option<VerifierKey>) -> Result<Value, Failure> {
     let data = &global.data_dir;
     check_directory(data, Missing::Refuse)?;
     // Nothing may write meanwhile. A copy on a medium that cannot be written cannot be locked, and needs no lock.
@@ -80,7 +88,11 @@ fn check_dir(global: &Global, key: Option<VerifierKey>) -> Result<Value, Failure
     to_value(&report)
 }
 
-fn print(report: &Value, console: &Console) -> std::io::Result<()> {
+/// Prints what a check found.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print(report: &Value, console: &Console) -> std::io::Result<()> {
     if console.json {
         return console.value(report);
     }

@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod commands;
+mod custody;
 mod flips;
 mod hunting;
 mod kill_json;

@@ -4,10 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
+use moneta_base::Timestamp;
+use moneta_ingest::Policy;
 use moneta_merkle::VerifierKey;
+use moneta_ports::operations::{Hold, HoldRequest};
 use moneta_verify::proof::check_record_proof;
 use moneta_verify::{Options, verify_store};
 
+use crate::agreement::Python;
 use crate::installation::{Installation, prove, submit, table};
 
 /// Shards deleted behind the ledger's back.
@@ -74,4 +78,43 @@ async fn t13_proofs_outlive_the_days_dropped_around_them_and_secret_deletions_ar
         report.num_dropped_shards,
         proofs.len()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_dropped_between_days_under_a_hold_is_accounted_for_to_the_row() {
+    let installation = Installation::new();
+    let data = installation.dir.path().join("data");
+    let ingest = installation.open_in(&data);
+    for day in 0..5 {
+        installation.set_day(day);
+        submit(&ingest, "Syslog", day, 3).await;
+        ingest.publish_now().await.unwrap();
+        ingest.seal_all().unwrap();
+    }
+    let first = ingest.store().snapshot(&table("Syslog")).unwrap().segments[0].shard.day.to_string();
+    let request = HoldRequest { to: Some(first), reason: "case 7".to_owned(), ..HoldRequest::default() };
+    let hold = Hold::new("case-7", &request, "ada", Timestamp::default()).unwrap();
+    ingest.set_policy(Policy { holds: vec![hold], ..crate::installation::policy(3) });
+    // Only now: the keeper looks for what is due as time passes.
+    installation.set_day(5);
+    let left = || ingest.store().snapshot(&table("Syslog")).unwrap().segments.len();
+    installation.wait_until(|| left() == 4);
+    ingest.shut_down().unwrap();
+    drop(ingest);
+    let report = verify_store(&data, Options::default()).unwrap();
+    assert_eq!(report.findings, []);
+    // The entry excuses its own shard and no other.
+    let shards = days(&data.join("ledger/shard/Syslog"));
+    for (number, dir) in [(0, &shards[0]), (2, &shards[1])] {
+        let aside = data.with_extension("aside");
+        std::fs::rename(dir, &aside).unwrap();
+        let report = verify_store(&data, Options::default()).unwrap();
+        std::fs::rename(&aside, dir).unwrap();
+        let expected = format!("shard number {number} of Syslog is missing, and no drop entry says why");
+        assert!(report.findings.iter().any(|finding| finding.problem == expected), "{:?}", report.findings);
+    }
+    if let Some(python) = Python::find() {
+        let verdicts = python.verdicts("store", &installation.key(), std::slice::from_ref(&data));
+        assert_eq!(verdicts[&data], Ok(()));
+    }
 }

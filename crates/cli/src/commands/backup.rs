@@ -1,0 +1,141 @@
+//! `moneta backup` and `moneta restore`: copies of everything, taken while the server runs, and the way back.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use moneta_ports::operations::Snapshot;
+use moneta_server::backup::{self, BackupError, BackupReport};
+use serde_json::json;
+
+use crate::arguments::Global;
+use crate::commands::rules::to_value;
+use crate::commands::status::size_text;
+use crate::commands::verify;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::target::{Missing, Target, find_server, local_context};
+
+/// Copy everything as it is at this moment, also while the server runs.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// A directory for backups of this installation, best on another disk. Each backup is whole by itself; a second one
+    /// there copies only what is new. It holds the keys: keep it as safe as the data directory.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Bring a backup back into an empty data directory, and check it against its ledger.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// One backup, or the directory of backups, of which the newest is then taken.
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+    /// A file with the log's verifier key, kept elsewhere than the backup. Without it the backup's own copy is trusted.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+impl Backup {
+    /// Makes the backup.
+    ///
+    /// # Errors
+    /// When no snapshot can be made, or the directory is unsuitable or full.
+    pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
+        let target = Target::open(global, Missing::Refuse).await?;
+        let made = make(&target, &self.dir).await;
+        let closed = target.close().await;
+        let report = made?;
+        closed?;
+        if console.json {
+            console.value(&to_value(&report)?)?;
+            return Ok(Exit::Success);
+        }
+        console.line(&format!(
+            "{}: {} files, {}; copied {} of them, {}",
+            report.path.display(),
+            report.num_files,
+            size_text(report.total_bytes),
+            report.copied_files,
+            size_text(report.copied_bytes),
+        ))?;
+        console.line(&format!("manifest {}", report.manifest))?;
+        console.say("it holds the keys of this installation: keep it as safe as the data directory");
+        Ok(Exit::Success)
+    }
+}
+
+async fn make(target: &Target, dir: &Path) -> Result<BackupReport, Failure> {
+    let snapshot = begin(target).await?;
+    let path = dir.to_owned();
+    let copied = tokio::task::spawn_blocking(move || {
+        if !Path::new(&snapshot.path).is_dir() {
+            let message = format!("the snapshot is at {}, which is not on this machine", snapshot.path);
+            return Err(Failure::new(Exit::Unavailable, message).advise("run this on the machine of the server"));
+        }
+        Ok(backup::copy(&snapshot, &path)?)
+    });
+    let copied = copied.await.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    let manifest = copied.as_ref().ok().map(|report| report.manifest.clone());
+    let ended = end(target, manifest).await;
+    let report = copied?;
+    ended?;
+    Ok(report)
+}
+
+async fn begin(target: &Target) -> Result<Snapshot, Failure> {
+    match target {
+        Target::Server(client) => {
+            let answer = client.post("v1/snapshots", &json!({})).await?;
+            serde_json::from_value(answer)
+                .map_err(|error| Failure::new(Exit::Internal, "the server's answer is no snapshot").caused_by(&error))
+        }
+        Target::Directory(node) => Ok(node.operations().begin_snapshot(&local_context()).await?),
+    }
+}
+
+async fn end(target: &Target, manifest: Option<String>) -> Result<(), Failure> {
+    match target {
+        Target::Server(client) => {
+            client.post("v1/snapshots/end", &json!({ "manifest_sha256": manifest })).await.map(drop)
+        }
+        Target::Directory(node) => Ok(node.operations().end_snapshot(&local_context(), manifest).await?),
+    }
+}
+
+impl Restore {
+    /// Restores and checks; negative when the check finds anything.
+    ///
+    /// # Errors
+    /// When the backup is damaged, or the data directory is not empty or cannot be written.
+    pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
+        let key = self.key.as_deref().map(verify::read_key).transpose()?;
+        if let Some(url) = &global.server {
+            return Err(Failure::usage(format!("a running server such as {url} cannot be restored into"))
+                .advise("name an empty directory with --data-dir"));
+        }
+        if find_server(global).await?.is_some() {
+            return Err(Failure::new(Exit::Unavailable, "a server runs on this data directory; stop it first"));
+        }
+        let report = backup::restore(&self.backup, &global.data_dir)?;
+        console.say(&format!(
+            "restored {} files, {}, as they were at {}; what was stored later is not in this backup",
+            report.num_files,
+            size_text(report.total_bytes),
+            report.made_at
+        ));
+        let checked = verify::check_dir(global, key)?;
+        verify::print(&checked, console)?;
+        Ok(Exit::negative_unless(checked["findings"].as_array().is_some_and(Vec::is_empty)))
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Self {
+        let exit = match &error {
+            BackupError::Io { .. } => Exit::Io,
+            BackupError::Damaged { .. } => Exit::Internal,
+            BackupError::Unsuitable { .. } => Exit::Usage,
+        };
+        Self::new(exit, error.to_string()).caused_by(&error)
+    }
+}

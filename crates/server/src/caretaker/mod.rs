@@ -1,0 +1,118 @@
+//! Looks after what is stored while the server runs: whether everything is there, and whether it still is what was
+//! signed. Findings are alarms, and stand in the status.
+//!
+//! A thread of its own with a budget of bytes: neither queries nor ingest wait for it. It reads the files and the root
+//! log by the code of `moneta-verify`, which shares nothing with the code that wrote them. It never writes but its own
+//! progress, and never mends.
+
+mod presence;
+mod scrub;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use moneta_base::Clock;
+use moneta_base::fs::FileSystem;
+use moneta_merkle::VerifierKey;
+use moneta_ports::operations::ScrubbingStatus;
+use moneta_ports::{Alarm, AlarmKind, AlarmSink, Metrics};
+use moneta_verify::Finding;
+
+use crate::caretaker::presence::Presence;
+use crate::caretaker::scrub::Scrub;
+
+/// Time between two looks at what is due; what one look may read is the budget of as long.
+const TICK: Duration = Duration::from_secs(1);
+/// Findings shown at most: past it the store is rubble and more names help nobody.
+const FINDINGS_MAX: usize = 50;
+
+/// What the caretaker works with.
+pub(crate) struct CaretakerParts {
+    pub(crate) fs: Arc<dyn FileSystem>,
+    pub(crate) data: PathBuf,
+    pub(crate) key: VerifierKey,
+    pub(crate) alarms: Arc<dyn AlarmSink>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) board: Arc<CareBoard>,
+    /// Bytes a second.
+    pub(crate) budget: u64,
+}
+
+/// What the caretaker last saw, for the status. Shared with whoever shows it.
+#[derive(Debug, Default)]
+pub(crate) struct CareBoard {
+    state: Mutex<Option<ScrubbingStatus>>,
+}
+
+impl CareBoard {
+    /// `None` before the caretaker has started.
+    pub(crate) fn state(&self) -> Option<ScrubbingStatus> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut ScrubbingStatus)) {
+        change(self.state.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default());
+    }
+}
+
+/// The running caretaker. Dropping it leaves the thread behind: stop it.
+pub(crate) struct Caretaker {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the operating system gives no thread.
+pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Caretaker> {
+    let (stop, stopped) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("caretaker".to_owned()).spawn(move || {
+        let mut presence = Presence::default();
+        let mut scrub = Scrub::resume(&parts);
+        parts.board.change(|_| {});
+        loop {
+            presence.look(&parts);
+            if parts.budget > 0 {
+                scrub.step(&parts);
+            }
+            match stopped.recv_timeout(TICK) {
+                Err(RecvTimeoutError::Timeout) => {}
+                _ => return scrub.save(&parts),
+            }
+        }
+    })?;
+    Ok(Caretaker { stop, thread })
+}
+
+impl Caretaker {
+    /// Finishes the file that is being read and ends.
+    pub(crate) fn stop(self) {
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the caretaker panicked");
+        }
+    }
+}
+
+impl CaretakerParts {
+    /// Tells people of findings, and shows them until the next look at the same files.
+    fn report(&self, kind: AlarmKind, findings: &[Finding]) {
+        for finding in findings.iter().take(FINDINGS_MAX) {
+            let text = format!("{finding}.");
+            self.alarms.raise(Alarm { kind, subject: finding.file.clone(), text });
+        }
+        self.board.change(|status| {
+            for finding in findings {
+                let line = finding.to_string();
+                if status.findings.len() < FINDINGS_MAX && !status.findings.contains(&line) {
+                    status.findings.push(line);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! The files of a running installation as they were at one moment, for whoever copies them to a backup.
+//!
+//! Everything but the journal and the metastore is written once and then replaced or removed, never changed: a link to
+//! it is a copy that takes no time and no room. The journal is copied up to its last commit, the metastore by its own
+//! means. Meanwhile nothing is sealed, merged, dropped or signed, and ingest goes on. Copying elsewhere is not done here.
+
+use std::path::Path;
+
+use moneta_base::ErrorKind;
+use moneta_base::fs::FileSystem;
+use moneta_merkle::Hash;
+use moneta_ports::operations::Snapshot;
+use moneta_ports::{AuditEvent, AuditSink, OpContext, PortError};
+
+use crate::operations::NodeOperations;
+
+/// Directory of the snapshot within the data directory.
+pub(crate) const DIR: &str = "snapshot";
+/// The metastore's file.
+const METASTORE: &str = "meta.sqlite";
+/// What belongs to the running process, or can be made again.
+const NOT_COPIED: [&str; 7] = [DIR, "spill", "lock", "server.json", "cli.credential", "inventory", "journal"];
+
+/// Makes the snapshot.
+pub(crate) async fn begin(node: &NodeOperations, ctx: &OpContext) -> Result<Snapshot, PortError> {
+    let _alone = node.snapshot.lock().await;
+    node.ingest.record_change(ctx, AuditEvent::success("backup.begin", "store", "all")).await?;
+    let (ingest, metastore) = (node.ingest.clone(), node.metastore.clone());
+    let (fs, data) = (node.world.fs.clone(), node.data.clone());
+    let made_at = node.world.clock.now().to_string();
+    let linked = tokio::task::spawn_blocking(move || {
+        let dir = data.join(DIR);
+        let (from, to) = (data, dir.clone());
+        remove(&*fs, &from).map_err(|error| failed(&dir, error))?;
+        let root_size = ingest.between_changes(Box::new(move |ledger, journal| {
+            let io = |error| failed(&to, error);
+            fs.create_dir_all(&to.join("journal")).map_err(io)?;
+            metastore
+                .copy_to(&to.join(METASTORE))
+                .map_err(|error| PortError::caused_by(error.kind(), "the metastore could not be copied", error))?;
+            link_all(&*fs, &from, &to, &|name| NOT_COPIED.contains(&name) || name.starts_with(METASTORE))
+                .map_err(io)?;
+            for (path, size_bytes) in journal {
+                copy_start(&*fs, &path, &to, size_bytes).map_err(io)?;
+            }
+            Ok(ledger.root_checkpoint().size())
+        }))?;
+        Ok((dir, root_size))
+    });
+    let (dir, root_size) = linked
+        .await
+        .map_err(|error| PortError::caused_by(ErrorKind::Internal, "linking the files was interrupted", error))??;
+    let path = std::path::absolute(&dir).unwrap_or(dir).display().to_string();
+    Ok(Snapshot { path, root_size, made_at })
+}
+
+/// Removes the snapshot and says what became of it.
+pub(crate) async fn end(node: &NodeOperations, ctx: &OpContext, manifest: Option<String>) -> Result<(), PortError> {
+    if manifest.as_deref().is_some_and(|text| Hash::from_hex(text).is_err()) {
+        return Err(PortError::new(ErrorKind::Caller, "manifest must be a SHA-256 in 64 hexadecimal digits"));
+    }
+    let _alone = node.snapshot.lock().await;
+    let mut event = match manifest {
+        Some(_) => AuditEvent::success("backup.end", "store", "all"),
+        None => AuditEvent::failure("backup.end", "store", "all", "the backup was given up"),
+    };
+    event.details.insert("manifest_sha256".to_owned(), manifest.into());
+    node.ingest.record_change(ctx, event).await?;
+    let (fs, data) = (node.world.fs.clone(), node.data.clone());
+    let removed = tokio::task::spawn_blocking(move || remove(&*fs, &data).map_err(|error| failed(&data, error))).await;
+    removed.map_err(|error| PortError::caused_by(ErrorKind::Internal, "removing files was interrupted", error))?
+}
+
+/// Removes a snapshot that is there: of a backup that was given up, or cut off by the end of the process.
+pub(crate) fn remove(fs: &dyn FileSystem, data: &Path) -> std::io::Result<()> {
+    match fs.remove_dir_all(&data.join(DIR)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn failed(path: &Path, error: std::io::Error) -> PortError {
+    let message = format!("the files could not be linked below {}: {error}", path.display());
+    PortError::caused_by(ErrorKind::OPERATOR, message, error)
+}
+
+/// Links every file of a directory into another, but those whose name at the top is left out.
+fn link_all(fs: &dyn FileSystem, from: &Path, to: &Path, leave_out: &dyn Fn(&str) -> bool) -> std::io::Result<()> {
+    for entry in fs.list(from)? {
+        let name = entry.name();
+        if leave_out(name) || name.ends_with(moneta_base::fs::TEMPORARY_SUFFIX) {
+            continue;
+        }
+        let target = to.join(name);
+        if entry.is_dir {
+            fs.create_dir_all(&target)?;
+            link_all(fs, &entry.path, &target, &|_| false)?;
+            continue;
+        }
+        match fs.link_new(&entry.path, &target) {
+            // Retired files and outgrown tiles go at any time, and nothing needs them.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies the first bytes of a journal file, which may grow meanwhile.
+fn copy_start(fs: &dyn FileSystem, path: &Path, to: &Path, size_bytes: u64) -> std::io::Result<()> {
+    const PIECE_BYTES: u64 = 4 << 20;
+    let name = path.file_name().unwrap_or_default();
+    let mut copy = fs.create(&to.join("journal").join(name))?;
+    let mut offset = 0;
+    while offset < size_bytes {
+        let len = PIECE_BYTES.min(size_bytes - offset);
+        copy.append(&fs.read_range(path, offset, usize::try_from(len).expect("a few megabytes"))?)?;
+        offset += len;
+    }
+    copy.sync()
+}
