@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use moneta_base::Timestamp;
+use moneta_metastore::SecretHash;
 use moneta_ports::{Actor, ActorKind, AuditEvent, OpContext, Scope};
 
 use crate::access::{scopes_of, unproved};
@@ -24,6 +25,15 @@ pub enum Presented<'a> {
     Credential(&'a str),
     /// The value of a session cookie.
     Session(&'a str),
+    /// A message signed with a credential's shared key.
+    Signed {
+        /// The credential's public part.
+        id: &'a str,
+        /// What was signed.
+        message: &'a [u8],
+        /// Its HMAC-SHA-256.
+        signature: &'a [u8],
+    },
 }
 
 impl Access {
@@ -35,7 +45,18 @@ impl Access {
         match presented {
             Presented::Nothing => Err(Error::NotSignedIn),
             Presented::Session(cookie) => self.by_session(client, cookie),
-            Presented::Credential(text) => self.by_credential(client, text).await,
+            Presented::Credential(text) => match secret::split_credential(text) {
+                // Not even the form of a credential: whatever it is (perhaps a password) is kept out of the audit log.
+                None => self.refuse(client, "unknown", "not a credential of this server", self.parts.clock.now()).await,
+                Some((id, secret_text)) => {
+                    let hash = secret::hash_of(secret_text);
+                    self.by_credential(client, id, |stored| secret::same(&hash, stored)).await
+                }
+            },
+            Presented::Signed { id, message, signature } => {
+                let is_signed = |stored: &_| secret::is_signed(&secret::shared_key(stored), message, signature);
+                self.by_credential(client, id, is_signed).await
+            }
         }
     }
 
@@ -58,16 +79,18 @@ impl Access {
         Ok(context(client, actor, scopes_of(&account.scopes), Some(session.expires)))
     }
 
-    async fn by_credential(&self, client: &ClientInfo, text: &str) -> Result<OpContext, Error> {
+    /// Lets a credential in whose holder proved to have its secret, of which `proves` is given the stored hash.
+    async fn by_credential(
+        &self,
+        client: &ClientInfo,
+        id: &str,
+        proves: impl FnOnce(&SecretHash) -> bool,
+    ) -> Result<OpContext, Error> {
         let now = self.parts.clock.now();
-        let Some((id, secret_text)) = secret::split_credential(text) else {
-            // Not even the form of a credential: whatever it is (perhaps a password) is kept out of the audit log.
-            return self.refuse(client, "unknown", "not a credential of this server", now).await;
-        };
         let Some(credential) = self.metastore().credential(id)? else {
             return self.refuse(client, id, "no such credential", now).await;
         };
-        let reason = if !secret::same(&secret::hash_of(secret_text), &credential.secret_hash) {
+        let reason = if !proves(&credential.secret_hash) {
             Some("wrong secret")
         } else if credential.revoked.is_some() {
             Some("revoked")

@@ -34,6 +34,8 @@ pub struct IssuedCredential {
     pub id: String,
     /// The whole text, to be shown once; never stored.
     pub text: String,
+    /// The key by which it signs requests instead of showing itself; shown once too.
+    pub shared_key: [u8; 32],
     /// From when on it is refused.
     pub expires: Timestamp,
 }
@@ -94,7 +96,8 @@ impl Access {
         event.details.insert("expires".to_owned(), credential.expires.to_string().into());
         self.change(ctx, event, |metastore| metastore.insert_credential(&credential)).await?;
         let text = secret::credential_text(&credential.id, &secret_text);
-        Ok(IssuedCredential { id: credential.id, text, expires: credential.expires })
+        let shared_key = secret::shared_key(&secret_hash);
+        Ok(IssuedCredential { id: credential.id, text, shared_key, expires: credential.expires })
     }
 
     /// Revokes a credential at once and for good.

@@ -27,3 +27,4 @@ pub use authenticate::Presented;
 pub use credentials::{CredentialSummary, IssuedCredential, NewCredential};
 pub use error::Error;
 pub use password::HashCost;
+pub use secret::client_credential;

@@ -12,7 +12,7 @@ use crate::ApiError;
 use crate::auth::{MayAdmin, SignedInCaller, session_cookie, set_cookie};
 use crate::body::JsonBody;
 use crate::credentials::{parse_scopes, scope_names};
-use crate::observe::client_info;
+use crate::observe::{client_info, is_over_tls};
 use crate::state::App;
 
 #[derive(Deserialize)]
@@ -24,12 +24,12 @@ pub(crate) struct SignIn {
 
 /// `POST /v1/sign-in` with `{"name","password"}`.
 pub(crate) async fn sign_in(
-    Client(client): Client,
+    client: Client,
     State(state): State<App>,
     JsonBody(body): JsonBody<SignIn>,
 ) -> Result<Response, ApiError> {
-    let signed_in = state.access.sign_in(&client, &body.name, &body.password).await?;
-    Ok(begin(&state, &signed_in, StatusCode::OK))
+    let signed_in = state.access.sign_in(&client.info, &body.name, &body.password).await?;
+    Ok(begin(&state, &client, &signed_in, StatusCode::OK))
 }
 
 #[derive(Deserialize)]
@@ -42,23 +42,24 @@ pub(crate) struct FirstAccount {
 
 /// `POST /v1/first-account` with `{"token","name","password"}`: spends the one-time link and signs in.
 pub(crate) async fn first_account(
-    Client(client): Client,
+    client: Client,
     State(state): State<App>,
     JsonBody(body): JsonBody<FirstAccount>,
 ) -> Result<Response, ApiError> {
-    let made = state.access.create_first_account(&client, &body.token, &body.name, &body.password).await;
-    Ok(begin(&state, &made?, StatusCode::CREATED))
+    let made = state.access.create_first_account(&client.info, &body.token, &body.name, &body.password).await;
+    Ok(begin(&state, &client, &made?, StatusCode::CREATED))
 }
 
 /// `POST /v1/sign-out`.
 pub(crate) async fn sign_out(
     SignedInCaller(ctx): SignedInCaller,
+    client: Client,
     State(state): State<App>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let cookie = session_cookie(&headers).ok_or_else(|| ApiError::bad_request("there is no session to end"))?;
     state.access.sign_out(&ctx, cookie).await?;
-    let cleared = set_cookie("", 0, state.options.tls);
+    let cleared = set_cookie("", 0, client.tls);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cleared)]).into_response())
 }
 
@@ -121,20 +122,24 @@ fn to_json(account: &AccountSummary) -> Value {
     })
 }
 
-fn begin(state: &App, signed_in: &SignedIn, status: StatusCode) -> Response {
+fn begin(state: &App, client: &Client, signed_in: &SignedIn, status: StatusCode) -> Response {
     let life = signed_in.expires.since(state.clock.now()).as_secs();
-    let cookie = set_cookie(&signed_in.cookie, life, state.options.tls);
+    let cookie = set_cookie(&signed_in.cookie, life, client.tls);
     let body = Json(json!({ "name": signed_in.account, "expires": signed_in.expires.to_string() }));
     (status, [(header::SET_COOKIE, cookie)], body).into_response()
 }
 
 /// Where a request comes from, for handlers that serve everybody.
-pub(crate) struct Client(moneta_access::ClientInfo);
+pub(crate) struct Client {
+    pub(crate) info: moneta_access::ClientInfo,
+    /// Whether it came over TLS: cookies are then marked `Secure`.
+    tls: bool,
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for Client {
+impl FromRequestParts<App> for Client {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(client_info(parts)))
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self { info: client_info(parts), tls: is_over_tls(&parts.extensions, state) })
     }
 }

@@ -6,6 +6,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use moneta_access::{CredentialSummary, NewCredential};
 use moneta_ports::Scope;
 use serde::Deserialize;
@@ -24,7 +26,8 @@ pub(crate) struct Create {
     expires_in_days: Option<u64>,
 }
 
-/// `POST /v1/credentials` with `{"name","scopes":[..],"expires_in_days"}`: the only answer that holds the secret.
+/// `POST /v1/credentials` with `{"name","scopes":[..],"expires_in_days"}`: the only answer that holds the secret,
+/// and the key by which HTTP Data Collector requests are signed.
 pub(crate) async fn create(
     MayAdmin(ctx): MayAdmin,
     State(state): State<App>,
@@ -33,7 +36,12 @@ pub(crate) async fn create(
     let life = body.expires_in_days.map(|days| Duration::from_secs(days.saturating_mul(86_400)));
     let scopes = parse_scopes(&body.scopes)?;
     let issued = state.access.create_credential(&ctx, NewCredential { name: body.name, scopes, life }).await?;
-    let answer = json!({ "id": issued.id, "credential": issued.text, "expires": issued.expires.to_string() });
+    let answer = json!({
+        "id": issued.id,
+        "credential": issued.text,
+        "shared_key": STANDARD.encode(issued.shared_key),
+        "expires": issued.expires.to_string(),
+    });
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 

@@ -1,7 +1,6 @@
 //! Events sent as JSON: one request is stored whole or not at all.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use aws_lc_rs::digest;
 use axum::Json;
@@ -9,24 +8,21 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, header};
 use moneta_base::{Seq, SourceName, TableName};
 use moneta_event::catalog::table;
-use moneta_event::{Delivery, ParsedBatch, QuarantinedRecord};
-use moneta_formats::{DecodeOptions, Decoder, Format};
-use moneta_ports::{IdempotencyKey, OpContext, Submission};
+use moneta_event::{Delivery, ParsedBatch};
+use moneta_formats::{DecodeOptions, Format};
+use moneta_ports::{IdempotencyKey, OpContext};
 use serde::Serialize;
 
 use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
+use crate::intake::{Lot, place, store};
 use crate::state::App;
 
 /// Names a request so that sending it again stores nothing twice.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Characters of such a name at most.
 const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
-/// How long a request waits for others to finish before it is told to come back.
-const PLACE_WAIT: Duration = Duration::from_secs(5);
-/// How long a sender is asked to wait.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Tables that only Moneta itself writes: events from outside in them would be forged evidence.
 const OWN_TABLES: [&str; 3] = [table::MONETA_AUDIT, table::MONETA_HEALTH, table::QUARANTINE];
@@ -58,56 +54,24 @@ pub(crate) async fn events(
     let table = writable_table(&state, &table)?;
     let key = idempotency(request.headers(), &ctx)?.map(|key| key.part(0));
     let lines = is_line_delimited(request.headers());
-    let place = tokio::time::timeout(PLACE_WAIT, state.ingest_places.acquire()).await;
-    let Ok(Ok(_place)) = place else {
-        return Err(ApiError::busy("too many requests are being stored at this moment; send again", RETRY_AFTER));
-    };
+    let _place = place(&state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
     let format = if lines { Format::Ndjson } else { Format::Json };
     let mut options = decode_options(&state, &source_of(&ctx), key.is_some());
     options.table = Some(table.clone());
-    let decoded = tokio::task::spawn_blocking(move || decode(format, options, &body)).await;
-    let (batches, quarantined) = decoded.map_err(|error| ApiError::internal(&error))?;
-    check_some_events(&batches, &quarantined)?;
-    let num_quarantined = quarantined.len();
-    let receipt = state.events.submit(Submission { batches, quarantined, key }).await?;
+    let stored = store(&state, vec![Lot { format, options, bytes: body }], key).await?;
+    let receipt = stored.receipt;
     let ranges: Vec<_> = receipt.ranges.iter().filter(|range| range.table == table).collect();
     let num_rows = ranges.iter().map(|range| range.num_rows).sum();
     Ok(Json(Accepted {
         table: table.to_string(),
         accepted: num_rows,
-        quarantined: num_quarantined,
+        quarantined: stored.num_quarantined,
         first_seq: ranges.iter().map(|range| range.first_seq).min(),
         num_rows,
         duplicate: receipt.duplicate,
         stored_at: receipt.stored_at.to_string(),
     }))
-}
-
-fn decode(format: Format, options: DecodeOptions, body: &[u8]) -> (Vec<ParsedBatch>, Vec<QuarantinedRecord>) {
-    let (mut batches, mut quarantined) = (Vec::new(), Vec::new());
-    let mut take = |portion: moneta_formats::Decoded| {
-        batches.extend(portion.batches);
-        quarantined.extend(portion.quarantined);
-    };
-    let mut decoder = Decoder::new(format, options);
-    decoder.feed(body, &mut take);
-    decoder.finish(&mut take);
-    (batches, quarantined)
-}
-
-/// Refuses a body without a single event: its sender still has it, and can mend what is wrong with all of it.
-fn check_some_events(batches: &[ParsedBatch], quarantined: &[QuarantinedRecord]) -> Result<(), ApiError> {
-    match quarantined.first() {
-        _ if !batches.is_empty() => Ok(()),
-        None => Err(ApiError::bad_request("the body holds no events; send a JSON object, an array, or one a line")),
-        Some(first) => Err(ApiError::bad_request(format!(
-            "none of the {} records is an event; the first, at byte {}: {}",
-            quarantined.len(),
-            first.offset,
-            first.reason
-        ))),
-    }
 }
 
 fn is_line_delimited(headers: &HeaderMap) -> bool {

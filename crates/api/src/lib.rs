@@ -12,12 +12,14 @@
 
 mod accounts;
 mod auth;
+mod azure;
 mod body;
 mod credentials;
 mod editor;
 mod error;
 mod health;
 mod ingest;
+mod intake;
 mod kusto;
 mod ledger;
 mod objects;
@@ -35,6 +37,7 @@ mod witness;
 mod tests;
 
 pub use error::ApiError;
+pub use observe::Peer;
 pub use router::router;
 pub use rows::json_rows;
 pub use state::{ApiOptions, ApiState};

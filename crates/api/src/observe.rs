@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use moneta_access::ClientInfo;
@@ -28,6 +29,33 @@ const CLIENT_ID_CHARACTERS_MAX: usize = 128;
 /// The header by which Kusto's clients name a request.
 pub(crate) const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("x-ms-client-request-id");
 
+/// Who is at the other end of a connection, for a listener that serves both with and without TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether the connection is over TLS.
+    pub tls: bool,
+}
+
+/// Marks a request that came over TLS.
+#[derive(Debug, Clone, Copy)]
+struct OverTls;
+
+/// Whether a request came over TLS.
+pub(crate) fn is_over_tls(extensions: &Extensions, state: &App) -> bool {
+    state.options.tls || extensions.get::<OverTls>().is_some()
+}
+
+/// This server's own address as the client named it, such as `https://us.example:7979`.
+pub(crate) fn origin(parts: &Parts, state: &App) -> String {
+    let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = named.or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str)).unwrap_or("localhost");
+    let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+    let host = if host.bytes().all(is_host) { host } else { "localhost" };
+    format!("{}://{host}", if is_over_tls(&parts.extensions, state) { "https" } else { "http" })
+}
+
 /// The ids of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestIds {
@@ -43,14 +71,14 @@ impl RequestIds {
         if self.client.is_empty() { self.activity.to_string() } else { format!("{};{}", self.activity, self.client) }
     }
 
-    pub(crate) fn of(parts: &axum::http::request::Parts) -> Self {
+    pub(crate) fn of(parts: &Parts) -> Self {
         let unknown = || Self { activity: "unknown".into(), client: "".into() };
         parts.extensions.get::<Self>().cloned().unwrap_or_else(unknown)
     }
 }
 
 /// Where a request comes from.
-pub(crate) fn client_info(parts: &axum::http::request::Parts) -> ClientInfo {
+pub(crate) fn client_info(parts: &Parts) -> ClientInfo {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let address = peer.map_or_else(|| "unknown".to_owned(), |ConnectInfo(peer)| peer.ip().to_canonical().to_string());
     ClientInfo { address, correlation_id: RequestIds::of(parts).correlation() }
@@ -58,7 +86,7 @@ pub(crate) fn client_info(parts: &axum::http::request::Parts) -> ClientInfo {
 
 /// Whether the request comes from this machine, was not passed on by a proxy, and was meant for this machine: a web
 /// page whose host name was made to point here reaches us from here too, but names its own host.
-pub(crate) fn is_local(parts: &axum::http::request::Parts) -> bool {
+pub(crate) fn is_local(parts: &Parts) -> bool {
     let proxied = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let from_here = peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback());
@@ -80,6 +108,12 @@ pub(crate) async fn observe(State(state): State<App>, mut request: Request, next
     let started = Instant::now();
     let ids = RequestIds { activity: new_id(&state).into(), client: clean_client_id(request.headers()).into() };
     request.extensions_mut().insert(ids.clone());
+    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<Peer>>().copied() {
+        request.extensions_mut().insert(ConnectInfo(peer.address));
+        if peer.tls {
+            request.extensions_mut().insert(OverTls);
+        }
+    }
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!("request", id = %ids.activity, method = %request.method(), path);
     let mut response = next.run(request).instrument(span.clone()).await;

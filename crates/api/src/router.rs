@@ -15,8 +15,8 @@ use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, credentials, editor, health, ingest, kusto, ledger, objects, operations, page, rules,
-    upload,
+    ApiError, ApiState, accounts, azure, credentials, editor, health, ingest, kusto, ledger, objects, operations, page,
+    rules, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -57,6 +57,7 @@ pub fn router(state: ApiState) -> Router {
 fn quick() -> Router<App> {
     Router::new()
         .merge(pages())
+        .merge(azure::quick_routes())
         .route("/health/livez", get(health::livez))
         .route("/health/readyz", get(health::readyz))
         .route("/healthz", get(health::livez))
@@ -116,6 +117,7 @@ fn pages() -> Router<App> {
 
 fn queries() -> Router<App> {
     Router::new()
+        .merge(azure::query_routes())
         .route("/v1/rest/query", get(kusto::query_v1_get).post(kusto::query_v1))
         .route("/v2/rest/query", get(kusto::query_v2_get).post(kusto::query_v2))
         .route("/v1/rest/mgmt", post(kusto::management))

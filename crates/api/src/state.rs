@@ -17,7 +17,7 @@ const INGEST_AT_ONCE_MAX: usize = 16;
 pub struct ApiOptions {
     /// Version of the program.
     pub version: String,
-    /// Whether the listener speaks TLS: cookies are then marked `Secure` and browsers told to stay with it.
+    /// Whether the listener speaks nothing but TLS: browsers are then told to stay with it.
     pub tls: bool,
 }
 

@@ -49,13 +49,25 @@ pub struct Config {
 pub struct ServerConfig {
     /// Address of the HTTP listener.
     pub listen: SocketAddr,
-    /// Allows HTTP without TLS on an address other than loopback. Off: such an address is refused at start.
+    /// Takes HTTP without TLS from other machines too. Off: they are told to use TLS.
     pub allow_plaintext: bool,
+    /// Certificate shown to clients and those up to its authority, in PEM; absent: one by a private authority.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Further names and addresses by which clients reach this server, for the certificate of the private authority.
+    pub tls_names: Vec<String>,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { listen: loopback(7979), allow_plaintext: false }
+        Self {
+            listen: loopback(7979),
+            allow_plaintext: false,
+            tls_certificate: None,
+            tls_key: None,
+            tls_names: Vec::new(),
+        }
     }
 }
 
@@ -333,11 +345,11 @@ impl Config {
 
     fn check(&self) -> Result<(), String> {
         let server = &self.server;
-        if !server.listen.ip().is_loopback() && !server.allow_plaintext {
-            return Err(format!(
-                "server.listen = \"{}\" is not a loopback address: put a TLS proxy in front and listen on 127.0.0.1, or set server.allow_plaintext = true",
-                server.listen
-            ));
+        if server.tls_certificate.is_some() != server.tls_key.is_some() {
+            return Err("server.tls_certificate and server.tls_key: give both, or neither".to_owned());
+        }
+        if server.tls_certificate.is_some() && !server.tls_names.is_empty() {
+            return Err("server.tls_names is for the private authority: server.tls_certificate has its own".to_owned());
         }
         if self.retention.default_days == 0 || self.retention.tables.values().any(|days| *days == 0) {
             return Err("retention: 0 days would drop today's records; the least is 1".to_owned());
@@ -426,10 +438,12 @@ mod tests {
     }
 
     #[test]
-    fn plaintext_beyond_loopback_needs_a_decision() {
-        let message = load("[server]\nlisten = \"0.0.0.0:80\"", &[]).unwrap_err();
-        assert!(message.contains("allow_plaintext"), "{message}");
-        load("[server]\nlisten = \"0.0.0.0:80\"\nallow_plaintext = true", &[]).unwrap();
+    fn a_certificate_comes_with_its_key_and_without_further_names() {
+        load("[server]\nlisten = \"0.0.0.0:80\"\ntls_names = [\"us.example\"]", &[]).unwrap();
+        let message = load("[server]\ntls_key = \"k\"", &[]).unwrap_err();
+        assert!(message.contains("both"), "{message}");
+        let message = load("[server]\ntls_key = \"k\"\ntls_certificate = \"c\"\ntls_names = [\"n\"]", &[]).unwrap_err();
+        assert!(message.contains("tls_names"), "{message}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod config;
 mod delivery;
 mod error;
 mod holds;
+mod listener;
 pub mod local;
 mod mappings;
 mod node;
@@ -25,6 +26,7 @@ mod replay;
 mod rule_admin;
 mod serve;
 mod snapshot;
+mod tls;
 mod witness;
 mod witnessing;
 

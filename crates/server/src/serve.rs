@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::map_request;
 use moneta_access::NewCredential;
 use moneta_api::{ApiOptions, ApiState, router};
 use moneta_ports::Scope;
@@ -15,8 +17,10 @@ use crate::caretaker::Caretaker;
 use crate::collectors::{Collectors, start_collectors};
 use crate::config::Config;
 use crate::error::ServerError;
+use crate::listener::{Other, SecureListener};
 use crate::local::{self, LocalServer};
 use crate::node::{Node, own_context};
+use crate::tls;
 use crate::witnessing::Witnessing;
 
 /// How long requests under way may take to finish when the server stops.
@@ -39,6 +43,8 @@ pub struct Ready {
     pub data: PathBuf,
     /// What is collected from this machine.
     pub collectors: Vec<String>,
+    /// The certificate by which clients check this server; absent when the operator's own certificate is shown.
+    pub tls_authority: Option<PathBuf>,
 }
 
 /// Serves until SIGTERM or SIGINT, then shuts down in order.
@@ -53,6 +59,7 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
         what: "HTTP",
         source,
     })?;
+    let tls = tls::open(&config.server, data, &*node.world.fs, &node.world.clock)?;
     let told_to_stop = stop_signal();
     let collectors = start_collectors(&config, &node).await?;
     announce(&node, data, address).await?;
@@ -62,10 +69,14 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
         syslog: collectors.syslog_addresses(),
         data: data.to_owned(),
         collectors: collectors.names(),
+        tls_authority: tls.authority.clone(),
     };
     let witnessing = node.start_witnessing(&config)?;
     let caretaker = node.start_caretaker(&config)?;
     let (stop, stopped) = watch::channel(false);
+    let allow_plaintext = config.server.allow_plaintext;
+    let listener = SecureListener::start(listener, tls.acceptor, allow_plaintext)
+        .map_err(|source| ServerError::Listen { address, what: "HTTP", source })?;
     let http = start_http(&node, listener, stopped);
     on_ready(&ready);
     told_to_stop.await;
@@ -111,7 +122,7 @@ async fn admin_link(node: &Node, address: SocketAddr) -> Result<Option<String>, 
 
 type HttpTask = tokio::task::JoinHandle<std::io::Result<()>>;
 
-fn start_http(node: &Node, listener: TcpListener, mut stopped: watch::Receiver<bool>) -> HttpTask {
+fn start_http(node: &Node, listener: SecureListener, mut stopped: watch::Receiver<bool>) -> HttpTask {
     let state = ApiState {
         access: node.access(),
         events: node.events(),
@@ -126,9 +137,15 @@ fn start_http(node: &Node, listener: TcpListener, mut stopped: watch::Receiver<b
         entropy: node.world.entropy.clone(),
         options: ApiOptions { version: env!("CARGO_PKG_VERSION").to_owned(), tls: false },
     };
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let service = router(state).layer(map_request(name_peer)).into_make_service_with_connect_info::<Other>();
     let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
     tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stop).await })
+}
+
+/// Tells the interface who is at the other end, in its own words.
+async fn name_peer(ConnectInfo(Other(peer)): ConnectInfo<Other>, mut request: Request) -> Request {
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request
 }
 
 /// Resolves when the process is told to stop. Signals count from the call on, not from the first poll: one that comes

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{FromRequestParts, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use moneta_ports::{OpContext, Scope};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use super::request::{KustoRequest, WireRequest};
 use super::{mgmt, v1, v2};
 use crate::ApiError;
 use crate::auth::authorise;
-use crate::observe::RequestIds;
+use crate::observe::{RequestIds, origin};
 use crate::state::App;
 
 /// The two answer forms.
@@ -91,11 +91,8 @@ pub(crate) async fn explain(caller: Caller, State(state): State<App>, body: Body
 
 /// `GET /v1/rest/auth/metadata`: clients ask it before they know how to sign in, so it answers everybody. It names
 /// this server as the place to sign in; a credential as bearer token needs none of it.
-pub(crate) async fn auth_metadata(State(state): State<App>, headers: HeaderMap) -> Json<Value> {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
-    let host = if host.bytes().all(is_host) { host } else { "localhost" };
-    let origin = format!("{}://{host}", if state.options.tls { "https" } else { "http" });
+pub(crate) async fn auth_metadata(State(state): State<App>, request: Request) -> Json<Value> {
+    let origin = origin(&request.into_parts().0, &state);
     Json(json!({ "AzureAD": {
         "LoginEndpoint": origin,
         "LoginMfaRequired": false,

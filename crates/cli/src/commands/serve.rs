@@ -57,6 +57,7 @@ fn announce(ready: &Ready, global: &Global, console: &Console) -> std::io::Resul
             "syslog": ready.syslog,
             "data_dir": ready.data,
             "collectors": ready.collectors,
+            "tls_authority": ready.tls_authority,
         }));
     }
     let data = match global.data_dir.to_str() {
@@ -77,6 +78,11 @@ fn announce(ready: &Ready, global: &Global, console: &Console) -> std::io::Resul
         console.line(&format!("  Collecting: {}", ready.collectors.join(", ")))?;
     }
     console.line(&format!("  Data: {}", absolute(&ready.data)))?;
+    if let Some(authority) = &ready.tls_authority {
+        let authority = quoted(&absolute(authority));
+        console.line(&format!("  Over TLS: https://{}, for clients that trust {authority}", ready.address))?;
+        console.line(&format!("    export REQUESTS_CA_BUNDLE={authority} NODE_EXTRA_CA_CERTS={authority}"))?;
+    }
     console.line("")?;
     console.line("  Three things to try in another terminal:")?;
     console

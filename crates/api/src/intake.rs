@@ -1,0 +1,92 @@
+//! The one way in for events, whatever protocol brought them: decoded, then handed to the sink, which scrubs them and
+//! answers when they are on disk. Nothing here knows a wire format, and no protocol has a way around it.
+
+use std::time::Duration;
+
+use moneta_base::TableName;
+use moneta_event::{ParsedBatch, QuarantinedRecord};
+use moneta_formats::{DecodeOptions, Decoder, Format};
+use moneta_ports::{IdempotencyKey, IngestReceipt, Submission};
+use tokio::sync::SemaphorePermit;
+
+use crate::ApiError;
+use crate::ingest::{check_tables, writable_table};
+use crate::state::App;
+
+/// How long a request waits for others to finish before it is told to come back.
+const PLACE_WAIT: Duration = Duration::from_secs(5);
+/// How long a sender is asked to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Records of one format with how to decode them.
+pub(crate) struct Lot {
+    pub(crate) format: Format,
+    pub(crate) options: DecodeOptions,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The acknowledgement: what it counts is on disk.
+pub(crate) struct Stored {
+    pub(crate) receipt: IngestReceipt,
+    /// Records stored in `Quarantine`.
+    pub(crate) num_quarantined: usize,
+}
+
+/// A place among the requests whose bodies are held in memory at once, to be taken before a body is read.
+pub(crate) async fn place(state: &App) -> Result<SemaphorePermit<'_>, ApiError> {
+    match tokio::time::timeout(PLACE_WAIT, state.ingest_places.acquire()).await {
+        Ok(Ok(place)) => Ok(place),
+        _ => Err(ApiError::busy("too many requests are being stored at this moment; send again", RETRY_AFTER)),
+    }
+}
+
+/// Stores lots together: all of them or none. A record that is no event goes to `Quarantine`; a request without a
+/// single event is refused, because its sender still has it and can mend what is wrong with all of it.
+pub(crate) async fn store(state: &App, lots: Vec<Lot>, key: Option<IdempotencyKey>) -> Result<Stored, ApiError> {
+    let decoded = tokio::task::spawn_blocking(move || decode(lots)).await;
+    let (batches, quarantined) = decoded.map_err(|error| ApiError::internal(&error))?;
+    check_some_events(&batches, &quarantined)?;
+    check_tables(&batches)?;
+    let num_quarantined = quarantined.len();
+    let receipt = state.events.submit(Submission { batches, quarantined, key }).await?;
+    Ok(Stored { receipt, num_quarantined })
+}
+
+fn decode(lots: Vec<Lot>) -> (Vec<ParsedBatch>, Vec<QuarantinedRecord>) {
+    let (mut batches, mut quarantined) = (Vec::new(), Vec::new());
+    let mut take = |portion: moneta_formats::Decoded| {
+        batches.extend(portion.batches);
+        quarantined.extend(portion.quarantined);
+    };
+    for Lot { format, options, bytes } in lots {
+        let mut decoder = Decoder::new(format, options);
+        decoder.feed(&bytes, &mut take);
+        decoder.finish(&mut take);
+    }
+    (batches, quarantined)
+}
+
+fn check_some_events(batches: &[ParsedBatch], quarantined: &[QuarantinedRecord]) -> Result<(), ApiError> {
+    match quarantined.first() {
+        _ if !batches.is_empty() => Ok(()),
+        None => Err(ApiError::bad_request("the body holds no events; send a JSON object, an array, or one a line")),
+        Some(first) => Err(ApiError::bad_request(format!(
+            "none of the {} records is an event; the first, at byte {}: {}",
+            quarantined.len(),
+            first.offset,
+            first.reason
+        ))),
+    }
+}
+
+/// The table that a foreign name means: a built-in table of that name, else a table of the sender's own, in whose name
+/// everything but letters, digits and underscores is replaced by an underscore.
+pub(crate) fn table_of(state: &App, name: &str) -> Result<TableName, ApiError> {
+    if let Some(schema) = state.catalog.get(name) {
+        return writable_table(state, schema.name().as_str());
+    }
+    let stem = name.strip_suffix("_CL").unwrap_or(name);
+    let cleaned: String = stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let led = if cleaned.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+    writable_table(state, &format!("{led}{cleaned}_CL"))
+}
