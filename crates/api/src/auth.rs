@@ -77,18 +77,25 @@ async fn authenticate(parts: &Parts, state: &App) -> Result<OpContext, ApiError>
     Ok(state.access.authenticate(&client, presented).await?)
 }
 
-/// A credential as bearer token, or as the password of basic authentication: some clients know nothing else.
+/// A credential, in the schemes that clients know: as bearer token, as the password of basic authentication, as Splunk's
+/// token, as Elasticsearch's API key (as it is, or its id and secret in base64).
 fn credential(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(rest.trim().to_owned());
+    let rest = rest.trim();
+    let pair = || {
+        let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+        decoded.split_once(':').map(|(name, secret)| (name.to_owned(), secret.to_owned()))
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" | "splunk" => Some(rest.to_owned()),
+        "basic" => pair().map(|(_, password)| password),
+        "apikey" => match pair() {
+            Some((id, secret)) => moneta_access::client_credential(&id, &secret),
+            None => Some(rest.to_owned()),
+        },
+        _ => None,
     }
-    if scheme.eq_ignore_ascii_case("basic") {
-        let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
-        return decoded.split_once(':').map(|(_, password)| password.to_owned());
-    }
-    None
 }
 
 /// The value of the session cookie.
@@ -133,6 +140,9 @@ mod tests {
         check("bearer  mnt_a_b ", Some("mnt_a_b"));
         check("Basic YW55Om1udF9hX2I=", Some("mnt_a_b"));
         check("Basic !", None);
+        check("Splunk mnt_a_b", Some("mnt_a_b"));
+        check("ApiKey mnt_a_b", Some("mnt_a_b"));
+        check("ApiKey YTpi", Some("mnt_a_b"));
         check("Digest x", None);
         check("Bearer", None);
     }

@@ -1,16 +1,18 @@
 //! The one way in for events, whatever protocol brought them: decoded, then handed to the sink, which scrubs them and
 //! answers when they are on disk. Nothing here knows a wire format, and no protocol has a way around it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use moneta_base::TableName;
 use moneta_event::{ParsedBatch, QuarantinedRecord};
 use moneta_formats::{DecodeOptions, Decoder, Format};
-use moneta_ports::{IdempotencyKey, IngestReceipt, Submission};
+use moneta_ports::{IdempotencyKey, IngestReceipt, OpContext, Submission};
+use serde_json::{Map, Value};
 use tokio::sync::SemaphorePermit;
 
 use crate::ApiError;
-use crate::ingest::{check_tables, writable_table};
+use crate::ingest::{check_tables, decode_options, writable_table};
 use crate::state::App;
 
 /// How long a request waits for others to finish before it is told to come back.
@@ -76,6 +78,58 @@ fn check_some_events(batches: &[ParsedBatch], quarantined: &[QuarantinedRecord])
             first.offset,
             first.reason
         ))),
+    }
+}
+
+/// Where a record goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Target {
+    /// To this table.
+    Table(TableName),
+    /// Wherever its shape belongs, as that of a Windows event does; to this table when it says nothing.
+    Recognised(TableName),
+}
+
+/// Records as JSON objects, gathered by where they go.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    lines: BTreeMap<Target, Vec<u8>>,
+}
+
+impl Records {
+    /// Adds a record.
+    pub(crate) fn push(&mut self, target: &Target, record: &Map<String, Value>) {
+        let lines = match self.lines.get_mut(target) {
+            Some(lines) => lines,
+            None => self.lines.entry(target.clone()).or_default(),
+        };
+        serde_json::to_writer(&mut *lines, record).expect("an object always becomes JSON, and memory takes it");
+        lines.push(b'\n');
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Stores all of them or none.
+    pub(crate) async fn store(
+        self,
+        state: &App,
+        ctx: &OpContext,
+        protocol: &str,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Stored, ApiError> {
+        let source = format!("{protocol}/{}", ctx.actor.name);
+        let lot = |(target, bytes)| {
+            let mut options = decode_options(state, &source, key.is_some());
+            match target {
+                Target::Table(table) => options.table = Some(table),
+                Target::Recognised(table) => options.fallback_table = table,
+            }
+            Lot { format: Format::Ndjson, options, bytes }
+        };
+        let lots = self.lines.into_iter().map(lot).collect();
+        store(state, lots, key).await
     }
 }
 

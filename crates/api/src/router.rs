@@ -58,6 +58,10 @@ fn quick() -> Router<App> {
     Router::new()
         .merge(pages())
         .merge(azure::quick_routes())
+        .merge(splunk::routes())
+        .merge(loki::routes())
+        .merge(elastic::routes())
+        .merge(otlp::routes())
         .route("/health/livez", get(health::livez))
         .route("/health/readyz", get(health::readyz))
         .route("/healthz", get(health::livez))
@@ -101,7 +105,7 @@ fn quick() -> Router<App> {
 /// The addresses of the pages, as `web/src/app/router.tsx` has them.
 fn pages() -> Router<App> {
     Router::new()
-        .route("/", get(page::index))
+        .route("/", get(elastic::root))
         .route("/welcome", get(page::index))
         .route("/query", get(page::index))
         .route("/live", get(page::index))

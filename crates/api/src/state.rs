@@ -1,6 +1,7 @@
 //! What the handlers work with.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use moneta_access::Access;
 use moneta_base::{Clock, Entropy};
@@ -55,11 +56,18 @@ pub(crate) struct Shared {
     pub(crate) ingest_places: Semaphore,
     /// Held by a check of the whole store: it reads everything, so there is one at a time.
     pub(crate) verifying: Mutex<()>,
+    /// The last acknowledgement id given to a Splunk client.
+    pub(crate) last_ack: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn new(api: ApiState) -> Arc<Self> {
-        Arc::new(Self { api, ingest_places: Semaphore::new(INGEST_AT_ONCE_MAX), verifying: Mutex::new(()) })
+        Arc::new(Self {
+            api,
+            ingest_places: Semaphore::new(INGEST_AT_ONCE_MAX),
+            verifying: Mutex::new(()),
+            last_ack: AtomicU64::new(0),
+        })
     }
 }
 

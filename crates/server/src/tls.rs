@@ -184,12 +184,15 @@ fn year_and_month(clock: &dyn Clock) -> (i32, u8) {
     (i32::try_from(year).unwrap_or(i32::MAX), u8::try_from(month).unwrap_or(1))
 }
 
+/// The year and month a certificate was made in, and the certificate.
+type Shown = ((i32, u8), Arc<CertifiedKey>);
+
 /// Shows a certificate of the private authority, made anew when its month is over.
 struct Private {
     authority: Authority,
     names: Vec<String>,
     clock: Arc<dyn Clock>,
-    shown: Mutex<Option<((i32, u8), Arc<CertifiedKey>)>>,
+    shown: Mutex<Option<Shown>>,
 }
 
 impl Private {

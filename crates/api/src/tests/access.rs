@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Fixture, PASSWORD};
 
 /// Paths that answer without a credential: they must, or nobody could begin.
-const OPEN: [(&str, &str); 19] = [
+const OPEN: [(&str, &str); 26] = [
     // The pages themselves hold nothing; what they show they ask for.
     ("GET", "/"),
     ("GET", "/welcome"),
@@ -27,13 +27,32 @@ const OPEN: [(&str, &str); 19] = [
     ("POST", "/v1/sign-in"),
     ("POST", "/v1/first-account"),
     ("GET", "/v1/rest/auth/metadata"),
+    // Where programs sign in.
+    ("GET", "/adfs/.well-known/openid-configuration"),
+    ("POST", "/adfs/oauth2/token"),
+    ("GET", "/{tenant}/v2.0/.well-known/openid-configuration"),
+    ("POST", "/{tenant}/oauth2/v2.0/token"),
+    // Whether senders may begin.
+    ("GET", "/services/collector/health"),
+    ("GET", "/services/collector/health/1.0"),
+    ("GET", "/ready"),
     // Says only whether its caller is signed in.
     ("GET", "/v1/session"),
 ];
 
-/// Every route as `router.rs` states it.
-fn routes() -> Vec<(String, String)> {
-    let source = include_str!("../router.rs");
+/// The files that state routes whose errors are in our own form.
+const SOURCES: [&str; 2] = [include_str!("../router.rs"), include_str!("../azure/mod.rs")];
+/// Those whose errors are in forms of others.
+const FOREIGN_SOURCES: [&str; 4] = [
+    include_str!("../elastic/mod.rs"),
+    include_str!("../loki.rs"),
+    include_str!("../otlp/mod.rs"),
+    include_str!("../splunk.rs"),
+];
+
+/// Every route as the sources state it.
+fn routes(sources: &[&str]) -> Vec<(String, String)> {
+    let source = sources.concat();
     let mut routes = Vec::new();
     for part in source.split(".route(\"").skip(1) {
         let (path, rest) = part.split_once('"').unwrap();
@@ -49,13 +68,19 @@ fn routes() -> Vec<(String, String)> {
 
 fn filled(path: &str) -> String {
     let path = path.replace("{name}", "app.js").replace("{table}", "Mine_CL").replace("{id}", "x");
+    let path = path
+        .replace("{tenant}", "moneta")
+        .replace("{rule}", "r")
+        .replace("{stream}", "Custom-Mine_CL")
+        .replace("{index}", "mine");
     path.replace("{*path}", "root/checkpoint")
 }
 
 #[tokio::test]
 async fn everything_needs_a_credential_except_what_must_be_open() {
     let fixture = Fixture::new();
-    let routes = routes();
+    let foreign = routes(&FOREIGN_SOURCES);
+    let routes = routes(&SOURCES);
     assert!(routes.len() > 30, "{routes:?}");
     for (method, path) in routes {
         let is_open = OPEN.contains(&(method.as_str(), path.as_str()));
@@ -69,6 +94,13 @@ async fn everything_needs_a_credential_except_what_must_be_open() {
             let message = answer.json()["error"]["message"].as_str().map(str::to_owned);
             assert!(message.is_some(), "{method} {path}: {}", answer.text());
         }
+    }
+    assert!(foreign.len() > 30, "{foreign:?}");
+    for (method, path) in foreign {
+        let is_open = OPEN.contains(&(method.as_str(), path.as_str()));
+        let answer = fixture.call(&method, &filled(&path), &[("content-type", "application/json")], "{}").await;
+        let is_refused = answer.status == StatusCode::UNAUTHORIZED;
+        assert_eq!(is_refused, !is_open, "{method} {path}: {} {}", answer.status, answer.text());
     }
 }
 

@@ -1,12 +1,14 @@
 //! The whole interface against fake services, without a network.
 
 mod access;
+mod azure;
 mod editor;
 mod fakes;
 mod ingest;
 mod kusto;
 mod objects;
 mod operations;
+mod senders;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,0 +1,124 @@
+//! OpenTelemetry over HTTP: logs, metrics and traces, in protobuf or JSON.
+//!
+//! # Source
+//! OpenTelemetry Protocol specification 1.x, "OTLP/HTTP": paths, media types, full success as an empty message, errors
+//! as a `Status`, which answers may be repeated. Rows have the tables and columns that Azure Monitor gives the same
+//! data: `AppTraces`, `AppMetrics`, `AppRequests` and `AppDependencies`.
+//!
+//! `messages` reads protobuf into the JSON form, so that `rows` has one form to read.
+
+mod messages;
+mod rows;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use moneta_ports::OpContext;
+use serde_json::{Value, json};
+
+use crate::ApiError;
+use crate::auth::MayIngest;
+use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
+use crate::intake::{Records, place};
+use crate::state::App;
+
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/v1/logs", post(logs)).route("/v1/metrics", post(metrics)).route("/v1/traces", post(traces))
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    Logs,
+    Metrics,
+    Traces,
+}
+
+type Caller = Result<MayIngest, ApiError>;
+
+async fn logs(caller: Caller, State(state): State<App>, request: Request) -> Response {
+    export(caller, &state, Signal::Logs, request).await
+}
+
+async fn metrics(caller: Caller, State(state): State<App>, request: Request) -> Response {
+    export(caller, &state, Signal::Metrics, request).await
+}
+
+async fn traces(caller: Caller, State(state): State<App>, request: Request) -> Response {
+    export(caller, &state, Signal::Traces, request).await
+}
+
+async fn export(caller: Caller, state: &App, signal: Signal, request: Request) -> Response {
+    let form = form_of(request.headers());
+    let outcome = match (caller, form) {
+        (Ok(MayIngest(ctx)), Some(form)) => store(state, &ctx, signal, form, request).await,
+        (Ok(_), None) => {
+            let message = format!("send `Content-Type: {PROTOBUF}` or `{JSON}`");
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
+        }
+        (Err(error), _) => Err(error),
+    };
+    let form = form.unwrap_or(JSON);
+    match outcome {
+        // An empty message says that everything was taken; in protobuf that is no bytes at all.
+        Ok(()) if form == PROTOBUF => ([(header::CONTENT_TYPE, form)], Vec::new()).into_response(),
+        Ok(()) => ([(header::CONTENT_TYPE, form)], "{}").into_response(),
+        Err(error) => refuse(&error, form),
+    }
+}
+
+fn form_of(headers: &HeaderMap) -> Option<&'static str> {
+    let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    [PROTOBUF, JSON].into_iter().find(|known| kind.split(';').next().unwrap_or_default().trim() == *known)
+}
+
+async fn store(state: &App, ctx: &OpContext, signal: Signal, form: &str, request: Request) -> Result<(), ApiError> {
+    let _place = place(state).await?;
+    let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
+    let message: Value = if form == PROTOBUF {
+        messages::read(signal, &body).map_err(|error| ApiError::bad_request(error.to_string()))?
+    } else {
+        serde_json::from_slice(&body)
+            .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?
+    };
+    let mut records = Records::default();
+    rows::add(signal, &message, &mut records).map_err(ApiError::bad_request)?;
+    if !records.is_empty() {
+        records.store(state, ctx, "otlp", None).await?;
+    }
+    Ok(())
+}
+
+/// An error as a `google.rpc.Status`: a number (1) and a text (2).
+fn refuse(error: &ApiError, form: &'static str) -> Response {
+    let code = match error.status {
+        StatusCode::UNAUTHORIZED => 16,
+        StatusCode::FORBIDDEN => 7,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => 14,
+        StatusCode::GATEWAY_TIMEOUT => 4,
+        status if status.is_client_error() => 3,
+        _ => 13,
+    };
+    let body = if form == PROTOBUF {
+        let text = error.message.as_bytes();
+        let mut body = vec![0x08, code, 0x12];
+        let mut length = text.len();
+        while length >= 0x80 {
+            body.push(u8::try_from(length & 0x7f).unwrap_or_default() | 0x80);
+            length >>= 7;
+        }
+        body.push(u8::try_from(length).unwrap_or_default());
+        body.extend_from_slice(text);
+        body
+    } else {
+        json!({ "code": code, "message": error.message }).to_string().into_bytes()
+    };
+    let mut response = (error.status, [(header::CONTENT_TYPE, form)], body).into_response();
+    error.add_headers(&mut response);
+    response
+}

@@ -1,0 +1,233 @@
+//! The protocols of other products' senders: what they send is stored, what is wrong is said in their own form.
+
+use axum::http::StatusCode;
+use moneta_base::ErrorKind;
+use moneta_ports::{PortError, Scope};
+use serde_json::{Value, json};
+
+use super::{Answer, Fixture};
+
+struct Sender {
+    fixture: Fixture,
+    token: String,
+}
+
+impl Sender {
+    async fn new() -> Self {
+        let fixture = Fixture::new();
+        let token = fixture.credential(&[Scope::Ingest]).await;
+        Self { fixture, token }
+    }
+
+    async fn post(&self, scheme: &str, path: &str, kind: &str, body: impl Into<axum::body::Body>) -> Answer {
+        let authorization = format!("{scheme} {}", self.token);
+        self.fixture.call("POST", path, &[("authorization", &authorization), ("content-type", kind)], body).await
+    }
+
+    /// Table, rows and the text of a column of its first row, of each batch stored.
+    fn stored(&self, column: &str) -> Vec<(String, usize, String)> {
+        let stored = self.fixture.fakes.submissions.lock().unwrap();
+        let batches = stored.iter().flat_map(|submission| &submission.batches);
+        let text = |batch: &moneta_event::ParsedBatch| {
+            let column = batch.rows.column_by_name(column)?;
+            let text = arrow::util::display::array_value_to_string(column, 0);
+            Some(text.unwrap())
+        };
+        batches.map(|b| (b.table.to_string(), b.rows.num_rows(), text(b).unwrap_or_default())).collect()
+    }
+
+    fn refuse_once(&self, kind: ErrorKind) {
+        self.fixture.fakes.refusals.lock().unwrap().push(PortError::new(kind, "the journal cannot take it"));
+    }
+}
+
+fn row(table: &str, rows: usize, text: &str) -> (String, usize, String) {
+    (table.to_owned(), rows, text.to_owned())
+}
+
+#[tokio::test]
+async fn splunk_events_come_one_after_the_other_and_are_acknowledged() {
+    let sender = Sender::new().await;
+    let form = "application/x-www-form-urlencoded";
+    let body = "{\"event\":\"a\",\"host\":\"h\"}{\"event\":{\"Message\":\"b\"}}\n {\"event\":\"c\",\"index\":\"door\"}";
+    let answer = sender.post("Splunk", "/services/collector/event?channel=1", form, body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    assert_eq!((&answer.json()["text"], &answer.json()["code"]), (&"Success".into(), &0.into()));
+    assert_eq!(sender.stored("Message"), [row("door_CL", 1, "c"), row("Splunk_CL", 2, "a")]);
+    let first = answer.json()["ackId"].as_u64().unwrap();
+    let raw = sender.post("Splunk", "/services/collector/raw?host=h&channel=1&index=raw", form, "x\n\ny\n").await;
+    let second = raw.json()["ackId"].as_u64().unwrap();
+    assert!(second > first);
+    assert_eq!(sender.stored("Message").last(), Some(&row("raw_CL", 2, "x")));
+    let ask = json!({ "acks": [first, second, second + 1_000_000_000] }).to_string();
+    let acks = sender.post("Splunk", "/services/collector/ack?channel=1", form, ask).await.json();
+    let acks: Vec<&Value> = acks["acks"].as_object().unwrap().values().collect();
+    assert_eq!(acks, [true, true, false]);
+    assert!(sender.post("Splunk", "/services/collector", "", "{\"event\":1}").await.json()["ackId"].is_null());
+}
+
+#[tokio::test]
+async fn splunk_refusals_have_their_numbers() {
+    let sender = Sender::new().await;
+    let num_stored = || sender.fixture.fakes.submissions.lock().unwrap().len();
+    for (body, status, code, event) in [
+        ("", 400, 5, Value::Null),
+        ("{\"event\":1} {\"event\":", 400, 6, 1.into()),
+        ("[1]", 400, 6, 0.into()),
+        ("{\"a\":1}", 400, 12, 0.into()),
+        ("{\"event\":1}{\"event\":\"\"}", 400, 13, 1.into()),
+        ("{\"event\":1,\"index\":\"MonetaAudit\"}", 400, 7, 0.into()),
+    ] {
+        let answer = sender.post("Splunk", "/services/collector", "", body).await;
+        let json = answer.json();
+        assert_eq!((answer.status.as_u16(), &json["code"]), (status, &code.into()), "{body}: {json}");
+        assert_eq!(json["invalid-event-number"], event, "{body}: {json}");
+    }
+    sender.refuse_once(ErrorKind::RETRY);
+    let busy = sender.post("Splunk", "/services/collector", "", "{\"event\":1}").await;
+    assert_eq!(
+        (busy.status, busy.header("retry-after"), &busy.json()["code"]),
+        (StatusCode::SERVICE_UNAVAILABLE, "1", &9.into())
+    );
+    assert_eq!(num_stored(), 0);
+    let call = |authorization: &'static str| {
+        let fixture = &sender.fixture;
+        async move {
+            fixture.call("POST", "/services/collector", &[("authorization", authorization)], "{\"event\":1}").await
+        }
+    };
+    let none = sender.fixture.call("POST", "/services/collector", &[], "{\"event\":1}").await;
+    assert_eq!((none.status, &none.json()["code"]), (StatusCode::UNAUTHORIZED, &2.into()));
+    let odd = call("Splunk").await;
+    assert_eq!((odd.status, &odd.json()["code"]), (StatusCode::UNAUTHORIZED, &3.into()));
+    let wrong = call("Splunk 00000000-0000-0000-0000-000000000000").await;
+    assert_eq!((wrong.status, &wrong.json()["code"]), (StatusCode::FORBIDDEN, &4.into()));
+    let health = sender.fixture.call("GET", "/services/collector/health", &[], "").await;
+    assert_eq!((health.status, &health.json()["code"]), (StatusCode::OK, &17.into()));
+    let health = sender.fixture.call("GET", "/services/collector/health", &[("authorization", "Splunk x")], "").await;
+    assert_eq!(health.status, StatusCode::BAD_REQUEST);
+    *sender.fixture.fakes.not_ready.lock().unwrap() = Some("disk full".to_owned());
+    let health = sender.fixture.call("GET", "/services/collector/health/1.0", &[], "").await;
+    assert_eq!((health.status, &health.json()["code"]), (StatusCode::SERVICE_UNAVAILABLE, &9.into()));
+    let options = sender.fixture.call("OPTIONS", "/services/collector/event/1.0", &[], "").await;
+    assert_eq!(options.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn loki_streams_are_stored_line_by_line() {
+    let sender = Sender::new().await;
+    let path = "/loki/api/v1/push";
+    let body = json!({ "streams": [{ "stream": { "app": "x" }, "values":
+        [["1767323045000000000", "one"], ["1767323045000000001", "two", { "trace": "t" }]] }] });
+    let answer = sender.post("Bearer", path, "application/json", body.to_string()).await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::NO_CONTENT, ""));
+    assert_eq!(sender.stored("Line"), [row("Loki_CL", 2, "one")]);
+    assert_eq!(sender.stored("Labels")[0].2, "{\"app\":\"x\"}");
+    let answer = sender.post("Bearer", path, "application/json", "{\"streams\":[]}").await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    for (kind, body) in [
+        ("application/json", "{\"streams\":[{\"stream\":{},\"values\":[[1,\"x\"]]}]}"),
+        ("application/json", "{\"streams\":[{\"stream\":{},\"values\":[[\"soon\",\"x\"]]}]}"),
+        ("application/x-protobuf", "x"),
+    ] {
+        let answer = sender.post("Bearer", path, kind, body).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
+        assert!(answer.text().ends_with('\n') && answer.text().len() > 10, "{}", answer.text());
+    }
+    // A block that says it holds 2 GiB.
+    let bomb = sender.post("Bearer", path, "application/x-protobuf", vec![0xff, 0xff, 0xff, 0xff, 0x07, 0]).await;
+    assert_eq!(bomb.status, StatusCode::PAYLOAD_TOO_LARGE);
+    sender.refuse_once(ErrorKind::RETRY);
+    let busy = sender.post("Bearer", path, "application/json", body.to_string()).await;
+    assert_eq!((busy.status, busy.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+}
+
+#[tokio::test]
+async fn elastic_clients_find_what_they_look_for() {
+    let sender = Sender::new().await;
+    let accept = "application/vnd.elasticsearch+json; compatible-with=9";
+    for path in ["/", "/elastic/"] {
+        let authorization = format!("ApiKey {}", sender.token);
+        let headers = [("accept", accept), ("authorization", authorization.as_str())];
+        let answer = sender.fixture.call("GET", path, &headers, "").await;
+        assert_eq!(answer.header("x-elastic-product"), "Elasticsearch");
+        assert!(answer.header("content-type").starts_with("application/vnd.elasticsearch+json;compatible-with=9"));
+        assert_eq!(answer.json()["version"]["build_flavor"], "default");
+        assert_eq!(sender.fixture.call("HEAD", path, &headers, "").await.status, StatusCode::OK);
+        let answer = sender.fixture.call("PUT", "/_index_template/x", &headers, "{}").await;
+        assert_eq!(answer.json()["acknowledged"], true);
+        let answer = sender.fixture.call("GET", "/_license?human=false", &headers, "").await;
+        assert_eq!(answer.json()["license"]["type"], "basic");
+    }
+    let page = sender.fixture.call("GET", "/", &[("accept", "text/html,*/*")], "").await;
+    assert!(page.header("content-type").starts_with("text/html"));
+}
+
+#[tokio::test]
+async fn each_item_of_a_bulk_request_is_answered_by_itself() {
+    let sender = Sender::new().await;
+    let kind = "application/x-ndjson";
+    let body = "{\"create\":{\"_index\":\".ds-door-2026.01.02-000001\",\"_id\":\"1\"}}\n{\"a\":1}\n\
+        {\"index\":{}}\n{\"a\":2}\n{\"delete\":{\"_id\":\"1\"}}\n{\"update\":{\"_id\":\"1\"}}\n{\"doc\":{}}\n\
+        {\"index\":{}}\nnot json\n{\"index\":{\"_index\":\"MonetaAudit\"}}\n{\"a\":3}\n\n";
+    let answer = sender.post("ApiKey", "/window/_bulk?filter_path=errors", kind, body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let json = answer.json();
+    let statuses: Vec<u64> = json["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item.as_object().unwrap().values().next().unwrap()["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!((statuses, &json["errors"]), (vec![201, 201, 400, 400, 400, 403], &true.into()));
+    assert_eq!(json["items"][0]["create"]["_id"], "1");
+    assert_eq!(json["items"][2]["delete"]["error"]["type"], "illegal_argument_exception");
+    assert_eq!(sender.stored("a"), [row("door_CL", 1, "1"), row("window_CL", 1, "2")]);
+
+    sender.refuse_once(ErrorKind::RETRY);
+    let item = "{\"index\":{\"_index\":\"door\",\"_id\":\"7\"}}\n{\"a\":1}\n";
+    let busy = sender.post("ApiKey", "/_bulk", kind, item).await;
+    assert_eq!((busy.status, &busy.json()["items"][0]["index"]["status"]), (StatusCode::OK, &429.into()));
+    // With ids, the same request is stored once.
+    for _ in 0..2 {
+        assert_eq!(sender.post("ApiKey", "/_bulk", kind, item).await.json()["errors"], false);
+    }
+    assert_eq!(sender.fixture.fakes.submissions.lock().unwrap().len(), 2);
+
+    for bad in
+        ["", "x\n", "{\"index\":{\"_index\":\"a\"}}\n", "{\"index\":{}}\n{}\n", "{\"drop\":{\"_index\":\"a\"}}\n{}\n"]
+    {
+        let answer = sender.post("ApiKey", "/_bulk", kind, bad).await;
+        assert_eq!((answer.status, &answer.json()["status"]), (StatusCode::BAD_REQUEST, &400.into()), "{bad}");
+    }
+    let one = sender.post("ApiKey", "/door/_doc", "application/json", "{\"a\":5}").await;
+    assert_eq!((one.status, &one.json()["result"]), (StatusCode::CREATED, &"created".into()));
+}
+
+#[tokio::test]
+async fn otlp_is_taken_in_json_and_refused_in_its_own_form() {
+    let sender = Sender::new().await;
+    let attribute = |key: &str, text: &str| json!({ "key": key, "value": { "stringValue": text } });
+    let body = json!({ "resourceLogs": [{ "resource": { "attributes": [attribute("service.name", "shop")] }, "scopeLogs":
+        [{ "scope": { "name": "s" }, "logRecords": [{ "timeUnixNano": "1767323045000000000", "severityNumber": 17,
+        "body": { "stringValue": "it broke" }, "attributes": [attribute("k", "v")], "traceId": "ab" }] }] }] });
+    let answer = sender.post("Bearer", "/v1/logs", "application/json", body.to_string()).await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::OK, "{}"));
+    assert_eq!(sender.stored("Message"), [row("AppTraces", 1, "it broke")]);
+    assert_eq!(sender.stored("AppRoleName")[0].2, "shop");
+    assert_eq!(sender.stored("Properties")[0].2, r#"{"service.name":"shop","otel.scope.name":"s","k":"v"}"#);
+    assert_eq!(sender.stored("TimeGenerated")[0].2, "2026-01-02T03:04:05Z");
+
+    let answer = sender.post("Bearer", "/v1/metrics", "application/x-protobuf", "").await;
+    assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0));
+    let answer = sender.post("Bearer", "/v1/traces", "application/x-protobuf", "x").await;
+    assert_eq!((answer.status, answer.body[0], answer.body[1]), (StatusCode::BAD_REQUEST, 8, 3));
+    let answer = sender.post("Bearer", "/v1/traces", "text/plain", "x").await;
+    assert_eq!(answer.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    sender.refuse_once(ErrorKind::RETRY);
+    let busy = sender.post("Bearer", "/v1/logs", "application/json", body.to_string()).await;
+    assert_eq!(
+        (busy.status, busy.header("retry-after"), &busy.json()["code"]),
+        (StatusCode::SERVICE_UNAVAILABLE, "1", &14.into())
+    );
+}

@@ -1,0 +1,205 @@
+"""Runs the clients of this directory against a fresh server, kills and restarts it in between, and prints a table.
+
+Every client sends before the kill; after the restart what it sent must be there, and wrong input and wrong credentials
+must be refused as the client expects.
+"""
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+
+HERE = pathlib.Path(__file__).parent
+DOCUMENT = HERE.parent.parent / "docs" / "clients.md"
+START_SECONDS = 60
+STEP_SECONDS = 120
+
+
+@dataclasses.dataclass
+class Client:
+    """A client: its file here, the package it is of, and what it proves."""
+
+    file: str
+    package: str
+    proves: str
+
+    @property
+    def is_node(self):
+        return self.file.endswith(".mjs")
+
+    def version(self):
+        if self.package == "":
+            return ""
+        if self.is_node:
+            package = pathlib.Path(os.environ["MONETA_NODE_MODULES"]) / "node_modules" / self.package / "package.json"
+            return json.loads(package.read_text())["version"]
+        return importlib.metadata.version(self.package)
+
+
+CLIENTS = [
+    Client("azure_monitor_ingestion.py", "azure-monitor-ingestion", "Azure Monitor logs ingestion"),
+    Client("azure_monitor_query.py", "azure-monitor-query", "Azure Monitor query and batch"),
+    Client("http_data_collector.py", "", "Azure Monitor HTTP Data Collector, as documented"),
+    Client("azure_monitor_ingestion.mjs", "@azure/monitor-ingestion", "Azure Monitor logs ingestion"),
+    Client("azure_kusto_data.py", "azure-kusto-data", "Kusto queries, commands, sign-in by token and by id and secret"),
+    Client("azure_kusto_data.mjs", "azure-kusto-data", "Kusto queries and commands from Node"),
+    Client("splunk_handler_client.py", "splunk-handler", "Splunk HTTP Event Collector with acknowledgements"),
+    Client("logging_loki_client.py", "python-logging-loki", "Loki push"),
+    Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
+    Client("elasticsearch_client.mjs", "@elastic/elasticsearch", "Elasticsearch bulk from Node"),
+    Client("opentelemetry_client.py", "opentelemetry-exporter-otlp-proto-http", "OTLP over HTTP: logs, metrics, traces"),
+]
+
+
+class Server:
+    """The program on a directory and a port of its own."""
+
+    def __init__(self, program, directory):
+        self.program, self.directory, self.process = program, directory, None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    def start(self):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("MONETA_")}
+        environment |= {
+            "MONETA_DATA_DIR": str(self.directory / "data"),
+            "MONETA_SERVER__LISTEN": f"127.0.0.1:{self.port}",
+            "MONETA_SYSLOG__ENABLED": "false",
+            "MONETA_COLLECT__ENABLED": "false",
+        }
+        log = open(self.directory / "server.log", "a")
+        self.process = subprocess.Popen(
+            [self.program, "serve", "--json"], env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        )
+        self.ready = json.loads(self.process.stdout.readline() or "null")
+        if self.ready is None:
+            raise SystemExit(f"the server did not start:\n{(self.directory / 'server.log').read_text()}")
+
+    def kill(self):
+        """Ends it as a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """Ends it in order."""
+        self.process.terminate()
+        assert self.process.wait(timeout=START_SECONDS) == 0, "the server did not end in order"
+
+    def credential(self, name):
+        """A credential that may send and query."""
+        import requests
+
+        administrator = (self.directory / "data" / "cli.credential").read_text().strip()
+        answer = requests.post(
+            f"http://127.0.0.1:{self.port}/v1/credentials",
+            json={"name": name, "scopes": ["ingest", "query", "admin"]},
+            headers={"Authorization": f"Bearer {administrator}"},
+            timeout=30,
+        )
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+
+def step(client, server, credential, when):
+    """Runs one half of a client's proof; returns what went wrong, or an empty text."""
+    environment = os.environ | {
+        "MONETA_URL": f"http://127.0.0.1:{server.port}",
+        "MONETA_SECURE_URL": f"https://localhost:{server.port}",
+        "MONETA_CREDENTIAL": credential["credential"],
+        "MONETA_SHARED_KEY": credential["shared_key"],
+        "MONETA_RUN": credential["run"],
+        "REQUESTS_CA_BUNDLE": server.ready["tls_authority"],
+        "SSL_CERT_FILE": server.ready["tls_authority"],
+        "NODE_EXTRA_CA_CERTS": server.ready["tls_authority"],
+        "NO_PROXY": "*",
+    }
+    file, directory = HERE / client.file, HERE
+    if client.is_node:
+        # Modules are looked for beside the file that imports them.
+        directory = pathlib.Path(environment["MONETA_NODE_MODULES"])
+        for source in HERE.glob("*.mjs"):
+            shutil.copy(source, directory)
+        file = directory / client.file
+    command = ["node" if client.is_node else sys.executable, str(file), when]
+    try:
+        done = subprocess.run(
+            command, cwd=directory, env=environment, capture_output=True, text=True, timeout=STEP_SECONDS
+        )
+    except subprocess.TimeoutExpired as late:
+        return f"not done after {STEP_SECONDS} s: {late.stderr or ''}"
+    return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}".strip() or f"exit code {done.returncode}"
+
+
+def run(program, clients):
+    """Results by client: an empty text, or what went wrong."""
+    wrong = {}
+    with tempfile.TemporaryDirectory(prefix="moneta-clients-") as directory:
+        server = Server(program, pathlib.Path(directory))
+        server.start()
+        try:
+            credential = server.credential("clients") | {"run": uuid.uuid4().hex}
+            for client in clients:
+                wrong[client.file] = step(client, server, credential, "before")
+            server.kill()
+            server.start()
+            for client in clients:
+                wrong[client.file] = wrong[client.file] or step(client, server, credential, "after")
+            server.stop()
+        finally:
+            if server.process.poll() is None:
+                server.kill()
+    return wrong
+
+
+def table(clients, wrong):
+    """The results as lines of a table."""
+    head = ["Client", "Version", "Proves", "Result"]
+    rows = [[c.package or c.file, c.version(), c.proves, "failed" if wrong[c.file] else "passed"] for c in clients]
+    return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * 4, *rows]]
+
+
+def write_document(lines):
+    """Keeps the table between the marks of the document."""
+    begin, end = "<!-- begin: results of `make clients` -->", "<!-- end -->"
+    text = DOCUMENT.read_text()
+    before, rest = text.split(begin)
+    after = rest.split(end, 1)[1]
+    DOCUMENT.write_text(f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="keep the table in docs/clients.md")
+    parser.add_argument("names", nargs="*", help="only files whose names begin so")
+    arguments = parser.parse_args()
+    chosen = [c for c in CLIENTS if not arguments.names or any(c.file.startswith(name) for name in arguments.names)]
+    if "MONETA_NODE_MODULES" not in os.environ:
+        for client in [client for client in chosen if client.is_node]:
+            print(f"{client.package}: not run, Node is missing", file=sys.stderr)
+        chosen = [client for client in chosen if not client.is_node]
+    started = time.monotonic()
+    wrong = run(os.environ["MONETA_BIN"], chosen)
+    lines = table(chosen, wrong)
+    print("\n".join(lines))
+    for client in chosen:
+        if wrong[client.file]:
+            print(f"\n{client.file}: {wrong[client.file]}", file=sys.stderr)
+    print(f"{len(chosen)} clients in {time.monotonic() - started:.0f} s", file=sys.stderr)
+    if any(wrong.values()):
+        raise SystemExit(1)
+    if arguments.write:
+        write_document(lines)
+
+
+main()
