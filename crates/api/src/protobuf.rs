@@ -130,7 +130,8 @@ mod tests {
             assert_eq!(Fields::of(bad).last(), Some(Err(Malformed)), "{bad:?}");
         }
         for seed in 0..2000_u32 {
-            let bytes: Vec<u8> = (0..32).map(|n: u32| (seed.wrapping_mul(2_654_435_761) >> (n % 24)) as u8).collect();
+            let byte = |n: u32| (seed.wrapping_mul(2_654_435_761) >> (n % 24)).to_le_bytes()[0];
+            let bytes: Vec<u8> = (0..32).map(byte).collect();
             assert!(Fields::of(&bytes).count() <= bytes.len());
         }
     }

@@ -15,8 +15,8 @@ use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, azure, credentials, editor, health, ingest, kusto, ledger, objects, operations, page,
-    rules, upload,
+    ApiError, ApiState, accounts, azure, credentials, editor, elastic, health, ingest, kusto, ledger, loki, objects,
+    operations, otlp, page, rules, splunk, upload,
 };
 
 /// How long a request may take that asks for little.

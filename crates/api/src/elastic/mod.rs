@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
@@ -29,7 +29,8 @@ const PRODUCT: (HeaderName, HeaderValue) =
 const VENDOR_TYPE: &str = "application/vnd.elasticsearch+";
 
 pub(crate) fn routes() -> Router<App> {
-    interface().merge(Router::new().nest("/elastic", interface().route("/", get(information))))
+    let root = Router::new().route("/elastic/", get(information)).layer(from_fn(in_their_form));
+    interface().merge(Router::new().nest("/elastic", interface())).merge(root)
 }
 
 fn interface() -> Router<App> {

@@ -127,7 +127,7 @@ async fn a_row_is_proved_or_said_not_to_be_there() {
 async fn every_page_is_the_one_document() {
     let fixture = Fixture::new();
     for (path, kind) in [("/", "text/html"), ("/welcome?token=x", "text/html"), ("/query?q=T", "text/html")] {
-        let answer = fixture.call("GET", path, &[], "").await;
+        let answer = fixture.call("GET", path, &[("accept", "text/html")], "").await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert!(answer.header("content-type").starts_with(kind), "{path}");
     }
