@@ -6,7 +6,7 @@ DATA ?= $(CURDIR)/data
 PROFILE ?= relfast
 BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
 
-.PHONY: help run build test web web-test torture lint fmt conformance fuzz bench doc clean-data
+.PHONY: help run build test clients web web-test torture lint fmt conformance fuzz bench doc clean-data
 
 help:            ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -27,7 +27,13 @@ test:            ## Run every test.
 	@scripts/build-web.sh
 	cargo build --locked --workspace --all-targets
 	cargo test --locked --workspace --no-fail-fast
+	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta tests/clients/run.sh
 	scripts/test-web.sh
+
+clients:         ## Run other products' clients against a fresh server; the table goes to docs/clients.md.
+	@scripts/install-debian.sh test
+	cargo build --locked -p moneta-cli
+	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta tests/clients/run.sh --write
 
 web-test:        ## Test the pages in Chromium against a server of their own; pictures go to web/dist/pictures.
 	@scripts/install-debian.sh web

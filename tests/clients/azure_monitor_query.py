@@ -1,5 +1,6 @@
 """azure-monitor-query: queries on a workspace and batches of them, signed in by azure-identity over TLS."""
 
+import json
 from datetime import timedelta
 
 from azure.identity import ClientSecretCredential
@@ -38,7 +39,7 @@ def read():
     assert whole.status == LogsQueryStatus.SUCCESS, whole
     rows = whole.tables[0].rows
     assert [row["Step"] for row in rows] == list(range(10)), rows
-    assert rows[3]["Bag"] == '{"n":3}' and rows[3]["TimeGenerated"].tzinfo is not None, list(rows[3])
+    assert json.loads(rows[3]["Bag"]) == {"n": 3} and rows[3]["TimeGenerated"].tzinfo is not None, list(rows[3])
     assert whole.statistics["query"]["executionTime"] >= 0 and whole.visualization["visualization"] == "table"
     # The time of the request cuts the rows.
     none = client().query_workspace("moneta", QUERY, timespan=(rows[0]["TimeGenerated"] - timedelta(days=2), timedelta(days=1)))

@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accounts;
+mod alerts;
 mod auth;
 mod azure;
 mod body;
@@ -29,6 +30,7 @@ mod observe;
 mod operations;
 mod otlp;
 mod page;
+mod prometheus;
 mod protobuf;
 mod router;
 mod rows;

@@ -15,8 +15,8 @@ use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, azure, credentials, editor, elastic, health, ingest, kusto, ledger, loki, objects,
-    operations, otlp, page, rules, splunk, upload,
+    ApiError, ApiState, accounts, alerts, azure, credentials, editor, elastic, health, ingest, kusto, ledger, loki,
+    objects, operations, otlp, page, prometheus, rules, splunk, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -62,6 +62,8 @@ fn quick() -> Router<App> {
         .merge(loki::routes())
         .merge(elastic::routes())
         .merge(otlp::routes())
+        .merge(prometheus::routes())
+        .merge(alerts::routes())
         .route("/health/livez", get(health::livez))
         .route("/health/readyz", get(health::readyz))
         .route("/healthz", get(health::livez))
@@ -100,6 +102,7 @@ fn quick() -> Router<App> {
         .route("/v1/tables/{table}/rows/{seq}/proof", get(operations::prove_record))
         .route("/ledger/{*path}", get(ledger::file))
         .route("/v1/rest/auth/metadata", get(kusto::auth_metadata))
+        .route("/v1/rest/ingest/{database}/{table}", post(kusto::streaming_ingest))
 }
 
 /// The addresses of the pages, as `web/src/app/router.tsx` has them.

@@ -148,7 +148,7 @@ fn target(state: &App, index: Option<&str>, number: usize) -> Result<Target, Ref
     Ok(if is_default { Target::Recognised(table) } else { Target::Table(table) })
 }
 
-/// The event as a record: an object keeps its members, anything else becomes `Message`; what the envelope says comes
+/// The event as a record: an object, or one in a text, keeps its members, anything else becomes `Message`; what the envelope says comes
 /// beside them, under the name it has there or, where the event has a member of that name, under `splunk_` and the name.
 fn record(envelope: &Envelope) -> Result<Map<String, Value>, Refusal> {
     let mut record = Map::new();
@@ -160,7 +160,10 @@ fn record(envelope: &Envelope) -> Result<Map<String, Value>, Refusal> {
         }
         _ => {}
     }
-    match envelope.event.as_ref().ok_or(EVENT_REQUIRED)? {
+    let event = envelope.event.as_ref().ok_or(EVENT_REQUIRED)?;
+    // Loggers send an object as text, and Splunk sees its fields all the same.
+    let object = event.as_str().filter(|text| text.starts_with('{')).and_then(|text| serde_json::from_str(text).ok());
+    match object.as_ref().unwrap_or(event) {
         Value::Null => return Err(EVENT_REQUIRED),
         Value::String(text) if text.is_empty() => return Err(EVENT_BLANK),
         Value::Object(event) => {
@@ -325,6 +328,8 @@ mod tests {
         );
         check(r#"{"time":"1426279439","event":"text"}"#, r#"{"TimeGenerated":1426279439,"Message":"text"}"#);
         check(r#"{"event":[1,2]}"#, r#"{"Message":"[1,2]"}"#);
+        check(r#"{"event":"{\"a\":1}"}"#, r#"{"a":1}"#);
+        check(r#"{"event":"{a}"}"#, r#"{"Message":"{a}"}"#);
         assert_eq!(record_of(r#"{"a":1}"#), Err(12));
         assert_eq!(record_of(r#"{"event":null}"#), Err(12));
         assert_eq!(record_of(r#"{"event":""}"#), Err(13));

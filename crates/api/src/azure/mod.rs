@@ -23,6 +23,8 @@ pub(crate) fn quick_routes() -> Router<App> {
         .route("/adfs/oauth2/token", post(sign_in::token))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(sign_in::configuration))
         .route("/{tenant}/oauth2/v2.0/token", post(sign_in::token))
+        .route("/{tenant}/discovery/v2.0/keys", get(sign_in::keys))
+        .route("/adfs/discovery/keys", get(sign_in::keys))
         .route("/dataCollectionRules/{rule}/streams/{stream}", post(ingestion::stream))
         .route("/api/logs", post(collector::logs))
 }

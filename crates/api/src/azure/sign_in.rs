@@ -30,26 +30,34 @@ pub(crate) async fn configuration(
     // The tenant goes into addresses: anything that is no plain word is left out of them.
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let tenant = if tenant.bytes().all(is_plain) { tenant } else { "common".to_owned() };
-    Json(document(&format!("{origin}/{tenant}/v2.0"), &format!("{origin}/{tenant}/oauth2/v2.0")))
+    let keys = format!("{origin}/{tenant}/discovery/v2.0/keys");
+    Json(document(&format!("{origin}/{tenant}/v2.0"), &format!("{origin}/{tenant}/oauth2/v2.0"), &keys))
 }
 
 /// `GET /adfs/.well-known/openid-configuration`: the same in the place where AD FS has it.
 pub(crate) async fn adfs_configuration(State(state): State<App>, request: Request) -> Json<Value> {
     let origin = origin(&request.into_parts().0, &state);
-    Json(document(&format!("{origin}/adfs"), &format!("{origin}/adfs/oauth2")))
+    let keys = format!("{origin}/adfs/discovery/keys");
+    Json(document(&format!("{origin}/adfs"), &format!("{origin}/adfs/oauth2"), &keys))
 }
 
-fn document(issuer: &str, base: &str) -> Value {
+fn document(issuer: &str, base: &str, keys: &str) -> Value {
     json!({
         "issuer": issuer,
         "token_endpoint": format!("{base}/token"),
         // Clients refuse a document without one; no browser signs in this way here.
         "authorization_endpoint": format!("{base}/authorize"),
+        "jwks_uri": keys,
         "token_endpoint_auth_methods_supported": ["client_secret_post"],
         "response_types_supported": ["token"],
         "grant_types_supported": ["client_credentials"],
         "subject_types_supported": ["public"],
     })
+}
+
+/// The keys that tokens are signed with: none, a token is a credential and not signed. Clients want the address.
+pub(crate) async fn keys() -> Json<Value> {
+    Json(json!({ "keys": [] }))
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Kusto's REST interface, so that its clients work unmodified.
 //!
-//! `request` reads what clients send, `mgmt` answers management commands, `v1` and `v2` write the two answer forms,
+//! `request` reads what clients send, `ingest` takes rows, `mgmt` answers management commands, `v1` and `v2` write the two answer forms,
 //! `cell` the values, `fault` the errors. The order of frames and members is part of the contract: readers walk
 //! forwards only.
 
@@ -8,6 +8,7 @@ mod answer;
 pub(crate) mod cell;
 mod fault;
 mod handlers;
+mod ingest;
 mod mgmt;
 mod objects;
 mod request;
@@ -17,6 +18,7 @@ mod v2;
 mod views;
 
 pub(crate) use handlers::{auth_metadata, explain, management, query_v1, query_v1_get, query_v2, query_v2_get};
+pub(crate) use ingest::stream as streaming_ingest;
 
 /// The one database. Its name stands in schemas and in clients' connection strings.
 pub(crate) const DATABASE: &str = "Moneta";

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Fixture, PASSWORD};
 
 /// Paths that answer without a credential: they must, or nobody could begin.
-const OPEN: [(&str, &str); 27] = [
+const OPEN: [(&str, &str); 29] = [
     // The pages themselves hold nothing; what they show they ask for.
     ("GET", "/"),
     ("GET", "/welcome"),
@@ -32,6 +32,8 @@ const OPEN: [(&str, &str); 27] = [
     ("POST", "/adfs/oauth2/token"),
     ("GET", "/{tenant}/v2.0/.well-known/openid-configuration"),
     ("POST", "/{tenant}/oauth2/v2.0/token"),
+    ("GET", "/{tenant}/discovery/v2.0/keys"),
+    ("GET", "/adfs/discovery/keys"),
     // Whether senders may begin.
     ("GET", "/services/collector/health"),
     ("GET", "/services/collector/health/1.0"),
@@ -44,10 +46,12 @@ const OPEN: [(&str, &str); 27] = [
 /// The files that state routes whose errors are in our own form.
 const SOURCES: [&str; 2] = [include_str!("../router.rs"), include_str!("../azure/mod.rs")];
 /// Those whose errors are in forms of others.
-const FOREIGN_SOURCES: [&str; 4] = [
+const FOREIGN_SOURCES: [&str; 6] = [
+    include_str!("../alerts.rs"),
     include_str!("../elastic/mod.rs"),
     include_str!("../loki.rs"),
     include_str!("../otlp/mod.rs"),
+    include_str!("../prometheus.rs"),
     include_str!("../splunk.rs"),
 ];
 
@@ -73,7 +77,8 @@ fn filled(path: &str) -> String {
         .replace("{tenant}", "moneta")
         .replace("{rule}", "r")
         .replace("{stream}", "Custom-Mine_CL")
-        .replace("{index}", "mine");
+        .replace("{index}", "mine")
+        .replace("{database}", "Moneta");
     path.replace("{*path}", "root/checkpoint")
 }
 

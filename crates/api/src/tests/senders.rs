@@ -231,3 +231,91 @@ async fn otlp_is_taken_in_json_and_refused_in_its_own_form() {
         (StatusCode::SERVICE_UNAVAILABLE, "1", &14.into())
     );
 }
+
+#[tokio::test]
+async fn rows_are_streamed_into_tables_as_kustos_clients_send_them() {
+    let sender = Sender::new().await;
+    let path = "/v1/rest/ingest/NetDefaultDB/Mine_CL";
+    let answer =
+        sender.post("Bearer", &format!("{path}?streamFormat=JSON"), "", "{\"Score\":\"1.5\"}\n{\"Other\":2}").await;
+    assert_eq!(answer.json()["Tables"][0]["Rows"][0][0], 2, "{}", answer.text());
+    // The text went into the column of numbers that the table has.
+    assert_eq!(sender.stored("Score"), [row("Mine_CL", 2, "1.5")]);
+    let answer = sender.post("Bearer", &format!("{path}?streamFormat=csv"), "", ",2.5,7\n").await;
+    assert_eq!(answer.json()["Tables"][0]["Rows"][0][0], 1, "{}", answer.text());
+    assert_eq!(sender.stored("Score")[1], row("Mine_CL", 1, "2.5"));
+    for (parameters, words) in [
+        ("?streamFormat=avro", "multijson"),
+        ("?streamFormat=json&mappingName=m", "'m'"),
+        ("?streamFormat=json&sourceKind=uri", "sourceKind"),
+        ("?streamFormat=json", "none of the 1 records"),
+    ] {
+        let answer = sender.post("Bearer", &format!("{path}{parameters}"), "", "no json").await;
+        let error = &answer.json()["error"];
+        assert_eq!((answer.status, &error["@permanent"]), (StatusCode::BAD_REQUEST, &true.into()), "{parameters}");
+        assert!(error["@message"].as_str().unwrap().contains(words), "{parameters}: {error}");
+    }
+    let answer = sender.post("Bearer", "/v1/rest/ingest/Moneta/New_CL?streamFormat=csv", "", "1,2").await;
+    assert!(answer.json()["error"]["@message"].as_str().unwrap().contains("no columns yet"));
+    let answer = sender.post("Bearer", "/v1/rest/ingest/Other/Mine_CL?streamFormat=json", "", "{}").await;
+    assert_eq!(answer.json()["error"]["code"], "BadRequest_EntityNotFound");
+    sender.refuse_once(ErrorKind::RETRY);
+    let busy = sender.post("Bearer", &format!("{path}?streamFormat=json"), "", "{\"a\":1}").await;
+    assert_eq!((busy.status, &busy.json()["error"]["@permanent"]), (StatusCode::SERVICE_UNAVAILABLE, &false.into()));
+}
+
+#[tokio::test]
+async fn samples_of_remote_write_become_metrics() {
+    let sender = Sender::new().await;
+    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+    let label = |name: &[u8], value: &[u8]| field(1, &[field(1, name), field(2, value)].concat());
+    // 1767323045000 milliseconds.
+    let sample = [&[0x09][..], &1.5_f64.to_le_bytes(), &[0x10, 0x88, 0x99, 0xa6, 0xe5, 0xb7, 0x33]].concat();
+    let series = [label(b"__name__", b"up"), label(b"instance", b"web"), field(2, &sample)].concat();
+    let packed = snap::raw::Encoder::new().compress_vec(&field(1, &series)).unwrap();
+    let answer = sender.post("Bearer", "/api/v1/write", "application/x-protobuf", packed).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+    assert_eq!(answer.header("x-prometheus-remote-write-samples-written"), "1");
+    assert_eq!(sender.stored("Name"), [row("InsightsMetrics", 1, "up")]);
+    assert_eq!(sender.stored("Tags")[0].2, "{\"instance\":\"web\"}");
+    let answer = sender.post("Bearer", "/api/v1/write", "application/x-protobuf", "x").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn alerts_of_others_become_rows() {
+    let sender = Sender::new().await;
+    let alert = json!({ "labels": { "alertname": "Down", "severity": "page", "instance": "web" },
+        "annotations": { "summary": "it is down" }, "startsAt": "2026-01-02T03:00:00Z", "endsAt": "2026-01-02T03:01:00Z" });
+    let answer = sender.post("Bearer", "/api/v2/alerts", "application/json", json!([alert]).to_string()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    assert_eq!(sender.stored("AlertState"), [row("Alert", 1, "resolved")]);
+    let body = json!({ "version": "4", "groupKey": "g", "receiver": "r",
+        "alerts": [{ "status": "firing", "labels": {}, "fingerprint": "f" }] });
+    let answer = sender.post("Bearer", "/alertmanager/webhook", "application/json", body.to_string()).await;
+    assert_eq!((answer.status, sender.stored("AlertId")[1].2.as_str()), (StatusCode::OK, "f"));
+    for bad in ["[{}]", "{}", "["] {
+        let answer = sender.post("Bearer", "/api/v2/alerts", "application/json", bad).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
+    }
+
+    let enqueue = |event: Value| {
+        let fixture = &sender.fixture;
+        async move { fixture.call("POST", "/v2/enqueue", &[("content-type", "application/json")], event.to_string()).await }
+    };
+    let payload = json!({ "summary": "disk full", "source": "db", "severity": "critical" });
+    let event = json!({ "routing_key": sender.token, "event_action": "trigger", "dedup_key": "d", "payload": payload });
+    let answer = enqueue(event.clone()).await;
+    assert_eq!((answer.status, &answer.json()["dedup_key"]), (StatusCode::ACCEPTED, &"d".into()));
+    assert_eq!(sender.stored("AlertName")[2].2, "disk full");
+    for (change, status) in [
+        (json!({ "routing_key": "wrong" }), StatusCode::UNAUTHORIZED),
+        (json!({ "event_action": "explode" }), StatusCode::BAD_REQUEST),
+        (json!({ "payload": {} }), StatusCode::BAD_REQUEST),
+    ] {
+        let mut event = event.clone();
+        event.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert_eq!(enqueue(event).await.status, status, "{change}");
+    }
+    assert_eq!(sender.stored("AlertId").len(), 3);
+}

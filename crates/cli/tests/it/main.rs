@@ -14,4 +14,5 @@ mod personal_data;
 mod rules;
 mod runaway;
 mod support;
+mod tls;
 mod witnesses;
