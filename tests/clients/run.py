@@ -53,11 +53,13 @@ CLIENTS = [
     Client("azure_monitor_ingestion.mjs", "@azure/monitor-ingestion", "Azure Monitor logs ingestion"),
     Client("azure_kusto_data.py", "azure-kusto-data", "Kusto queries, commands, sign-in by token and by id and secret"),
     Client("azure_kusto_data.mjs", "azure-kusto-data", "Kusto queries and commands from Node"),
+    Client("azure_kusto_ingest.py", "azure-kusto-ingest", "Kusto streaming ingest"),
     Client("splunk_handler_client.py", "splunk-handler", "Splunk HTTP Event Collector with acknowledgements"),
     Client("logging_loki_client.py", "python-logging-loki", "Loki push"),
     Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
     Client("elasticsearch_client.mjs", "@elastic/elasticsearch", "Elasticsearch bulk from Node"),
     Client("opentelemetry_client.py", "opentelemetry-exporter-otlp-proto-http", "OTLP over HTTP: logs, metrics, traces"),
+    Client("pagerduty_client.py", "pagerduty", "PagerDuty events in"),
 ]
 
 
