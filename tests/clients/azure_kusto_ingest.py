@@ -39,7 +39,7 @@ def read():
 def bad_input():
     refused(lambda: ingest("no json", DataFormat.JSON), "none of the 1 records is an event")
     refused(lambda: ingest("{}", DataFormat.AVRO), "avro", "json")
-    refused(lambda: ingest("{}", DataFormat.JSON, table="NoSuchTable"), "NoSuchTable_CL")
+    refused(lambda: ingest('{"a":1}', DataFormat.JSON, table="MonetaAudit"), "only Moneta itself writes")
 
 
 def bad_credential():

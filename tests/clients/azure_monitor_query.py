@@ -60,7 +60,7 @@ def bad_input():
 
 
 def bad_credential():
-    refused(lambda: client("0" * 64).query_workspace("moneta", "print 1", timespan=None), "ClientAuthenticationError")
+    refused(lambda: client("0" * 64).query_workspace("moneta", "print 1", timespan=None), "client_secret")
 
 
 main(globals())

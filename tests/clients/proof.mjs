@@ -45,7 +45,9 @@ export async function refused(call, ...words) {
   try {
     answer = await call();
   } catch (error) {
-    const text = `${error.name}: ${error.message} ${JSON.stringify(error)} ${JSON.stringify(error.errors ?? "")}`;
+    const causes = (error.errors ?? []).map((inner) => inner.cause ?? inner);
+    const texts = [error, ...causes].map((cause) => `${cause.name}: ${cause.message} ${JSON.stringify(cause)}`);
+    const text = texts.join(" ");
     const missing = words.filter((word) => !text.toLowerCase().includes(word.toLowerCase()));
     if (missing.length > 0) throw new Error(`${missing} not in ${text}`);
     return;

@@ -8,6 +8,7 @@
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use moneta_base::TableName;
 use moneta_event::schema::standard;
@@ -60,7 +61,12 @@ pub(crate) async fn stream(
         }
         let Query(parameters) = parameters.map_err(|error| Fault::bad_request(error.body_text()))?;
         let format = parameters.check()?;
-        ingest(&state, &ctx, writable_table(&state, &name)?, &format, request).await
+        let table = writable_table(&state, &name).map_err(|error| match error.status {
+            // To the clients 404 means that there is no streaming ingest at all.
+            StatusCode::NOT_FOUND => Fault::bad_request(error.message),
+            _ => error.into(),
+        })?;
+        ingest(&state, &ctx, table, &format, request).await
     };
     match outcome.await {
         Ok(num_rows) => v1::write_command(consumed(num_rows)),

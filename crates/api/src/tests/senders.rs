@@ -257,6 +257,9 @@ async fn rows_are_streamed_into_tables_as_kustos_clients_send_them() {
     }
     let answer = sender.post("Bearer", "/v1/rest/ingest/Moneta/New_CL?streamFormat=csv", "", "1,2").await;
     assert!(answer.json()["error"]["@message"].as_str().unwrap().contains("no columns yet"));
+    let answer = sender.post("Bearer", "/v1/rest/ingest/Moneta/None?streamFormat=json", "", "{}").await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert!(answer.json()["error"]["@message"].as_str().unwrap().contains("None_CL"));
     let answer = sender.post("Bearer", "/v1/rest/ingest/Other/Mine_CL?streamFormat=json", "", "{}").await;
     assert_eq!(answer.json()["error"]["code"], "BadRequest_EntityNotFound");
     sender.refuse_once(ErrorKind::RETRY);
