@@ -17,6 +17,8 @@ use serde_json::Value;
 
 /// Runs of each query; the fastest counts, because the machine only ever adds time.
 const RUNS: usize = 5;
+/// Queries named at the end.
+const SLOWEST_SHOWN: usize = 5;
 
 /// The tables of the corpus, without rows.
 struct Tables {
@@ -76,28 +78,37 @@ fn main() {
     let tables = Tables::read(&serde_json::from_str(&schemas).unwrap());
     let queries = std::fs::read_to_string(corpus.join("real_queries.jsonl")).unwrap();
     let mut times: [Vec<Duration>; 4] = Default::default();
+    let mut slowest = Vec::new();
     for line in queries.lines() {
         let row: Value = serde_json::from_str(line).unwrap();
-        measure(row["query"].as_str().unwrap(), &tables, &mut times);
+        let planned = measure(row["query"].as_str().unwrap(), &tables, &mut times);
+        slowest.push((planned, row["id"].as_str().unwrap_or_default().to_owned()));
     }
+    slowest.sort();
     println!("stage   queries  median_us     p99_us     max_us");
     for (stage, times) in ["parse", "format", "bind", "lower"].iter().zip(&mut times) {
         report(stage, times);
     }
+    for (time, id) in slowest.iter().rev().take(SLOWEST_SHOWN) {
+        println!("slowest to lower: {id} {:.1} ms", time.as_secs_f64() * 1e3);
+    }
 }
 
-/// Measures the stages of one query, each as far as the one before it went.
-fn measure(text: &str, tables: &Tables, times: &mut [Vec<Duration>; 4]) {
+/// Measures the stages of one query, each as far as the one before it went. Gives the time of the last.
+fn measure(text: &str, tables: &Tables, times: &mut [Vec<Duration>; 4]) -> Duration {
     let options = BindOptions::at(Timestamp::from_nanos(1_700_000_000_000_000_000));
     times[0].push(best(|| moneta_kql::parse(text)));
     times[1].push(best(|| moneta_kql::format(text)));
     let tree = moneta_kql::parse(text).tree;
-    let (Some(query), _) = bind(&tree, tables, &options) else { return };
+    let (Some(query), _) = bind(&tree, tables, &options) else { return Duration::ZERO };
     times[2].push(best(|| bind(&tree, tables, &options)));
     let lower_all = || query.results.iter().all(|result| lower(result, tables).is_ok());
-    if lower_all() {
-        times[3].push(best(lower_all));
+    if !lower_all() {
+        return Duration::ZERO;
     }
+    let time = best(lower_all);
+    times[3].push(time);
+    time
 }
 
 fn best<T>(mut run: impl FnMut() -> T) -> Duration {
