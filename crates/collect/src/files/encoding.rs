@@ -188,7 +188,8 @@ mod tests {
             assert_eq!(transcoder.file_position(first_line), in_file);
             assert_eq!(transcoder.file_position(text.len() as u64), bytes.len() as u64);
             // From there on the rest is the same.
-            let (rest, mut transcoder) = transcoded(UTF_16LE, in_file, &bytes[usize::try_from(in_file).unwrap()..], piece);
+            let (rest, mut transcoder) =
+                transcoded(UTF_16LE, in_file, &bytes[usize::try_from(in_file).unwrap()..], piece);
             assert_eq!(rest, TEXT[usize::try_from(first_line).unwrap()..]);
             assert_eq!(transcoder.file_position(in_file), in_file);
         }
