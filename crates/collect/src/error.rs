@@ -32,6 +32,14 @@ pub enum Error {
     /// A file pattern cannot be used.
     #[error("file pattern {0:?} has a wildcard outside its last part, or no last part")]
     Pattern(String),
+    /// A pattern for the beginning of records that cannot be used.
+    #[error("{pattern:?} cannot tell where a record begins: {reason}")]
+    RecordStart {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A text encoding that there is not.
     #[error("{0:?} is no text encoding: write a label of the WHATWG Encoding Standard, such as windows-1252")]
     Encoding(String),
@@ -52,7 +60,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Listen { .. } | Self::NoJournal(_) | Self::Tls { .. } => ErrorKind::OPERATOR,
-            Self::Pattern(_) | Self::Encoding(_) | Self::Inbox { .. } => ErrorKind::Caller,
+            Self::Pattern(_) | Self::RecordStart { .. } | Self::Encoding(_) | Self::Inbox { .. } => ErrorKind::Caller,
         }
     }
 }

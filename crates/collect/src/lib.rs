@@ -21,7 +21,7 @@ mod systemd_journal;
 
 pub use collector::Collector;
 pub use error::Error;
-pub use files::{FileOptions, start_files};
+pub use files::{FileOptions, RecordStart, start_files};
 pub use host::{HostOptions, start_host};
 pub use inbox::{InboxOptions, start_inbox};
 pub use intake::{Intake, ResumePoint, ResumePoints};

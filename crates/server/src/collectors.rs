@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_collect::{
-    Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, ResumePoint, ResumePoints,
+    Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, RecordStart, ResumePoint, ResumePoints,
     SyslogOptions, TlsFiles, start_files, start_host, start_inbox, start_relp, start_syslog_tcp, start_syslog_tls,
     start_syslog_udp, start_systemd_journal,
 };
@@ -99,6 +99,10 @@ async fn start_own_machine(
         let mut options = FileOptions::new(wanted.files.clone());
         if let Some(label) = &wanted.encoding {
             options = options.with_encoding(label).map_err(failed("collect.encoding"))?;
+        }
+        for records in &wanted.records {
+            let start = RecordStart::new(&records.files, &records.start);
+            options.records.push(start.map_err(failed("collect.records"))?);
         }
         collectors.push(start_files(intake.clone(), resume.clone(), options).map_err(failed("collect.files"))?);
     }

@@ -124,6 +124,8 @@ pub struct CollectConfig {
     pub files: Vec<String>,
     /// The encoding of files that are neither UTF-8 nor UTF-16, such as `windows-1252`.
     pub encoding: Option<String>,
+    /// Files whose records span lines.
+    pub records: Vec<RecordsConfig>,
     /// Directories in which other programs put objects: diagnostic blobs, CloudTrail, flow logs.
     pub inbox: Vec<PathBuf>,
     /// Whether to read the systemd journal where there is one.
@@ -142,12 +144,23 @@ impl Default for CollectConfig {
                 .map(str::to_owned)
                 .to_vec(),
             encoding: None,
+            records: Vec::new(),
             inbox: Vec::new(),
             systemd_journal: true,
             performance_interval_seconds: 15,
             process_interval_seconds: 5,
         }
     }
+}
+
+/// `[[collect.records]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordsConfig {
+    /// The files, as in `collect.files`.
+    pub files: String,
+    /// A regular expression that the first line of every record meets.
+    pub start: String,
 }
 
 /// `[store]`

@@ -9,6 +9,7 @@ use encoding_rs::Encoding;
 use moneta_formats::{Decoded, HEAD_BYTES};
 use moneta_merkle::sha256;
 use moneta_ports::{IdempotencyKey, KeyLife, Submission};
+use regex::Regex;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::time::Instant;
@@ -42,6 +43,8 @@ pub(super) struct Follower {
     path: PathBuf,
     /// The encoding of text that is no Unicode.
     fallback: Option<&'static Encoding>,
+    /// How a record begins, where records span lines.
+    start: Option<Regex>,
     producer: String,
     current: Option<Current>,
     /// The store has been asked how far this file was read.
@@ -77,11 +80,12 @@ struct Current {
 }
 
 impl Follower {
-    pub(super) fn new(path: PathBuf, fallback: Option<&'static Encoding>) -> Self {
+    pub(super) fn new(path: PathBuf, fallback: Option<&'static Encoding>, start: Option<Regex>) -> Self {
         let producer = format!("collect/file/{}", path.display());
         Self {
             path,
             fallback,
+            start,
             producer,
             current: None,
             resumed: false,
@@ -148,7 +152,7 @@ impl Follower {
         }
         let head = head_of(&mut file).await?;
         let (kind, encoding) = self.judge(intake, &head);
-        if kind == Kind::Other {
+        if matches!(kind, Kind::Other) {
             self.not_text = Some((inode, size));
             return Ok(());
         }
@@ -175,7 +179,12 @@ impl Follower {
     /// What a file is, and how its text is encoded.
     fn judge(&self, intake: &Intake, head: &[u8]) -> (Kind, &'static Encoding) {
         let encoding = detect(head, self.fallback);
-        (Kind::of(intake, &self.path.to_string_lossy(), &decoded_head(head, encoding)), encoding)
+        let text = decoded_head(head, encoding);
+        let kind = match &self.start {
+            Some(start) if !text.contains(&0) => Kind::Records(start.clone()),
+            _ => Kind::of(intake, &self.path.to_string_lossy(), &text),
+        };
+        (kind, encoding)
     }
 
     /// The file that had this name when it was stored last, under the name it was rotated to.

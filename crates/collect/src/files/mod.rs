@@ -8,6 +8,7 @@ mod encoding;
 mod follower;
 mod patterns;
 mod reader;
+mod records;
 mod text_lines;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use self::follower::{Follower, Progress};
 use self::patterns::Pattern;
+pub use self::records::RecordStart;
 use crate::Error;
 use crate::collector::{Collector, Stopped, is_stopped, until_stopped};
 use crate::intake::{Intake, ResumePoints};
@@ -36,6 +38,8 @@ pub struct FileOptions {
     pub poll: Duration,
     /// The encoding of files that are neither UTF-8 nor UTF-16; `None` takes what is no UTF-8 as damage.
     pub encoding: Option<&'static encoding_rs::Encoding>,
+    /// Files whose records span lines, and how a record begins there; the first that fits decides.
+    pub records: Vec<RecordStart>,
 }
 
 impl FileOptions {
@@ -52,7 +56,7 @@ impl FileOptions {
     /// Follows files and looks at them four times a second.
     #[must_use]
     pub fn new(patterns: Vec<String>) -> Self {
-        Self { patterns, poll: Duration::from_millis(250), encoding: None }
+        Self { patterns, poll: Duration::from_millis(250), encoding: None, records: Vec::new() }
     }
 }
 
@@ -62,8 +66,9 @@ impl FileOptions {
 /// [`Error::Pattern`] for a pattern that cannot be used. Files that are not there yet are waited for.
 pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileOptions) -> Result<Collector, Error> {
     let patterns: Vec<Pattern> = options.patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
-    let encoding = options.encoding;
-    let files = Files { intake, resume, patterns, encoding, followers: BTreeMap::new(), limit_reported: false };
+    let (encoding, records) = (options.encoding, options.records);
+    let files =
+        Files { intake, resume, patterns, encoding, records, followers: BTreeMap::new(), limit_reported: false };
     Ok(Collector::start("files", COLLECTOR, None, |stopped| files.run(options.poll, stopped)))
 }
 
@@ -72,6 +77,7 @@ struct Files {
     resume: Arc<dyn ResumePoints>,
     patterns: Vec<Pattern>,
     encoding: Option<&'static encoding_rs::Encoding>,
+    records: Vec<RecordStart>,
     followers: BTreeMap<PathBuf, Follower>,
     limit_reported: bool,
 }
@@ -123,7 +129,8 @@ impl Files {
                 }
                 return;
             }
-            self.followers.insert(path.clone(), Follower::new(path, self.encoding));
+            let start = self.records.iter().find(|records| records.covers(&path)).map(RecordStart::pattern);
+            self.followers.insert(path.clone(), Follower::new(path, self.encoding, start));
         }
     }
 }

@@ -26,6 +26,14 @@ impl Pattern {
         Ok(Self { directory: directory.to_owned(), name: name.to_owned() })
     }
 
+    /// Whether it stands for a file of this path.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+            return false;
+        };
+        directory == self.directory && matches(&self.name, name) || directory == self.directory.join(&self.name)
+    }
+
     /// The files there are now, in name order. Unreadable directories hold none.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         if !self.name.contains(['*', '?']) {

@@ -3,17 +3,20 @@
 use moneta_base::SourceName;
 use moneta_event::Delivery;
 use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, recognise_with};
+use regex::Regex;
 
 use super::text_lines::TextLines;
 use crate::intake::Intake;
 
 /// What a file turned out to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// Lines of a known format.
     Lines(Format),
     /// Lines of text.
     Text,
+    /// Text whose records span lines, and how they begin.
+    Records(Regex),
     /// Nothing that grows by lines: binary files, archives.
     Other,
 }
@@ -45,7 +48,10 @@ impl Reader {
                 let decoder = Box::new(Decoder::new(format, DecodeOptions { first_offset: offset, ..options }));
                 Some(Self::Decoder { decoder: Some(decoder), ready: Vec::new() })
             }
-            Kind::Text => Some(Self::Text(Box::new(TextLines::new(intake, path, source, offset)))),
+            Kind::Text => Some(Self::Text(Box::new(TextLines::new(intake, path, source, offset, None)))),
+            Kind::Records(start) => {
+                Some(Self::Text(Box::new(TextLines::new(intake, path, source, offset, Some(start)))))
+            }
             Kind::Other => None,
         }
     }

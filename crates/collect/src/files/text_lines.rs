@@ -1,16 +1,24 @@
-//! Lines of files in no known format: rows of `TextLog_CL` with the file and the line.
+//! Lines of files in no known format: rows of `TextLog_CL` with the file and the line, or the lines of a record.
+//!
+//! A record that spans lines ends with the beginning of the next, or when nothing was added to it for a while.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moneta_base::limits::{BLOCK_ROWS_MAX, QUARANTINE_BYTES_MAX, RECORD_BYTES_MAX};
 use moneta_base::{Clock, SourceName, TableName, Timestamp};
 use moneta_event::{BatchBuilder, Delivery, QuarantinedRecord, RecordClass, TableSchema, Value};
 use moneta_formats::Decoded;
+use regex::Regex;
+use tokio::time::Instant;
 
+use super::records::Pending;
 use crate::intake::Intake;
 
 /// The table of text without a format of its own.
 const TABLE: &str = "TextLog_CL";
+/// How long a record may not grow until it counts as whole.
+const QUIET: Duration = Duration::from_secs(2);
 /// Bytes of lines in one portion at most.
 const PORTION_BYTES_MAX: usize = 4 << 20;
 
@@ -25,6 +33,10 @@ pub(super) struct TextLines {
     partial_length: u64,
     /// File position of the next byte.
     offset: u64,
+    /// How a record begins, where records span lines.
+    start: Option<Regex>,
+    /// The record whose end has not been seen, and when it last grew.
+    pending: Option<(Pending, Instant)>,
     builder: BatchBuilder,
     portion_bytes: usize,
     quarantined: Vec<QuarantinedRecord>,
@@ -32,7 +44,7 @@ pub(super) struct TextLines {
 }
 
 impl TextLines {
-    pub(super) fn new(intake: &Intake, path: &str, source: SourceName, offset: u64) -> Self {
+    pub(super) fn new(intake: &Intake, path: &str, source: SourceName, offset: u64, start: Option<Regex>) -> Self {
         let name = TableName::new(TABLE).expect("a valid name");
         let schema = intake.catalog.get(TABLE).cloned().unwrap_or_else(|| Arc::new(TableSchema::custom(name)));
         Self {
@@ -44,6 +56,8 @@ impl TextLines {
             partial: Vec::new(),
             partial_length: 0,
             offset,
+            start,
+            pending: None,
             portion_bytes: 0,
             quarantined: Vec::new(),
             ready: Vec::new(),
@@ -63,6 +77,9 @@ impl TextLines {
     /// The portions that are full; with `all`, what is begun, too.
     pub(super) fn take(&mut self, all: bool) -> Vec<Decoded> {
         if all {
+            if self.pending.as_ref().is_some_and(|(_, grew)| grew.elapsed() >= QUIET) {
+                self.end_record();
+            }
             self.end_portion();
         }
         std::mem::take(&mut self.ready)
@@ -73,6 +90,7 @@ impl TextLines {
         if self.partial_length > 0 {
             self.end_line(0);
         }
+        self.end_record();
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -95,13 +113,39 @@ impl TextLines {
         } else if let Ok(text) = std::str::from_utf8(&line[..line_end])
             && !text.is_empty()
         {
-            self.row(text);
+            match &self.start {
+                None => self.row(text),
+                Some(begins) => {
+                    let begins = begins.is_match(text);
+                    self.join(text, start, begins);
+                }
+            }
         }
         self.partial = line;
         self.partial.clear();
         self.partial.shrink_to(PORTION_BYTES_MAX / 64);
         if self.builder.num_rows() >= BLOCK_ROWS_MAX / 2 || self.portion_bytes >= PORTION_BYTES_MAX {
             self.end_portion();
+        }
+    }
+
+    /// Adds a line to the record it belongs to.
+    fn join(&mut self, line: &str, offset: u64, begins: bool) {
+        match &mut self.pending {
+            Some((pending, grew)) if !begins && pending.has_room(line) => {
+                pending.add(line);
+                *grew = Instant::now();
+            }
+            _ => {
+                self.end_record();
+                self.pending = Some((Pending::begin(line, offset), Instant::now()));
+            }
+        }
+    }
+
+    fn end_record(&mut self) {
+        if let Some((pending, _)) = self.pending.take() {
+            self.row(&pending.text);
         }
     }
 
@@ -114,6 +158,8 @@ impl TextLines {
     }
 
     fn quarantine(&mut self, reason_code: &'static str, reason: String, offset: u64, line: &[u8]) {
+        // What is held back must not be read again together with this.
+        self.end_record();
         let kept = &line[..line.len().min(QUARANTINE_BYTES_MAX)];
         self.portion_bytes += kept.len();
         self.quarantined.push(QuarantinedRecord {
@@ -138,7 +184,7 @@ impl TextLines {
             quarantined: std::mem::take(&mut self.quarantined),
             records,
             bytes: std::mem::take(&mut self.portion_bytes) as u64,
-            cursor: self.offset - self.partial_length,
+            cursor: self.pending.as_ref().map_or(self.offset - self.partial_length, |(pending, _)| pending.offset),
             ..Decoded::default()
         });
     }

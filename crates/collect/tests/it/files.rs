@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use moneta_collect::{Collector, FileOptions, Intake, start_files};
+use moneta_collect::{Collector, FileOptions, Intake, RecordStart, start_files};
 use moneta_testkit::TestDir;
 
 use crate::compliance::{Given, assert_source_compliance};
@@ -280,4 +280,41 @@ async fn a_code_page_is_read_where_it_is_set_and_is_damage_where_not() {
     fixture.sink.until_records(2).await;
     collector.stop().await;
     assert_eq!(fixture.sink.quarantined()[0].reason_code, "invalid_utf8");
+}
+
+#[tokio::test]
+async fn records_that_span_lines_are_one_row_also_over_a_restart() {
+    let fixture = Fixture::new();
+    let record = |number: usize| {
+        let time = format!("2026-06-15 11:00:{number:02}");
+        format!("{time} ERROR request {number} failed\njava.lang.IllegalStateException: no\n\tat a.B.c(B.java:7)")
+    };
+    let start = || {
+        let sink = fixture.sink.clone();
+        let resume = Arc::new(move |producer: &str| sink.mark(producer));
+        let mut options = FileOptions::new(vec![fixture.path("*.log").display().to_string()]);
+        options.poll = Duration::from_millis(10);
+        let own = fixture.path("app*.log").display().to_string();
+        options.records = vec![RecordStart::new(&own, r"^\d{4}-\d{2}-\d{2} ").unwrap()];
+        start_files(fixture.intake.clone(), resume, options).unwrap()
+    };
+    fixture.append("app.log", &(0..20).map(record).collect::<Vec<_>>());
+    fixture.append("other.log", &[record(0)]);
+    let collector = start();
+    // 19 records are ended by the next one; the lines of the other file are three records.
+    fixture.sink.until_records(22).await;
+    collector.stop().await;
+    fixture.append("app.log", &["\tat a.D.e(D.java:9)".to_owned(), record(20)]);
+    let collector = start();
+    // The last one ends by itself, after a while.
+    fixture.sink.until_records(24).await;
+    collector.stop().await;
+    let mut expected: Vec<String> = (0..=20).map(record).collect();
+    expected[19].push_str("\n\tat a.D.e(D.java:9)");
+    let texts = fixture.sink.column("TextLog_CL", "Message");
+    let mut records: Vec<_> = texts.into_iter().filter(|text| text.contains('\n')).collect();
+    records.sort();
+    expected.sort();
+    assert_eq!(records, expected);
+    assert!(RecordStart::new("*.log", "(").unwrap_err().to_string().contains("begins"));
 }
