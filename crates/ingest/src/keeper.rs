@@ -147,6 +147,7 @@ impl Keeper {
         self.log(self.seal(due).map(drop), "sealing");
         self.log(self.merge_one(now), "merging");
         self.log(self.remove_retired(now), "removing merged files");
+        self.log(self.checkpoint_catalogs(now), "checkpointing catalogs");
         if now >= *retention_due {
             *retention_due = now.saturating_add(RETENTION_INTERVAL);
             self.log(self.drop_expired(&policy, now).map(drop), "retention");
@@ -237,6 +238,13 @@ impl Keeper {
         removed
             .map(drop)
             .map_err(|error| PortError::caused_by(error.kind(), "a merged file could not be removed", error))
+    }
+
+    fn checkpoint_catalogs(&self, now: Timestamp) -> Result<(), PortError> {
+        self.store
+            .checkpoint_catalogs(now)
+            .map(drop)
+            .map_err(|error| PortError::caused_by(error.kind(), "a catalog could not be checkpointed", error))
     }
 
     /// Lets the journal forget what is sealed, under a checkpoint, and dealt with by every subscriber.

@@ -1,8 +1,8 @@
 //! The Delta log of a table: which segments count, in a form that any Delta reader opens.
 //!
 //! Writes what the Delta protocol asks of a writer of version 2: one JSON file a commit, made durable and put in place
-//! only if no other has its number. Reads every commit back at start. It never writes data files. Why a log of our own:
-//! docs/adr/0002-delta-writer.md.
+//! only if no other has its number; and a checkpoint from time to time. Reads the newest checkpoint and the commits after
+//! it at start. It never writes data files. Why a log of our own: docs/adr/0002-delta-writer.md.
 //!
 //! # Source
 //! Delta transaction log protocol, section "Delta Log Entries".
@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use moneta_base::fs::{FileSystem, TEMPORARY_SUFFIX, create_dir_durably};
+use moneta_base::fs::{FileSystem, TEMPORARY_SUFFIX, create_dir_durably, write_atomically};
 use moneta_base::{Seq, TableName, Timestamp};
 use moneta_event::root_entry::ObjectRef;
 use moneta_event::{Column, TableSchema};
@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::delta_action as action;
+use crate::delta_checkpoint as checkpoint;
 use crate::segment::SegmentMeta;
 
 /// Directory of the log within a table.
@@ -30,6 +31,15 @@ const COMMIT_SUFFIX: &str = ".json";
 /// Bytes of one commit at most when read back: ours have some kilobytes a segment.
 const COMMIT_BYTES_MAX: u64 = 64 << 20;
 
+/// Commits after which a checkpoint is due.
+const CHECKPOINT_EVERY: u64 = 100;
+
+/// Versions after the last commit in which another would be a sign of a lost one.
+const LOOK_AHEAD: u64 = 8;
+
+/// How long a checkpoint names files that were taken off the list: longer than any file waits to be removed.
+const TOMBSTONE_LIFE_MILLIS: i64 = 7 * 86_400_000;
+
 /// The log of one table.
 #[derive(Debug)]
 pub(crate) struct DeltaLog {
@@ -37,6 +47,10 @@ pub(crate) struct DeltaLog {
     next_version: u64,
     /// Columns in the last `metaData`; `None` before the first.
     written_columns: Option<Vec<Column>>,
+    /// The version of the newest checkpoint.
+    last_checkpoint: Option<u64>,
+    /// Recent `remove` actions.
+    tombstones: Vec<Value>,
     /// A commit failed when it may have been in place already: the log must be read again before the next.
     unsure: bool,
 }
@@ -53,47 +67,158 @@ pub(crate) struct Replayed {
     pub(crate) sealed_end: Seq,
     /// What the last merge took off the list, and the path below `store` of its result.
     pub(crate) last_merge: Option<(Vec<ObjectRef>, String)>,
+    tombstones: Vec<Value>,
 }
 
 impl DeltaLog {
     /// The log of a table that has none yet.
     pub(crate) fn new(table_dir: PathBuf) -> Self {
-        Self { table_dir, next_version: 0, written_columns: None, unsure: false }
+        Self {
+            table_dir,
+            next_version: 0,
+            written_columns: None,
+            last_checkpoint: None,
+            tombstones: Vec::new(),
+            unsure: false,
+        }
     }
 
     /// Reads a log; a table without one has no commits. Files of other programs in the log's directory are left alone.
     pub(crate) fn open(fs: &dyn FileSystem, table_dir: &Path, table: &TableName) -> Result<(Self, Replayed), Error> {
-        let mut log = Self::new(table_dir.to_owned());
-        let mut replayed = Replayed::default();
         let dir = table_dir.join(LOG_DIR);
-        let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
-        if !entries.is_empty() {
+        let (mut log, mut replayed) = match Self::open_checkpoint(fs, table_dir, table) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => (Self::new(table_dir.to_owned()), Replayed::default()),
+            Err(error) => {
+                tracing::warn!(%error, "a checkpoint cannot be used; every commit is read");
+                (Self::new(table_dir.to_owned()), Replayed::default())
+            }
+        };
+        if log.next_version > 0 || !fs.list(&dir).map_err(Error::io("list", &dir))?.is_empty() {
             // A commit may have been put in place by a process that ended before its name was durable.
             fs.sync_dir(&dir).map_err(Error::io("sync", &dir))?;
         }
-        for entry in entries {
-            if entry.name().ends_with(TEMPORARY_SUFFIX) {
-                fs.remove_file(&entry.path).map_err(Error::io("remove", &entry.path))?;
-                continue;
+        while log.read_commit(fs, table, &mut replayed)? {}
+        log.refuse_later_commits(fs)?;
+        let temporary = log.temporary_path(log.next_version);
+        for left in [temporary, log.temporary_path(log.next_version.saturating_sub(1))] {
+            if fs.exists(&left) {
+                fs.remove_file(&left).map_err(Error::io("remove", &left))?;
             }
-            if !entry.name().ends_with(COMMIT_SUFFIX) {
-                continue;
-            }
-            if entry.path != log.commit_path(log.next_version) {
-                let reason = format!("commit {:020}.json should come next", log.next_version);
-                return Err(Error::corrupt(&entry.path, reason));
-            }
-            if entry.size_bytes > COMMIT_BYTES_MAX {
-                return Err(Error::corrupt(&entry.path, "it is too large for a commit"));
-            }
-            let bytes = fs.read(&entry.path).map_err(Error::io("read", &entry.path))?;
-            replayed.apply(&bytes, table).map_err(|reason| Error::corrupt(&entry.path, reason))?;
-            log.next_version += 1;
         }
         if log.next_version > 0 {
             log.written_columns = Some(replayed.columns.clone());
         }
+        log.tombstones = std::mem::take(&mut replayed.tombstones);
         Ok((log, replayed))
+    }
+
+    /// Begins with the newest checkpoint; `None` when there is none.
+    fn open_checkpoint(
+        fs: &dyn FileSystem,
+        table_dir: &Path,
+        table: &TableName,
+    ) -> Result<Option<(Self, Replayed)>, Error> {
+        let path = table_dir.join(LOG_DIR).join(checkpoint::LAST_CHECKPOINT);
+        match fs.size(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", &path)(error)),
+            Ok(size) if size > checkpoint::LAST_CHECKPOINT_BYTES_MAX => {
+                return Err(Error::corrupt(&path, "it is too large"));
+            }
+            Ok(_) => {}
+        }
+        let bytes = fs.read(&path).map_err(Error::io("read", &path))?;
+        let version = checkpoint::parse_last_checkpoint(&bytes).filter(|version| *version < u64::MAX);
+        let version = version.ok_or_else(|| Error::corrupt(&path, "it names no version"))?;
+        let mut log = Self::new(table_dir.to_owned());
+        let path = log.checkpoint_path(version);
+        if fs.size(&path).map_err(Error::io("read", &path))? > checkpoint::CHECKPOINT_BYTES_MAX {
+            return Err(Error::corrupt(&path, "it is too large for a checkpoint"));
+        }
+        let bytes = fs.read(&path).map_err(Error::io("read", &path))?;
+        let corrupt = |reason: String| Error::corrupt(&path, reason);
+        let mut replayed = Replayed::default();
+        for action in checkpoint::decode(bytes).map_err(corrupt)? {
+            replayed.apply_action(&action, table).map_err(corrupt)?;
+        }
+        if replayed.columns.is_empty() {
+            return Err(corrupt("it has no metaData".to_owned()));
+        }
+        replayed.last_merge = action::last_merge(&replayed.tombstones, table).map_err(corrupt)?;
+        (log.next_version, log.last_checkpoint) = (version + 1, Some(version));
+        Ok(Some((log, replayed)))
+    }
+
+    /// Reads the next commit; `false` when there is none.
+    fn read_commit(&mut self, fs: &dyn FileSystem, table: &TableName, replayed: &mut Replayed) -> Result<bool, Error> {
+        let path = self.commit_path(self.next_version);
+        match fs.size(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("read", &path)(error)),
+            Ok(size) if size > COMMIT_BYTES_MAX => return Err(Error::corrupt(&path, "it is too large for a commit")),
+            Ok(_) => {}
+        }
+        let bytes = fs.read(&path).map_err(Error::io("read", &path))?;
+        replayed.apply(&bytes, table).map_err(|reason| Error::corrupt(&path, reason))?;
+        self.next_version += 1;
+        Ok(true)
+    }
+
+    /// A commit behind one that is missing means that commits were lost.
+    fn refuse_later_commits(&self, fs: &dyn FileSystem) -> Result<(), Error> {
+        let mut later = (1..=LOOK_AHEAD).map(|ahead| self.commit_path(self.next_version + ahead));
+        match later.find(|path| fs.exists(path)) {
+            Some(path) => {
+                let reason = format!("commit {:020}.json should come next", self.next_version);
+                Err(Error::corrupt(&path, reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether enough commits came since the last checkpoint.
+    pub(crate) fn is_checkpoint_due(&self) -> bool {
+        let covered = self.last_checkpoint.map_or(0, |version| version + 1);
+        !self.unsure && self.next_version >= covered + CHECKPOINT_EVERY
+    }
+
+    /// Writes what all commits add up to; `segments` are those listed, `sealed_end` is the `_Seq` after the last row
+    /// ever sealed.
+    pub(crate) fn write_checkpoint(
+        &mut self,
+        fs: &dyn FileSystem,
+        table: &TableName,
+        segments: &[Arc<SegmentMeta>],
+        sealed_end: Seq,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (Some(version), Some(columns)) = (self.next_version.checked_sub(1), &self.written_columns) else {
+            return Ok(());
+        };
+        let horizon = now.as_nanos().div_euclid(1_000_000) - TOMBSTONE_LIFE_MILLIS;
+        self.tombstones.retain(|remove| remove["remove"]["deletionTimestamp"].as_i64().is_some_and(|at| at >= horizon));
+        let mut actions =
+            vec![action::protocol(), action::metadata(table, columns, now), action::transaction(sealed_end, now)];
+        actions.extend(segments.iter().map(|segment| action::add_in_checkpoint(segment)));
+        // A file that was listed again is there.
+        let is_gone = |remove: &&Value| {
+            let path = remove["remove"]["path"].as_str();
+            segments.iter().all(|segment| Some(segment.path_in_table()) != path)
+        };
+        actions.extend(self.tombstones.iter().filter(is_gone).cloned());
+        let path = self.checkpoint_path(version);
+        let bytes = checkpoint::encode(&actions).map_err(|reason| Error::corrupt(&path, reason))?;
+        write_atomically(fs, &path, &bytes).map_err(Error::io("write", &path))?;
+        let last = self.table_dir.join(LOG_DIR).join(checkpoint::LAST_CHECKPOINT);
+        let text = checkpoint::last_checkpoint(version, actions.len());
+        write_atomically(fs, &last, &text).map_err(Error::io("write", &last))?;
+        if let Some(before) = self.last_checkpoint.replace(version).map(|before| self.checkpoint_path(before))
+            && let Err(error) = fs.remove_file(&before)
+        {
+            tracing::warn!(%error, file = %before.display(), "an older checkpoint stays");
+        }
+        Ok(())
     }
 
     /// Whether the log must be read again before the next commit.
@@ -114,7 +239,7 @@ impl DeltaLog {
             actions.push(action::protocol());
         }
         if self.written_columns.as_deref() != Some(schema.columns()) {
-            actions.push(action::metadata(schema, now));
+            actions.push(action::metadata(schema.name(), schema.columns(), now));
         }
         actions.push(action::transaction(segment.end_seq, now));
         actions.push(action::add(segment, true, now));
@@ -132,8 +257,11 @@ impl DeltaLog {
         now: Timestamp,
     ) -> Result<(), Error> {
         let mut actions: Vec<Value> = segments.iter().map(|segment| action::remove(segment, true, now)).collect();
+        let tombstones = actions.clone();
         actions.push(action::commit_info("DELETE", now));
-        self.commit(fs, &actions)
+        self.commit(fs, &actions)?;
+        self.tombstones.extend(tombstones);
+        Ok(())
     }
 
     /// Lists a segment in place of those that were merged into it: the same rows, so that readers of changes pass it over.
@@ -145,9 +273,12 @@ impl DeltaLog {
         now: Timestamp,
     ) -> Result<(), Error> {
         let mut actions: Vec<Value> = old.iter().map(|segment| action::remove(segment, false, now)).collect();
+        let tombstones = actions.clone();
         actions.push(action::add(new, false, now));
         actions.push(action::commit_info("OPTIMIZE", now));
-        self.commit(fs, &actions)
+        self.commit(fs, &actions)?;
+        self.tombstones.extend(tombstones);
+        Ok(())
     }
 
     fn commit(&mut self, fs: &dyn FileSystem, actions: &[Value]) -> Result<(), Error> {
@@ -155,7 +286,7 @@ impl DeltaLog {
         let path = self.commit_path(self.next_version);
         create_dir_durably(fs, &dir).map_err(Error::io("create", &dir))?;
         let text: String = actions.iter().map(|action| format!("{action}\n")).collect();
-        let temporary = path.with_extension(format!("json{TEMPORARY_SUFFIX}"));
+        let temporary = self.temporary_path(self.next_version);
         write_new(fs, &temporary, text.as_bytes()).map_err(Error::io("write", &temporary))?;
         self.unsure = true;
         fs.link_new(&temporary, &path).map_err(|error| match error.kind() {
@@ -173,6 +304,14 @@ impl DeltaLog {
 
     fn commit_path(&self, version: u64) -> PathBuf {
         self.table_dir.join(LOG_DIR).join(format!("{version:020}{COMMIT_SUFFIX}"))
+    }
+
+    fn temporary_path(&self, version: u64) -> PathBuf {
+        self.table_dir.join(LOG_DIR).join(format!("{version:020}{COMMIT_SUFFIX}{TEMPORARY_SUFFIX}"))
+    }
+
+    fn checkpoint_path(&self, version: u64) -> PathBuf {
+        self.table_dir.join(LOG_DIR).join(format!("{version:020}{}", checkpoint::CHECKPOINT_SUFFIX))
     }
 }
 
@@ -216,6 +355,7 @@ impl Replayed {
             let path = format!("{table}/{path}");
             self.segments.remove(&path);
             self.removed.insert(path);
+            self.tombstones.push(action.clone());
         } else if let Some(txn) = action.get("txn").filter(|txn| txn["appId"] == action::APP_ID) {
             self.sealed_end = self.sealed_end.max(txn["version"].as_u64().ok_or("a txn action has no version")?);
         }

@@ -17,7 +17,7 @@ use moneta_base::{Seq, TableName, Timestamp};
 use moneta_event::root_entry::ObjectRef;
 use moneta_event::schema::standard;
 use moneta_event::types::{DECIMAL_PRECISION, DECIMAL_SCALE, TYPE_METADATA_KEY};
-use moneta_event::{Column, ColumnType, ShardId, TableSchema};
+use moneta_event::{Column, ColumnType, ShardId};
 use moneta_merkle::{Hash, sha256};
 use serde_json::{Value, json};
 
@@ -30,12 +30,12 @@ pub(crate) fn protocol() -> Value {
     json!({ "protocol": { "minReaderVersion": 1, "minWriterVersion": 2 } })
 }
 
-pub(crate) fn metadata(schema: &TableSchema, now: Timestamp) -> Value {
+pub(crate) fn metadata(table: &TableName, columns: &[Column], now: Timestamp) -> Value {
     json!({ "metaData": {
-        "id": table_id(schema.name()),
-        "name": schema.name().as_str(),
+        "id": table_id(table),
+        "name": table.as_str(),
         "format": { "provider": "parquet", "options": {} },
-        "schemaString": schema_string(schema),
+        "schemaString": schema_string(columns),
         "partitionColumns": [],
         "configuration": {},
         "createdTime": millis(now),
@@ -118,6 +118,32 @@ pub(crate) fn add(segment: &SegmentMeta, data_change: bool, now: Timestamp) -> V
     } })
 }
 
+/// Lists a file in a checkpoint, where no row is new. When it was written stands in the commit that is summed up; here it
+/// is the beginning of its ingest day.
+pub(crate) fn add_in_checkpoint(segment: &SegmentMeta) -> Value {
+    add(segment, false, Timestamp::from_seconds(i64::from(segment.shard.day.0) * 86_400))
+}
+
+/// The last merge among `remove` actions: its files have one time, and their rows lie side by side.
+pub(crate) fn last_merge(tombstones: &[Value], table: &TableName) -> Result<Option<(Vec<ObjectRef>, String)>, String> {
+    let of_merge = tombstones.iter().filter(|action| action["remove"]["dataChange"] == false);
+    let at = |action: &Value| action["remove"]["deletionTimestamp"].as_i64();
+    let Some(last) = of_merge.clone().filter_map(at).max() else { return Ok(None) };
+    let mut merge = (Vec::new(), None);
+    for action in of_merge.filter(|action| at(action) == Some(last)) {
+        note_merge(action, table, &mut merge)?;
+    }
+    let rows = |object: &ObjectRef| crate::segment::parse_file_name(object.path.rsplit('/').next()?);
+    let ranges: Option<Vec<_>> = merge.0.iter().map(rows).collect();
+    let day = merge.0.first().and_then(|object| ShardId::parse(object.path.rsplit_once('/')?.0));
+    let (Some(ranges), Some(shard)) = (ranges, day) else {
+        return Err("a removed file has no name of ours".to_owned());
+    };
+    let (first, end) = (ranges.iter().map(|range| range.0).min(), ranges.iter().map(|range| range.1).max());
+    let path = crate::segment::file_path(&shard, first.unwrap_or_default(), end.unwrap_or_default());
+    Ok(Some((merge.0, path)))
+}
+
 pub(crate) fn parse_add(add: &Value, table: &TableName) -> Result<SegmentMeta, String> {
     let path = add["path"].as_str().ok_or("an add action has no path")?;
     let tag = |name: &str| add["tags"][name].as_str().ok_or_else(|| format!("{path} has no tag {name}"));
@@ -179,7 +205,7 @@ fn table_id(name: &TableName) -> String {
 }
 
 /// Every column is nullable: a segment leaves out the columns that none of its rows has.
-fn schema_string(schema: &TableSchema) -> String {
+fn schema_string(columns: &[Column]) -> String {
     let field = |column: &Column| {
         json!({
             "name": &*column.name,
@@ -188,7 +214,7 @@ fn schema_string(schema: &TableSchema) -> String {
             "metadata": { TYPE_METADATA_KEY: column.column_type.name() },
         })
     };
-    json!({ "type": "struct", "fields": schema.columns().iter().map(field).collect::<Vec<_>>() }).to_string()
+    json!({ "type": "struct", "fields": columns.iter().map(field).collect::<Vec<_>>() }).to_string()
 }
 
 fn delta_type(column_type: ColumnType) -> String {
@@ -206,6 +232,7 @@ fn delta_type(column_type: ColumnType) -> String {
 #[cfg(test)]
 mod tests {
     use moneta_base::IngestDay;
+    use moneta_event::TableSchema;
 
     use super::*;
 
@@ -240,6 +267,6 @@ mod tests {
     fn columns_survive_the_schema_string() {
         let own = ColumnType::ALL.map(|column_type| Column::new(column_type.name(), column_type));
         let schema = TableSchema::new(TableName::new("T_CL").unwrap(), own);
-        assert_eq!(parse_columns(&schema_string(&schema).into()).unwrap(), schema.columns());
+        assert_eq!(parse_columns(&schema_string(schema.columns()).into()).unwrap(), schema.columns());
     }
 }

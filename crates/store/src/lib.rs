@@ -12,6 +12,7 @@
 mod columns;
 mod delta;
 mod delta_action;
+mod delta_checkpoint;
 mod error;
 mod file;
 mod leftovers;

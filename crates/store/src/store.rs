@@ -230,6 +230,26 @@ impl Store {
         Ok(PublishedSegment { meta })
     }
 
+    /// Writes a checkpoint of the catalog of every table that has had enough commits since the last; returns how many.
+    /// To be called when everything that was committed has its root entry.
+    ///
+    /// # Errors
+    /// [`Error::Io`]: the catalog is as good without.
+    pub fn checkpoint_catalogs(&self, now: Timestamp) -> Result<usize, Error> {
+        let mut logs = self.lock_logs();
+        let mut written = 0;
+        for (name, log) in logs.iter_mut().filter(|(_, log)| log.is_checkpoint_due()) {
+            let (segments, sealed_end) = {
+                let tables = self.read();
+                let Some(table) = tables.get(name) else { continue };
+                (table.segments.clone(), table.sealed_end())
+            };
+            log.write_checkpoint(&*self.fs, name, &segments, sealed_end, now)?;
+            written += 1;
+        }
+        Ok(written)
+    }
+
     /// The file or directory of a path as [`SegmentMeta::path`] gives it.
     #[must_use]
     pub fn file_of(&self, path: &str) -> PathBuf {

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use arrow::json::LineDelimitedWriter;
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 use crate::Report;
@@ -10,45 +13,98 @@ use crate::Report;
 /// The files that the catalog of one table lists: path within the table, size in bytes.
 pub type ActiveFiles = BTreeMap<String, u64>;
 
-/// Replays the commits in `store/<table>/_delta_log`.
+/// What commits add up to: as much of it as a reader relies on.
+#[derive(Debug, Default, PartialEq)]
+struct Listed {
+    /// Size and tags of each file, by its path.
+    files: BTreeMap<String, (u64, Value)>,
+    /// The newest `metaData`: the columns.
+    schema: Value,
+    /// The newest version of each `txn`, by its application.
+    progress: BTreeMap<String, u64>,
+}
+
+/// Replays the commits in `store/<table>/_delta_log`, and compares its checkpoints with them.
 pub fn check(data: &Path, table: &str, report: &mut Report) -> ActiveFiles {
     let dir = PathBuf::from("store").join(table).join("_delta_log");
-    let mut active = ActiveFiles::new();
-    let Ok(entries) = std::fs::read_dir(data.join(&dir)) else { return active };
-    let mut names: Vec<_> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".json"))
-        .collect();
-    names.sort();
-    for (version, name) in names.iter().enumerate() {
+    let mut listed = Listed::default();
+    let Ok(entries) = std::fs::read_dir(data.join(&dir)) else { return ActiveFiles::new() };
+    let names: Vec<_> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let mut checkpoints: BTreeMap<&str, &String> =
+        names.iter().filter_map(|name| Some((name.strip_suffix(".checkpoint.parquet")?, name))).collect();
+    let mut commits: Vec<_> = names.iter().filter_map(|name| Some((name.strip_suffix(".json")?, name))).collect();
+    commits.sort();
+    for (version, (stem, name)) in commits.into_iter().enumerate() {
         let file = dir.join(name);
-        if *name != format!("{version:020}.json") {
+        if stem != format!("{version:020}") {
             report.find(&file, format!("commit {version:020}.json is missing before it"));
         }
         match std::fs::read_to_string(data.join(&file)) {
-            Ok(text) => apply(&file, &text, &mut active, report),
+            Ok(text) => listed.apply_commit(&file, &text, report),
             Err(error) => report.find(&file, error.to_string()),
         }
+        if let Some(name) = checkpoints.remove(stem) {
+            check_checkpoint(data, &dir.join(name), &listed, report);
+        }
     }
-    active
+    for name in checkpoints.into_values() {
+        report.find(dir.join(name), "it sums up commits that are not there");
+    }
+    listed.files.into_iter().map(|(path, (size_bytes, _))| (path, size_bytes)).collect()
 }
 
-fn apply(file: &Path, text: &str, active: &mut ActiveFiles, report: &mut Report) {
-    for line in text.lines().filter(|line| !line.is_empty()) {
-        let action: Value = match serde_json::from_str(line) {
-            Ok(action) => action,
-            Err(error) => {
-                report.find(file, format!("not a Delta action: {error}"));
-                continue;
+/// A checkpoint says what the commits up to it say: whoever opens the table reads it in their place.
+fn check_checkpoint(data: &Path, file: &Path, expected: &Listed, report: &mut Report) {
+    let read = std::panic::catch_unwind(|| read_checkpoint(&data.join(file)));
+    match read.unwrap_or_else(|_| Err("the file is damaged beyond reading".to_owned())) {
+        Ok(found) if found == *expected => {}
+        Ok(_) => report.find(file, "it is not what the commits up to it add up to"),
+        Err(error) => report.find(file, error),
+    }
+}
+
+fn read_checkpoint(path: &Path) -> Result<Listed, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let bytes = std::fs::read(path).map_err(|error| text(&error))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).and_then(|builder| builder.build());
+    let mut lines = LineDelimitedWriter::new(Vec::new());
+    for rows in reader.map_err(|error| text(&error))? {
+        lines.write(&rows.map_err(|error| text(&error))?).map_err(|error| text(&error))?;
+    }
+    lines.finish().map_err(|error| text(&error))?;
+    let mut listed = Listed::default();
+    for line in lines.into_inner().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let action: Value = serde_json::from_slice(line).map_err(|error| text(&error))?;
+        // What a checkpoint keeps of removed files is for readers of older versions.
+        if action.get("remove").is_none() {
+            listed.apply(&action);
+        }
+    }
+    Ok(listed)
+}
+
+impl Listed {
+    fn apply_commit(&mut self, file: &Path, text: &str, report: &mut Report) {
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            match serde_json::from_str(line) {
+                Ok(action) => self.apply(&action),
+                Err(error) => report.find(file, format!("not a Delta action: {error}")),
             }
-        };
-        let path =
-            |key: &str| action.get(key).and_then(|body| body.get("path")).and_then(Value::as_str).map(str::to_owned);
-        if let Some(path) = path("add") {
-            let size = action["add"]["size"].as_u64().unwrap_or(0);
-            active.insert(path, size);
-        } else if let Some(path) = path("remove") {
-            active.remove(&path);
+        }
+    }
+
+    fn apply(&mut self, action: &Value) {
+        let path = |body: &Value| body.get("path").and_then(Value::as_str).map(str::to_owned);
+        if let Some(add) = action.get("add") {
+            let size_bytes = add["size"].as_u64().unwrap_or(0);
+            self.files.extend(path(add).map(|path| (path, (size_bytes, add["tags"].clone()))));
+        } else if let Some(path) = action.get("remove").and_then(path) {
+            self.files.remove(&path);
+        } else if let Some(metadata) = action.get("metaData") {
+            self.schema = metadata["schemaString"].clone();
+        } else if let Some(txn) = action.get("txn") {
+            let application = txn["appId"].as_str().unwrap_or_default().to_owned();
+            self.progress.insert(application, txn["version"].as_u64().unwrap_or(0));
         }
     }
 }

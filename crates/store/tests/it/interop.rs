@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_host::RealFs;
+use moneta_store::Store;
 use moneta_testkit::TestDir;
 use moneta_testkit::corpus::workspace_root;
 
@@ -33,6 +34,25 @@ fn write_tables(dir: &Path, is_merged: bool) {
     }
     let dropped = store.snapshot(&table("Syslog")).unwrap().segments[1].shard.clone();
     store.drop_shard(&dropped, now()).unwrap();
+    if is_merged {
+        add_commits(&store, &mut made);
+    }
+}
+
+/// Rows added one by one by as many commits as a checkpoint takes and some more; readers that know checkpoints need not
+/// read the first commits, which are taken away.
+fn add_commits(store: &Store, made: &mut Blocks) {
+    let later = now().saturating_add(Duration::from_secs(86_400 * 4));
+    for _ in 0..110 {
+        store.add_hot(made.simple("Syslog", later, 1)).unwrap();
+        store.publish(store.seal(&table("Syslog")).unwrap().unwrap(), later).unwrap();
+        store.checkpoint_catalogs(later).unwrap();
+    }
+    let log = store.file_of("Syslog/_delta_log");
+    assert!(log.join("_last_checkpoint").exists());
+    for version in 0..50 {
+        std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
+    }
 }
 
 #[test]
@@ -54,15 +74,16 @@ fn duckdb_polars_and_deltalake_count_the_rows_and_read_a_time() {
 fn read_with(python: &str, root: &Path, is_merged: bool) {
     let dir = TestDir::new();
     write_tables(dir.path(), is_merged);
+    let num_rows = if is_merged { 2_110 } else { 2_000 };
     let output = Command::new(python)
         .arg(root.join("tests/interop/delta_readers.py"))
         .arg(dir.join("Syslog"))
-        .args(["2000", "2026-01-02T03:04:05.123456"])
+        .args([&num_rows.to_string(), "2026-01-02T03:04:05.123456"])
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}{err}");
     for reader in ["duckdb", "polars", "deltalake"] {
-        assert!(out.contains(&format!("{reader}: 2000 rows")), "{out}");
+        assert!(out.contains(&format!("{reader}: {num_rows} rows")), "{out}");
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod checkpoint;
 mod compat;
 mod crash;
 mod damage;

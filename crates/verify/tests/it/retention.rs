@@ -118,3 +118,50 @@ async fn a_day_dropped_between_days_under_a_hold_is_accounted_for_to_the_row() {
         assert_eq!(verdicts[&data], Ok(()));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_the_catalog_that_says_something_else_is_found() {
+    let installation = Installation::new();
+    let data = installation.dir.path().join("data");
+    let ingest = installation.open_in(&data);
+    for round in 0..100 {
+        submit(&ingest, "Words_CL", round, 1).await;
+        ingest.seal_all().unwrap();
+    }
+    let log = data.join("store/Words_CL/_delta_log");
+    installation.wait_until(|| log.join("_last_checkpoint").exists());
+    ingest.shut_down().unwrap();
+    drop(ingest);
+    assert_eq!(verify_store(&data, Options::default()).unwrap().findings, []);
+    let names = std::fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().path());
+    let checkpoint = names.into_iter().find(|path| path.extension().is_some_and(|e| e == "parquet")).unwrap();
+    let good = std::fs::read(&checkpoint).unwrap();
+    let findings = || -> Vec<String> {
+        let report = verify_store(&data, Options::default()).unwrap();
+        report.findings.into_iter().map(|finding| finding.to_string()).collect()
+    };
+    // One that is whole, but sums up other commits.
+    let earlier = checkpoint.with_file_name("00000000000000000050.checkpoint.parquet");
+    std::fs::write(&earlier, &good).unwrap();
+    let found = findings();
+    assert!(
+        matches!(&found[..], [only] if only.contains("50.checkpoint.parquet: it is not what the commits")),
+        "{found:?}"
+    );
+    std::fs::remove_file(&earlier).unwrap();
+    // A commit that says another time than it did when it was summed up: the newest that lists a file, which is still
+    // listed then.
+    let newest: u64 = checkpoint.file_name().unwrap().to_str().unwrap()[..20].parse().unwrap();
+    let read = |version: u64| {
+        let commit = log.join(format!("{version:020}.json"));
+        std::fs::read_to_string(&commit).map(|text| (commit, text)).unwrap()
+    };
+    let mut commits = (0..=newest).rev().map(read);
+    let (commit, text) = commits.find(|(_, text)| text.contains("event_time_max")).unwrap();
+    std::fs::write(&commit, text.replace("\"moneta.event_time_max\":\"", "\"moneta.event_time_max\":\"1")).unwrap();
+    let found = findings();
+    assert!(found.iter().any(|one| one.contains("checkpoint.parquet: it is not what the commits")), "{found:?}");
+    std::fs::write(&commit, text).unwrap();
+    std::fs::write(&checkpoint, &good[..good.len() / 2]).unwrap();
+    assert!(!findings().is_empty(), "half a checkpoint");
+}
