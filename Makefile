@@ -46,6 +46,8 @@ torture:         ## Run the long forms of the tests of crashes, damage, forks an
 	MONETA_EDITS=$${MONETA_EDITS:-5000} MONETA_CLEAN_RUNS=$${MONETA_CLEAN_RUNS:-50} MONETA_FORKS=$${MONETA_FORKS:-100000} \
 	MONETA_DAYS=$${MONETA_DAYS:-400} MONETA_TORTURE=$${MONETA_TORTURE:-10000} \
 	cargo test --locked --profile $(PROFILE) -p moneta-verify -p moneta-ledger -p moneta-journal -p moneta-store -- --nocapture
+	MONETA_CORRELATION_KILLS=$${MONETA_CORRELATION_KILLS:-200} \
+	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_correlation -- --nocapture
 
 lint:            ## Check formatting, lints, documentation and licences.
 	cargo fmt --all --check

@@ -15,6 +15,8 @@ if [ "${1:-build}" = test ]; then
   need_command logger bsdutils
   need_command curl curl
   need_command python3 python3
+  need_command openssl openssl
+  need_command prometheus-alertmanager prometheus-alertmanager
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi
 

@@ -48,7 +48,7 @@ pub enum Error {
         what: &'static str,
     },
     /// A credential needs at least one scope.
-    #[error("name at least one scope: ingest, query or admin")]
+    #[error("name at least one scope: ingest, query, respond or admin")]
     NoScope,
     /// The lifetime of a credential is out of range.
     #[error("a credential lives at least one minute and at most {days_max} days")]

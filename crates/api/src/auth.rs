@@ -1,6 +1,6 @@
 //! Authentication of requests: what they present, whose it is, and whether that may do this.
 //!
-//! A handler takes [`MayIngest`], [`MayQuery`] or [`MayAdmin`]; without one of them it serves everybody, and a test
+//! A handler takes [`MayIngest`], [`MayQuery`], [`MayRespond`] or [`MayAdmin`]; without one of them it serves everybody, and a test
 //! lists those that do.
 
 use axum::extract::FromRequestParts;
@@ -42,6 +42,8 @@ scoped! {
     MayIngest = Scope::Ingest;
     /// A caller who may read.
     MayQuery = Scope::Query;
+    /// A caller who may work on incidents.
+    MayRespond = Scope::Respond;
     /// A caller who may change things.
     MayAdmin = Scope::Admin;
 }

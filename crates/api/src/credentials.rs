@@ -81,7 +81,7 @@ pub(crate) fn scope_names(scopes: &[Scope]) -> Vec<&'static str> {
 pub(crate) fn parse_scopes(names: &[String]) -> Result<Vec<Scope>, ApiError> {
     let parse = |name: &String| {
         Scope::parse(name).ok_or_else(|| {
-            ApiError::bad_request(format!("there is no scope {name:?}; there are ingest, query and admin"))
+            ApiError::bad_request(format!("there is no scope {name:?}; there are ingest, query, respond and admin"))
         })
     };
     names.iter().map(parse).collect()

@@ -15,8 +15,8 @@ use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, alerts, azure, credentials, editor, elastic, health, ingest, kusto, ledger, loki,
-    objects, operations, otlp, page, prometheus, rules, splunk, upload,
+    ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, health, incidents, ingest,
+    kusto, ledger, loki, objects, operations, otlp, page, prometheus, rules, splunk, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -89,9 +89,20 @@ fn quick() -> Router<App> {
         .route("/v1/watchlists/{name}", put(objects::put_watchlist).delete(objects::delete_watchlist))
         .route("/v1/rules", get(rules::list).post(rules::add))
         .route("/v1/rules/backfill", post(rules::backfill))
-        .route("/v1/rules/{id}", delete(rules::remove))
+        .route("/v1/rules/{id}", get(rules::show).delete(rules::remove))
+        .route("/v1/rules/{id}/explain", post(rules::explain))
+        .route("/v1/exceptions", get(rules::exceptions).post(rules::except))
+        .route("/v1/exceptions/preview", post(rules::preview))
+        .route("/v1/exceptions/{id}", delete(rules::end_exception))
+        .route("/v1/risks", get(incidents::risks))
         .route("/v1/rules/{id}/disable", post(rules::disable))
         .route("/v1/rules/{id}/enable", post(rules::enable))
+        .route("/v1/channels", get(channels::list))
+        .route("/v1/channels/{name}/test", post(channels::test))
+        .route("/v1/incidents", get(incidents::list))
+        .route("/v1/incidents/close", post(incidents::close))
+        .route("/v1/incidents/{number}", get(incidents::get).patch(incidents::change))
+        .route("/v1/incidents/{number}/comments", post(incidents::comment))
         .route("/v1/status", get(operations::status))
         .route("/v1/sources", get(operations::sources))
         .route("/v1/sources/quality", get(operations::source_quality))
@@ -113,6 +124,8 @@ fn pages() -> Router<App> {
         .route("/query", get(page::index))
         .route("/live", get(page::index))
         .route("/alerts", get(page::index))
+        .route("/incidents", get(page::index))
+        .route("/incidents/{number}", get(page::index))
         .route("/rules", get(page::index))
         .route("/sources", get(page::index))
         .route("/store", get(page::index))

@@ -3,8 +3,11 @@
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use moneta_base::Timestamp;
-use moneta_ports::{BackfillReport, BackfillSelection, OpContext, RuleFile, RuleSetReport};
+use moneta_base::{TableName, Timestamp};
+use moneta_ports::{
+    BackfillReport, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview, NewException, OpContext,
+    RuleException, RuleFile, RuleSetReport, RuleSummary,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -37,9 +40,30 @@ pub(crate) async fn add(
     Ok(Json(state.rules.add(&ctx, files).await?))
 }
 
-/// `GET /v1/rules`.
-pub(crate) async fn list(MayQuery(_): MayQuery, State(state): State<App>) -> Json<Value> {
-    Json(json!({ "rules": state.rules.list() }))
+/// `GET /v1/rules`: each with what people made of its alerts, under `judgement`.
+pub(crate) async fn list(MayQuery(_): MayQuery, State(state): State<App>) -> Result<Json<Value>, ApiError> {
+    let mut judgements = state.incidents.judgements()?;
+    let rule = |rule: RuleSummary| {
+        let judgement = judgements.remove(&rule.rule_id).unwrap_or_default();
+        let mut value = json!(rule);
+        value["judgement"] = json!(judgement);
+        value
+    };
+    let rules: Vec<Value> = state.rules.list().into_iter().map(rule).collect();
+    Ok(Json(json!({ "rules": rules })))
+}
+
+/// `GET /v1/rules/{id}`: the rule as it was handed in, and what people made of its alerts.
+pub(crate) async fn show(
+    MayQuery(_): MayQuery,
+    State(state): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let missing = || ApiError::not_found(format!("there is no rule with the id {id:?}"));
+    let source = state.rules.source(&id)?.ok_or_else(missing)?;
+    let rule = state.rules.list().into_iter().find(|rule| rule.rule_id == id);
+    let judgement = state.incidents.judgements()?.remove(&id).unwrap_or_default();
+    Ok(Json(json!({ "rule": rule, "source": source, "judgement": judgement })))
 }
 
 /// `DELETE /v1/rules/{id}`.
@@ -100,14 +124,91 @@ pub(crate) async fn backfill(
     State(state): State<App>,
     JsonBody(body): JsonBody<Backfill>,
 ) -> Result<Json<BackfillReport>, ApiError> {
-    let time = |text: Option<String>| match text {
-        None => Ok(None),
-        Some(text) => match Timestamp::parse(&text) {
-            Some(time) => Ok(Some(time)),
-            None => Err(ApiError::bad_request(format!("{text:?} is not a time such as 2026-01-31T00:00:00Z"))),
-        },
-    };
     let selection =
         BackfillSelection { rule_ids: body.rules, from: time(body.from)?, to: time(body.to)?, matches_max: body.limit };
     Ok(Json(state.rules.backfill(&ctx, selection).await?))
+}
+
+fn time(text: Option<String>) -> Result<Option<Timestamp>, ApiError> {
+    let parse = |text: String| {
+        Timestamp::parse(&text)
+            .ok_or_else(|| ApiError::bad_request(format!("{text:?} is not a time such as 2026-01-31T00:00:00Z")))
+    };
+    text.map(parse).transpose()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExplainBody {
+    table: String,
+    seq: u64,
+}
+
+/// `POST /v1/rules/{id}/explain` with `{"table","seq"}`: why an active Sigma rule matches a stored event, or does not.
+pub(crate) async fn explain(
+    MayQuery(ctx): MayQuery,
+    State(state): State<App>,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody<ExplainBody>,
+) -> Result<Json<EventExplanation>, ApiError> {
+    let table = TableName::new(&body.table).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let missing = || ApiError::not_found(format!("{} has no row {}", body.table, body.seq));
+    Ok(Json(state.rules.explain(&ctx, &id, table, body.seq).await?.ok_or_else(missing)?))
+}
+
+/// `GET /v1/exceptions`: those that have ended too.
+pub(crate) async fn exceptions(MayQuery(_): MayQuery, State(state): State<App>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(json!({ "exceptions": state.rules.exceptions()? })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExceptionBody {
+    rule_id: String,
+    conditions: Vec<ExceptionCondition>,
+    reason: String,
+    expires: String,
+}
+
+/// `POST /v1/exceptions` with `{"rule_id","conditions":[{"field","test","values"}],"reason","expires"}`.
+pub(crate) async fn except(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    JsonBody(body): JsonBody<ExceptionBody>,
+) -> Result<Json<RuleException>, ApiError> {
+    let ExceptionBody { rule_id, conditions, reason, expires } = body;
+    let missing = || ApiError::bad_request("an exception needs an end");
+    let expires = time(Some(expires))?.ok_or_else(missing)?;
+    Ok(Json(state.rules.except(&ctx, NewException { rule_id, conditions, reason, expires }).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PreviewBody {
+    rule_id: String,
+    conditions: Vec<ExceptionCondition>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// `POST /v1/exceptions/preview` with `{"rule_id","conditions","from","to"}`: what it would take away of what is stored.
+pub(crate) async fn preview(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    JsonBody(body): JsonBody<PreviewBody>,
+) -> Result<Json<ExceptionPreview>, ApiError> {
+    let times = (time(body.from)?, time(body.to)?);
+    Ok(Json(state.rules.preview_exception(&ctx, &body.rule_id, body.conditions, times).await?))
+}
+
+/// `DELETE /v1/exceptions/{id}`: ends it before its time.
+pub(crate) async fn end_exception(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    match state.rules.end_exception(&ctx, &id).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(ApiError::not_found(format!("there is no exception {id:?}"))),
+    }
 }

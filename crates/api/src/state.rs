@@ -7,7 +7,7 @@ use moneta_access::Access;
 use moneta_base::{Clock, Entropy};
 use moneta_event::TableCatalog;
 use moneta_formats::Mappings;
-use moneta_ports::{EventSink, Metrics, Operations, QueryEngine, QueryObjects, RuleAdmin};
+use moneta_ports::{AlertChannels, EventSink, Incidents, Metrics, Operations, QueryEngine, QueryObjects, RuleAdmin};
 use tokio::sync::{Mutex, Semaphore};
 
 /// Bodies of events held in memory at once: each may have [`EVENTS_BODY_BYTES_MAX`](crate::body::EVENTS_BODY_BYTES_MAX).
@@ -34,6 +34,10 @@ pub struct ApiState {
     pub objects: Arc<dyn QueryObjects>,
     /// What holds the rules.
     pub rules: Arc<dyn RuleAdmin>,
+    /// What keeps incidents.
+    pub incidents: Arc<dyn Incidents>,
+    /// Where alerts go.
+    pub channels: Arc<dyn AlertChannels>,
     /// The installation.
     pub operations: Arc<dyn Operations>,
     /// Counters.

@@ -26,5 +26,9 @@ pub const ALL: &[Invariant] = &[
     Invariant { id: "STORE-3", text: "whole ingest days are dropped, and only after their drop entry is published" },
     Invariant { id: "INGEST-1", text: "a record that cannot be parsed is quarantined with its reason, never dropped" },
     Invariant { id: "MONITOR-1", text: "an alert is stored in the commit that moves its rule cursor" },
+    Invariant {
+        id: "INCIDENT-1",
+        text: "an alert joins one incident once, and each version of an incident is one row",
+    },
     Invariant { id: "ACCESS-1", text: "what cannot be audited does not happen" },
 ];

@@ -94,6 +94,12 @@ pub enum Command {
     /// Add, list, remove or check detection rules.
     #[command(subcommand)]
     Rules(commands::rules::Rules),
+    /// Show the channels that alerts go to, and try them.
+    #[command(subcommand)]
+    Alerts(commands::alerts::Alerts),
+    /// List, read, take, judge and close incidents.
+    #[command(subcommand)]
+    Incidents(commands::incidents::Incidents),
     /// Match rules on files, without a server or a store.
     Hunt(commands::hunt::Hunt),
     /// Check everything stored against the ledger.

@@ -92,6 +92,24 @@ impl Client {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// Gets a JSON document, with parameters.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_with(&self, path: &str, parameters: &[(&str, String)]) -> Result<Value, Failure> {
+        self.send(self.request(Method::GET, path).query(parameters)).await
+    }
+
+    /// Changes a document that was read at a version; `None` overrules whoever changed it since.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn patch(&self, path: &str, version: Option<u64>, body: &Value) -> Result<Value, Failure> {
+        let version = version.map_or_else(|| "*".to_owned(), |version| format!("\"{version}\""));
+        let request = self.request(Method::PATCH, path).header(reqwest::header::IF_MATCH, version);
+        self.send(request.json(body)).await
+    }
+
     /// Gets a file's bytes.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub mod table {
     pub const MONETA_HEALTH: &str = "MonetaHealth";
     /// Alerts.
     pub const SECURITY_ALERT: &str = "SecurityAlert";
+    /// What was made of alerts: a row per change of an incident.
+    pub const SECURITY_INCIDENT: &str = "SecurityIncident";
     /// Windows events of channels other than Security.
     pub const EVENT: &str = "Event";
     /// Windows security events.

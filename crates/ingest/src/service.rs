@@ -130,6 +130,8 @@ impl Ingest {
         self.keeper.stop();
         self.writer.stop();
         let published = publish(&self.ledger, &self.shared, self.now());
+        // Subscribers hold what they store through, which is this: nobody would ever let go.
+        self.shared.subscribers.write().unwrap_or_else(PoisonError::into_inner).clear();
         sealed.and(published).map(drop)
     }
 

@@ -1,4 +1,4 @@
-//! Small, precious state that is not events: accounts, credentials, sessions, one-time links, rules, settings and
+//! Small, precious state that is not events: accounts, credentials, sessions, one-time links, rules, settings, incidents and
 //! the objects of queries, in one SQLite file.
 //!
 //! Every method is one short transaction that is on disk when it returns. No secret stands here in clear: passwords
@@ -13,6 +13,7 @@
 pub mod account;
 pub mod credential;
 pub mod error;
+pub mod incident;
 pub mod link;
 mod migration;
 pub mod object;
@@ -24,6 +25,7 @@ pub mod setting;
 pub use account::Account;
 pub use credential::Credential;
 pub use error::Error;
+pub use incident::{IncidentRow, IncidentSelection, IncidentWriter, RuleAlert, StoredIncident, StoredIncidentAlert};
 pub use link::OneTimeLink;
 pub use migration::SCHEMA_VERSION;
 pub use object::{ObjectKind, ObjectRows, StoredObject};

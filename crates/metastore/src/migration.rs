@@ -15,11 +15,11 @@ use crate::error::Doing;
 const APPLICATION_ID: i64 = 0x4d4e_5441;
 
 /// The steps; step `n` (from 1) leads to version `n`.
-const STEPS: [&str; 2] = [VERSION_1, VERSION_2];
+const STEPS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
 
 /// The version this program writes.
-pub const SCHEMA_VERSION: i64 = 2;
-const _: () = assert!(STEPS.len() == 2, "SCHEMA_VERSION is the number of steps");
+pub const SCHEMA_VERSION: i64 = 3;
+const _: () = assert!(STEPS.len() == 3, "SCHEMA_VERSION is the number of steps");
 
 /// Times are nanoseconds since 1970 in UTC; lists and values are JSON text.
 const VERSION_1: &str = "
@@ -92,6 +92,55 @@ CREATE TABLE query_object_rows (
     PRIMARY KEY (kind, name),
     FOREIGN KEY (kind, name) REFERENCES query_object (kind, name) ON DELETE CASCADE
 ) STRICT;
+";
+
+/// Incidents. `incident_key` is what they are found by when an alert looks for one to join; `incident_row` holds versions
+/// that are not yet rows of `SecurityIncident`.
+const VERSION_3: &str = "
+CREATE TABLE incident (
+    number     INTEGER PRIMARY KEY,
+    status     TEXT NOT NULL,
+    severity   INTEGER NOT NULL,
+    owner      TEXT NOT NULL,
+    title      TEXT NOT NULL,
+    created    INTEGER NOT NULL,
+    definition TEXT NOT NULL CHECK (json_valid(definition))
+) STRICT;
+CREATE INDEX incident_status ON incident (status, number);
+CREATE TABLE incident_alert (
+    place       INTEGER PRIMARY KEY,
+    alert_id    TEXT NOT NULL UNIQUE,
+    incident    INTEGER NOT NULL REFERENCES incident (number) ON DELETE CASCADE,
+    rule_id     TEXT NOT NULL,
+    raised      INTEGER NOT NULL,
+    delay_nanos INTEGER,
+    definition  TEXT NOT NULL CHECK (json_valid(definition))
+) STRICT;
+CREATE INDEX incident_alert_incident ON incident_alert (incident);
+CREATE INDEX incident_alert_rule ON incident_alert (rule_id, incident, delay_nanos);
+CREATE TABLE incident_key (
+    key     TEXT NOT NULL,
+    number  INTEGER NOT NULL REFERENCES incident (number) ON DELETE CASCADE,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (key, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX incident_key_number ON incident_key (number);
+CREATE TABLE incident_activity (
+    place      INTEGER PRIMARY KEY,
+    incident   INTEGER NOT NULL REFERENCES incident (number) ON DELETE CASCADE,
+    definition TEXT NOT NULL CHECK (json_valid(definition))
+) STRICT;
+CREATE INDEX incident_activity_incident ON incident_activity (incident);
+CREATE TABLE incident_row (
+    id         INTEGER PRIMARY KEY,
+    definition TEXT NOT NULL CHECK (json_valid(definition))
+) STRICT;
+CREATE TABLE incident_progress (
+    alerts_end  INTEGER,
+    last_row    INTEGER NOT NULL,
+    last_number INTEGER NOT NULL
+) STRICT;
+INSERT INTO incident_progress VALUES (NULL, 0, 0);
 ";
 
 /// Brings the file to [`SCHEMA_VERSION`], step by step.

@@ -12,6 +12,8 @@ use moneta_rules::hunt::{event_time, text};
 use moneta_rules::{Correlator, Level, Rule, RuleMatch};
 use serde_json::json;
 
+use crate::entities::Entities;
+
 /// Events an alert lists with their fields; further ones are counted and named by sequence.
 pub(crate) const EVENTS_LISTED_MAX: usize = 20;
 /// How long after its time an event is awaited before correlations that need all events are decided.
@@ -38,8 +40,10 @@ pub(crate) struct Raised {
     references: Vec<String>,
     /// Earliest and latest time of all its events.
     times: (Timestamp, Timestamp),
-    /// What the rule itself says of the alert; what is found in the events otherwise.
-    stated: Option<Stated>,
+    /// What its events speak of, or what the rule says they do.
+    entities: Vec<serde_json::Value>,
+    /// Members of `ExtendedProperties`.
+    properties: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What an analytics rule says of its alert by the columns of its result.
@@ -63,6 +67,23 @@ pub(crate) struct QueryAlert {
     pub(crate) stated: Stated,
 }
 
+/// The member of `ExtendedProperties` of an alert that is stored short.
+pub(crate) const THROTTLED: &str = "Throttled";
+
+impl Raised {
+    /// Keeps the first event only: the rule raises too many alerts to tell them all.
+    pub(crate) fn shorten(&mut self) {
+        self.alert.events.truncate(1);
+        self.event_seqs.truncate(1);
+        self.properties.insert(THROTTLED.to_owned(), true.into());
+    }
+
+    /// Whether it is stored short.
+    pub(crate) fn is_short(&self) -> bool {
+        self.properties.contains_key(THROTTLED)
+    }
+}
+
 impl From<QueryAlert> for Raised {
     fn from(found: QueryAlert) -> Self {
         Self {
@@ -73,19 +94,21 @@ impl From<QueryAlert> for Raised {
             event_seqs: found.seqs.into_iter().take(SEQS_NAMED_MAX).collect(),
             references: found.references,
             times: found.times,
-            stated: Some(found.stated),
+            entities: found.stated.entities,
+            properties: found.stated.properties,
             alert: found.alert,
         }
     }
 }
 
-/// The alerts of a block: one per rule that holds in any of its rows, and one per correlation that holds with them.
-pub(crate) fn raise(correlator: &mut Correlator, block: &Block, now: Timestamp) -> Vec<Raised> {
+/// The alerts of a block: one per rule that holds in any of its rows, and one per correlation that holds with them; of
+/// correlations only where the rows were matched before.
+pub(crate) fn raise(correlator: &mut Correlator, block: &Block, now: Timestamp, again: bool) -> Vec<Raised> {
     let table = &block.header.shard.table;
     let rules = Arc::clone(correlator.rules());
     let matches = rules.match_batch(table, &block.rows);
     let mut raised = Vec::new();
-    if !matches.is_empty() {
+    if !matches.is_empty() && !again {
         let explainer = rules.explainer(table, &block.rows);
         let explain = |rule, row| explainer.explain(rule, row);
         let alone = matches.iter().filter(|found| rules.alerts_alone(found.rule));
@@ -107,6 +130,8 @@ fn raise_finding(rule: &Rule, finding: &Finding, now: Timestamp) -> Raised {
         fields: finding.group.clone(),
     };
     let events = finding.events.iter().take(EVENTS_LISTED_MAX).map(event).collect();
+    let mut entities = Entities::default();
+    finding.group.iter().for_each(|(field, value)| entities.add_field(field, value));
     Raised {
         alert: alert_of(rule, moneta_base::TenantId::from_random(finding.identity).to_string(), now, events),
         component: DETECTION,
@@ -116,7 +141,8 @@ fn raise_finding(rule: &Rule, finding: &Finding, now: Timestamp) -> Raised {
         event_seqs: finding.events.iter().take(SEQS_NAMED_MAX).map(|event| event.seq).collect(),
         references: rule.metadata.references.clone(),
         times: finding.times,
-        stated: None,
+        entities: entities.into_values(),
+        properties: serde_json::Map::new(),
     }
 }
 
@@ -155,6 +181,9 @@ fn raise_one(
     let metadata = &rule.metadata;
     let id = alert_id(metadata.id.as_str(), table.as_str(), seq(found.rows[0]));
     let alert = alert_of(rule, id, now, found.rows.iter().take(EVENTS_LISTED_MAX).map(event).collect());
+    let mut entities = Entities::default();
+    found.rows.iter().take(EVENTS_LISTED_MAX).for_each(|row| entities.add_row(&block.rows, *row as usize));
+    alert.events.iter().flat_map(|event| &event.fields).for_each(|(field, value)| entities.add_field(field, value));
     Raised {
         alert,
         component: DETECTION,
@@ -164,7 +193,8 @@ fn raise_one(
         event_seqs: found.rows.iter().take(SEQS_NAMED_MAX).map(|row| seq(*row)).collect(),
         references: metadata.references.clone(),
         times: (times().min().unwrap_or_default(), times().max().unwrap_or_default()),
-        stated: None,
+        entities: entities.into_values(),
+        properties: serde_json::Map::new(),
     }
 }
 
@@ -199,7 +229,8 @@ pub(crate) fn raise_alarm(alarm: &Alarm, now: Timestamp) -> Raised {
         event_seqs: Vec::new(),
         references: Vec::new(),
         times: (now, now),
-        stated: None,
+        entities: Vec::new(),
+        properties: serde_json::Map::new(),
     }
 }
 
@@ -220,8 +251,6 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     let tactics = attack_names(&alert.tags, |name| !name.contains(|c: char| c.is_ascii_digit()));
     let computers: BTreeMap<&str, ()> =
         alert.events.iter().map(|event| (event.computer.as_str(), ())).filter(|(name, ())| !name.is_empty()).collect();
-    let hosts = || computers.keys().map(|name| json!({ "Type": "host", "HostName": name })).collect();
-    let entities = raised.stated.as_ref().map_or_else(hosts, |stated| stated.entities.clone());
     let mut text = |column: &str, value: &str| builder.set_field(column, Value::Text(value));
     text("SystemAlertId", &alert.id);
     text("AlertName", &alert.rule_title);
@@ -236,11 +265,11 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("VendorOriginalId", &alert.id);
     text("Status", "New");
     text("CompromisedEntity", computers.keys().next().copied().unwrap_or_default());
-    text("Entities", &serde_json::Value::Array(entities).to_string());
+    text("Entities", &json!(raised.entities).to_string());
     text("Tactics", &tactics.join(","));
     text("Techniques", &json!(techniques).to_string());
-    if let Some(stated) = raised.stated.as_ref().filter(|stated| !stated.properties.is_empty()) {
-        text("ExtendedProperties", &json!(stated.properties).to_string());
+    if !raised.properties.is_empty() {
+        text("ExtendedProperties", &json!(raised.properties).to_string());
     }
     text("ExtendedLinks", &json!(raised.references).to_string());
     text("RuleId", alert.rule_id.as_str());

@@ -1,4 +1,4 @@
-//! How far each table has been matched, in memory and for good.
+//! How far each table has been matched, in memory and for good, and how far snapshots of correlations have it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -28,6 +28,8 @@ struct Progress {
     stored: Seq,
     /// Alerts could not be stored: the cursor stays where it is until the next start.
     stalled: bool,
+    /// Rows from here on are in no snapshot of the state of correlations; `None` before the first row of this run.
+    kept: Option<Seq>,
 }
 
 /// The cursors of all tables that were ever seen.
@@ -38,25 +40,50 @@ pub(crate) struct Cursors {
 }
 
 impl Cursors {
-    /// Cursors as they stand in the journal.
-    pub(crate) fn new(tenant: TenantId, resume: BTreeMap<TableName, Seq>) -> Self {
-        let progress = |seq| Progress { matched: seq, stored: seq, stalled: false };
-        let tables = resume.into_iter().map(|(table, seq)| (table, progress(seq))).collect();
+    /// Cursors as they stand in the journal, and positions as they stand in the snapshot.
+    pub(crate) fn new(
+        tenant: TenantId,
+        resume: BTreeMap<TableName, Seq>,
+        positions: &BTreeMap<TableName, Seq>,
+    ) -> Self {
+        let progress = |seq| Progress { matched: seq, stored: seq, ..Progress::default() };
+        let mut tables: BTreeMap<TableName, Progress> =
+            resume.into_iter().map(|(table, seq)| (table, progress(seq))).collect();
+        for (table, position) in positions {
+            tables.entry(table.clone()).or_insert(progress(*position)).kept = Some(*position);
+        }
         Self { epoch: u128::from_be_bytes(*tenant.as_bytes()), tables: Mutex::new(tables) }
     }
 
-    /// Whether rows up to `end` are still to be matched; enters a table seen for the first time.
+    /// Whether rows up to `end` are still to be matched or to be seen by correlations; enters a table seen for the first
+    /// time.
     pub(crate) fn is_new(&self, table: &TableName, first: Seq, end: Seq) -> bool {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress =
-            tables.entry(table.clone()).or_insert(Progress { matched: first, stored: first, stalled: false });
-        end > progress.stored
+        let unseen = Progress { matched: first, stored: first, ..Progress::default() };
+        let progress = tables.entry(table.clone()).or_insert(unseen);
+        let kept = *progress.kept.get_or_insert(first);
+        end > progress.stored.min(kept)
+    }
+
+    /// Whether rows up to `end` were matched before, and what they raised is stored.
+    pub(crate) fn is_matched(&self, table: &TableName, end: Seq) -> bool {
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.get(table).is_some_and(|progress| end <= progress.stored)
     }
 
     /// The sequence from which a table is needed after a restart; `Seq::MAX` for one never seen.
-    pub(crate) fn stored(&self, table: &TableName) -> Seq {
+    pub(crate) fn needed(&self, table: &TableName) -> Seq {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.get(table).map_or(Seq::MAX, |progress| progress.stored)
+        tables
+            .get(table)
+            .map_or(Seq::MAX, |progress| progress.kept.map_or(progress.stored, |kept| kept.min(progress.stored)))
+    }
+
+    /// Notes that a snapshot has all rows before these.
+    pub(crate) fn set_kept(&self, positions: &BTreeMap<TableName, Seq>) {
+        for (table, position) in positions {
+            self.update(table, |progress| progress.kept = Some(*position));
+        }
     }
 
     /// Notes rows as matched, not yet for good.
@@ -113,20 +140,37 @@ mod tests {
 
     #[test]
     fn blocks_before_the_stored_cursor_are_not_matched_again() {
-        let cursors = Cursors::new(TenantId::from_random([1; 16]), BTreeMap::from([(table(), 10)]));
+        let positions = BTreeMap::from([(table(), 10)]);
+        let cursors = Cursors::new(TenantId::from_random([1; 16]), positions.clone(), &positions);
         assert!(!cursors.is_new(&table(), 5, 10));
         assert!(cursors.is_new(&table(), 10, 12));
-        assert_eq!(cursors.stored(&table()), 10);
+        assert_eq!(cursors.needed(&table()), 10);
+    }
+
+    #[test]
+    fn blocks_that_no_snapshot_has_are_needed_again() {
+        let (cursor, snapshot) = (BTreeMap::from([(table(), 10)]), BTreeMap::from([(table(), 6)]));
+        let cursors = Cursors::new(TenantId::from_random([1; 16]), cursor.clone(), &snapshot);
+        assert!(!cursors.is_new(&table(), 4, 6) && cursors.is_new(&table(), 6, 8));
+        assert!(cursors.is_matched(&table(), 8) && !cursors.is_matched(&table(), 12));
+        assert_eq!(cursors.needed(&table()), 6);
+        cursors.set_kept(&BTreeMap::from([(table(), 9)]));
+        assert_eq!(cursors.needed(&table()), 9);
+        // Without a snapshot, everything that the journal has is needed until there is one.
+        let cursors = Cursors::new(TenantId::from_random([1; 16]), cursor, &BTreeMap::new());
+        assert!(cursors.is_new(&table(), 3, 5));
+        assert_eq!(cursors.needed(&table()), 3);
     }
 
     #[test]
     fn the_journal_is_needed_from_the_stored_cursor_not_the_matched_one() {
-        let cursors = Cursors::new(TenantId::from_random([1; 16]), BTreeMap::new());
-        assert_eq!(cursors.stored(&table()), Seq::MAX);
+        let cursors = Cursors::new(TenantId::from_random([1; 16]), BTreeMap::new(), &BTreeMap::new());
+        assert_eq!(cursors.needed(&table()), Seq::MAX);
         assert!(cursors.is_new(&table(), 0, 4));
         cursors.set_matched(&table(), 4);
-        assert_eq!((cursors.stored(&table()), cursors.unstored()), (0, vec![(table(), 4)]));
+        cursors.set_kept(&BTreeMap::from([(table(), 4)]));
+        assert_eq!((cursors.needed(&table()), cursors.unstored()), (0, vec![(table(), 4)]));
         cursors.set_stored(&table(), 4);
-        assert_eq!((cursors.stored(&table()), cursors.unstored()), (4, vec![]));
+        assert_eq!((cursors.needed(&table()), cursors.unstored()), (4, vec![]));
     }
 }

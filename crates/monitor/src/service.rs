@@ -1,21 +1,22 @@
 //! The service: takes blocks without ever waiting and hands them to its worker thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use moneta_base::{Clock, Seq, TableName, TenantId};
+use moneta_base::{Clock, Seq, TableName, TenantId, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{Block, TableSchema};
-use moneta_ports::{AlertDelivery, BlockSubscriber, EventSink, Metric, Metrics};
+use moneta_ports::{AlarmSink, AlertDelivery, BlockSubscriber, EventSink, Metric, Metrics};
 use moneta_rules::CompiledRules;
 
 use crate::cursor::Cursors;
+use crate::state::{StatePlace, note_stored_alerts};
 use crate::worker::{Command, Worker, start_worker};
 
 /// Tables that are never matched: alerts must not raise alerts of themselves, for ever.
-const NEVER_MATCHED: [&str; 2] = [table::SECURITY_ALERT, table::MONETA_HEALTH];
+const NEVER_MATCHED: [&str; 3] = [table::SECURITY_ALERT, table::SECURITY_INCIDENT, table::MONETA_HEALTH];
 
 /// What the monitor works with.
 pub struct MonitorParts {
@@ -23,6 +24,8 @@ pub struct MonitorParts {
     pub events: Arc<dyn EventSink>,
     /// Where alerts go from there.
     pub delivery: Arc<dyn AlertDelivery>,
+    /// Who hears of rules that raise too many alerts.
+    pub alarms: Arc<dyn AlarmSink>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counters.
@@ -33,6 +36,8 @@ pub struct MonitorParts {
     pub tenant: TenantId,
     /// Per table the sequence from which on rows are to be matched: [`resume_point`](crate::resume_point).
     pub resume: BTreeMap<TableName, Seq>,
+    /// Where the state of correlations is kept.
+    pub state: StatePlace,
 }
 
 /// Matches rules on arriving blocks. Share it in an `Arc`.
@@ -45,9 +50,24 @@ pub struct Monitor {
 /// What the service and its worker tell each other.
 pub(crate) struct Shared {
     pub(crate) cursors: Cursors,
+    pub(crate) alerts: Mutex<AlertsSeen>,
     pub(crate) rules: RwLock<Arc<CompiledRules>>,
     pub(crate) backlog_rows: AtomicU64,
     pub(crate) metrics: Arc<Metrics>,
+}
+
+/// How far rows of `SecurityAlert` have come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct AlertsSeen {
+    /// The sequence after the last one.
+    pub(crate) end: Seq,
+    /// What came before it was stored before the last snapshot; `None` before the first row and snapshot.
+    pub(crate) kept: Option<Seq>,
+}
+
+/// The table of alerts.
+pub(crate) fn alert_table() -> TableName {
+    TableName::new(table::SECURITY_ALERT).expect("a built-in table")
 }
 
 impl Monitor {
@@ -59,9 +79,13 @@ impl Monitor {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(parts: MonitorParts, rules: Arc<CompiledRules>) -> std::io::Result<Arc<Self>> {
+        let mut start = parts.state.read(&rules);
+        let alerts = start.positions.remove(&alert_table());
+        let alerts = AlertsSeen { end: alerts.unwrap_or(0), kept: alerts };
         let shared = Arc::new(Shared {
-            cursors: Cursors::new(parts.tenant, parts.resume),
+            cursors: Cursors::new(parts.tenant, parts.resume, &start.positions),
             rules: RwLock::new(rules),
+            alerts: Mutex::new(alerts),
             backlog_rows: AtomicU64::new(0),
             metrics: parts.metrics,
         });
@@ -70,14 +94,32 @@ impl Monitor {
             shared: shared.clone(),
             events: parts.events,
             delivery: parts.delivery,
+            alarms: parts.alarms,
             clock: parts.clock,
             alert_schema: parts.alert_schema,
             runtime: tokio::runtime::Handle::current(),
         };
-        let thread = start_worker(worker, inbox)?;
+        let thread = start_worker(worker, start, parts.state, inbox)?;
         let monitor = Self { shared, commands, thread: Mutex::new(Some(thread)) };
         monitor.note_rules();
         Ok(Arc::new(monitor))
+    }
+
+    /// Takes the blocks that the journal recovered, in order of their arrival over all tables: before any new block.
+    pub fn recover(&self, blocks: &[Arc<Block>]) {
+        let mut known = HashSet::new();
+        blocks.iter().for_each(|block| note_stored_alerts(block, &mut known));
+        let _ = self.commands.send(Command::Known(known));
+        let mut latest: BTreeMap<&TableName, Timestamp> = BTreeMap::new();
+        let mut ordered: Vec<(Timestamp, &Arc<Block>)> = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            // A clock that was put back must not bring a table out of order.
+            let at = latest.entry(&block.header.shard.table).or_default();
+            *at = block.header.ingest_time.max(*at);
+            ordered.push((*at, block));
+        }
+        ordered.sort_by_key(|(at, _)| *at);
+        ordered.into_iter().for_each(|(_, block)| self.on_block(block));
     }
 
     /// Runs another set of rules on every block from now on.
@@ -107,6 +149,11 @@ impl BlockSubscriber for Monitor {
     fn on_block(&self, block: &Arc<Block>) {
         let header = &block.header;
         let table = &header.shard.table;
+        if table.as_str() == table::SECURITY_ALERT {
+            let mut alerts = self.shared.alerts.lock().unwrap_or_else(PoisonError::into_inner);
+            alerts.kept.get_or_insert(header.first_seq);
+            alerts.end = alerts.end.max(header.end_seq());
+        }
         if NEVER_MATCHED.contains(&table.as_str())
             || !self.shared.cursors.is_new(table, header.first_seq, header.end_seq())
         {
@@ -125,6 +172,10 @@ impl BlockSubscriber for Monitor {
     }
 
     fn needs_from(&self, table: &TableName) -> Seq {
-        self.shared.cursors.stored(table)
+        if table.as_str() == table::SECURITY_ALERT {
+            let alerts = self.shared.alerts.lock().unwrap_or_else(PoisonError::into_inner);
+            return alerts.kept.unwrap_or(Seq::MAX);
+        }
+        self.shared.cursors.needed(table)
     }
 }

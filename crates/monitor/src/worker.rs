@@ -1,6 +1,6 @@
 //! The worker thread: matches, stores alerts with the cursor, hands them to delivery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 
 use moneta_base::{Clock, ErrorKind, Seq, TableName};
 use moneta_event::{Block, ParsedBatch, TableSchema};
-use moneta_ports::{AlertDelivery, EventSink, Metric, PortError, Submission};
+use moneta_ports::{
+    Alarm, AlarmKind, AlarmSink, AlertDelivery, EventSink, IdempotencyKey, KeyLife, Metric, PortError, Submission,
+};
 use moneta_rules::Correlator;
 use moneta_rules::correlation::{Settings, Snapshot};
 use tokio::runtime::Handle;
 
 use crate::alert::{self, Raised};
-use crate::service::Shared;
+use crate::service::{Shared, alert_table};
+use crate::state::{Keeper, Start, StatePlace};
+use crate::throttle::{ALERTS_PER_MINUTE_MAX, Share, Throttle};
 
 /// Time between two commits that only move cursors: what a restart matches again at most.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -23,9 +27,14 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Tries to store the alerts of a block while the store refuses; then the block waits for the next start.
 const TRIES_MAX: u32 = 60;
 
+/// Beginning of the producer names of alerts that only a second look at a block raised.
+const AGAIN_PRODUCER_PREFIX: &str = "monitor/#again/";
+
 /// What the worker is told.
 pub(crate) enum Command {
     Match(Arc<Block>),
+    /// Ids of alerts that are stored already.
+    Known(HashSet<String>),
     Stop,
 }
 
@@ -34,24 +43,48 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) events: Arc<dyn EventSink>,
     pub(crate) delivery: Arc<dyn AlertDelivery>,
+    pub(crate) alarms: Arc<dyn AlarmSink>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) alert_schema: Arc<TableSchema>,
     pub(crate) runtime: Handle,
 }
 
 /// Starts the thread.
-pub(crate) fn start_worker(worker: Worker, inbox: Receiver<Command>) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name("monitor".to_owned()).spawn(move || worker.run(&inbox))
+pub(crate) fn start_worker(
+    worker: Worker,
+    start: Start,
+    place: StatePlace,
+    inbox: Receiver<Command>,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name("monitor".to_owned()).spawn(move || worker.run(start, place, &inbox))
+}
+
+/// What the worker works with and nobody else sees.
+struct Matching {
+    correlator: Correlator,
+    /// Per table the sequence after the last row that correlations have seen.
+    positions: BTreeMap<TableName, Seq>,
+    keeper: Keeper,
+    /// Ids of alerts that the last run stored after its last snapshot.
+    known: HashSet<String>,
+    throttle: Throttle,
 }
 
 impl Worker {
-    fn run(&self, inbox: &Receiver<Command>) {
-        let rules = self.shared.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut correlator = Correlator::new(rules, Settings::default());
+    fn run(&self, start: Start, place: StatePlace, inbox: &Receiver<Command>) {
+        let mut matching = Matching {
+            keeper: Keeper::new(place, start.positions.clone()),
+            correlator: start.correlator,
+            positions: start.positions,
+            known: HashSet::new(),
+            throttle: Throttle::default(),
+        };
         let mut flush_due = Instant::now() + FLUSH_INTERVAL;
         loop {
-            match inbox.recv_timeout(flush_due.saturating_duration_since(Instant::now())) {
-                Ok(Command::Match(block)) => self.match_block(&block, &mut correlator),
+            let due = flush_due.min(matching.keeper.due(&matching.positions).unwrap_or(flush_due));
+            match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(Command::Match(block)) => self.match_block(&block, &mut matching),
+                Ok(Command::Known(known)) => matching.known = known,
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -59,8 +92,24 @@ impl Worker {
                 self.flush();
                 flush_due = Instant::now() + FLUSH_INTERVAL;
             }
+            self.keep(&mut matching, false);
         }
         self.flush();
+        self.keep(&mut matching, true);
+    }
+
+    /// Keeps the state of correlations; unless `at_once`, only when it is time.
+    fn keep(&self, matching: &mut Matching, at_once: bool) {
+        // Alerts stored by now are in the state as raised.
+        let alerts = self.shared.alerts.lock().unwrap_or_else(PoisonError::into_inner).end;
+        if alerts > 0 && !matching.positions.is_empty() {
+            matching.positions.insert(alert_table(), alerts);
+        }
+        let Matching { correlator, positions, keeper, .. } = matching;
+        if if at_once { keeper.keep_now(correlator, positions) } else { keeper.keep(correlator, positions) } {
+            self.shared.cursors.set_kept(positions);
+            self.shared.alerts.lock().unwrap_or_else(PoisonError::into_inner).kept = Some(alerts);
+        }
     }
 
     /// Goes on with the rules of now. What correlations have seen so far is kept where their definition is the same.
@@ -79,47 +128,86 @@ impl Worker {
         };
     }
 
-    fn match_block(&self, block: &Block, correlator: &mut Correlator) {
-        let table = &block.header.shard.table;
+    fn match_block(&self, block: &Block, matching: &mut Matching) {
+        let (table, end) = (&block.header.shard.table, block.header.end_seq());
         if !self.shared.cursors.is_stalled(table) {
-            self.renew(correlator);
-            let raised = alert::raise(correlator, block, self.clock.now());
+            self.renew(&mut matching.correlator);
+            // MONITOR-2: what the last run matched, correlations see again; what it stored is not raised again.
+            let again = self.shared.cursors.is_matched(table, end);
+            let mut raised = alert::raise(&mut matching.correlator, block, self.clock.now(), again);
+            raised.retain(|one| !matching.known.contains(&one.alert.id));
+            raised.iter_mut().for_each(|one| self.throttle(one, &mut matching.throttle));
             match alert::rows(&self.alert_schema, &raised) {
-                None => self.shared.cursors.set_matched(table, block.header.end_seq()),
-                Some(rows) => self.store_and_deliver(rows, raised, block),
+                None if again => {}
+                None => self.shared.cursors.set_matched(table, end),
+                Some(rows) => {
+                    let key = self.key(table, end, again, &raised);
+                    if !self.store_and_deliver(rows, raised, block, &key) {
+                        matching.keeper.spoil();
+                    }
+                }
             }
+            matching.positions.insert(table.clone(), end);
         }
         let rows = u64::from(block.header.num_rows);
         self.shared.metrics.add(Metric::MonitorEvents, rows);
         self.shared.backlog_rows.fetch_sub(rows, Ordering::Relaxed);
     }
 
+    /// Shortens an alert of a rule that raises too many, and says so once a minute.
+    fn throttle(&self, raised: &mut Raised, throttle: &mut Throttle) {
+        let share = throttle.count(&raised.alert.rule_id, self.clock.now());
+        if share == Share::Full {
+            return;
+        }
+        raised.shorten();
+        self.shared.metrics.add_labelled(Metric::MonitorAlerts, "throttled", 1);
+        if share == Share::FirstShort {
+            let (rule, subject) = (&raised.alert.rule_title, raised.alert.rule_id.to_string());
+            let text = format!("{rule} ({subject}) raised more than {ALERTS_PER_MINUTE_MAX} alerts in a minute.");
+            self.alarms.raise(Alarm { kind: AlarmKind::RuleThrottled, subject, text });
+        }
+    }
+
+    /// The key of the commit with a block's alerts: it moves the cursor, unless the cursor is beyond the block already.
+    fn key(&self, table: &TableName, end: Seq, again: bool, raised: &[Raised]) -> IdempotencyKey {
+        let key = self.shared.cursors.key(table, end);
+        match raised.first() {
+            Some(first) if again => IdempotencyKey {
+                producer: format!("{AGAIN_PRODUCER_PREFIX}{}", first.alert.id),
+                sequence: 1,
+                life: KeyLife::Request,
+                ..key
+            },
+            _ => key,
+        }
+    }
+
     /// MONITOR-1: the alerts and the cursor in one commit, and delivery only then. Alerts that cannot be stored stop
-    /// the cursor of their table: the next start matches from there.
-    fn store_and_deliver(&self, rows: ParsedBatch, raised: Vec<Raised>, block: &Block) {
+    /// the cursor of their table: the next start matches from there. Whether they are stored.
+    fn store_and_deliver(&self, rows: ParsedBatch, raised: Vec<Raised>, block: &Block, key: &IdempotencyKey) -> bool {
         let (table, end) = (&block.header.shard.table, block.header.end_seq());
-        match self.store(table, end, &rows) {
+        match self.store(key, &rows) {
             Ok(()) => {
                 self.shared.cursors.set_stored(table, end);
                 self.shared.metrics.observe(Metric::MonitorLatency, self.clock.now().since(block.header.ingest_time));
-                raised.into_iter().for_each(|one| self.deliver(one));
+                raised.into_iter().filter(|one| !one.is_short()).for_each(|one| self.deliver(one));
+                true
             }
             Err(error) => {
                 self.shared.cursors.stall(table);
                 tracing::error!(error = %error, table = %table, "alerts could not be stored: detection on this table waits for the next start");
+                false
             }
         }
     }
 
     /// Stores alerts, trying again while the store asks for it.
-    fn store(&self, table: &TableName, end: Seq, rows: &ParsedBatch) -> Result<(), PortError> {
+    fn store(&self, key: &IdempotencyKey, rows: &ParsedBatch) -> Result<(), PortError> {
         let mut tries = 0;
         loop {
-            let submission = Submission {
-                batches: vec![rows.clone()],
-                quarantined: Vec::new(),
-                key: Some(self.shared.cursors.key(table, end)),
-            };
+            let submission =
+                Submission { batches: vec![rows.clone()], quarantined: Vec::new(), key: Some(key.clone()) };
             tries += 1;
             match self.runtime.block_on(self.events.submit(submission)) {
                 Ok(_) => return Ok(()),

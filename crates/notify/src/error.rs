@@ -9,19 +9,25 @@ use moneta_base::ErrorKind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address is not a URL.
-    #[error("the address of the webhook is not a URL")]
+    #[error("the address of the receiver is not a URL")]
     NotAUrl(#[source] url::ParseError),
-    /// The scheme is not allowed for this host.
-    #[error("the webhook at {0} must use https; http is for loopback addresses of hosts in notify.allow_private_hosts")]
-    Scheme(String),
+    /// The way to the host is not encrypted.
+    #[error(
+        "the way to {0} is not encrypted; use https or TLS, or say allow_plaintext for a receiver in a network you trust (to \
+         this machine itself, name the host in notify.allow_private_hosts)"
+    )]
+    Plaintext(String),
     /// The URL carries a user name or password.
-    #[error("the address of the webhook must not contain a user name or password")]
+    #[error("the address of the receiver must not contain a user name or password")]
     Credentials,
     /// The secret could be guessed.
     #[error("the secret of the webhook has {0} bytes, at least 24 are needed")]
     Secret(usize),
+    /// A setting is missing or makes no sense.
+    #[error("{0}")]
+    Setting(String),
     /// The URL names no host.
-    #[error("the address of the webhook names no host")]
+    #[error("the address of the receiver names no host")]
     NoHost,
     /// The host's addresses cannot be found.
     #[error("cannot resolve {host}")]
@@ -43,19 +49,39 @@ pub enum Error {
         address: IpAddr,
     },
     /// The receiver could not be reached or did not answer in time.
-    #[error("the webhook could not be called")]
+    #[error("the receiver could not be called")]
     Http(#[source] reqwest::Error),
+    /// The connection could not be made, or broke.
+    #[error("the connection to the receiver failed while {doing}")]
+    Connection {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The receiver took too long.
+    #[error("the receiver did not take the alert within {0:?}")]
+    Timeout(Duration),
     /// The receiver answered with another status than success.
-    #[error("the webhook answered {status}")]
+    #[error("the receiver answered {status}")]
     Refused {
         /// The HTTP status.
         status: u16,
         /// When it wants to be called again.
         retry_after: Option<Duration>,
     },
-    /// The alert's id cannot be sent as a header.
-    #[error("the alert's id cannot be sent")]
-    Unsendable,
+    /// A mail server refused. Its words are not passed on.
+    #[error("the mail server answered {code} to {step}")]
+    Mail {
+        /// The reply code.
+        code: u16,
+        /// What it was asked.
+        step: &'static str,
+    },
+    /// The alert cannot be sent in this form.
+    #[error("the alert cannot be sent: {0}")]
+    Unsendable(&'static str),
     /// The notifier was stopped before the alert was delivered.
     #[error("stopped before delivery")]
     Stopped,
@@ -66,20 +92,37 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Resolve { .. } | Self::Http(_) | Self::Stopped => ErrorKind::RETRY,
+            Self::Resolve { .. }
+            | Self::Http(_)
+            | Self::Connection { .. }
+            | Self::Timeout(_)
+            | Self::Stopped
+            // 4yz: a transient negative reply.
+            | Self::Mail { code: 400..=499, .. } => ErrorKind::RETRY,
             Self::Refused { status: 408 | 425 | 429 | 500..=599, retry_after } => {
                 ErrorKind::Environment { retry_after: Some(retry_after.unwrap_or(Duration::from_secs(1))) }
             }
-            Self::NotAUrl(_) | Self::Scheme(_) | Self::Credentials | Self::Secret(_) | Self::NoHost => {
-                ErrorKind::Caller
-            }
-            Self::Private { .. } | Self::Refused { .. } => ErrorKind::OPERATOR,
-            Self::Unsendable => ErrorKind::Internal,
+            Self::NotAUrl(_)
+            | Self::Plaintext(_)
+            | Self::Credentials
+            | Self::Secret(_)
+            | Self::Setting(_)
+            | Self::NoHost => ErrorKind::Caller,
+            Self::Private { .. } | Self::Refused { .. } | Self::Mail { .. } => ErrorKind::OPERATOR,
+            Self::Unsendable(_) => ErrorKind::Internal,
         }
     }
 
     /// Whether the same call may succeed later.
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self.kind(), ErrorKind::Environment { retry_after: Some(_) })
+    }
+
+    /// The error and its causes, in one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let first: &dyn std::error::Error = self;
+        let causes = std::iter::successors(first.source(), |cause| cause.source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
     }
 }

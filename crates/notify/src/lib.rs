@@ -1,29 +1,44 @@
-//! Delivers alerts to people and programs: signed webhooks.
+//! Delivers alerts to people and programs: signed webhooks, Slack, Teams, PagerDuty, Alertmanager, e-mail, syslog.
 //!
 //! An alert is already stored when it comes here, so nothing is lost when a receiver is away: deliveries are tried
-//! again with growing pauses, and one that was given up is counted, logged and reported. This crate never follows a
-//! redirect, never passes on what a receiver answered, and never connects to an address it has not checked.
+//! again with growing pauses, and one that was given up is counted, logged and reported. A [`Channel`] is the queue, a
+//! [`Carrier`] the form of one receiver. This crate never follows a redirect, never passes on what a receiver answered,
+//! and never connects to an address it has not checked.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod address;
+pub mod channels;
 mod error;
-mod request;
+mod http;
+mod queue;
 mod signature;
-mod webhook;
+mod tls;
+mod words;
 
 pub use error::Error;
+pub use http::Endpoint;
+pub use queue::{AlertLevel, Carrier, Channel, ChannelCounts, ChannelOptions, DeadLetter, OnDeadLetter};
 pub use signature::sign;
-pub use webhook::{DeadLetter, OnDeadLetter, Webhook, WebhookOptions};
+pub use tls::Peer;
+
+use std::sync::Arc;
 
 use moneta_ports::{Alert, AlertDelivery, BoxFuture, PortError};
 
-/// Delivers to nobody: for installations without a receiver.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoDelivery;
+/// Several channels: each gets the alerts that are bad enough for it. Without any, alerts go nowhere.
+#[derive(Clone, Default)]
+pub struct Channels(pub Vec<Arc<Channel>>);
 
-impl AlertDelivery for NoDelivery {
-    fn deliver(&self, _: Alert) -> BoxFuture<'_, Result<(), PortError>> {
-        Box::pin(async { Ok(()) })
+impl AlertDelivery for Channels {
+    /// Hands the alert to every channel; the error names those that did not take it.
+    fn deliver(&self, alert: Alert) -> BoxFuture<'_, Result<(), PortError>> {
+        let mut outcome = Ok(());
+        for channel in self.0.iter().filter(|channel| channel.takes(&alert)) {
+            if let Err(error) = channel.enqueue(alert.clone()) {
+                outcome = Err(error);
+            }
+        }
+        Box::pin(async { outcome })
     }
 }

@@ -25,11 +25,17 @@ pub enum AlarmKind {
     Missing,
     /// A stored file is not the one that was signed for.
     Damaged,
+    /// Alerts could not be delivered to a receiver.
+    DeliveryFailed,
+    /// An analytics rule could not be evaluated.
+    RuleFailed,
+    /// A rule raises so many alerts that they are no longer delivered one by one.
+    RuleThrottled,
 }
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -40,6 +46,9 @@ impl AlarmKind {
         Self::SourceClock,
         Self::Missing,
         Self::Damaged,
+        Self::DeliveryFailed,
+        Self::RuleFailed,
+        Self::RuleThrottled,
     ];
 
     /// The kind's name, the label of the metric and the end of the rule id.
@@ -56,6 +65,9 @@ impl AlarmKind {
             Self::SourceClock => "source-clock",
             Self::Missing => "missing",
             Self::Damaged => "damaged",
+            Self::DeliveryFailed => "delivery-failed",
+            Self::RuleFailed => "rule-failed",
+            Self::RuleThrottled => "rule-throttled",
         }
     }
 
@@ -73,6 +85,9 @@ impl AlarmKind {
             Self::SourceClock => "The clock of a source is fast",
             Self::Missing => "Stored records are missing",
             Self::Damaged => "A stored file is damaged",
+            Self::DeliveryFailed => "Alerts do not reach a receiver",
+            Self::RuleFailed => "An analytics rule cannot be evaluated",
+            Self::RuleThrottled => "A rule raises too many alerts",
         }
     }
 
@@ -120,6 +135,18 @@ impl AlarmKind {
                 "The disk lost it, or somebody changed it. Run `moneta verify` for the whole picture, look at the disk's \
                  own log, and bring the file back from a backup."
             }
+            Self::DeliveryFailed => {
+                "The alerts stand in SecurityAlert. Look whether the receiver runs and lets Moneta in; `moneta alerts test` \
+                 sends it a test."
+            }
+            Self::RuleFailed => {
+                "What it looks for in that time was not looked for. The reason names the limit or the error; change the \
+                 query, or the limits in the configuration."
+            }
+            Self::RuleThrottled => {
+                "Its alerts are stored with their first event only, are not delivered, and make no incidents, until it \
+                 calms down. Narrow the rule, or make an exception."
+            }
         }
     }
 
@@ -127,8 +154,10 @@ impl AlarmKind {
     #[must_use]
     pub const fn level(self) -> &'static str {
         match self {
-            Self::CheckpointAge | Self::SourceSilent | Self::SourceGapped => "high",
-            Self::SourceThinned | Self::SourceLate => "medium",
+            Self::CheckpointAge | Self::SourceSilent | Self::SourceGapped | Self::DeliveryFailed | Self::RuleFailed => {
+                "high"
+            }
+            Self::SourceThinned | Self::SourceLate | Self::RuleThrottled => "medium",
             Self::SourceClock => "low",
             Self::SplitView | Self::RolledBack | Self::Missing | Self::Damaged => "critical",
         }

@@ -46,13 +46,15 @@ pub enum Scope {
     Ingest,
     /// Run queries, read alerts and status.
     Query,
+    /// Work on incidents: take them, comment, judge and close them.
+    Respond,
     /// Change rules, settings, accounts and credentials.
     Admin,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 3] = [Self::Ingest, Self::Query, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Ingest, Self::Query, Self::Respond, Self::Admin];
 
     /// The scope's name in commands and files.
     #[must_use]
@@ -60,6 +62,7 @@ impl Scope {
         match self {
             Self::Ingest => "ingest",
             Self::Query => "query",
+            Self::Respond => "respond",
             Self::Admin => "admin",
         }
     }
@@ -111,10 +114,17 @@ impl OpContext {
         Self { actor: Actor { kind: ActorKind::LocalOperator, name: user.to_owned() }, ..Self::service("") }
     }
 
-    /// Whether the scope was granted. `Admin` includes `Query`, not `Ingest`: sending events needs its own right.
+    /// Whether the scope was granted. `Respond` includes `Query`, and `Admin` both; none includes `Ingest`: sending events
+    /// needs its own right.
     #[must_use]
     pub fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || (scope == Scope::Query && self.scopes.contains(&Scope::Admin))
+        let has = |granted: Scope| self.scopes.contains(&granted);
+        has(scope)
+            || match scope {
+                Scope::Query => has(Scope::Respond) || has(Scope::Admin),
+                Scope::Respond => has(Scope::Admin),
+                Scope::Ingest | Scope::Admin => false,
+            }
     }
 }
 
@@ -125,6 +135,8 @@ mod tests {
     #[test]
     fn admin_may_query_but_not_ingest() {
         let ctx = OpContext { scopes: vec![Scope::Admin], ..OpContext::service("x") };
-        assert!(ctx.may(Scope::Query) && ctx.may(Scope::Admin) && !ctx.may(Scope::Ingest));
+        assert!(ctx.may(Scope::Query) && ctx.may(Scope::Admin) && ctx.may(Scope::Respond) && !ctx.may(Scope::Ingest));
+        let ctx = OpContext { scopes: vec![Scope::Respond], ..OpContext::service("x") };
+        assert!(ctx.may(Scope::Query) && !ctx.may(Scope::Admin) && !ctx.may(Scope::Ingest));
     }
 }

@@ -8,8 +8,10 @@
 pub mod alarm;
 pub mod alert;
 pub mod audit;
+pub mod channels;
 pub mod context;
 pub mod error;
+pub mod incidents;
 pub mod ingest;
 pub mod metrics;
 pub mod objects;
@@ -22,8 +24,14 @@ pub mod witness;
 pub use alarm::{Alarm, AlarmKind, AlarmSink};
 pub use alert::{Alert, AlertDelivery, MatchedEvent};
 pub use audit::{AuditEvent, AuditSink, Outcome};
+pub use channels::{AlertChannels, ChannelStatus, ChannelTest};
 pub use context::{Actor, ActorKind, OpContext, Scope};
 pub use error::PortError;
+pub use incidents::{
+    Classification, EntityRisk, Evidence, FalsePositiveCause, Incident, IncidentActivity, IncidentAlert,
+    IncidentChange, IncidentComment, IncidentDetails, IncidentError, IncidentFilter, IncidentPage, IncidentSeverity,
+    IncidentStatus, Incidents, RuleJudgement, Verdict,
+};
 pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, StoredRange, Submission};
 pub use metrics::{Metric, MetricKind, Metrics};
 pub use objects::{
@@ -36,7 +44,8 @@ pub use query::{
     QueryLanguage, QueryRequest, QueryState, ResultTable, TimeScope, Truncation,
 };
 pub use rules::{
-    BackfillMatch, BackfillReport, BackfillSelection, RuleAdmin, RuleFile, RuleReport, RuleSetReport, RuleSummary,
+    BackfillMatch, BackfillReport, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,
+    NewException, RuleAdmin, RuleException, RuleFile, RuleReport, RuleSetReport, RuleSource, RuleSummary,
 };
 pub use sources::{SourceQuality, SourceStatus};
 pub use witness::{CheckpointWitness, WitnessResponse};

@@ -54,6 +54,19 @@ pub struct RuleSummary {
     pub enabled: bool,
 }
 
+/// A rule as it was handed in.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RuleSource {
+    /// The file it came in.
+    pub file: String,
+    /// The whole text of the file.
+    pub text: String,
+    /// Who added it.
+    pub added_by: String,
+    /// When, RFC 3339.
+    pub added_at: String,
+}
+
 /// Which rules are matched against what is stored, and against which of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackfillSelection {
@@ -103,6 +116,82 @@ pub struct BackfillMatch {
     pub fields: Vec<(String, String)>,
 }
 
+/// A field that must have one of some values.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionCondition {
+    /// The field, by the rule's name for it; of an analytics rule a column of its result.
+    pub field: String,
+    /// `equals`, `contains`, `startswith`, `endswith` or `cidr`. Case does not matter.
+    #[serde(default = "equals")]
+    pub test: String,
+    /// The values.
+    pub values: Vec<String>,
+}
+
+fn equals() -> String {
+    "equals".to_owned()
+}
+
+/// Which events of a rule are known and expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewException {
+    /// The rule.
+    pub rule_id: String,
+    /// What events must have, all of it.
+    pub conditions: Vec<ExceptionCondition>,
+    /// Why; never empty.
+    pub reason: String,
+    /// When it ends.
+    pub expires: Timestamp,
+}
+
+/// An exception that was made.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RuleException {
+    /// Its id.
+    pub id: String,
+    /// The rule.
+    pub rule_id: String,
+    /// What events must have, all of it.
+    pub conditions: Vec<ExceptionCondition>,
+    /// Why.
+    pub reason: String,
+    /// Who made it.
+    pub author: String,
+    /// When, RFC 3339.
+    pub created: String,
+    /// When it ends, RFC 3339.
+    pub expires: String,
+    /// Whether it holds now.
+    #[serde(default)]
+    pub active: bool,
+}
+
+/// What an exception would take away of what is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ExceptionPreview {
+    /// Rows looked at; of an analytics rule, rows of its result.
+    pub num_rows: u64,
+    /// Matches of the rule now.
+    pub num_matches: u64,
+    /// Matches that the exception takes away.
+    pub num_excepted: u64,
+    /// The first of them; of an analytics rule none is listed.
+    pub excepted: Vec<BackfillMatch>,
+}
+
+/// Why a rule matches a stored event, or does not.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct EventExplanation {
+    /// Whether it matches.
+    pub holds: bool,
+    /// The reasons as lines for people.
+    pub lines: Vec<String>,
+    /// The reasons for programs.
+    pub explanation: serde_json::Value,
+}
+
 /// Adds, lists, disables and removes rules, and matches them against history. Changes are audited before they take effect.
 pub trait RuleAdmin: Send + Sync {
     /// Adds or replaces rules; those that do not load are reported and the others load.
@@ -137,6 +226,58 @@ pub trait RuleAdmin: Send + Sync {
         ctx: &'a OpContext,
         selection: BackfillSelection,
     ) -> BoxFuture<'a, Result<BackfillReport, PortError>>;
+
+    /// The exceptions, those that have ended too, the newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn exceptions(&self) -> Result<Vec<RuleException>, PortError>;
+
+    /// Makes an exception.
+    ///
+    /// # Errors
+    /// `Caller` when the rule, the conditions, the reason or the end are not right; when it cannot be audited or stored.
+    fn except<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        exception: NewException,
+    ) -> BoxFuture<'a, Result<RuleException, PortError>>;
+
+    /// Ends an exception before its time; whether there was one.
+    ///
+    /// # Errors
+    /// When the change cannot be audited or stored.
+    fn end_exception<'a>(&'a self, ctx: &'a OpContext, id: &'a str) -> BoxFuture<'a, Result<bool, PortError>>;
+
+    /// What an exception would take away of what is stored. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::except`] and [`Self::backfill`].
+    fn preview_exception<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        rule_id: &'a str,
+        conditions: Vec<ExceptionCondition>,
+        times: (Option<Timestamp>, Option<Timestamp>),
+    ) -> BoxFuture<'a, Result<ExceptionPreview, PortError>>;
+
+    /// Why an active Sigma rule matches a stored event, or does not; `None` when the event is not stored.
+    ///
+    /// # Errors
+    /// `Caller` when the rule is not active; when the event cannot be read.
+    fn explain<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        rule_id: &'a str,
+        table: moneta_base::TableName,
+        seq: Seq,
+    ) -> BoxFuture<'a, Result<Option<EventExplanation>, PortError>>;
+
+    /// A rule as it was handed in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn source(&self, rule_id: &str) -> Result<Option<RuleSource>, PortError>;
 
     /// The rules, by title, those that are disabled too.
     fn list(&self) -> Vec<RuleSummary>;

@@ -87,6 +87,26 @@ pub enum Step {
     },
 }
 
+impl Explanation {
+    /// The whole as lines for people; `table` is the event's.
+    #[must_use]
+    pub fn lines(&self, table: &str) -> Vec<String> {
+        let verb = if self.holds { "matches" } else { "does not match" };
+        let mut lines = vec![format!("{} ({}) {verb} the event in {table}", self.title, self.rule_id)];
+        lines.extend((!self.never.is_empty()).then(|| self.never.clone()));
+        for place in &self.places {
+            lines.push("log source".to_owned());
+            lines.extend(place.source.iter().flat_map(|step| step.lines(1)));
+            lines.push(format!("condition: {}", place.condition));
+            for (name, step) in &place.searches {
+                lines.push(format!("{} {name}", if step.holds() { '+' } else { '-' }));
+                lines.extend(step.lines(1));
+            }
+        }
+        lines
+    }
+}
+
 impl Step {
     /// Whether the part holds.
     #[must_use]

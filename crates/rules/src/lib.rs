@@ -13,6 +13,7 @@ pub mod compile;
 pub mod correlation;
 pub mod coverage;
 pub mod error;
+pub mod exception;
 pub mod explain;
 mod fields;
 pub mod hunt;

@@ -11,11 +11,12 @@ use moneta_ingest::Ingest;
 use moneta_merkle::sha256;
 use moneta_metastore::StoredRule;
 use moneta_monitor::{Analytics, AnalyticsParts, Marks};
-use moneta_ports::{AlertDelivery, QueryEngine, RuleFile, RuleSummary};
-use moneta_rules::analytics::{AnalyticsRule, Schedule, is_analytics, parse_file};
+use moneta_ports::{AlarmSink, AlertDelivery, QueryEngine, RuleException, RuleFile, RuleSummary};
+use moneta_rules::analytics::{AnalyticsRule, IncidentSettings, Schedule, is_analytics, parse_file};
 use moneta_rules::{Error, NotLoaded};
 
 use crate::node::World;
+use crate::rule_admin::Rules;
 
 /// The analytics rules that run.
 #[derive(Default)]
@@ -31,8 +32,8 @@ impl AnalyticsSet {
         let _ = self.runner.set(runner);
     }
 
-    /// Runs the analytics rules among those stored, but for the disabled ones.
-    pub(crate) fn run(&self, stored: &[StoredRule], disabled: &BTreeSet<String>) {
+    /// Runs the analytics rules among those stored, but for the disabled ones, without the rows that exceptions name.
+    pub(crate) fn run(&self, stored: &[StoredRule], disabled: &BTreeSet<String>, exceptions: &[RuleException]) {
         let mut rules = Vec::new();
         for one in stored.iter().filter(|one| is_analytics(&one.text)) {
             let file = parse_file(&one.file_name, &one.text);
@@ -40,7 +41,11 @@ impl AnalyticsSet {
         }
         let enabled = |rule: &AnalyticsRule| !disabled.contains(rule.metadata.id.as_str());
         if let Some(runner) = self.runner.get() {
-            runner.set_rules(&rules.iter().filter(|rule| enabled(rule)).cloned().collect::<Vec<_>>());
+            let narrowed = |rule: &AnalyticsRule| AnalyticsRule {
+                query: Rules::narrowed(&rule.query, rule.metadata.id.as_str(), exceptions),
+                ..rule.clone()
+            };
+            runner.set_rules(&rules.iter().filter(|rule| enabled(rule)).map(narrowed).collect::<Vec<_>>());
         }
         let known = rules.into_iter().map(|rule| (rule.clone(), enabled(&rule))).collect();
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
@@ -76,11 +81,24 @@ impl AnalyticsSet {
         (stored, not_loaded)
     }
 
-    fn problem(&self, rule: &AnalyticsRule) -> Option<String> {
+    /// What is wrong with a rule's query.
+    pub(crate) fn problem(&self, rule: &AnalyticsRule) -> Option<String> {
         match self.runner.get()?.problems(rule) {
             Ok(problems) => problems.into_iter().next(),
             Err(error) => Some(error.to_string()),
         }
+    }
+
+    /// A stored rule.
+    pub(crate) fn rule(&self, rule_id: &str) -> Option<AnalyticsRule> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(rule, _)| rule.metadata.id.as_str() == rule_id).map(|(rule, _)| rule.clone())
+    }
+
+    /// How a stored rule wants its alerts grouped.
+    pub(crate) fn incident_settings(&self, rule_id: &str) -> Option<IncidentSettings> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(rule, _)| rule.metadata.id.as_str() == rule_id).map(|(rule, _)| rule.incident.clone())
     }
 
     /// The stored rules, for lists.
@@ -112,20 +130,17 @@ pub(crate) fn start_analytics(
     ingest: &Arc<Ingest>,
     queries: Arc<dyn QueryEngine>,
     delivery: Arc<dyn AlertDelivery>,
+    alarms: Arc<dyn AlarmSink>,
     tenant: moneta_base::TenantId,
 ) -> Arc<Analytics> {
     let schema =
         |name| ingest.store().schema(&TableName::new(name).expect("a built-in table")).expect("a built-in table");
-    let journal = ingest.clone();
-    let marks: Marks = Arc::new(move |producer: String| {
-        let journal = journal.clone();
-        Box::pin(async move { journal.mark_of(&producer).await.map(|(_, sequence)| sequence) })
-    });
     let analytics = Analytics::start(AnalyticsParts {
         queries,
         events: ingest.clone(),
-        marks,
+        marks: marks(ingest),
         delivery,
+        alarms,
         clock: world.clock.clone(),
         metrics: world.metrics.clone(),
         alert_schema: schema(table::SECURITY_ALERT),
@@ -135,6 +150,15 @@ pub(crate) fn start_analytics(
     });
     ingest.subscribe(analytics.clone());
     analytics
+}
+
+/// How far producers are in the journal.
+pub(crate) fn marks(ingest: &Arc<Ingest>) -> Marks {
+    let journal = ingest.clone();
+    Arc::new(move |producer: String| {
+        let journal = journal.clone();
+        Box::pin(async move { journal.mark_of(&producer).await.map(|(_, sequence)| sequence) })
+    })
 }
 
 /// Per table the sequence after its last row.

@@ -74,6 +74,17 @@ fn wanted(rules: &CompiledRules, ids: &[String]) -> Result<BTreeSet<usize>, Port
     ids.iter().map(index).collect()
 }
 
+/// One row of a table, as rules read it; `None` when it is not stored.
+pub(crate) async fn read_row(
+    engine: &dyn QueryEngine,
+    ctx: &OpContext,
+    table: &TableName,
+    seq: Seq,
+) -> Result<Option<RecordBatch>, PortError> {
+    let rows = ask(engine, ctx, table, format!("['{table}'] | where _Seq == {seq} | take 1")).await?;
+    Ok(rows.into_iter().next())
+}
+
 /// The next rows of a table; `None` when it has no more.
 async fn read(
     engine: &dyn QueryEngine,
@@ -90,6 +101,17 @@ async fn read(
         text += &format!(" | where TimeGenerated < datetime({to})");
     }
     text += &format!(" | top {PAGE_ROWS} by _Seq asc");
+    let rows = ask(engine, ctx, table, text).await?;
+    Ok((!rows.is_empty()).then_some(rows))
+}
+
+/// The rows of a query's answer, all of them or an error.
+async fn ask(
+    engine: &dyn QueryEngine,
+    ctx: &OpContext,
+    table: &TableName,
+    text: String,
+) -> Result<Vec<RecordBatch>, PortError> {
     let request = QueryRequest { no_truncation: true, ..QueryRequest::new(text) };
     let failed = |error: String| format!("{table} cannot be read: {error}");
     let answer = match engine.query(ctx, request).await {
@@ -104,7 +126,7 @@ async fn read(
     }
     let rows: Result<Vec<_>, _> = answer.tables.iter().flat_map(stored_form).collect();
     let rows = rows.map_err(|error| PortError::new(ErrorKind::Internal, failed(error.to_string())))?;
-    Ok((!rows.is_empty()).then_some(rows))
+    Ok(rows)
 }
 
 /// The rows of an answer with the types of their columns, as rules read them.

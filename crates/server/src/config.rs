@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::channel_config::ChannelConfig;
+
 /// Prefix of environment variables that override the file.
 pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
 
@@ -239,8 +241,10 @@ impl Default for RetentionConfig {
 pub struct NotifyConfig {
     /// Address of the webhook that gets every alert, signed.
     pub webhook_url: Option<String>,
-    /// Hosts of webhooks that may have private addresses; loopback ones of them may use http.
+    /// Hosts of receivers that may have private addresses; loopback ones of them need no encryption.
     pub allow_private_hosts: Vec<String>,
+    /// Further receivers.
+    pub channels: Vec<ChannelConfig>,
 }
 
 /// `[query]`

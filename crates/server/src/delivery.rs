@@ -1,57 +1,158 @@
-//! Where alerts go once they are stored: the webhook of the configuration, or nowhere.
+//! Where alerts go once they are stored: the channels of the configuration, or nowhere.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
+use moneta_base::RuleId;
 use moneta_keys::KeyRing;
-use moneta_notify::{DeadLetter, NoDelivery, Webhook, WebhookOptions};
-use moneta_ports::AlertDelivery;
+use moneta_notify::{AlertLevel, Channel, ChannelOptions, Channels, DeadLetter};
+use moneta_ports::{
+    Alarm, AlarmKind, AlarmSink, Alert, AlertChannels, AlertDelivery, AuditEvent, AuditSink, BoxFuture, ChannelStatus,
+    ChannelTest, OpContext, PortError,
+};
 
+use crate::channel_config::ChannelConfig;
 use crate::config::Config;
 use crate::error::ServerError;
 use crate::node::World;
 
-/// The running deliveries.
+/// Channels at most.
+const CHANNELS_MAX: usize = 100;
+/// The name of the channel that `notify.webhook_url` makes.
+const WEBHOOK: &str = "webhook";
+
+/// The running channels.
 pub(crate) struct Deliveries {
-    webhook: Option<Arc<Webhook>>,
+    channels: Channels,
+    world: World,
+    /// Who hears of alerts that were given up.
+    alarms: Arc<OnceLock<Arc<dyn AlarmSink>>>,
+    audit: OnceLock<Arc<dyn AuditSink>>,
 }
 
 /// Starts what the configuration names.
-pub(crate) fn start_delivery(config: &Config, keys: &KeyRing, world: &World) -> Result<Deliveries, ServerError> {
-    let Some(url) = &config.notify.webhook_url else { return Ok(Deliveries { webhook: None }) };
-    let secret = keys.webhook_secret().expose().to_vec();
-    let options = WebhookOptions {
-        allow_private_hosts: config.notify.allow_private_hosts.clone(),
-        ..WebhookOptions::new(url.clone(), secret)
-    };
-    let webhook = Webhook::start(options, world.clock.clone(), world.metrics.clone(), Arc::new(log_dead_letter));
-    let webhook =
-        webhook.map_err(|error| ServerError::Setting { key: "notify.webhook_url", message: error.to_string() })?;
-    Ok(Deliveries { webhook: Some(Arc::new(webhook)) })
+pub(crate) fn start_delivery(config: &Config, keys: &KeyRing, world: &World) -> Result<Arc<Deliveries>, ServerError> {
+    let setting = |key, message| ServerError::Setting { key, message };
+    let webhook = config.notify.webhook_url.as_ref().map(|url| ChannelConfig {
+        name: WEBHOOK.to_owned(),
+        kind: WEBHOOK.to_owned(),
+        url: Some(url.clone()),
+        ..ChannelConfig::default()
+    });
+    let wanted: Vec<(&str, ChannelConfig)> = webhook
+        .into_iter()
+        .map(|channel| ("notify.webhook_url", channel))
+        .chain(config.notify.channels.iter().map(|channel| ("notify.channels", channel.clone())))
+        .collect();
+    if wanted.len() > CHANNELS_MAX {
+        return Err(setting("notify.channels", format!("there are more than {CHANNELS_MAX}")));
+    }
+    let alarms: Arc<OnceLock<Arc<dyn AlarmSink>>> = Arc::default();
+    let mut channels: Vec<Arc<Channel>> = Vec::new();
+    for (key, channel) in wanted {
+        if channels.iter().any(|known| known.options().name == channel.name) {
+            return Err(setting(key, format!("there are two channels named {:?}", channel.name)));
+        }
+        let built = channel.build(&config.notify.allow_private_hosts, keys.webhook_secret().expose());
+        let (options, carrier) = built.map_err(|message| setting(key, message))?;
+        let heard = alarms.clone();
+        let on_dead = Arc::new(move |letter: DeadLetter| report(&heard, &letter));
+        let channel = Channel::start(options, carrier, world.clock.clone(), world.metrics.clone(), on_dead);
+        channels.push(Arc::new(channel));
+    }
+    Ok(Arc::new(Deliveries { channels: Channels(channels), world: world.clone(), alarms, audit: OnceLock::new() }))
+}
+
+/// An alert that was given up is itself an alert: to all channels, and once an hour while it goes on.
+fn report(alarms: &OnceLock<Arc<dyn AlarmSink>>, letter: &DeadLetter) {
+    let DeadLetter { channel, alert_id, rule_title, attempts, reason } = letter;
+    let text = format!(
+        "The channel {channel} did not take the alert {alert_id} ({rule_title}) in {attempts} attempts: {reason}."
+    );
+    if let Some(alarms) = alarms.get() {
+        alarms.raise(Alarm { kind: AlarmKind::DeliveryFailed, subject: channel.clone(), text });
+    }
 }
 
 impl Deliveries {
     /// What the monitor hands alerts to.
     pub(crate) fn port(&self) -> Arc<dyn AlertDelivery> {
-        match &self.webhook {
-            Some(webhook) => webhook.clone(),
-            None => Arc::new(NoDelivery),
-        }
+        Arc::new(self.channels.clone())
+    }
+
+    /// Tells whom to tell of alerts that were given up, and where tests are audited.
+    pub(crate) fn attach(&self, alarms: Arc<dyn AlarmSink>, audit: Arc<dyn AuditSink>) {
+        let _ = self.alarms.set(alarms);
+        let _ = self.audit.set(audit);
     }
 
     /// Gives alerts under way a last chance.
     pub(crate) async fn stop(&self) {
-        if let Some(webhook) = &self.webhook {
-            webhook.stop().await;
+        for channel in &self.channels.0 {
+            channel.stop().await;
+        }
+    }
+
+    async fn test_one(&self, ctx: &OpContext, name: &str) -> Result<Option<ChannelTest>, PortError> {
+        let Some(channel) = self.channels.0.iter().find(|channel| channel.options().name == name) else {
+            return Ok(None);
+        };
+        if let Some(audit) = self.audit.get() {
+            audit.record(ctx, AuditEvent::success("channel.test", "channel", name)).await?;
+        }
+        let begun = Instant::now();
+        let sent = channel.test(&self.test_alert(ctx, channel.options())).await;
+        Ok(Some(ChannelTest {
+            name: name.to_owned(),
+            delivered: sent.is_ok(),
+            reason: sent.err().map(|error| error.chain()).unwrap_or_default(),
+            elapsed_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }))
+    }
+
+    /// An alert that says that it is a test, as bad as the channel asks for.
+    fn test_alert(&self, ctx: &OpContext, options: &ChannelOptions) -> Alert {
+        let now = self.world.clock.now();
+        Alert {
+            id: format!("test-{}", now.as_nanos()),
+            raised: now,
+            rule_id: RuleId::new("moneta/test"),
+            rule_title: format!("Test of the channel {}", options.name),
+            rule_author: "Moneta".to_owned(),
+            rule_description: format!("{} asked for this test. Nothing happened.", ctx.actor.name),
+            level: level_name(options.level_min).to_owned(),
+            tags: Vec::new(),
+            events: Vec::new(),
         }
     }
 }
 
-fn log_dead_letter(letter: DeadLetter) {
-    tracing::error!(
-        alert = letter.alert_id,
-        rule = letter.rule_title,
-        attempts = letter.attempts,
-        reason = letter.reason,
-        "an alert was not delivered; it stands in SecurityAlert"
-    );
+impl AlertChannels for Deliveries {
+    fn channels(&self) -> Vec<ChannelStatus> {
+        let status = |channel: &Arc<Channel>| {
+            let (options, counts) = (channel.options(), channel.counts());
+            ChannelStatus {
+                name: options.name.clone(),
+                kind: options.kind.to_owned(),
+                level_min: level_name(options.level_min).to_owned(),
+                delivered: counts.delivered,
+                retried: counts.retried,
+                given_up: counts.given_up,
+                last_error: counts.last_error,
+            }
+        };
+        self.channels.0.iter().map(status).collect()
+    }
+
+    fn test<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        channel: &'a str,
+    ) -> BoxFuture<'a, Result<Option<ChannelTest>, PortError>> {
+        Box::pin(self.test_one(ctx, channel))
+    }
+}
+
+fn level_name(level: AlertLevel) -> &'static str {
+    AlertLevel::ALL.iter().find(|(_, known)| *known == level).map_or("high", |(name, _)| name)
 }

@@ -16,9 +16,12 @@ use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
 use moneta_merkle::{NoteSigner, SignedNote, sha256};
 use moneta_metastore::Metastore;
-use moneta_monitor::{AlarmParts, Alarms, Analytics, Monitor, MonitorParts, SourceWatch, SourceWatchParts};
+use moneta_monitor::{
+    AlarmParts, Alarms, Analytics, IncidentBook, Monitor, MonitorParts, SourceWatch, SourceWatchParts, StatePlace,
+};
 use moneta_ports::{
-    AlertDelivery, BlockSubscriber, EventSink, Metrics, OpContext, Operations, QueryEngine, QueryObjects, RuleAdmin,
+    AlertChannels, AlertDelivery, EventSink, Incidents, Metrics, OpContext, Operations, QueryEngine, QueryObjects,
+    RuleAdmin,
 };
 use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
 use moneta_rules::Placeholders;
@@ -30,6 +33,7 @@ use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
 use crate::holds;
+use crate::incidents::start_incidents;
 use crate::operations::NodeOperations;
 use crate::rule_admin::Rules;
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
@@ -44,6 +48,7 @@ pub struct Node {
     pub(crate) monitor: Arc<Monitor>,
     analytics: Arc<Analytics>,
     sources: Arc<SourceWatch>,
+    incidents: Arc<IncidentBook>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) operations: Arc<NodeOperations>,
@@ -53,7 +58,7 @@ pub struct Node {
     witnesses: Arc<Board>,
     care: Arc<CareBoard>,
     mappings: Arc<Mappings>,
-    deliveries: Deliveries,
+    deliveries: Arc<Deliveries>,
     signer: Arc<dyn NoteSigner>,
     _lock: DirectoryLock,
 }
@@ -99,15 +104,17 @@ impl Node {
         append_start_entries(&world, &keys, &ingest);
         let catalog = Arc::new(catalog);
         let deliveries = start_delivery(config, &keys, &world)?;
+        let alarms = start_alarms(&world, &ingest, deliveries.port());
+        deliveries.attach(alarms.clone(), ingest.clone());
         let placeholders = load_placeholders(config)?;
         let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), placeholders)?;
-        let alarms = start_alarms(&world, &ingest, deliveries.port());
         let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
-        let monitor = start_monitor(&world, &ingest, deliveries.port(), &rules, tenant, report).await?;
+        let incidents = start_incidents(&world, &ingest, &metastore, &rules, tenant, &report.recovered)?;
+        let monitor = start_monitor(&world, data, &ingest, deliveries.port(), &alarms, &rules, tenant, report).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
-        let analytics = start_analytics(&world, &ingest, engine.clone(), deliveries.port(), tenant);
+        let analytics = start_analytics(&world, &ingest, engine.clone(), deliveries.port(), alarms.clone(), tenant);
         let attached = rules.attach_analytics(analytics.clone());
         attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;
         let access = start_access(&world, &metastore, &ingest)?;
@@ -125,6 +132,7 @@ impl Node {
             monitor,
             analytics,
             sources,
+            incidents,
             engine,
             rules,
             operations,
@@ -197,6 +205,18 @@ impl Node {
         self.rules.clone()
     }
 
+    /// Where alerts go.
+    #[must_use]
+    pub fn channels(&self) -> Arc<dyn AlertChannels> {
+        self.deliveries.clone()
+    }
+
+    /// What keeps incidents.
+    #[must_use]
+    pub fn incidents(&self) -> Arc<dyn Incidents> {
+        self.incidents.clone()
+    }
+
     /// The installation as its operators see it.
     #[must_use]
     pub fn operations(&self) -> Arc<dyn Operations> {
@@ -230,6 +250,7 @@ impl Node {
         self.analytics.stop().await;
         self.sources.stop().await;
         self.alarms.stop().await;
+        self.incidents.stop().await;
         self.deliveries.stop().await;
         let ingest = self.ingest.clone();
         let closed = tokio::task::spawn_blocking(move || ingest.shut_down()).await;
@@ -252,6 +273,7 @@ impl Node {
             monitor,
             analytics,
             sources,
+            incidents,
             engine,
             rules,
             operations,
@@ -261,10 +283,10 @@ impl Node {
             witnesses: _,
             care: _,
             mappings: _,
-            deliveries: _,
+            deliveries,
         } = self;
         // Each of these holds the metastore or whoever does.
-        drop((operations, access, rules, analytics, sources, engine, monitor, alarms, ingest));
+        drop((operations, access, incidents, rules, analytics, sources, engine, monitor, alarms, deliveries, ingest));
         close_metastore(metastore)?;
         write_inventory(&world, &data, &*signer)
     }
@@ -441,8 +463,10 @@ fn append_start_entries(world: &World, keys: &KeyRing, ingest: &Ingest) {
 
 async fn start_monitor(
     world: &World,
+    data: &Path,
     ingest: &Arc<Ingest>,
     delivery: Arc<dyn AlertDelivery>,
+    alarms: &Arc<Alarms>,
     rules: &Rules,
     tenant: TenantId,
     report: OpenReport,
@@ -452,14 +476,16 @@ async fn start_monitor(
     let parts = MonitorParts {
         events: ingest.clone(),
         delivery,
+        alarms: alarms.clone(),
         clock: world.clock.clone(),
         metrics: world.metrics.clone(),
         alert_schema: alert_schema.expect("a built-in table"),
         tenant,
         resume: resume_points(ingest, &report).await,
+        state: StatePlace { fs: world.fs.clone(), directory: data.join("monitor") },
     };
     let monitor = Monitor::start(parts, rules.active()).map_err(failed)?;
-    report.recovered.iter().for_each(|block| monitor.on_block(block));
+    monitor.recover(&report.recovered);
     ingest.subscribe(monitor.clone());
     Ok(monitor)
 }

@@ -6,17 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures::future::try_join_all;
-use moneta_base::{Clock, ErrorKind, RuleId};
+use moneta_base::{Clock, ErrorKind, RuleId, Seq, TableName, Timestamp};
 use moneta_event::TableCatalog;
 use moneta_ingest::Ingest;
 use moneta_merkle::sha256;
 use moneta_metastore::{Metastore, SecretHash, Setting, StoredRule};
 use moneta_monitor::{Analytics, Monitor};
 use moneta_ports::{
-    AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, OpContext, PortError, QueryEngine, RuleAdmin,
-    RuleFile, RuleReport, RuleSetReport, RuleSummary,
+    AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, EventExplanation, ExceptionCondition,
+    ExceptionPreview, NewException, OpContext, PortError, QueryEngine, RuleAdmin, RuleException, RuleFile, RuleReport,
+    RuleSetReport, RuleSource, RuleSummary,
 };
-use moneta_rules::analytics::is_analytics;
+use moneta_rules::analytics::{IncidentSettings, is_analytics};
+use moneta_rules::exception;
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Rule, Taxonomy, parse_file_with};
 
 use crate::analytics::AnalyticsSet;
@@ -28,18 +30,20 @@ const DISABLED: &str = "rules.disabled";
 
 /// Implements [`RuleAdmin`].
 pub(crate) struct Rules {
-    metastore: Arc<Metastore>,
-    audit: Arc<Ingest>,
-    catalog: Arc<TableCatalog>,
-    clock: Arc<dyn Clock>,
-    taxonomy: Taxonomy,
+    pub(crate) metastore: Arc<Metastore>,
+    pub(crate) audit: Arc<Ingest>,
+    pub(crate) catalog: Arc<TableCatalog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) taxonomy: Taxonomy,
     placeholders: Placeholders,
     monitor: OnceLock<Arc<Monitor>>,
     engine: OnceLock<Arc<dyn QueryEngine>>,
-    analytics: AnalyticsSet,
+    pub(crate) analytics: AnalyticsSet,
+    /// Ids of the exceptions that the compiled rules have.
+    applied: Mutex<BTreeSet<String>>,
     active: Mutex<Arc<CompiledRules>>,
     /// One change at a time.
-    changing: tokio::sync::Mutex<()>,
+    pub(crate) changing: tokio::sync::Mutex<()>,
 }
 
 impl Rules {
@@ -62,6 +66,7 @@ impl Rules {
             monitor: OnceLock::new(),
             engine: OnceLock::new(),
             analytics: AnalyticsSet::default(),
+            applied: Mutex::default(),
             active: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         };
@@ -86,10 +91,16 @@ impl Rules {
     }
 
     /// Gives the stored analytics rules, and every later set, to what runs them.
-    pub(crate) fn attach_analytics(&self, analytics: Arc<Analytics>) -> Result<(), PortError> {
+    pub(crate) fn attach_analytics(self: &Arc<Self>, analytics: Arc<Analytics>) -> Result<(), PortError> {
         self.analytics.attach(analytics);
-        self.analytics.run(&self.stored()?, &self.disabled()?);
+        self.analytics.run(&self.stored()?, &self.disabled()?, &self.exceptions_in_force());
+        self.watch_exceptions();
         Ok(())
+    }
+
+    /// How an analytics rule wants its alerts grouped; `None` for other rules.
+    pub(crate) fn incident_settings(&self, rule_id: &str) -> Option<IncidentSettings> {
+        self.analytics.incident_settings(rule_id)
     }
 
     /// The rules that run.
@@ -107,19 +118,34 @@ impl Rules {
             let parsed = parse_file_with(name, text, &self.placeholders).rules;
             rules.extend(parsed.into_iter().filter(|rule| wanted.contains(&rule.metadata.id)));
         }
+        let exceptions = self.exceptions_in_force();
+        rules.extend(Self::filters(&exceptions));
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) =
+            exceptions.into_iter().map(|exception| exception.id).collect();
         let (compiled, not_loaded) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
         (Arc::new(compiled), not_loaded)
     }
 
     /// Compiles what is stored now and runs it from here on.
-    fn reload(&self) -> Result<(), PortError> {
+    pub(crate) fn reload(&self) -> Result<(), PortError> {
         let (compiled, _) = self.compile(&self.stored()?, &self.disabled()?);
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = compiled.clone();
         if let Some(monitor) = self.monitor.get() {
             monitor.set_rules(compiled);
         }
-        self.analytics.run(&self.stored()?, &self.disabled()?);
+        self.analytics.run(&self.stored()?, &self.disabled()?, &self.exceptions_in_force());
         Ok(())
+    }
+
+    /// Ids of the exceptions that the compiled rules have.
+    pub(crate) fn applied_exceptions(&self) -> BTreeSet<String> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What reads history.
+    pub(crate) fn history(&self) -> Result<Arc<dyn QueryEngine>, PortError> {
+        let missing = || PortError::new(ErrorKind::Internal, "there is nothing that reads history");
+        self.engine.get().cloned().ok_or_else(missing)
     }
 
     fn stored(&self) -> Result<Vec<StoredRule>, PortError> {
@@ -278,16 +304,64 @@ impl RuleAdmin for Rules {
         selection: BackfillSelection,
     ) -> BoxFuture<'a, Result<BackfillReport, PortError>> {
         Box::pin(async move {
-            let missing = || PortError::new(ErrorKind::Internal, "there is nothing that reads history");
-            let engine = self.engine.get().ok_or_else(missing)?;
+            let engine = self.history()?;
             self.audit.record(ctx, AuditEvent::success("rule.backfill", "rule", selection.rule_ids.join(" "))).await?;
             let tables = self.audit.store().tables_with_rows();
-            backfill::backfill(&**engine, &self.active(), ctx, &selection, &tables).await
+            backfill::backfill(&*engine, &self.active(), ctx, &selection, &tables).await
         })
     }
 
+    fn exceptions(&self) -> Result<Vec<RuleException>, PortError> {
+        self.all_exceptions()
+    }
+
+    fn except<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        exception: NewException,
+    ) -> BoxFuture<'a, Result<RuleException, PortError>> {
+        Box::pin(self.add_exception(ctx, exception))
+    }
+
+    fn end_exception<'a>(&'a self, ctx: &'a OpContext, id: &'a str) -> BoxFuture<'a, Result<bool, PortError>> {
+        Box::pin(self.remove_exception(ctx, id))
+    }
+
+    fn preview_exception<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        rule_id: &'a str,
+        conditions: Vec<ExceptionCondition>,
+        times: (Option<Timestamp>, Option<Timestamp>),
+    ) -> BoxFuture<'a, Result<ExceptionPreview, PortError>> {
+        Box::pin(self.preview(ctx, rule_id, conditions, times))
+    }
+
+    fn explain<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        rule_id: &'a str,
+        table: TableName,
+        seq: Seq,
+    ) -> BoxFuture<'a, Result<Option<EventExplanation>, PortError>> {
+        Box::pin(self.explain_event(ctx, rule_id, table, seq))
+    }
+
+    fn source(&self, rule_id: &str) -> Result<Option<RuleSource>, PortError> {
+        let stored = self.stored()?.into_iter().find(|rule| rule.rule_id.as_str() == rule_id);
+        Ok(stored.map(|rule| RuleSource {
+            file: rule.file_name,
+            text: rule.text,
+            added_by: rule.added_by,
+            added_at: rule.added_at.to_string(),
+        }))
+    }
+
     fn list(&self) -> Vec<RuleSummary> {
-        let mut summaries: Vec<RuleSummary> = self.active().rules().iter().map(|rule| summary(rule)).collect();
+        let active = self.active();
+        let is_exception = |rule: &&Arc<Rule>| rule.metadata.id.as_str().starts_with(exception::ID_PREFIX);
+        let mut summaries: Vec<RuleSummary> =
+            active.rules().iter().filter(|rule| !is_exception(rule)).map(|rule| summary(rule)).collect();
         match self.summaries_of_disabled() {
             Ok(disabled) => summaries.extend(disabled),
             Err(error) => tracing::error!(error = %error, "disabled rules could not be listed"),
@@ -320,11 +394,11 @@ fn rule_report(rule: NotLoaded) -> RuleReport {
     RuleReport { file: rule.file, rule_id: rule.rule_id, title: rule.title, problem: Some(rule.error.to_string()) }
 }
 
-fn no_such_rule(rule_id: &str) -> PortError {
+pub(crate) fn no_such_rule(rule_id: &str) -> PortError {
     let message = format!("there is no rule {rule_id}; `moneta rules list` shows those that are");
     PortError::new(ErrorKind::Caller, message)
 }
 
-fn metastore_failed(error: moneta_metastore::Error) -> PortError {
+pub(crate) fn metastore_failed(error: moneta_metastore::Error) -> PortError {
     PortError::caused_by(error.kind(), "the rules could not be read or stored", error)
 }

@@ -129,6 +129,8 @@ fn start_http(node: &Node, listener: SecureListener, mut stopped: watch::Receive
         queries: node.queries(),
         objects: node.objects(),
         rules: node.rules(),
+        incidents: node.incidents(),
+        channels: node.channels(),
         operations: node.operations(),
         metrics: node.world.metrics.clone(),
         catalog: node.catalog(),

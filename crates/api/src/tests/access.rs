@@ -7,13 +7,15 @@ use serde_json::json;
 use super::{Fixture, PASSWORD};
 
 /// Paths that answer without a credential: they must, or nobody could begin.
-const OPEN: [(&str, &str); 29] = [
+const OPEN: [(&str, &str); 31] = [
     // The pages themselves hold nothing; what they show they ask for.
     ("GET", "/"),
     ("GET", "/welcome"),
     ("GET", "/query"),
     ("GET", "/live"),
     ("GET", "/alerts"),
+    ("GET", "/incidents"),
+    ("GET", "/incidents/{number}"),
     ("GET", "/rules"),
     ("GET", "/sources"),
     ("GET", "/store"),
@@ -62,7 +64,9 @@ fn routes(sources: &[&str]) -> Vec<(String, String)> {
     for part in source.split(".route(\"").skip(1) {
         let (path, rest) = part.split_once('"').unwrap();
         let handlers = rest.split(".route(").next().unwrap().split("\n}").next().unwrap();
-        for (word, method) in [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("delete(", "DELETE")] {
+        for (word, method) in
+            [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("patch(", "PATCH"), ("delete(", "DELETE")]
+        {
             if handlers.contains(word) {
                 routes.push((method.to_owned(), path.to_owned()));
             }
@@ -78,7 +82,8 @@ fn filled(path: &str) -> String {
         .replace("{rule}", "r")
         .replace("{stream}", "Custom-Mine_CL")
         .replace("{index}", "mine")
-        .replace("{database}", "Moneta");
+        .replace("{database}", "Moneta")
+        .replace("{number}", "1");
     path.replace("{*path}", "root/checkpoint")
 }
 

@@ -29,7 +29,11 @@ pub(super) struct Fakes {
     pub(super) uploads: Mutex<Vec<WatchlistUpload>>,
     pub(super) rules: Mutex<Vec<RuleFile>>,
     pub(super) disabled_rules: Mutex<Vec<String>>,
+    pub(super) exceptions: Mutex<Vec<RuleException>>,
     pub(super) operations: Mutex<Vec<String>>,
+    pub(super) incidents: Mutex<Vec<IncidentDetails>>,
+    /// What was asked of incidents.
+    pub(super) asked: Mutex<Vec<String>>,
     pub(super) not_ready: Mutex<Option<String>>,
 }
 
@@ -301,6 +305,63 @@ impl RuleAdmin for Fakes {
         Box::pin(async move { Ok(report) })
     }
 
+    fn exceptions(&self) -> Result<Vec<RuleException>, PortError> {
+        Ok(self.exceptions.lock().unwrap().clone())
+    }
+
+    fn except<'a>(&'a self, ctx: &'a OpContext, new: NewException) -> BoxFuture<'a, Result<RuleException, PortError>> {
+        let exception = RuleException {
+            id: "e1".to_owned(),
+            rule_id: new.rule_id,
+            conditions: new.conditions,
+            reason: new.reason,
+            author: ctx.actor.name.clone(),
+            created: NOW.to_string(),
+            expires: new.expires.to_string(),
+            active: true,
+        };
+        self.exceptions.lock().unwrap().push(exception.clone());
+        Box::pin(async { Ok(exception) })
+    }
+
+    fn end_exception<'a>(&'a self, _: &'a OpContext, id: &'a str) -> BoxFuture<'a, Result<bool, PortError>> {
+        Box::pin(async move { Ok(id == "e1") })
+    }
+
+    fn preview_exception<'a>(
+        &'a self,
+        _: &'a OpContext,
+        _: &'a str,
+        conditions: Vec<ExceptionCondition>,
+        _: (Option<Timestamp>, Option<Timestamp>),
+    ) -> BoxFuture<'a, Result<ExceptionPreview, PortError>> {
+        let num_excepted = conditions.len() as u64;
+        Box::pin(async move { Ok(ExceptionPreview { num_excepted, ..ExceptionPreview::default() }) })
+    }
+
+    fn explain<'a>(
+        &'a self,
+        _: &'a OpContext,
+        rule_id: &'a str,
+        table: TableName,
+        seq: Seq,
+    ) -> BoxFuture<'a, Result<Option<EventExplanation>, PortError>> {
+        let lines = vec![format!("{rule_id} {table} {seq}")];
+        let explanation = EventExplanation { holds: true, lines, explanation: serde_json::Value::Null };
+        Box::pin(async move { Ok((seq == 0).then_some(explanation)) })
+    }
+
+    fn source(&self, rule_id: &str) -> Result<Option<RuleSource>, PortError> {
+        let rules = self.rules.lock().unwrap();
+        let source = |rule: &RuleFile| RuleSource {
+            file: rule.name.clone(),
+            text: rule.text.clone(),
+            added_by: "ada".to_owned(),
+            added_at: NOW.to_string(),
+        };
+        Ok(rules.iter().find(|rule| rule.name == rule_id).map(source))
+    }
+
     fn list(&self) -> Vec<RuleSummary> {
         let summary = |file: &RuleFile| RuleSummary {
             rule_id: file.name.clone(),
@@ -311,6 +372,69 @@ impl RuleAdmin for Fakes {
             enabled: !self.disabled_rules.lock().unwrap().contains(&file.name),
         };
         self.rules.lock().unwrap().iter().map(summary).collect()
+    }
+}
+
+impl Incidents for Fakes {
+    fn list(&self, filter: &IncidentFilter) -> Result<IncidentPage, PortError> {
+        self.asked.lock().unwrap().push(format!("{filter:?}"));
+        let incidents = self.incidents.lock().unwrap().iter().map(|one| one.incident.clone()).collect();
+        Ok(IncidentPage { incidents, next: None })
+    }
+
+    fn get(&self, number: u64) -> Result<Option<IncidentDetails>, PortError> {
+        Ok(self.incidents.lock().unwrap().iter().find(|one| one.incident.number == number).cloned())
+    }
+
+    fn change<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        number: u64,
+        version: Option<u64>,
+        change: IncidentChange,
+    ) -> BoxFuture<'a, Result<Incident, IncidentError>> {
+        self.asked.lock().unwrap().push(format!("{} {version:?} {change:?}", ctx.actor.name));
+        let mut incidents = self.incidents.lock().unwrap();
+        let found = incidents.iter_mut().find(|one| one.incident.number == number);
+        let result = match found {
+            None => Err(IncidentError::NotFound(number)),
+            Some(found) if version.is_some_and(|version| version != found.incident.version) => {
+                Err(IncidentError::Conflict { number, version: found.incident.version })
+            }
+            Some(found) => {
+                found.incident.version += 1;
+                Ok(found.incident.clone())
+            }
+        };
+        Box::pin(async { result })
+    }
+
+    fn risks(&self, since: Timestamp, limit: usize) -> Result<Vec<EntityRisk>, PortError> {
+        self.asked.lock().unwrap().push(format!("risks {since} {limit}"));
+        Ok(Vec::new())
+    }
+
+    fn judgements(&self) -> Result<std::collections::BTreeMap<String, RuleJudgement>, PortError> {
+        let mut judgement = RuleJudgement::default();
+        judgement.count(Some(Classification::TruePositive));
+        Ok([("r1".to_owned(), judgement)].into())
+    }
+}
+
+impl AlertChannels for Fakes {
+    fn channels(&self) -> Vec<ChannelStatus> {
+        vec![ChannelStatus { name: "on-call".to_owned(), kind: "slack".to_owned(), ..ChannelStatus::default() }]
+    }
+
+    fn test<'a>(&'a self, _: &'a OpContext, channel: &'a str) -> BoxFuture<'a, Result<Option<ChannelTest>, PortError>> {
+        let test = || ChannelTest {
+            name: channel.to_owned(),
+            delivered: false,
+            reason: "the receiver answered 500".to_owned(),
+            elapsed_ms: 1,
+        };
+        let answer = (channel == "on-call").then(test);
+        Box::pin(async { Ok(answer) })
     }
 }
 

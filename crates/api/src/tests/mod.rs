@@ -4,6 +4,7 @@ mod access;
 mod azure;
 mod editor;
 mod fakes;
+mod incidents;
 mod ingest;
 mod kusto;
 mod objects;
@@ -81,6 +82,8 @@ impl Fixture {
             queries: fakes.clone(),
             objects: fakes.clone(),
             rules: fakes.clone(),
+            incidents: fakes.clone(),
+            channels: fakes.clone(),
             operations: fakes.clone(),
             metrics,
             catalog: Arc::new(TableCatalog::built_in()),

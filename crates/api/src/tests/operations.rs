@@ -28,6 +28,10 @@ async fn rules_are_added_listed_and_removed() {
     assert_eq!(fixture.send(&admin, "POST", "/v1/rules", &body).await.json()["loaded"], 1);
     let listed = fixture.send(&admin, "GET", "/v1/rules", "").await;
     assert_eq!(listed.json()["rules"][0]["rule_id"], "r1");
+    assert_eq!(listed.json()["rules"][0]["judgement"]["precision"], 1.0);
+    let shown = fixture.send(&admin, "GET", "/v1/rules/r1", "").await.json();
+    assert_eq!((&shown["source"]["text"], &shown["judgement"]["true_positive"]), (&json!("title: x"), &json!(1)));
+    assert_eq!(fixture.send(&admin, "GET", "/v1/rules/none", "").await.status, StatusCode::NOT_FOUND);
     for (door, enabled) in [("disable", false), ("enable", true)] {
         let answer = fixture.send(&admin, "POST", &format!("/v1/rules/r1/{door}"), "").await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT);
@@ -143,4 +147,47 @@ async fn sources_and_their_quality_are_for_those_who_may_query() {
     assert_eq!(fixture.send(&reader, "GET", "/v1/sources/quality", "").await.json()[0]["where"], 0.5);
     let sender = fixture.credential(&[Scope::Ingest]).await;
     assert_eq!(fixture.send(&sender, "GET", "/v1/sources", "").await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn channels_are_listed_and_tried() {
+    let fixture = Fixture::new();
+    let (admin, query) = (fixture.credential(&[Scope::Admin]).await, fixture.credential(&[Scope::Query]).await);
+    assert_eq!(fixture.send(&query, "GET", "/v1/channels", "").await.json()["channels"][0]["name"], "on-call");
+    let tested = fixture.send(&admin, "POST", "/v1/channels/on-call/test", "").await.json();
+    assert_eq!((&tested["delivered"], &tested["reason"]), (&json!(false), &json!("the receiver answered 500")));
+    assert_eq!(fixture.send(&admin, "POST", "/v1/channels/none/test", "").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(fixture.send(&query, "POST", "/v1/channels/on-call/test", "").await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn exceptions_say_what_why_and_until_when_and_events_are_explained() {
+    let fixture = Fixture::new();
+    let (admin, query) = (fixture.credential(&[Scope::Admin]).await, fixture.credential(&[Scope::Query]).await);
+    let whole = json!({ "rule_id": "r1", "conditions": [{ "field": "User", "values": ["svc"] }], "reason": "backup",
+        "expires": "2026-02-01T00:00:00Z" });
+    let made = fixture.send(&admin, "POST", "/v1/exceptions", &whole.to_string()).await.json();
+    assert_eq!(
+        (&made["conditions"][0]["test"], &made["expires"]),
+        (&json!("equals"), &json!("2026-02-01T00:00:00.0000000Z"))
+    );
+    for missing in ["reason", "expires", "conditions", "rule_id"] {
+        let mut part = whole.clone();
+        part.as_object_mut().unwrap().remove(missing);
+        let answer = fixture.send(&admin, "POST", "/v1/exceptions", &part.to_string()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{missing}");
+        assert!(answer.text().contains(missing), "{}", answer.text());
+    }
+    assert_eq!(fixture.send(&query, "POST", "/v1/exceptions", &whole.to_string()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(fixture.send(&query, "GET", "/v1/exceptions", "").await.json()["exceptions"][0]["id"], "e1");
+    let preview = r#"{"rule_id":"r1","conditions":[{"field":"User","test":"contains","values":["a"]}],"from":"2026-01-01T00:00:00Z"}"#;
+    assert_eq!(fixture.send(&admin, "POST", "/v1/exceptions/preview", preview).await.json()["num_excepted"], 1);
+    assert_eq!(fixture.send(&admin, "DELETE", "/v1/exceptions/e1", "").await.status, StatusCode::NO_CONTENT);
+    assert_eq!(fixture.send(&admin, "DELETE", "/v1/exceptions/e2", "").await.status, StatusCode::NOT_FOUND);
+    let why = fixture.send(&query, "POST", "/v1/rules/r1/explain", r#"{"table":"Syslog","seq":0}"#).await.json();
+    assert_eq!((&why["holds"], &why["lines"][0]), (&json!(true), &json!("r1 Syslog 0")));
+    let gone = fixture.send(&query, "POST", "/v1/rules/r1/explain", r#"{"table":"Syslog","seq":1}"#).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    assert_eq!(fixture.send(&query, "GET", "/v1/risks?days=7", "").await.json(), json!({ "risks": [] }));
+    assert_eq!(fixture.send(&query, "GET", "/v1/risks?days=0", "").await.status, StatusCode::BAD_REQUEST);
 }

@@ -26,7 +26,7 @@ pub enum Credential {
         /// What it is for: letters, digits, `.`, `_`, `-`, `@`.
         #[arg(long, value_name = "NAME")]
         name: String,
-        /// What it may do: ingest, query or admin. May be repeated.
+        /// What it may do: ingest, query, respond (work on incidents) or admin. May be repeated.
         #[arg(long = "scope", required = true, value_name = "SCOPE")]
         scopes: Vec<String>,
         /// Days until it expires.
@@ -106,7 +106,7 @@ async fn issue(access: &Access, name: &str, scopes: Vec<Scope>, days: u64) -> Re
 
 fn parse_scope(name: &str) -> Result<Scope, Failure> {
     Scope::parse(name)
-        .ok_or_else(|| Failure::usage(format!("there is no scope {name:?}")).advise("ingest, query or admin"))
+        .ok_or_else(|| Failure::usage(format!("there is no scope {name:?}")).advise("ingest, query, respond or admin"))
 }
 
 fn create_private(path: &Path) -> Result<std::fs::File, Failure> {

@@ -58,6 +58,8 @@ struct Findings {
     num_files: u64,
     num_events: u64,
     num_quarantined: u64,
+    /// Events that correlations gave up.
+    num_forgotten: u64,
     not_recognised: Vec<String>,
 }
 
@@ -118,6 +120,7 @@ impl Hunt {
         }
         let decided = correlations.finish().into_iter().filter(|found| Level::parse(found.level) >= Some(level_min));
         decided.into_iter().try_for_each(|found| findings.add(found, format, &mut out))?;
+        findings.num_forgotten = correlations.correlator.counters().evicted;
         out.flush()?;
         Ok(findings)
     }
@@ -131,7 +134,9 @@ struct Correlations {
 
 impl Correlations {
     fn new(rules: &Arc<CompiledRules>) -> Self {
-        Self { correlator: Correlator::new(Arc::clone(rules), Settings::default()), next_seq: BTreeMap::new() }
+        // Files come in any order: none of their events is late.
+        let settings = Settings { lateness_nanos: i64::MAX / 4, ..Settings::default() };
+        Self { correlator: Correlator::new(Arc::clone(rules), settings), next_seq: BTreeMap::new() }
     }
 
     fn observe(&mut self, table: &TableName, rows: &RecordBatch, file: &str) -> Vec<HuntMatch> {
@@ -182,6 +187,12 @@ impl Findings {
             console.complain(&format!(
                 "only the first {TIMELINE_MAX} of {} matches are shown; --format ndjson prints all",
                 self.num_matches
+            ));
+        }
+        if self.num_forgotten > 0 {
+            console.complain(&format!(
+                "correlations forgot {} events because there were too many: their matches may be incomplete; give fewer files at once",
+                self.num_forgotten
             ));
         }
         self.not_recognised.iter().for_each(|file| console.say(&format!("not recognised: {file}")));

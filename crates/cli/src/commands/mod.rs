@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod alerts;
 pub mod backup;
 pub mod completions;
 pub mod config;
@@ -7,6 +8,7 @@ pub mod credential;
 pub mod decode;
 pub mod doctor;
 pub mod hunt;
+pub mod incidents;
 pub mod ingest;
 pub mod kql;
 pub mod mapping;
@@ -42,6 +44,8 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Mapping(command) => command.run(console),
         Command::Kql(command) => command.run(console),
         Command::Rules(command) => command.run(global, console).await,
+        Command::Alerts(command) => command.run(global, console).await,
+        Command::Incidents(command) => command.run(global, console).await,
         Command::Function(command) => command.run(global, console).await,
         Command::SavedQuery(command) => command.run(global, console).await,
         Command::Watchlist(command) => command.run(global, console).await,

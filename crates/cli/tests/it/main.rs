@@ -7,6 +7,8 @@ mod commands;
 mod custody;
 mod flips;
 mod hunting;
+mod incidents;
+mod kill_correlation;
 mod kill_json;
 mod kill_syslog;
 mod objects;

@@ -23,8 +23,8 @@ use moneta_base::{Clock, ErrorKind, Seq, SourceName, TableName, TenantId, Timest
 use moneta_event::catalog::table;
 use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
 use moneta_ports::{
-    AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, KeyLife, Metric, Metrics, OpContext,
-    QueryAnswer, QueryEngine, QueryError, QueryRequest, Submission,
+    Alarm, AlarmKind, AlarmSink, AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, KeyLife, Metric,
+    Metrics, OpContext, QueryAnswer, QueryEngine, QueryError, QueryRequest, Submission,
 };
 use moneta_rules::analytics::{AnalyticsRule, Arrival};
 use serde_json::json;
@@ -39,7 +39,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// Spans of one rule evaluated before the next rule has its turn.
 const SPANS_PER_TURN: usize = 16;
 /// Tables whose rows come from what runs here: rules on their arrival would feed on themselves.
-const NEVER_ON_ARRIVAL: [&str; 3] = [table::SECURITY_ALERT, table::MONETA_HEALTH, "MonetaAudit"];
+const NEVER_ON_ARRIVAL: [&str; 4] =
+    [table::SECURITY_ALERT, table::SECURITY_INCIDENT, table::MONETA_HEALTH, table::MONETA_AUDIT];
 /// Characters of a reason that a record keeps.
 const REASON_CHARS_MAX: usize = 1_000;
 
@@ -56,6 +57,8 @@ pub struct AnalyticsParts {
     pub marks: Marks,
     /// Where alerts go once they are stored.
     pub delivery: Arc<dyn AlertDelivery>,
+    /// Who hears that a rule cannot be evaluated.
+    pub alarms: Arc<dyn AlarmSink>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Counters.
@@ -241,6 +244,11 @@ impl Analytics {
         let batches = alert::rows(&self.parts.alert_schema, &raised).into_iter().chain(record).collect();
         if !self.commit(producer, span.end, batches, known).await {
             return false;
+        }
+        if let Outcome::Failed(reason) = &outcome {
+            let subject = rule.metadata.id.to_string();
+            let text = format!("{} ({subject}) could not be evaluated: {reason}", rule.metadata.title);
+            self.parts.alarms.raise(Alarm { kind: AlarmKind::RuleFailed, subject, text });
         }
         for one in raised {
             self.parts.metrics.add_labelled(Metric::MonitorAlerts, &one.alert.level, 1);

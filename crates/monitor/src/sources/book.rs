@@ -30,7 +30,8 @@ const FORGOTTEN_DAYS: u64 = 90;
 const VERSION: u32 = 1;
 
 /// What Moneta writes itself, which is no source.
-const NOT_SOURCES: [&str; 3] = [table::MONETA_AUDIT, table::MONETA_HEALTH, table::SECURITY_ALERT];
+const NOT_SOURCES: [&str; 4] =
+    [table::MONETA_AUDIT, table::MONETA_HEALTH, table::SECURITY_ALERT, table::SECURITY_INCIDENT];
 
 /// Everything known of sources.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

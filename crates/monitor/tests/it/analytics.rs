@@ -11,13 +11,13 @@ use moneta_event::{ColumnType, ParsedBatch, TableCatalog, TableSchema};
 use moneta_monitor::{Analytics, AnalyticsParts};
 use moneta_ports::query::{EditorCompletion, EditorHover, QueryColumn, QueryState, ResultTable};
 use moneta_ports::{
-    BoxFuture, Completeness, EventSink, IngestReceipt, Metrics, OpContext, PortError, QueryAnswer, QueryDiagnostic,
-    QueryEngine, QueryError, QueryRequest, Submission,
+    AlarmKind, BoxFuture, Completeness, EventSink, IngestReceipt, Metrics, OpContext, PortError, QueryAnswer,
+    QueryDiagnostic, QueryEngine, QueryError, QueryRequest, Submission,
 };
 use moneta_rules::analytics::{AnalyticsRule, parse_file};
 use moneta_testkit::FixedClock;
 
-use crate::Delivered;
+use crate::{Delivered, Heard};
 
 const SCHEDULED: &str = "
 id: r1
@@ -141,6 +141,7 @@ struct World {
     journal: Arc<Journal>,
     answers: Arc<Answers>,
     delivered: Arc<Delivered>,
+    alarms: Arc<Heard>,
     clock: Arc<FixedClock>,
 }
 
@@ -150,6 +151,7 @@ impl World {
             journal: Arc::default(),
             answers: Arc::new(Answers { accounts, ..Answers::default() }),
             delivered: Arc::default(),
+            alarms: Arc::default(),
             clock: Arc::new(FixedClock::new(Timestamp::from_seconds(1_800_003_600))),
         }
     }
@@ -167,6 +169,7 @@ impl World {
                 Box::pin(async move { mark })
             }),
             delivery: self.delivered.clone(),
+            alarms: self.alarms.clone(),
             clock: self.clock.clone(),
             metrics: Arc::new(Metrics::new()),
             alert_schema: catalog.get("SecurityAlert").unwrap().clone(),
@@ -264,6 +267,9 @@ async fn a_query_that_can_not_run_is_recorded_as_failed() {
     world.start(SCHEDULED, &[]).turn().await;
     let record = column(&world.stored("MonetaHealth")[0], "Details");
     assert!(record.contains("failed") && record.contains("too much memory"), "{record}");
+    let alarms = world.alarms.0.lock().unwrap();
+    assert_eq!((alarms.len(), alarms[0].kind, alarms[0].subject.as_str()), (1, AlarmKind::RuleFailed, "r1"));
+    assert!(alarms[0].text.contains("too much memory"));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod analytics;
+mod incidents;
 mod sources;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,12 +14,13 @@ use moneta_base::{ErrorKind, IngestDay, Seq, SourceName, TableName, TenantId, Ti
 use moneta_event::block::BlockPosition;
 use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, ShardId, TableCatalog, Value};
 use moneta_merkle::Hash;
-use moneta_monitor::{Monitor, MonitorParts, producer_of, resume_point};
+use moneta_monitor::{Monitor, MonitorParts, StatePlace, producer_of, resume_point};
 use moneta_ports::{
-    Alert, AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IngestReceipt, Metrics, PortError, Submission,
+    Alarm, AlarmKind, AlarmSink, Alert, AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IngestReceipt, Metrics,
+    PortError, Submission,
 };
 use moneta_rules::{CompiledRules, Taxonomy, parse_file};
-use moneta_testkit::FixedClock;
+use moneta_testkit::{FixedClock, SimFs};
 
 const RULE: &str = "
 title: Secret word
@@ -33,6 +35,21 @@ detection:
   words:
     - xyzzy
   condition: words
+";
+
+/// Holds when three events of the rule above come within an hour.
+const CORRELATION: &str = "---
+title: Secret words
+id: many
+author: B. Uthor
+level: critical
+correlation:
+  type: event_count
+  rules: [11111111-2222-4333-8444-555555555555]
+  group-by: [ProcessName]
+  timespan: 1h
+  condition:
+    gte: 3
 ";
 
 /// Takes submissions, or refuses them in the order it is told to.
@@ -66,7 +83,18 @@ impl AlertDelivery for Delivered {
     }
 }
 
+/// Alarms that were raised.
+#[derive(Default)]
+struct Heard(Mutex<Vec<Alarm>>);
+
+impl AlarmSink for Heard {
+    fn raise(&self, alarm: Alarm) {
+        self.0.lock().unwrap().push(alarm);
+    }
+}
+
 struct Fixture {
+    alarms: Arc<Heard>,
     monitor: Arc<Monitor>,
     sink: Arc<Sink>,
     delivered: Arc<Delivered>,
@@ -77,21 +105,28 @@ fn start(sink: Sink) -> Fixture {
 }
 
 fn start_with(sink: Sink, rule: &str) -> Fixture {
+    start_on(&SimFs::new(), sink, rule, BTreeMap::new())
+}
+
+/// A process on this disk, whose journal has these cursors.
+fn start_on(fs: &SimFs, sink: Sink, rule: &str, resume: BTreeMap<TableName, Seq>) -> Fixture {
     let catalog = TableCatalog::built_in();
     let parsed = parse_file("rule.yml", rule);
     assert!(parsed.not_loaded.is_empty(), "{:?}", parsed.not_loaded);
     let (rules, _) = CompiledRules::compile(parsed.rules, &Taxonomy::built_in(), &catalog);
-    let (sink, delivered) = (Arc::new(sink), Arc::new(Delivered::default()));
+    let (sink, delivered, alarms) = (Arc::new(sink), Arc::new(Delivered::default()), Arc::new(Heard::default()));
     let parts = MonitorParts {
         events: sink.clone(),
         delivery: delivered.clone(),
+        alarms: alarms.clone(),
         clock: Arc::new(FixedClock::new(Timestamp::from_seconds(1_800_000_000))),
         metrics: Arc::new(Metrics::new()),
         alert_schema: catalog.get("SecurityAlert").unwrap().clone(),
         tenant: TenantId::from_random([3; 16]),
-        resume: BTreeMap::new(),
+        resume,
+        state: StatePlace { fs: Arc::new(fs.clone()), directory: "/state".into() },
     };
-    Fixture { monitor: Monitor::start(parts, Arc::new(rules)).unwrap(), sink, delivered }
+    Fixture { alarms, monitor: Monitor::start(parts, Arc::new(rules)).unwrap(), sink, delivered }
 }
 
 fn syslog() -> TableName {
@@ -168,8 +203,7 @@ async fn alerts_wait_for_a_store_that_asks_for_patience() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_correlation_over_several_blocks_raises_one_alert_and_its_rule_none() {
-    let correlation = "---\ntitle: Secret words\nid: many\nauthor: B. Uthor\nlevel: critical\ncorrelation:\n  type: event_count\n  rules: [11111111-2222-4333-8444-555555555555]\n  group-by: [ProcessName]\n  timespan: 1h\n  condition:\n    gte: 3\n";
-    let fixture = start_with(Sink::default(), &format!("{RULE}{correlation}"));
+    let fixture = start_with(Sink::default(), &format!("{RULE}{CORRELATION}"));
     for seq in 0..5 {
         fixture.monitor.on_block(&block(seq, &["say xyzzy"]));
     }
@@ -178,4 +212,79 @@ async fn a_correlation_over_several_blocks_raises_one_alert_and_its_rule_none() 
     assert_eq!(delivered.len(), 1);
     assert_eq!((delivered[0].rule_id.as_str(), delivered[0].rule_author.as_str()), ("many", "B. Uthor"));
     assert_eq!(delivered[0].events.iter().map(|event| event.seq).collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+/// The rows that a run stored, as a block of `SecurityAlert`.
+fn alert_block(sink: &Sink) -> Arc<Block> {
+    let taken = sink.taken.lock().unwrap();
+    let rows = taken.iter().flat_map(|one| &one.batches).next().unwrap().rows.clone();
+    let position = BlockPosition {
+        tenant: TenantId::from_random([3; 16]),
+        shard: ShardId { table: TableName::new("SecurityAlert").unwrap(), day: IngestDay(20_000) },
+        shard_index: 0,
+        first_seq: 0,
+        ingest_time: Timestamp::from_seconds(1_800_000_000),
+        token_key: 1,
+        previous: Hash([0; 32]),
+    };
+    Arc::new(Block::new(position, rows).unwrap())
+}
+
+/// What a run stores after a kill, whose last snapshot has the first two of three events; the journal's cursor is here.
+async fn after_kill(cursor: Seq, stored: Option<Arc<Block>>) -> Fixture {
+    let (fs, rule) = (SimFs::new(), format!("{RULE}{CORRELATION}"));
+    let before = start_on(&fs, Sink::default(), &rule, BTreeMap::new());
+    (0..2).for_each(|seq| before.monitor.on_block(&block(seq, &["say xyzzy"])));
+    before.monitor.stop().await;
+    assert_eq!(before.monitor.needs_from(&syslog()), 2, "the snapshot has both");
+    let again = start_on(&fs, Sink::default(), &rule, BTreeMap::from([(syslog(), cursor)]));
+    let recovered: Vec<Arc<Block>> = (0..4).map(|seq| block(seq, &["say xyzzy"])).chain(stored).collect();
+    again.monitor.recover(&recovered);
+    again.monitor.stop().await;
+    again
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitor_2_a_kill_before_the_alert_is_stored_loses_nothing() {
+    let after = after_kill(2, None).await;
+    let delivered = after.delivered.0.lock().unwrap();
+    assert_eq!(delivered.len(), 1);
+    assert_eq!(delivered[0].events.iter().map(|event| event.seq).collect::<Vec<_>>(), [0, 1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitor_2_a_kill_after_the_alert_is_stored_doubles_nothing() {
+    let stored = after_kill(2, None).await;
+    let after = after_kill(3, Some(alert_block(&stored.sink))).await;
+    assert!(after.delivered.0.lock().unwrap().is_empty());
+    assert!(after.sink.taken.lock().unwrap().iter().all(|one| one.batches.is_empty()));
+    // Were it not stored, a second look at its events would find it.
+    let lost = after_kill(3, None).await;
+    assert_eq!(lost.delivered.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitor_2_what_was_raised_and_not_stored_is_in_no_snapshot() {
+    let (fs, rule) = (SimFs::new(), format!("{RULE}{CORRELATION}"));
+    let refusing = Sink { refusals: Mutex::new(VecDeque::from([ErrorKind::Internal])), ..Sink::default() };
+    let before = start_on(&fs, refusing, &rule, BTreeMap::new());
+    before.monitor.on_block(&block(0, &["say xyzzy", "say xyzzy", "say xyzzy"]));
+    before.monitor.stop().await;
+    assert_eq!(before.monitor.needs_from(&syslog()), 0);
+    let again = start_on(&fs, Sink::default(), &rule, BTreeMap::new());
+    again.monitor.recover(&[block(0, &["say xyzzy", "say xyzzy", "say xyzzy"])]);
+    again.monitor.stop().await;
+    assert_eq!(again.delivered.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_matches_everything_is_stored_short_and_reported_once() {
+    let fixture = start(Sink::default());
+    (0..130).for_each(|seq| fixture.monitor.on_block(&block(seq, &["say xyzzy"])));
+    fixture.monitor.stop().await;
+    assert_eq!(fixture.delivered.0.lock().unwrap().len(), 120);
+    let taken = fixture.sink.taken.lock().unwrap();
+    assert_eq!(taken.iter().flat_map(|one| &one.batches).count(), 130, "all are stored");
+    let alarms = fixture.alarms.0.lock().unwrap();
+    assert_eq!((alarms.len(), alarms[0].kind), (1, AlarmKind::RuleThrottled));
 }

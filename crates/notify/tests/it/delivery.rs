@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moneta_base::{RuleId, TableName, Timestamp};
-use moneta_notify::{DeadLetter, Webhook, WebhookOptions, sign};
+use moneta_notify::channels::webhook::Webhook;
+use moneta_notify::{AlertLevel, Channel, ChannelOptions, Channels, DeadLetter, Endpoint, sign};
 use moneta_ports::{Alert, AlertDelivery, MatchedEvent, Metric, Metrics};
 use moneta_testkit::FixedClock;
 
@@ -13,33 +14,55 @@ use crate::receiver::Receiver;
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
 struct Fixture {
-    delivery: Webhook,
+    channel: Arc<Channel>,
+    delivery: Channels,
     metrics: Arc<Metrics>,
     dead: Arc<Mutex<Vec<DeadLetter>>>,
 }
 
-fn start(options: WebhookOptions) -> Fixture {
+/// Where a channel goes and how hard it tries.
+#[derive(Clone)]
+struct Way {
+    endpoint: Endpoint,
+    options: ChannelOptions,
+}
+
+fn start(way: Way) -> Fixture {
     let metrics = Arc::new(Metrics::new());
     let dead = Arc::new(Mutex::new(Vec::new()));
     let letters = dead.clone();
     let clock = Arc::new(FixedClock::new(Timestamp::from_seconds(1_767_323_045)));
     let on_dead = Arc::new(move |letter| letters.lock().unwrap().push(letter));
-    let delivery = Webhook::start(options, clock, metrics.clone(), on_dead).unwrap();
-    Fixture { delivery, metrics, dead }
+    let carrier = Box::new(Webhook::new(&way.endpoint, SECRET.to_vec()).unwrap());
+    let channel = Arc::new(Channel::start(way.options, carrier, clock, metrics.clone(), on_dead));
+    Fixture { delivery: Channels(vec![channel.clone()]), channel, metrics, dead }
 }
 
-fn options(receiver: &Receiver) -> WebhookOptions {
-    WebhookOptions {
+fn way(receiver: &Receiver) -> Way {
+    let endpoint = Endpoint {
+        url: format!("http://{}/hook", receiver.address),
         allow_private_hosts: vec!["127.0.0.1".to_owned()],
+        allow_plaintext: false,
+        timeout: Duration::from_millis(500),
+    };
+    let options = ChannelOptions {
         timeout: Duration::from_millis(500),
         attempts_max: 3,
         pause: Duration::from_millis(1),
-        stop_grace: Duration::from_secs(5),
-        ..WebhookOptions::new(format!("http://{}/hook", receiver.address), SECRET.to_vec())
-    }
+        ..ChannelOptions::new("hook", "webhook")
+    };
+    Way { endpoint, options }
 }
 
-fn alert(id: &str) -> Alert {
+/// A way on which one attempt may take very long, and a stop waits for nothing.
+fn patient(receiver: &Receiver) -> Way {
+    let mut way = way(receiver);
+    way.endpoint.timeout = Duration::from_secs(30);
+    (way.options.timeout, way.options.stop_grace) = (Duration::from_secs(30), Duration::ZERO);
+    way
+}
+
+pub fn alert(id: &str) -> Alert {
     Alert {
         id: id.to_owned(),
         raised: Timestamp::from_seconds(1_767_323_045),
@@ -66,7 +89,7 @@ fn outcome(metrics: &Metrics, label: &str) -> u64 {
 #[tokio::test]
 async fn an_alert_arrives_signed() {
     let receiver = Receiver::start(&[]).await;
-    let fixture = start(options(&receiver));
+    let fixture = start(way(&receiver));
     fixture.delivery.deliver(alert("a-1")).await.unwrap();
     let request = receiver.received(1).await.remove(0);
     assert!(request.head.starts_with("POST /hook HTTP/1.1"), "{}", request.head);
@@ -76,7 +99,7 @@ async fn an_alert_arrives_signed() {
     let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body["rule_author"], "An author");
     assert_eq!(body["events"][0]["table"], "SecurityEvent");
-    fixture.delivery.stop().await;
+    fixture.channel.stop().await;
     assert_eq!(outcome(&fixture.metrics, "delivered"), 1);
     assert_eq!(fixture.metrics.value(Metric::NotifyLatency), 1);
 }
@@ -84,11 +107,11 @@ async fn an_alert_arrives_signed() {
 #[tokio::test]
 async fn a_passing_failure_is_retried_with_the_same_id() {
     let receiver = Receiver::start(&["HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "hang"]).await;
-    let fixture = start(options(&receiver));
+    let fixture = start(way(&receiver));
     fixture.delivery.deliver(alert("a-2")).await.unwrap();
     let requests = receiver.received(3).await;
     assert!(requests.iter().all(|request| request.header("webhook-id") == "a-2"));
-    fixture.delivery.stop().await;
+    fixture.channel.stop().await;
     assert_eq!((outcome(&fixture.metrics, "delivered"), outcome(&fixture.metrics, "retried")), (1, 2));
     assert!(fixture.dead.lock().unwrap().is_empty());
 }
@@ -97,14 +120,14 @@ async fn a_passing_failure_is_retried_with_the_same_id() {
 async fn after_the_last_attempt_an_alert_is_a_dead_letter() {
     let failure = "HTTP/1.1 500 No\r\nContent-Length: 6\r\n\r\nsecret";
     let receiver = Receiver::start(&[failure; 3]).await;
-    let fixture = start(options(&receiver));
+    let fixture = start(way(&receiver));
     fixture.delivery.deliver(alert("a-3")).await.unwrap();
     receiver.received(3).await;
-    fixture.delivery.stop().await;
+    fixture.channel.stop().await;
     let dead = fixture.dead.lock().unwrap().clone();
     assert_eq!((dead.len(), dead[0].attempts, dead[0].alert_id.as_str()), (1, 3, "a-3"));
     // The receiver's words are not repeated.
-    assert_eq!(dead[0].reason, "the webhook answered 500");
+    assert_eq!(dead[0].reason, "the receiver answered 500");
 }
 
 #[tokio::test]
@@ -114,10 +137,10 @@ async fn a_refusal_and_a_redirect_are_not_retried() {
         "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
     ] {
         let receiver = Receiver::start(&[answer]).await;
-        let fixture = start(options(&receiver));
+        let fixture = start(way(&receiver));
         fixture.delivery.deliver(alert("a-4")).await.unwrap();
         receiver.received(1).await;
-        fixture.delivery.stop().await;
+        fixture.channel.stop().await;
         assert_eq!(fixture.dead.lock().unwrap()[0].attempts, 1);
     }
 }
@@ -125,13 +148,12 @@ async fn a_refusal_and_a_redirect_are_not_retried() {
 #[tokio::test]
 async fn one_slow_alert_does_not_hold_up_the_others() {
     let receiver = Receiver::start(&["hang"]).await;
-    let fixture =
-        start(WebhookOptions { timeout: Duration::from_secs(30), stop_grace: Duration::ZERO, ..options(&receiver) });
+    let fixture = start(patient(&receiver));
     for number in 0..5 {
         fixture.delivery.deliver(alert(&format!("a-{number}"))).await.unwrap();
     }
     receiver.received(5).await;
-    fixture.delivery.stop().await;
+    fixture.channel.stop().await;
     let dead = fixture.dead.lock().unwrap().clone();
     let (sent, letters) = (outcome(&fixture.metrics, "delivered"), dead.len() as u64);
     assert!(letters >= 1 && sent + letters == 5, "{sent} {dead:?}");
@@ -140,15 +162,15 @@ async fn one_slow_alert_does_not_hold_up_the_others() {
 #[tokio::test]
 async fn a_full_queue_refuses_and_stop_accounts_for_every_alert() {
     let receiver = Receiver::start(&["hang"; 64]).await;
-    let fixture =
-        start(WebhookOptions { timeout: Duration::from_secs(30), stop_grace: Duration::ZERO, ..options(&receiver) });
+    let fixture = start(patient(&receiver));
     let mut accepted = 0_u64;
     while fixture.delivery.deliver(alert("a-5")).await.is_ok() {
         accepted += 1;
     }
     assert!(outcome(&fixture.metrics, "queue_full") >= 1);
-    fixture.delivery.stop().await;
-    assert_eq!(outcome(&fixture.metrics, "delivered") + fixture.dead.lock().unwrap().len() as u64, accepted);
+    fixture.channel.stop().await;
+    // The one that was refused is a dead letter too.
+    assert_eq!(outcome(&fixture.metrics, "delivered") + fixture.dead.lock().unwrap().len() as u64, accepted + 1);
     let refused = fixture.delivery.deliver(alert("a-6")).await.unwrap_err();
     assert!(refused.message.contains("stopped"));
 }
@@ -156,10 +178,14 @@ async fn a_full_queue_refuses_and_stop_accounts_for_every_alert() {
 #[tokio::test]
 async fn options_that_cannot_work_are_refused_at_the_start() {
     let refuse = |url: &str, secret: &[u8]| {
-        let clock = Arc::new(FixedClock::new(Timestamp::from_seconds(0)));
-        let options = WebhookOptions::new(url, secret.to_vec());
-        assert!(!format!("{options:?}").contains("example.com"));
-        Webhook::start(options, clock, Arc::default(), Arc::new(|_| {})).unwrap_err().to_string()
+        let endpoint = Endpoint {
+            url: url.to_owned(),
+            allow_private_hosts: Vec::new(),
+            allow_plaintext: false,
+            timeout: Duration::from_secs(1),
+        };
+        assert!(!format!("{endpoint:?}").contains("example.com"));
+        Webhook::new(&endpoint, secret.to_vec()).unwrap_err().to_string()
     };
     assert!(refuse("https://example.com/hook", b"short").contains("5 bytes"));
     assert!(refuse("http://example.com/hook", SECRET).contains("https"));
@@ -178,13 +204,31 @@ async fn addresses_that_lead_inside_are_never_called() {
         (format!("https://[::ffff:127.0.0.1]:{port}/hook"), vec!["127.0.0.1".to_owned()]),
         ("http://10.0.0.1/hook".to_owned(), vec!["10.0.0.1".to_owned()]),
     ] {
-        let options = WebhookOptions { url: url.clone(), allow_private_hosts: allowed, ..options(&receiver) };
-        let fixture = start(options);
+        let mut way = way(&receiver);
+        (way.endpoint.url, way.endpoint.allow_private_hosts) = (url.clone(), allowed);
+        let fixture = start(way);
         fixture.delivery.deliver(alert("a-7")).await.unwrap();
-        fixture.delivery.stop().await;
+        fixture.channel.stop().await;
         let dead = fixture.dead.lock().unwrap().clone();
         assert_eq!((dead.len(), dead[0].attempts), (1, 1), "{url}");
         assert!(dead[0].reason.contains("private") || dead[0].reason.contains("https"), "{}", dead[0].reason);
     }
     assert!(receiver.received(0).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_channel_takes_what_is_bad_enough_and_a_test_goes_at_once() {
+    let receiver = Receiver::start(&[]).await;
+    let mut way = way(&receiver);
+    way.options.level_min = AlertLevel::Critical;
+    let fixture = start(way);
+    fixture.delivery.deliver(alert("a-8")).await.unwrap();
+    let worse = Alert { level: "critical".to_owned(), ..alert("a-9") };
+    fixture.delivery.deliver(worse).await.unwrap();
+    fixture.channel.test(&alert("a-10")).await.unwrap();
+    fixture.channel.stop().await;
+    let mut ids: Vec<String> = receiver.received(2).await.iter().map(|request| request.header("webhook-id")).collect();
+    ids.sort();
+    assert_eq!(ids, ["a-10", "a-9"]);
+    assert_eq!(fixture.channel.counts().delivered, 2);
 }

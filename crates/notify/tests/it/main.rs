@@ -3,4 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod delivery;
+mod processes;
 mod receiver;
+mod receivers;

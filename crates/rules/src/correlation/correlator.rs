@@ -1,10 +1,11 @@
 //! The state of all correlations: matches in, findings out.
 //!
 //! # Memory
-//! A group keeps the events of `timespan` plus [`Settings::lateness_nanos`] before its newest one; older events that
-//! arrive are counted as [`Counters::too_late`] and not used. A group above [`Settings::group_entries_max`] forgets its
-//! oldest events, and a correlation above [`Settings::groups_max`] forgets the group whose newest event is the oldest;
-//! both are counted as [`Counters::evicted`].
+//! A group keeps the events of `timespan` plus [`Settings::lateness_nanos`] before its newest one, and those that still
+//! wait for the watermark; older events that arrive are counted as [`Counters::too_late`] and not used. A group above [`Settings::group_entries_max`] forgets its
+//! oldest events, a correlation above [`Settings::groups_max`] forgets the group whose newest event is the oldest, and
+//! above [`Settings::entries_max`] events in all, the group whose newest event is the oldest of all correlations is
+//! forgotten; all are counted as [`Counters::evicted`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub groups_max: usize,
     /// Events of one group at most.
     pub group_entries_max: usize,
+    /// Events of all groups of all correlations at most: some 200 bytes each in memory, and as much in a snapshot.
+    pub entries_max: usize,
     /// Events that a finding lists at most; it counts all.
     pub listed_events_max: usize,
 }
@@ -36,6 +39,7 @@ impl Default for Settings {
             lateness_nanos: 3_600 * 1_000_000_000,
             groups_max: 100_000,
             group_entries_max: 10_000,
+            entries_max: 500_000,
             listed_events_max: 1_000,
         }
     }
@@ -111,6 +115,8 @@ pub struct Correlator {
     pub(crate) watermark: i64,
     /// Time of the newest event of all.
     pub(crate) newest: i64,
+    /// Events in all groups.
+    pub(crate) held: usize,
     counters: Counters,
 }
 
@@ -128,7 +134,7 @@ impl Correlator {
     #[must_use]
     pub fn new(rules: Arc<CompiledRules>, settings: Settings) -> Self {
         let states = rules.correlations().plans.iter().map(|_| State::default()).collect();
-        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, counters: Counters::default() }
+        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, held: 0, counters: Counters::default() }
     }
 
     /// The rules it evaluates.
@@ -260,9 +266,14 @@ impl Correlator {
     fn place(&mut self, correlation: usize, plan: &Plan, key: &GroupKey, entry: Entry) -> Option<(usize, i64)> {
         let span = plan.definition.span_nanos;
         let kept = span.saturating_add(self.settings.lateness_nanos);
+        // What waits for the watermark is not forgotten before it is decided, however far apart events are.
+        let decided = match plan.mode {
+            Mode::Growing => i64::MAX,
+            Mode::Closed | Mode::Whole | Mode::Following => self.watermark_of(plan).saturating_sub(span),
+        };
         let state = &mut self.states[correlation];
         let group = state.groups.entry(Arc::clone(key)).or_default();
-        let before = group.newest();
+        let (before, held_before) = (group.newest(), group.entries.len());
         let time = entry.time;
         if time < before.saturating_sub(kept) {
             self.counters.too_late += 1;
@@ -273,27 +284,43 @@ impl Correlator {
         if newest != before {
             state.by_age.remove(&(before, Arc::clone(key)));
             state.by_age.insert((newest, Arc::clone(key)));
-            at = at.saturating_sub(group.forget_before(newest.saturating_sub(kept), span));
+            at = at.saturating_sub(group.forget_before(newest.saturating_sub(kept).min(decided), span));
         }
-        if group.entries.len() > self.settings.group_entries_max {
+        let is_full = group.entries.len() > self.settings.group_entries_max;
+        if is_full {
             group.entries.remove(0);
             self.counters.evicted += 1;
-            if at == 0 {
-                return None;
-            }
-            at -= 1;
         }
-        if state.groups.len() > self.settings.groups_max
-            && let Some((_, oldest)) = state.by_age.pop_first()
-        {
-            let forgotten = state.groups.remove(&oldest);
-            state.due.retain(|(_, waiting, _)| *waiting != oldest);
-            self.counters.evicted += forgotten.map_or(0, |group| group.entries.len() as u64);
-            if oldest == *key {
-                return None;
-            }
+        self.held = self.held + group.entries.len() - held_before;
+        if is_full {
+            at = at.checked_sub(1)?;
         }
-        Some((at, time))
+        let too_many = state.groups.len() > self.settings.groups_max;
+        let forgotten = too_many && self.forget_oldest_group(correlation).as_ref() == Some(key);
+        (!forgotten && !self.forget_down_to_bound(correlation, key)).then_some((at, time))
+    }
+
+    /// Forgets the group of a correlation whose newest event is the oldest.
+    fn forget_oldest_group(&mut self, correlation: usize) -> Option<GroupKey> {
+        let state = &mut self.states[correlation];
+        let (_, oldest) = state.by_age.pop_first()?;
+        let forgotten = state.groups.remove(&oldest).map_or(0, |group| group.entries.len());
+        state.due.retain(|(_, waiting, _)| *waiting != oldest);
+        self.held -= forgotten;
+        self.counters.evicted += forgotten as u64;
+        Some(oldest)
+    }
+
+    /// Forgets the oldest groups of all correlations until the bound on events holds; whether one of them was this.
+    fn forget_down_to_bound(&mut self, correlation: usize, key: &GroupKey) -> bool {
+        let mut it_was_this = false;
+        while self.held > self.settings.entries_max {
+            let ages = self.states.iter().enumerate().filter_map(|(at, state)| Some((state.by_age.first()?.0, at)));
+            let Some((_, oldest)) = ages.min() else { break };
+            let forgotten = self.forget_oldest_group(oldest);
+            it_was_this |= oldest == correlation && forgotten.as_ref() == Some(key);
+        }
+        it_was_this
     }
 
     /// Looks at the windows that an entry changed.

@@ -203,6 +203,7 @@ impl Snapshot {
             let state = read_state(form, &plans[index], &events)?;
             let newest = state.groups.values().map(Group::newest).max().unwrap_or(i64::MIN);
             correlator.newest = correlator.newest.max(newest);
+            correlator.held += state.groups.values().map(|group| group.entries.len()).sum::<usize>();
             correlator.states[index] = state;
         }
         Ok(Self { correlator, positions })

@@ -238,6 +238,31 @@ fn memory_is_bounded_and_what_is_given_up_is_counted() {
 }
 
 #[test]
+fn all_correlations_together_have_a_bound_and_the_oldest_group_goes_first() {
+    let counted =
+        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 3\n";
+    let settings = Settings { entries_max: 3, ..Settings::default() };
+    let mut correlator = Correlator::new(with_correlation(counted), settings);
+    let events = [(0, "a", "ann", ""), (1, "a", "ann", ""), (2, "a", "bob", ""), (3, "a", "bob", "")];
+    assert_eq!(feed(&mut correlator, 0, &events), []);
+    assert_eq!(correlator.counters().evicted, 2, "both of Ann's");
+    assert_eq!(feed(&mut correlator, 4, &[(4, "a", "bob", "")]).len(), 1);
+    let bytes = correlator.snapshot(&BTreeMap::new());
+    let mut again = Snapshot::read(&bytes, Arc::clone(correlator.rules()), settings).unwrap().correlator;
+    feed(&mut again, 5, &[(5, "a", "cid", "")]);
+    assert_eq!(again.counters().evicted, 3, "what was read counts too");
+}
+
+#[test]
+fn what_waits_to_be_decided_survives_a_long_silence() {
+    let bounded = "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 2\n    lte: 5\n";
+    let mut correlator = Correlator::new(with_correlation(bounded), Settings::default());
+    let days = 86_400;
+    assert_eq!(feed(&mut correlator, 0, &[(0, "a", "ann", ""), (1, "a", "ann", ""), (10 * days, "a", "ann", "")]), []);
+    assert_eq!(correlator.finish().len(), 1, "the period of the first two");
+}
+
+#[test]
 fn what_cannot_be_resolved_is_refused_with_the_reason() {
     let refused = |correlation: &str| {
         let parsed = parse_file("x", &format!("{}---\ntitle: C\nid: corr\ncorrelation:\n{correlation}", base()));

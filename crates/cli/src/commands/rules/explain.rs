@@ -1,25 +1,26 @@
-//! `moneta rules explain`: why a rule matches an event of a file, or does not.
+//! `moneta rules explain`: why a rule matches an event of a file, or a stored one, or does not.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use moneta_base::RuleId;
+use moneta_base::{RuleId, TableName};
 use moneta_rules::{CompiledRules, Explanation};
 use serde_json::json;
 
-use super::compile;
+use super::{compile, to_value};
 use crate::console::Console;
 use crate::decode::{Outcome, Wish, decode_file};
 use crate::failure::{Exit, Failure};
 use crate::output::visible;
+use crate::target::{Target, local_context};
 
 /// Say why a rule matches an event of a file, or does not.
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// A file of events in any format that `moneta ingest` reads.
+    /// A file of events in any format that `moneta ingest` reads, or a stored event as TABLE:SEQ, such as Syslog:17.
     #[arg(value_name = "EVENTS")]
     events: PathBuf,
-    /// The id of the rule, or the path of its file where that holds one rule.
+    /// The id of the rule, or the path of its file where that holds one rule; of a stored event, the id of an active rule.
     #[arg(value_name = "RULE")]
     rule: String,
     /// Rule files, and directories of them, where RULE is an id. May be repeated.
@@ -50,9 +51,44 @@ impl Explain {
         if console.json {
             console.value(&json!({ "table": table, "explanation": explanation }))?;
         } else {
-            print(&table, &explanation, console)?;
+            explanation.lines(&table).iter().try_for_each(|line| console.line(&visible(line)))?;
         }
         Ok(Exit::negative_unless(explanation.holds))
+    }
+
+    /// Table and sequence of a stored event; `None` where the events are a file.
+    pub fn stored(&self) -> Option<(TableName, u64)> {
+        if self.events.exists() {
+            return None;
+        }
+        let (table, seq) = self.events.to_str()?.rsplit_once(':')?;
+        Some((TableName::new(table).ok()?, seq.parse().ok()?))
+    }
+
+    /// Explains a stored event; negative when the rule does not match.
+    ///
+    /// # Errors
+    /// When the rule is not active, or the event is not stored.
+    pub async fn run_stored(&self, target: &Target, console: &Console) -> Result<Exit, Failure> {
+        let Some((table, seq)) = self.stored() else { return self.run(console) };
+        let why = match target {
+            Target::Server(client) => {
+                let path = format!("v1/rules/{}/explain", self.rule);
+                client.post(&path, &json!({ "table": table.to_string(), "seq": seq })).await?
+            }
+            Target::Directory(node) => {
+                let why = node.rules().explain(&local_context(), &self.rule, table.clone(), seq).await?;
+                to_value(&why.ok_or_else(|| Failure::usage(format!("{table} has no row {seq}")))?)?
+            }
+        };
+        if console.json {
+            console.value(&json!({ "table": table.to_string(), "explanation": why["explanation"] }))?;
+        } else {
+            for line in why["lines"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str) {
+                console.line(&visible(line))?;
+            }
+        }
+        Ok(Exit::negative_unless(why["holds"] == true))
     }
 
     /// The rules, and the id of the one that is asked about.
@@ -116,26 +152,4 @@ impl Explain {
         };
         found.ok_or_else(missing)
     }
-}
-
-fn print(table: &str, explanation: &Explanation, console: &Console) -> Result<(), Failure> {
-    let verb = if explanation.holds { "matches" } else { "does not match" };
-    console.line(&visible(&format!("{} ({}) {verb} the event in {table}", explanation.title, explanation.rule_id)))?;
-    if !explanation.never.is_empty() {
-        console.line(&visible(&explanation.never))?;
-    }
-    for place in &explanation.places {
-        console.line("log source")?;
-        for line in place.source.iter().flat_map(|step| step.lines(1)) {
-            console.line(&visible(&line))?;
-        }
-        console.line(&visible(&format!("condition: {}", place.condition)))?;
-        for (name, step) in &place.searches {
-            console.line(&visible(&format!("{} {name}", if step.holds() { '+' } else { '-' })))?;
-            for line in step.lines(1) {
-                console.line(&visible(&line))?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -1,8 +1,10 @@
 //! `moneta rules`: adds, lists, removes, checks, tests and explains detection rules, and matches them against history.
 
 mod backfill;
+mod except;
 mod explain;
 mod offline;
+mod show;
 
 use std::path::PathBuf;
 
@@ -12,10 +14,11 @@ use serde_json::{Value, json};
 use crate::arguments::Global;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
-use crate::output::{Grid, visible};
+use crate::output::visible;
 use crate::target::{Missing, Target, local_context};
 
 use backfill::Backfill;
+use except::Except;
 use explain::Explain;
 use offline::{Sources, read};
 pub use offline::{compile, not_loaded_json};
@@ -29,8 +32,14 @@ pub enum Rules {
         #[arg(required = true, value_name = "FILE|DIR")]
         paths: Vec<PathBuf>,
     },
-    /// List the active rules.
+    /// List the rules, with what people made of their alerts.
     List,
+    /// Show a rule as it was handed in, and what people made of its alerts: how often, how precise, how soon.
+    Show {
+        /// Its id.
+        #[arg(value_name = "ID")]
+        rule_id: String,
+    },
     /// Remove a rule.
     Remove {
         /// Its id.
@@ -76,6 +85,16 @@ pub enum Rules {
     },
     /// Match active rules against what is stored. Raises no alert.
     Backfill(Backfill),
+    /// Except known events of a rule until a day, or see what that would take away.
+    Except(Except),
+    /// List the exceptions, those that have ended too.
+    Exceptions,
+    /// End an exception before its time.
+    EndException {
+        /// Its id.
+        #[arg(value_name = "EXCEPTION")]
+        id: String,
+    },
 }
 
 impl Rules {
@@ -88,7 +107,7 @@ impl Rules {
             Self::Check(sources) => return offline::check(sources, console),
             Self::Test(sources) => return offline::test(sources, console),
             Self::Lint { sources, notes } => return offline::lint(sources, *notes, console),
-            Self::Explain(explain) => return explain.run(console),
+            Self::Explain(explain) if explain.stored().is_none() => return explain.run(console),
             Self::Coverage { sources, name, out } => return offline::coverage(sources, name, out.as_deref(), console),
             _ => {}
         }
@@ -97,11 +116,16 @@ impl Rules {
                 .await?;
         let outcome = match self {
             Self::Add { paths } => add(&target, paths, console).await,
-            Self::List => list(&target, console).await,
+            Self::List => show::list(&target, console).await,
+            Self::Show { rule_id } => show::show(&target, rule_id, console).await,
             Self::Remove { rule_id } => remove(&target, rule_id, console).await,
             Self::Disable { rule_id } => set_enabled(&target, rule_id, false, console).await,
             Self::Enable { rule_id } => set_enabled(&target, rule_id, true, console).await,
             Self::Backfill(backfill) => backfill.run(&target, console).await,
+            Self::Explain(explain) => explain.run_stored(&target, console).await,
+            Self::Except(except) => except.run(&target, console).await,
+            Self::Exceptions => except::list(&target, console).await,
+            Self::EndException { id } => except::end(&target, id, console).await,
             _ => Ok(Exit::Success),
         };
         let closed = target.close().await;
@@ -136,18 +160,6 @@ async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Ex
         ))?;
     }
     Ok(Exit::negative_unless(not_loaded.is_empty()))
-}
-
-async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
-    let rules = match target {
-        Target::Server(client) => client.get("v1/rules").await?["rules"].take(),
-        Target::Directory(node) => to_value(&node.rules().list())?,
-    };
-    let columns = ["rule_id", "title", "level", "log_source", "author", "enabled"];
-    let row = |rule: &Value| columns.iter().map(|column| rule[*column].clone()).collect();
-    let rows = rules.as_array().into_iter().flatten().map(row).collect();
-    console.grid(&Grid { columns: columns.map(str::to_owned).to_vec(), rows }, console.format(None))?;
-    Ok(Exit::Success)
 }
 
 async fn remove(target: &Target, rule_id: &str, console: &Console) -> Result<Exit, Failure> {

@@ -1,64 +1,74 @@
-//! One call of a webhook.
+//! Calls of one address over HTTP.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use moneta_ports::Alert;
-use reqwest::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use tokio::sync::Mutex;
 use url::Url;
 
-use crate::{Error, WebhookOptions, address, signature};
+use crate::{Error, address};
 
 /// Bytes of an answer that are read and thrown away, so that the connection can be used again.
 const ANSWER_BYTES_MAX: usize = 4 << 10;
 /// A receiver cannot make Moneta wait longer than this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// An address to call and what is allowed on the way there.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The address, without credentials.
+    pub url: String,
+    /// Hosts that may have private addresses, and loopback ones without encryption.
+    pub allow_private_hosts: Vec<String>,
+    /// Whether the call may go unencrypted beyond this machine.
+    pub allow_plaintext: bool,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+impl std::fmt::Debug for Endpoint {
+    /// Prints no address: its path often is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
 /// Calls one address.
 #[derive(Debug)]
-pub(crate) struct Sender {
+pub(crate) struct HttpSender {
     url: Url,
     allow_private: bool,
-    secret: Vec<u8>,
+    allow_plaintext: bool,
     timeout: Duration,
     /// The client of the addresses last resolved: connections are kept while they stay the same.
     client: Mutex<Option<(Vec<SocketAddr>, reqwest::Client)>>,
 }
 
-impl Sender {
+impl HttpSender {
     /// Checks the address as far as its text goes; names are resolved and checked at every call.
-    pub(crate) fn new(options: &WebhookOptions) -> Result<Self, Error> {
-        let url = Url::parse(&options.url).map_err(Error::NotAUrl)?;
+    pub(crate) fn new(endpoint: &Endpoint) -> Result<Self, Error> {
+        let url = Url::parse(&endpoint.url).map_err(Error::NotAUrl)?;
         let host = url.host_str().ok_or(Error::NoHost)?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::Credentials);
         }
-        let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
-        let allow_private = options.allow_private_hosts.iter().any(|allowed| bare(allowed) == bare(host));
-        let scheme_ok = url.scheme() == "https" || (url.scheme() == "http" && allow_private);
-        if !scheme_ok {
-            return Err(Error::Scheme(host.to_owned()));
+        let named = |allowed: &String| address::bare(allowed) == address::bare(host);
+        let allow_private = endpoint.allow_private_hosts.iter().any(named);
+        let plain = url.scheme() == "http" && (allow_private || endpoint.allow_plaintext);
+        if url.scheme() != "https" && !plain {
+            return Err(Error::Plaintext(host.to_owned()));
         }
-        let (secret, timeout) = (options.secret.clone(), options.timeout);
-        Ok(Self { url, allow_private, secret, timeout, client: Mutex::default() })
+        let (allow_plaintext, timeout) = (endpoint.allow_plaintext, endpoint.timeout);
+        Ok(Self { url, allow_private, allow_plaintext, timeout, client: Mutex::default() })
     }
 
-    /// Sends the alert once.
-    pub(crate) async fn send(&self, alert: &Alert, now_seconds: i64) -> Result<(), Error> {
-        let body = serde_json::to_vec(alert).expect("an alert is plain data");
-        let id = HeaderValue::from_str(&alert.id).map_err(|_| Error::Unsendable)?;
-        let signature = signature::sign(&self.secret, &alert.id, now_seconds, &body);
-        let request = self
-            .client()
-            .await?
-            .post(self.url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", now_seconds)
-            .header("webhook-signature", signature)
-            .body(body);
+    /// Sends a JSON body once. What the receiver answers is not passed on, but for its status.
+    pub(crate) async fn post(&self, headers: HeaderMap, body: Vec<u8>) -> Result<(), Error> {
+        let client = self.client().await?;
+        let json = HeaderValue::from_static("application/json");
+        let request = client.post(self.url.clone()).header(CONTENT_TYPE, json).headers(headers).body(body);
         // The path of a webhook often is a secret: it does not belong into messages.
         let mut response = request.send().await.map_err(|error| Error::Http(error.without_url()))?;
         let status = response.status();
@@ -73,14 +83,18 @@ impl Sender {
 
     /// A client that can connect to the addresses just checked and to nothing else.
     async fn client(&self) -> Result<reqwest::Client, Error> {
-        let addresses = address::resolve(&self.url, self.allow_private).await?;
+        let host = self.url.host_str().ok_or(Error::NoHost)?;
+        let port = self.url.port_or_known_default().unwrap_or(443);
+        let addresses = address::resolve(host, port, self.allow_private).await?;
+        if self.url.scheme() != "https" && !self.allow_plaintext && !address::is_here(&addresses) {
+            return Err(Error::Plaintext(host.to_owned()));
+        }
         let mut current = self.client.lock().await;
         if let Some((known, client)) = &*current
             && *known == addresses
         {
             return Ok(client.clone());
         }
-        let host = self.url.host_str().unwrap_or_default();
         let client = reqwest::Client::builder()
             .resolve_to_addrs(host, &addresses)
             .redirect(Policy::none())

@@ -1,0 +1,25 @@
+//! Channels: how they are doing, and a test.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use moneta_ports::ChannelTest;
+use serde_json::{Value, json};
+
+use crate::ApiError;
+use crate::auth::{MayAdmin, MayQuery};
+use crate::state::App;
+
+/// `GET /v1/channels`.
+pub(crate) async fn list(MayQuery(_): MayQuery, State(state): State<App>) -> Json<Value> {
+    Json(json!({ "channels": state.channels.channels() }))
+}
+
+/// `POST /v1/channels/{name}/test`: sends one test alert at once. That the receiver refuses is part of the answer.
+pub(crate) async fn test(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<ChannelTest>, ApiError> {
+    let tested = state.channels.test(&ctx, &name).await?;
+    tested.map(Json).ok_or_else(|| ApiError::not_found(format!("there is no channel {name:?}")))
+}

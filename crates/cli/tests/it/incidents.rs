@@ -1,0 +1,82 @@
+//! Incidents of a running server: made by alerts, changed by people, kept over a kill.
+
+use serde_json::json;
+
+use crate::support::{Moneta, wait_until};
+
+const RULE: &str = "title: Failed password
+id: 0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9a001
+author: A. Uthor
+status: test
+level: high
+logsource: { product: linux, service: sshd }
+detection:
+  keywords:
+    - 'Failed password for'
+  condition: keywords
+";
+
+fn line(host: &str, minute: u32) -> String {
+    format!(
+        "2026-01-02T03:{minute:02}:05.000000+00:00 {host} sshd[1]: Failed password for {host}-user from 192.0.2.{minute} port 22 ssh2\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
+    let moneta = Moneta::new();
+    let rule = moneta.file("rule.yml", RULE);
+    let server = moneta.serve();
+    moneta.ok(&["rules", "add", &rule]);
+    for (name, host, minute) in [("a.log", "web01", 1), ("b.log", "web01", 2), ("c.log", "db01", 3)] {
+        moneta.ok(&["ingest", &moneta.file(name, line(host, minute))]);
+    }
+    wait_until("incidents", || moneta.count("SecurityIncident | summarize dcount(IncidentNumber)") >= 2).await;
+    wait_until("rows", || moneta.count("SecurityIncident | count") >= 3).await;
+    server.kill();
+
+    let server = moneta.serve();
+    let listed = moneta.json(&["incidents", "list"]);
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!((&listed[1]["alerts"], &listed[1]["severity"]), (&json!(2), &json!("High")), "{listed}");
+    let shown = moneta.json(&["incidents", "show", "1"]);
+    let proof = shown["alerts"][0]["events"][0]["proof"].as_str().unwrap();
+    assert!(proof.starts_with("/v1/tables/Syslog/rows/"), "{shown}");
+    assert_eq!(shown["alerts"][0]["rule_author"], "A. Uthor");
+    moneta.ok(&["incidents", "assign", "1", "ada"]);
+    moneta.ok(&["incidents", "comment", "1", "the scanner again"]);
+    let stale = moneta.run(&["incidents", "assign", "1", "bob", "--at-version", "1"]);
+    assert!(stale.code == 2 && stale.stderr.contains("changed in between"), "{stale:?}");
+    let unjudged = moneta.run(&["incidents", "close", "1", "--as", "Maybe", "--reason", "x"]);
+    assert!(unjudged.code == 2 && unjudged.stderr.contains("BenignPositive"), "{unjudged:?}");
+    moneta.ok(&[
+        "incidents",
+        "close",
+        "1",
+        "2",
+        "--as",
+        "FalsePositive",
+        "--reason",
+        "scanner",
+        "--cause",
+        "InaccurateData",
+    ]);
+    assert!(moneta.json(&["incidents", "list"]).as_array().unwrap().is_empty());
+    let rule_id = "0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9a001";
+    let judged = moneta.json(&["rules", "show", rule_id]);
+    assert_eq!((&judged["judgement"]["false_positive"], &judged["judgement"]["precision"]), (&json!(2), &json!(0.0)));
+    assert!(moneta.ok(&["rules", "show", rule_id]).contains("precision 0.00"));
+    let query = "SecurityIncident | summarize arg_max(_Seq, *) by IncidentNumber | where IncidentNumber == 1 \
+                 | project Status, Classification, ClassificationReason, Owner = tostring(Owner.assignedTo)";
+    let expected = json!([{ "Status": "Closed", "Classification": "FalsePositive",
+        "ClassificationReason": "InaccurateData", "Owner": "ada" }]);
+    wait_until("the last version", || moneta.json(&["query", query]) == expected).await;
+    let audited =
+        moneta.json(&["query", "MonetaAudit | where ObjectKind == 'incident' | order by _Seq asc | project Action"]);
+    let actions: Vec<&str> = audited.as_array().unwrap().iter().filter_map(|row| row["Action"].as_str()).collect();
+    assert_eq!(actions, ["incident.assign", "incident.comment", "incident.close", "incident.close"]);
+    server.stop();
+    // Without a server too.
+    moneta.ok(&["incidents", "set", "2", "--status", "Active", "--severity", "Low", "--label", "scanner"]);
+    assert_eq!(moneta.json(&["incidents", "list"])[0]["severity"], "Low");
+}

@@ -1,0 +1,21 @@
+//! The forms in which receivers take alerts, one file each.
+
+pub mod alertmanager;
+pub mod email;
+pub mod pagerduty;
+pub mod slack;
+mod smtp;
+pub mod syslog;
+pub mod teams;
+pub mod webhook;
+
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use crate::Error;
+use crate::http::HttpSender;
+
+/// Sends a JSON value without headers of its own.
+async fn post(sender: &HttpSender, body: &Value) -> Result<(), Error> {
+    sender.post(HeaderMap::new(), body.to_string().into_bytes()).await
+}

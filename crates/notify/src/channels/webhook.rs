@@ -1,0 +1,48 @@
+//! The generic webhook: the alert as JSON, signed.
+
+use moneta_base::Timestamp;
+use moneta_base::time::NANOS_PER_SECOND;
+use moneta_ports::{Alert, BoxFuture};
+use reqwest::header::{HeaderMap, HeaderValue};
+
+use crate::http::{Endpoint, HttpSender};
+use crate::{Carrier, Error, signature};
+
+/// Standard Webhooks asks for secrets of at least 24 bytes.
+const SECRET_BYTES_MIN: usize = 24;
+
+/// Calls an address with the alert, signed as Standard Webhooks has it.
+#[derive(Debug)]
+pub struct Webhook {
+    sender: HttpSender,
+    secret: Vec<u8>,
+}
+
+impl Webhook {
+    /// Checks address and secret.
+    ///
+    /// # Errors
+    /// What can never work.
+    pub fn new(endpoint: &Endpoint, secret: Vec<u8>) -> Result<Self, Error> {
+        if secret.len() < SECRET_BYTES_MIN {
+            return Err(Error::Secret(secret.len()));
+        }
+        Ok(Self { sender: HttpSender::new(endpoint)?, secret })
+    }
+}
+
+impl Carrier for Webhook {
+    fn send<'a>(&'a self, alert: &'a Alert, now: Timestamp) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let seconds = now.as_nanos() / NANOS_PER_SECOND;
+            let body = serde_json::to_vec(alert).map_err(|_| Error::Unsendable("it is not plain data"))?;
+            let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Error::Unsendable("its id is no header"));
+            let signature = signature::sign(&self.secret, &alert.id, seconds, &body);
+            let mut headers = HeaderMap::new();
+            headers.insert("webhook-id", text(&alert.id)?);
+            headers.insert("webhook-timestamp", HeaderValue::from(seconds));
+            headers.insert("webhook-signature", text(&signature)?);
+            self.sender.post(headers, body).await
+        })
+    }
+}

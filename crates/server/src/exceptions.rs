@@ -1,0 +1,326 @@
+//! Exceptions of rules: stored as settings, audited, in force until they end.
+//!
+//! While one is in force, it is a filter of the compiled set, or a last step of an analytics rule's query. A task looks
+//! once in a while whether one has ended, and has the rules compiled anew.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
+use moneta_merkle::sha256;
+use moneta_metastore::Setting;
+use moneta_ports::{
+    AuditEvent, AuditSink, BackfillMatch, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,
+    NewException, OpContext, PortError, QueryEngine, QueryRequest, RuleException, TimeScope,
+};
+use moneta_rules::exception::{self, Comparison, Condition};
+use moneta_rules::{CompiledRules, Rule};
+
+use crate::backfill;
+use crate::node::own_context;
+use crate::rule_admin::{Rules, metastore_failed, no_such_rule};
+
+/// Beginning of the settings that hold exceptions.
+const PREFIX: &str = "rules.exception.";
+/// Exceptions at most, those that have ended too.
+const EXCEPTIONS_MAX: usize = 1_000;
+/// How long an exception may hold.
+const LIFE_MAX: Duration = Duration::from_secs(366 * 86_400);
+/// How long one that has ended is kept for those who look.
+const KEPT_AFTER_END: Duration = Duration::from_secs(90 * 86_400);
+/// Time between two looks at what has ended.
+const LOOK: Duration = Duration::from_secs(5);
+/// Matches that a preview lists at most.
+const LISTED_MAX: usize = 100;
+
+/// What the conditions of a request say.
+pub(crate) fn conditions(said: &[ExceptionCondition]) -> Result<Vec<Condition>, PortError> {
+    let words: Vec<&str> = Comparison::ALL.iter().map(|(word, _)| *word).collect();
+    let parse = |condition: &ExceptionCondition| {
+        let comparison = Comparison::parse(&condition.test)
+            .ok_or_else(|| refused(format!("there is no test {:?}; there are {}", condition.test, words.join(", "))))?;
+        Ok(Condition { field: condition.field.clone(), comparison, values: condition.values.clone() })
+    };
+    let parsed = said.iter().map(parse).collect::<Result<Vec<_>, PortError>>()?;
+    exception::check(&parsed).map_err(refused)?;
+    Ok(parsed)
+}
+
+fn refused(message: String) -> PortError {
+    PortError::new(ErrorKind::Caller, message)
+}
+
+/// Whether an exception holds at a time.
+fn holds(exception: &RuleException, now: Timestamp) -> bool {
+    Timestamp::parse(&exception.expires).is_some_and(|expires| now < expires)
+}
+
+impl Rules {
+    /// All exceptions, the newest first.
+    pub(crate) fn all_exceptions(&self) -> Result<Vec<RuleException>, PortError> {
+        let settings = self.metastore.settings().map_err(metastore_failed)?;
+        let now = self.clock.now();
+        let mut found = Vec::new();
+        for setting in settings.into_iter().filter(|setting| setting.key.starts_with(PREFIX)) {
+            let mut exception: RuleException = serde_json::from_value(setting.value).map_err(|error| {
+                PortError::caused_by(ErrorKind::Internal, format!("the setting {} is damaged", setting.key), error)
+            })?;
+            exception.active = holds(&exception, now);
+            found.push(exception);
+        }
+        found.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        Ok(found)
+    }
+
+    /// Those in force; none when they cannot be read, which is worse than an alert too many only to hear of.
+    pub(crate) fn exceptions_in_force(&self) -> Vec<RuleException> {
+        let all = self.all_exceptions();
+        let all = all.inspect_err(|error| tracing::error!(error = %error, "exceptions are not applied"));
+        all.unwrap_or_default().into_iter().filter(|exception| exception.active).collect()
+    }
+
+    /// The filters of exceptions of Sigma rules.
+    pub(crate) fn filters(exceptions: &[RuleException]) -> Vec<Rule> {
+        let filter = |one: &RuleException| {
+            let conditions = conditions(&one.conditions).map_err(|error| error.message)?;
+            exception::filter(&one.id, &one.rule_id, &conditions)
+        };
+        exceptions
+            .iter()
+            .filter_map(|one| {
+                filter(one)
+                    .inspect_err(|reason| {
+                        tracing::error!(exception = one.id, reason, "an exception is not applied");
+                    })
+                    .ok()
+            })
+            .collect()
+    }
+
+    /// A query without the rows that exceptions of its rule name.
+    pub(crate) fn narrowed(query: &str, rule_id: &str, exceptions: &[RuleException]) -> String {
+        let mut narrowed = query.to_owned();
+        for one in exceptions.iter().filter(|one| one.rule_id == rule_id) {
+            let step = conditions(&one.conditions).map_err(|error| error.message);
+            match step.and_then(|conditions| exception::narrow_query(&narrowed, &conditions)) {
+                Ok(query) => narrowed = query,
+                Err(reason) => tracing::error!(exception = one.id, reason, "an exception is not applied"),
+            }
+        }
+        narrowed
+    }
+
+    pub(crate) async fn add_exception(&self, ctx: &OpContext, new: NewException) -> Result<RuleException, PortError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let now = self.clock.now();
+        if new.reason.trim().is_empty() {
+            return Err(refused("an exception needs a reason".to_owned()));
+        }
+        if new.expires <= now || new.expires > now.saturating_add(LIFE_MAX) {
+            return Err(refused(format!(
+                "an exception ends between now and {} days from now",
+                LIFE_MAX.as_secs() / 86_400
+            )));
+        }
+        self.check_exception(&new.rule_id, &new.conditions)?;
+        let all = self.forget_long_ended(now)?;
+        if all.len() >= EXCEPTIONS_MAX {
+            return Err(refused(format!("there are {EXCEPTIONS_MAX} exceptions already; end some")));
+        }
+        let digest = sha256(format!("{}\0{:?}\0{}", new.rule_id, new.conditions, now.as_nanos()).as_bytes());
+        let exception = RuleException {
+            id: digest.to_hex()[..12].to_owned(),
+            rule_id: new.rule_id,
+            conditions: new.conditions,
+            reason: new.reason,
+            author: ctx.actor.name.clone(),
+            created: now.to_string(),
+            expires: new.expires.to_string(),
+            active: true,
+        };
+        let mut event = AuditEvent::success("rule.except", "rule", &exception.rule_id);
+        event.reason.clone_from(&exception.reason);
+        event.details.insert("exception".to_owned(), serde_json::to_value(&exception).unwrap_or_default());
+        self.audit.record_change(ctx, event).await?;
+        self.store_exception(ctx, &exception)?;
+        self.reload()?;
+        Ok(exception)
+    }
+
+    fn store_exception(&self, ctx: &OpContext, exception: &RuleException) -> Result<(), PortError> {
+        let setting = Setting {
+            key: format!("{PREFIX}{}", exception.id),
+            value: serde_json::to_value(exception).unwrap_or_default(),
+            changed_by: ctx.actor.name.clone(),
+            changed_at: self.clock.now(),
+        };
+        self.metastore.put_setting(&setting).map_err(metastore_failed)
+    }
+
+    /// Removes those that ended long ago; the others.
+    fn forget_long_ended(&self, now: Timestamp) -> Result<Vec<RuleException>, PortError> {
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            self.all_exceptions()?.into_iter().partition(|one| holds(one, now.saturating_sub(KEPT_AFTER_END)));
+        for one in gone {
+            self.metastore.delete_setting(&format!("{PREFIX}{}", one.id)).map_err(metastore_failed)?;
+        }
+        Ok(kept)
+    }
+
+    /// Whether a rule is there and can have such an exception.
+    fn check_exception(&self, rule_id: &str, said: &[ExceptionCondition]) -> Result<(), PortError> {
+        let parsed = conditions(said)?;
+        if let Some(rule) = self.analytics.rule(rule_id) {
+            let mut rule = rule;
+            rule.query = exception::narrow_query(&rule.query, &parsed).map_err(refused)?;
+            return self.analytics.problem(&rule).map_or(Ok(()), |problem| Err(refused(problem)));
+        }
+        let active = self.active();
+        let found = active.rules().iter().find(|rule| rule.metadata.id.as_str() == rule_id);
+        let rule = found.ok_or_else(|| no_such_rule(rule_id))?;
+        if rule.log_source().is_none() {
+            let message = "a correlation has no exceptions of its own: make them of the rules that it refers to";
+            return Err(refused(message.to_owned()));
+        }
+        exception::filter("check", rule_id, &parsed).map(drop).map_err(refused)
+    }
+
+    pub(crate) async fn remove_exception(&self, ctx: &OpContext, id: &str) -> Result<bool, PortError> {
+        let _one_at_a_time = self.changing.lock().await;
+        let Some(exception) = self.all_exceptions()?.into_iter().find(|one| one.id == id) else { return Ok(false) };
+        let mut event = AuditEvent::success("rule.end-exception", "rule", &exception.rule_id);
+        event.details.insert("exception".to_owned(), serde_json::to_value(&exception).unwrap_or_default());
+        self.audit.record_change(ctx, event).await?;
+        self.metastore.delete_setting(&format!("{PREFIX}{id}")).map_err(metastore_failed)?;
+        self.reload()?;
+        Ok(true)
+    }
+
+    pub(crate) async fn preview(
+        &self,
+        ctx: &OpContext,
+        rule_id: &str,
+        said: Vec<ExceptionCondition>,
+        (from, to): (Option<Timestamp>, Option<Timestamp>),
+    ) -> Result<ExceptionPreview, PortError> {
+        self.check_exception(rule_id, &said)?;
+        let engine = self.history()?;
+        self.audit.record(ctx, AuditEvent::success("rule.preview-exception", "rule", rule_id)).await?;
+        if let Some(rule) = self.analytics.rule(rule_id) {
+            let query = Self::narrowed(&rule.query, rule_id, &self.exceptions_in_force());
+            let narrowed = exception::narrow_query(&query, &conditions(&said)?).map_err(refused)?;
+            let before = count(&*engine, ctx, &query, from, to).await?;
+            let after = count(&*engine, ctx, &narrowed, from, to).await?;
+            let num_excepted = before.saturating_sub(after);
+            return Ok(ExceptionPreview { num_rows: before, num_matches: before, num_excepted, excepted: Vec::new() });
+        }
+        let now = self.active();
+        let then = self.with_exception(&now, rule_id, &said)?;
+        let selection = BackfillSelection { rule_ids: vec![rule_id.to_owned()], from, to, matches_max: None };
+        let tables = self.audit.store().tables_with_rows();
+        let before = backfill::backfill(&*engine, &now, ctx, &selection, &tables).await?;
+        let after = backfill::backfill(&*engine, &then, ctx, &selection, &tables).await?;
+        let place = |found: &BackfillMatch| (found.table.clone(), found.seqs.clone());
+        let left: BTreeSet<_> = after.matches.iter().map(place).collect();
+        let excepted = before.matches.into_iter().filter(|found| !left.contains(&place(found))).take(LISTED_MAX);
+        Ok(ExceptionPreview {
+            num_rows: before.num_rows,
+            num_matches: before.num_matches,
+            num_excepted: before.num_matches.saturating_sub(after.num_matches),
+            excepted: excepted.collect(),
+        })
+    }
+
+    /// One rule as it would be with one more exception.
+    fn with_exception(
+        &self,
+        now: &Arc<CompiledRules>,
+        rule_id: &str,
+        said: &[ExceptionCondition],
+    ) -> Result<Arc<CompiledRules>, PortError> {
+        let filter = exception::filter("preview", rule_id, &conditions(said)?).map_err(refused)?;
+        let rules = now.rules().iter().filter(|rule| rule.metadata.id.as_str() == rule_id);
+        let rules = rules.map(|rule| Rule::clone(rule)).chain([filter]).collect();
+        let (compiled, not_loaded) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
+        match not_loaded.into_iter().next() {
+            Some(one) => Err(refused(one.error.to_string())),
+            None => Ok(Arc::new(compiled)),
+        }
+    }
+
+    pub(crate) async fn explain_event(
+        &self,
+        ctx: &OpContext,
+        rule_id: &str,
+        table: TableName,
+        seq: Seq,
+    ) -> Result<Option<EventExplanation>, PortError> {
+        let rules = self.active();
+        if !rules.rules().iter().any(|rule| rule.metadata.id.as_str() == rule_id) {
+            return Err(no_such_rule(rule_id));
+        }
+        let engine = self.history()?;
+        let Some(row) = backfill::read_row(&*engine, ctx, &table, seq).await? else { return Ok(None) };
+        let why = rules.explainer(&table, &row).why(&moneta_base::RuleId::new(rule_id), 0);
+        Ok(why.map(|why| EventExplanation {
+            holds: why.holds,
+            lines: why.lines(table.as_str()),
+            explanation: serde_json::to_value(&why).unwrap_or_default(),
+        }))
+    }
+
+    /// Looks from time to time whether an exception has ended, until the rules are gone.
+    pub(crate) fn watch_exceptions(self: &Arc<Self>) {
+        let rules: Weak<Self> = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let Some(rules) = rules.upgrade() else { return };
+                rules.end_exceptions().await;
+            }
+        });
+    }
+
+    /// Takes what has ended out of the compiled rules, with a row of audit for each.
+    async fn end_exceptions(&self) {
+        let _one_at_a_time = self.changing.lock().await;
+        let in_force: BTreeSet<String> = self.exceptions_in_force().into_iter().map(|one| one.id).collect();
+        let applied = self.applied_exceptions();
+        let ended: Vec<&String> = applied.difference(&in_force).collect();
+        if ended.is_empty() {
+            return;
+        }
+        for id in ended {
+            let event = AuditEvent::success("rule.exception-ended", "exception", id.as_str());
+            if let Err(error) = self.audit.record(&own_context(), event).await {
+                // It is looked at again: until then the exception holds on, which the audit table says too.
+                tracing::warn!(error = %error, exception = id, "the end of an exception could not be audited");
+                return;
+            }
+        }
+        if let Err(error) = self.reload() {
+            tracing::error!(error = %error, "the rules could not be compiled after an exception ended");
+        }
+    }
+}
+
+/// How many rows a query has over a time.
+async fn count(
+    engine: &dyn QueryEngine,
+    ctx: &OpContext,
+    query: &str,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<u64, PortError> {
+    let scope = TimeScope { from, to, ..TimeScope::default() };
+    let request = QueryRequest { time_scope: Some(scope), ..QueryRequest::new(format!("{query}\n| count")) };
+    let answer = engine.query(ctx, request).await;
+    let answer = answer.map_err(|error| PortError::new(error.kind(), error.to_string()))?;
+    let batch = answer.tables.first().and_then(|table| table.batches.iter().find(|batch| batch.num_rows() > 0));
+    let counts = batch.and_then(|batch| {
+        use arrow::array::AsArray;
+        batch.column(0).as_primitive_opt::<arrow::datatypes::Int64Type>().map(|counts| counts.value(0))
+    });
+    Ok(counts.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+}
