@@ -20,8 +20,8 @@ use moneta_monitor::{
     AlarmParts, Alarms, Analytics, IncidentBook, Monitor, MonitorParts, SourceWatch, SourceWatchParts, StatePlace,
 };
 use moneta_ports::{
-    AlertChannels, AlertDelivery, EventSink, Incidents, Metrics, OpContext, Operations, QueryEngine, QueryObjects,
-    RuleAdmin,
+    AlertChannels, AlertDelivery, BlockSubscriber, EventSink, Incidents, Metrics, OpContext, Operations, QueryEngine,
+    QueryObjects, RuleAdmin,
 };
 use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
 use moneta_rules::Placeholders;

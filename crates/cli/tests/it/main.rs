@@ -5,6 +5,7 @@
 mod acceptance;
 mod commands;
 mod custody;
+mod exceptions;
 mod flips;
 mod hunting;
 mod incidents;

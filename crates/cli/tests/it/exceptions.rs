@@ -1,0 +1,106 @@
+//! Exceptions of rules on a running server: what they take away, what they leave, and when they end.
+
+use std::time::Duration;
+
+use moneta_base::Timestamp;
+use serde_json::{Value, json};
+
+use crate::support::{Moneta, wait_until};
+
+const ID: &str = "0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9c001";
+const RULE: &str = "title: Failed password
+id: 0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9c001
+status: test
+level: high
+logsource: { product: linux, service: sshd }
+detection:
+  keywords: [ 'Failed password for' ]
+  condition: keywords
+";
+const QUERY_RULE: &str = "id: 0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9c002
+name: Failures by machine
+kind: NRT
+severity: Low
+query: |
+  Syslog | where SyslogMessage has 'Failed password'
+";
+
+fn line(host: &str, minute: u32) -> String {
+    format!(
+        "2026-01-02T03:{minute:02}:05.000000+00:00 {host} sshd[1]: Failed password for {host}-user from 192.0.2.{minute} port 22 ssh2\n"
+    )
+}
+
+/// Machines of the alerts of the rule, in order of name.
+fn alerted(moneta: &Moneta) -> Vec<String> {
+    let query =
+        format!("SecurityAlert | where RuleId == '{ID}' | distinct CompromisedEntity | order by CompromisedEntity asc");
+    let rows = moneta.json(&["query", &query]);
+    rows.as_array().unwrap().iter().map(|row| row["CompromisedEntity"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_excepted_raises_no_alert_until_the_exception_ends() {
+    let moneta = Moneta::new();
+    let server = moneta.serve();
+    moneta.ok(&["rules", "add", &moneta.file("rule.yml", RULE), &moneta.file("query.yaml", QUERY_RULE)]);
+    moneta.ok(&["ingest", &moneta.file("a.log", line("web01", 1) + &line("db01", 2))]);
+    wait_until("alerts", || !alerted(&moneta).is_empty()).await;
+
+    let preview = moneta.json(&["rules", "except", ID, "--where", "Computer=WEB01", "--preview"]);
+    assert_eq!((&preview["num_matches"], &preview["num_excepted"]), (&json!(2), &json!(1)), "{preview}");
+    assert_eq!(preview["excepted"][0]["computer"], "web01");
+    let query_rule = ID.replace("c001", "c002");
+    let preview = moneta.json(&["rules", "except", &query_rule, "--where", "Computer|startswith=web", "--preview"]);
+    assert_eq!((&preview["num_matches"], &preview["num_excepted"]), (&json!(2), &json!(1)), "{preview}");
+
+    let refused = moneta.run(&["rules", "except", ID, "--where", "Computer|like=x", "--reason", "x", "--days", "1"]);
+    assert!(refused.code == 2 && refused.stderr.contains("startswith"), "{refused:?}");
+    let unknown = moneta.run(&["rules", "except", &query_rule, "--where", "Computr=x", "--reason", "x", "--days", "1"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("Computr"), "{unknown:?}");
+    assert_eq!(moneta.run(&["rules", "except", ID, "--where", "Computer=web02", "--days", "1"]).code, 2, "a reason");
+
+    let made = moneta.json(&["rules", "except", ID, "--where", "Computer=web02", "--reason", "scanner", "--days", "7"]);
+    moneta.ok(&["ingest", &moneta.file("b.log", line("web02", 3) + &line("db02", 4))]);
+    wait_until("the other alert", || alerted(&moneta).contains(&"db02".to_owned())).await;
+    assert!(!alerted(&moneta).contains(&"web02".to_owned()), "{:?}", alerted(&moneta));
+    let listed = moneta.json(&["rules", "exceptions"]);
+    assert_eq!((&listed[0]["reason"], &listed[0]["active"]), (&json!("scanner"), &json!(true)));
+    assert_eq!(moneta.json(&["rules", "list"]).as_array().unwrap().len(), 2, "an exception is no rule");
+
+    let why = moneta.run(&["rules", "explain", "Syslog:2", ID]);
+    assert!(why.code == 1 && why.stdout.contains("does not match"), "{why:?}");
+    assert_eq!(moneta.run(&["rules", "explain", "Syslog:3", ID]).code, 0);
+    assert_eq!(moneta.run(&["rules", "explain", "Syslog:99", ID]).code, 2);
+
+    moneta.ok(&["rules", "end-exception", made["id"].as_str().unwrap()]);
+    moneta.ok(&["ingest", &moneta.file("c.log", line("web02", 5))]);
+    wait_until("an alert again", || alerted(&moneta).contains(&"web02".to_owned())).await;
+    ends_by_itself(&moneta, &server.address()).await;
+    server.stop();
+    let actions =
+        moneta.json(&["query", "MonetaAudit | where Action has 'except' | order by _Seq asc | project Action"]);
+    let actions: Vec<&str> = actions.as_array().unwrap().iter().filter_map(|row| row["Action"].as_str()).collect();
+    for action in ["rule.preview-exception", "rule.except", "rule.end-exception", "rule.exception-ended"] {
+        assert!(actions.contains(&action), "{action}: {actions:?}");
+    }
+}
+
+/// An exception of a few seconds takes away, and then no longer.
+async fn ends_by_itself(moneta: &Moneta, address: &str) {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap());
+    let credential = std::fs::read_to_string(moneta.data().join("cli.credential")).unwrap();
+    let body = json!({ "rule_id": ID, "conditions": [{ "field": "Computer", "values": ["web03"] }], "reason": "short",
+        "expires": now.saturating_add(Duration::from_secs(3)).to_string() });
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let made = http.post(format!("{address}/v1/exceptions")).bearer_auth(credential.trim()).json(&body).send().await;
+    assert!(made.unwrap().status().is_success());
+    let active =
+        || moneta.json(&["rules", "exceptions"]).as_array().unwrap().iter().any(|one: &Value| one["active"] == true);
+    wait_until("the end of the exception", || !active()).await;
+    let ended = || moneta.count("MonetaAudit | where Action == 'rule.exception-ended' | count") > 0;
+    wait_until("the audit of its end", ended).await;
+    moneta.ok(&["ingest", &moneta.file("d.log", line("web03", 6))]);
+    wait_until("an alert after the end", || alerted(moneta).contains(&"web03".to_owned())).await;
+}
