@@ -110,7 +110,8 @@ impl Node {
         let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), placeholders)?;
         let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
         let incidents = start_incidents(&world, &ingest, &metastore, &rules, tenant, &report.recovered)?;
-        let monitor = start_monitor(&world, data, &ingest, deliveries.port(), &alarms, &rules, tenant, report).await?;
+        let monitor =
+            start_monitor(&world, data, &ingest, (deliveries.port(), alarms.clone()), &rules, tenant, report).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
@@ -465,8 +466,7 @@ async fn start_monitor(
     world: &World,
     data: &Path,
     ingest: &Arc<Ingest>,
-    delivery: Arc<dyn AlertDelivery>,
-    alarms: &Arc<Alarms>,
+    (delivery, alarms): (Arc<dyn AlertDelivery>, Arc<Alarms>),
     rules: &Rules,
     tenant: TenantId,
     report: OpenReport,
@@ -476,7 +476,7 @@ async fn start_monitor(
     let parts = MonitorParts {
         events: ingest.clone(),
         delivery,
-        alarms: alarms.clone(),
+        alarms,
         clock: world.clock.clone(),
         metrics: world.metrics.clone(),
         alert_schema: alert_schema.expect("a built-in table"),
