@@ -113,8 +113,8 @@ pub enum Incidents {
 #[derive(Debug, clap::Args)]
 pub struct Version {
     /// Change only this version; the one of now when absent.
-    #[arg(long = "at-version", value_name = "VERSION")]
-    number: Option<u64>,
+    #[arg(long, value_name = "VERSION")]
+    at_version: Option<u64>,
 }
 
 fn severity(text: &str) -> Result<IncidentSeverity, String> {
@@ -155,7 +155,7 @@ impl Incidents {
             Self::Risks { days, limit } => risks(target, *days, *limit, console).await,
             Self::Assign { number, owner, version } => {
                 let wanted = IncidentChange { owner: Some(owner.clone()), ..none };
-                change(target, *number, version.number, wanted, console).await
+                change(target, *number, version.at_version, wanted, console).await
             }
             Self::Comment { number, text } => {
                 let wanted = IncidentChange { comment: Some(text.clone()), ..none };
@@ -164,17 +164,17 @@ impl Incidents {
             Self::Set { number, severity, status, label, version } => {
                 let labels = (!label.is_empty()).then(|| label.clone());
                 let wanted = IncidentChange { severity: *severity, status: *status, labels, ..none };
-                change(target, *number, version.number, wanted, console).await
+                change(target, *number, version.at_version, wanted, console).await
             }
             Self::Close { numbers, classification, reason, cause, version } => {
                 let verdict = Verdict { classification: *classification, reason: reason.clone(), cause: *cause };
-                if version.number.is_some() && numbers.len() > 1 {
+                if version.at_version.is_some() && numbers.len() > 1 {
                     return Err(Failure::usage("--at-version goes with one incident"));
                 }
                 let mut all = true;
                 for number in numbers {
                     let wanted = IncidentChange { verdict: Some(verdict.clone()), ..IncidentChange::default() };
-                    match change(target, *number, version.number, wanted, console).await {
+                    match change(target, *number, version.at_version, wanted, console).await {
                         Ok(_) => {}
                         Err(failure) if numbers.len() == 1 => return Err(failure),
                         Err(failure) => {

@@ -79,7 +79,7 @@ async fn what_is_excepted_raises_no_alert_until_the_exception_ends() {
     ends_by_itself(&moneta, &server.address()).await;
     server.stop();
     let actions =
-        moneta.json(&["query", "MonetaAudit | where Action has 'except' | order by _Seq asc | project Action"]);
+        moneta.json(&["query", "MonetaAudit | where Action contains 'except' | order by _Seq asc | project Action"]);
     let actions: Vec<&str> = actions.as_array().unwrap().iter().filter_map(|row| row["Action"].as_str()).collect();
     for action in ["rule.preview-exception", "rule.except", "rule.end-exception", "rule.exception-ended"] {
         assert!(actions.contains(&action), "{action}: {actions:?}");
