@@ -42,7 +42,8 @@ class Keeper:
 
 def authenticate(server, session, envelope, mechanism, data):
     right = data.login == b"moneta" and data.password == b"open sesame"
-    return AuthResult(success=right, auth_data=data.login)
+    # A refusal that is "handled" would get no reply at all.
+    return AuthResult(success=right, handled=False, auth_data=data.login)
 
 
 def main():
@@ -61,18 +62,19 @@ def main():
             "auth_require_tls": False,
             "authenticator": authenticate,
         }
-    controller = Unstarted(Keeper(), **options)
+    controller = OnFreePort(Keeper(), **options)
     controller.start()
-    print(controller.server.sockets[0].getsockname()[1], flush=True)
+    print(controller.port, flush=True)
     sys.stdin.read()
     controller.stop()
 
 
-class Unstarted(Controller):
-    """A controller that does not call its port before it is known."""
+class OnFreePort(Controller):
+    """A controller that learns its port before it calls itself."""
 
     def _trigger_server(self):
-        pass
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
 
 
 if __name__ == "__main__":
