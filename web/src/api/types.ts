@@ -3,7 +3,7 @@
 export interface Session {
   name: string | null;
   kind?: string;
-  scopes: ("ingest" | "query" | "admin")[];
+  scopes: ("ingest" | "query" | "respond" | "admin")[];
   expires?: string | null;
 }
 
@@ -75,6 +75,45 @@ export interface RuleSummary {
   author: string;
   log_source: string;
   enabled: boolean;
+  judgement: Judgement;
+}
+
+/** What people made of the incidents with alerts of a rule. Counts are of incidents, but for `alerts`. */
+export interface Judgement {
+  alerts: number;
+  open: number;
+  true_positive: number;
+  benign_positive: number;
+  false_positive: number;
+  undetermined: number;
+  precision: number | null;
+  median_seconds_to_detect: number | null;
+}
+
+export interface RuleDetails {
+  /** Absent for a rule that is stored and cannot run. */
+  rule: Omit<RuleSummary, "judgement"> | null;
+  source: { file: string; text: string; added_by: string; added_at: string };
+  judgement: Judgement;
+}
+
+export interface BackfillMatch {
+  rule_id: string;
+  rule_title: string;
+  rule_author: string;
+  level: string;
+  table: string;
+  seqs: (number | string)[];
+  time: string;
+  computer: string;
+  fields: [string, string][];
+}
+
+export interface BackfillReport {
+  num_rows: number;
+  num_matches: number;
+  num_forgotten: number;
+  matches: BackfillMatch[];
 }
 
 export interface Hold {

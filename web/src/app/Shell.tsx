@@ -4,7 +4,7 @@ import {
   DialogSurface, DialogTitle, DialogActions, DialogTrigger,
 } from "@fluentui/react-components";
 import {
-  AlertRegular, ClipboardTaskListLtrRegular, DatabaseRegular, HomeRegular, KeyboardRegular, LiveRegular, PersonRegular,
+  AlertRegular, ClipboardTaskListLtrRegular, DatabaseRegular, DocumentBulletListClockRegular, HomeRegular, KeyboardRegular, LiveRegular, PersonRegular,
   PlugConnectedRegular, SearchRegular, SettingsRegular, ShieldTaskRegular, ShieldCheckmarkRegular, WeatherMoonRegular,
   WeatherSunnyRegular,
 } from "@fluentui/react-icons";
@@ -18,6 +18,7 @@ import type { ThemeChoice } from "./theme";
 
 const PAGES = [
   { to: "/", label: "Home", icon: <HomeRegular />, key: "h" },
+  { to: "/incidents", label: "Incidents", icon: <DocumentBulletListClockRegular />, key: "i" },
   { to: "/alerts", label: "Alerts", icon: <AlertRegular />, key: "a" },
   { to: "/query", label: "Query", icon: <SearchRegular />, key: "q" },
   { to: "/live", label: "Live", icon: <LiveRegular />, key: "l" },
@@ -37,7 +38,8 @@ const KEYS: [string, string][] = [
   ["arrows, Home, End, Page Up, Page Down", "results: move from cell to cell"],
   ["Enter, Ctrl+C", "results: open the row, copy the cell"],
   ["+ and -", "results: add the value as a filter, or leave it out"],
-  ["j and k, Enter, Esc", "alerts: next, previous, open, close"],
+  ["j and k, Enter, Esc", "incidents and alerts: next, previous, open, close"],
+  ["x, a, c", "incidents: choose one, assign, close with a verdict"],
 ];
 
 /** Whether a key is meant for what has the focus. */
@@ -91,7 +93,7 @@ export function Shell() {
       </header>
       <nav className="side" aria-label="Pages">
         {PAGES.map((page) => (
-          <Link key={page.to} to={page.to} className="side-link" activeOptions={{ exact: true, includeSearch: false }}>
+          <Link key={page.to} to={page.to} className="side-link" activeOptions={{ exact: page.to === "/", includeSearch: false }}>
             <span aria-hidden="true" className="side-icon">{page.icon}</span>
             <span className="side-label">{page.label}</span>
           </Link>

@@ -30,6 +30,20 @@ const alerts = createRoute({
   component: lazyRouteComponent(() => import("../alerts/AlertsPage"), "AlertsPage"),
 });
 
+const incidents = createRoute({
+  getParentRoute: () => root,
+  path: "/incidents",
+  validateSearch: only("state", "status", "severity", "owner", "rule", "text", "at"),
+  component: lazyRouteComponent(() => import("../incidents/IncidentsPage"), "IncidentsPage"),
+});
+
+const incident = createRoute({
+  getParentRoute: () => root,
+  path: "/incidents/$number",
+  validateSearch: only("view"),
+  component: lazyRouteComponent(() => import("../incidents/IncidentPage"), "IncidentPage"),
+});
+
 const live = createRoute({
   getParentRoute: () => root,
   path: "/live",
@@ -40,7 +54,7 @@ const live = createRoute({
 const rules = createRoute({
   getParentRoute: () => root,
   path: "/rules",
-  validateSearch: only("text", "level", "rule", "view"),
+  validateSearch: only("text", "level", "rule", "view", "runs"),
   component: lazyRouteComponent(() => import("../rules/RulesPage"), "RulesPage"),
 });
 
@@ -77,7 +91,7 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import("../settings/SettingsPage"), "SettingsPage"),
 });
 
-const routeTree = root.addChildren([home, query, alerts, live, rules, sources, store, verify, audit, settings]);
+const routeTree = root.addChildren([home, query, incidents, incident, alerts, live, rules, sources, store, verify, audit, settings]);
 
 export const router = createRouter({
   routeTree,

@@ -25,6 +25,12 @@ export function useMayAdmin(): boolean {
   return useSession().session.scopes.includes("admin");
 }
 
+/** Whether who is signed in may work on incidents. */
+export function useMayRespond(): boolean {
+  const { scopes } = useSession().session;
+  return scopes.includes("respond") || scopes.includes("admin");
+}
+
 /** The zone of the address: UTC unless it says otherwise. */
 export function useZone(): Zone {
   const search = useSearch({ strict: false }) as { tz?: string };

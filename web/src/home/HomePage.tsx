@@ -1,25 +1,25 @@
-// The overview: what is wrong, since when, what next. Read in ten seconds by somebody who was asleep.
+// The overview: what is wrong, since when, who has it, what next. Read in ten seconds by somebody who was asleep.
 import { Spinner } from "@fluentui/react-components";
 import { CheckmarkCircleFilled, ErrorCircleFilled, InfoFilled, WarningFilled } from "@fluentui/react-icons";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useMemo, useState } from "react";
 import { Refusal, send } from "../api/client";
-import { asObjects, runQuery } from "../api/kusto";
 import type { PartState, Status } from "../api/types";
 import { Failure } from "../app/Failure";
 import { useSession, useZone } from "../app/session";
-import { showBytes, showCount } from "../parts/numbers";
+import { plural, showBytes, showCount } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { secondsSince, showAge, showTime } from "../parts/time";
 import { useStatus } from "../query/schema";
-import { problems, shortList, verdict, type AlertGroup, type Problem, type Weight } from "./problems";
+import type { QueueFilter } from "../incidents/incidents";
+import { useQueue } from "../incidents/useIncidents";
+import { problems, shortList, verdict, type Problem, type Weight } from "./problems";
 import { AlertsOverTime } from "./AlertsOverTime";
 
 /** Problems listed at most; the rest is a link. */
 const PROBLEMS_MAX = 10;
 const REFRESH_MS = 30_000;
-export const HOME_HOURS = 24;
 
 function useParts() {
   return useQuery({
@@ -38,26 +38,6 @@ function useParts() {
   });
 }
 
-function useAlertGroups() {
-  return useQuery({
-    queryKey: ["home-alerts"],
-    refetchInterval: REFRESH_MS,
-    queryFn: async (): Promise<AlertGroup[]> => {
-      const from = new Date(Date.now() - HOME_HOURS * 3_600_000).toISOString();
-      const text =
-        "SecurityAlert | where Status !in~ ('Closed', 'Resolved', 'Dismissed') | summarize Count = count(), First = min(TimeGenerated), Last = max(TimeGenerated) by AlertName, AlertSeverity | order by Last desc";
-      const rows = asObjects(await runQuery(text, { from }));
-      return rows.map((row) => ({
-        name: String(row.AlertName),
-        severity: String(row.AlertSeverity),
-        count: Number(row.Count),
-        first: String(row.First),
-        last: String(row.Last),
-      }));
-    },
-  });
-}
-
 export function HomePage() {
   const mayQuery = useSession().session.scopes.some((scope) => scope !== "ingest");
   if (!mayQuery) {
@@ -71,16 +51,21 @@ export function HomePage() {
   return <Overview />;
 }
 
+/** Also what is low stands in the queue; here it is only counted. */
+const OPEN: QueueFilter = { state: "open" };
+
 function Overview() {
   const status = useStatus(REFRESH_MS);
   const parts = useParts();
-  const alerts = useAlertGroups();
-  const isPending = status.isPending || parts.isPending || alerts.isPending;
-  const failure = [status, parts, alerts].find((query) => query.isError);
+  const incidents = useQueue(OPEN);
+  const me = useSession().session.name ?? "";
+  const isPending = status.isPending || parts.isPending || incidents.isPending;
+  const failure = [status, parts, incidents].find((query) => query.isError);
   const found = useMemo(
-    () => problems({ status: status.data, parts: parts.data ?? [], alerts: alerts.data ?? [] }),
-    [status.data, parts.data, alerts.data],
+    () => problems({ status: status.data, parts: parts.data ?? [], incidents: incidents.data?.incidents ?? [] }),
+    [status.data, parts.data, incidents.data],
   );
+  const open = incidents.data?.incidents.length ?? 0;
   const worst: Weight | "fine" = found[0]?.weight ?? "fine";
   return (
     <main className="page home">
@@ -93,8 +78,8 @@ function Overview() {
         <header className={`verdict ${failure ? "serious" : worst}`}>
           <WeightIcon weight={failure ? "serious" : worst} />
           <div>
-            <h1>{failure ? "This page cannot see everything" : verdict(found)}</h1>
-            <p className="quiet"><Refreshed at={Math.max(status.dataUpdatedAt, alerts.dataUpdatedAt)} /> Alerts of the last {HOME_HOURS} hours.</p>
+            <h1>{failure ? "This page cannot see everything" : verdict(found, me)}</h1>
+            <p className="quiet"><Refreshed at={Math.min(status.dataUpdatedAt, incidents.dataUpdatedAt)} /> <Link to="/incidents">{plural(open, "open incident")}</Link> in all.</p>
           </div>
         </header>
       )}
@@ -118,7 +103,7 @@ function ProblemList({ found }: { found: Problem[] }) {
       <h2 id="problems" className="only-read">What is wrong</h2>
       <table className="plain problems">
         <thead>
-          <tr><th scope="col">What</th><th scope="col">Since</th><th scope="col">Next</th></tr>
+          <tr><th scope="col">What</th><th scope="col">Since</th><th scope="col">Who</th><th scope="col">Next</th></tr>
         </thead>
         <tbody>
           {shown.map((problem, index) => (
@@ -142,8 +127,9 @@ function ProblemList({ found }: { found: Problem[] }) {
                   <span className="quiet">now</span>
                 )}
               </td>
+              <td>{problem.who ? <Text text={problem.who} /> : <span className="quiet">{problem.isIncident ? "nobody" : ""}</span>}</td>
               <td>
-                <Link to={problem.next.to} search={(previous: { tz?: string }) => ({ tz: previous.tz, ...problem.next.search }) as never}>
+                <Link to={problem.next.to} search={(previous: { tz?: string }) => ({ tz: previous.tz }) as never}>
                   {problem.next.label}
                 </Link>
               </td>
@@ -153,7 +139,7 @@ function ProblemList({ found }: { found: Problem[] }) {
       </table>
       {found.length > shown.length && (
         <p>
-          <Link to="/alerts">{found.length - shown.length} more rules raised alerts</Link>
+          <Link to="/incidents">{plural(found.length - shown.length, "more incident")}</Link>
         </p>
       )}
     </section>

@@ -1,5 +1,7 @@
-// What is wrong, since when, and what to do next: worst first. Facts in, sentences out; nothing is fetched here.
-import type { CollectorStatus, PartState, Status } from "../api/types";
+// What is wrong, since when, who has it, and what to do next: worst first. Facts in, sentences out; nothing is fetched here.
+import type { CollectorStatus, PartState, Status, WitnessStatus } from "../api/types";
+import { entityLabel, type Incident } from "../incidents/incidents";
+import { isAlarming } from "../store/witness";
 import { plural, showBytes, showCount } from "../parts/numbers";
 
 export type Weight = "critical" | "serious" | "notice";
@@ -10,26 +12,24 @@ export interface Problem {
   why: string;
   /** When it began, where that is known. */
   since: string | undefined;
-  next: { label: string; to: string; search?: Record<string, string> };
+  /** Who works on it; absent where nobody does. */
+  who?: string;
+  next: { label: string; to: string };
   /** Whether it is about what rules found, not about Moneta itself. */
-  isAlert: boolean;
+  isIncident: boolean;
 }
 
 /** A problem before it is known where it belongs. */
-type Found = Omit<Problem, "isAlert">;
-
-/** Alerts of one rule and severity within the time looked at. */
-export interface AlertGroup {
-  name: string;
-  severity: string;
-  count: number;
-  first: string;
-  last: string;
-}
+type Found = Omit<Problem, "isIncident">;
 
 /** Below these shares of the disk there is a problem. */
 const DISK_SHARE_SERIOUS = 0.1;
 const DISK_SHARE_CRITICAL = 0.03;
+/** A disk that lasts for no more days than these. */
+const DISK_DAYS_SERIOUS = 14;
+const DISK_DAYS_CRITICAL = 2;
+/** Entities of an incident that are named. */
+const ENTITIES_NAMED = 2;
 /** A checkpoint follows a change within a second; one that stays away this long shows that signing stands still. */
 const CHECKPOINT_SECONDS_MAX = 60;
 /** A journal that is not sealed for so long. The default age at which it is sealed is five minutes. */
@@ -40,21 +40,23 @@ const ORDER: Weight[] = ["critical", "serious", "notice"];
 export interface Facts {
   status: Status | undefined;
   parts: PartState[];
-  alerts: AlertGroup[];
+  incidents: Incident[];
 }
 
-export function problems({ status, parts, alerts }: Facts): Problem[] {
+export function problems({ status, parts, incidents }: Facts): Problem[] {
   const own = [...parts.filter((part) => !part.ready).map(ofPart), ...(status ? ofStatus(status) : [])];
-  const found: Problem[] = [...own.map((problem) => ({ ...problem, isAlert: false })), ...alerts.flatMap(ofAlerts).map((problem) => ({ ...problem, isAlert: true }))];
-  // Of equal weight, what is wrong with Moneta itself comes first: it may be why there are no more alerts.
-  return found.sort((a, b) => ORDER.indexOf(a.weight) - ORDER.indexOf(b.weight));
+  const found: Problem[] = [...own.map((problem) => ({ ...problem, isIncident: false })), ...incidents.flatMap(ofIncident).map((problem) => ({ ...problem, isIncident: true }))];
+  // Of equal weight, what is wrong with Moneta itself comes first: it may be why there are no more alerts. Then what nobody
+  // works on yet.
+  const isTaken = (problem: Problem) => Number(problem.who !== undefined);
+  return found.sort((a, b) => ORDER.indexOf(a.weight) - ORDER.indexOf(b.weight) || Number(a.isIncident) - Number(b.isIncident) || isTaken(a) - isTaken(b));
 }
 
-/** The first so many, of which no trouble of Moneta itself is left out: alerts have a page of their own. */
+/** The first so many, of which no trouble of Moneta itself is left out: incidents have a page of their own. */
 export function shortList(found: Problem[], most: number): Problem[] {
-  const own = found.filter((problem) => !problem.isAlert).length;
+  const own = found.filter((problem) => !problem.isIncident).length;
   let room = Math.max(0, most - own);
-  return found.filter((problem) => !problem.isAlert || room-- > 0);
+  return found.filter((problem) => !problem.isIncident || room-- > 0);
 }
 
 function ofPart(part: PartState): Found {
@@ -68,14 +70,16 @@ function ofPart(part: PartState): Found {
 }
 
 function ofStatus(status: Status): Found[] {
-  const found = status.collectors.flatMap(ofCollector);
+  const found = [...status.collectors.flatMap(ofCollector), ...status.checkpoint.witnesses.flatMap(ofWitness)];
   const share = status.disk.total_bytes > 0 ? status.disk.available_bytes / status.disk.total_bytes : 1;
   const store = { label: "See the store", to: "/store" };
-  if (share < DISK_SHARE_SERIOUS) {
+  const days = status.disk.days_until_full ?? Infinity;
+  if (share < DISK_SHARE_SERIOUS || days <= DISK_DAYS_SERIOUS) {
+    const lasts = days === Infinity ? "" : `, which last ${plural(days, "day")} as it goes`;
     found.push({
-      weight: share < DISK_SHARE_CRITICAL ? "critical" : "serious",
+      weight: share < DISK_SHARE_CRITICAL || days <= DISK_DAYS_CRITICAL ? "critical" : "serious",
       what: "The disk is nearly full",
-      why: `${showBytes(status.disk.available_bytes)} of ${showBytes(status.disk.total_bytes)} are left. When it is full, nothing more is taken in.`,
+      why: `${showBytes(status.disk.available_bytes)} of ${showBytes(status.disk.total_bytes)} are left${lasts}. When it is full, nothing more is taken in.`,
       since: undefined,
       next: { label: "See which tables are large", to: "/store" },
     });
@@ -134,25 +138,43 @@ function ofCollector(collector: CollectorStatus): Found[] {
   return found;
 }
 
-function ofAlerts(group: AlertGroup): Found[] {
-  const weight = group.severity === "High" ? "critical" : group.severity === "Medium" ? "serious" : undefined;
-  if (!weight) return [];
+function ofWitness(witness: WitnessStatus): Found[] {
+  if (witness.state !== "away" && !isAlarming(witness.state)) return [];
   return [
     {
-      weight,
-      what: group.name,
-      why: `${plural(group.count, "alert")} of severity ${group.severity}`,
-      since: group.first,
-      next: { label: "Look at them", to: "/alerts", search: { rule: group.name } },
+      weight: isAlarming(witness.state) ? "critical" : "serious",
+      what: isAlarming(witness.state) ? `The witness “${witness.name}” contradicts this log` : `The witness “${witness.name}” does not answer`,
+      why: witness.reason,
+      since: undefined,
+      next: { label: "See the checkpoint", to: "/store" },
     },
   ];
 }
 
-/** One sentence for somebody who was just woken. */
-export function verdict(found: Problem[]): string {
-  const count = (weight: Weight) => found.filter((problem) => problem.weight === weight).length;
+function ofIncident(incident: Incident): Found[] {
+  const weight = incident.severity === "High" ? "critical" : incident.severity === "Medium" ? "serious" : undefined;
+  if (!weight || incident.status === "Closed") return [];
+  const about = incident.entities.slice(0, ENTITIES_NAMED).map((entity) => entityLabel(entity).value);
+  return [
+    {
+      weight,
+      what: incident.title,
+      why: [`incident ${incident.number}`, `severity ${incident.severity}`, plural(incident.alert_ids.length, "alert"), ...about].join(" · "),
+      since: incident.created,
+      ...(incident.owner === "" ? {} : { who: incident.owner }),
+      next: { label: incident.owner === "" ? "Look and take it" : "See how it goes", to: `/incidents/${incident.number}` },
+    },
+  ];
+}
+
+/** One sentence for somebody who was just woken; `me` is who reads it. */
+export function verdict(found: Problem[], me: string): string {
+  const isTheirs = (problem: Problem) => problem.who !== undefined && problem.who !== me;
+  const count = (weight: Weight) => found.filter((problem) => problem.weight === weight && !isTheirs(problem)).length;
   const [critical, serious] = [count("critical"), count("serious")];
-  if (critical > 0) return `${plural(critical, "thing needs", "things need")} you now`;
-  if (serious > 0) return `Nothing urgent; ${plural(serious, "thing")} to look at today`;
-  return "All is well";
+  const taken = found.filter(isTheirs).length;
+  const others = taken > 0 ? `; ${plural(taken, "thing is", "things are")} with others` : "";
+  if (critical > 0) return `${plural(critical, "thing needs", "things need")} you now${others}`;
+  if (serious > 0) return `Nothing urgent; ${plural(serious, "thing")} to look at today${others}`;
+  return taken > 0 ? `Nothing waits for you${others}` : "All is well";
 }

@@ -1,7 +1,7 @@
 // What the active rules look at: per kind of log, how many rules there are, how many spoke, and whether data comes.
 import { plural, showCount } from "../parts/numbers";
 import type { RuleSummary } from "../api/types";
-import type { Fired } from "./RulesPage";
+import type { Fired } from "./rules";
 
 interface Covered {
   source: string;

@@ -4,6 +4,7 @@ import { Checkbox, Field } from "@fluentui/react-components";
 const SCOPES: [string, string][] = [
   ["ingest", "ingest: send events"],
   ["query", "query: ask, and see how it goes"],
+  ["respond", "respond: work on incidents, and all of query"],
   ["admin", "admin: change rules, retention and who may come in"],
 ];
 

@@ -4,9 +4,12 @@ import { address, close, expectAccessible, open, picture } from "./browser";
 
 const PAGES: [name: string, path: string, sign: string][] = [
   ["home", "/", "Alerts by the hour"],
+  ["incidents", "/incidents?state=all", "As a query"],
+  ["incident", "/incidents/1", "Who and what it is about"],
   ["query", "/query", "Press"],
   ["alerts", "/alerts", "As a query"],
   ["rules", "/rules", "Applies to"],
+  ["matrix", "/rules?view=matrix", "Navigator layer"],
   ["coverage", "/rules?view=coverage", "Kind of log"],
   ["live", "/live?table=Visit_CL", "rows a second"],
   ["verify", "/verify?table=Visit_CL&seq=5", "the signature was not checked"],

@@ -104,6 +104,7 @@ async function fill({ installation: { url }, cookie }: Running): Promise<void> {
   await call(url, "/v1/ingest/Visit_CL", visits(), { authorization });
   await call(url, "/v1/ingest/Hostile_CL", HOSTILE.map((text, index) => ({ Number: index, Text: text, Nested: { [text]: [text] } })), { authorization });
   await call(url, "/v1/ingest/Syslog", refusedPasswords(), { authorization });
+  await firstIncident(url, cookie);
 }
 
 /** Adds the rules of `content/rules`. */
@@ -117,6 +118,16 @@ export async function addRules(url: string, cookie: string): Promise<void> {
 export async function ingestRight(url: string, cookie: string): Promise<string> {
   const issued = await call(url, "/v1/credentials", { name: "tests", scopes: ["ingest"], expires_in_days: 1 }, { cookie });
   return `Bearer ${((await issued.json()) as { credential: string }).credential}`;
+}
+
+/** Alerts are raised and become incidents a moment after the events were taken in. */
+async function firstIncident(url: string, cookie: string): Promise<void> {
+  for (const end = Date.now() + START_MS_MAX; Date.now() < end; await new Promise((resolve) => setTimeout(resolve, 200))) {
+    const answer = await fetch(`${url}/v1/incidents?status=all`, { headers: { cookie, "x-moneta-request": "1" } });
+    if (!answer.ok) throw new Error(`/v1/incidents: ${answer.status} ${await answer.text()}`);
+    if (((await answer.json()) as { incidents: unknown[] }).incidents.length > 0) return;
+  }
+  throw new Error("the wrong passwords made no incident");
 }
 
 export async function call(url: string, path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { parseExact } from "../../src/api/client";
 import { readFrames } from "../../src/api/kusto";
+import { countOf, entityLabel, sorted, timeline, type Incident } from "../../src/incidents/incidents";
 import { problems, shortList, verdict } from "../../src/home/problems";
 import { binFor, parseRange, rangeBounds, rangeText, showAge, showTime } from "../../src/parts/time";
 import { visible, visiblePieces } from "../../src/parts/text";
@@ -69,22 +70,64 @@ test("times, ages and widths of bins", () => {
   expect([binFor(60), binFor(3_600), binFor(86_400), binFor(90 * 86_400)]).toEqual(["1s", "30s", "15m", "1d"]);
 });
 
+const incident = (number: number, more: Partial<Incident> = {}): Incident => ({
+  number, name: "", version: 1, title: `Case ${number}`, description: "", severity: "High", severity_is_set: false, status: "New", owner: "", verdict: null,
+  labels: [], comments: [], alert_ids: ["a"], rule_ids: ["r"], products: [], tactics: [], techniques: [], entities: [{ Type: "host", HostName: "web1" }],
+  first_activity: "2026-01-01T00:00:00Z", last_activity: "2026-01-01T00:00:00Z", created: "2026-01-01T00:00:00Z", first_modified: null,
+  last_modified: "2026-01-01T00:00:00Z", modified_by: "moneta", closed: null, ...more,
+});
+
 test("the worst stands first, and the sentence counts what is urgent", () => {
   const status = {
     version: "", tenant: "", uptime_seconds: 1, events_per_second: 5, rules_loaded: 3, tables: [],
-    disk: { total_bytes: 1000, available_bytes: 20, days_until_full: null },
+    disk: { total_bytes: 1000, available_bytes: 500, days_until_full: 1 },
     journal: { size_bytes: 0, oldest_age_seconds: 0, last_fsync_ms: 0 },
-    checkpoint: { tree_size: 1, age_seconds: 1, cosigned_size: null, cosigned_age_seconds: null, witnesses: [] },
+    checkpoint: { tree_size: 1, age_seconds: 1, cosigned_size: null, cosigned_age_seconds: null, witnesses: [{ name: "w", state: "split-view" as const, reason: "" }] },
     collectors: [{ name: "syslog udp", state: "stopped" as const, num_records: 1, num_dropped: 2, reason: "" }],
   };
-  const alerts = [{ name: "Bad", severity: "High", count: 2, first: "2026-01-01T00:00:00Z", last: "2026-01-01T00:00:00Z" }];
-  const found = problems({ status, parts: [{ part: "journal", ready: false, reason: "disk" }], alerts });
-  expect(found.map((problem) => problem.weight)).toEqual(["critical", "critical", "critical", "serious", "serious"]);
-  expect(verdict(found)).toBe("3 things need you now");
-  expect(verdict(found.slice(3))).toBe("Nothing urgent; 2 things to look at today");
-  expect(verdict([])).toBe("All is well");
-  // A short list leaves out alerts, never trouble of its own.
-  expect(shortList(found, 1).map((problem) => problem.isAlert)).toEqual([false, false, false, false]);
-  expect(shortList(found, 5)).toHaveLength(5);
-  expect(found.find((problem) => problem.what === "Bad")?.since).toBe("2026-01-01T00:00:00Z");
+  const incidents = [incident(2, { owner: "bob" }), incident(3), incident(4, { severity: "Low" }), incident(5, { status: "Closed" })];
+  const found = problems({ status, parts: [{ part: "journal", ready: false, reason: "disk" }], incidents });
+  expect(found.map((problem) => problem.weight)).toEqual(["critical", "critical", "critical", "critical", "critical", "serious", "serious"]);
+  expect(found.slice(3, 5).map((problem) => [problem.what, problem.who, problem.next.to])).toEqual([["Case 3", undefined, "/incidents/3"], ["Case 2", "bob", "/incidents/2"]]);
+  expect(verdict(found, "ada")).toBe("4 things need you now; 1 thing is with others");
+  expect(verdict(found, "bob")).toBe("5 things need you now");
+  expect(verdict(found.slice(5), "ada")).toBe("Nothing urgent; 2 things to look at today");
+  expect(verdict(found.slice(4, 5), "ada")).toBe("Nothing waits for you; 1 thing is with others");
+  expect(verdict([], "ada")).toBe("All is well");
+  // A short list leaves out incidents, never trouble of its own.
+  expect(shortList(found, 1).map((problem) => problem.isIncident)).toEqual([false, false, false, false, false]);
+  expect(shortList(found, 6)).toHaveLength(6);
+  expect(found[3]?.since).toBe("2026-01-01T00:00:00Z");
+});
+
+test("queues begin with the worst that waits longest and end with what is closed", () => {
+  const list = [incident(1, { severity: "Low" }), incident(2), incident(3), incident(4, { status: "Closed" }), incident(5, { status: "Closed" })];
+  expect(sorted(list).map((one) => one.number)).toEqual([2, 3, 1, 5, 4]);
+  const counts = { "New/High": 2, "Active/Low": 1, "Closed/High": 4 };
+  expect([countOf(counts), countOf(counts, ["New", "Active"]), countOf(counts, ["Closed"], ["High"]), countOf(counts, ["New"], ["Low"])]).toEqual([7, 3, 4, 0]);
+});
+
+test("entities are named by what identifies them, and unknown ones say everything", () => {
+  expect(entityLabel({ Type: "ip", Address: "192.0.2.1" })).toEqual({ kind: "ip", value: "192.0.2.1" });
+  expect(entityLabel({ Type: "file", Directory: "C:\\x", Name: "a.exe" })).toEqual({ kind: "file", value: "C:\\x\\a.exe" });
+  expect(entityLabel({ Type: "account", Name: "eve", FullName: "corp\\eve" }).value).toBe("corp\\eve");
+  expect(entityLabel({ Type: "cloud-thing", Odd: 1 })).toEqual({ kind: "cloud-thing", value: '{"Odd":1}' });
+});
+
+test("a timeline puts events before the alert they raised, and leaves out what stands there already", () => {
+  const alert = {
+    id: "a", seq: 1, proof: "", title: "Bad", description: "", severity: "High" as const, rule_id: "r", rule_author: "", product: "", raised: "2026-01-01T00:00:05Z",
+    first_event: "", last_event: "", tactics: [], techniques: [], entities: [], event_count: 2,
+    events: [{ table: "Syslog", seq: 1, time: "2026-01-01T00:00:03Z", computer: "web1", fields: [] }, { table: "Syslog", seq: 2, time: "2026-01-01T00:00:05Z", computer: "web1", fields: [] }, { table: "QueryResult", seq: 0, time: "", computer: "", fields: [] }],
+  };
+  const activity = [
+    { at: "2026-01-01T00:00:06Z", actor: "moneta", action: "created", text: "" },
+    { at: "2026-01-01T00:00:06Z", actor: "moneta", action: "alert-added", text: "a" },
+    { at: "2026-01-01T00:01:00Z", actor: "ada", action: "closed", text: "scanner" },
+  ];
+  const moments = timeline({ incident: incident(1), alerts: [alert, { ...alert, id: "b", title: "Worse", events: alert.events.slice(0, 2) }], activity });
+  expect(moments[0]?.until).toBe("2026-01-01T00:00:05Z");
+  expect(moments.map((moment) => [moment.kind, moment.what, moment.detail])).toEqual([
+    ["event", "Bad; Worse", "2 events · web1 · Syslog"], ["alert", "Bad", "alert of severity High"], ["alert", "Worse", "alert of severity High"], ["action", "Incident made", "moneta"], ["action", "Closed", "ada: scanner"],
+  ]);
 });

@@ -1,0 +1,107 @@
+// The ATT&CK matrix of the rules: what runs, what rests, what spoke lately.
+import { Button, ProgressBar } from "@fluentui/react-components";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useMemo, useState } from "react";
+import type { RuleSummary } from "../api/types";
+import { Failure } from "../app/Failure";
+import { plural, showCount } from "../parts/numbers";
+import { Text } from "../parts/Text";
+import { download } from "../results/exports";
+import { matrix, navigatorLayer, NO_TECHNIQUE, type Cell } from "./matrix";
+import { factsOf, type RuleFacts } from "./ruleText";
+import { fetchRule, type Fired } from "./rules";
+
+/** Texts of rules that are asked for at once. */
+const AT_ONCE = 6;
+
+/** Techniques stand in the texts of rules, so each is read once while the page is open. */
+function useFacts(rules: RuleSummary[]) {
+  const [done, setDone] = useState(0);
+  const ids = useMemo(() => rules.map((rule) => rule.rule_id), [rules]);
+  const facts = useQuery({
+    queryKey: ["rules", "facts", ids],
+    staleTime: Infinity,
+    queryFn: async () => {
+      const found = new Map<string, RuleFacts>();
+      const waiting = [...ids];
+      setDone(0);
+      const work = async () => {
+        for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+          const said = factsOf((await fetchRule(id)).source.text, id);
+          if (said) found.set(id, said);
+          setDone((count) => count + 1);
+        }
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, work));
+      return found;
+    },
+  });
+  return { facts, done };
+}
+
+export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: Map<string, Fired>; choose(rule: string): void }) {
+  const { facts, done } = useFacts(rules);
+  const [opened, setOpened] = useState<{ tactic: string; cell: Cell }>();
+  const columns = useMemo(() => matrix(rules, facts.data ?? new Map<string, RuleFacts>(), fired), [rules, facts.data, fired]);
+  if (facts.isError) return <Failure error={facts.error} title="The rules were not read" retry={() => void facts.refetch()} />;
+  if (facts.isPending) {
+    return (
+      <div role="status">
+        <p>Reading rules: {showCount(done)} of {showCount(rules.length)}</p>
+        <ProgressBar value={rules.length > 0 ? done / rules.length : 0} aria-label="Rules read" />
+      </div>
+    );
+  }
+  const shown = columns.filter((column) => column.cells.length > 0);
+  const empty = columns.filter((column) => column.cells.length === 0).map((column) => column.tactic);
+  const techniques = new Set(shown.flatMap((column) => column.cells.map((cell) => cell.technique)).filter((technique) => technique !== NO_TECHNIQUE));
+  const untagged = rules.filter((rule) => !shown.some((column) => column.cells.some((cell) => [...cell.running, ...cell.resting].includes(rule)))).length;
+  return (
+    <>
+      <div className="toolbar">
+        <span className="quiet">
+          {plural(techniques.size, "technique")} in {plural(shown.length, "tactic")}{untagged > 0 && `; ${plural(untagged, "rule")} without ATT&CK tags`}. A frame marks what raised alerts in the last 30 days; dashed are rules that rest.
+        </span>
+        <span className="grow" />
+        <Button size="small" onClick={() => download("moneta-rules.layer.json", "application/json", navigatorLayer(columns, "Moneta rules"))}>Navigator layer</Button>
+      </div>
+      <div className="scroll-x" tabIndex={0} role="group" aria-label="ATT&CK matrix">
+        <div className="matrix">
+          {shown.map(({ tactic, cells }) => (
+            <section key={tactic} aria-label={tactic}>
+              <h3><Text text={tactic.replaceAll("-", " ")} /> <span className="quiet">{cells.length}</span></h3>
+              {cells.map((cell) => (
+                <button
+                  key={cell.technique}
+                  type="button"
+                  className={`technique rules-${Math.min(4, cell.running.length)}${cell.alerts > 0 ? " fired" : ""}`}
+                  aria-pressed={opened?.cell === cell}
+                  onClick={() => setOpened(opened?.cell === cell ? undefined : { tactic, cell })}
+                >
+                  <span>{cell.technique}</span>
+                  <span className="quiet">{plural(cell.running.length, "rule")}{cell.resting.length > 0 && `, ${cell.resting.length} rest`}{cell.alerts > 0 && `, ${plural(cell.alerts, "alert")}`}</span>
+                </button>
+              ))}
+            </section>
+          ))}
+        </div>
+      </div>
+      {empty.length > 0 && <p className="quiet">No rule names these tactics: {empty.map((tactic) => tactic.replaceAll("-", " ")).join(", ")}.</p>}
+      {opened && (
+        <section className="panel" aria-label={`Rules for ${opened.cell.technique}`}>
+          <h2>{opened.cell.technique}, {opened.tactic.replaceAll("-", " ")}</h2>
+          <ul>
+            {[...opened.cell.running, ...opened.cell.resting].map((rule) => (
+              <li key={rule.rule_id}>
+                <button type="button" className="text-link" onClick={() => choose(rule.rule_id)}><Text text={rule.title} /></button>{" "}
+                <span className="quiet">{rule.level}{!rule.enabled && ", rests"}</span>
+              </li>
+            ))}
+          </ul>
+          {opened.cell.alerts > 0 && <p><Link to="/query" search={(previous) => ({ tz: previous.tz, q: `SecurityAlert\n| where Techniques has "${opened.cell.technique}"`, range: "30d" }) as never}>Its alerts</Link></p>}
+        </section>
+      )}
+    </>
+  );
+}
