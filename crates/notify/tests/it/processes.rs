@@ -42,6 +42,7 @@ impl Drop for Process {
 }
 
 /// Says that something is missing here; on a build server that is a failure.
+#[allow(clippy::print_stderr, reason = "says what was not run")]
 fn missing(what: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what}: scripts/install-debian.sh test");
     eprintln!("{what}, 1 case not run");
