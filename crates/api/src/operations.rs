@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use moneta_base::{Seq, TableName};
+use moneta_base::{Seq, TableName, Timestamp};
 use moneta_ports::operations::{
-    Hold, HoldRequest, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, VerifyReport,
+    ExportSelection, Hold, HoldRequest, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, VerifyReport,
 };
 use moneta_ports::{SourceQuality, SourceStatus};
 use serde::Deserialize;
@@ -126,12 +126,44 @@ pub(crate) async fn release_hold(
     }
 }
 
-/// `POST /v1/snapshots`: links every file as it is at this moment, for a backup on the same machine.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BeginSnapshot {
+    /// The table to export; absent: everything, for a backup.
+    table: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl BeginSnapshot {
+    fn selection(self) -> Result<Option<ExportSelection>, ApiError> {
+        let time = |text: Option<String>| {
+            let parse = |text: String| {
+                Timestamp::parse(&text)
+                    .ok_or_else(|| ApiError::bad_request(format!("{text:?} is not a time: write it as RFC 3339")))
+            };
+            text.map(parse).transpose()
+        };
+        let (from, to) = (time(self.from)?, time(self.to)?);
+        let Some(table) = self.table else {
+            return match (from, to) {
+                (None, None) => Ok(None),
+                _ => Err(ApiError::bad_request("from and to go with a table; a snapshot of everything has none")),
+            };
+        };
+        let table = TableName::new(&table).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        Ok(Some(ExportSelection { table, from, to }))
+    }
+}
+
+/// `POST /v1/snapshots`: links every file as it is at this moment, for a backup on the same machine; with a table, its
+/// rows with what proves them.
 pub(crate) async fn begin_snapshot(
     MayAdmin(ctx): MayAdmin,
     State(state): State<App>,
+    JsonBody(body): JsonBody<BeginSnapshot>,
 ) -> Result<Json<Snapshot>, ApiError> {
-    Ok(Json(state.operations.begin_snapshot(&ctx).await?))
+    Ok(Json(state.operations.begin_snapshot(&ctx, body.selection()?).await?))
 }
 
 #[derive(Deserialize)]

@@ -71,6 +71,21 @@ impl Ledger {
         Ok(found.is_some_and(|(_, _, is_named)| is_named))
     }
 
+    /// Hands on the first `size` entries of the root log, in order.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Io`] from the files.
+    pub fn scan_root(&self, size: u64, mut on_entry: impl FnMut(u64, &[u8])) -> Result<()> {
+        let files = self.root_files();
+        for number in 0..size.div_ceil(u64::from(TILE_WIDTH)) {
+            let tile = TilePath::entries(number, width_in(size, TileShelf::Entries, number));
+            let bundle = files.read_signed(tile)?;
+            let first = number * u64::from(TILE_WIDTH);
+            (first..).zip(split_bundle(&files, tile, &bundle)?).for_each(|(index, entry)| on_entry(index, entry));
+        }
+        Ok(())
+    }
+
     /// Searches the root log backwards for the newest entry that holds the text `needle` and that `pick` takes.
     ///
     /// Bundles without the text are skipped unread by the parser, so a year of ticks is a scan over memory.

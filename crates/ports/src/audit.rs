@@ -65,17 +65,6 @@ impl AuditEvent {
         }
     }
 
-    /// An act on one object that failed or was given up.
-    #[must_use]
-    pub fn failure(
-        action: &'static str,
-        object_kind: &'static str,
-        object_name: impl Into<String>,
-        reason: impl Into<String>,
-    ) -> Self {
-        Self { outcome: Outcome::Failure, reason: reason.into(), ..Self::success(action, object_kind, object_name) }
-    }
-
     /// A refused act on one object.
     #[must_use]
     pub fn denied(

@@ -323,6 +323,17 @@ pub struct ReplayReport {
     pub num_refused: u64,
 }
 
+/// What to export: rows of a table by their event times, both included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportSelection {
+    /// The table.
+    pub table: TableName,
+    /// The earliest; from the beginning when `None`.
+    pub from: Option<Timestamp>,
+    /// The latest; without end when `None`.
+    pub to: Option<Timestamp>,
+}
+
 /// Files as they were at one moment, ready to be copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Snapshot {
@@ -497,11 +508,16 @@ pub trait Operations: Send + Sync {
     ) -> BoxFuture<'a, Result<bool, PortError>>;
 
     /// Links every file as it is at one moment into a directory of its own, for whoever copies it to a backup. One
-    /// snapshot at a time: a new one takes the place of one that was not ended. Audited.
+    /// snapshot at a time: a new one takes the place of one that was not ended. With `export` it holds only the sealed
+    /// rows of one table with what proves them, after everything was sealed. Audited.
     ///
     /// # Errors
     /// When the act cannot be audited, a checkpoint cannot be signed, or the files cannot be linked.
-    fn begin_snapshot<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Snapshot, PortError>>;
+    fn begin_snapshot<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        export: Option<ExportSelection>,
+    ) -> BoxFuture<'a, Result<Snapshot, PortError>>;
 
     /// Removes the snapshot. `manifest` is the SHA-256 of the backup's manifest in hexadecimal, which is audited and so
     /// under the root log; `None` when the backup was given up.

@@ -142,6 +142,29 @@ pub fn copy(snapshot: &Snapshot, dir: &Path) -> Result<BackupReport, BackupError
     copied
 }
 
+/// Copies every file of a snapshot into a directory that does not exist or is empty; returns their number.
+///
+/// # Errors
+/// [`BackupError::Unsuitable`], [`BackupError::Io`].
+pub fn copy_plain(snapshot: &Snapshot, dir: &Path) -> Result<usize, BackupError> {
+    fs::create_dir_all(dir).map_err(io_error("create", dir))?;
+    if fs::read_dir(dir).map_err(io_error("read", dir))?.next().is_some() {
+        let reason = "it is not empty; choose a new directory".to_owned();
+        return Err(BackupError::Unsuitable { path: dir.to_owned(), reason });
+    }
+    let source = Path::new(&snapshot.path);
+    let files = files_below(source)?;
+    for path in &files {
+        let (from, to) = (source.join(path), dir.join(path));
+        let parent = to.parent().unwrap_or(dir);
+        fs::create_dir_all(parent).map_err(io_error("create", parent))?;
+        let metadata = fs::metadata(&from).map_err(io_error("read", &from))?;
+        copy_file(&from, &to, metadata.permissions().mode() & 0o777, modified_nanos(&metadata))?;
+    }
+    sync_dirs(dir)?;
+    Ok(files.len())
+}
+
 struct Copier<'a> {
     source: &'a Path,
     target: &'a Path,

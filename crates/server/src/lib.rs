@@ -16,6 +16,7 @@ pub mod config;
 mod delivery;
 mod error;
 mod exceptions;
+mod export;
 mod holds;
 mod incidents;
 mod listener;

@@ -12,8 +12,9 @@ use moneta_ingest::Ingest;
 use moneta_metastore::Metastore;
 use moneta_monitor::SourceWatch;
 use moneta_ports::operations::{
-    CheckpointStatus, CollectorStatus, DiskStatus, Hold, HoldRequest, JournalStatus, LedgerPath, Operations, PartState,
-    ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, TableStatus, VerifyFinding, VerifyReport,
+    CheckpointStatus, CollectorStatus, DiskStatus, ExportSelection, Hold, HoldRequest, JournalStatus, LedgerPath,
+    Operations, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, TableStatus, VerifyFinding,
+    VerifyReport,
 };
 use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, SourceQuality, SourceStatus};
 use moneta_query::Engine;
@@ -295,8 +296,12 @@ impl Operations for NodeOperations {
         Box::pin(holds::release(self, ctx, name, reason))
     }
 
-    fn begin_snapshot<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Snapshot, PortError>> {
-        Box::pin(snapshot::begin(self, ctx))
+    fn begin_snapshot<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        export: Option<ExportSelection>,
+    ) -> BoxFuture<'a, Result<Snapshot, PortError>> {
+        Box::pin(snapshot::begin(self, ctx, export))
     }
 
     fn end_snapshot<'a>(

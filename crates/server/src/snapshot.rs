@@ -4,14 +4,19 @@
 //! it is a copy that takes no time and no room. The journal is copied up to its last commit, the metastore by its own
 //! means. Meanwhile nothing is sealed, merged, dropped or signed, and ingest goes on. Copying elsewhere is not done here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use moneta_base::ErrorKind;
 use moneta_base::fs::FileSystem;
+use moneta_ingest::BetweenChanges;
+use moneta_ledger::Ledger;
 use moneta_merkle::Hash;
-use moneta_ports::operations::Snapshot;
+use moneta_metastore::Metastore;
+use moneta_ports::operations::{ExportSelection, Snapshot};
 use moneta_ports::{AuditEvent, AuditSink, OpContext, PortError};
+use moneta_verify::export::ExportManifest;
 
+use crate::export;
 use crate::operations::NodeOperations;
 
 /// Directory of the snapshot within the data directory.
@@ -21,31 +26,37 @@ const METASTORE: &str = "meta.sqlite";
 /// What belongs to the running process, or can be made again.
 const NOT_COPIED: [&str; 7] = [DIR, "spill", "lock", "server.json", "cli.credential", "inventory", "journal"];
 
-/// Makes the snapshot.
-pub(crate) async fn begin(node: &NodeOperations, ctx: &OpContext) -> Result<Snapshot, PortError> {
+/// Makes the snapshot: of everything, or of what an export holds.
+pub(crate) async fn begin(
+    node: &NodeOperations,
+    ctx: &OpContext,
+    export: Option<ExportSelection>,
+) -> Result<Snapshot, PortError> {
     let _alone = node.snapshot.lock().await;
-    node.ingest.record_change(ctx, AuditEvent::success("backup.begin", "store", "all")).await?;
+    node.ingest.record_change(ctx, begun(export.as_ref())).await?;
     let (ingest, metastore) = (node.ingest.clone(), node.metastore.clone());
     let (fs, data) = (node.world.fs.clone(), node.data.clone());
     let made_at = node.world.clock.now().to_string();
     let linked = tokio::task::spawn_blocking(move || {
         let dir = data.join(DIR);
-        let (from, to) = (data, dir.clone());
-        remove(&*fs, &from).map_err(|error| failed(&dir, error))?;
-        let root_size = ingest.between_changes(Box::new(move |ledger, journal| {
-            let io = |error| failed(&to, error);
-            fs.create_dir_all(&to.join("journal")).map_err(io)?;
-            metastore
-                .copy_to(&to.join(METASTORE))
-                .map_err(|error| PortError::caused_by(error.kind(), "the metastore could not be copied", error))?;
-            link_all(&*fs, &from, &to, &|name| NOT_COPIED.contains(&name) || name.starts_with(METASTORE))
-                .map_err(io)?;
-            for (path, size_bytes) in journal {
-                copy_start(&*fs, &path, &to, size_bytes).map_err(io)?;
+        remove(&*fs, &data).map_err(|error| failed(&dir, error))?;
+        fs.create_dir_all(&dir).map_err(|error| failed(&dir, error))?;
+        let to = dir.clone();
+        let act: BetweenChanges = match export {
+            None => Box::new(move |ledger, journal| link_everything(&*fs, &metastore, &data, &to, ledger, journal)),
+            Some(selection) => {
+                ingest.seal_all()?;
+                let store = ingest.store().clone();
+                let sealed_end = store.sealed_ends().get(&selection.table).copied().unwrap_or_default();
+                let ExportSelection { table, from, to: until } = selection;
+                let manifest = ExportManifest { table, from, to: until, sealed_end };
+                Box::new(move |ledger, _| {
+                    export::gather(&*fs, &store, ledger, &manifest, &to)?;
+                    Ok(ledger.root_checkpoint().size())
+                })
             }
-            Ok(ledger.root_checkpoint().size())
-        }))?;
-        Ok((dir, root_size))
+        };
+        Ok::<_, PortError>((dir, ingest.between_changes(act)?))
     });
     let (dir, root_size) = linked
         .await
@@ -54,16 +65,44 @@ pub(crate) async fn begin(node: &NodeOperations, ctx: &OpContext) -> Result<Snap
     Ok(Snapshot { path, root_size, made_at })
 }
 
+/// What the audit table says of it.
+fn begun(export: Option<&ExportSelection>) -> AuditEvent {
+    let Some(selection) = export else { return AuditEvent::success("backup.begin", "store", "all") };
+    let mut event = AuditEvent::success("store.export", "table", selection.table.as_str());
+    for (name, time) in [("from", selection.from), ("to", selection.to)] {
+        event.details.insert(name.to_owned(), time.map(|time| time.to_string()).into());
+    }
+    event
+}
+
+fn link_everything(
+    fs: &dyn FileSystem,
+    metastore: &Metastore,
+    data: &Path,
+    to: &Path,
+    ledger: &Ledger,
+    journal: Vec<(PathBuf, u64)>,
+) -> Result<u64, PortError> {
+    let io = |error| failed(to, error);
+    fs.create_dir_all(&to.join("journal")).map_err(io)?;
+    let copied = metastore.copy_to(&to.join(METASTORE));
+    copied.map_err(|error| PortError::caused_by(error.kind(), "the metastore could not be copied", error))?;
+    link_all(fs, data, to, &|name| NOT_COPIED.contains(&name) || name.starts_with(METASTORE)).map_err(io)?;
+    for (path, size_bytes) in journal {
+        copy_start(fs, &path, to, size_bytes).map_err(io)?;
+    }
+    Ok(ledger.root_checkpoint().size())
+}
+
 /// Removes the snapshot and says what became of it.
 pub(crate) async fn end(node: &NodeOperations, ctx: &OpContext, manifest: Option<String>) -> Result<(), PortError> {
     if manifest.as_deref().is_some_and(|text| Hash::from_hex(text).is_err()) {
         return Err(PortError::new(ErrorKind::Caller, "manifest must be a SHA-256 in 64 hexadecimal digits"));
     }
     let _alone = node.snapshot.lock().await;
-    let mut event = match manifest {
-        Some(_) => AuditEvent::success("backup.end", "store", "all"),
-        None => AuditEvent::failure("backup.end", "store", "all", "the backup was given up"),
-    };
+    // Without a manifest it was of an export, or of a backup that was given up.
+    let action = if manifest.is_some() { "backup.end" } else { "snapshot.end" };
+    let mut event = AuditEvent::success(action, "store", "all");
     event.details.insert("manifest_sha256".to_owned(), manifest.into());
     node.ingest.record_change(ctx, event).await?;
     let (fs, data) = (node.world.fs.clone(), node.data.clone());

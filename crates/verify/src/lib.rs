@@ -16,6 +16,7 @@
 
 pub mod catalog;
 mod copies;
+pub mod export;
 pub mod inventory;
 pub mod journal;
 pub mod ledger;

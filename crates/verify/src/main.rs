@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use moneta_merkle::{Quorum, VerifierKey, WitnessKey};
+use moneta_verify::export::verify_export;
 use moneta_verify::{Options, Report, proof, verify_store};
 
 /// Checks records, proofs and checkpoints of Moneta without its server.
@@ -29,6 +30,16 @@ enum Command {
         /// The directory.
         dir: PathBuf,
         /// The log's verifier key: a file with it, or its text. Without it the directory's own copy is trusted.
+        #[arg(long)]
+        key: Option<String>,
+        #[command(flatten)]
+        witnesses: Witnesses,
+    },
+    /// Check an export of a table, as `moneta store export` writes it.
+    Export {
+        /// The directory.
+        dir: PathBuf,
+        /// The log's verifier key: a file with it, or its text. Without it the export's own copy is trusted.
         #[arg(long)]
         key: Option<String>,
         #[command(flatten)]
@@ -103,6 +114,12 @@ fn run(arguments: &Arguments) -> Result<bool> {
         Command::Store { dir, key, witnesses } => {
             let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
             let report = verify_store(dir, Options { key, quorum: witnesses.quorum()? })?;
+            print_report(&report, arguments.json)?;
+            Ok(report.is_clean())
+        }
+        Command::Export { dir, key, witnesses } => {
+            let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
+            let report = verify_export(dir, Options { key, quorum: witnesses.quorum()? })?;
             print_report(&report, arguments.json)?;
             Ok(report.is_clean())
         }

@@ -11,7 +11,8 @@ use arrow::array::{
 use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::{Column, ColumnType, TableSchema};
 use moneta_ports::operations::{
-    Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, VerifyReport,
+    ExportSelection, Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status,
+    VerifyReport,
 };
 use moneta_ports::*;
 
@@ -504,8 +505,12 @@ impl Operations for Fakes {
         Box::pin(async move { Ok(name == "case-1") })
     }
 
-    fn begin_snapshot<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Snapshot, PortError>> {
-        self.operations.lock().unwrap().push("begin snapshot".to_owned());
+    fn begin_snapshot<'a>(
+        &'a self,
+        _: &'a OpContext,
+        export: Option<ExportSelection>,
+    ) -> BoxFuture<'a, Result<Snapshot, PortError>> {
+        self.operations.lock().unwrap().push(format!("begin snapshot {:?}", export.map(|export| export.table)));
         Box::pin(async { Ok(Snapshot { path: "/data/snapshot".to_owned(), root_size: 7, made_at: String::new() }) })
     }
 

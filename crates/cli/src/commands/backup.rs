@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use moneta_ports::operations::Snapshot;
+use moneta_base::Timestamp;
+use moneta_ports::operations::{ExportSelection, Snapshot};
 use moneta_server::backup::{self, BackupError, BackupReport};
 use serde_json::json;
 
@@ -65,16 +66,8 @@ impl Backup {
 }
 
 async fn make(target: &Target, dir: &Path) -> Result<BackupReport, Failure> {
-    let snapshot = begin(target).await?;
-    let path = dir.to_owned();
-    let copied = tokio::task::spawn_blocking(move || {
-        if !Path::new(&snapshot.path).is_dir() {
-            let message = format!("the snapshot is at {}, which is not on this machine", snapshot.path);
-            return Err(Failure::new(Exit::Unavailable, message).advise("run this on the machine of the server"));
-        }
-        Ok(backup::copy(&snapshot, &path)?)
-    });
-    let copied = copied.await.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?;
+    let dir = dir.to_owned();
+    let copied = with_snapshot(target, &json!({}), None, move |snapshot| backup::copy(snapshot, &dir)).await?;
     let manifest = copied.as_ref().ok().map(|report| report.manifest.clone());
     let ended = end(target, manifest).await;
     let report = copied?;
@@ -82,15 +75,47 @@ async fn make(target: &Target, dir: &Path) -> Result<BackupReport, Failure> {
     Ok(report)
 }
 
-async fn begin(target: &Target) -> Result<Snapshot, Failure> {
-    match target {
+/// Exports rows of a table; returns the number of files.
+///
+/// # Errors
+/// As [`Backup::run`].
+pub async fn export(target: &Target, selection: ExportSelection, dir: &Path) -> Result<usize, Failure> {
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    let body = json!({
+        "table": selection.table.as_str(), "from": time(selection.from), "to": time(selection.to),
+    });
+    let dir = dir.to_owned();
+    let copied = with_snapshot(target, &body, Some(selection), move |snapshot| backup::copy_plain(snapshot, &dir));
+    let copied = copied.await?;
+    let ended = end(target, None).await;
+    let num_files = copied?;
+    ended?;
+    Ok(num_files)
+}
+
+/// Makes a snapshot and copies it.
+async fn with_snapshot<T: Send + 'static>(
+    target: &Target,
+    body: &serde_json::Value,
+    export: Option<ExportSelection>,
+    copy: impl FnOnce(&Snapshot) -> Result<T, BackupError> + Send + 'static,
+) -> Result<Result<T, Failure>, Failure> {
+    let snapshot: Snapshot = match target {
         Target::Server(client) => {
-            let answer = client.post("v1/snapshots", &json!({})).await?;
+            let answer = client.post("v1/snapshots", body).await?;
             serde_json::from_value(answer)
-                .map_err(|error| Failure::new(Exit::Internal, "the server's answer is no snapshot").caused_by(&error))
+                .map_err(|error| Failure::new(Exit::Internal, "the server's answer is no snapshot").caused_by(&error))?
         }
-        Target::Directory(node) => Ok(node.operations().begin_snapshot(&local_context()).await?),
-    }
+        Target::Directory(node) => node.operations().begin_snapshot(&local_context(), export).await?,
+    };
+    let copied = tokio::task::spawn_blocking(move || {
+        if !Path::new(&snapshot.path).is_dir() {
+            let message = format!("the snapshot is at {}, which is not on this machine", snapshot.path);
+            return Err(Failure::new(Exit::Unavailable, message).advise("run this on the machine of the server"));
+        }
+        Ok(copy(&snapshot)?)
+    });
+    copied.await.map_err(|error| Failure::new(Exit::Internal, error.to_string()))
 }
 
 async fn end(target: &Target, manifest: Option<String>) -> Result<(), Failure> {

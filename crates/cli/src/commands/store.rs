@@ -1,11 +1,14 @@
 //! `moneta store`: what is kept, for how long, and what must not go.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
-use moneta_ports::operations::HoldRequest;
+use moneta_base::{TableName, Timestamp};
+use moneta_ports::operations::{ExportSelection, HoldRequest};
 use serde_json::{Value, json};
 
 use crate::arguments::Global;
-use crate::commands::status;
+use crate::commands::{backup, status};
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::output::Grid;
@@ -27,8 +30,27 @@ pub enum Store {
     },
     /// List the holds.
     Holds,
+    /// Export rows of a table with what proves them, for `moneta-verify export`.
+    Export(Export),
     /// Show what each table keeps, what a day adds, and how much it will be.
     Retention,
+}
+
+/// What to export.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The table.
+    #[arg(value_name = "TABLE")]
+    table: String,
+    /// A new directory for the export.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// The earliest `TimeGenerated`, RFC 3339; from the beginning when it is not given. Whole segments are exported.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// The latest `TimeGenerated`, RFC 3339; without end when it is not given.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
 }
 
 /// What to keep.
@@ -62,11 +84,32 @@ impl Store {
             Self::Hold(hold) => hold.place(&target, console).await,
             Self::Release { name, reason } => release(&target, name, reason, console).await,
             Self::Holds => list(&target, console).await,
+            Self::Export(export) => export.run(&target, console).await,
             Self::Retention => capacity(&target, console).await,
         };
         let closed = target.close().await;
         let exit = outcome?;
         closed.map(|()| exit)
+    }
+}
+
+impl Export {
+    async fn run(&self, target: &Target, console: &Console) -> Result<Exit, Failure> {
+        let table = TableName::new(&self.table).map_err(|error| Failure::usage(error.to_string()))?;
+        let time = |text: &Option<String>| {
+            let parse = |text: &String| {
+                Timestamp::parse(text).ok_or_else(|| Failure::usage(format!("{text:?} is not a time: write RFC 3339")))
+            };
+            text.as_ref().map(parse).transpose()
+        };
+        let selection = ExportSelection { table, from: time(&self.from)?, to: time(&self.to)? };
+        let num_files = backup::export(target, selection, &self.dir).await?;
+        if console.json {
+            console.value(&json!({ "path": self.dir, "num_files": num_files }))?;
+            return Ok(Exit::Success);
+        }
+        console.say(&format!("{num_files} files; check them with `moneta-verify export {}`", self.dir.display()));
+        Ok(Exit::Success)
     }
 }
 

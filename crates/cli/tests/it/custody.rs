@@ -2,7 +2,10 @@
 //! was changed.
 
 use std::path::Path;
+use std::process::Command;
 
+use moneta_verify::Options;
+use moneta_verify::export::verify_export;
 use serde_json::Value;
 
 use crate::support::{Moneta, files_below, json_lines, wait_until};
@@ -148,4 +151,62 @@ async fn one_flipped_byte_is_found_by_the_reading_that_goes_on_all_the_time() {
     wait_until("an alarm", || moneta.count(&alerts) > 0).await;
     assert!(moneta.json(&["status"])["scrubbing"]["findings"].to_string().contains(name));
     server.stop();
+}
+
+/// What `tools/verify_export.py` says; `None` without a Python environment, which a build server must have.
+fn python_says(dir: &Path, key: &Path) -> Option<(bool, String)> {
+    let root = moneta_testkit::corpus::workspace_root();
+    let run = |program: &Path, arguments: &[&Path]| Command::new(program).args(arguments).output().unwrap();
+    let script = root.join("tests/interop/environment.sh");
+    let environment = run(Path::new("sh"), &[&script, &root.join("tools/requirements.txt")]);
+    if !environment.status.success() {
+        let reason = String::from_utf8_lossy(&environment.stderr);
+        assert!(std::env::var_os("CI").is_none(), "no Python environment: {reason}");
+        eprintln!("no Python environment, 1 case not run: {reason}");
+        return None;
+    }
+    let python = String::from_utf8(environment.stdout).unwrap();
+    let checker = root.join("tools/verify_export.py");
+    let checked = run(Path::new(python.trim()), &[&checker, dir, Path::new("--key"), key]);
+    Some((checked.status.success(), String::from_utf8_lossy(&checked.stdout).into_owned()))
+}
+
+#[test]
+fn an_export_proves_itself_to_two_checkers_and_every_change_of_it_is_found() {
+    let moneta = Moneta::new();
+    let server = moneta.serve();
+    moneta.ok(&["ingest", &moneta.file("steps.ndjson", json_lines(120))]);
+    let dir = moneta.dir.join("export");
+    let text = dir.display().to_string();
+    moneta.ok(&["store", "export", "steps_CL", &text, "--from", "2026-01-02T00:00:00Z"]);
+    let refused = moneta.run(&["store", "export", "steps_CL", &text]);
+    assert!(refused.code == 2 && refused.stderr.contains("not empty"), "{refused:?}");
+    server.stop();
+    let key = moneta.data().join("keys/ledger.vkey");
+    let check = || verify_export(&dir, Options { key: Some(moneta.verifier_key()), quorum: None });
+    let report = check().unwrap();
+    assert_eq!((report.findings.len(), report.num_records), (0, 120), "{report:?}");
+    let said = python_says(&dir, &key);
+    assert!(said.as_ref().is_none_or(|(valid, text)| *valid && text.contains("120 rows of steps_CL")), "{said:?}");
+    for file in files_below(&dir) {
+        let name = file.strip_prefix(&dir).unwrap().display().to_string();
+        // The key comes from elsewhere, and the manifest only says what is asked for.
+        if ["ledger.vkey", "manifest"].contains(&name.as_str()) {
+            continue;
+        }
+        let good = std::fs::read(&file).unwrap();
+        for at in [0, good.len() / 2, good.len() - 2] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(&file, bad).unwrap();
+            let found = check().is_ok_and(|report| !report.is_clean());
+            assert!(found, "{name}, byte {at}: not found");
+        }
+        assert!(python_says(&dir, &key).is_none_or(|(valid, _)| !valid), "{name}: not found by Python");
+        std::fs::remove_file(&file).unwrap();
+        assert!(!check().is_ok_and(|report| report.is_clean()), "{name} removed: not found");
+        assert!(python_says(&dir, &key).is_none_or(|(valid, _)| !valid), "{name} removed: not found by Python");
+        std::fs::write(&file, &good).unwrap();
+    }
+    assert!(check().unwrap().is_clean());
 }

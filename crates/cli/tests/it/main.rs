@@ -1,6 +1,6 @@
 //! The program as its users run it: the real binary on real directories, killed, damaged and searched.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod acceptance;
 mod commands;
