@@ -1,7 +1,7 @@
 //! Alertmanager: its API, version 2.
 //!
 //! An alert of Moneta is an event and is never resolved by a sender, while Alertmanager holds alerts for as long as they
-//! are active: each is sent once, active for [`ACTIVE`].
+//! are active: each is sent once, active for `ACTIVE`.
 //!
 //! # Source
 //! Prometheus Alertmanager, `api/v2/openapi.yaml`, `POST /alerts`.
