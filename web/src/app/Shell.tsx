@@ -10,9 +10,10 @@ import {
 } from "@fluentui/react-icons";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
-import { Suspense, useEffect, useState, type ReactNode } from "react";
+import { Suspense, useCallback, useEffect, useState, type ReactNode } from "react";
 import { send } from "../api/client";
 import { zoneName } from "../parts/time";
+import { afterKey } from "../parts/useKeys";
 import { useSession, useZone } from "./session";
 import type { ThemeChoice } from "./theme";
 
@@ -51,18 +52,14 @@ function isTyping(target: EventTarget | null): boolean {
 function useGlobalKeys(showKeys: () => void): void {
   const navigate = useNavigate();
   useEffect(() => {
-    let pressedG = 0;
+    const isAfterG = afterKey("g", 1500);
     const onKey = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
       if (event.key === "?") showKeys();
-      const page = PAGES.find(({ key }) => key === event.key);
-      if (page && performance.now() - pressedG < 1500) {
-        event.preventDefault();
-        pressedG = 0;
-        void navigate({ to: page.to, search: (previous) => ({ tz: previous.tz }) as never });
-      } else {
-        pressedG = event.key === "g" ? performance.now() : 0;
-      }
+      const page = isAfterG(event.key, event.timeStamp) ? PAGES.find(({ key }) => key === event.key) : undefined;
+      if (!page) return;
+      event.preventDefault();
+      void navigate({ to: page.to, search: (previous) => ({ tz: previous.tz }) as never });
     };
     // Before the page's own keys: the letter after `g` is not theirs.
     window.addEventListener("keydown", onKey, { capture: true });
@@ -72,7 +69,8 @@ function useGlobalKeys(showKeys: () => void): void {
 
 export function Shell() {
   const [isShowingKeys, setShowingKeys] = useState(false);
-  useGlobalKeys(() => setShowingKeys(true));
+  const showKeys = useCallback(() => setShowingKeys(true), []);
+  useGlobalKeys(showKeys);
   return (
     <div className="shell">
       <a className="skip" href="#content">
@@ -87,7 +85,7 @@ export function Shell() {
         <ZoneButton />
         <ThemeMenu />
         <Tooltip content="Keys" relationship="label">
-          <Button appearance="subtle" icon={<KeyboardRegular />} onClick={() => setShowingKeys(true)} />
+          <Button appearance="subtle" icon={<KeyboardRegular />} onClick={showKeys} />
         </Tooltip>
         <PersonMenu />
       </header>

@@ -21,3 +21,14 @@ export function useKeys(actions: Record<string, () => void>): void {
     return () => window.removeEventListener("keydown", listen);
   }, []);
 }
+
+/** Tells of each key, pressed at `now`, whether it came at most `ms` milliseconds after `first`. */
+export function afterKey(first: string, ms: number): (key: string, now: number) => boolean {
+  // Before all times: a page that is just open has heard nothing yet.
+  let pressed = -Infinity;
+  return (key, now) => {
+    const isAfter = now - pressed < ms;
+    pressed = key === first ? now : -Infinity;
+    return isAfter;
+  };
+}

@@ -5,6 +5,7 @@ import { countOf, entityLabel, sorted, timeline, type Incident } from "../../src
 import { problems, shortList, verdict } from "../../src/home/problems";
 import { binFor, parseRange, rangeBounds, rangeText, showAge, showTime } from "../../src/parts/time";
 import { visible, visiblePieces } from "../../src/parts/text";
+import { afterKey } from "../../src/parts/useKeys";
 import { byteOffset, textOffset } from "../../src/query/offsets";
 import { HOSTILE } from "../browser/data";
 
@@ -130,4 +131,18 @@ test("a timeline puts events before the alert they raised, and leaves out what s
   expect(moments.map((moment) => [moment.kind, moment.what, moment.detail])).toEqual([
     ["event", "Bad; Worse", "2 events · web1 · Syslog"], ["alert", "Bad", "alert of severity High"], ["alert", "Worse", "alert of severity High"], ["action", "Incident made", "moneta"], ["action", "Closed", "ada: scanner"],
   ]);
+});
+
+test("a letter is after another one only when that was pressed, and lately", () => {
+  const isAfterG = afterKey("g", 1500);
+  // A page that was opened a moment ago: nothing was pressed before.
+  expect(isAfterG("a", 100)).toBe(false);
+  expect(isAfterG("g", 200)).toBe(false);
+  expect(isAfterG("a", 1699)).toBe(true);
+  expect(isAfterG("a", 1699)).toBe(false);
+  expect(isAfterG("g", 2000)).toBe(false);
+  expect(isAfterG("x", 2100)).toBe(true);
+  expect(isAfterG("a", 2200)).toBe(false);
+  expect(isAfterG("g", 3000)).toBe(false);
+  expect(isAfterG("a", 4500)).toBe(false);
 });
