@@ -5,6 +5,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Failure } from "../app/Failure";
 import { useZone } from "../app/session";
+import { Fields } from "../parts/Fields";
 import { plural } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
@@ -85,18 +86,5 @@ function Evidence({ event, zone }: { event: AlertEvent; zone: "utc" | "local" })
       </div>
       <Fields fields={event.fields} />
     </div>
-  );
-}
-
-function Fields({ fields }: { fields: [string, string][] }) {
-  return (
-    <dl className="facts mono">
-      {fields.map(([name, value], index) => (
-        <div key={index} className="facts-line">
-          <dt><Text text={name} /></dt>
-          <dd><Text text={value} /></dd>
-        </div>
-      ))}
-    </dl>
   );
 }

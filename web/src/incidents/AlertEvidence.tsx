@@ -5,6 +5,7 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { readPreference } from "../app/preferences";
 import { useZone } from "../app/session";
+import { Fields } from "../parts/Fields";
 import { plural } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
@@ -57,11 +58,7 @@ function EventEvidence({ event }: { event: Evidence }) {
         {event.proof && !isAsked && <Button size="small" onClick={() => setAsked(true)}>Verify this event</Button>}
       </div>
       {isAsked && event.proof && <Checked table={event.table} seq={String(event.seq)} keyText={keyText} />}
-      <dl className="facts mono">
-        {event.fields.map(([name, value], index) => (
-          <div key={index} className="facts-line"><dt><Text text={name} /></dt><dd><Text text={value} /></dd></div>
-        ))}
-      </dl>
+      <Fields fields={event.fields} />
     </div>
   );
 }

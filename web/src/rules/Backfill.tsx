@@ -6,6 +6,7 @@ import { send } from "../api/client";
 import type { BackfillReport } from "../api/types";
 import { Failure } from "../app/Failure";
 import { useZone } from "../app/session";
+import { Fields } from "../parts/Fields";
 import { plural, showCount } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { parseRange, rangeBounds, rangeLabel, showTime } from "../parts/time";
@@ -58,11 +59,7 @@ export function Backfill({ ruleId }: { ruleId: string }) {
                 <span className="grow" />
                 <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${match.table}\n| where _Seq in (${match.seqs.join(", ")})`, range: "all" }) as never}>Query</Link>
               </div>
-              <dl className="facts mono">
-                {match.fields.map(([name, value], field) => (
-                  <div key={field} className="facts-line"><dt><Text text={name} /></dt><dd><Text text={value} /></dd></div>
-                ))}
-              </dl>
+              <Fields fields={match.fields} />
             </div>
           ))}
         </>
