@@ -15,7 +15,7 @@ import { useKeys } from "../parts/useKeys";
 import { AssignDialog } from "./AssignDialog";
 import { CloseDialog } from "./CloseDialog";
 import {
-  changeAll, closeIncidents, countOf, entityLabel, QUEUE_MAX, SEVERITIES, STATUSES, type Counts, type Incident, type Outcome, type QueueFilter, type Severity, type Status,
+  changeAll, CLASSIFICATIONS, closeIncidents, countOf, entityLabel, QUEUE_MAX, SEVERITIES, STATUSES, type Counts, type Incident, type Outcome, type QueueFilter, type Severity, type Status,
 } from "./incidents";
 import { useCounts, useQueue, useReread } from "./useIncidents";
 
@@ -45,7 +45,7 @@ export function IncidentsPage() {
   const counts = useCounts();
   const list = queue.data?.incidents ?? [];
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
-  const [dialog, setDialog] = useState<"assign" | "close">();
+  const [dialog, setDialog] = useState<{ kind: "assign" | "close"; incidents: Incident[] }>();
   const [outcome, setOutcome] = useState<Outcome>();
   const setSearch = (change: Partial<Record<keyof IncidentsSearch, string | undefined>>) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
 
@@ -55,6 +55,10 @@ export function IncidentsPage() {
   const selected = list.filter((incident) => chosen.has(incident.number));
   const meant = selected.length > 0 ? selected : current ? [current] : [];
   const open = meant.filter((incident) => incident.status !== "Closed");
+  const assign = () => setDialog({ kind: "assign", incidents: meant });
+  const closeThem = () => setDialog({ kind: "close", incidents: open });
+  // The queue goes on while a dialog is open: it stays about what it was opened for, as that is now.
+  const asked = dialog?.incidents.map((one) => list.find(({ number }) => number === one.number) ?? one) ?? [];
   const go = (to: number) => {
     const next = list[Math.max(0, Math.min(list.length - 1, to))];
     if (next) setSearch({ at: String(next.number) });
@@ -78,8 +82,8 @@ export function IncidentsPage() {
     ArrowDown: () => go(place + 1),
     ArrowUp: () => go(place - 1),
     x: () => current && mayRespond && toggle(current.number),
-    a: () => mayRespond && meant.length > 0 && setDialog("assign"),
-    c: () => mayRespond && open.length > 0 && setDialog("close"),
+    a: () => mayRespond && meant.length > 0 && assign(),
+    c: () => mayRespond && open.length > 0 && closeThem(),
     Escape: () => setChosen(new Set()),
     Enter: () => show(current),
   });
@@ -110,8 +114,8 @@ export function IncidentsPage() {
       {mayRespond && (
         <div className="toolbar" role="toolbar" aria-label="Chosen incidents">
           <span className="quiet">{selected.length > 0 ? `${plural(selected.length, "incident")} chosen` : current ? `Incident ${current.number}` : "No incident"}</span>
-          <Button size="small" title="a" disabled={meant.length === 0} onClick={() => setDialog("assign")}>Assign</Button>
-          <Button size="small" title="c" disabled={open.length === 0} onClick={() => setDialog("close")}>Close</Button>
+          <Button size="small" title="a" disabled={meant.length === 0} onClick={assign}>Assign</Button>
+          <Button size="small" title="c" disabled={open.length === 0} onClick={closeThem}>Close</Button>
           {selected.length > 0 && <Button size="small" appearance="subtle" title="Escape" onClick={() => setChosen(new Set())}>Choose none</Button>}
           <span className="grow" />
           <span className="quiet keys-hint"><kbd>j</kbd> <kbd>k</kbd> move, <kbd>Enter</kbd> opens, <kbd>x</kbd> chooses, <kbd>a</kbd> assigns, <kbd>c</kbd> closes</span>
@@ -132,8 +136,8 @@ export function IncidentsPage() {
           point={(incident) => setSearch({ at: String(incident.number) })}
         />
       )}
-      {dialog === "close" && <CloseDialog incidents={open} close={() => setDialog(undefined)} act={async (verdict) => finish(await closeIncidents(open, verdict))} />}
-      {dialog === "assign" && <AssignDialog incidents={meant} close={() => setDialog(undefined)} act={async (owner) => finish(await changeAll(meant, { owner }))} />}
+      {dialog?.kind === "close" && <CloseDialog incidents={asked} close={() => setDialog(undefined)} act={async (verdict) => finish(await closeIncidents(asked, verdict))} />}
+      {dialog?.kind === "assign" && <AssignDialog incidents={asked} close={() => setDialog(undefined)} act={async (owner) => finish(await changeAll(asked, { owner }))} />}
     </Page>
   );
 }
@@ -221,7 +225,7 @@ function List({ list, place, chosen, mayChoose, toggle, chooseAll, point }: List
                 </Link>
                 <div className="quiet"><Text text={summaryOf(incident)} /></div>
               </td>
-              <td>{incident.verdict ? verdictText(incident) : incident.status}</td>
+              <td>{verdictText(incident)}</td>
               <td>{incident.owner === "" ? <span className="quiet">nobody</span> : <Text text={incident.owner} />}</td>
               <td className="time" title={showTime(incident.created, zone)}>{showAge(secondsSince(incident.created))}</td>
               <td className="time" title={showTime(incident.last_activity, zone)}>{showAge(secondsSince(incident.last_activity))} ago</td>
@@ -248,8 +252,10 @@ function summaryOf(incident: Incident): string {
 
 /** `Closed: false positive`. */
 export function verdictText(incident: Incident): string {
-  const words: Record<string, string> = { TruePositive: "true positive", BenignPositive: "benign positive", FalsePositive: "false positive", Undetermined: "undetermined" };
-  return incident.verdict ? `${incident.status}: ${words[incident.verdict.classification] ?? incident.verdict.classification}` : incident.status;
+  if (!incident.verdict) return incident.status;
+  const { classification } = incident.verdict;
+  const label = CLASSIFICATIONS.find(({ value }) => value === classification)?.label ?? classification;
+  return `${incident.status}: ${label.toLowerCase()}`;
 }
 
 export function SeverityWord({ severity }: { severity: Severity }) {

@@ -173,16 +173,12 @@ export function fetchIncident(number: number): Promise<IncidentDetails> {
   return send("GET", `/v1/incidents/${number}`);
 }
 
-export interface Change {
+/** With a verdict it closes. */
+export interface Change extends Partial<Verdict> {
   owner?: string;
   severity?: Severity;
   status?: "New" | "Active";
-  title?: string;
   labels?: string[];
-  comment?: string;
-  classification?: Classification;
-  reason?: string;
-  cause?: Cause;
 }
 
 /** Changes an incident as it was read: somebody else's change in between is an error, not lost work. */
