@@ -8,7 +8,7 @@ import { Failure } from "../app/Failure";
 import { plural, showCount } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { download } from "../results/exports";
-import { matrix, navigatorLayer, NO_TECHNIQUE, type Cell } from "./matrix";
+import { matrix, navigatorLayer, NO_TECHNIQUE } from "./matrix";
 import { factsOf, type RuleFacts } from "./ruleText";
 import { fetchRule, type Fired } from "./rules";
 
@@ -42,7 +42,7 @@ function useFacts(rules: RuleSummary[]) {
 
 export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: Map<string, Fired>; choose(rule: string): void }) {
   const { facts, done } = useFacts(rules);
-  const [opened, setOpened] = useState<{ tactic: string; cell: Cell }>();
+  const [opened, setOpened] = useState<{ tactic: string; technique: string }>();
   const columns = useMemo(() => matrix(rules, facts.data ?? new Map<string, RuleFacts>(), fired), [rules, facts.data, fired]);
   if (facts.isError) return <Failure error={facts.error} title="The rules were not read" retry={() => void facts.refetch()} />;
   if (facts.isPending) {
@@ -56,7 +56,9 @@ export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: 
   const shown = columns.filter((column) => column.cells.length > 0);
   const empty = columns.filter((column) => column.cells.length === 0).map((column) => column.tactic);
   const techniques = new Set(shown.flatMap((column) => column.cells.map((cell) => cell.technique)).filter((technique) => technique !== NO_TECHNIQUE));
-  const untagged = rules.filter((rule) => !shown.some((column) => column.cells.some((cell) => [...cell.running, ...cell.resting].includes(rule)))).length;
+  const tagged = new Set(shown.flatMap((column) => column.cells.flatMap((cell) => [...cell.running, ...cell.resting])));
+  const untagged = rules.length - tagged.size;
+  const openedCell = shown.find((column) => column.tactic === opened?.tactic)?.cells.find((cell) => cell.technique === opened?.technique);
   return (
     <>
       <div className="toolbar">
@@ -76,8 +78,8 @@ export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: 
                   key={cell.technique}
                   type="button"
                   className={`technique rules-${Math.min(4, cell.running.length)}${cell.alerts > 0 ? " fired" : ""}`}
-                  aria-pressed={opened?.cell === cell}
-                  onClick={() => setOpened(opened?.cell === cell ? undefined : { tactic, cell })}
+                  aria-pressed={openedCell === cell}
+                  onClick={() => setOpened(openedCell === cell ? undefined : { tactic, technique: cell.technique })}
                 >
                   <span>{cell.technique}</span>
                   <span className="quiet">{plural(cell.running.length, "rule")}{cell.resting.length > 0 && `, ${cell.resting.length} rest`}{cell.alerts > 0 && `, ${plural(cell.alerts, "alert")}`}</span>
@@ -88,18 +90,18 @@ export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: 
         </div>
       </div>
       {empty.length > 0 && <p className="quiet">No rule names these tactics: {empty.map((tactic) => tactic.replaceAll("-", " ")).join(", ")}.</p>}
-      {opened && (
-        <section className="panel" aria-label={`Rules for ${opened.cell.technique}`}>
-          <h2>{opened.cell.technique}, {opened.tactic.replaceAll("-", " ")}</h2>
+      {opened && openedCell && (
+        <section className="panel" aria-label={`Rules for ${openedCell.technique}`}>
+          <h2>{openedCell.technique}, {opened.tactic.replaceAll("-", " ")}</h2>
           <ul>
-            {[...opened.cell.running, ...opened.cell.resting].map((rule) => (
+            {[...openedCell.running, ...openedCell.resting].map((rule) => (
               <li key={rule.rule_id}>
                 <button type="button" className="text-link" onClick={() => choose(rule.rule_id)}><Text text={rule.title} /></button>{" "}
                 <span className="quiet">{rule.level}{!rule.enabled && ", rests"}</span>
               </li>
             ))}
           </ul>
-          {opened.cell.alerts > 0 && <p><Link to="/query" search={(previous) => ({ tz: previous.tz, q: `SecurityAlert\n| where Techniques has "${opened.cell.technique}"`, range: "30d" }) as never}>Its alerts</Link></p>}
+          {openedCell.alerts > 0 && <p><Link to="/query" search={(previous) => ({ tz: previous.tz, q: `SecurityAlert\n| where Techniques has "${openedCell.technique}"`, range: "30d" }) as never}>Its alerts</Link></p>}
         </section>
       )}
     </>
