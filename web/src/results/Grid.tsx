@@ -270,7 +270,7 @@ export function Grid(props: GridProps) {
             );
           })}
         </div>
-        {order.length === 0 && <p className="grid-empty">{table.rows.length === 0 ? "No rows." : "No row is as wanted."}</p>}
+        {order.length === 0 && <p className="grid-empty">{table.rows.length === 0 ? "No rows." : "No row meets the search and the column filters: widen or clear them."}</p>}
       </div>
       <div className="grid-foot">
         <span>

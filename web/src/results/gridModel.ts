@@ -78,7 +78,7 @@ export function arrange(table: ResultTable, search: string, sort: Sort | undefin
   for (let row = 0; row < table.rows.length; row += 1) {
     const cells = table.rows[row];
     if (!tests.every(({ index, holds }) => holds(cells?.[index] ?? null))) continue;
-    if (wanted === "" || (table.rows[row] ?? []).some((value) => cellText(value).toLowerCase().includes(wanted))) all.push(row);
+    if (wanted === "" || (cells ?? []).some((value) => cellText(value).toLowerCase().includes(wanted))) all.push(row);
   }
   const index = sort ? table.columns.findIndex((column) => column.name === sort.column) : -1;
   const column = table.columns[index];

@@ -24,7 +24,7 @@ export function RuleDetail({ id, close, remove }: { id: string; close(): void; r
         <Button appearance="subtle" icon={<DismissRegular />} aria-label="Close the rule" onClick={close} />
       </div>
       {rule.isPending && <Spinner label="Reading the rule" />}
-      {rule.isError && <Failure error={rule.error} title="There is no such rule" />}
+      {rule.isError && <Failure error={rule.error} title="The rule was not read" />}
       {rule.data && <Detail id={id} details={rule.data} remove={remove} />}
     </aside>
   );
