@@ -2,18 +2,20 @@
 import { Button, Menu, MenuItem, MenuList, MenuPopover } from "@fluentui/react-components";
 import { ArrowSortDownRegular, ArrowSortUpRegular } from "@fluentui/react-icons";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useMemo, useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
-import type { Cell, Column, ResultTable } from "../api/kusto";
+import { useMemo, useRef, useState, type KeyboardEvent } from "react";
+import type { Cell, Column, ResultTable, Row } from "../api/kusto";
 import { plural, showCount } from "../parts/numbers";
 import type { Zone } from "../parts/time";
 import { useTyped } from "../parts/useTyped";
 import { GroupLine } from "./GroupLine";
+import { cellId, GridRow, type Place, type RowActions } from "./GridRow";
 import { arrange, cellText, columnOrder, columnWidths, filledColumns, groupLines, summarise, type ColumnFilters, type Sort } from "./gridModel";
-import { isNumeric, Value } from "./Value";
 
 const ROW_HEIGHT = 28;
 const FILTER_HEIGHT = 30;
 const PAGE_ROWS = 20;
+/** Rows drawn above and below what is seen, so that a turn of the wheel shows none that is empty. */
+const ROWS_BEYOND = 8;
 
 export interface GridProps {
   table: ResultTable;
@@ -35,11 +37,7 @@ export interface GridProps {
 
 const NO_FILTERS: ColumnFilters = {};
 const NO_GROUPS: string[] = [];
-
-interface Place {
-  row: number;
-  column: number;
-}
+const NO_CELLS: Row = [];
 
 export function Grid(props: GridProps) {
   const { table, zone, search, sort, hidesEmpty, label, onSort, onOpen, onFilter, filters = NO_FILTERS, onFilters, groupBy = NO_GROUPS } = props;
@@ -61,7 +59,7 @@ export function Grid(props: GridProps) {
     count: lines.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW_HEIGHT,
-    overscan: 12,
+    overscan: ROWS_BEYOND,
     scrollPaddingStart: ROW_HEIGHT + (onFilters ? FILTER_HEIGHT : 0),
   });
   const columns = useVirtualizer({
@@ -128,11 +126,21 @@ export function Grid(props: GridProps) {
     event.preventDefault();
   };
 
-  const openMenu = (event: MouseEvent, place: Place) => {
-    event.preventDefault();
-    setActive(place);
-    setMenu({ x: event.clientX, y: event.clientY, ...place });
-  };
+  // Rows are drawn anew only when they change: what they call stays the same while what it does follows.
+  const openLine = useRef<(line: number) => void>(() => {});
+  openLine.current = (line) => onOpen(rowAt(line));
+  const actions = useMemo<RowActions>(
+    () => ({
+      choose: setActive,
+      open: (line) => openLine.current(line),
+      menu: (event, place) => {
+        event.preventDefault();
+        setActive(place);
+        setMenu({ x: event.clientX, y: event.clientY, ...place });
+      },
+    }),
+    [],
+  );
 
   const resize = (event: React.PointerEvent, index: number) => {
     event.preventDefault();
@@ -155,7 +163,6 @@ export function Grid(props: GridProps) {
   const summary = useMemo(() => summarise(table, order, activeIndex), [table, order, activeIndex]);
   const columnItems = columns.getVirtualItems();
   const totalWidth = columns.getTotalSize();
-  const cellId = (place: Place) => `cell-${place.row}-${place.column}`;
 
   return (
     <div className="grid-frame">
@@ -236,37 +243,19 @@ export function Grid(props: GridProps) {
               );
             }
             return (
-              <div
+              <GridRow
                 key={row}
-                role="row"
-                aria-rowindex={item.index + 2}
-                aria-selected={item.index === active.row}
-                className={item.index % 2 ? "grid-row odd" : "grid-row"}
-                style={{ transform: `translateY(${item.start}px)`, height: item.size }}
-                onDoubleClick={() => onOpen(row)}
-              >
-                {columnItems.map((columnItem) => {
-                  const index = shown[columnItem.index] ?? 0;
-                  const column = table.columns[index];
-                  if (!column) return null;
-                  const place = { row: item.index, column: columnItem.index };
-                  const isActive = active.row === place.row && active.column === place.column;
-                  return (
-                    <div
-                      key={columnItem.index}
-                      id={cellId(place)}
-                      role="gridcell"
-                      aria-colindex={columnItem.index + 1}
-                      className={cellClass(column, isActive)}
-                      style={{ left: columnItem.start, width: columnItem.size }}
-                      onClick={() => setActive(place)}
-                      onContextMenu={(event) => openMenu(event, place)}
-                    >
-                      <Value value={table.rows[row]?.[index] ?? null} type={column.type} zone={zone} />
-                    </div>
-                  );
-                })}
-              </div>
+                cells={table.rows[row] ?? NO_CELLS}
+                columns={table.columns}
+                shown={shown}
+                items={columnItems}
+                line={item.index}
+                start={item.start}
+                height={item.size}
+                activeColumn={item.index === active.row ? active.column : undefined}
+                zone={zone}
+                actions={actions}
+              />
             );
           })}
         </div>
@@ -334,10 +323,6 @@ export function Grid(props: GridProps) {
 function FilterField({ name, text, onChange }: { name: string; text: string; onChange(text: string): void }) {
   const [typed, setTyped] = useTyped(text, onChange);
   return <input aria-label={`${name} must be`} placeholder="text, =, !=, <, >, !" value={typed} onChange={(event) => setTyped(event.target.value)} />;
-}
-
-function cellClass(column: Column, isActive: boolean): string {
-  return `grid-cell${isNumeric(column.type) ? " number" : ""}${isActive ? " active" : ""}`;
 }
 
 function nextSort(sort: Sort | undefined, column: string): Sort | undefined {

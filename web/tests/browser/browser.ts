@@ -2,7 +2,7 @@
 import axe from "axe-core";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type Locator, type Page } from "playwright-core";
 import { expect, inject, onTestFailed } from "vitest";
 import type { Installation } from "./server";
 
@@ -76,6 +76,11 @@ export async function close(): Promise<void> {
 
 export function address(path: string): string {
   return inject("installation").url + path;
+}
+
+/** Waits until an element has the focus: a key pressed before goes to what had it. */
+export async function expectFocused(element: Locator): Promise<void> {
+  await expect.poll(() => element.evaluate((one) => one === document.activeElement)).toBe(true);
 }
 
 /** Lets axe look at the page; anything serious fails. */

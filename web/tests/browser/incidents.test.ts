@@ -1,7 +1,7 @@
 // Incidents as people on call work on them, by keyboard where there is a key; rules and holds as administrators do.
 import { readFileSync } from "node:fs";
 import { afterAll, expect, test } from "vitest";
-import { address, close, expectAccessible, open, picture } from "./browser";
+import { address, close, expectAccessible, expectFocused, open, picture } from "./browser";
 
 afterAll(close);
 
@@ -19,7 +19,7 @@ test("an incident is taken, looked into, talked about, closed with a verdict and
   await page.keyboard.press("x");
   await page.getByText("1 incident chosen").waitFor();
   await page.keyboard.press("a");
-  await page.getByRole("dialog").getByLabel("Name").waitFor();
+  await expectFocused(page.getByRole("dialog").getByLabel("Name"));
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await queue.getByText("ada").first().waitFor();
