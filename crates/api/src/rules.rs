@@ -42,7 +42,7 @@ pub(crate) async fn add(
 
 /// `GET /v1/rules`: each with what people made of its alerts, under `judgement`.
 pub(crate) async fn list(MayQuery(_): MayQuery, State(state): State<App>) -> Result<Json<Value>, ApiError> {
-    let mut judgements = state.incidents.judgements()?;
+    let mut judgements = state.incidents.judgements(None)?;
     let rule = |rule: RuleSummary| {
         let judgement = judgements.remove(&rule.rule_id).unwrap_or_default();
         let mut value = json!(rule);
@@ -62,7 +62,7 @@ pub(crate) async fn show(
     let missing = || ApiError::not_found(format!("there is no rule with the id {id:?}"));
     let source = state.rules.source(&id)?.ok_or_else(missing)?;
     let rule = state.rules.list().into_iter().find(|rule| rule.rule_id == id);
-    let judgement = state.incidents.judgements()?.remove(&id).unwrap_or_default();
+    let judgement = state.incidents.judgements(Some(&id))?.remove(&id).unwrap_or_default();
     Ok(Json(json!({ "rule": rule, "source": source, "judgement": judgement })))
 }
 

@@ -13,6 +13,8 @@ use crate::{Error, Metastore};
 
 const READING: &str = "reading incidents";
 const CHANGING: &str = "changing incidents";
+/// What an incident was closed as; null for one that is open.
+const CLASSIFICATION: &str = "json_extract(incident.definition, '$.verdict.classification')";
 
 /// An incident as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,7 +119,7 @@ impl Metastore {
         wanted.text.iter().for_each(|text| term("instr(lower(title), lower(?)) > 0", text.clone().into()));
         wanted.before.into_iter().for_each(|before| term("number < ?", number(before)));
         if !wanted.statuses.is_empty() {
-            terms.push(format!("status IN ({})", vec!["?"; wanted.statuses.len()].join(", ")));
+            terms.push(format!("status IN ({})", marks(wanted.statuses.len())));
             values.extend(wanted.statuses.iter().map(|status| SqlValue::from(status.clone())));
         }
         values.push(number(wanted.limit as u64));
@@ -163,47 +165,57 @@ impl Metastore {
         rows.collect::<rusqlite::Result<_>>().doing(READING)
     }
 
-    /// Alerts raised since a time, with their incidents and the classification of those, the newest first.
+    /// Alerts raised since a time, with their incidents, the newest first; without those of incidents that were
+    /// classified, under `verdict` in their definition, as one of `without`.
     ///
     /// # Errors
     /// SQLite's own.
-    pub fn alerts_since(&self, since: Timestamp, limit: usize) -> Result<Vec<(u64, Option<String>, Value)>, Error> {
+    pub fn alerts_since(&self, since: Timestamp, without: &[&str], limit: usize) -> Result<Vec<(u64, Value)>, Error> {
+        let sql = format!(
+            "SELECT incident, incident_alert.definition FROM incident_alert JOIN incident ON number = incident
+            WHERE raised >= ? AND coalesce({CLASSIFICATION}, '') NOT IN ({}) ORDER BY raised DESC, place DESC LIMIT ?",
+            marks(without.len())
+        );
+        let mut values: Vec<SqlValue> = vec![since.as_nanos().into()];
+        values.extend(without.iter().map(|word| SqlValue::from((*word).to_owned())));
+        values.push(i64::try_from(limit).unwrap_or(i64::MAX).into());
         let reader = self.reader();
-        let sql = "SELECT incident, json_extract(incident.definition, '$.verdict.classification'),
-            incident_alert.definition FROM incident_alert JOIN incident ON number = incident
-            WHERE raised >= ?1 ORDER BY place DESC LIMIT ?2";
-        let mut statement = reader.prepare_cached(sql).doing(READING)?;
-        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?, json(row, 2)?));
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map((since.as_nanos(), limit), read).doing(READING)?;
+        let mut statement = reader.prepare_cached(&sql).doing(READING)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), json(row, 1)?));
+        let rows = statement.query_map(params_from_iter(values), read).doing(READING)?;
         rows.collect::<rusqlite::Result<_>>().doing(READING)
     }
 
-    /// Every incident with the classification in its definition, under `verdict`.
+    /// Every incident, or every one with an alert of a rule, with the classification in its definition, under `verdict`.
     ///
     /// # Errors
     /// SQLite's own.
-    pub fn incident_classifications(&self) -> Result<Vec<(u64, Option<String>)>, Error> {
+    pub fn incident_classifications(&self, rule_id: Option<&str>) -> Result<Vec<(u64, Option<String>)>, Error> {
+        let of_rule = rule_id.map_or("", |_| "WHERE number IN (SELECT incident FROM incident_alert WHERE rule_id = ?)");
+        let sql = format!("SELECT number, {CLASSIFICATION} FROM incident {of_rule}");
         let reader = self.reader();
-        let sql = "SELECT number, json_extract(definition, '$.verdict.classification') FROM incident";
-        let mut statement = reader.prepare_cached(sql).doing(READING)?;
+        let mut statement = reader.prepare_cached(&sql).doing(READING)?;
         let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?));
-        statement.query_map((), read).doing(READING)?.collect::<rusqlite::Result<_>>().doing(READING)
+        let rows = statement.query_map(params_from_iter(rule_id), read).doing(READING)?;
+        rows.collect::<rusqlite::Result<_>>().doing(READING)
     }
 
-    /// All alerts of incidents, with their rules.
+    /// The alerts of incidents with their rules, in order of both; of all rules, or of one.
     ///
     /// # Errors
     /// SQLite's own.
-    pub fn alerts_of_rules(&self) -> Result<Vec<RuleAlert>, Error> {
+    pub fn alerts_of_rules(&self, rule_id: Option<&str>) -> Result<Vec<RuleAlert>, Error> {
+        let of_rule = rule_id.map_or("", |_| "WHERE rule_id = ?");
+        let sql =
+            format!("SELECT rule_id, incident, delay_nanos FROM incident_alert {of_rule} ORDER BY rule_id, incident");
         let reader = self.reader();
-        let sql = "SELECT rule_id, incident, delay_nanos FROM incident_alert ORDER BY rule_id, incident";
-        let mut statement = reader.prepare_cached(sql).doing(READING)?;
+        let mut statement = reader.prepare_cached(&sql).doing(READING)?;
         let read = |row: &Row<'_>| {
             let incident: i64 = row.get(1)?;
             Ok(RuleAlert { rule_id: row.get(0)?, incident: incident.cast_unsigned(), delay_nanos: row.get(2)? })
         };
-        statement.query_map((), read).doing(READING)?.collect::<rusqlite::Result<_>>().doing(READING)
+        let rows = statement.query_map(params_from_iter(rule_id), read).doing(READING)?;
+        rows.collect::<rusqlite::Result<_>>().doing(READING)
     }
 
     /// Versions that are not yet rows, the oldest first.
@@ -269,17 +281,29 @@ impl IncidentWriter<'_> {
         self.transaction.query_row(sql, [alert_id], |row| row.get(0)).doing(CHANGING)
     }
 
-    /// The incidents under a key that were made since a time, the newest first, at most `limit`.
+    /// The newest incident under any of the keys that was made since a time, does not have the status `without`, and has
+    /// fewer alerts than `alerts_max`.
     ///
     /// # Errors
     /// SQLite's own.
-    pub fn with_key(&self, key: &str, since: Timestamp, limit: usize) -> Result<Vec<Value>, Error> {
-        let sql = "SELECT definition FROM incident_key JOIN incident USING (number)
-            WHERE key = ?1 AND incident_key.created >= ?2 ORDER BY number DESC LIMIT ?3";
-        let mut statement = self.transaction.prepare_cached(sql).doing(CHANGING)?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map((key, since.as_nanos(), limit), |row| json(row, 0)).doing(CHANGING)?;
-        rows.collect::<rusqlite::Result<_>>().doing(CHANGING)
+    pub fn newest_with_key(
+        &self,
+        keys: &[String],
+        since: Timestamp,
+        without: Option<&str>,
+        alerts_max: usize,
+    ) -> Result<Option<Value>, Error> {
+        let sql = format!(
+            "SELECT definition FROM incident WHERE number = (SELECT max(number) FROM incident_key JOIN incident USING (number)
+            WHERE key IN ({}) AND incident_key.created >= ? AND status IS NOT ?
+            AND (SELECT count(*) FROM incident_alert WHERE incident = number) < ?)",
+            marks(keys.len())
+        );
+        let mut values: Vec<SqlValue> = keys.iter().map(|key| SqlValue::from(key.clone())).collect();
+        let alerts_max = i64::try_from(alerts_max).unwrap_or(i64::MAX);
+        values.extend([since.as_nanos().into(), without.map(str::to_owned).into(), alerts_max.into()]);
+        let mut statement = self.transaction.prepare_cached(&sql).doing(CHANGING)?;
+        statement.query_row(params_from_iter(values), |row| json(row, 0)).optional().doing(CHANGING)
     }
 
     /// Makes or replaces an incident, and notes that this version is to become a row.
@@ -378,6 +402,11 @@ impl IncidentWriter<'_> {
     }
 }
 
+/// So many question marks, for a list of values.
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
 fn json(row: &Row<'_>, at: usize) -> rusqlite::Result<Value> {
     let text: String = row.get(at)?;
     serde_json::from_str(&text)
@@ -432,8 +461,9 @@ mod tests {
             writer.add_key(number, "host:a", Timestamp::from_seconds(5))?;
             writer.add_alert(number, &alert("a1", "r1"))?;
             assert!(writer.has_alert("a1")?);
-            assert_eq!(writer.with_key("host:a", Timestamp::from_seconds(5), 1)?.len(), 1);
-            assert!(writer.with_key("host:a", Timestamp::from_seconds(6), 1)?.is_empty());
+            let keys = ["host:b", "host:a"].map(str::to_owned);
+            assert!(writer.newest_with_key(&keys, Timestamp::from_seconds(5), None, 2)?.is_some());
+            assert!(writer.newest_with_key(&keys, Timestamp::from_seconds(6), None, 2)?.is_none());
             Err(Error::LinkSpent)
         });
         assert!(failed.is_err());
@@ -465,9 +495,68 @@ mod tests {
         assert_eq!(numbers(&store, &IncidentSelection { text: Some("CASE 2".to_owned()), ..all.clone() }), [2]);
         assert!(numbers(&store, &IncidentSelection { owner: Some(String::new()), ..all }).is_empty());
         assert_eq!(store.incident_alerts(1).unwrap(), [json!({ "id": "a1" })]);
-        assert_eq!(store.alerts_of_rules().unwrap().len(), 3);
-        let since = |seconds| store.alerts_since(Timestamp::from_seconds(seconds), 2).unwrap();
+        assert_eq!(store.alerts_of_rules(None).unwrap().len(), 3);
+        let since = |seconds| store.alerts_since(Timestamp::from_seconds(seconds), &["Closed"], 2).unwrap();
         assert_eq!((since(6).len(), since(6)[0].0, since(7).len()), (2, 3, 0));
+    }
+
+    #[test]
+    fn what_is_asked_of_one_rule_or_not_to_be_judged_so_is_not_read() {
+        let dir = TestDir::new();
+        let store = store(&dir);
+        for (number, rule, word) in [(1, "r1", "Good"), (2, "r2", "Bad"), (3, "r1", "")] {
+            let verdict = if word.is_empty() { json!(null) } else { json!({ "classification": word }) };
+            let definition = json!({ "number": number, "verdict": verdict });
+            store
+                .change_incidents(|writer| {
+                    writer.put(&StoredIncident { definition, ..incident(number, "New", 1) })?;
+                    writer.add_alert(number, &alert(&format!("a{number}"), rule))
+                })
+                .unwrap();
+        }
+        let of_rule = |rule| {
+            let classified: Vec<u64> =
+                store.incident_classifications(rule).unwrap().into_iter().map(|(number, _)| number).collect();
+            let alerts: Vec<u64> = store.alerts_of_rules(rule).unwrap().iter().map(|alert| alert.incident).collect();
+            (classified, alerts)
+        };
+        assert_eq!(of_rule(None), (vec![1, 2, 3], vec![1, 3, 2]));
+        assert_eq!(of_rule(Some("r1")), (vec![1, 3], vec![1, 3]));
+        assert_eq!(of_rule(Some("r3")), (vec![], vec![]));
+        let since = |without: &[&str], limit| {
+            let alerts = store.alerts_since(Timestamp::default(), without, limit).unwrap();
+            alerts.into_iter().map(|(incident, _)| incident).collect::<Vec<u64>>()
+        };
+        assert_eq!(
+            (since(&[], 9), since(&["Bad", "Worse"], 9), since(&["Bad"], 1)),
+            (vec![3, 2, 1], vec![3, 1], vec![3])
+        );
+    }
+
+    #[test]
+    fn an_open_incident_with_room_is_found_behind_any_number_of_others() {
+        let dir = TestDir::new();
+        let store = store(&dir);
+        let (keys, since) = (["host:a", "host:b"].map(str::to_owned), Timestamp::from_seconds(5));
+        for number in 1..=40 {
+            store
+                .change_incidents(|writer| {
+                    writer.put(&incident(number, if number <= 2 { "New" } else { "Closed" }, 1))?;
+                    writer.add_key(number, &keys[usize::from(number % 2 == 0)], since)?;
+                    let alerts = if number == 2 { 2 } else { 1 };
+                    (0..alerts).try_for_each(|n| writer.add_alert(number, &alert(&format!("a{number}-{n}"), "r")))
+                })
+                .unwrap();
+        }
+        let found = |keys: &[String], without, alerts_max| {
+            let found = store.change_incidents(|writer| writer.newest_with_key(keys, since, without, alerts_max));
+            found.unwrap().and_then(|found| found["number"].as_u64())
+        };
+        assert_eq!(found(&keys, None, 9), Some(40), "a closed one may be opened again");
+        assert_eq!(found(&keys, Some("Closed"), 9), Some(2));
+        assert_eq!(found(&keys, Some("Closed"), 2), Some(1), "the other is full");
+        assert_eq!(found(&keys[1..], Some("Closed"), 2), None);
+        assert_eq!(found(&[], None, 9), None);
     }
 
     #[test]

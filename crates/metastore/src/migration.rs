@@ -15,11 +15,11 @@ use crate::error::Doing;
 const APPLICATION_ID: i64 = 0x4d4e_5441;
 
 /// The steps; step `n` (from 1) leads to version `n`.
-const STEPS: [&str; 3] = [VERSION_1, VERSION_2, VERSION_3];
+const STEPS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// The version this program writes.
-pub const SCHEMA_VERSION: i64 = 3;
-const _: () = assert!(STEPS.len() == 3, "SCHEMA_VERSION is the number of steps");
+pub const SCHEMA_VERSION: i64 = 4;
+const _: () = assert!(STEPS.len() == 4, "SCHEMA_VERSION is the number of steps");
 
 /// Times are nanoseconds since 1970 in UTC; lists and values are JSON text.
 const VERSION_1: &str = "
@@ -141,6 +141,12 @@ CREATE TABLE incident_progress (
     last_number INTEGER NOT NULL
 ) STRICT;
 INSERT INTO incident_progress VALUES (NULL, 0, 0);
+";
+
+/// Indexes for what is asked of incidents by time: the alerts of the last days, and what an alert may join.
+const VERSION_4: &str = "
+CREATE INDEX incident_alert_raised ON incident_alert (raised);
+CREATE INDEX incident_key_created ON incident_key (key, created);
 ";
 
 /// Brings the file to [`SCHEMA_VERSION`], step by step.

@@ -427,11 +427,11 @@ pub trait Incidents: Send + Sync {
     /// When incidents cannot be read.
     fn risks(&self, since: Timestamp, limit: usize) -> Result<Vec<EntityRisk>, PortError>;
 
-    /// By rule id, what people made of its alerts.
+    /// By rule id, what people made of its alerts; of all rules, or of one.
     ///
     /// # Errors
     /// When they cannot be read.
-    fn judgements(&self) -> Result<BTreeMap<String, RuleJudgement>, PortError>;
+    fn judgements(&self, rule_id: Option<&str>) -> Result<BTreeMap<String, RuleJudgement>, PortError>;
 }
 
 /// Times as RFC 3339.

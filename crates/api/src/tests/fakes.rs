@@ -415,7 +415,7 @@ impl Incidents for Fakes {
         Ok(Vec::new())
     }
 
-    fn judgements(&self) -> Result<std::collections::BTreeMap<String, RuleJudgement>, PortError> {
+    fn judgements(&self, _: Option<&str>) -> Result<std::collections::BTreeMap<String, RuleJudgement>, PortError> {
         let mut judgement = RuleJudgement::default();
         judgement.count(Some(Classification::TruePositive));
         Ok([("r1".to_owned(), judgement)].into())

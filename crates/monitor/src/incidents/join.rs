@@ -13,8 +13,6 @@ use crate::entities::ENTITIES_MAX;
 
 /// Who does what grouping does.
 pub(super) const SELF: &str = "moneta";
-/// Incidents under one key that are looked at, the newest first.
-const CANDIDATES_MAX: usize = 16;
 
 /// Puts an alert where it belongs, once; whether anything changed.
 pub(super) fn join(
@@ -51,18 +49,8 @@ pub(super) fn join(
 
 fn candidate(writer: &IncidentWriter<'_>, grouping: &Grouping, raised: Timestamp) -> Result<Option<Incident>, Error> {
     let since = raised.saturating_sub(grouping.lookback);
-    let mut newest: Option<Incident> = None;
-    for key in &grouping.keys {
-        for found in writer.with_key(key, since, CANDIDATES_MAX)? {
-            let incident = incident_of(found)?;
-            let open = incident.status != IncidentStatus::Closed || grouping.reopen_closed;
-            let newer = newest.as_ref().is_none_or(|best| incident.number > best.number);
-            if open && newer && incident.alert_ids.len() < ALERTS_MAX {
-                newest = Some(incident);
-            }
-        }
-    }
-    Ok(newest)
+    let without = (!grouping.reopen_closed).then_some(IncidentStatus::Closed.name());
+    writer.newest_with_key(&grouping.keys, since, without, ALERTS_MAX)?.map(incident_of).transpose()
 }
 
 fn begin(number: u64, alert: &IncidentAlert, now: Timestamp) -> Incident {

@@ -22,7 +22,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use moneta_base::{Clock, Seq, TableName, TenantId, Timestamp};
+use moneta_base::{Clock, ErrorKind, Seq, TableName, TenantId, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{Block, TableSchema};
 use moneta_metastore::{Error, IncidentSelection, Metastore};
@@ -43,7 +43,12 @@ const PRODUCER: &str = "monitor/#incidents";
 const ROWS_AT_ONCE_MAX: usize = 256;
 /// Time between two tries of what failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Incidents that are kept with their alerts at most: beyond it the oldest closed ones go; their rows stay.
+/// Tries to group the alerts of a block while the metastore is busy; then they wait for the next start.
+const TRIES_MAX: u32 = 60;
+/// What incidents were closed as whose alerts speak against nobody.
+const SPEAKS_AGAINST_NOBODY: [Classification; 2] = [Classification::BenignPositive, Classification::FalsePositive];
+/// Incidents beyond which the oldest closed ones go, with their alerts; their rows stay. One that is open stays, however
+/// many there are.
 const INCIDENTS_MAX: usize = 100_000;
 /// Alerts that risks are computed of at most, the newest.
 const RISK_ALERTS_MAX: usize = 50_000;
@@ -118,7 +123,7 @@ impl IncidentBook {
         let thread =
             std::thread::Builder::new().name("incidents".to_owned()).spawn(move || worker.run(&inbox, &runtime));
         let thread = thread.map_err(|error| {
-            PortError::caused_by(moneta_base::ErrorKind::OPERATOR, "no thread could be started for incidents", error)
+            PortError::caused_by(ErrorKind::OPERATOR, "no thread could be started for incidents", error)
         })?;
         let (thread, changing) = (Mutex::new(Some(thread)), tokio::sync::Mutex::default());
         Ok(Arc::new(Self { shared, commands, thread, changing }))
@@ -150,7 +155,7 @@ impl IncidentBook {
         change::apply(&mut before.clone(), &change, &ctx.actor.name, parts.clock.now())
             .map_err(IncidentError::Refused)?;
         parts.audit.record(ctx, change::audit_event(&before, &change)).await?;
-        let changed = self.shared.apply(ctx, number, &change)?;
+        let changed = self.shared.apply(ctx, number, version, &change)?;
         let _ = self.commands.send(Command::Publish);
         Ok(changed)
     }
@@ -169,10 +174,15 @@ impl Shared {
     fn run(&self, inbox: &Receiver<Command>, runtime: &Handle) {
         self.drop_rows_that_are_stored(runtime);
         let mut published = self.publish(runtime);
+        let mut stalled = false;
         loop {
             let wait = if published { Duration::from_secs(3_600) } else { RETRY_INTERVAL };
             match inbox.recv_timeout(wait) {
-                Ok(Command::Alerts(block)) => self.group(&block, runtime),
+                Ok(Command::Alerts(block)) => {
+                    // INCIDENT-1: the cursor never passes a block that is in no incident.
+                    stalled = stalled || !self.group(&block, runtime);
+                    self.backlog_rows.fetch_sub(u64::from(block.header.num_rows), Ordering::Relaxed);
+                }
                 Ok(Command::Publish) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -181,22 +191,26 @@ impl Shared {
         self.publish(runtime);
     }
 
-    /// INCIDENT-1: the alerts of a block join their incidents in the transaction that moves the cursor.
-    fn group(&self, block: &Block, runtime: &Handle) {
+    /// INCIDENT-1: the alerts of a block join their incidents in the transaction that moves the cursor. False when that
+    /// failed for good: the cursor stays where it is until the next start, which groups this block and all after it.
+    fn group(&self, block: &Block, runtime: &Handle) -> bool {
         let facts = facts::of_block(block);
-        let grouped = loop {
+        let passing = |error: &Error| matches!(error.kind(), ErrorKind::Environment { retry_after: Some(_) });
+        let mut tries = 1;
+        loop {
             match self.group_once(block, &facts) {
-                Err(error) if matches!(error.kind(), moneta_base::ErrorKind::Environment { retry_after: Some(_) }) => {
+                Ok(()) => return true,
+                Err(error) if passing(&error) && tries < TRIES_MAX => {
                     tracing::warn!(error = %error, "alerts could not be grouped; it is tried again");
                     runtime.block_on(async { tokio::time::sleep(RETRY_INTERVAL).await });
+                    tries += 1;
                 }
-                other => break other,
+                Err(error) => {
+                    tracing::error!(error = %error, "alerts from here on stand in SecurityAlert and in no incident; the next start groups them");
+                    return false;
+                }
             }
-        };
-        if let Err(error) = grouped {
-            tracing::error!(error = %error, "alerts stand in SecurityAlert and in no incident; the next start groups them");
         }
-        self.backlog_rows.fetch_sub(u64::from(block.header.num_rows), Ordering::Relaxed);
     }
 
     fn group_once(&self, block: &Block, facts: &[facts::Facts]) -> Result<(), Error> {
@@ -216,14 +230,23 @@ impl Shared {
         Ok(())
     }
 
-    /// Applies a change that is audited.
-    fn apply(&self, ctx: &OpContext, number: u64, change: &IncidentChange) -> Result<Incident, IncidentError> {
+    /// Applies a change that is audited, to the version that it is of.
+    fn apply(
+        &self,
+        ctx: &OpContext,
+        number: u64,
+        version: Option<u64>,
+        change: &IncidentChange,
+    ) -> Result<Incident, IncidentError> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.parts.clock.now();
         let outcome = self.parts.metastore.change_incidents(|writer| {
             let Some(found) = writer.incident(number)? else { return Ok(Err(IncidentError::NotFound(number))) };
             let mut incident = incident_of(found)?;
-            // Only alerts may have come since it was checked: they change neither version nor room of what people do.
+            // Alerts may have come while the change was audited: one that makes it worse or opens it makes a version.
+            if let Err(conflict) = check_version(&incident, version) {
+                return Ok(Err(conflict));
+            }
             let done = match change::apply(&mut incident, change, &ctx.actor.name, now) {
                 Ok(done) => done,
                 Err(refused) => return Ok(Err(IncidentError::Refused(refused))),
@@ -354,26 +377,25 @@ impl Incidents for IncidentBook {
 
     fn risks(&self, since: Timestamp, limit: usize) -> Result<Vec<EntityRisk>, PortError> {
         let parts = &self.shared.parts;
-        let found = parts.metastore.alerts_since(since, RISK_ALERTS_MAX).map_err(failed)?;
+        let without = SPEAKS_AGAINST_NOBODY.map(Classification::name);
+        let found = parts.metastore.alerts_since(since, &without, RISK_ALERTS_MAX).map_err(failed)?;
         let damaged = |error: serde_json::Error| Error::Damaged { what: "alert", problem: error.to_string() };
-        let judged = |(incident, word, alert): (u64, Option<String>, serde_json::Value)| {
-            let classification = word.and_then(|word| Classification::parse(&word));
-            serde_json::from_value(alert).map(|alert| (incident, classification, alert))
-        };
-        let alerts: Result<Vec<risk::Judged>, _> = found.into_iter().map(judged).collect();
+        let read =
+            |(incident, alert): (u64, serde_json::Value)| serde_json::from_value(alert).map(|alert| (incident, alert));
+        let alerts: Result<Vec<_>, _> = found.into_iter().map(read).collect();
         let alerts = alerts.map_err(damaged).map_err(failed)?;
         Ok(risk::risks(alerts, parts.clock.now(), limit.clamp(1, PAGE_MAX)))
     }
 
-    fn judgements(&self) -> Result<BTreeMap<String, RuleJudgement>, PortError> {
+    fn judgements(&self, rule_id: Option<&str>) -> Result<BTreeMap<String, RuleJudgement>, PortError> {
         let metastore = &self.shared.parts.metastore;
-        let verdicts = metastore.incident_classifications().map_err(failed)?.into_iter();
+        let verdicts = metastore.incident_classifications(rule_id).map_err(failed)?.into_iter();
         let verdicts: BTreeMap<u64, Option<Classification>> =
             verdicts.map(|(number, word)| (number, word.and_then(|word| Classification::parse(&word)))).collect();
         let mut judgements: BTreeMap<String, RuleJudgement> = BTreeMap::new();
         let mut delays: BTreeMap<String, Vec<i64>> = BTreeMap::new();
         let mut counted = None;
-        for alert in metastore.alerts_of_rules().map_err(failed)? {
+        for alert in metastore.alerts_of_rules(rule_id).map_err(failed)? {
             let judgement = judgements.entry(alert.rule_id.clone()).or_default();
             judgement.alerts += 1;
             delays.entry(alert.rule_id.clone()).or_default().extend(alert.delay_nanos);

@@ -4,15 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use moneta_base::Timestamp;
-use moneta_ports::{Classification, EntityRisk, IncidentAlert, IncidentSeverity};
+use moneta_ports::{EntityRisk, IncidentAlert, IncidentSeverity};
 
 use crate::entities;
 
 /// Nanoseconds after which an alert counts half.
 const HALF_LIFE_NANOS: f64 = 3.0 * 86_400.0 * 1e9;
-
-/// An alert, its incident, and what that turned out to be.
-pub(super) type Judged = (u64, Option<Classification>, IncidentAlert);
 
 /// What is known of an entity.
 #[derive(Default)]
@@ -24,13 +21,11 @@ struct Against {
     last: Timestamp,
 }
 
-/// The entities that most speaks against, the worst first.
-pub(super) fn risks(alerts: Vec<Judged>, now: Timestamp, limit: usize) -> Vec<EntityRisk> {
+/// The entities that most speaks against, the worst first, out of alerts and the numbers of their incidents. Alerts that
+/// speak against nobody are not among them.
+pub(super) fn risks(alerts: Vec<(u64, IncidentAlert)>, now: Timestamp, limit: usize) -> Vec<EntityRisk> {
     let mut known: BTreeMap<String, Against> = BTreeMap::new();
-    for (incident, classification, alert) in alerts {
-        if matches!(classification, Some(Classification::BenignPositive | Classification::FalsePositive)) {
-            continue;
-        }
+    for (incident, alert) in alerts {
         for key in entities::linking_keys(&alert.entities) {
             let against = known.entry(key).or_default();
             let (count, weight, last) = against.rules.entry(alert.rule_id.clone()).or_default();

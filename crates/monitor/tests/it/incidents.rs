@@ -10,7 +10,7 @@ use moneta_base::{Clock, ErrorKind, IngestDay, Seq, SourceName, TableName, Tenan
 use moneta_event::block::BlockPosition;
 use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, ShardId, TableCatalog, Value};
 use moneta_merkle::Hash;
-use moneta_metastore::Metastore;
+use moneta_metastore::{Metastore, StoredIncident};
 use moneta_monitor::{IncidentBook, IncidentParts};
 use moneta_ports::*;
 use moneta_rules::analytics::{IncidentGrouping, IncidentMatching, IncidentSettings};
@@ -48,11 +48,16 @@ impl EventSink for Journal {
 struct Audited {
     events: Mutex<Vec<(String, AuditEvent)>>,
     refuses: Mutex<bool>,
+    /// What happens while the next act is audited.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl AuditSink for Audited {
     fn record<'a>(&'a self, ctx: &'a OpContext, event: AuditEvent) -> BoxFuture<'a, Result<(), PortError>> {
         let refuses = *self.refuses.lock().unwrap();
+        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+            meanwhile();
+        }
         self.events.lock().unwrap().push((ctx.actor.name.clone(), event));
         Box::pin(async move { if refuses { Err(PortError::new(ErrorKind::OPERATOR, "disk full")) } else { Ok(()) } })
     }
@@ -211,6 +216,79 @@ async fn incident_1_an_alert_joins_once_also_when_its_block_comes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn incident_1_alerts_that_cannot_be_grouped_wait_for_the_next_start_with_all_after_them() {
+    let world = World::new();
+    let metastore = Metastore::open(&world.dir.join("meta.sqlite"), NOW).unwrap();
+    // What the first alert would join cannot be read.
+    let damaged = StoredIncident {
+        number: 1,
+        status: "Damaged".to_owned(),
+        severity: 0,
+        owner: String::new(),
+        title: String::new(),
+        created: NOW,
+        definition: json!({}),
+    };
+    metastore
+        .change_incidents(|writer| {
+            assert_eq!(writer.next_number()?, damaged.number);
+            writer.put(&damaged)?;
+            writer.add_key(damaged.number, "host:web", NOW)?;
+            writer.rows_done(1)
+        })
+        .unwrap();
+    let blocks = [
+        block(0, &[("a1", "r1", "db", "Low", 0), ("a2", "r1", "web", "Low", 0)]),
+        block(2, &[("a3", "r1", "db", "Low", 20)]),
+    ];
+    let book = world.start(None);
+    blocks.iter().for_each(|block| book.on_block(block));
+    book.stop().await;
+    let table = TableName::new("SecurityAlert").unwrap();
+    assert_eq!((book.needs_from(&table), book.backlog_rows()), (0, 0), "the cursor stays before the first block");
+    assert!(metastore.incident_cursor().unwrap().is_none() && world.rows().is_empty());
+    drop(book);
+    assert_eq!(metastore.change_incidents(|writer| writer.forget("Damaged", 0)).unwrap(), 1);
+    let again = world.start(None);
+    blocks.iter().for_each(|block| again.on_block(block));
+    again.stop().await;
+    assert_eq!(incidents(&again), [(2, strings(&["a1", "a3"])), (3, strings(&["a2"]))]);
+    assert_eq!(again.needs_from(&table), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_refused_when_an_alert_makes_a_version_while_it_is_audited() {
+    let world = World::new();
+    let book = world.start(None);
+    book.on_block(&block(0, &[("a1", "r1", "web", "Low", 0)]));
+    wait_for_grouping(&book);
+    let alerted = book.clone();
+    *world.audit.meanwhile.lock().unwrap() = Some(Box::new(move || {
+        alerted.on_block(&block(1, &[("a2", "r2", "web", "High", 10)]));
+        wait_for_grouping(&alerted);
+    }));
+    let ada = person("ada");
+    let lower = IncidentChange { severity: Some(IncidentSeverity::Informational), ..IncidentChange::default() };
+    let conflict = book.change(&ada, 1, Some(1), lower.clone()).await.unwrap_err();
+    assert!(matches!(conflict, IncidentError::Conflict { number: 1, version: 2 }), "{conflict}");
+    assert_eq!(book.get(1).unwrap().unwrap().incident.severity, IncidentSeverity::High);
+    let changed = book.change(&ada, 1, Some(2), lower).await.unwrap();
+    assert_eq!((changed.severity, changed.version), (IncidentSeverity::Informational, 3));
+    book.stop().await;
+}
+
+/// Waits until all alerts handed over are dealt with.
+fn wait_for_grouping(book: &IncidentBook) {
+    for _ in 0..10_000 {
+        if book.backlog_rows() == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    panic!("the alerts are not grouped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn incident_1_versions_whose_reply_was_lost_are_no_rows_twice() {
     let world = World::new();
     *world.journal.lost_replies.lock().unwrap() = 1;
@@ -293,11 +371,13 @@ async fn verdicts_make_the_precision_of_rules() {
     for (number, classification) in (1..).zip(judged) {
         book.change(&ada, number, None, verdict(classification)).await.unwrap();
     }
-    let judgements = book.judgements().unwrap();
+    let judgements = book.judgements(None).unwrap();
     let (one, two) = (&judgements["r1"], &judgements["r2"]);
     assert_eq!((one.alerts, one.true_positive, one.benign_positive, one.open), (4, 1, 1, 1));
     assert_eq!((one.precision, two.precision), (Some(0.5), Some(0.0)));
     assert_eq!(one.median_seconds_to_detect, Some(3.0));
+    let alone = book.judgements(Some("r1")).unwrap();
+    assert_eq!((alone.len(), &alone["r1"]), (1, one), "the same as among all");
     // What was judged benign speaks against nobody; two alerts of one rule are less than twice one.
     let risks = book.risks(Timestamp::default(), 10).unwrap();
     let scores: Vec<(&str, f64, u64)> = risks.iter().map(|r| (r.entity.as_str(), r.score, r.alerts)).collect();

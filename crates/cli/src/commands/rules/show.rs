@@ -16,7 +16,7 @@ pub async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
     let rules = match target {
         Target::Server(client) => client.get("v1/rules").await?["rules"].take(),
         Target::Directory(node) => {
-            let mut judgements = node.incidents().judgements()?;
+            let mut judgements = node.incidents().judgements(None)?;
             let mut rules = to_value(&node.rules().list())?;
             for rule in rules.as_array_mut().into_iter().flatten() {
                 let id = rule["rule_id"].as_str().unwrap_or_default();
@@ -52,7 +52,7 @@ pub async fn show(target: &Target, rule_id: &str, console: &Console) -> Result<E
             let missing = || Failure::usage(format!("there is no rule with the id {rule_id:?}"));
             let source = node.rules().source(rule_id)?.ok_or_else(missing)?;
             let rule = node.rules().list().into_iter().find(|rule| rule.rule_id == rule_id);
-            let judgement = node.incidents().judgements()?.remove(rule_id).unwrap_or_default();
+            let judgement = node.incidents().judgements(Some(rule_id))?.remove(rule_id).unwrap_or_default();
             json!({ "rule": rule, "source": source, "judgement": judgement })
         }
     };
