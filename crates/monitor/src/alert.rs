@@ -182,7 +182,7 @@ fn raise_one(
     let id = alert_id(metadata.id.as_str(), table.as_str(), seq(found.rows[0]));
     let alert = alert_of(rule, id, now, found.rows.iter().take(EVENTS_LISTED_MAX).map(event).collect());
     let mut entities = Entities::default();
-    found.rows.iter().take(EVENTS_LISTED_MAX).for_each(|row| entities.add_row(&block.rows, *row as usize));
+    entities.add_rows(&block.rows, found.rows.iter().take(EVENTS_LISTED_MAX).map(|row| *row as usize));
     alert.events.iter().flat_map(|event| &event.fields).for_each(|(field, value)| entities.add_field(field, value));
     Raised {
         alert,

@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::{AsArray, RecordBatch};
-use moneta_rules::hunt::text;
+use arrow::array::{Array, AsArray, RecordBatch};
 use serde_json::{Map, Value, json};
 
 /// Entities of one alert at most.
@@ -82,18 +81,21 @@ pub(crate) struct Entities(Vec<Value>);
 impl Entities {
     /// Adds what a field names, if it names anything.
     pub(crate) fn add_field(&mut self, field: &str, value: &str) {
-        let field = field.to_lowercase();
-        let Some((_, kind, identifier)) = NAMES.iter().find(|(name, ..)| *name == field) else {
-            return;
-        };
-        self.add(kind, identifier, value);
+        if let Some((kind, identifier)) = named_by(field) {
+            self.add(kind, identifier, value);
+        }
     }
 
-    /// Adds what the columns of a row name.
-    pub(crate) fn add_row(&mut self, rows: &RecordBatch, row: usize) {
-        for field in rows.schema_ref().fields() {
-            if rows.column_by_name(field.name()).is_some_and(|column| column.as_string_opt::<i32>().is_some()) {
-                self.add_field(field.name(), &text(rows, field.name(), row));
+    /// Adds what the columns of some rows name, row by row.
+    pub(crate) fn add_rows(&mut self, rows: &RecordBatch, wanted: impl Iterator<Item = usize>) {
+        let columns = rows.schema_ref().fields().iter().zip(rows.columns()).filter_map(|(field, column)| {
+            let (kind, identifier) = named_by(field.name())?;
+            Some((kind, identifier, column.as_string_opt::<i32>()?))
+        });
+        let columns: Vec<_> = columns.collect();
+        for row in wanted {
+            for (kind, identifier, texts) in columns.iter().filter(|(.., texts)| texts.is_valid(row)) {
+                self.add(kind, identifier, texts.value(row));
             }
         }
     }
@@ -101,9 +103,11 @@ impl Entities {
     /// Adds an entity with one identifier.
     pub(crate) fn add(&mut self, kind: &str, identifier: &str, value: &str) {
         let value = value.trim();
+        if self.0.len() >= ENTITIES_MAX || matches!(value, "" | "-" | "::" | "0.0.0.0") {
+            return;
+        }
         let entity = json!({ "Type": kind, identifier: value });
-        let is_one = !matches!(value, "" | "-" | "::" | "0.0.0.0");
-        if is_one && self.0.len() < ENTITIES_MAX && !self.0.contains(&entity) {
+        if !self.0.contains(&entity) {
             self.0.push(entity);
         }
     }
@@ -112,6 +116,12 @@ impl Entities {
     pub(crate) fn into_values(self) -> Vec<Value> {
         self.0
     }
+}
+
+/// Type and identifier of the entity that a field or column names, in any case.
+fn named_by(field: &str) -> Option<(&'static str, &'static str)> {
+    let field = field.to_lowercase();
+    NAMES.iter().find(|(name, ..)| *name == field).map(|(_, kind, identifier)| (*kind, *identifier))
 }
 
 /// Texts by which entities are compared: the same text is the same thing.
@@ -142,6 +152,10 @@ pub(crate) fn linking_keys(entities: &[Value]) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+
     use super::*;
 
     #[test]
@@ -159,6 +173,31 @@ mod tests {
             [json!({"Type": "host", "HostName": "WEB01"}), json!({"Type": "ip", "Address": "192.0.2.7"})]
         );
         assert_eq!(keys(&found).into_iter().collect::<Vec<_>>(), ["host:web01", "ip:192.0.2.7"]);
+    }
+
+    #[test]
+    fn rows_name_entities_row_by_row_up_to_the_limit() {
+        let column = |values: Vec<Option<String>>| Arc::new(StringArray::from(values)) as ArrayRef;
+        let count = ENTITIES_MAX + 10;
+        let hosts = (0..count).map(|n| (n != 1).then(|| format!("h{n}"))).collect();
+        let users = (0..count).map(|_| Some("ada".to_owned())).collect();
+        let numbers = Arc::new(Int64Array::from(vec![7; count])) as ArrayRef;
+        let columns = [
+            ("Computer", column(hosts)),
+            ("Message", column(vec![None; count])),
+            ("UserId", numbers),
+            ("User", column(users)),
+        ];
+        let rows =
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
+        let mut entities = Entities::default();
+        entities.add_rows(&rows, [2, 1, 0].into_iter());
+        let host = |name: &str| json!({"Type": "host", "HostName": name});
+        let user = json!({"Type": "account", "FullName": "ada"});
+        assert_eq!(entities.into_values(), [host("h2"), user, host("h0")]);
+        let mut entities = Entities::default();
+        entities.add_rows(&rows, 0..count);
+        assert_eq!(entities.into_values().len(), ENTITIES_MAX);
     }
 
     #[test]
