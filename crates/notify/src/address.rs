@@ -25,7 +25,12 @@ pub(crate) fn is_here(addresses: &[SocketAddr]) -> bool {
     addresses.iter().all(|address| address.ip().to_canonical().is_loopback())
 }
 
-/// A host's name as lists of hosts have it.
+/// Whether a list of hosts has a host.
+pub(crate) fn is_listed(host: &str, hosts: &[String]) -> bool {
+    hosts.iter().any(|listed| bare(listed) == bare(host))
+}
+
+/// A host's name without the brackets of an IPv6 address, in lower case.
 pub(crate) fn bare(host: &str) -> String {
     host.trim_matches(['[', ']']).to_ascii_lowercase()
 }

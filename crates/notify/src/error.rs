@@ -79,6 +79,12 @@ pub enum Error {
         /// What it was asked.
         step: &'static str,
     },
+    /// A mail server took the mail for some of its receivers only: another try would send it to those again.
+    #[error("the mail server answered {code} to RCPT for some receivers; the others have the mail")]
+    PartlyRefused {
+        /// The last reply code other than success.
+        code: u16,
+    },
     /// The alert cannot be sent in this form.
     #[error("the alert cannot be sent: {0}")]
     Unsendable(&'static str),
@@ -108,7 +114,9 @@ impl Error {
             | Self::Secret(_)
             | Self::Setting(_)
             | Self::NoHost => ErrorKind::Caller,
-            Self::Private { .. } | Self::Refused { .. } | Self::Mail { .. } => ErrorKind::OPERATOR,
+            Self::Private { .. } | Self::Refused { .. } | Self::Mail { .. } | Self::PartlyRefused { .. } => {
+                ErrorKind::OPERATOR
+            },
             Self::Unsendable(_) => ErrorKind::Internal,
         }
     }

@@ -54,8 +54,7 @@ impl HttpSender {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::Credentials);
         }
-        let named = |allowed: &String| address::bare(allowed) == address::bare(host);
-        let allow_private = endpoint.allow_private_hosts.iter().any(named);
+        let allow_private = address::is_listed(host, &endpoint.allow_private_hosts);
         let plain = url.scheme() == "http" && (allow_private || endpoint.allow_plaintext);
         if url.scheme() != "https" && !plain {
             return Err(Error::Plaintext(host.to_owned()));

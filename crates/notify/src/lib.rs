@@ -33,12 +33,10 @@ pub struct Channels(pub Vec<Arc<Channel>>);
 impl AlertDelivery for Channels {
     /// Hands the alert to every channel; the error names those that did not take it.
     fn deliver(&self, alert: Alert) -> BoxFuture<'_, Result<(), PortError>> {
-        let mut outcome = Ok(());
-        for channel in self.0.iter().filter(|channel| channel.takes(&alert)) {
-            if let Err(error) = channel.enqueue(alert.clone()) {
-                outcome = Err(error);
-            }
-        }
-        Box::pin(async { outcome })
+        let taking = self.0.iter().filter(|channel| channel.takes(&alert));
+        let refused: Vec<PortError> = taking.filter_map(|channel| channel.enqueue(alert.clone()).err()).collect();
+        let kind = refused.first().map(|error| error.kind);
+        let messages: Vec<String> = refused.into_iter().map(|error| error.message).collect();
+        Box::pin(async move { kind.map_or(Ok(()), |kind| Err(PortError::new(kind, messages.join("; ")))) })
     }
 }

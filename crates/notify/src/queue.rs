@@ -97,19 +97,25 @@ pub enum AlertLevel {
 }
 
 impl AlertLevel {
-    /// The levels in order, with their words.
-    pub const ALL: [(&'static str, Self); 5] = [
-        ("informational", Self::Informational),
-        ("low", Self::Low),
-        ("medium", Self::Medium),
-        ("high", Self::High),
-        ("critical", Self::Critical),
-    ];
+    /// The levels in order.
+    pub const ALL: [Self; 5] = [Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
 
     /// The level of a word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, level)| level)
+        Self::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(word))
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Informational => "informational",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
     }
 
     /// The level of an alert; one that is not known counts as high.

@@ -47,8 +47,8 @@ impl Peer {
     /// The checked addresses.
     pub(crate) async fn resolve(&self, encrypted: bool) -> Result<Vec<SocketAddr>, Error> {
         let (host, port) = self.parts()?;
-        let named = |allowed: &String| address::bare(allowed) == address::bare(host);
-        let addresses = address::resolve(host, port, self.allow_private_hosts.iter().any(named)).await?;
+        let allow_private = address::is_listed(host, &self.allow_private_hosts);
+        let addresses = address::resolve(host, port, allow_private).await?;
         if !encrypted && !self.allow_plaintext && !address::is_here(&addresses) {
             return Err(Error::Plaintext(host.to_owned()));
         }

@@ -66,8 +66,9 @@ fn alerts(alert: &Alert, now: Timestamp) -> Value {
 
 /// A name in the letters that Prometheus allows.
 fn label(name: &str) -> String {
-    let allowed: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    if allowed.starts_with(|c: char| c.is_ascii_digit()) { format!("_{allowed}") } else { allowed.to_lowercase() }
+    let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    let allowed: String = name.chars().map(allowed).collect();
+    if allowed.starts_with(|c: char| c.is_ascii_digit()) { format!("_{allowed}") } else { allowed }
 }
 
 #[cfg(test)]
@@ -82,6 +83,6 @@ mod tests {
         assert_eq!(alerts[0]["labels"]["instance"], "web01");
         assert!(alerts[0]["labels"].as_object().unwrap().values().all(|value| value != ""));
         assert_eq!(alerts[0]["annotations"]["author"], "Ada");
-        assert_eq!((label("a b-c"), label("1x")), ("a_b_c".to_owned(), "_1x".to_owned()));
+        assert_eq!((label("A b-c"), label("1aB")), ("a_b_c".to_owned(), "_1ab".to_owned()));
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::post;
 use crate::http::{Endpoint, HttpSender};
 use crate::words::{facts, headline, hosts, short};
-use crate::{Carrier, Error};
+use crate::{AlertLevel, Carrier, Error};
 
 /// Where PagerDuty takes events.
 pub const ADDRESS: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -42,11 +42,11 @@ impl Carrier for PagerDuty {
 }
 
 fn event(alert: &Alert, routing_key: &str) -> Value {
-    let severity = match alert.level.as_str() {
-        "critical" => "critical",
-        "high" => "error",
-        "medium" => "warning",
-        _ => "info",
+    let severity = match AlertLevel::of(alert) {
+        AlertLevel::Critical => "critical",
+        AlertLevel::High => "error",
+        AlertLevel::Medium => "warning",
+        AlertLevel::Low | AlertLevel::Informational => "info",
     };
     let details: Map<String, Value> = facts(alert).into_iter().map(|(name, value)| (name, value.into())).collect();
     let source = hosts(alert).into_iter().next().unwrap_or_else(|| "moneta".to_owned());
@@ -72,5 +72,7 @@ mod tests {
         let payload = &event["payload"];
         assert_eq!((&payload["severity"], &payload["source"]), (&json!("critical"), &json!("web01")));
         assert_eq!(payload["custom_details"]["Author"], "Ada");
+        let unknown = Alert { level: "Dire".to_owned(), ..sample() };
+        assert_eq!(super::event(&unknown, "key")["payload"]["severity"], "error", "it counts as high");
     }
 }

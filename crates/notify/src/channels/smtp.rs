@@ -47,7 +47,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Gives the server one message. When some receivers are refused, the others get it and the refusal is the error.
+    /// Gives the server one message. When some receivers are refused or put off, the others get it, and the error is one
+    /// that is not tried again.
     ///
     /// `message`: lines that end with CR LF; none begins with a dot.
     pub(super) async fn submit(&self, from: &str, to: &[String], message: &str) -> Result<(), Error> {
@@ -58,19 +59,20 @@ impl Server {
         for receiver in to {
             match dialog.ask(&format!("RCPT TO:<{receiver}>"), "RCPT", 250).await {
                 Ok(_) => accepted += 1,
-                Err(error @ Error::Mail { .. }) => refused = Some(error),
+                Err(Error::Mail { code, .. }) => refused = Some(code),
                 Err(error) => return Err(error),
             }
         }
         if accepted == 0 {
-            return Err(refused.unwrap_or(Error::Unsendable("there is nobody to send it to")));
+            let nobody = Error::Unsendable("there is nobody to send it to");
+            return Err(refused.map_or(nobody, |code| Error::Mail { code, step: "RCPT" }));
         }
         dialog.ask("DATA", "DATA", 354).await?;
         dialog.write(message).await?;
         dialog.ask(".", "the message", 250).await?;
         // It is accepted: what becomes of the goodbye does not matter.
         let _ = dialog.ask("QUIT", "QUIT", 221).await;
-        refused.map_or(Ok(()), Err)
+        refused.map_or(Ok(()), |code| Err(Error::PartlyRefused { code }))
     }
 
     /// A connection that is ready for a message.

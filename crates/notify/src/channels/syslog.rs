@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::tls::{Peer, Stream};
 use crate::words::{facts, hosts, one_line, short};
-use crate::{Carrier, Error};
+use crate::{AlertLevel, Carrier, Error};
 
 /// Facility 13, "log audit".
 const FACILITY: u8 = 13;
@@ -78,12 +78,12 @@ impl Carrier for Syslog {
 
 fn message(alert: &Alert) -> String {
     // Severity of syslog, and of CEF from 0 to 10.
-    let (severity, cef) = match alert.level.as_str() {
-        "critical" => (2, 10),
-        "high" => (3, 8),
-        "medium" => (4, 5),
-        "low" => (5, 3),
-        _ => (6, 1),
+    let (severity, cef) = match AlertLevel::of(alert) {
+        AlertLevel::Critical => (2, 10),
+        AlertLevel::High => (3, 8),
+        AlertLevel::Medium => (4, 5),
+        AlertLevel::Low => (5, 3),
+        AlertLevel::Informational => (6, 1),
     };
     let (year, month, day, hour, minute, second, nanos) = alert.raised.civil();
     let time = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", nanos / 1_000);

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::post;
 use crate::http::{Endpoint, HttpSender};
 use crate::words::{facts, headline, one_line, short};
-use crate::{Carrier, Error};
+use crate::{AlertLevel, Carrier, Error};
 
 /// Characters of the description at most: a card has at most 28 KiB.
 const DESCRIPTION_CHARS_MAX: usize = 3_000;
@@ -41,10 +41,10 @@ fn message(alert: &Alert) -> Value {
     let line = |runs: Vec<Value>| json!({ "type": "RichTextBlock", "inlines": runs });
     let mut title = run(&headline(alert), "bolder");
     title["size"] = "large".into();
-    title["color"] = match alert.level.as_str() {
-        "critical" | "high" => "attention",
-        "medium" => "warning",
-        _ => "default",
+    title["color"] = match AlertLevel::of(alert) {
+        AlertLevel::Critical | AlertLevel::High => "attention",
+        AlertLevel::Medium => "warning",
+        AlertLevel::Low | AlertLevel::Informational => "default",
     }
     .into();
     let mut body = vec![line(vec![title])];

@@ -232,3 +232,21 @@ async fn a_channel_takes_what_is_bad_enough_and_a_test_goes_at_once() {
     assert_eq!(ids, ["a-10", "a-9"]);
     assert_eq!(fixture.channel.counts().delivered, 2);
 }
+
+#[tokio::test]
+async fn an_alert_that_several_channels_do_not_take_names_them_all() {
+    let receiver = Receiver::start(&[]).await;
+    let mut channels = Vec::new();
+    for name in ["one", "two"] {
+        let mut way = way(&receiver);
+        way.options.name = name.to_owned();
+        let fixture = start(way);
+        fixture.channel.stop().await;
+        channels.push(fixture.channel);
+    }
+    let error = Channels(channels).deliver(alert("a-1")).await.unwrap_err();
+    assert!(
+        error.message.contains("sent to one: stopped; ") && error.message.contains("sent to two: stopped"),
+        "{error}"
+    );
+}

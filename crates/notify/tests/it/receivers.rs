@@ -91,14 +91,29 @@ async fn mail_that_is_put_off_comes_again_and_mail_that_is_refused_does_not() {
     assert!(dead.is_empty(), "{dead:?}");
     assert!(server.line().contains("busy@example.org"));
     let dead = through(email(port, MailTls::None, None, "", &["gone@example.org", "ops@example.org"])).await;
-    assert_eq!((dead[0].attempts, dead[0].reason.as_str()), (1, "the mail server answered 550 to RCPT"));
+    let partly = |code| format!("the mail server answered {code} to RCPT for some receivers; the others have the mail");
+    assert_eq!((dead[0].attempts, &dead[0].reason), (1, &partly(550)));
     let taken: Value = serde_json::from_str(&server.line()).unwrap();
     assert_eq!(taken["to"], json!(["ops@example.org"]), "the others get it");
+    let dead = through(email(port, MailTls::None, None, "", &["gone@example.org"])).await;
+    assert_eq!((dead[0].attempts, dead[0].reason.as_str()), (1, "the mail server answered 550 to RCPT"));
+    others_get_mail_once_when_one_receiver_is_put_off().await;
     // A server without STARTTLS gets nothing.
     let dir = TestDir::new();
     let Some(certificate) = Certificate::make(dir.path()) else { return };
     let dead = through(email(port, MailTls::StartTls, Some(&certificate), "", &["ops@example.org"])).await;
     assert!(dead[0].reason.contains("does not offer STARTTLS"), "{dead:?}");
+}
+
+async fn others_get_mail_once_when_one_receiver_is_put_off() {
+    let Some((server, port)) = mail_server("plain", None) else { return };
+    let dead = through(email(port, MailTls::None, None, "", &["busy@example.org", "good@example.org"])).await;
+    let reason = "the mail server answered 451 to RCPT for some receivers; the others have the mail";
+    assert_eq!((dead[0].attempts, dead[0].reason.as_str()), (1, reason));
+    assert!(through(email(port, MailTls::None, None, "", &["last@example.org"])).await.is_empty());
+    let taken = |line: &str| -> Value { serde_json::from_str::<Value>(line).unwrap()["to"].clone() };
+    assert_eq!(taken(&server.line()), json!(["good@example.org"]));
+    assert_eq!(taken(&server.line()), json!(["last@example.org"]), "nobody got a mail twice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
