@@ -79,7 +79,7 @@ impl ChannelConfig {
         let kind = self.kind().map_err(about)?;
         let mut options = ChannelOptions::new(&self.name, kind);
         if let Some(word) = &self.level_min {
-            let known: Vec<&str> = AlertLevel::ALL.iter().map(|(name, _)| *name).collect();
+            let known: Vec<&str> = AlertLevel::ALL.iter().map(|level| level.name()).collect();
             options.level_min = AlertLevel::parse(word)
                 .ok_or_else(|| about(format!("no level_min {word:?}; there are {}", known.join(", "))))?;
         }

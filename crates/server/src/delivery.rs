@@ -3,9 +3,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use futures::future::join_all;
 use moneta_base::RuleId;
 use moneta_keys::KeyRing;
-use moneta_notify::{AlertLevel, Channel, ChannelOptions, Channels, DeadLetter};
+use moneta_notify::{Channel, ChannelOptions, Channels, DeadLetter};
 use moneta_ports::{
     Alarm, AlarmKind, AlarmSink, Alert, AlertChannels, AlertDelivery, AuditEvent, AuditSink, BoxFuture, ChannelStatus,
     ChannelTest, OpContext, PortError,
@@ -86,11 +87,9 @@ impl Deliveries {
         let _ = self.audit.set(audit);
     }
 
-    /// Gives alerts under way a last chance.
+    /// Gives alerts under way a last chance, those of all channels at the same time.
     pub(crate) async fn stop(&self) {
-        for channel in &self.channels.0 {
-            channel.stop().await;
-        }
+        join_all(self.channels.0.iter().map(|channel| channel.stop())).await;
     }
 
     async fn test_one(&self, ctx: &OpContext, name: &str) -> Result<Option<ChannelTest>, PortError> {
@@ -120,7 +119,7 @@ impl Deliveries {
             rule_title: format!("Test of the channel {}", options.name),
             rule_author: "Moneta".to_owned(),
             rule_description: format!("{} asked for this test. Nothing happened.", ctx.actor.name),
-            level: level_name(options.level_min).to_owned(),
+            level: options.level_min.name().to_owned(),
             tags: Vec::new(),
             events: Vec::new(),
         }
@@ -134,7 +133,7 @@ impl AlertChannels for Deliveries {
             ChannelStatus {
                 name: options.name.clone(),
                 kind: options.kind.to_owned(),
-                level_min: level_name(options.level_min).to_owned(),
+                level_min: options.level_min.name().to_owned(),
                 delivered: counts.delivered,
                 retried: counts.retried,
                 given_up: counts.given_up,
@@ -151,8 +150,4 @@ impl AlertChannels for Deliveries {
     ) -> BoxFuture<'a, Result<Option<ChannelTest>, PortError>> {
         Box::pin(self.test_one(ctx, channel))
     }
-}
-
-fn level_name(level: AlertLevel) -> &'static str {
-    AlertLevel::ALL.iter().find(|(_, known)| *known == level).map_or("high", |(name, _)| name)
 }

@@ -4,7 +4,7 @@
 //! once in a while whether one has ended, and has the rules compiled anew.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
@@ -15,6 +15,7 @@ use moneta_ports::{
     NewException, OpContext, PortError, QueryEngine, QueryRequest, RuleException, TimeScope,
 };
 use moneta_rules::exception::{self, Comparison, Condition};
+use moneta_rules::ir::Body;
 use moneta_rules::{CompiledRules, Rule};
 
 use crate::backfill;
@@ -63,21 +64,21 @@ impl Rules {
         let now = self.clock.now();
         let mut found = Vec::new();
         for setting in settings.into_iter().filter(|setting| setting.key.starts_with(PREFIX)) {
-            let mut exception: RuleException = serde_json::from_value(setting.value).map_err(|error| {
-                PortError::caused_by(ErrorKind::Internal, format!("the setting {} is damaged", setting.key), error)
-            })?;
-            exception.active = holds(&exception, now);
-            found.push(exception);
+            match serde_json::from_value::<RuleException>(setting.value) {
+                Ok(exception) => found.push(RuleException { active: holds(&exception, now), ..exception }),
+                // Without it there is an alert too many; to refuse all rules for it would be worse.
+                Err(error) => {
+                    tracing::error!(error = %error, setting = setting.key, "an exception is damaged and not applied");
+                }
+            }
         }
         found.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
         Ok(found)
     }
 
-    /// Those in force; none when they cannot be read, which is worse than an alert too many only to hear of.
-    pub(crate) fn exceptions_in_force(&self) -> Vec<RuleException> {
-        let all = self.all_exceptions();
-        let all = all.inspect_err(|error| tracing::error!(error = %error, "exceptions are not applied"));
-        all.unwrap_or_default().into_iter().filter(|exception| exception.active).collect()
+    /// Those in force.
+    pub(crate) fn exceptions_in_force(&self) -> Result<Vec<RuleException>, PortError> {
+        Ok(self.all_exceptions()?.into_iter().filter(|exception| exception.active).collect())
     }
 
     /// The filters of exceptions of Sigma rules.
@@ -178,7 +179,7 @@ impl Rules {
         }
         let active = self.active();
         let found = active.rules().iter().find(|rule| rule.metadata.id.as_str() == rule_id);
-        let rule = found.ok_or_else(|| no_such_rule(rule_id))?;
+        let rule = found.ok_or_else(|| self.why_not_active(rule_id))?;
         if rule.log_source().is_none() {
             let message = "a correlation has no exceptions of its own: make them of the rules that it refers to";
             return Err(refused(message.to_owned()));
@@ -208,15 +209,16 @@ impl Rules {
         let engine = self.history()?;
         self.audit.record(ctx, AuditEvent::success("rule.preview-exception", "rule", rule_id)).await?;
         if let Some(rule) = self.analytics.rule(rule_id) {
-            let query = Self::narrowed(&rule.query, rule_id, &self.exceptions_in_force());
+            let query = Self::narrowed(&rule.query, rule_id, &self.exceptions_in_force()?);
             let narrowed = exception::narrow_query(&query, &conditions(&said)?).map_err(refused)?;
             let before = count(&*engine, ctx, &query, from, to).await?;
             let after = count(&*engine, ctx, &narrowed, from, to).await?;
             let num_excepted = before.saturating_sub(after);
             return Ok(ExceptionPreview { num_rows: before, num_matches: before, num_excepted, excepted: Vec::new() });
         }
-        let now = self.active();
-        let then = self.with_exception(&now, rule_id, &said)?;
+        let filter = exception::filter("preview", rule_id, &conditions(&said)?).map_err(refused)?;
+        let now = self.alone(rule_id, None)?;
+        let then = self.alone(rule_id, Some(filter))?;
         let selection = BackfillSelection { rule_ids: vec![rule_id.to_owned()], from, to, matches_max: None };
         let tables = self.audit.store().tables_with_rows();
         let before = backfill::backfill(&*engine, &now, ctx, &selection, &tables).await?;
@@ -232,16 +234,12 @@ impl Rules {
         })
     }
 
-    /// One rule as it would be with one more exception.
-    fn with_exception(
-        &self,
-        now: &Arc<CompiledRules>,
-        rule_id: &str,
-        said: &[ExceptionCondition],
-    ) -> Result<Arc<CompiledRules>, PortError> {
-        let filter = exception::filter("preview", rule_id, &conditions(said)?).map_err(refused)?;
-        let rules = now.rules().iter().filter(|rule| rule.metadata.id.as_str() == rule_id);
-        let rules = rules.map(|rule| Rule::clone(rule)).chain([filter]).collect();
+    /// One active rule with its filters and perhaps one more, and without the correlations that use it: so its own
+    /// matches are counted, whoever else counts them.
+    fn alone(&self, rule_id: &str, more: Option<Rule>) -> Result<Arc<CompiledRules>, PortError> {
+        let active = self.active();
+        let belongs = |rule: &&Arc<Rule>| rule.metadata.id.as_str() == rule_id || matches!(rule.body, Body::Filter(_));
+        let rules = active.rules().iter().filter(belongs).map(|rule| Rule::clone(rule)).chain(more).collect();
         let (compiled, not_loaded) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
         match not_loaded.into_iter().next() {
             Some(one) => Err(refused(one.error.to_string())),
@@ -256,9 +254,13 @@ impl Rules {
         table: TableName,
         seq: Seq,
     ) -> Result<Option<EventExplanation>, PortError> {
+        if self.analytics.rule(rule_id).is_some() {
+            let message = format!("{rule_id} is an analytics rule: run its query, which `moneta rules show` prints");
+            return Err(refused(message));
+        }
         let rules = self.active();
         if !rules.rules().iter().any(|rule| rule.metadata.id.as_str() == rule_id) {
-            return Err(no_such_rule(rule_id));
+            return Err(self.why_not_active(rule_id));
         }
         let engine = self.history()?;
         let Some(row) = backfill::read_row(&*engine, ctx, &table, seq).await? else { return Ok(None) };
@@ -282,16 +284,24 @@ impl Rules {
         });
     }
 
-    /// Takes what has ended out of the compiled rules, with a row of audit for each.
+    /// Takes what has ended out of the compiled rules, with a row of audit for each. What the compiled rules have says
+    /// what has ended: that the metastore cannot be read at a time ends nothing.
     async fn end_exceptions(&self) {
         let _one_at_a_time = self.changing.lock().await;
-        let in_force: BTreeSet<String> = self.exceptions_in_force().into_iter().map(|one| one.id).collect();
-        let applied = self.applied_exceptions();
-        let ended: Vec<&String> = applied.difference(&in_force).collect();
+        let now = self.clock.now();
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ended: Vec<String> = applied.into_iter().filter(|(_, expires)| *expires <= now).map(|(id, _)| id).collect();
         if ended.is_empty() {
             return;
         }
-        for id in ended {
+        let set = match self.read() {
+            Ok(set) => set,
+            Err(error) => {
+                tracing::warn!(error = %error, "the rules could not be read after an exception ended; it is tried again");
+                return;
+            }
+        };
+        for id in &ended {
             let event = AuditEvent::success("rule.exception-ended", "exception", id.as_str());
             if let Err(error) = self.audit.record(&own_context(), event).await {
                 // It is looked at again: until then the exception holds on, which the audit table says too.
@@ -299,9 +309,7 @@ impl Rules {
                 return;
             }
         }
-        if let Err(error) = self.reload() {
-            tracing::error!(error = %error, "the rules could not be compiled after an exception ended");
-        }
+        self.put_in_force(&set);
     }
 }
 

@@ -28,6 +28,14 @@ use crate::error::ServerError;
 /// The setting that holds the ids of disabled rules.
 const DISABLED: &str = "rules.disabled";
 
+/// What is stored and in force, read at one time.
+pub(crate) struct RuleSet {
+    stored: Vec<StoredRule>,
+    /// Ids of rules that are kept and do not run.
+    disabled: BTreeSet<String>,
+    exceptions: Vec<RuleException>,
+}
+
 /// Implements [`RuleAdmin`].
 pub(crate) struct Rules {
     pub(crate) metastore: Arc<Metastore>,
@@ -39,8 +47,8 @@ pub(crate) struct Rules {
     monitor: OnceLock<Arc<Monitor>>,
     engine: OnceLock<Arc<dyn QueryEngine>>,
     pub(crate) analytics: AnalyticsSet,
-    /// Ids of the exceptions that the compiled rules have.
-    applied: Mutex<BTreeSet<String>>,
+    /// Ids of the exceptions that the compiled rules have, and when each ends.
+    pub(crate) applied: Mutex<BTreeMap<String, Timestamp>>,
     active: Mutex<Arc<CompiledRules>>,
     /// One change at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
@@ -70,13 +78,10 @@ impl Rules {
             active: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         };
-        let stored = rules.metastore.rules().map_err(|error| ServerError::part("metastore", error.kind(), error))?;
-        let disabled = rules.disabled().map_err(|error| ServerError::part("metastore", error.kind, error))?;
-        let (compiled, not_loaded) = rules.compile(&stored, &disabled);
-        for rule in not_loaded {
+        let set = rules.read().map_err(|error| ServerError::part("metastore", error.kind, error))?;
+        for rule in rules.put_in_force(&set) {
             tracing::warn!(file = rule.file, rule_id = rule.rule_id, title = rule.title, reason = %rule.error, "a stored rule is not active");
         }
-        *rules.active.lock().unwrap_or_else(PoisonError::into_inner) = compiled;
         Ok(Arc::new(rules))
     }
 
@@ -93,7 +98,7 @@ impl Rules {
     /// Gives the stored analytics rules, and every later set, to what runs them.
     pub(crate) fn attach_analytics(self: &Arc<Self>, analytics: Arc<Analytics>) -> Result<(), PortError> {
         self.analytics.attach(analytics);
-        self.analytics.run(&self.stored()?, &self.disabled()?, &self.exceptions_in_force());
+        self.run_analytics(&self.read()?);
         self.watch_exceptions();
         Ok(())
     }
@@ -108,38 +113,62 @@ impl Rules {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn compile(&self, stored: &[StoredRule], disabled: &BTreeSet<String>) -> (Arc<CompiledRules>, Vec<NotLoaded>) {
-        let runs = |rule: &&StoredRule| !disabled.contains(rule.rule_id.as_str());
-        let wanted: BTreeSet<&RuleId> = stored.iter().filter(runs).map(|rule| &rule.rule_id).collect();
+    /// What is stored now.
+    pub(crate) fn read(&self) -> Result<RuleSet, PortError> {
+        let (stored, disabled, exceptions) = (self.stored()?, self.disabled()?, self.exceptions_in_force()?);
+        Ok(RuleSet { stored, disabled, exceptions })
+    }
+
+    fn compile(&self, set: &RuleSet) -> (Arc<CompiledRules>, Vec<NotLoaded>) {
+        let runs = |rule: &&StoredRule| !set.disabled.contains(rule.rule_id.as_str());
+        let wanted: BTreeSet<&RuleId> = set.stored.iter().filter(runs).map(|rule| &rule.rule_id).collect();
         let files: BTreeMap<(&str, &str), ()> =
-            stored.iter().map(|rule| ((rule.file_name.as_str(), rule.text.as_str()), ())).collect();
+            set.stored.iter().map(|rule| ((rule.file_name.as_str(), rule.text.as_str()), ())).collect();
         let mut rules: Vec<Rule> = Vec::new();
         for (name, text) in files.into_keys() {
             let parsed = parse_file_with(name, text, &self.placeholders).rules;
             rules.extend(parsed.into_iter().filter(|rule| wanted.contains(&rule.metadata.id)));
         }
-        let exceptions = self.exceptions_in_force();
-        rules.extend(Self::filters(&exceptions));
-        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) =
-            exceptions.into_iter().map(|exception| exception.id).collect();
+        rules.extend(Self::filters(&set.exceptions));
         let (compiled, not_loaded) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
         (Arc::new(compiled), not_loaded)
     }
 
     /// Compiles what is stored now and runs it from here on.
     pub(crate) fn reload(&self) -> Result<(), PortError> {
-        let (compiled, _) = self.compile(&self.stored()?, &self.disabled()?);
-        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = compiled.clone();
-        if let Some(monitor) = self.monitor.get() {
-            monitor.set_rules(compiled);
-        }
-        self.analytics.run(&self.stored()?, &self.disabled()?, &self.exceptions_in_force());
+        let set = self.read()?;
+        self.put_in_force(&set);
         Ok(())
     }
 
-    /// Ids of the exceptions that the compiled rules have.
-    pub(crate) fn applied_exceptions(&self) -> BTreeSet<String> {
-        self.applied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Compiles a set and runs it from here on; what of it does not run.
+    pub(crate) fn put_in_force(&self, set: &RuleSet) -> Vec<NotLoaded> {
+        let (compiled, not_loaded) = self.compile(set);
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = compiled.clone();
+        // What has no end that can be read never held.
+        let ends = |one: &RuleException| Some((one.id.clone(), Timestamp::parse(&one.expires)?));
+        *self.applied.lock().unwrap_or_else(PoisonError::into_inner) = set.exceptions.iter().filter_map(ends).collect();
+        if let Some(monitor) = self.monitor.get() {
+            monitor.set_rules(compiled);
+        }
+        self.run_analytics(set);
+        not_loaded
+    }
+
+    fn run_analytics(&self, set: &RuleSet) {
+        self.analytics.run(&set.stored, &set.disabled, &set.exceptions);
+    }
+
+    /// Why a rule is not among the active ones.
+    pub(crate) fn why_not_active(&self, rule_id: &str) -> PortError {
+        match self.disabled() {
+            Ok(disabled) if disabled.contains(rule_id) => {
+                let message = format!("the rule {rule_id} is disabled; `moneta rules enable {rule_id}` enables it");
+                PortError::new(ErrorKind::Caller, message)
+            }
+            Ok(_) => no_such_rule(rule_id),
+            Err(error) => error,
+        }
     }
 
     /// What reads history.

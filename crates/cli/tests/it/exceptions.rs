@@ -31,6 +31,18 @@ fn line(host: &str, minute: u32) -> String {
     )
 }
 
+/// Uses the first rule, whose matches then are no alerts of their own.
+const CORRELATION: &str = "title: Many failures
+id: 0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9c003
+level: high
+correlation:
+  type: event_count
+  rules: [ 0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9c001 ]
+  group-by: [ Computer ]
+  timespan: 1h
+  condition: { gte: 100 }
+";
+
 /// Machines of the alerts of the rule, in order of name.
 fn alerted(moneta: &Moneta) -> Vec<String> {
     let query =
@@ -77,6 +89,7 @@ async fn what_is_excepted_raises_no_alert_until_the_exception_ends() {
     moneta.ok(&["ingest", &moneta.file("c.log", line("web02", 5))]);
     wait_until("an alert again", || alerted(&moneta).contains(&"web02".to_owned())).await;
     ends_by_itself(&moneta, &server.address()).await;
+    what_has_no_exception_says_why(&moneta);
     server.stop();
     let actions =
         moneta.json(&["query", "MonetaAudit | where Action contains 'except' | order by _Seq asc | project Action"]);
@@ -84,6 +97,28 @@ async fn what_is_excepted_raises_no_alert_until_the_exception_ends() {
     for action in ["rule.preview-exception", "rule.except", "rule.end-exception", "rule.exception-ended"] {
         assert!(actions.contains(&action), "{action}: {actions:?}");
     }
+}
+
+/// What cannot be excepted or explained says what to do; a rule that a correlation uses has its own matches.
+fn what_has_no_exception_says_why(moneta: &Moneta) {
+    let except =
+        |id: &str| moneta.run(&["rules", "except", id, "--where", "Computer=x", "--reason", "x", "--days", "1"]);
+    let query_rule = ID.replace("c001", "c002");
+    let why = moneta.run(&["rules", "explain", "Syslog:3", &query_rule]);
+    assert!(why.code == 2 && why.stderr.contains("is an analytics rule: run its query"), "{why:?}");
+    moneta.ok(&["rules", "disable", ID]);
+    for refused in [except(ID), moneta.run(&["rules", "explain", "Syslog:3", ID])] {
+        assert!(refused.code == 2 && refused.stderr.contains("is disabled"), "{refused:?}");
+    }
+    moneta.ok(&["rules", "enable", ID]);
+    let unknown = except("nothing");
+    assert!(unknown.code == 2 && unknown.stderr.contains("there is no rule nothing"), "{unknown:?}");
+
+    let before = moneta.json(&["rules", "except", ID, "--where", "Computer=web01", "--preview"]);
+    moneta.ok(&["rules", "add", &moneta.file("correlation.yml", CORRELATION)]);
+    let preview = moneta.json(&["rules", "except", ID, "--where", "Computer=web01", "--preview"]);
+    assert_eq!(preview, before, "who uses a rule does not matter");
+    assert!(preview["num_matches"].as_u64() > Some(1) && preview["num_excepted"] == 1, "{preview}");
 }
 
 /// An exception of a few seconds takes away, and then no longer.
