@@ -41,6 +41,16 @@ pub struct Grid {
     pub rows: Vec<Vec<Value>>,
 }
 
+impl Grid {
+    /// Some members of the objects of a list, a row for each object; null where an object has none.
+    #[must_use]
+    pub fn of(list: &Value, columns: &[&str]) -> Self {
+        let row = |item: &Value| columns.iter().map(|column| item[*column].clone()).collect();
+        let rows = list.as_array().into_iter().flatten().map(row).collect();
+        Self { columns: columns.iter().map(|name| (*name).to_owned()).collect(), rows }
+    }
+}
+
 /// Prints a result.
 ///
 /// # Errors
@@ -141,6 +151,14 @@ mod tests {
         check(&grid(), Format::Table, "a  b\n─  ─────\n1  x,\"y\"\n   =1+1\n");
         check(&grid(), Format::Ndjson, "{\"a\":1,\"b\":\"x,\\\"y\\\"\"}\n{\"a\":null,\"b\":\"=1+1\"}\n");
         check(&grid(), Format::Csv, "a,b\r\n1,\"x,\"\"y\"\"\"\r\n,'=1+1\r\n");
+    }
+
+    #[test]
+    fn a_list_of_objects_is_a_grid_of_the_columns_asked_for() {
+        let list = json!([{ "b": 1, "a": "x", "c": 2 }, { "a": null }]);
+        let rows = vec![vec![json!("x"), json!(1)], vec![json!(null), json!(null)]];
+        assert_eq!(Grid::of(&list, &["a", "b"]), Grid { columns: vec!["a".into(), "b".into()], rows });
+        assert!(Grid::of(&json!(null), &["a"]).rows.is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `moneta alerts`: where alerts go, and whether they get there.
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::rules::to_value;
 use crate::arguments::Global;
@@ -50,9 +50,7 @@ async fn list(target: &Target, format: Option<Format>, console: &Console) -> Res
         Target::Directory(node) => to_value(&node.channels().channels())?,
     };
     let columns = ["name", "kind", "level_min", "delivered", "retried", "given_up", "last_error"];
-    let row = |channel: &Value| columns.iter().map(|column| channel[*column].clone()).collect();
-    let rows = channels.as_array().into_iter().flatten().map(row).collect();
-    console.grid(&Grid { columns: columns.map(str::to_owned).to_vec(), rows }, console.format(format))?;
+    console.grid(&Grid::of(&channels, &columns), console.format(format))?;
     Ok(Exit::Success)
 }
 

@@ -124,9 +124,7 @@ async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
         Target::Server(client) => client.get("v1/credentials").await?["credentials"].take(),
         Target::Directory(node) => summaries(&node.access())?,
     };
-    let row = |credential: &Value| columns.iter().map(|column| credential[*column].clone()).collect();
-    let rows = all.as_array().into_iter().flatten().map(row).collect();
-    console.grid(&Grid { columns: columns.map(str::to_owned).to_vec(), rows }, console.format(None))?;
+    console.grid(&Grid::of(&all, &columns), console.format(None))?;
     Ok(Exit::Success)
 }
 

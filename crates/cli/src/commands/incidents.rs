@@ -37,9 +37,12 @@ pub enum Incidents {
         /// With this text in the title.
         #[arg(long)]
         text: Option<String>,
-        /// At most so many.
-        #[arg(long, default_value_t = 100, value_name = "NUMBER")]
-        limit: usize,
+        /// At most so many, 1 to 500.
+        #[arg(long, default_value_t = 100, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
+        /// Only those with a smaller number: the next page.
+        #[arg(long, value_name = "NUMBER")]
+        before: Option<u64>,
         /// How to print them. A table on a terminal, NDJSON into a pipe.
         #[arg(long, value_enum, value_name = "FORMAT")]
         format: Option<Format>,
@@ -54,9 +57,9 @@ pub enum Incidents {
         /// How many days back, 1 to 90.
         #[arg(long, default_value_t = 14, value_parser = clap::value_parser!(u64).range(1..=90))]
         days: u64,
-        /// At most so many.
-        #[arg(long, default_value_t = 20, value_name = "NUMBER")]
-        limit: usize,
+        /// At most so many, 1 to 500.
+        #[arg(long, default_value_t = 20, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=500))]
+        limit: u16,
     },
     /// Say who works on an incident.
     Assign {
@@ -84,7 +87,7 @@ pub enum Incidents {
         /// New or Active; a closed incident is opened again.
         #[arg(long, value_parser = status)]
         status: Option<IncidentStatus>,
-        /// A label; may be repeated, and replaces those there are.
+        /// A label; may be repeated, and replaces those there are. An empty text alone removes all.
         #[arg(long)]
         label: Vec<String>,
         #[command(flatten)]
@@ -162,7 +165,11 @@ impl Incidents {
                 change(target, *number, None, wanted, console).await
             }
             Self::Set { number, severity, status, label, version } => {
-                let labels = (!label.is_empty()).then(|| label.clone());
+                let labels = match label.as_slice() {
+                    [] => None,
+                    [none] if none.is_empty() => Some(Vec::new()),
+                    some => Some(some.to_vec()),
+                };
                 let wanted = IncidentChange { severity: *severity, status: *status, labels, ..none };
                 change(target, *number, version.at_version, wanted, console).await
             }
@@ -189,10 +196,13 @@ impl Incidents {
     }
 
     async fn list(&self, target: &Target, console: &Console) -> Result<Exit, Failure> {
-        let Self::List { status, severity, owner, rule, text, limit, format } = self else { return Ok(Exit::Success) };
+        let Self::List { status, severity, owner, rule, text, limit, before, format } = self else {
+            return Ok(Exit::Success);
+        };
         let page = match target {
             Target::Server(client) => {
                 let mut parameters = vec![("status", status.clone()), ("limit", limit.to_string())];
+                parameters.extend(before.map(|before| ("before", before.to_string())));
                 parameters.extend(severity.map(|severity| ("severity", severity.to_string())));
                 let texts = [("owner", owner), ("rule", rule), ("text", text)];
                 parameters.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
@@ -205,8 +215,8 @@ impl Incidents {
                     owner: owner.clone(),
                     rule_id: rule.clone(),
                     text: text.clone(),
-                    before: None,
-                    limit: *limit,
+                    before: *before,
+                    limit: usize::from(*limit),
                 };
                 to_value(&node.incidents().list(&filter)?)?
             }
@@ -223,7 +233,7 @@ impl Incidents {
         let columns = columns.map(str::to_owned).to_vec();
         console.grid(&Grid { columns, rows }, console.format(*format))?;
         if !page["next"].is_null() {
-            console.say(&format!("there are more than {limit}; raise --limit"));
+            console.say(&format!("there are more than {limit}; --before {} lists the next", page["next"]));
         }
         Ok(Exit::Success)
     }
@@ -344,7 +354,7 @@ fn print(details: &Value, console: &Console) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn risks(target: &Target, days: u64, limit: usize, console: &Console) -> Result<Exit, Failure> {
+async fn risks(target: &Target, days: u64, limit: u16, console: &Console) -> Result<Exit, Failure> {
     let risks = match target {
         Target::Server(client) => {
             let parameters = [("days", days.to_string()), ("limit", limit.to_string())];
@@ -353,12 +363,10 @@ async fn risks(target: &Target, days: u64, limit: usize, console: &Console) -> R
         Target::Directory(node) => {
             let now = moneta_base::Clock::now(&moneta_host::SystemClock::default());
             let since = now.saturating_sub(std::time::Duration::from_secs(days * 86_400));
-            to_value(&node.incidents().risks(since, limit)?)?
+            to_value(&node.incidents().risks(since, usize::from(limit))?)?
         }
     };
     let columns = ["entity", "score", "alerts", "rule_ids", "incidents", "last"];
-    let row = |risk: &Value| columns.iter().map(|column| risk[*column].clone()).collect();
-    let rows = risks.as_array().into_iter().flatten().map(row).collect();
-    console.grid(&Grid { columns: columns.map(str::to_owned).to_vec(), rows }, console.format(None))?;
+    console.grid(&Grid::of(&risks, &columns), console.format(None))?;
     Ok(Exit::Success)
 }

@@ -231,10 +231,7 @@ async fn list(global: &Global, console: &Console, kind: &str, columns: &[&str]) 
     let closed = target.close().await;
     let all = all?;
     closed?;
-    let row = |object: &Value| columns.iter().map(|column| object[*column].clone()).collect();
-    let rows = all.as_array().into_iter().flatten().map(row).collect();
-    let columns = columns.iter().map(|column| (*column).to_owned()).collect();
-    console.grid(&Grid { columns, rows }, console.format(None))?;
+    console.grid(&Grid::of(&all, columns), console.format(None))?;
     Ok(Exit::Success)
 }
 

@@ -87,9 +87,9 @@ impl Sources {
 }
 
 fn grid(list: &Value, columns: &[&str]) -> Grid {
-    let row = |item: &Value| columns.iter().map(|column| rounded(&item[*column])).collect();
-    let rows = list.as_array().into_iter().flatten().map(row).collect();
-    Grid { columns: columns.iter().map(|name| (*name).to_owned()).collect(), rows }
+    let mut grid = Grid::of(list, columns);
+    grid.rows.iter_mut().flatten().for_each(|cell| *cell = rounded(cell));
+    grid
 }
 
 /// A figure as people read it; programs get all digits with `--json`.

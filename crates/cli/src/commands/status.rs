@@ -110,13 +110,12 @@ fn print_scrubbing(scrubbing: &Value, console: &Console) -> std::io::Result<()> 
 
 /// A list of objects as a table, after an empty line; nothing when it is empty.
 fn print_list(console: &Console, list: &Value, columns: &[&str]) -> std::io::Result<()> {
-    let row = |item: &Value| columns.iter().map(|column| item[*column].clone()).collect();
-    let rows: Vec<Vec<Value>> = list.as_array().into_iter().flatten().map(row).collect();
-    if rows.is_empty() {
+    let grid = Grid::of(list, columns);
+    if grid.rows.is_empty() {
         return Ok(());
     }
     console.line("")?;
-    console.grid(&Grid { columns: columns.iter().map(|name| (*name).to_owned()).collect(), rows }, Format::Table)
+    console.grid(&grid, Format::Table)
 }
 
 fn text(value: &Value) -> &str {

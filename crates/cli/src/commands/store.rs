@@ -156,7 +156,7 @@ async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
         Target::Directory(node) => json!(node.operations().holds(&local_context()).await?),
     };
     let columns = ["name", "table", "from", "to", "reason", "placed_by", "placed_at"];
-    console.grid(&grid(&holds, &columns), console.format(None))?;
+    console.grid(&Grid::of(&holds, &columns), console.format(None))?;
     Ok(Exit::Success)
 }
 
@@ -172,16 +172,10 @@ async fn capacity(target: &Target, console: &Console) -> Result<Exit, Failure> {
         "bytes_per_day",
         "forecast_bytes",
     ];
-    console.grid(&grid(&status["tables"], &columns), console.format(None))?;
+    console.grid(&Grid::of(&status["tables"], &columns), console.format(None))?;
     match status["disk"]["days_until_full"].as_u64() {
         Some(days) => console.say(&format!("at this rate the disk is full in {days} days")),
         None => console.say("at this rate the disk does not fill up"),
     }
     Ok(Exit::Success)
-}
-
-fn grid(list: &Value, columns: &[&str]) -> Grid {
-    let row = |item: &Value| columns.iter().map(|column| item[*column].clone()).collect();
-    let rows = list.as_array().into_iter().flatten().map(row).collect();
-    Grid { columns: columns.iter().map(|name| (*name).to_owned()).collect(), rows }
 }

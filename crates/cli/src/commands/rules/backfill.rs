@@ -58,12 +58,10 @@ impl Backfill {
             Target::Directory(node) => to_value(&node.rules().backfill(&local_context(), selection).await?)?,
         };
         let columns = ["time", "level", "rule_title", "computer", "table", "seqs", "fields", "rule_id", "rule_author"];
-        let row = |found: &Value| columns.iter().map(|column| found[*column].clone()).collect();
-        let matches = report["matches"].as_array().cloned().unwrap_or_default();
-        let rows = matches.iter().map(row).collect();
-        console.grid(&Grid { columns: columns.map(str::to_owned).to_vec(), rows }, console.format(self.format))?;
+        let matches = Grid::of(&report["matches"], &columns);
+        console.grid(&matches, console.format(self.format))?;
         let number = |name: &str| report[name].as_u64().unwrap_or_default();
-        let (found, listed) = (number("num_matches"), matches.len() as u64);
+        let (found, listed) = (number("num_matches"), matches.rows.len() as u64);
         console.say(&format!(
             "{} rows, {found} matches, {} not printed",
             number("num_rows"),

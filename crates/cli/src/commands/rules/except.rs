@@ -6,7 +6,7 @@ use clap::Args;
 use moneta_base::{Clock, Timestamp};
 use moneta_host::SystemClock;
 use moneta_ports::{ExceptionCondition, NewException};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::to_value;
 use crate::console::Console;
@@ -120,9 +120,7 @@ impl Except {
             return Ok(Exit::Success);
         }
         let columns = ["time", "computer", "table", "seqs", "fields"];
-        let row = |found: &Value| columns.iter().map(|column| found[*column].clone()).collect();
-        let rows = preview["excepted"].as_array().into_iter().flatten().map(row).collect();
-        console.grid(&Grid { columns: columns.map(str::to_owned).to_vec(), rows }, console.format(None))?;
+        console.grid(&Grid::of(&preview["excepted"], &columns), console.format(None))?;
         console.say(&format!("{} of {} matches would go", preview["num_excepted"], preview["num_matches"]));
         Ok(Exit::Success)
     }
@@ -138,9 +136,7 @@ pub async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
         Target::Directory(node) => to_value(&node.rules().exceptions()?)?,
     };
     let columns = ["id", "rule_id", "conditions", "reason", "author", "expires", "active"];
-    let row = |exception: &Value| columns.iter().map(|column| exception[*column].clone()).collect();
-    let rows = exceptions.as_array().into_iter().flatten().map(row).collect();
-    console.grid(&Grid { columns: columns.map(str::to_owned).to_vec(), rows }, console.format(None))?;
+    console.grid(&Grid::of(&exceptions, &columns), console.format(None))?;
     Ok(Exit::Success)
 }
 
