@@ -48,6 +48,7 @@ torture:         ## Run the long forms of the tests of crashes, damage, forks an
 	cargo test --locked --profile $(PROFILE) -p moneta-verify -p moneta-ledger -p moneta-journal -p moneta-store -- --nocapture
 	MONETA_CORRELATION_KILLS=$${MONETA_CORRELATION_KILLS:-200} \
 	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_correlation -- --nocapture
+	MONETA_BACKFILL=whole cargo test --locked --profile $(PROFILE) -p moneta-cli --test it backfill:: -- --nocapture
 
 lint:            ## Check formatting, lints, documentation and licences.
 	cargo fmt --all --check

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod acceptance;
+mod backfill;
 mod commands;
 mod custody;
 mod exceptions;
