@@ -20,7 +20,7 @@ use moneta_rules::{CompiledRules, Rule};
 
 use crate::backfill;
 use crate::node::own_context;
-use crate::rule_admin::{Rules, metastore_failed, no_such_rule};
+use crate::rule_admin::{Rules, metastore_failed};
 
 /// Beginning of the settings that hold exceptions.
 const PREFIX: &str = "rules.exception.";
