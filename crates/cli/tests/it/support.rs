@@ -13,9 +13,9 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// How long a server may take to come up before a test gives up on it.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_secs(300);
 /// How long a condition may take to come true.
-const WAIT_MAX: Duration = Duration::from_secs(120);
+const WAIT_MAX: Duration = Duration::from_secs(600);
 /// Time between two looks at it.
 const POLL: Duration = Duration::from_millis(50);
 
