@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use moneta_ports::{CreateMode, SavedQuery, StoredFunction, WatchlistFormat, WatchlistUpload};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::query::text_or_input;
 use super::rules::to_value;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use moneta_base::{TableName, Timestamp};
 use moneta_ports::operations::{ExportSelection, HoldRequest};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::arguments::Global;
 use crate::commands::{backup, status};

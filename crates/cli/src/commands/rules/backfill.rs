@@ -3,7 +3,7 @@
 use clap::Args;
 use moneta_base::Timestamp;
 use moneta_ports::BackfillSelection;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::to_value;
 use crate::console::Console;
