@@ -286,6 +286,7 @@ async fn history_gives_what_arrival_gave_for_all_samples() {
     let paths = sigma.iter().chain([&starter, &correlations]).map(String::as_str);
     // Some rules lack values for their placeholders and are refused by name.
     let added = moneta.run(&[&["rules", "add"][..], &paths.collect::<Vec<_>>()].concat());
+    assert!(added.code <= 1 && added.stdout.contains("rules loaded"), "{added:?}");
     println!("{}", added.stdout.lines().last().unwrap_or_default());
     let samples = in_order_of_time(&root.join("samples"));
     for part in samples.chunks(50) {
@@ -298,6 +299,7 @@ async fn history_gives_what_arrival_gave_for_all_samples() {
     outcome.print();
     outcome.differences().iter().for_each(|line| println!("{line}"));
     assert_eq!(outcome.differences().len(), 0);
+    assert!(outcome.history.len() > correlations_in(&files).len(), "hardly anything was found");
 }
 
 /// Files by the time of their first event: what comes later than correlations wait for does not count in them on arrival,
