@@ -7,12 +7,12 @@
 //! # Source
 //! Delta transaction log protocol, section "Delta Log Entries".
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use moneta_base::fs::{FileSystem, TEMPORARY_SUFFIX, create_dir_durably, write_atomically};
+use moneta_base::fs::{DirEntry, FileSystem, TEMPORARY_SUFFIX, create_dir_durably, write_atomically};
 use moneta_base::{Seq, TableName, Timestamp};
 use moneta_event::root_entry::ObjectRef;
 use moneta_event::{Column, TableSchema};
@@ -33,9 +33,6 @@ const COMMIT_BYTES_MAX: u64 = 64 << 20;
 
 /// Commits after which a checkpoint is due.
 const CHECKPOINT_EVERY: u64 = 100;
-
-/// Versions after the last commit in which another would be a sign of a lost one.
-const LOOK_AHEAD: u64 = 8;
 
 /// How long a checkpoint names files that were taken off the list: longer than any file waits to be removed.
 const TOMBSTONE_LIFE_MILLIS: i64 = 7 * 86_400_000;
@@ -83,7 +80,8 @@ impl DeltaLog {
         }
     }
 
-    /// Reads a log; a table without one has no commits. Files of other programs in the log's directory are left alone.
+    /// Reads a log; a table without one has no commits. What interrupted writers left is removed; files of other programs
+    /// in the log's directory are left alone.
     pub(crate) fn open(fs: &dyn FileSystem, table_dir: &Path, table: &TableName) -> Result<(Self, Replayed), Error> {
         let dir = table_dir.join(LOG_DIR);
         let (mut log, mut replayed) = match Self::open_checkpoint(fs, table_dir, table) {
@@ -94,18 +92,14 @@ impl DeltaLog {
                 (Self::new(table_dir.to_owned()), Replayed::default())
             }
         };
-        if log.next_version > 0 || !fs.list(&dir).map_err(Error::io("list", &dir))?.is_empty() {
+        let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
+        if !entries.is_empty() {
             // A commit may have been put in place by a process that ended before its name was durable.
             fs.sync_dir(&dir).map_err(Error::io("sync", &dir))?;
         }
         while log.read_commit(fs, table, &mut replayed)? {}
-        log.refuse_later_commits(fs)?;
-        let temporary = log.temporary_path(log.next_version);
-        for left in [temporary, log.temporary_path(log.next_version.saturating_sub(1))] {
-            if fs.exists(&left) {
-                fs.remove_file(&left).map_err(Error::io("remove", &left))?;
-            }
-        }
+        log.refuse_later_commits(&entries)?;
+        log.remove_leftovers(fs, &entries)?;
         if log.next_version > 0 {
             log.written_columns = Some(replayed.columns.clone());
         }
@@ -166,15 +160,29 @@ impl DeltaLog {
     }
 
     /// A commit behind one that is missing means that commits were lost.
-    fn refuse_later_commits(&self, fs: &dyn FileSystem) -> Result<(), Error> {
-        let mut later = (1..=LOOK_AHEAD).map(|ahead| self.commit_path(self.next_version + ahead));
-        match later.find(|path| fs.exists(path)) {
-            Some(path) => {
+    fn refuse_later_commits(&self, entries: &[DirEntry]) -> Result<(), Error> {
+        let commits = entries.iter().filter_map(|entry| Some((version_of(entry, COMMIT_SUFFIX)?, entry)));
+        match commits.max_by_key(|(version, _)| *version) {
+            Some((version, entry)) if version >= self.next_version => {
                 let reason = format!("commit {:020}.json should come next", self.next_version);
-                Err(Error::corrupt(&path, reason))
+                Err(Error::corrupt(&entry.path, reason))
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
+    }
+
+    /// Removes unfinished files, and the checkpoints that [`checkpoint::LAST_CHECKPOINT`] names no more. All of them stay
+    /// while it names none that can be read.
+    fn remove_leftovers(&self, fs: &dyn FileSystem, entries: &[DirEntry]) -> Result<(), Error> {
+        for entry in entries {
+            let is_outdated = self.last_checkpoint.is_some_and(|last| {
+                version_of(entry, checkpoint::CHECKPOINT_SUFFIX).is_some_and(|version| version != last)
+            });
+            if is_outdated || entry.name().ends_with(TEMPORARY_SUFFIX) {
+                fs.remove_file(&entry.path).map_err(Error::io("remove", &entry.path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether enough commits came since the last checkpoint.
@@ -202,10 +210,8 @@ impl DeltaLog {
             vec![action::protocol(), action::metadata(table, columns, now), action::transaction(sealed_end, now)];
         actions.extend(segments.iter().map(|segment| action::add_in_checkpoint(segment)));
         // A file that was listed again is there.
-        let is_gone = |remove: &&Value| {
-            let path = remove["remove"]["path"].as_str();
-            segments.iter().all(|segment| Some(segment.path_in_table()) != path)
-        };
+        let listed: HashSet<&str> = segments.iter().map(|segment| segment.path_in_table()).collect();
+        let is_gone = |remove: &&Value| remove["remove"]["path"].as_str().is_none_or(|path| !listed.contains(path));
         actions.extend(self.tombstones.iter().filter(is_gone).cloned());
         let path = self.checkpoint_path(version);
         let bytes = checkpoint::encode(&actions).map_err(|reason| Error::corrupt(&path, reason))?;
@@ -313,6 +319,12 @@ impl DeltaLog {
     fn checkpoint_path(&self, version: u64) -> PathBuf {
         self.table_dir.join(LOG_DIR).join(format!("{version:020}{}", checkpoint::CHECKPOINT_SUFFIX))
     }
+}
+
+/// The version in the name of a commit or a checkpoint; `None` for every other file.
+fn version_of(entry: &DirEntry, suffix: &str) -> Option<u64> {
+    let digits = entry.name().strip_suffix(suffix).filter(|digits| digits.len() == 20)?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 fn write_new(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -122,3 +122,32 @@ fn a_power_cut_at_any_call_of_a_checkpoint_loses_nothing() {
         }
     }
 }
+
+#[test]
+fn what_interrupted_writers_left_goes_at_the_next_start() {
+    let fs = SimFs::new();
+    let (store, mut made) = (open(&fs).unwrap(), Blocks::default());
+    add_commits(&store, &mut made, 100);
+    store.checkpoint_catalogs(now()).unwrap();
+    let [checkpoint] = &checkpoints(&fs)[..] else { panic!("one checkpoint") };
+    let place = |name: &str| checkpoint.with_file_name(name);
+    let left = ["_last_checkpoint.tmp", "00000000000000000050.json.tmp", "00000000000000000020.checkpoint.parquet"];
+    let of_others = ["00000000000000000020.checkpoint.of-others.parquet", "00000000000000000020.crc"];
+    left.iter().chain(&of_others).for_each(|name| fs.overwrite(&place(name), b"?"));
+    assert_dense(&open(&fs).unwrap(), "Syslog", 100);
+    let files = fs.files();
+    left.iter().for_each(|name| assert!(!files.contains(&place(name)), "{name}"));
+    of_others.iter().for_each(|name| assert!(files.contains(&place(name)), "{name}"));
+    assert_eq!(checkpoints(&fs), [checkpoint.clone()]);
+}
+
+#[test]
+fn a_commit_far_behind_the_last_is_refused() {
+    let fs = SimFs::new();
+    let (store, mut made) = (open(&fs).unwrap(), Blocks::default());
+    add_commits(&store, &mut made, 100);
+    store.checkpoint_catalogs(now()).unwrap();
+    fs.overwrite(&checkpoints(&fs)[0].with_file_name("00000000000000005000.json"), b"{}");
+    let error = open(&fs).unwrap_err().to_string();
+    assert!(error.contains("5000.json") && error.contains("commit 00000000000000000100.json should come"), "{error}");
+}
