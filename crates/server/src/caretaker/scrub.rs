@@ -151,7 +151,8 @@ impl Pass {
     fn begin_if_due(&mut self, parts: &CaretakerParts) {
         let now = parts.clock.now();
         let started = Timestamp::parse(&self.progress.started_at);
-        let is_over = self.queue.is_none() && self.progress.after.is_empty();
+        // One that was begun and read nothing before the process ended is not over.
+        let is_over = self.queue.is_none() && Timestamp::parse(&self.progress.completed_at) >= started;
         let is_due = started.is_none_or(|started| now.since(started) >= self.period);
         if is_over && is_due {
             self.progress = Progress {
@@ -173,7 +174,10 @@ impl Pass {
         if self.queue.as_ref().is_some_and(VecDeque::is_empty) {
             self.queue = None;
             self.progress.after.clear();
-            self.progress.completed_at = parts.clock.now().to_string();
+            // Not before its beginning, though the clock was set back: it would not count as over.
+            let now = parts.clock.now();
+            let ended = Timestamp::parse(&self.progress.started_at).map_or(now, |started| started.max(now));
+            self.progress.completed_at = ended.to_string();
         }
     }
 
@@ -255,4 +259,82 @@ fn bytes_below(dir: &Path) -> u64 {
         Err(_) => 0,
     });
     sizes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use moneta_ports::{Alarm, AlarmSink, Metrics};
+    use moneta_testkit::{FixedClock, SimFs};
+
+    use super::*;
+
+    struct Unheard;
+
+    impl AlarmSink for Unheard {
+        fn raise(&self, alarm: Alarm) {
+            panic!("nothing is damaged: {alarm:?}");
+        }
+    }
+
+    fn parts() -> CaretakerParts {
+        CaretakerParts {
+            fs: Arc::new(SimFs::new()),
+            data: "there/is/no/such/directory".into(),
+            // Any point of the curve will do: nothing is verified here.
+            key: moneta_merkle::VerifierKey::new("test", [0; 32]).expect("a name"),
+            alarms: Arc::new(Unheard),
+            clock: Arc::new(FixedClock::default()),
+            metrics: Arc::new(Metrics::default()),
+            board: Arc::default(),
+            budget: 0,
+        }
+    }
+
+    fn saved(parts: &CaretakerParts, started_at: Timestamp, completed_at: &str, after: &str) {
+        let progress = Progress {
+            started_at: started_at.to_string(),
+            completed_at: completed_at.to_owned(),
+            after: after.to_owned(),
+            read_bytes: 0,
+        };
+        let saved = Saved { version: 1, hot: Progress::default(), cold: progress };
+        write_atomically(&*parts.fs, &parts.data.join(FILE_NAME), &serde_json::to_vec(&saved).expect("it is JSON"))
+            .expect("a simulated file");
+    }
+
+    /// Whether a restart reads on.
+    fn is_resumed(parts: &CaretakerParts) -> bool {
+        let mut scrub = Scrub::resume(parts);
+        scrub.cold.begin_if_due(parts);
+        scrub.cold.queue.is_some_and(|queue| !queue.is_empty())
+    }
+
+    #[test]
+    fn a_pass_that_was_begun_and_read_nothing_goes_on_after_a_restart() {
+        let parts = parts();
+        let started = parts.clock.now();
+        let before = Timestamp::from_seconds(1).to_string();
+        for completed_at in ["", &before] {
+            saved(&parts, started, completed_at, "");
+            assert!(is_resumed(&parts), "completed {completed_at:?}");
+        }
+        saved(&parts, started, &before, "a file before all others");
+        assert!(is_resumed(&parts));
+        saved(&parts, started, &started.to_string(), "");
+        assert!(!is_resumed(&parts), "it is over, and the next is not due");
+    }
+
+    #[test]
+    fn a_pass_is_over_when_it_ends_though_the_clock_was_set_back() {
+        let parts = parts();
+        let mut pass = Scrub::resume(&parts).cold;
+        pass.begin_if_due(&parts);
+        pass.queue = Some(VecDeque::new());
+        pass.progress.started_at = parts.clock.now().saturating_add(COLD_PERIOD / 2).to_string();
+        pass.end_if_done(&parts);
+        pass.begin_if_due(&parts);
+        assert!(pass.queue.is_none());
+    }
 }
