@@ -56,9 +56,12 @@ impl Policy {
     }
 }
 
-/// What is done while nothing is sealed, merged, dropped or signed: it sees the ledger, and the journal's files with
-/// the bytes of each that are durable.
-pub type BetweenChanges = Box<dyn FnOnce(&Ledger, Vec<(PathBuf, u64)>) -> Result<u64, PortError> + Send>;
+/// Tells the journal's files, with the bytes of each that are durable when it is called: ingest goes on.
+pub type JournalLengths<'a> = dyn Fn() -> Result<Vec<(PathBuf, u64)>, PortError> + 'a;
+
+/// What is done while nothing is sealed, merged, dropped or signed: it sees the ledger, and may ask how far the journal
+/// is. What follows the journal must be copied before it asks: state that is newer than its journal passes rows over.
+pub type BetweenChanges = Box<dyn FnOnce(&Ledger, &JournalLengths<'_>) -> Result<u64, PortError> + Send>;
 
 enum Command {
     Between(BetweenChanges, mpsc::SyncSender<Result<u64, PortError>>),
@@ -157,11 +160,8 @@ impl Keeper {
     fn between_changes(&self, act: BetweenChanges) -> Result<u64, PortError> {
         publish(&self.ledger, &self.shared, self.clock.now())?;
         let stopped = || PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart");
-        let held = self.ledger.hold_still(|| {
-            let files = self.writer.files().ok_or_else(stopped)?;
-            act(&self.ledger, files)
-        });
-        held.map_err(ledger_failed)?
+        let lengths = || self.writer.files().ok_or_else(stopped);
+        self.ledger.hold_still(|| act(&self.ledger, &lengths)).map_err(ledger_failed)?
     }
 
     fn note_state(&self, now: Timestamp) {

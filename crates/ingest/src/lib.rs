@@ -20,7 +20,7 @@ mod service;
 mod shared;
 mod writer;
 
-pub use keeper::{BetweenChanges, Policy};
+pub use keeper::{BetweenChanges, JournalLengths, Policy};
 pub use open::{OpenError, OpenReport, Parts};
 pub use quarantine::encoding as quarantine_encoding;
 pub use service::Ingest;

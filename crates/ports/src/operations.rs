@@ -337,7 +337,7 @@ pub struct ExportSelection {
 /// Files as they were at one moment, ready to be copied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Snapshot {
-    /// The directory, on the machine of the server.
+    /// The directory, on the machine of the server: `<data directory>/snapshot/<time>`.
     pub path: String,
     /// Entries of the root log under its checkpoint.
     pub root_size: u64,
@@ -508,7 +508,7 @@ pub trait Operations: Send + Sync {
     ) -> BoxFuture<'a, Result<bool, PortError>>;
 
     /// Links every file as it is at one moment into a directory of its own, for whoever copies it to a backup. One
-    /// snapshot at a time: a new one takes the place of one that was not ended. With `export` it holds only the sealed
+    /// snapshot at a time: a new one removes one that was not ended, so that whoever still copies that must begin anew. With `export` it holds only the sealed
     /// rows of one table with what proves them, after everything was sealed. Audited.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use moneta_base::fs::{FileSystem, write_atomically};
+use moneta_host::RealFs;
 use moneta_merkle::{Hash, sha256};
 use moneta_ports::operations::Snapshot;
 
@@ -59,6 +61,12 @@ pub enum BackupError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// The snapshot was removed while it was copied.
+    #[error("the snapshot {} is gone, for another backup or export began or ended; try again when no other runs", path.display())]
+    SnapshotGone {
+        /// Where it was.
+        path: PathBuf,
     },
     /// The directory is no place for this.
     #[error("{}: {reason}", path.display())]
@@ -116,11 +124,12 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Back
 /// Copies a snapshot into a new backup below `dir`.
 ///
 /// # Errors
-/// [`BackupError::Unsuitable`] when `dir` holds something else, or backups of another installation;
-/// [`BackupError::Damaged`] when the newest backup there has an unreadable manifest; [`BackupError::Io`]. An unfinished
-/// copy is removed.
+/// [`BackupError::Unsuitable`] when `dir` holds something else, or backups of another installation, or lies within the
+/// data directory; [`BackupError::SnapshotGone`]; [`BackupError::Damaged`] when the newest backup there has an unreadable
+/// manifest; [`BackupError::Io`]. An unfinished copy is removed.
 pub fn copy(snapshot: &Snapshot, dir: &Path) -> Result<BackupReport, BackupError> {
     let source = Path::new(&snapshot.path);
+    refuse_within_data(source, dir)?;
     fs::create_dir_all(dir).map_err(io_error("create", dir))?;
     let tenant = read_tenant(source)?;
     let before = newest(dir)?;
@@ -133,8 +142,8 @@ pub fn copy(snapshot: &Snapshot, dir: &Path) -> Result<BackupReport, BackupError
     }
     let target = dir.join(snapshot.made_at.replace(':', "-"));
     fs::create_dir(&target).map_err(io_error("create", &target))?;
-    let copied = Copier { source, target: &target, before: before.as_ref(), report: BackupReport::default() };
-    let copied = copied.run(snapshot, tenant);
+    let copier = Copier { source, target: &target, before: before.as_ref(), report: BackupReport::default() };
+    let copied = unless_removed(source, |files| copier.run(files, snapshot, tenant));
     if copied.is_err() {
         // What is there of it is no backup; failing that, it has no manifest and the next one passes it over.
         let _ = fs::remove_dir_all(&target);
@@ -145,24 +154,52 @@ pub fn copy(snapshot: &Snapshot, dir: &Path) -> Result<BackupReport, BackupError
 /// Copies every file of a snapshot into a directory that does not exist or is empty; returns their number.
 ///
 /// # Errors
-/// [`BackupError::Unsuitable`], [`BackupError::Io`].
+/// [`BackupError::Unsuitable`] also when it lies within the data directory; [`BackupError::SnapshotGone`];
+/// [`BackupError::Io`].
 pub fn copy_plain(snapshot: &Snapshot, dir: &Path) -> Result<usize, BackupError> {
+    let source = Path::new(&snapshot.path);
+    refuse_within_data(source, dir)?;
     fs::create_dir_all(dir).map_err(io_error("create", dir))?;
     if fs::read_dir(dir).map_err(io_error("read", dir))?.next().is_some() {
         let reason = "it is not empty; choose a new directory".to_owned();
         return Err(BackupError::Unsuitable { path: dir.to_owned(), reason });
     }
-    let source = Path::new(&snapshot.path);
-    let files = files_below(source)?;
-    for path in &files {
-        let (from, to) = (source.join(path), dir.join(path));
-        let parent = to.parent().unwrap_or(dir);
-        fs::create_dir_all(parent).map_err(io_error("create", parent))?;
-        let metadata = fs::metadata(&from).map_err(io_error("read", &from))?;
-        copy_file(&from, &to, metadata.permissions().mode() & 0o777, modified_nanos(&metadata))?;
+    unless_removed(source, |files| {
+        for path in files {
+            let (from, to) = (source.join(path), dir.join(path));
+            let parent = to.parent().unwrap_or(dir);
+            fs::create_dir_all(parent).map_err(io_error("create", parent))?;
+            let metadata = fs::metadata(&from).map_err(io_error("read", &from))?;
+            copy_file(&from, &to, metadata.permissions().mode() & 0o777, modified_nanos(&metadata))?;
+        }
+        sync_dirs(dir)?;
+        Ok(files.len())
+    })
+}
+
+/// Refuses a directory below the data directory that holds a snapshot: the next backup would hold this one.
+fn refuse_within_data(snapshot: &Path, dir: &Path) -> Result<(), BackupError> {
+    // `<data>/snapshot/<time>`.
+    let data = snapshot.ancestors().nth(2).and_then(|data| data.canonicalize().ok());
+    let wanted = std::path::absolute(dir).map_err(io_error("find", dir))?;
+    let existing = wanted.ancestors().find_map(|path| path.canonicalize().ok());
+    if let (Some(data), Some(existing)) = (data, existing)
+        && existing.starts_with(&data)
+    {
+        let reason = "it lies within the data directory; choose one outside, best on another disk".to_owned();
+        return Err(BackupError::Unsuitable { path: dir.to_owned(), reason });
     }
-    sync_dirs(dir)?;
-    Ok(files.len())
+    Ok(())
+}
+
+/// Copies the files of a snapshot by `act`; what it did counts only if all of them are still there at the end.
+fn unless_removed<T>(snapshot: &Path, act: impl FnOnce(&[String]) -> Result<T, BackupError>) -> Result<T, BackupError> {
+    let files = files_below(snapshot).unwrap_or_default();
+    let done = act(&files);
+    if !files.is_empty() && files_below(snapshot).is_ok_and(|left| left == files) {
+        return done;
+    }
+    Err(BackupError::SnapshotGone { path: snapshot.to_owned() })
 }
 
 struct Copier<'a> {
@@ -173,24 +210,23 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    fn run(mut self, snapshot: &Snapshot, tenant: String) -> Result<BackupReport, BackupError> {
+    fn run(mut self, files: &[String], snapshot: &Snapshot, tenant: String) -> Result<BackupReport, BackupError> {
         let mut manifest = Manifest {
             made_at: snapshot.made_at.clone(),
             tenant,
             root_size: snapshot.root_size,
             files: BTreeMap::new(),
         };
-        for path in files_below(self.source)? {
-            let listed = self.bring(&path)?;
+        for path in files {
+            let listed = self.bring(path)?;
             self.report.num_files += 1;
             self.report.total_bytes += listed.size_bytes;
-            manifest.files.insert(path, listed);
+            manifest.files.insert(path.clone(), listed);
         }
         sync_dirs(&self.target.join(DATA))?;
         let text = manifest.text();
         let path = self.target.join(MANIFEST);
-        write_synced(&path, text.as_bytes())?;
-        sync_dir(self.target)?;
+        write_atomically(&RealFs, &path, text.as_bytes()).map_err(io_error("write", &path))?;
         if let Some(parent) = self.target.parent() {
             sync_dir(parent)?;
         }
@@ -436,16 +472,8 @@ fn modified_nanos(metadata: &fs::Metadata) -> u64 {
     since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), BackupError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(moneta_base::fs::TEMPORARY_SUFFIX);
-    let partial = PathBuf::from(partial);
-    let written = fs::File::create(&partial).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written.and_then(|()| fs::rename(&partial, path)).map_err(io_error("write", path))
-}
-
 fn sync_dir(dir: &Path) -> Result<(), BackupError> {
-    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", dir))
+    RealFs.sync_dir(dir).map_err(io_error("sync", dir))
 }
 
 fn sync_dirs(dir: &Path) -> Result<(), BackupError> {
@@ -456,4 +484,27 @@ fn sync_dirs(dir: &Path) -> Result<(), BackupError> {
         }
     }
     sync_dir(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use moneta_testkit::TestDir;
+
+    use super::*;
+
+    #[test]
+    fn a_snapshot_that_is_removed_while_it_is_copied_is_no_backup() {
+        let dir = TestDir::new();
+        let path = dir.path().join("data/snapshot/now");
+        fs::create_dir_all(&path).expect("a directory");
+        for name in ["a", "b", "tenant.id"] {
+            fs::write(path.join(name), name).expect("a file");
+        }
+        assert_eq!(unless_removed(&path, |files| Ok(files.len())).expect("all files are there"), 3);
+        let removed = unless_removed(&path, |_| fs::remove_file(path.join("b")).map_err(io_error("remove", &path)));
+        assert!(matches!(removed, Err(BackupError::SnapshotGone { .. })), "{removed:?}");
+        fs::remove_dir_all(&path).expect("a directory");
+        let removed = unless_removed(&path, |files| Ok(files.len()));
+        assert!(matches!(removed, Err(BackupError::SnapshotGone { .. })), "{removed:?}");
+    }
 }

@@ -2,13 +2,18 @@
 //!
 //! Everything but the journal and the metastore is written once and then replaced or removed, never changed: a link to
 //! it is a copy that takes no time and no room. The journal is copied up to its last commit, the metastore by its own
-//! means. Meanwhile nothing is sealed, merged, dropped or signed, and ingest goes on. Copying elsewhere is not done here.
+//! means. Meanwhile nothing is sealed, merged, dropped or signed, and ingest goes on: the journal's lengths are taken
+//! last, so that whatever follows the journal is as old as it or older, as after a crash. Copying elsewhere is not done
+//! here.
+//!
+//! Each snapshot has a directory of its own, `snapshot/<time>`, and a new one removes the one before: whoever still
+//! copies that finds it gone, and never files of two moments.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use moneta_base::ErrorKind;
 use moneta_base::fs::FileSystem;
-use moneta_ingest::BetweenChanges;
+use moneta_ingest::{BetweenChanges, JournalLengths};
 use moneta_ledger::Ledger;
 use moneta_merkle::Hash;
 use moneta_metastore::Metastore;
@@ -19,7 +24,7 @@ use moneta_verify::export::ExportManifest;
 use crate::export;
 use crate::operations::NodeOperations;
 
-/// Directory of the snapshot within the data directory.
+/// Directory of the snapshots within the data directory.
 pub(crate) const DIR: &str = "snapshot";
 /// The metastore's file.
 const METASTORE: &str = "meta.sqlite";
@@ -38,7 +43,7 @@ pub(crate) async fn begin(
     let (fs, data) = (node.world.fs.clone(), node.data.clone());
     let made_at = node.world.clock.now().to_string();
     let linked = tokio::task::spawn_blocking(move || {
-        let dir = data.join(DIR);
+        let dir = data.join(DIR).join(made_at.replace(':', "-"));
         remove(&*fs, &data).map_err(|error| failed(&dir, error))?;
         fs.create_dir_all(&dir).map_err(|error| failed(&dir, error))?;
         let to = dir.clone();
@@ -56,9 +61,9 @@ pub(crate) async fn begin(
                 })
             }
         };
-        Ok::<_, PortError>((dir, ingest.between_changes(act)?))
+        Ok::<_, PortError>((dir, made_at, ingest.between_changes(act)?))
     });
-    let (dir, root_size) = linked
+    let (dir, made_at, root_size) = linked
         .await
         .map_err(|error| PortError::caused_by(ErrorKind::Internal, "linking the files was interrupted", error))??;
     let path = std::path::absolute(&dir).unwrap_or(dir).display().to_string();
@@ -81,14 +86,15 @@ fn link_everything(
     data: &Path,
     to: &Path,
     ledger: &Ledger,
-    journal: Vec<(PathBuf, u64)>,
+    journal: &JournalLengths<'_>,
 ) -> Result<u64, PortError> {
     let io = |error| failed(to, error);
     fs.create_dir_all(&to.join("journal")).map_err(io)?;
     let copied = metastore.copy_to(&to.join(METASTORE));
     copied.map_err(|error| PortError::caused_by(error.kind(), "the metastore could not be copied", error))?;
     link_all(fs, data, to, &|name| NOT_COPIED.contains(&name) || name.starts_with(METASTORE)).map_err(io)?;
-    for (path, size_bytes) in journal {
+    // After all that follows it: a server on these files would pass over rows that are in it and not in the journal.
+    for (path, size_bytes) in journal()? {
         copy_start(fs, &path, to, size_bytes).map_err(io)?;
     }
     Ok(ledger.root_checkpoint().size())

@@ -93,7 +93,7 @@ pub async fn export(target: &Target, selection: ExportSelection, dir: &Path) -> 
     Ok(num_files)
 }
 
-/// Makes a snapshot and copies it.
+/// Makes a snapshot and copies it. The outer error: there is no snapshot to be ended.
 async fn with_snapshot<T: Send + 'static>(
     target: &Target,
     body: &serde_json::Value,
@@ -111,11 +111,15 @@ async fn with_snapshot<T: Send + 'static>(
     let copied = tokio::task::spawn_blocking(move || {
         if !Path::new(&snapshot.path).is_dir() {
             let message = format!("the snapshot is at {}, which is not on this machine", snapshot.path);
-            return Err(Failure::new(Exit::Unavailable, message).advise("run this on the machine of the server"));
+            return Ok(Err(Failure::new(Exit::Unavailable, message).advise("run this on the machine of the server")));
         }
-        Ok(copy(&snapshot)?)
+        match copy(&snapshot) {
+            // The one that is there now is another's, who ends it.
+            Err(error @ BackupError::SnapshotGone { .. }) => Err(error.into()),
+            copied => Ok(copied.map_err(Failure::from)),
+        }
     });
-    copied.await.map_err(|error| Failure::new(Exit::Internal, error.to_string()))
+    copied.await.map_err(|error| Failure::new(Exit::Internal, error.to_string()))?
 }
 
 async fn end(target: &Target, manifest: Option<String>) -> Result<(), Failure> {
@@ -159,6 +163,7 @@ impl From<BackupError> for Failure {
         let exit = match &error {
             BackupError::Io { .. } => Exit::Io,
             BackupError::Damaged { .. } => Exit::Internal,
+            BackupError::SnapshotGone { .. } => Exit::Unavailable,
             BackupError::Unsuitable { .. } => Exit::Usage,
         };
         Self::new(exit, error.to_string()).caused_by(&error)

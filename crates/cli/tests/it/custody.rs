@@ -102,6 +102,12 @@ fn a_damaged_backup_is_refused_with_the_name_of_the_file() {
     assert!(refused.code == 2 && refused.stderr.contains("another installation"), "{refused:?}");
     let refused = moneta.run(&["backup", moneta.dir.path().to_str().unwrap()]);
     assert!(refused.code == 2 && refused.stderr.contains("no backup"), "{refused:?}");
+    for within in ["", "backups", "not/yet/there", "snapshot"] {
+        let within = moneta.data().join(within);
+        let refused = moneta.run(&["backup", within.to_str().unwrap()]);
+        assert!(refused.code == 2 && refused.stderr.contains("within the data directory"), "{refused:?}");
+    }
+    assert!(!moneta.data().join("not").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
