@@ -6,6 +6,7 @@ use std::time::Duration;
 use moneta_base::{Clock, ErrorKind, SourceName};
 use moneta_event::{Delivery, TableCatalog};
 use moneta_formats::{DecodeOptions, Decoded, Mappings};
+use moneta_merkle::sha256;
 use moneta_ports::{BoxFuture, EventSink, IdempotencyKey, Metric, Metrics, PortError, Submission};
 
 use crate::collector::{Stopped, is_stopped, until_stopped};
@@ -148,6 +149,11 @@ impl Intake {
 
 fn log_refusal(collector: &str, error: &PortError) {
     tracing::error!(collector, %error, "events were refused and will not be sent again");
+}
+
+/// 128 bits of a hash, as 32 hexadecimal digits: stands for a name that may be longer than a producer's.
+pub(crate) fn digest(name: &[u8]) -> String {
+    sha256(name).as_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Rows and quarantined records of a submission.

@@ -233,6 +233,7 @@ fn mark(key: IdempotencyKey, batches: &[ScrubbedBatch]) -> ProducerMark {
     let hash = content_hash(batches);
     let kind = match key.life {
         KeyLife::Producer => MarkKind::Producer,
+        KeyLife::Cursor => MarkKind::Cursor,
         KeyLife::Request => MarkKind::IdempotencyKey,
     };
     ProducerMark { kind, producer: key.producer, epoch: key.epoch, sequence: key.sequence, hash }

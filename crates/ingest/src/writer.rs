@@ -235,6 +235,9 @@ impl Writer {
                 Err(PortError::new(ErrorKind::Caller, message))
             }
             Err(error) => {
+                if matches!(error, moneta_journal::Error::TooManyProducers { .. }) {
+                    self.shared.metrics.add_labelled(Metric::IngestRefused, "producers_full", 1);
+                }
                 tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
                 Err(PortError::new(error.kind(), error.to_string()))
             }

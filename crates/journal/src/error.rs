@@ -77,7 +77,10 @@ pub enum Error {
         bytes: usize,
     },
     /// The memory for producers is used up.
-    #[error("no more producers can be remembered ({bytes_max} bytes in use); remove producers that are gone")]
+    #[error(
+        "no further sender, file or object can be remembered, for those that are take {bytes_max} bytes: they go on, and new \
+         ones wait; let a server with another data directory read the new ones"
+    )]
     TooManyProducers {
         /// The limit.
         bytes_max: usize,

@@ -2,8 +2,9 @@
 //!
 //! A producer counts its commits per epoch. Of each epoch the highest [`WINDOW`] sequences are remembered with hash
 //! and receipt, so that commits may arrive out of order while several are in flight. A sequence below a full window is
-//! a conflict: it can no longer be told from a forgery. Memory is bounded in bytes: producers are refused beyond it,
-//! idempotency keys push out the oldest.
+//! a conflict: it can no longer be told from a forgery. A cursor is a producer with one commit under way at a time: its
+//! window is a single sequence. Memory is bounded in bytes: producers are refused beyond it, idempotency keys push out
+//! the oldest.
 //!
 //! The content follows from the marks recorded and their order alone, so that a snapshot of it equals the state that
 //! recovery rebuilds.
@@ -40,6 +41,8 @@ type KeyId = (String, u128, u64);
 #[derive(Debug)]
 struct Epoch {
     epoch: u128,
+    /// Sequences remembered: those of the kind that was recorded last.
+    window: usize,
     recent: BTreeMap<u64, StoredMark>,
 }
 
@@ -79,10 +82,10 @@ impl Marks {
     pub(crate) fn seen(&self, mark: &ProducerMark) -> Seen {
         let stored = match mark.kind {
             MarkKind::IdempotencyKey => self.keys.get(&key_id(mark)),
-            MarkKind::Producer => {
+            MarkKind::Producer | MarkKind::Cursor => {
                 let Some(epoch) = self.epoch(mark) else { return Seen::New };
                 let oldest = epoch.recent.keys().next().copied().unwrap_or_default();
-                if epoch.recent.len() >= WINDOW && mark.sequence < oldest {
+                if epoch.recent.len() >= epoch.window && mark.sequence < oldest {
                     return Seen::Conflict(None);
                 }
                 epoch.recent.get(&mark.sequence)
@@ -97,11 +100,10 @@ impl Marks {
         let wanted = tables.map(range_bytes).sum::<usize>();
         match mark.kind {
             MarkKind::IdempotencyKey => true,
-            MarkKind::Producer if self.epoch(mark).is_some() => {
-                self.producer_bytes + wanted <= 2 * self.producer_bytes_max
-            }
-            MarkKind::Producer => {
-                self.producer_bytes + window_bytes(&mark.producer) + wanted <= self.producer_bytes_max
+            _ if self.epoch(mark).is_some() => self.producer_bytes + wanted <= 2 * self.producer_bytes_max,
+            kind => {
+                let window = window_bytes(window_of(kind), &mark.producer);
+                self.producer_bytes + window + wanted <= self.producer_bytes_max
             }
         }
     }
@@ -113,7 +115,7 @@ impl Marks {
 
     pub(crate) fn record(&mut self, stored: StoredMark) {
         match stored.mark.kind {
-            MarkKind::Producer => self.record_producer(stored),
+            MarkKind::Producer | MarkKind::Cursor => self.record_producer(stored),
             MarkKind::IdempotencyKey => self.record_key(stored),
         }
     }
@@ -130,25 +132,28 @@ impl Marks {
     }
 
     fn record_producer(&mut self, stored: StoredMark) {
-        let epochs = self.producers.entry(stored.mark.producer.clone()).or_default();
+        let (producer, window) = (stored.mark.producer.clone(), window_of(stored.mark.kind));
+        let epochs = self.producers.entry(producer.clone()).or_default();
         let position = epochs.iter().position(|epoch| epoch.epoch == stored.mark.epoch);
         let position = position.unwrap_or_else(|| {
-            self.producer_bytes += window_bytes(&stored.mark.producer);
-            epochs.push_back(Epoch { epoch: stored.mark.epoch, recent: BTreeMap::new() });
+            epochs.push_back(Epoch { epoch: stored.mark.epoch, window: 0, recent: BTreeMap::new() });
             epochs.len() - 1
         });
-        self.producer_bytes += ranges_bytes(&stored);
-        epochs[position].recent.insert(stored.mark.sequence, stored);
-        if epochs[position].recent.len() > WINDOW
-            && let Some((_, oldest)) = epochs[position].recent.pop_first()
+        let epoch = &mut epochs[position];
+        self.producer_bytes += window_bytes(window, &producer) + ranges_bytes(&stored);
+        self.producer_bytes -= window_bytes(epoch.window, &producer);
+        epoch.window = window;
+        epoch.recent.insert(stored.mark.sequence, stored);
+        while epoch.recent.len() > window
+            && let Some((_, oldest)) = epoch.recent.pop_first()
         {
             self.producer_bytes -= ranges_bytes(&oldest);
         }
         if epochs.len() > EPOCHS_PER_PRODUCER
             && let Some(oldest) = epochs.pop_front()
         {
-            let producer = oldest.recent.values().next().map_or("", |stored| &stored.mark.producer);
-            self.producer_bytes -= window_bytes(producer) + oldest.recent.values().map(ranges_bytes).sum::<usize>();
+            let ranges = oldest.recent.values().map(ranges_bytes).sum::<usize>();
+            self.producer_bytes -= window_bytes(oldest.window, &producer) + ranges;
         }
     }
 
@@ -168,9 +173,14 @@ fn key_id(mark: &ProducerMark) -> KeyId {
     (mark.producer.clone(), mark.epoch, mark.sequence)
 }
 
+/// Sequences remembered of a kind's epochs.
+fn window_of(kind: MarkKind) -> usize {
+    if kind == MarkKind::Cursor { 1 } else { WINDOW }
+}
+
 /// What an epoch takes when its window is full, ranges aside.
-fn window_bytes(producer: &str) -> usize {
-    WINDOW * (MARK_BYTES + producer.len())
+fn window_bytes(window: usize, producer: &str) -> usize {
+    window * (MARK_BYTES + producer.len())
 }
 
 fn size_bytes(stored: &StoredMark) -> usize {
@@ -242,9 +252,35 @@ mod tests {
     }
 
     #[test]
+    fn of_a_cursor_only_the_newest_is_remembered_and_many_more_have_room() {
+        let cursor = |name: &str, sequence| mark(MarkKind::Cursor, name, 1, sequence, 1);
+        let read = marks([cursor("c", 5), cursor("c", 9)]);
+        assert_eq!(read.seen(&cursor("c", 5)), Seen::Conflict(None));
+        assert!(matches!(read.seen(&cursor("c", 9)), Seen::Duplicate(_)));
+        assert_eq!(read.seen(&cursor("c", 10)), Seen::New);
+        assert_eq!(read.high_water("c").unwrap().mark.sequence, 9);
+        let many = marks((0..700).map(|n| cursor(&format!("c{n}"), 1)));
+        assert!(many.has_room_for(&cursor("another", 1), [].into_iter()));
+        let full = marks((0..800).map(|n| cursor(&format!("c{n}"), 1)));
+        assert!(!full.has_room_for(&cursor("another", 1), [].into_iter()));
+        assert!(full.has_room_for(&cursor("c0", 2), [].into_iter()));
+    }
+
+    #[test]
+    fn a_producer_that_became_a_cursor_goes_on_and_gives_its_room_back() {
+        let cursor = |sequence| mark(MarkKind::Cursor, "a", 1, sequence, 1);
+        let mut marks = marks((0..10).map(|sequence| agent(1, sequence, 1)));
+        assert_eq!(marks.seen(&cursor(10)), Seen::New);
+        marks.record(stored(cursor(10)));
+        assert_eq!(marks.all().len(), 1);
+        assert_eq!(marks.producer_bytes, window_bytes(1, "a"));
+    }
+
+    #[test]
     fn a_snapshot_recorded_again_is_the_same_state() {
         let key = |sequence| mark(MarkKind::IdempotencyKey, "k", 0, sequence, 1);
-        let before = marks((0..30).flat_map(|n| [agent(u128::from(n / 4), n, 1), key(n)]));
+        let cursor = |n| mark(MarkKind::Cursor, &format!("c{}", n / 3), u128::from(n % 2), n, 1);
+        let before = marks((0..30).flat_map(|n| [agent(u128::from(n / 4), n, 1), key(n), cursor(n)]));
         let mut after = Marks::new(100_000, 1_000);
         before.all().into_iter().for_each(|mark| after.record(mark));
         assert_eq!(after.all(), before.all());

@@ -23,8 +23,10 @@ pub struct IdempotencyKey {
 /// How long a producer's progress is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyLife {
-    /// For ever: a collector, a rule's cursor, an agent. There are few of them and they go on.
+    /// For ever, with its newest submissions: a rule's cursor, an agent. There are few of them and they go on.
     Producer,
+    /// For ever, the newest submission only: of a file or an object, which is read from front to back. There are many.
+    Cursor,
     /// Until many newer ones push it out: one request with a key of its own.
     Request,
 }

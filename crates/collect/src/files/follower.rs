@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use encoding_rs::Encoding;
+use moneta_base::SourceName;
+use moneta_event::frame::body::PRODUCER_BYTES_MAX;
 use moneta_formats::{Decoded, HEAD_BYTES};
 use moneta_merkle::sha256;
 use moneta_ports::{IdempotencyKey, KeyLife, Submission};
@@ -18,8 +20,10 @@ use super::COLLECTOR;
 use super::encoding::{Transcoder, decoded_head, detect};
 use super::reader::{Kind, Reader};
 use crate::collector::Stopped;
-use crate::intake::{Intake, ResumePoints, Stored};
+use crate::intake::{Intake, ResumePoints, Stored, digest};
 
+/// Beginning of a file's name as a producer; its path follows, or a hash of one that is too long.
+const PRODUCER_PREFIX: &str = "collect/file/";
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
 /// Bytes read from one file before the others have their turn.
@@ -73,6 +77,7 @@ struct Current {
     fingerprint: Vec<u8>,
     generation: u32,
     epoch: u128,
+    source: SourceName,
     reader: Reader,
     transcoder: Transcoder,
     /// Position of the next byte to read.
@@ -81,7 +86,10 @@ struct Current {
 
 impl Follower {
     pub(super) fn new(path: PathBuf, fallback: Option<&'static Encoding>, start: Option<Regex>) -> Self {
-        let producer = format!("collect/file/{}", path.display());
+        let name = path.display().to_string();
+        let fits = PRODUCER_PREFIX.len() + name.len() <= PRODUCER_BYTES_MAX;
+        let name = if fits { name } else { digest(path.as_os_str().as_encoded_bytes()) };
+        let producer = format!("{PRODUCER_PREFIX}{name}");
         Self {
             path,
             fallback,
@@ -274,10 +282,12 @@ impl Current {
         let name = path.to_string_lossy();
         // The header of a W3C log says what its lines mean: it is read again.
         let from_start = matches!(kind, Kind::Lines(format) if format.needs_beginning());
-        let Some(mut reader) = Reader::new(intake, kind, &name, if from_start { 0 } else { offset }) else {
+        let source = SourceName::lossy(&format!("file/{name}"));
+        let first = if from_start { 0 } else { offset };
+        let Some(mut reader) = Reader::new(intake, kind, &name, source.clone(), first) else {
             return Ok(None);
         };
-        let mut transcoder = Transcoder::new(encoding, if from_start { 0 } else { offset });
+        let mut transcoder = Transcoder::new(encoding, first);
         if from_start {
             file.seek(SeekFrom::Start(0)).await?;
             let mut again = (&mut file).take(offset);
@@ -295,7 +305,7 @@ impl Current {
         let Life { inode, fingerprint, generation } = life;
         let epoch = epoch(inode, fingerprint, generation);
         let fingerprint = fingerprint.to_vec();
-        Ok(Some(Self { file, inode, fingerprint, generation, epoch, reader, transcoder, offset }))
+        Ok(Some(Self { file, inode, fingerprint, generation, epoch, source, reader, transcoder, offset }))
     }
 
     /// Whether the file is shorter than what was read, or begins otherwise.
@@ -353,13 +363,13 @@ impl Current {
                 producer: producer.to_owned(),
                 epoch: self.epoch,
                 sequence: self.transcoder.file_position(decoded.cursor),
-                life: KeyLife::Producer,
+                life: KeyLife::Cursor,
             };
             let records = decoded.records;
             let submission = Submission { batches: decoded.batches, quarantined: decoded.quarantined, key: Some(key) };
             match intake.submit(COLLECTOR, &submission, stopped).await {
                 Stored::Yes => {}
-                Stored::Refused => intake.count_dropped(producer, "refused", records),
+                Stored::Refused => intake.count_dropped(self.source.as_str(), "refused", records),
                 Stored::Stopped => return false,
             }
         }

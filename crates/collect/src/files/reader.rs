@@ -40,8 +40,7 @@ pub(super) enum Reader {
 
 impl Reader {
     /// A reader that continues at `offset`; `None` for files that are not followed.
-    pub(super) fn new(intake: &Intake, kind: Kind, path: &str, offset: u64) -> Option<Self> {
-        let source = SourceName::lossy(&format!("file/{path}"));
+    pub(super) fn new(intake: &Intake, kind: Kind, path: &str, source: SourceName, offset: u64) -> Option<Self> {
         match kind {
             Kind::Lines(format) => {
                 let options = intake.decode_options(source, Delivery::ExactlyOnce);

@@ -4,7 +4,7 @@
 //! ```text
 //! directory tree ─ every poll ─► objects that changed and then rested ─► decode from the stored position ─► submit
 //! ```
-//! An object is known by its path and how it begins. Progress is the sequence of the submission that stored the records,
+//! An object is known by its path, of which the store keeps a hash, and how it begins. Progress is the sequence of the submission that stored the records,
 //! so that data and progress are committed together: a restart neither loses nor doubles a record. There are two kinds:
 //!
 //! - *Growing* objects (lines of text, JSON): the sequence is the position behind the last stored record. What comes after
@@ -13,13 +13,15 @@
 //! - *Whole* objects (archives, compressed and binary files): read once they rested that long; the sequence is the number
 //!   of records stored, and [`DONE`](objects::DONE) at the end. One whose size or beginning changes is another object.
 //!
-//! Objects are never changed, moved or removed.
+//! Objects are never changed, moved or removed. What was read of an object is remembered for ever, whether it is still
+//! there or not, so that one that comes back is not stored again.
 
 mod objects;
 mod tree;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +82,8 @@ struct Known {
     since: Instant,
     /// Whether it was read so, and whether as a complete one.
     read: Option<bool>,
+    /// Why it could not be read, as it was told last.
+    failed: Option<ErrorKind>,
 }
 
 impl Inbox {
@@ -98,7 +102,10 @@ impl Inbox {
         let directories = self.options.directories.clone();
         let listed = tokio::task::spawn_blocking(move || list(&directories)).await.unwrap_or_default();
         if listed.is_full && !std::mem::replace(&mut self.is_full, listed.is_full) {
-            tracing::error!(max = tree::OBJECTS_MAX, "the inbox holds too many objects; further ones are left out");
+            tracing::error!(
+                max = tree::OBJECTS_MAX,
+                "the inbox holds too many objects; which are left out follows no order: move those away that were read"
+            );
         }
         self.known.retain(|path, _| listed.objects.contains_key(path));
         for (path, found) in listed.objects {
@@ -111,9 +118,9 @@ impl Inbox {
 
     async fn look_at(&mut self, path: PathBuf, found: Found, stopped: &mut Stopped) {
         let now = Instant::now();
-        let known = self.known.entry(path.clone()).or_insert(Known { found, since: now, read: None });
+        let known = self.known.entry(path.clone()).or_insert(Known { found, since: now, read: None, failed: None });
         if known.found != found {
-            *known = Known { found, since: now, read: None };
+            *known = Known { found, since: now, read: None, ..*known };
             return;
         }
         let is_settled = now.duration_since(known.since) >= self.options.settle;
@@ -123,17 +130,17 @@ impl Inbox {
         }
         let outcome = read_object(&self.intake, &*self.resume, &path, is_settled, stopped).await;
         let Some(known) = self.known.get_mut(&path) else { return };
+        let failed = outcome.as_ref().err().map(std::io::Error::kind);
         match outcome {
             Ok(Outcome::Read) => known.read = Some(is_settled),
             Ok(Outcome::NotYet) => {}
             // Tried again when it changes, or at the next start.
             Ok(Outcome::Refused) => known.read = Some(true),
-            Err(error) => report(&path, &error, known),
+            Err(error) if failed != known.failed => {
+                tracing::warn!(path = %path.display(), %error, "an object of the inbox cannot be read; it is tried again");
+            }
+            Err(_) => {}
         }
+        known.failed = failed;
     }
-}
-
-fn report(path: &Path, error: &std::io::Error, known: &mut Known) {
-    tracing::warn!(path = %path.display(), %error, "an object of the inbox cannot be read; it is tried again when it changes");
-    known.read = Some(true);
 }

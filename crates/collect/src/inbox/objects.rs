@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use super::COLLECTOR;
 use crate::collector::Stopped;
-use crate::intake::{Intake, ResumePoints, Stored};
+use crate::intake::{Intake, ResumePoints, Stored, digest};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
@@ -60,8 +60,9 @@ pub(super) async fn read_object(
     if (is_whole || head.len() < FINGERPRINT_BYTES) && !is_settled {
         return Ok(Outcome::NotYet);
     }
-    let producer = format!("collect/inbox/{name}");
-    let epoch = epoch(&producer, is_whole.then_some(size), &head);
+    // Names are longer than a producer's may be, and its room is limited.
+    let producer = format!("collect/inbox/{}", digest(name.as_bytes()));
+    let epoch = epoch(&name, is_whole.then_some(size), &head);
     let stored = resume.resume_point(&producer).await.filter(|(other, _)| *other == epoch).map_or(0, |(_, at)| at);
     if stored >= if is_whole { DONE } else { size } {
         return Ok(Outcome::Read);
@@ -108,11 +109,8 @@ impl Object<'_> {
                 break;
             }
             decoder.feed(&buffer[..len], &mut |decoded| ready.push(decoded));
-            for decoded in ready.drain(..) {
-                let sequence = decoded.cursor;
-                if let Some(outcome) = self.store(decoded, sequence).await {
-                    return Ok(outcome);
-                }
+            if let Some(outcome) = self.store_all(&mut ready).await {
+                return Ok(outcome);
             }
         }
         if is_settled && self.format != Format::Json {
@@ -120,13 +118,7 @@ impl Object<'_> {
         } else {
             decoder.flush(&mut |decoded| ready.push(decoded));
         }
-        for decoded in ready {
-            let sequence = decoded.cursor;
-            if let Some(outcome) = self.store(decoded, sequence).await {
-                return Ok(outcome);
-            }
-        }
-        Ok(Outcome::Read)
+        Ok(self.store_all(&mut ready).await.unwrap_or(Outcome::Read))
     }
 
     /// Reads a complete object of which `stored` records are stored.
@@ -152,6 +144,17 @@ impl Object<'_> {
         }
         let done = self.submit(Submission { key: Some(self.key(DONE)), ..Submission::default() }).await;
         Ok(done.unwrap_or(Outcome::Read))
+    }
+
+    /// Stores portions of an object that grows, each under its position.
+    async fn store_all(&mut self, ready: &mut Vec<Decoded>) -> Option<Outcome> {
+        for decoded in ready.drain(..) {
+            let sequence = decoded.cursor;
+            if let Some(outcome) = self.store(decoded, sequence).await {
+                return Some(outcome);
+            }
+        }
+        None
     }
 
     /// Stores portions of a whole object, but those that are. The same bytes give the same portions.
@@ -186,7 +189,7 @@ impl Object<'_> {
     }
 
     fn key(&self, sequence: u64) -> IdempotencyKey {
-        IdempotencyKey { producer: self.producer.clone(), epoch: self.epoch, sequence, life: KeyLife::Producer }
+        IdempotencyKey { producer: self.producer.clone(), epoch: self.epoch, sequence, life: KeyLife::Cursor }
     }
 }
 
@@ -217,9 +220,9 @@ async fn ends_there(file: &mut File, stored: u64, size: u64) -> io::Result<bool>
 }
 
 /// The identity of an object: path and beginning and, for one that does not grow, its size.
-fn epoch(producer: &str, size: Option<u64>, head: &[u8]) -> u128 {
+fn epoch(name: &str, size: Option<u64>, head: &[u8]) -> u128 {
     let beginning = &head[..head.len().min(FINGERPRINT_BYTES)];
     let size = size.unwrap_or(0).to_le_bytes();
-    let hash = sha256(&[&(producer.len() as u64).to_le_bytes()[..], producer.as_bytes(), &size, beginning].concat());
+    let hash = sha256(&[&(name.len() as u64).to_le_bytes()[..], name.as_bytes(), &size, beginning].concat());
     u128::from_be_bytes(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Objects watched at most.
-pub(super) const OBJECTS_MAX: usize = 100_000;
+/// Objects watched at most, in the order in which the file system lists them: as many as the journal can remember.
+pub(super) const OBJECTS_MAX: usize = 75_000;
 /// Directories within directories at most: Azure's paths of a flow log have about 20.
 const DEPTH_MAX: usize = 40;
 /// Endings of names that programs give to files they have not finished.
@@ -15,8 +15,10 @@ const UNFINISHED_ENDINGS: [&str; 4] = [".tmp", ".part", ".partial", ".filepart"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) size: u64,
-    /// Time of the last change, in nanoseconds.
+    /// Time of the last change of its content, in nanoseconds.
     changed: i64,
+    /// Time of the last change of anything, rights included, in nanoseconds.
+    touched: i64,
     inode: u64,
 }
 
@@ -54,8 +56,13 @@ fn enter(directory: &Path, depth: usize, listed: &mut Listed) {
                     return;
                 }
                 let Ok(metadata) = entry.metadata() else { continue };
-                let changed = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-                let found = Found { size: metadata.len(), changed, inode: metadata.ino() };
+                let nanos = |seconds: i64, nanos| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+                let found = Found {
+                    size: metadata.len(),
+                    changed: nanos(metadata.mtime(), metadata.mtime_nsec()),
+                    touched: nanos(metadata.ctime(), metadata.ctime_nsec()),
+                    inode: metadata.ino(),
+                };
                 if found.size > 0 {
                     listed.objects.insert(entry.path(), found);
                 }

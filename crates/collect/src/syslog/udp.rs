@@ -54,6 +54,7 @@ async fn run(intake: Intake, options: SyslogOptions, socket: UdpSocket, local: S
     let storing = tokio::spawn(store(intake.clone(), queued, stopped.clone()));
     let mut drops = Drops { intake, by_source: BTreeMap::new(), port: local.port(), kernel_seen: None };
     receive(&socket, queue, &mut drops, stopped).await;
+    // What was dropped since the last report counts too.
     drops.report();
     if let Err(error) = storing.await {
         tracing::error!(%error, "the syslog listener did not end in order");
@@ -138,13 +139,12 @@ impl Drops {
     fn count(&mut self, peer: IpAddr) {
         let known = self.by_source.contains_key(&Some(peer)) || self.by_source.len() < DROP_SOURCES_MAX;
         *self.by_source.entry(known.then_some(peer)).or_default() += 1;
-        let source = if known { format!("syslog/udp/{peer}") } else { COLLECTOR.to_owned() };
-        self.intake.count_dropped(&source, "udp_queue_full", 1);
     }
 
     fn report(&mut self) {
-        for (source, datagrams) in std::mem::take(&mut self.by_source) {
-            let source = source.map_or_else(|| "other".to_owned(), |address| address.to_string());
+        for (peer, datagrams) in std::mem::take(&mut self.by_source) {
+            let source = peer.map_or_else(|| COLLECTOR.to_owned(), |peer| format!("syslog/udp/{peer}"));
+            self.intake.count_dropped(&source, "udp_queue_full", datagrams);
             tracing::warn!(%source, datagrams, "syslog datagrams dropped: the store is slower than the senders");
         }
         let total = ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|path| std::fs::read_to_string(path).ok());

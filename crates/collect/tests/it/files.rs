@@ -1,49 +1,13 @@
 //! Files that grow, are rotated, truncated, and read on after a restart.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use moneta_collect::{Collector, FileOptions, Intake, RecordStart, start_files};
-use moneta_testkit::TestDir;
+use moneta_collect::{RecordStart, start_files};
+use moneta_ports::Metric;
 
 use crate::compliance::{Given, assert_source_compliance};
-use crate::sink::{RecordingSink, intake};
-
-struct Fixture {
-    dir: TestDir,
-    sink: Arc<RecordingSink>,
-    intake: Intake,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let sink = RecordingSink::new();
-        Self { dir: TestDir::new(), intake: intake(&sink), sink }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn start(&self, pattern: &str) -> Collector {
-        let sink = self.sink.clone();
-        let resume = Arc::new(move |producer: &str| sink.mark(producer));
-        let patterns = vec![self.path(pattern).display().to_string()];
-        let options = FileOptions { poll: Duration::from_millis(10), ..FileOptions::new(patterns) };
-        start_files(self.intake.clone(), resume, options).unwrap()
-    }
-
-    fn append(&self, name: &str, lines: &[String]) {
-        append(&self.path(name), lines);
-    }
-}
-
-fn append(path: &Path, lines: &[String]) {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-    lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
-}
+use crate::fixture::{Fixture, append};
 
 fn syslog(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("Jun 15 11:59:00 host1 app[{number}]: line {number}")).collect()
@@ -56,8 +20,8 @@ fn given(records: &[String]) -> Given<'_> {
 #[tokio::test]
 async fn lines_are_stored_as_they_come_and_an_unfinished_one_waits() {
     let fixture = Fixture::new();
-    fixture.append("app.log", &syslog(0..100));
-    let collector = fixture.start("*.log");
+    fixture.append_lines("app.log", &syslog(0..100));
+    let collector = fixture.follow("*.log");
     fixture.sink.until_records(100).await;
     std::fs::OpenOptions::new()
         .append(true)
@@ -65,8 +29,8 @@ async fn lines_are_stored_as_they_come_and_an_unfinished_one_waits() {
         .unwrap()
         .write_all(b"Jun 15 11:59:00 host1 app[100]:")
         .unwrap();
-    fixture.append("app.log", &[" line 100".to_owned()]);
-    fixture.append("app.log", &syslog(101..200));
+    fixture.append_lines("app.log", &[" line 100".to_owned()]);
+    fixture.append_lines("app.log", &syslog(101..200));
     fixture.sink.until_records(200).await;
     assert!(fixture.sink.column("Syslog", "_Delivery").iter().all(|delivery| delivery == "exactly-once"));
     assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..200))).await;
@@ -75,12 +39,12 @@ async fn lines_are_stored_as_they_come_and_an_unfinished_one_waits() {
 #[tokio::test]
 async fn after_a_restart_reading_goes_on_where_it_was_stored() {
     let fixture = Fixture::new();
-    fixture.append("app.log", &syslog(0..50));
-    let collector = fixture.start("app.log");
+    fixture.append_lines("app.log", &syslog(0..50));
+    let collector = fixture.follow("app.log");
     fixture.sink.until_records(50).await;
     collector.stop().await;
-    fixture.append("app.log", &syslog(50..80));
-    let collector = fixture.start("app.log");
+    fixture.append_lines("app.log", &syslog(50..80));
+    let collector = fixture.follow("app.log");
     fixture.sink.until_records(80).await;
     collector.stop().await;
     assert_eq!(fixture.sink.column("Syslog", "_Raw"), syslog(0..80));
@@ -89,12 +53,12 @@ async fn after_a_restart_reading_goes_on_where_it_was_stored() {
 #[tokio::test]
 async fn a_renamed_file_is_read_to_its_end_before_the_new_one() {
     let fixture = Fixture::new();
-    fixture.append("app.log", &syslog(0..10));
-    let collector = fixture.start("app.log");
+    fixture.append_lines("app.log", &syslog(0..10));
+    let collector = fixture.follow("app.log");
     fixture.sink.until_records(10).await;
     std::fs::rename(fixture.path("app.log"), fixture.path("app.log.1")).unwrap();
-    fixture.append("app.log.1", &syslog(10..20));
-    fixture.append("app.log", &syslog(20..30));
+    fixture.append_lines("app.log.1", &syslog(10..20));
+    fixture.append_lines("app.log", &syslog(20..30));
     fixture.sink.until_records(30).await;
     assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..30))).await;
 }
@@ -102,14 +66,14 @@ async fn a_renamed_file_is_read_to_its_end_before_the_new_one() {
 #[tokio::test]
 async fn a_file_rotated_while_nothing_ran_is_read_to_its_end() {
     let fixture = Fixture::new();
-    fixture.append("app.log", &syslog(0..10));
-    let collector = fixture.start("app.log");
+    fixture.append_lines("app.log", &syslog(0..10));
+    let collector = fixture.follow("app.log");
     fixture.sink.until_records(10).await;
     collector.stop().await;
-    fixture.append("app.log", &syslog(10..15));
+    fixture.append_lines("app.log", &syslog(10..15));
     std::fs::rename(fixture.path("app.log"), fixture.path("app.log.1")).unwrap();
-    fixture.append("app.log", &syslog(15..25));
-    let collector = fixture.start("app.log");
+    fixture.append_lines("app.log", &syslog(15..25));
+    let collector = fixture.follow("app.log");
     fixture.sink.until_records(25).await;
     collector.stop().await;
     assert_eq!(fixture.sink.column("Syslog", "_Raw"), syslog(0..25));
@@ -119,18 +83,18 @@ async fn a_file_rotated_while_nothing_ran_is_read_to_its_end() {
 async fn a_truncated_file_begins_anew_even_with_the_same_first_line() {
     let fixture = Fixture::new();
     let first = syslog(0..20);
-    fixture.append("app.log", &first);
-    let collector = fixture.start("app.log");
+    fixture.append_lines("app.log", &first);
+    let collector = fixture.follow("app.log");
     fixture.sink.until_records(20).await;
     std::fs::write(fixture.path("app.log"), "").unwrap();
     let again = [syslog(0..1), syslog(30..35)].concat();
-    fixture.append("app.log", &again);
+    fixture.append_lines("app.log", &again);
     fixture.sink.until_records(26).await;
     collector.stop().await;
     assert_eq!(fixture.sink.column("Syslog", "_Raw"), [first, again].concat());
     // The new life is known after a restart, too.
-    fixture.append("app.log", &syslog(35..40));
-    let collector = fixture.start("app.log");
+    fixture.append_lines("app.log", &syslog(35..40));
+    let collector = fixture.follow("app.log");
     fixture.sink.until_records(31).await;
     collector.stop().await;
     assert_eq!(fixture.sink.num_records(), 31);
@@ -140,8 +104,8 @@ async fn a_truncated_file_begins_anew_even_with_the_same_first_line() {
 async fn text_of_no_known_format_is_stored_with_its_file() {
     let fixture = Fixture::new();
     let lines = ["2026-06-15 11:00:00 status installed x 1.0".to_owned(), "plain words".to_owned()];
-    fixture.append("words.log", &lines);
-    let collector = fixture.start("*.log");
+    fixture.append_lines("words.log", &lines);
+    let collector = fixture.follow("*.log");
     fixture.sink.until_records(2).await;
     assert_eq!(fixture.sink.column("TextLog_CL", "Message"), lines);
     let path = fixture.path("words.log").display().to_string();
@@ -155,8 +119,8 @@ async fn binary_files_and_archives_are_left_alone() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("wtmp"), [vec![8, 0, 0, 0], vec![b'x'; 400]].concat()).unwrap();
     std::fs::write(fixture.path("old.log.gz"), b"\x1f\x8b\x08\x00rest").unwrap();
-    fixture.append("a", &syslog(0..1));
-    let collector = fixture.start("*");
+    fixture.append_lines("a", &syslog(0..1));
+    let collector = fixture.follow("*");
     fixture.sink.until_records(1).await;
     collector.stop().await;
     assert_eq!(fixture.sink.tables(), ["Syslog"]);
@@ -165,11 +129,11 @@ async fn binary_files_and_archives_are_left_alone() {
 #[tokio::test]
 async fn long_and_damaged_lines_are_quarantined_and_reading_goes_on() {
     let fixture = Fixture::new();
-    fixture.append("words.log", &["first words".to_owned(), "x".repeat(2 << 20)]);
+    fixture.append_lines("words.log", &["first words".to_owned(), "x".repeat(2 << 20)]);
     let mut file = std::fs::OpenOptions::new().append(true).open(fixture.path("words.log")).unwrap();
     file.write_all(b"bad \xff bytes\n").unwrap();
-    fixture.append("words.log", &["last words".to_owned()]);
-    let collector = fixture.start("*.log");
+    fixture.append_lines("words.log", &["last words".to_owned()]);
+    let collector = fixture.follow("*.log");
     fixture.sink.until_records(4).await;
     let codes: Vec<_> = fixture.sink.quarantined().iter().map(|record| record.reason_code).collect();
     assert_eq!(codes, ["too_long", "invalid_utf8"]);
@@ -182,10 +146,26 @@ async fn long_and_damaged_lines_are_quarantined_and_reading_goes_on() {
 async fn a_busy_sink_costs_no_line() {
     let fixture = Fixture::new();
     fixture.sink.refuse(3);
-    fixture.append("app.log", &syslog(0..20_000));
-    let collector = fixture.start("app.log");
+    fixture.append_lines("app.log", &syslog(0..20_000));
+    let collector = fixture.follow("app.log");
     fixture.sink.until_records(20_000).await;
     assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..20_000))).await;
+}
+
+#[tokio::test]
+async fn lines_that_are_refused_for_good_are_counted_under_the_source_of_the_rows() {
+    let fixture = Fixture::new();
+    // A name that is too long for a producer's.
+    let name = format!("{}/{}/app.log", "a".repeat(150), "b".repeat(150));
+    fixture.sink.refuse_for_good(1);
+    fixture.append_lines(&name, &syslog(0..7));
+    let collector = fixture.follow(&name);
+    fixture.sink.until("a refusal", |sink| sink.submissions() == 1).await;
+    fixture.append_lines(&name, &syslog(7..10));
+    fixture.sink.until_records(3).await;
+    let counted = fixture.intake.metrics.labelled_values(Metric::CollectSourceDropped);
+    assert_eq!(counted, [(fixture.sink.column("Syslog", "_Source")[0].clone(), 7)]);
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..10))).await;
 }
 
 #[tokio::test]
@@ -196,13 +176,13 @@ async fn a_w3c_log_is_understood_after_a_restart_in_its_middle() {
         "#Software: Microsoft Internet Information Services 10.0",
         "#Fields: date time s-ip cs-method cs-uri-stem sc-status",
     ];
-    fixture.append("web.log", &header.map(str::to_owned));
-    fixture.append("web.log", &(0..5).map(line).collect::<Vec<_>>());
-    let collector = fixture.start("web.log");
+    fixture.append_lines("web.log", &header.map(str::to_owned));
+    fixture.append_lines("web.log", &(0..5).map(line).collect::<Vec<_>>());
+    let collector = fixture.follow("web.log");
     fixture.sink.until_records(5).await;
     collector.stop().await;
-    fixture.append("web.log", &(5..8).map(line).collect::<Vec<_>>());
-    let collector = fixture.start("web.log");
+    fixture.append_lines("web.log", &(5..8).map(line).collect::<Vec<_>>());
+    let collector = fixture.follow("web.log");
     fixture.sink.until_records(8).await;
     collector.stop().await;
     let pages: Vec<String> = (0..8).map(|number| format!("/page{number}")).collect();
@@ -216,8 +196,8 @@ async fn lines_of_a_declared_form_go_to_their_table() {
     let mappings = moneta_formats::Mappings::with_built_in(&[("own.toml", own)]).unwrap();
     fixture.intake.mappings = Arc::new(mappings);
     let lines: Vec<String> = (0..50).map(|number| format!("2026-06-15T11:00:00Z order={number}")).collect();
-    fixture.append("shop.log", &lines);
-    let collector = fixture.start("*.log");
+    fixture.append_lines("shop.log", &lines);
+    let collector = fixture.follow("*.log");
     fixture.sink.until_records(50).await;
     assert_eq!(fixture.sink.column("Shop_CL", "id")[49], "49");
     let given = Given { table: "Shop_CL", column: "_Raw", records: &lines, quarantined: 0 };
@@ -228,10 +208,6 @@ fn utf16(text: &str, big: bool) -> Vec<u8> {
     text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
 }
 
-fn append_bytes(path: &Path, bytes: &[u8]) {
-    std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(bytes).unwrap();
-}
-
 #[tokio::test]
 async fn utf_16_with_and_without_a_mark_is_followed_over_restarts() {
     for (mark, big) in [(&[0xff, 0xfe][..], false), (&[0xfe, 0xff], true), (&[], false), (&[], true)] {
@@ -239,15 +215,15 @@ async fn utf_16_with_and_without_a_mark_is_followed_over_restarts() {
         let message = |number: usize| format!("2026-06-15 11:00:{number:02}.00 spid5s      Größe {number} 😀\r\n");
         let text = |numbers: std::ops::Range<usize>| utf16(&numbers.map(message).collect::<String>(), big);
         let path = fixture.path("words.log");
-        append_bytes(&path, &[mark, &text(0..20)].concat());
-        let collector = fixture.start("*.log");
+        append(&path, &[mark, &text(0..20)].concat());
+        let collector = fixture.follow("*.log");
         // The last message of this format ends with the next one's beginning, or with its file.
         fixture.sink.until_records(19).await;
-        append_bytes(&path, &text(20..30));
+        append(&path, &text(20..30));
         fixture.sink.until_records(29).await;
         collector.stop().await;
-        append_bytes(&path, &text(30..33));
-        let collector = fixture.start("*.log");
+        append(&path, &text(30..33));
+        let collector = fixture.follow("*.log");
         fixture.sink.until_records(32).await;
         collector.stop().await;
         let messages = fixture.sink.column("SqlErrorLog_CL", "Message");
@@ -260,23 +236,20 @@ async fn utf_16_with_and_without_a_mark_is_followed_over_restarts() {
 #[tokio::test]
 async fn a_code_page_is_read_where_it_is_set_and_is_damage_where_not() {
     let fixture = Fixture::new();
-    append_bytes(&fixture.path("words.log"), b"Gr\xfc\xdfe aus M\xfcnchen\nplain\n");
-    let sink = fixture.sink.clone();
-    let resume = Arc::new(move |producer: &str| sink.mark(producer));
-    let patterns = vec![fixture.path("*.log").display().to_string()];
-    let options = FileOptions { poll: Duration::from_millis(10), ..FileOptions::new(patterns) };
+    append(&fixture.path("words.log"), b"Gr\xfc\xdfe aus M\xfcnchen\nplain\n");
+    let options = fixture.file_options("*.log");
     assert!(options.clone().with_encoding("klingon").unwrap_err().to_string().contains("klingon"));
     let set = options.with_encoding("windows-1252").unwrap();
-    let collector = start_files(fixture.intake.clone(), resume, set).unwrap();
+    let collector = start_files(fixture.intake.clone(), fixture.resume(), set).unwrap();
     fixture.sink.until_records(2).await;
-    append_bytes(&fixture.path("words.log"), b"\xa9 Ende\n");
+    append(&fixture.path("words.log"), b"\xa9 Ende\n");
     fixture.sink.until_records(3).await;
     collector.stop().await;
     assert_eq!(fixture.sink.column("TextLog_CL", "Message"), ["Grüße aus München", "plain", "© Ende"]);
 
     let fixture = Fixture::new();
-    append_bytes(&fixture.path("words.log"), b"Gr\xfc\xdfe aus M\xfcnchen\nplain\n");
-    let collector = fixture.start("*.log");
+    append(&fixture.path("words.log"), b"Gr\xfc\xdfe aus M\xfcnchen\nplain\n");
+    let collector = fixture.follow("*.log");
     fixture.sink.until_records(2).await;
     collector.stop().await;
     assert_eq!(fixture.sink.quarantined()[0].reason_code, "invalid_utf8");
@@ -290,21 +263,18 @@ async fn records_that_span_lines_are_one_row_also_over_a_restart() {
         format!("{time} ERROR request {number} failed\njava.lang.IllegalStateException: no\n\tat a.B.c(B.java:7)")
     };
     let start = || {
-        let sink = fixture.sink.clone();
-        let resume = Arc::new(move |producer: &str| sink.mark(producer));
-        let mut options = FileOptions::new(vec![fixture.path("*.log").display().to_string()]);
-        options.poll = Duration::from_millis(10);
+        let mut options = fixture.file_options("*.log");
         let own = fixture.path("app*.log").display().to_string();
         options.records = vec![RecordStart::new(&own, r"^\d{4}-\d{2}-\d{2} ").unwrap()];
-        start_files(fixture.intake.clone(), resume, options).unwrap()
+        start_files(fixture.intake.clone(), fixture.resume(), options).unwrap()
     };
-    fixture.append("app.log", &(0..20).map(record).collect::<Vec<_>>());
-    fixture.append("other.log", &[record(0)]);
+    fixture.append_lines("app.log", &(0..20).map(record).collect::<Vec<_>>());
+    fixture.append_lines("other.log", &[record(0)]);
     let collector = start();
     // 19 records are ended by the next one; the lines of the other file are three records.
     fixture.sink.until_records(22).await;
     collector.stop().await;
-    fixture.append("app.log", &["\tat a.D.e(D.java:9)".to_owned(), record(20)]);
+    fixture.append_lines("app.log", &["\tat a.D.e(D.java:9)".to_owned(), record(20)]);
     let collector = start();
     // The last one ends by itself, after a while.
     fixture.sink.until_records(24).await;

@@ -1,59 +1,15 @@
 //! Objects in a directory: growing, rewritten, compressed, and read on after a restart, each record once.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use moneta_collect::{Collector, Error, InboxOptions, Intake, start_inbox};
-use moneta_testkit::TestDir;
+use moneta_collect::{Error, InboxOptions, start_inbox};
 
-use crate::sink::{RecordingSink, intake};
-
-struct Fixture {
-    dir: TestDir,
-    sink: Arc<RecordingSink>,
-    intake: Intake,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let sink = RecordingSink::new();
-        Self { dir: TestDir::new(), intake: intake(&sink), sink }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        let path = self.dir.path().join("inbox").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        path
-    }
-
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        std::fs::write(self.path(name), content).unwrap();
-    }
-
-    fn append(&self, name: &str, content: &str) {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap();
-        file.write_all(content.as_bytes()).unwrap();
-    }
-
-    fn start(&self) -> Collector {
-        let sink = self.sink.clone();
-        let resume = Arc::new(move |producer: &str| sink.mark(producer));
-        let mut options = InboxOptions::new(vec![self.dir.path().join("inbox")]);
-        (options.poll, options.settle) = (Duration::from_millis(10), Duration::from_millis(100));
-        start_inbox(self.intake.clone(), resume, options).unwrap()
-    }
-
-    /// Waits for so many records, and then long enough to see more of them, if any came.
-    async fn exactly(&self, count: usize) {
-        self.sink.until_records(count).await;
-        tokio::time::sleep(Duration::from_millis(400)).await;
-        assert_eq!(self.sink.num_records(), count);
-    }
-}
+use crate::fixture::Fixture;
 
 fn activity(number: usize) -> String {
     format!(
@@ -81,13 +37,13 @@ const BLOB: &str = "insights-logs-audit/resourceId=/y=2026/m=06/d=15/h=11/m=00/P
 async fn a_blob_that_grows_by_lines_is_read_on_also_after_a_restart() {
     let fixture = Fixture::new();
     fixture.write(BLOB, lines(0..50));
-    let collector = fixture.start();
+    let collector = fixture.watch();
     fixture.exactly(50).await;
-    fixture.append(BLOB, &lines(50..70));
+    fixture.append(BLOB, lines(50..70));
     fixture.exactly(70).await;
     collector.stop().await;
-    fixture.append(BLOB, &lines(70..75));
-    let collector = fixture.start();
+    fixture.append(BLOB, lines(70..75));
+    let collector = fixture.watch();
     fixture.exactly(75).await;
     collector.stop().await;
     let expected: Vec<String> = (0..75).map(activity).collect();
@@ -99,13 +55,13 @@ async fn a_blob_that_grows_by_lines_is_read_on_also_after_a_restart() {
 async fn an_envelope_whose_end_is_written_anew_gives_each_record_once() {
     let fixture = Fixture::new();
     fixture.write(BLOB, envelope(0..30));
-    let collector = fixture.start();
+    let collector = fixture.watch();
     fixture.exactly(30).await;
     fixture.write(BLOB, envelope(0..45));
     fixture.exactly(45).await;
     collector.stop().await;
     fixture.write(BLOB, envelope(0..60));
-    let collector = fixture.start();
+    let collector = fixture.watch();
     fixture.exactly(60).await;
     collector.stop().await;
     let expected: Vec<String> = (0..60).map(activity).collect();
@@ -124,11 +80,11 @@ async fn compressed_objects_are_read_once_and_hidden_or_unfinished_ones_not() {
     fixture.write("AWSLogs/1/CloudTrail/a.json.gz", gzip(&trail("GetObject")));
     fixture.write("AWSLogs/1/CloudTrail/b.json.gz.part", gzip(&trail("Unfinished")));
     fixture.write(".azDownload-x/c.json.gz", gzip(&trail("Hidden")));
-    let collector = fixture.start();
+    let collector = fixture.watch();
     fixture.exactly(1).await;
     collector.stop().await;
     fixture.write("AWSLogs/1/CloudTrail/d.json.gz", gzip(&trail("PutObject")));
-    let collector = fixture.start();
+    let collector = fixture.watch();
     fixture.exactly(2).await;
     collector.stop().await;
     assert_eq!(fixture.sink.column("AWSCloudTrail", "EventName"), ["GetObject", "PutObject"]);
@@ -140,7 +96,7 @@ async fn a_store_that_refuses_for_a_while_gets_everything_once() {
     fixture.sink.refuse(2);
     fixture.write("big.json.gz", gzip(&lines(0..20_000)));
     fixture.write("log.ndjson", lines(0..20_000));
-    let collector = fixture.start();
+    let collector = fixture.watch();
     fixture.exactly(40_000).await;
     collector.stop().await;
 }
@@ -150,13 +106,13 @@ async fn an_object_of_which_a_part_was_stored_goes_on_behind_it() {
     let fixture = Fixture::new();
     fixture.write("big.json.gz", gzip(&lines(0..20_000)));
     fixture.sink.set_open(false);
-    let collector = fixture.start();
+    let collector = fixture.watch();
     // The process ends with the first portion on its way.
     tokio::time::sleep(Duration::from_millis(500)).await;
     fixture.sink.set_open(true);
     fixture.sink.until("a first portion", |sink| sink.num_records() > 0).await;
     drop(collector);
-    let collector = fixture.start();
+    let collector = fixture.watch();
     fixture.sink.until_records(20_000).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
     collector.stop().await;
@@ -164,6 +120,27 @@ async fn an_object_of_which_a_part_was_stored_goes_on_behind_it() {
     raw.sort();
     raw.dedup();
     assert_eq!((raw.len(), fixture.sink.num_records()), (20_000, 20_000));
+}
+
+#[tokio::test]
+async fn objects_with_long_names_and_those_that_cannot_be_read_at_first_come_too() {
+    let fixture = Fixture::new();
+    let deep = format!("{}/{}/{BLOB}", "a".repeat(200), "b".repeat(200));
+    fixture.write(&deep, lines(0..5));
+    fixture.write("locked.json.gz", gzip(&lines(5..9)));
+    let locked = fixture.path("locked.json.gz");
+    // Root may read it all the same.
+    let set = |mode| std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(mode)).unwrap();
+    set(0);
+    let collector = fixture.watch();
+    let may_read_all = std::fs::File::open(&locked).is_ok();
+    fixture.exactly(if may_read_all { 9 } else { 5 }).await;
+    set(0o600);
+    fixture.exactly(9).await;
+    collector.stop().await;
+    let collector = fixture.watch();
+    fixture.exactly(9).await;
+    collector.stop().await;
 }
 
 #[tokio::test]

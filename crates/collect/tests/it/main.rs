@@ -5,6 +5,7 @@
 mod acknowledged;
 mod compliance;
 mod files;
+mod fixture;
 mod host;
 mod inbox;
 mod sink;

@@ -23,6 +23,7 @@ struct State {
     keys: HashMap<(String, u128, u64), Vec<String>>,
     marks: HashMap<String, ResumePoint>,
     refuse: u32,
+    refuse_for_good: u32,
     submissions: usize,
 }
 
@@ -40,6 +41,11 @@ impl RecordingSink {
     /// Refuses the next submissions as a busy store does.
     pub fn refuse(&self, count: u32) {
         self.state.lock().unwrap().refuse = count;
+    }
+
+    /// Refuses the next submissions as what can never be stored.
+    pub fn refuse_for_good(&self, count: u32) {
+        self.state.lock().unwrap().refuse_for_good = count;
     }
 
     /// Makes submissions wait, or lets them through.
@@ -102,6 +108,15 @@ impl RecordingSink {
         if state.refuse > 0 {
             state.refuse -= 1;
             return Err(PortError::new(ErrorKind::RETRY, "busy"));
+        }
+        if state.refuse_for_good > 0 {
+            state.refuse_for_good -= 1;
+            drop(state);
+            self.changed.notify_waiters();
+            return Err(PortError::new(ErrorKind::Caller, "never"));
+        }
+        if let Some(key) = &submission.key {
+            assert!(key.producer.len() <= 256, "{}", key.producer);
         }
         let content: Vec<String> = submission.batches.iter().flat_map(|batch| texts(&batch.rows, "_Raw")).collect();
         let mut duplicate = false;

@@ -24,7 +24,7 @@
 //! marks
 //!   num_marks     u32
 //!   num_marks times:
-//!     kind        u8  1 producer, 2 idempotency key
+//!     kind        u8  1 producer, 2 idempotency key, 3 cursor
 //!     producer    text, at most 256 bytes
 //!     epoch       u128
 //!     sequence    u64
@@ -47,10 +47,13 @@ pub const PRODUCER_BYTES_MAX: usize = 256;
 /// How long a mark is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MarkKind {
-    /// For ever: an agent, a forwarder, a rule's cursor. A resend is recognised with no time window.
+    /// For ever, with the newest commits: an agent or a forwarder, several of whose commits are under way at once. A
+    /// resend is recognised with no time window.
     Producer,
     /// Until newer ones push it out: a client's idempotency key, which names one request.
     IdempotencyKey,
+    /// For ever, the newest commit only: whoever reads something from front to back, one commit after the other.
+    Cursor,
 }
 
 /// Who sent a commit and which of its commits it is.
@@ -211,6 +214,7 @@ fn put_marks(out: &mut Vec<u8>, marks: &[StoredMark]) {
         out.push(match mark.kind {
             MarkKind::Producer => 1,
             MarkKind::IdempotencyKey => 2,
+            MarkKind::Cursor => 3,
         });
         put_text(out, &mark.producer);
         out.extend_from_slice(&mark.epoch.to_le_bytes());
@@ -230,6 +234,7 @@ fn read_mark(input: &mut Reader<'_>) -> Result<StoredMark, FrameError> {
     let kind = match input.u8()? {
         1 => MarkKind::Producer,
         2 => MarkKind::IdempotencyKey,
+        3 => MarkKind::Cursor,
         _ => return Err(FrameError::Malformed("mark kind")),
     };
     let producer = input.text()?;
