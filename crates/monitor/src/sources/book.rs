@@ -2,9 +2,10 @@
 //!
 //! # Layout of the file, version 1
 //! A JSON object: `version` (1), `next` (by table, the `_Seq` after the last row counted), `entries` (pairs of key and
-//! what is known), `losses` (by source: records quarantined and dropped). Minutes, hours and days count from 1970, UTC.
+//! what is known), `losses` (by source: records quarantined and dropped, and when last). Minutes,
+//! hours and days count from 1970, UTC.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use moneta_base::{Seq, Timestamp};
 use moneta_event::Block;
@@ -50,6 +51,14 @@ pub(crate) struct Book {
 struct Losses {
     quarantined: u64,
     dropped: u64,
+    /// When the last was noted.
+    #[serde(default)]
+    last_nanos: i64,
+}
+
+/// Whether what was heard of last then is not yet forgotten.
+fn is_remembered(last: Timestamp, now: Timestamp) -> bool {
+    now.since(last).as_secs() < FORGOTTEN_DAYS * 86_400
 }
 
 /// Whether the sources of a table are watched.
@@ -96,7 +105,7 @@ impl Book {
 
     pub(crate) fn observe(&mut self, seen: &Observation) {
         if seen.is_quarantine {
-            self.note_losses(&seen.source, seen.records, 0);
+            self.note_losses(&seen.source, seen.records, 0, seen.received);
             return;
         }
         let key = |computer: &str| Key {
@@ -112,11 +121,12 @@ impl Book {
     }
 
     /// Notes records of a source that were quarantined or dropped.
-    pub(crate) fn note_losses(&mut self, source: &str, quarantined: u64, dropped: u64) {
+    pub(crate) fn note_losses(&mut self, source: &str, quarantined: u64, dropped: u64, now: Timestamp) {
         let is_known = self.losses.contains_key(source) || self.losses.len() < LOSSES_MAX;
         let losses = self.losses.entry(if is_known { source } else { OTHERS }.to_owned()).or_default();
         losses.quarantined += quarantined;
         losses.dropped += dropped;
+        losses.last_nanos = losses.last_nanos.max(now.as_nanos());
     }
 
     /// Judges the minutes that are over, and tells what people must hear.
@@ -134,11 +144,21 @@ impl Book {
             }
         }
         if minute != running {
-            let is_remembered = |entry: &Entry| now.since(entry.last()).as_secs() < FORGOTTEN_DAYS * 86_400;
-            self.entries.retain(|_, entry| is_remembered(entry));
+            self.entries.retain(|_, entry| is_remembered(entry.last(), now));
+            self.forget_losses(now);
         }
         self.minute = Some(minute);
         alarms
+    }
+
+    /// Losses are forgotten as sources are; those of a book that did not say when count as new.
+    fn forget_losses(&mut self, now: Timestamp) {
+        self.losses.retain(|_, losses| {
+            if losses.last_nanos == 0 {
+                losses.last_nanos = now.as_nanos();
+            }
+            is_remembered(Timestamp::from_nanos(losses.last_nanos), now)
+        });
     }
 
     /// Sources known, and those of which something is wrong.
@@ -148,22 +168,20 @@ impl Book {
 
     pub(crate) fn status(&self, now: Timestamp) -> Vec<SourceStatus> {
         let mut all: Vec<_> = self.entries.iter().map(|(key, entry)| entry.status(key, now)).collect();
-        for (source, losses) in &self.losses {
-            let mut is_listed = false;
-            for status in all.iter_mut().filter(|status| status.source == *source) {
+        for status in &mut all {
+            if let Some(losses) = self.losses.get(&status.source) {
                 (status.num_quarantined, status.num_dropped) = (losses.quarantined, losses.dropped);
-                is_listed = true;
-            }
-            if !is_listed {
-                all.push(SourceStatus {
-                    source: source.clone(),
-                    state: "lost".to_owned(),
-                    num_quarantined: losses.quarantined,
-                    num_dropped: losses.dropped,
-                    ..SourceStatus::default()
-                });
             }
         }
+        let listed: BTreeSet<&str> = self.entries.keys().map(|key| key.source.as_str()).collect();
+        let unlisted = self.losses.iter().filter(|(source, _)| !listed.contains(source.as_str()));
+        all.extend(unlisted.map(|(source, losses)| SourceStatus {
+            source: source.clone(),
+            state: "lost".to_owned(),
+            num_quarantined: losses.quarantined,
+            num_dropped: losses.dropped,
+            ..SourceStatus::default()
+        }));
         all.sort_by(|a, b| (&a.source, &a.computer, &a.table).cmp(&(&b.source, &b.computer, &b.table)));
         all
     }

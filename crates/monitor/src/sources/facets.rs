@@ -206,7 +206,11 @@ pub(crate) struct Facets {
 
 impl Facets {
     pub(crate) fn of(rows: &RecordBatch) -> Self {
-        let present = |names: &[&str]| names.iter().filter_map(|name| rows.column_by_name(name).cloned()).collect();
+        // Most columns of a wide table are empty in a batch.
+        let filled = |column: &&ArrayRef| column.null_count() < column.len();
+        let present = |names: &[&str]| {
+            names.iter().filter_map(|name| rows.column_by_name(name).filter(filled).cloned()).collect()
+        };
         Self { columns: COLUMNS.map(present) }
     }
 

@@ -1,6 +1,5 @@
 //! What a block says of the sources of its rows.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
@@ -14,8 +13,8 @@ use super::facets::{FACETS, Facets};
 
 /// Columns that name the machine; the first a table has counts.
 const COMPUTER_COLUMNS: [&str; 3] = ["Computer", "DeviceName", "DvcHostname"];
-/// Characters of a machine's name that are kept.
-const COMPUTER_CHARS_MAX: usize = 128;
+/// Characters of the name of a machine or a channel that are kept.
+const NAME_CHARS_MAX: usize = 128;
 
 /// Records of one machine, source and table that arrived together.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -56,7 +55,7 @@ pub(crate) fn observations(block: &Block) -> Vec<Observation> {
         let place = *places.entry(key).or_insert_with(|| {
             found.push(Observation {
                 source: key.0.to_owned(),
-                computer: key.1.chars().take(COMPUTER_CHARS_MAX).collect(),
+                computer: cut(key.1).to_owned(),
                 table: table.to_owned(),
                 received,
                 freshest: f64::INFINITY,
@@ -72,10 +71,11 @@ pub(crate) fn observations(block: &Block) -> Vec<Observation> {
         one.freshest = one.freshest.min(lateness);
         one.lateness_sum += lateness;
         facets.count(row, &mut one.filled);
-        if let Some((name, number)) = numbering.number(row) {
-            match one.numbers.iter_mut().find(|(other, _)| *other == name) {
+        if let Some((channel, number)) = numbering.number(row) {
+            let is_same = |(name, _): &&mut (String, _)| numbering.is_name(name, channel);
+            match one.numbers.iter_mut().find(is_same) {
                 Some((_, numbers)) => numbers.push(number),
-                None => one.numbers.push((name.into_owned(), vec![number])),
+                None => one.numbers.push((numbering.name(channel), vec![number])),
             }
         }
     }
@@ -116,25 +116,55 @@ impl Numbering {
         column("Serial", &DataType::Int64).map_or(Self::None, Self::Audit)
     }
 
-    fn number(&self, row: usize) -> Option<(Cow<'static, str>, u64)> {
+    /// The kind of number; more than one channel of it may have numbers of its own.
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Syslog(_) => "sequenceId",
+            Self::Windows { .. } => "EventRecordID",
+            Self::Audit(_) => "serial",
+        }
+    }
+
+    /// The name of a numbering.
+    fn name(&self, channel: &str) -> String {
+        match self {
+            Self::Windows { .. } => format!("{} {channel}", self.kind()),
+            _ => self.kind().to_owned(),
+        }
+    }
+
+    fn is_name(&self, name: &str, channel: &str) -> bool {
+        match self {
+            Self::Windows { .. } => {
+                name.strip_prefix(self.kind()).and_then(|rest| rest.strip_prefix(' ')) == Some(channel)
+            }
+            _ => name == self.kind(),
+        }
+    }
+
+    /// The channel and the number of a row.
+    fn number(&self, row: usize) -> Option<(&str, u64)> {
         let whole = |column: &ArrayRef| {
             let numbers = column.as_primitive::<Int64Type>();
             numbers.is_valid(row).then(|| u64::try_from(numbers.value(row)).ok()).flatten()
         };
         match self {
             Self::None => None,
-            Self::Syslog(data) => {
-                let number = sequence_id(value(Some(data.as_string::<i32>()), row))?;
-                Some((Cow::Borrowed("sequenceId"), number))
-            }
+            Self::Syslog(data) => sequence_id(value(Some(data.as_string::<i32>()), row)).map(|number| ("", number)),
             Self::Windows { numbers, channels } => {
                 let number = whole(numbers).filter(|number| *number > 0)?;
                 let channel = channels.as_ref().map_or("", |channels| value(Some(channels.as_string::<i32>()), row));
-                Some((Cow::Owned(format!("EventRecordID {channel}")), number))
+                Some((cut(channel), number))
             }
-            Self::Audit(numbers) => whole(numbers).map(|number| (Cow::Borrowed("serial"), number)),
+            Self::Audit(numbers) => whole(numbers).map(|number| ("", number)),
         }
     }
+}
+
+/// The part of a name that is kept.
+fn cut(name: &str) -> &str {
+    name.char_indices().nth(NAME_CHARS_MAX).map_or(name, |(end, _)| &name[..end])
 }
 
 /// `meta.sequenceId` out of structured data as JSON.

@@ -290,7 +290,7 @@ fn quarantined_and_dropped_records_are_listed_by_source() {
     };
     book.observe(&seen);
     book.observe(&Observation { table: "Quarantine".to_owned(), is_quarantine: true, ..seen });
-    book.note_losses("syslog-udp", 0, 5);
+    book.note_losses("syslog-udp", 0, 5, now);
     let listed: Vec<_> = book
         .status(now)
         .into_iter()
@@ -298,4 +298,24 @@ fn quarantined_and_dropped_records_are_listed_by_source() {
         .collect();
     let expected = [("s", "learning", 2, 2, 0), ("syslog-udp", "lost", 0, 0, 5)];
     assert_eq!(listed, expected.map(|(s, t, a, b, c)| (s.to_owned(), t.to_owned(), a, b, c)));
+}
+
+#[test]
+fn losses_are_forgotten_as_sources_are_and_old_books_say_nothing_of_when() {
+    let days = |days: i64| Timestamp::from_seconds(START + days * 86_400);
+    let mut book = Book::default();
+    book.note_losses("a", 0, 1, days(0));
+    book.note_losses("b", 0, 1, days(50));
+    let sources = |book: &Book| book.status(days(0)).into_iter().map(|one| one.source).collect::<Vec<_>>();
+    book.tick(days(89));
+    assert_eq!(sources(&book), ["a", "b"]);
+    book.tick(days(91));
+    assert_eq!(sources(&book), ["b"]);
+    let old = br#"{"version":1,"next":{},"entries":[],"losses":{"c":{"quarantined":1,"dropped":2}}}"#;
+    let mut book = Book::read(old).unwrap();
+    book.tick(days(0));
+    book.tick(days(89));
+    assert_eq!(sources(&book), ["c"]);
+    book.tick(days(91));
+    assert!(sources(&book).is_empty());
 }

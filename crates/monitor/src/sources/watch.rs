@@ -158,10 +158,11 @@ impl Shared {
 
     /// Takes over what collectors counted as lost since the last look.
     fn note_dropped(&self, known: &mut BTreeMap<String, u64>) {
+        let now = self.parts.clock.now();
         for (source, total) in self.parts.metrics.labelled_values(Metric::CollectSourceDropped) {
             let before = known.insert(source.clone(), total).unwrap_or(0);
             if total > before {
-                lock(&self.book).note_losses(&source, 0, total - before);
+                lock(&self.book).note_losses(&source, 0, total - before, now);
             }
         }
     }
