@@ -5,7 +5,8 @@
 
 Every proof leads to the one signed checkpoint; the headers of every day are those signed for, dense and chained, with a
 drop entry where days are gone; every segment file has the SHA-256 that was signed; and no block with an event of the
-exported range is without a segment. The rows inside the Parquet files are `moneta-verify export`'s to compare.
+exported range is without a segment. A drop entry names a day, not its rows: that all rows missing between two days were
+of the dropped days is in the root log, not in an export. The rows inside the Parquet files are `moneta-verify export`'s to compare.
 """
 import argparse, datetime, pathlib, struct, sys  # noqa: E401 (short, to be read whole)
 
@@ -61,7 +62,7 @@ def check_export(root, key):
     table, sealed = fields["table"], number(fields["sealed"])
     earliest, latest = (None if fields[name] == "-" else nanos(fields[name]) for name in ("from", "to"))
     checkpoint = open_checkpoint((root / "checkpoint").read_text(), key.name, key)
-    seq, last, dropped, rows = 0, bytes(32), False, 0
+    seq, last, dropped, rows, gone = 0, bytes(32), False, 0, []
     for day in sorted((root / "shard").iterdir()):
         shard = f"{table}/{day.name}"
         if (day / "drop.proof").exists():
@@ -76,6 +77,7 @@ def check_export(root, key):
             need((header.shard, header.index) == (shard, index), f"{day}: entry {index} is another block's header")
             is_next = (header.first_seq, header.previous) == (seq, last)
             need(is_next or dropped and header.first_seq > seq, f"{day}: rows are missing before entry {index}, and no drop entry says why")
+            gone += [] if is_next else [f"{seq} to {header.first_seq}"]
             seq, last, dropped = header.first_seq + header.num_rows, header.hash, False
             first, end = event_times(raw)
             is_wanted = header.first_seq < sealed and (earliest is None or earliest <= end) and (latest is None or first <= latest)
@@ -83,6 +85,7 @@ def check_export(root, key):
             need(is_there or not is_wanted, f"{day}: {header.num_rows} rows of the range from _Seq {header.first_seq} on are missing")
             rows += header.num_rows * is_wanted
     left_out = f"; rows from _Seq {sealed} on came while it was made" if seq > sealed else ""
+    left_out += f"; rows _Seq {', '.join(gone)} are gone with days dropped by policy; that all were of those days is in the root log" if gone else ""
     return f"{rows} rows of {table} under the root checkpoint of {checkpoint[0]} entries{left_out}"
 
 def main():

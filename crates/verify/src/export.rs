@@ -26,7 +26,9 @@
 //! <tlog-proof, verbatim>
 //! ```
 //! The headers of all days of the table are there, whatever the range: they show that no block with an event of the range
-//! is left out, and that no day is missing in between. Of days after the last one an export says nothing.
+//! is left out, and that no day is missing in between. Of days after the last one an export says nothing. A drop entry
+//! names a day, not its rows: where days were dropped, an export alone does not show that all the rows that are missing
+//! there were of those days; the root log does, which holds the ticks of every day that ever was.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -238,7 +240,11 @@ impl Checker<'_> {
         let problem = if header.first_seq == seq && header.previous == hash {
             return;
         } else if was_dropped && header.first_seq > seq {
-            let note = format!("rows _Seq {seq} to {} were dropped by policy with their days", header.first_seq);
+            let note = format!(
+                "rows _Seq {seq} to {} are gone with days dropped by policy; that all of them were of those days is in the root log, \
+                 not in an export",
+                header.first_seq
+            );
             return self.report.notes.push(note);
         } else if header.first_seq == seq {
             "the chain of headers is broken before it".to_owned()
