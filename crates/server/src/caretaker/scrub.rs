@@ -300,6 +300,7 @@ mod tests {
             read_bytes: 0,
         };
         let saved = Saved { version: 1, hot: Progress::default(), cold: progress };
+        parts.fs.create_dir_all(&parts.data).expect("a simulated directory");
         write_atomically(&*parts.fs, &parts.data.join(FILE_NAME), &serde_json::to_vec(&saved).expect("it is JSON"))
             .expect("a simulated file");
     }
