@@ -215,14 +215,14 @@ async fn utf_16_with_and_without_a_mark_is_followed_over_restarts() {
         let message = |number: usize| format!("2026-06-15 11:00:{number:02}.00 spid5s      Größe {number} 😀\r\n");
         let text = |numbers: std::ops::Range<usize>| utf16(&numbers.map(message).collect::<String>(), big);
         let path = fixture.path("words.log");
-        append(&path, &[mark, &text(0..20)].concat());
+        append(&path, [mark, &text(0..20)].concat());
         let collector = fixture.follow("*.log");
         // The last message of this format ends with the next one's beginning, or with its file.
         fixture.sink.until_records(19).await;
-        append(&path, &text(20..30));
+        append(&path, text(20..30));
         fixture.sink.until_records(29).await;
         collector.stop().await;
-        append(&path, &text(30..33));
+        append(&path, text(30..33));
         let collector = fixture.follow("*.log");
         fixture.sink.until_records(32).await;
         collector.stop().await;

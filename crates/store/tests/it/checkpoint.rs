@@ -138,7 +138,7 @@ fn what_interrupted_writers_left_goes_at_the_next_start() {
     let files = fs.files();
     left.iter().for_each(|name| assert!(!files.contains(&place(name)), "{name}"));
     of_others.iter().for_each(|name| assert!(files.contains(&place(name)), "{name}"));
-    assert_eq!(checkpoints(&fs), [checkpoint.clone()]);
+    assert_eq!(checkpoints(&fs), std::slice::from_ref(checkpoint));
 }
 
 #[test]
