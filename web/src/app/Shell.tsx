@@ -41,6 +41,7 @@ const KEYS: [string, string][] = [
   ["+ and -", "results: add the value as a filter, or leave it out"],
   ["j and k, Enter, Esc", "incidents and alerts: next, previous, open, close"],
   ["x, a, c", "incidents: choose one, assign, close with a verdict"],
+  ["n, e", "exceptions of rules: make one, end one"],
 ];
 
 /** Whether a key is meant for what has the focus. */

@@ -33,7 +33,7 @@ const alerts = createRoute({
 const incidents = createRoute({
   getParentRoute: () => root,
   path: "/incidents",
-  validateSearch: only("state", "status", "severity", "owner", "rule", "text", "at"),
+  validateSearch: only("view", "state", "status", "severity", "owner", "rule", "text", "at", "days", "kind"),
   component: lazyRouteComponent(() => import("../incidents/IncidentsPage"), "IncidentsPage"),
 });
 
@@ -54,7 +54,7 @@ const live = createRoute({
 const rules = createRoute({
   getParentRoute: () => root,
   path: "/rules",
-  validateSearch: only("text", "level", "rule", "view", "runs"),
+  validateSearch: only("text", "level", "rule", "view", "runs", "at", "ended", "except", "where"),
   component: lazyRouteComponent(() => import("../rules/RulesPage"), "RulesPage"),
 });
 
@@ -88,6 +88,7 @@ const audit = createRoute({
 const settings = createRoute({
   getParentRoute: () => root,
   path: "/settings",
+  validateSearch: only("view"),
   component: lazyRouteComponent(() => import("../settings/SettingsPage"), "SettingsPage"),
 });
 

@@ -14,6 +14,7 @@ import { secondsSince, showAge, showTime } from "../parts/time";
 import { useStatus } from "../query/schema";
 import type { QueueFilter } from "../incidents/incidents";
 import { useQueue } from "../incidents/useIncidents";
+import { useChannels } from "../settings/channels";
 import { problems, shortList, verdict, type Problem, type Weight } from "./problems";
 import { AlertsOverTime } from "./AlertsOverTime";
 
@@ -58,12 +59,13 @@ function Overview() {
   const status = useStatus(REFRESH_MS);
   const parts = useParts();
   const incidents = useQueue(OPEN);
+  const channels = useChannels(REFRESH_MS);
   const me = useSession().session.name ?? "";
-  const isPending = status.isPending || parts.isPending || incidents.isPending;
-  const failure = [status, parts, incidents].find((query) => query.isError);
+  const isPending = status.isPending || parts.isPending || incidents.isPending || channels.isPending;
+  const failure = [status, parts, incidents, channels].find((query) => query.isError);
   const found = useMemo(
-    () => problems({ status: status.data, parts: parts.data ?? [], incidents: incidents.data?.incidents ?? [] }),
-    [status.data, parts.data, incidents.data],
+    () => problems({ status: status.data, parts: parts.data ?? [], incidents: incidents.data?.incidents ?? [], channels: channels.data ?? [] }),
+    [status.data, parts.data, incidents.data, channels.data],
   );
   const open = incidents.data?.incidents.length ?? 0;
   const worst: Weight | "fine" = found[0]?.weight ?? "fine";
@@ -129,7 +131,7 @@ function ProblemList({ found }: { found: Problem[] }) {
               </td>
               <td>{problem.who ? <Text text={problem.who} /> : <span className="quiet">{problem.isIncident ? "nobody" : ""}</span>}</td>
               <td>
-                <Link to={problem.next.to} search={(previous: { tz?: string }) => ({ tz: previous.tz }) as never}>
+                <Link to={problem.next.to} search={(previous: { tz?: string }) => ({ tz: previous.tz, view: problem.next.view }) as never}>
                   {problem.next.label}
                 </Link>
               </td>
@@ -154,7 +156,7 @@ function Vitals({ status }: { status: Status }) {
     ["Events a second", showCount(Math.round(status.events_per_second)), "/sources"],
     ["Sources at work", `${running} of ${status.collectors.length}`, "/sources"],
     ["Rows stored", showCount(rows), "/store"],
-    ["Disk left", `${showBytes(status.disk.available_bytes)}, ${free.toFixed(0)} %`, "/store"],
+    ["Disk left", `${showBytes(status.disk.available_bytes)} (${free.toFixed(0)}\u00a0%)`, "/store"],
     ["Newest checkpoint", `${showAge(status.checkpoint.age_seconds)} old`, "/store"],
     ["Rules loaded", showCount(status.rules_loaded), "/rules"],
     ["Running for", showAge(status.uptime_seconds), "/store"],

@@ -1,6 +1,7 @@
 // What is wrong, since when, who has it, and what to do next: worst first. Facts in, sentences out; nothing is fetched here.
 import type { CollectorStatus, PartState, Status, WitnessStatus } from "../api/types";
 import { entityLabel, type Incident } from "../incidents/incidents";
+import { channelState, type ChannelStatus } from "../settings/channels";
 import { isAlarming } from "../store/witness";
 import { plural, showBytes, showCount } from "../parts/numbers";
 
@@ -14,7 +15,8 @@ export interface Problem {
   since: string | undefined;
   /** Who works on it; absent where nobody does. */
   who?: string;
-  next: { label: string; to: string };
+  /** `view` is the part of the page at `to` that is meant. */
+  next: { label: string; to: string; view?: string };
   /** Whether it is about what rules found, not about Moneta itself. */
   isIncident: boolean;
 }
@@ -41,10 +43,11 @@ export interface Facts {
   status: Status | undefined;
   parts: PartState[];
   incidents: Incident[];
+  channels: ChannelStatus[];
 }
 
-export function problems({ status, parts, incidents }: Facts): Problem[] {
-  const own = [...parts.filter((part) => !part.ready).map(ofPart), ...(status ? ofStatus(status) : [])];
+export function problems({ status, parts, incidents, channels }: Facts): Problem[] {
+  const own = [...parts.filter((part) => !part.ready).map(ofPart), ...(status ? ofStatus(status) : []), ...channels.flatMap(ofChannel)];
   const found: Problem[] = [...own.map((problem) => ({ ...problem, isIncident: false })), ...incidents.flatMap(ofIncident).map((problem) => ({ ...problem, isIncident: true }))];
   // Of equal weight, what is wrong with Moneta itself comes first: it may be why there are no more alerts. Then what nobody
   // works on yet.
@@ -136,6 +139,20 @@ function ofCollector(collector: CollectorStatus): Found[] {
     });
   }
   return found;
+}
+
+function ofChannel(channel: ChannelStatus): Found[] {
+  const state = channelState(channel);
+  if (state !== "lost" && state !== "failing") return [];
+  return [
+    {
+      weight: "serious",
+      what: state === "lost" ? `“${channel.name}” did not get ${plural(channel.given_up, "alert")}` : `No alert arrives at “${channel.name}”`,
+      why: channel.last_error || "It gives no reason.",
+      since: undefined,
+      next: { label: "See where alerts go", to: "/settings", view: "channels" },
+    },
+  ];
 }
 
 function ofWitness(witness: WitnessStatus): Found[] {

@@ -4,20 +4,23 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { readPreference } from "../app/preferences";
-import { useZone } from "../app/session";
+import { useMayAdmin, useZone } from "../app/session";
 import { Fields } from "../parts/Fields";
 import { plural } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
 import { ProofState } from "../verify/ProofState";
+import { ANYWHERE, conditionsOf } from "../rules/exceptions";
+import { Explanation } from "../rules/Explanation";
 import { RuleCondition } from "../rules/RuleCondition";
 import { SeverityWord } from "./IncidentsPage";
 import type { Evidence, IncidentAlert } from "./incidents";
 
 export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
   const zone = useZone();
+  const mayAdmin = useMayAdmin();
   const [showsRule, setShowsRule] = useState(false);
-  const fields = new Set(alert.events.flatMap((event) => event.fields.map(([name]) => name)));
+  const fields = new Set(alert.events.flatMap((event) => event.fields.map(([name]) => (name === ANYWHERE ? "words anywhere in it" : name))));
   return (
     <section className="panel" aria-label={`Alert ${alert.title}`}>
       <div className="section-head">
@@ -32,6 +35,7 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
         <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id }) as never}>The rule</Link>
         <Link className="button-link" to="/incidents" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id, state: "all" }) as never}>Its other incidents</Link>
         <Link className="button-link" to="/alerts" search={(previous) => ({ tz: previous.tz, rule: alert.title, range: "30d", alert: alert.id }) as never}>Related alerts</Link>
+        {mayAdmin && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, view: "exceptions", except: alert.rule_id, where: whereOf(alert) }) as never}>Except such events…</Link>}
         <span className="quiet">{alert.rule_author && <>rule by <Text text={alert.rule_author} /></>}</span>
       </div>
       {showsRule && <RuleCondition ruleId={alert.rule_id} />}
@@ -39,14 +43,21 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
         {fields.size > 0 ? `It matched because of ${[...fields].join(", ")}: the values stand with each event.` : "It rests on how many events there were, not on a single value."}
         {alert.event_count > alert.events.length && ` The first ${plural(alert.events.length, "event")} of ${alert.event_count} are listed.`}
       </p>
-      {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} />)}
+      {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} ruleId={alert.rule_id} />)}
     </section>
   );
 }
 
-function EventEvidence({ event }: { event: Evidence }) {
+/** Conditions that the events of an alert meet: their fields, or where those have no name the machine. */
+function whereOf(alert: IncidentAlert): string {
+  const named = conditionsOf(alert.events.flatMap((event) => event.fields));
+  return JSON.stringify(named.length > 0 ? named : conditionsOf(alert.events.map((event) => ["Computer", event.computer])));
+}
+
+function EventEvidence({ event, ruleId }: { event: Evidence; ruleId: string }) {
   const zone = useZone();
   const [isAsked, setAsked] = useState(false);
+  const [isExplained, setExplained] = useState(false);
   const keyText = readPreference("ledgerKey", "");
   return (
     <div className="evidence">
@@ -55,10 +66,12 @@ function EventEvidence({ event }: { event: Evidence }) {
         <span className="quiet"><Text text={[event.computer, `${event.table} ${event.seq}`].filter(Boolean).join(" · ")} /></span>
         <span className="grow" />
         {event.proof && <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${event.table}\n| where _Seq == ${event.seq}`, range: "all" }) as never}>The whole event</Link>}
+        {event.proof && <Button size="small" aria-expanded={isExplained} onClick={() => setExplained(!isExplained)}>Why it matched</Button>}
         {event.proof && !isAsked && <Button size="small" onClick={() => setAsked(true)}>Verify this event</Button>}
       </div>
       {isAsked && event.proof && <Checked table={event.table} seq={String(event.seq)} keyText={keyText} />}
       <Fields fields={event.fields} />
+      {isExplained && <Explanation ruleId={ruleId} table={event.table} seq={event.seq} />}
     </div>
   );
 }

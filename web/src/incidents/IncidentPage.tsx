@@ -155,11 +155,11 @@ function Timeline({ moments, zone }: { moments: Moment[]; zone: Zone }) {
       <ol className="timeline">
         {moments.slice(0, MOMENTS_MAX).map((moment, index) => (
           <li key={index} className={moment.kind}>
-            <span className="timeline-when" title={showTime(moment.at, zone)}>{showTime(moment.at, zone).slice(days.size > 1 ? 5 : 11, 19)}{moment.until && moment.until !== moment.at && ` – ${showTime(moment.until, zone).slice(11, 19)}`}</span>
+            <span className="timeline-when" title={showTime(moment.at, zone)}>{showTime(moment.at, zone).slice(days.size > 1 ? 5 : 11, 19)}</span>
             <span className="timeline-what">
               <span className="only-read">{moment.kind}: </span>
               <Text text={moment.what} />
-              <span className="quiet"><Text text={moment.detail} /></span>
+              <span className="quiet"><Text text={moment.detail} />{moment.until && moment.until !== moment.at && `, until ${showTime(moment.until, zone).slice(11, 19)}`}</span>
             </span>
           </li>
         ))}

@@ -17,17 +17,20 @@ import { CloseDialog } from "./CloseDialog";
 import {
   changeAll, CLASSIFICATIONS, closeIncidents, countOf, entityLabel, QUEUE_MAX, SEVERITIES, STATUSES, type Counts, type Incident, type Outcome, type QueueFilter, type Severity, type Status,
 } from "./incidents";
+import { Risks, type RiskSearch } from "./Risks";
 import { useCounts, useQueue, useReread } from "./useIncidents";
 
-interface IncidentsSearch {
+interface IncidentsSearch extends RiskSearch {
+  /** `risk`: whom most speaks against, in place of the queue. */
+  view?: string;
   state?: string;
   status?: string;
   severity?: string;
   owner?: string;
   rule?: string;
-  text?: string;
-  at?: string;
 }
+
+type SetSearch = (change: Partial<Record<keyof IncidentsSearch, string | undefined>>) => void;
 
 /** Entities that a line of the queue names. */
 const ENTITIES_SHOWN = 3;
@@ -37,17 +40,28 @@ const NOBODY = "-";
 export function IncidentsPage() {
   const search = useSearch({ from: "/incidents" }) as IncidentsSearch;
   const navigate = useNavigate({ from: "/incidents" });
+  const setSearch: SetSearch = (change) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
+  const counts = useCounts();
+  const isRisk = search.view === "risk";
+  return (
+    <Page title="Incidents" tools={<Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: "SecurityIncident\n| summarize arg_max(_Seq, *) by IncidentNumber\n| order by IncidentNumber desc", range: "all" }) as never}>As a query</Link>}>
+      <ViewTabs view={isRisk ? "risk" : filterOf(search).state} counts={counts.data} choose={(change) => setSearch({ ...change, status: undefined, at: undefined, ...(change.view === search.view ? {} : { text: undefined }) })} />
+      {isRisk ? <Risks search={search} setSearch={setSearch} /> : <QueueView search={search} setSearch={setSearch} counts={counts.data} />}
+    </Page>
+  );
+}
+
+function QueueView({ search, setSearch, counts }: { search: IncidentsSearch; setSearch: SetSearch; counts: Counts | undefined }) {
+  const navigate = useNavigate({ from: "/incidents" });
   const { session } = useSession();
   const mayRespond = useMayRespond();
   const reread = useReread();
   const filter = useMemo(() => filterOf(search), [search]);
   const queue = useQueue(filter);
-  const counts = useCounts();
   const list = queue.data?.incidents ?? [];
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const [dialog, setDialog] = useState<{ kind: "assign" | "close"; incidents: Incident[] }>();
   const [outcome, setOutcome] = useState<Outcome>();
-  const setSearch = (change: Partial<Record<keyof IncidentsSearch, string | undefined>>) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
 
   const found = list.findIndex((incident) => String(incident.number) === search.at);
   const place = Math.max(0, found);
@@ -89,14 +103,13 @@ export function IncidentsPage() {
   });
 
   return (
-    <Page title="Incidents" tools={<Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: "SecurityIncident\n| summarize arg_max(_Seq, *) by IncidentNumber\n| order by IncidentNumber desc", range: "all" }) as never}>As a query</Link>}>
-      <StateTabs filter={filter} counts={counts.data} choose={(state) => setSearch({ state, status: undefined, at: undefined })} />
+    <>
       <div className="toolbar">
         <div role="group" aria-label="Severity" className="toolbar">
           {SEVERITIES.map((severity) => (
             <ToggleButton key={severity} size="small" checked={filter.severity === severity} onClick={() => setSearch({ severity: filter.severity === severity ? undefined : severity })}>
               <span className={`severity ${severity}`}>
-                {severity} {counts.data ? showCount(countOf(counts.data, statusesOf(filter), [severity])) : ""}
+                {severity} {counts ? showCount(countOf(counts, statusesOf(filter), [severity])) : ""}
               </span>
             </ToggleButton>
           ))}
@@ -138,7 +151,7 @@ export function IncidentsPage() {
       )}
       {dialog?.kind === "close" && <CloseDialog incidents={asked} close={() => setDialog(undefined)} act={async (verdict) => finish(await closeIncidents(asked, verdict))} />}
       {dialog?.kind === "assign" && <AssignDialog incidents={asked} close={() => setDialog(undefined)} act={async (owner) => finish(await changeAll(asked, { owner }))} />}
-    </Page>
+    </>
   );
 }
 
@@ -159,13 +172,15 @@ function statusesOf(filter: QueueFilter): Status[] {
   return filter.state === "all" ? [...STATUSES] : filter.state === "closed" ? ["Closed"] : ["New", "Active"];
 }
 
-function StateTabs({ filter, counts, choose }: { filter: QueueFilter; counts: Counts | undefined; choose(state: string | undefined): void }) {
+function ViewTabs({ view, counts, choose }: { view: string; counts: Counts | undefined; choose(change: { view?: string | undefined; state: string | undefined }): void }) {
   const number = (statuses: Status[]) => (counts ? ` ${showCount(countOf(counts, statuses))}` : "");
+  const select = (value: string) => choose({ view: value === "risk" ? value : undefined, state: value === "closed" || value === "all" ? value : undefined });
   return (
-    <TabList selectedValue={filter.state} onTabSelect={(_, data) => choose(data.value === "open" ? undefined : String(data.value))}>
+    <TabList selectedValue={view} onTabSelect={(_, data) => select(String(data.value))}>
       <Tab value="open">Open{number(["New", "Active"])}{counts && <span className="quiet"> ({showCount(countOf(counts, ["New"]))} new, {showCount(countOf(counts, ["Active"]))} active)</span>}</Tab>
       <Tab value="closed">Closed{number(["Closed"])}</Tab>
       <Tab value="all">All{number([...STATUSES])}</Tab>
+      <Tab value="risk">Risk by host and account</Tab>
     </TabList>
   );
 }

@@ -83,7 +83,8 @@ const UNITS: Record<string, [number, string]> = {
   d: [86_400, "day"],
 };
 
-function spanSeconds(text: string): number | undefined {
+/** Seconds of `15m` and the like; `undefined` of anything else. */
+export function spanSeconds(text: string): number | undefined {
   const match = /^(\d{1,5})([smhd])$/.exec(text);
   const unit = UNITS[match?.[2] ?? ""];
   return match && unit ? Number(match[1]) * unit[0] : undefined;

@@ -8,11 +8,20 @@ export function useTyped(text: string, onChange: (text: string) => void): [strin
   const [typed, setTyped] = useState(text);
   const latest = useRef(onChange);
   latest.current = onChange;
-  useEffect(() => setTyped(text), [text]);
+  // What was handed on may come back while somebody types on: only what came from elsewhere replaces what is typed.
+  const known = useRef(text);
   useEffect(() => {
-    if (typed === text) return;
-    const timer = setTimeout(() => latest.current(typed), QUIET_MS);
+    if (text === known.current) return;
+    known.current = text;
+    setTyped(text);
+  }, [text]);
+  useEffect(() => {
+    if (typed === known.current) return;
+    const timer = setTimeout(() => {
+      known.current = typed;
+      latest.current(typed);
+    }, QUIET_MS);
     return () => clearTimeout(timer);
-  }, [typed, text]);
+  }, [typed]);
   return [typed, setTyped];
 }

@@ -24,6 +24,10 @@ interface EditorProps {
 /** How long nobody types before the server is asked what is wrong. */
 const QUIET_MS = 350;
 
+function themeName(isDark: boolean): string {
+  return isDark ? "moneta-dark" : "moneta-light";
+}
+
 const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, language, onChange, onRun }, handle) {
   const place = useRef<HTMLDivElement>(null);
   const editor = useRef<monaco.editor.IStandaloneCodeEditor>(undefined);
@@ -36,6 +40,8 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
     const made = monaco.editor.create(place.current, {
       value: text,
       language: LANGUAGE,
+      // Before there is a text to colour: a change of colours later lets the editor begin anew.
+      theme: themeName(isDark),
       ariaLabel: "Query text. Shift and Enter runs the statement under the cursor. Control and M lets Tab leave the editor.",
       automaticLayout: true,
       minimap: { enabled: false },
@@ -63,7 +69,7 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
       made.getModel()?.dispose();
       made.dispose();
     };
-    // The text as it is when the editor is made; later changes are told below.
+    // The text and the colours as they are when the editor is made; later changes are told below.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, []);
 
@@ -75,7 +81,7 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
     }
   }, [text]);
 
-  useEffect(() => monaco.editor.setTheme(isDark ? "moneta-dark" : "moneta-light"), [isDark]);
+  useEffect(() => monaco.editor.setTheme(themeName(isDark)), [isDark]);
 
   useEffect(() => {
     const model = editor.current?.getModel();

@@ -10,6 +10,7 @@ import { SERIES } from "../app/theme";
 import { plural, showCount } from "../parts/numbers";
 import { binFor, showTime } from "../parts/time";
 import { Canvas } from "../results/Canvas";
+import { barMs, everyBar } from "./bars";
 import { histogramQuery } from "./statements";
 
 interface HistogramProps {
@@ -46,7 +47,7 @@ export function Histogram({ text, times, onChoose }: HistogramProps) {
       const asked = histogramQuery(text, bin);
       if (!asked) return { bars: [], bin, span };
       const rows = asObjects(await runQuery(asked, times)).filter((row) => row.TimeGenerated !== null);
-      return { bars: rows.map((row) => ({ at: String(row.TimeGenerated), events: Number(row.Events) })), bin, span };
+      return { bars: everyBar(rows.map((row) => ({ at: String(row.TimeGenerated), events: Number(row.Events) })), bin, span), bin, span };
     },
   });
   const data = bars.data;
@@ -58,6 +59,8 @@ export function Histogram({ text, times, onChoose }: HistogramProps) {
       toolbox: { show: false },
       xAxis: {
         type: "time",
+        // The axis is the chosen time, however wide a bar is.
+        containShape: false,
         ...(data?.span ? { min: data.span[0], max: data.span[1] } : {}),
         axisLabel: { color: isDark ? "#d6d6d6" : "#424242", hideOverlap: true, formatter: (ms: number) => axisTime(ms, data?.span, zone) },
       },
@@ -66,12 +69,12 @@ export function Histogram({ text, times, onChoose }: HistogramProps) {
         trigger: "axis",
         renderMode: "richText",
         confine: true,
-        formatter: (hits: { value: [string, number] }[]) => {
-          const hit = hits[0];
-          return hit ? `${showTime(hit.value[0], zone)} + ${data?.bin ?? ""}\n${plural(hit.value[1], "event")}` : "";
+        formatter: (hits: { dataIndex: number }[]) => {
+          const bar = data?.bars[hits[0]?.dataIndex ?? -1];
+          return bar ? `${showTime(bar.at, zone)} + ${data?.bin ?? ""}\n${plural(bar.events, "event")}` : "";
         },
       },
-      series: [{ type: "bar", data: (data?.bars ?? []).map((bar) => [bar.at, bar.events]), color: SERIES[0], barMaxWidth: 14, animation: false }],
+      series: [{ type: "bar", data: (data?.bars ?? []).map((bar) => [Date.parse(bar.at) + barMs(data?.bin ?? "") / 2, bar.events]), color: SERIES[0], barMaxWidth: 14, animation: false }],
     }),
     [data, isDark, zone],
   );
@@ -101,7 +104,7 @@ export function Histogram({ text, times, onChoose }: HistogramProps) {
               <tr><th scope="col">From</th><th scope="col" className="number">Events</th></tr>
             </thead>
             <tbody>
-              {(data?.bars ?? []).map((bar) => (
+              {(data?.bars ?? []).filter((bar) => bar.events > 0).map((bar) => (
                 <tr key={bar.at}><td>{showTime(bar.at, zone)}</td><td className="number">{showCount(bar.events)}</td></tr>
               ))}
             </tbody>

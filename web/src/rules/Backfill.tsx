@@ -1,15 +1,13 @@
 // What a rule would have found in what is stored. It raises no alert.
 import { Button, Select, Spinner } from "@fluentui/react-components";
-import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { send } from "../api/client";
 import type { BackfillReport } from "../api/types";
 import { Failure } from "../app/Failure";
 import { useZone } from "../app/session";
-import { Fields } from "../parts/Fields";
 import { plural, showCount } from "../parts/numbers";
-import { Text } from "../parts/Text";
-import { parseRange, rangeBounds, rangeLabel, showTime } from "../parts/time";
+import { parseRange, rangeBounds, rangeLabel } from "../parts/time";
+import { Match } from "./Match";
 
 /** Matches that are listed; all are counted. */
 const MATCHES_MAX = 50;
@@ -51,17 +49,7 @@ export function Backfill({ ruleId }: { ruleId: string }) {
             {report.num_forgotten > 0 && ` ${showCount(report.num_forgotten)} events were too many to remember: there may be more.`}
             {report.num_matches > report.matches.length && ` The first ${report.matches.length} are listed.`}
           </p>
-          {report.matches.map((match, index) => (
-            <div key={index} className="evidence">
-              <div className="toolbar">
-                <span>{showTime(match.time, zone)}</span>
-                <span className="quiet"><Text text={[match.computer, `${plural(match.seqs.length, "event")} of ${match.table}`].filter(Boolean).join(" · ")} /></span>
-                <span className="grow" />
-                <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${match.table}\n| where _Seq in (${match.seqs.join(", ")})`, range: "all" }) as never}>Query</Link>
-              </div>
-              <Fields fields={match.fields} />
-            </div>
-          ))}
+          {report.matches.map((match, index) => <Match key={index} match={match} />)}
         </>
       )}
     </>

@@ -48,7 +48,7 @@ export function Coverage({ rules, fired }: { rules: RuleSummary[]; fired: Map<st
           <tbody>
             {covered.map((one) => (
               <tr key={one.source}>
-                <td>{one.source}</td>
+                <td>{one.source === "" ? <span className="quiet">events of other rules</span> : one.source}</td>
                 <td className="number">{one.rules}</td>
                 {levels.map((level) => <td key={level} className="number">{one.levels.get(level) ?? ""}</td>)}
                 <td className="number">{one.firing}</td>

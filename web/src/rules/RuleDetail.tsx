@@ -11,26 +11,33 @@ import { plural } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showAge, showTime } from "../parts/time";
 import { Backfill } from "./Backfill";
+import { ExceptionsOf } from "./Exceptions";
 import { factsOf, type RuleFacts } from "./ruleText";
 import { useRule, useSetEnabled } from "./rules";
 
-export function RuleDetail({ id, close, remove }: { id: string; close(): void; remove?: (() => void) | undefined }) {
+interface RuleDetailProps {
+  id: string;
+  setSearch(change: Record<string, string | undefined>): void;
+  remove: (() => void) | undefined;
+}
+
+export function RuleDetail({ id, setSearch, remove }: RuleDetailProps) {
   const rule = useRule(id);
   return (
     <aside className="alert-detail" aria-label="One rule">
       <div className="inspector-head">
         <h2>{rule.data?.rule ? <Text text={rule.data.rule.title} /> : "Rule"}</h2>
         <span className="grow" />
-        <Button appearance="subtle" icon={<DismissRegular />} aria-label="Close the rule" onClick={close} />
+        <Button appearance="subtle" icon={<DismissRegular />} aria-label="Close the rule" onClick={() => setSearch({ rule: undefined })} />
       </div>
       {rule.isPending && <Spinner label="Reading the rule" />}
       {rule.isError && <Failure error={rule.error} title="The rule was not read" />}
-      {rule.data && <Detail id={id} details={rule.data} remove={remove} />}
+      {rule.data && <Detail id={id} details={rule.data} setSearch={setSearch} remove={remove} />}
     </aside>
   );
 }
 
-function Detail({ id, details, remove }: { id: string; details: RuleDetails; remove: (() => void) | undefined }) {
+function Detail({ id, details, setSearch, remove }: RuleDetailProps & { details: RuleDetails }) {
   const zone = useZone();
   const mayAdmin = useMayAdmin();
   const setEnabled = useSetEnabled();
@@ -63,6 +70,7 @@ function Detail({ id, details, remove }: { id: string; details: RuleDetails; rem
       <Judged judgement={details.judgement} />
       {facts && facts.references.length > 0 && <References addresses={facts.references} />}
       {facts && facts.tests.length > 0 && <Tests facts={facts} />}
+      {rule?.log_source && <ExceptionsOf ruleId={id} setSearch={setSearch} />}
       {mayAdmin && rule?.enabled && <Backfill ruleId={id} />}
       <h3>Text</h3>
       <pre className="panel limited" tabIndex={0}><Text text={source.text} /></pre>

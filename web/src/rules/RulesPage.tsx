@@ -15,11 +15,12 @@ import { scrollTo } from "../parts/scroll";
 import { showTime } from "../parts/time";
 import { AddRules } from "./AddRules";
 import { Coverage } from "./Coverage";
+import { Exceptions, type ExceptionsSearch } from "./Exceptions";
 import { Matrix } from "./Matrix";
 import { RuleDetail } from "./RuleDetail";
 import { LEVELS, useFired, useRules, type Fired } from "./rules";
 
-interface RulesSearch {
+interface RulesSearch extends ExceptionsSearch {
   text?: string;
   level?: string;
   rule?: string;
@@ -27,7 +28,7 @@ interface RulesSearch {
   runs?: string;
 }
 
-const VIEWS = ["list", "matrix", "coverage"];
+const VIEWS = ["list", "matrix", "coverage", "exceptions"];
 
 export function RulesPage() {
   const search = useSearch({ from: "/rules" }) as RulesSearch;
@@ -51,11 +52,14 @@ export function RulesPage() {
             <Tab value="list">List</Tab>
             <Tab value="matrix">ATT&CK</Tab>
             <Tab value="coverage">Kinds of log</Tab>
+            <Tab value="exceptions">Exceptions</Tab>
           </TabList>
           <Answered query={rules}>
             {(all) =>
               view === "coverage" ? (
                 <Coverage rules={all} fired={alerts} />
+              ) : view === "exceptions" ? (
+                <Exceptions rules={all} search={search} setSearch={setSearch} />
               ) : view === "matrix" ? (
                 <Matrix rules={all} fired={alerts} choose={(rule) => setSearch({ rule })} />
               ) : (
@@ -65,7 +69,7 @@ export function RulesPage() {
           </Answered>
         </Page>
       </div>
-      {search.rule && <RuleDetail key={search.rule} id={search.rule} close={() => setSearch({ rule: undefined })} remove={mayAdmin ? () => setRemoving(search.rule) : undefined} />}
+      {search.rule && <RuleDetail key={search.rule} id={search.rule} setSearch={setSearch} remove={mayAdmin ? () => setRemoving(search.rule) : undefined} />}
       {removing !== undefined && (
         <Confirm
           title="Remove this rule?"
@@ -133,10 +137,10 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
             <tr>
               <th scope="col">Level</th>
               <th scope="col">Rule</th>
-              <th scope="col">Applies to</th>
+              <th scope="col" className="aside">Applies to</th>
               <th scope="col" className="number">Alerts in 30 days</th>
-              <th scope="col">Last alert</th>
-              <th scope="col">Right</th>
+              <th scope="col" className="aside">Last alert</th>
+              <th scope="col" className="aside" title="Of the incidents that people judged, the share that was a true positive">Right</th>
             </tr>
           </thead>
           <tbody>
@@ -150,7 +154,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
                     <button type="button" className="text-link" onClick={() => setSearch({ rule: rule.rule_id })}><Text text={rule.title} /></button>{!rule.enabled && <span className="quiet"> rests</span>}
                     <div className="quiet">{rule.author && <><Text text={rule.author} /> · </>}<code>{rule.rule_id}</code></div>
                   </td>
-                  <td><Text text={rule.log_source} /></td>
+                  <td className="aside">{rule.log_source === "" ? <span className="quiet">events of other rules</span> : <Text text={rule.log_source} />}</td>
                   <td className="number">
                     {alerts ? (
                       <Link to="/alerts" search={(previous) => ({ tz: previous.tz, rule: rule.title, range: "30d" }) as never}>{showCount(alerts.count)}</Link>
@@ -158,8 +162,8 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
                       <span className="quiet">0</span>
                     )}
                   </td>
-                  <td className="time">{alerts ? showTime(alerts.last, zone).slice(0, 19) : ""}</td>
-                  <td className="time">{rule.judgement.precision === null ? "" : `${(rule.judgement.precision * 100).toFixed(0)} %`}</td>
+                  <td className="time aside">{alerts ? showTime(alerts.last, zone).slice(0, 19) : ""}</td>
+                  <td className="time aside">{rule.judgement.precision === null ? "" : `${(rule.judgement.precision * 100).toFixed(0)} %`}</td>
                 </tr>
               );
             })}

@@ -53,7 +53,7 @@ export function SourcesPage() {
       )}
       <Section title="Collectors">
         <Answered query={status}>
-          {({ collectors }) => (
+          {({ collectors }) => collectors.length === 0 ? <p>None is at work: events come only through the HTTP interface.</p> : (
             <table className="plain">
               <thead>
                 <tr><th scope="col">Source</th><th scope="col">State</th><th scope="col" className="number">Records since the start</th><th scope="col" className="number">Lost</th><th scope="col">Reason</th></tr>

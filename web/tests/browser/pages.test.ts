@@ -6,17 +6,21 @@ const PAGES: [name: string, path: string, sign: string][] = [
   ["home", "/", "Alerts by the hour"],
   ["incidents", "/incidents?state=all", "As a query"],
   ["incident", "/incidents/1", "Who and what it is about"],
+  ["risk", "/incidents?view=risk", "How the score is reckoned"],
   ["query", "/query", "Press"],
   ["alerts", "/alerts", "As a query"],
   ["rules", "/rules", "Applies to"],
   ["matrix", "/rules?view=matrix", "Navigator layer"],
   ["coverage", "/rules?view=coverage", "Kind of log"],
+  ["exceptions", "/rules?view=exceptions&ended=yes", "There is none"],
+  ["exception-new", "/rules?view=exceptions&except=7f3c1a52-3a0e-4d0b-9c35-51a6f0a1b004", "Excepted where all of these hold"],
   ["live", "/live?table=Visit_CL", "rows a second"],
   ["verify", "/verify?table=Visit_CL&seq=5", "the signature was not checked"],
   ["sources", "/sources", "Quarantine"],
   ["store", "/store", "Newest checkpoint"],
   ["audit", "/audit", "Look again"],
   ["settings", "/settings", "Credentials of programs"],
+  ["channels", "/settings?view=channels", "Last failure"],
 ];
 
 afterAll(close);

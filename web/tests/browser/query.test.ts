@@ -71,6 +71,8 @@ test("a link fills the page and never runs by itself", async () => {
   await page.goto(link("Visit_CL\n| take 3", "&range=all&view=table"));
   await page.getByText("has not run").waitFor();
   await page.locator(".monaco-editor").getByText("Visit_CL").first().waitFor();
+  // Operators have a colour of their own.
+  await page.locator(".monaco-editor .view-line span").getByText("take", { exact: true }).waitFor();
   await page.waitForLoadState("networkidle");
   expect(asked).toEqual([]);
   expect(await page.getByRole("button", { name: "All time" }).count()).toBe(1);

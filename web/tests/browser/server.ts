@@ -1,6 +1,8 @@
 // Starts the program on a directory of its own for the browser tests, makes the first account, and sends it events.
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
@@ -30,12 +32,14 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Starts the program, with the pages of this clone in front of it where `MONETA_PAGES` names them. */
-export async function start(): Promise<Running> {
+/** Starts the program, with the pages of this clone in front of it where `MONETA_PAGES` names them; `config` is TOML. */
+export async function start(config = ""): Promise<Running> {
   const program = process.env.MONETA_BIN;
   if (!program) throw new Error("MONETA_BIN must name the program `moneta`; `make web-test` does");
   const directory = mkdtempSync(join(tmpdir(), "moneta-web-"));
-  const server = spawn(program, ["serve", "--data-dir", directory], {
+  const configFile = join(directory, "tests.toml");
+  writeFileSync(configFile, config);
+  const server = spawn(program, ["serve", "--data-dir", join(directory, "data"), "--config", configFile], {
     env: {
       ...process.env,
       MONETA_SERVER__LISTEN: "127.0.0.1:0",
@@ -68,15 +72,42 @@ export async function start(): Promise<Running> {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const running = await start();
+  const receivers = await startReceivers();
+  const running = await start(channelsAt(receivers.url));
+  const stop = async () => {
+    await running.stop();
+    await receivers.close();
+  };
   try {
     await fill(running);
     project.provide("installation", running.installation);
   } catch (error) {
-    await running.stop();
+    await stop();
     throw error;
   }
-  return running.stop;
+  return stop;
+}
+
+/** One channel whose receiver takes everything, and one whose receiver refuses everything. */
+function channelsAt(url: string): string {
+  const channel = (name: string, path: string, more = "") => `[[notify.channels]]\nname = "${name}"\nkind = "webhook"\nurl = "${url}/${path}"\n${more}`;
+  return `[notify]\nallow_private_hosts = ["127.0.0.1"]\n${channel("on-call", "taken", 'level_min = "low"\n')}${channel("mirror", "refused")}`;
+}
+
+async function startReceivers(): Promise<{ url: string; close(): Promise<void> }> {
+  const server = createServer((request, response) => {
+    request.resume();
+    response.writeHead(request.url === "/taken" ? 204 : 503).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
 }
 
 function printedLink(server: ReturnType<typeof spawn>): Promise<URL> {

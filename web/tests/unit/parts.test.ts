@@ -2,10 +2,13 @@ import { expect, test } from "vitest";
 import { parseExact } from "../../src/api/client";
 import { readFrames } from "../../src/api/kusto";
 import { countOf, entityLabel, sorted, timeline, type Incident } from "../../src/incidents/incidents";
+import { kindsOf, parseDays, splitEntity, weightOf } from "../../src/incidents/risks";
 import { problems, shortList, verdict } from "../../src/home/problems";
 import { binFor, parseRange, rangeBounds, rangeText, showAge, showTime } from "../../src/parts/time";
 import { visible, visiblePieces } from "../../src/parts/text";
 import { afterKey } from "../../src/parts/useKeys";
+import { channelState } from "../../src/settings/channels";
+import { everyBar } from "../../src/query/bars";
 import { byteOffset, textOffset } from "../../src/query/offsets";
 import { HOSTILE } from "../browser/data";
 
@@ -87,7 +90,7 @@ test("the worst stands first, and the sentence counts what is urgent", () => {
     collectors: [{ name: "syslog udp", state: "stopped" as const, num_records: 1, num_dropped: 2, reason: "" }],
   };
   const incidents = [incident(2, { owner: "bob" }), incident(3), incident(4, { severity: "Low" }), incident(5, { status: "Closed" })];
-  const found = problems({ status, parts: [{ part: "journal", ready: false, reason: "disk" }], incidents });
+  const found = problems({ status, parts: [{ part: "journal", ready: false, reason: "disk" }], incidents, channels: [] });
   expect(found.map((problem) => problem.weight)).toEqual(["critical", "critical", "critical", "critical", "critical", "serious", "serious"]);
   expect(found.slice(3, 5).map((problem) => [problem.what, problem.who, problem.next.to])).toEqual([["Case 3", undefined, "/incidents/3"], ["Case 2", "bob", "/incidents/2"]]);
   expect(verdict(found, "ada")).toBe("4 things need you now; 1 thing is with others");
@@ -99,6 +102,36 @@ test("the worst stands first, and the sentence counts what is urgent", () => {
   expect(shortList(found, 1).map((problem) => problem.isIncident)).toEqual([false, false, false, false, false]);
   expect(shortList(found, 6)).toHaveLength(6);
   expect(found[3]?.since).toBe("2026-01-01T00:00:00Z");
+});
+
+test("a channel is named where alerts do not arrive, and nowhere else", () => {
+  const channel = (name: string, delivered: number, retried: number, given_up: number) => ({ name, kind: "slack", level_min: "low", delivered, retried, given_up, last_error: retried > 0 ? "503" : "" });
+  const channels = [channel("idle", 0, 0, 0), channel("fine", 5, 0, 0), channel("shaky", 5, 2, 0), channel("dead", 0, 3, 0), channel("lossy", 5, 16, 2)];
+  expect(channels.map(channelState)).toEqual(["idle", "delivers", "shaky", "failing", "lost"]);
+  const found = problems({ status: undefined, parts: [], incidents: [], channels });
+  expect(found.map(({ what, why, next }) => [what, why, next.view])).toEqual([
+    ["No alert arrives at “dead”", "503", "channels"], ["“lossy” did not get 2 alerts", "503", "channels"],
+  ]);
+});
+
+test("bars without events stand between those with some, and none is lost", () => {
+  const at = (time: string) => `2026-01-02T${time}:00.000Z`;
+  const span: [number, number] = [Date.parse(at("00:10")), Date.parse(at("02:10"))];
+  const bars = [{ at: at("00:30"), events: 3 }, { at: at("01:30"), events: 4 }];
+  expect(everyBar(bars, "30m", span).map(({ at, events }) => [at.slice(11, 16), events])).toEqual([["00:30", 3], ["01:00", 0], ["01:30", 4], ["02:00", 0]]);
+  expect(everyBar([{ at: at("00:00"), events: 1 }, ...bars], "30m", span)[0]).toEqual({ at: at("00:00"), events: 1 });
+  expect(everyBar(bars, "7m", span)).toBe(bars);
+  expect(everyBar(bars, "1s", span)).toBe(bars);
+  expect(everyBar([], "30m", span)).toEqual([]);
+});
+
+test("risks are told apart by kind, and names keep their colons", () => {
+  const risk = (entity: string) => ({ entity, score: 1, alerts: 1, rule_ids: [], incidents: [], last: "" });
+  expect(splitEntity("ip:2001:db8::1")).toEqual({ kind: "address", name: "2001:db8::1" });
+  expect(splitEntity("host:web01")).toEqual({ kind: "host", name: "web01" });
+  expect(kindsOf([risk("host:a"), risk("ip:192.0.2.1"), risk("ip:192.0.2.2")])).toEqual([["address", 2], ["host", 1]]);
+  expect([weightOf(0.4), weightOf(5), weightOf(20), weightOf(61)]).toEqual(["Informational", "Low", "Medium", "High"]);
+  expect([parseDays(undefined), parseDays("7"), parseDays("8")]).toEqual(["14", "7", "14"]);
 });
 
 test("queues begin with the worst that waits longest and end with what is closed", () => {
