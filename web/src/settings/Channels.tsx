@@ -14,7 +14,7 @@ export function Channels() {
   const channels = useChannels();
   const mayAdmin = useMayAdmin();
   return (
-    <Section title="Where alerts go">
+    <Section title="Channels">
       <p className="quiet">Counted since the start of the server. An alert is tried up to eight times; one that is given up is an alert itself, and every alert stands in these pages all the same.</p>
       <Answered query={channels}>
         {(list) => (list.length === 0 ? <NoChannel /> : <List list={list} mayTest={mayAdmin} />)}
@@ -39,7 +39,7 @@ function List({ list, mayTest }: { list: ChannelStatus[]; mayTest: boolean }) {
         <thead>
           <tr>
             <th scope="col">Channel</th><th scope="col">Kind</th><th scope="col">From level</th><th scope="col">State</th><th scope="col" className="number">Delivered</th>
-            <th scope="col" className="number">Tried again</th><th scope="col" className="number">Given up</th><th scope="col">Last failure</th>{mayTest && <th scope="col">Test</th>}
+            <th scope="col" className="number">Tried again</th><th scope="col" className="number">Given up</th><th scope="col">Last failure</th>{mayTest && <th scope="col">Send a test</th>}
           </tr>
         </thead>
         <tbody>
@@ -96,7 +96,7 @@ function Test({ name }: { name: string }) {
   };
   return (
     <>
-      <Button size="small" disabled={isBusy} aria-label={`Test ${name}`} onClick={() => void test()}>Send a test</Button>
+      <Button size="small" disabled={isBusy} aria-label={`Test ${name}`} onClick={() => void test()}>Test</Button>
       {isBusy && <Spinner size="tiny" label="Sending" />}
       {result && (
         <div role="status" className={result.delivered ? "quiet" : "bad"}>

@@ -38,6 +38,25 @@ describe.each([["light", false], ["dark", true]] as const)("in %s", (theme, dark
   });
 });
 
+/** Bytes that the first page may take on its way, packed. */
+const FIRST_LOAD_BYTES_MAX = 400_000;
+
+test("the first page is small", async () => {
+  const { page, context } = await open();
+  const packed: Promise<number>[] = [];
+  page.on("requestfinished", (request) => {
+    if (new URL(request.url()).pathname.startsWith("/assets/")) packed.push(request.sizes().then((sizes) => sizes.responseBodySize));
+  });
+  await page.goto(address("/"));
+  await page.getByText("Alerts by the hour").first().waitFor();
+  await page.waitForLoadState("networkidle");
+  const bytes = (await Promise.all(packed)).reduce((sum, size) => sum + size, 0);
+  console.log(`the first page takes ${bytes} bytes, packed`);
+  expect(bytes).toBeGreaterThan(100_000);
+  expect(bytes).toBeLessThanOrEqual(FIRST_LOAD_BYTES_MAX);
+  await context.close();
+});
+
 test.each(PAGES)("%s at 200 %% zoom of a small screen", async (name, path, sign) => {
   const { page, context, complaints } = await open({ width: 640, height: 512 });
   await page.goto(address(path));
