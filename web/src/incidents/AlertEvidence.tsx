@@ -13,12 +13,15 @@ import { ProofState } from "../verify/ProofState";
 import { ANYWHERE, conditionsOf } from "../rules/exceptions";
 import { Explanation } from "../rules/Explanation";
 import { RuleCondition } from "../rules/RuleCondition";
+import { useRules } from "../rules/rules";
 import { SeverityWord } from "./IncidentsPage";
 import type { Evidence, IncidentAlert } from "./incidents";
 
 export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
   const zone = useZone();
   const mayAdmin = useMayAdmin();
+  const rules = useRules();
+  const isStored = rules.data?.some((rule) => rule.rule_id === alert.rule_id) ?? true;
   const [showsRule, setShowsRule] = useState(false);
   const fields = new Set(alert.events.flatMap((event) => event.fields.map(([name]) => (name === ANYWHERE ? "words anywhere in it" : name))));
   return (
@@ -31,19 +34,20 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
       </div>
       <p><Text text={alert.description} /></p>
       <div className="toolbar">
-        <Button size="small" aria-expanded={showsRule} onClick={() => setShowsRule(!showsRule)}>What the rule looks for</Button>
-        <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id }) as never}>The rule</Link>
+        {isStored && <Button size="small" aria-expanded={showsRule} onClick={() => setShowsRule(!showsRule)}>What the rule looks for</Button>}
+        {isStored && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id }) as never}>The rule</Link>}
         <Link className="button-link" to="/incidents" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id, state: "all" }) as never}>Its other incidents</Link>
         <Link className="button-link" to="/alerts" search={(previous) => ({ tz: previous.tz, rule: alert.title, range: "30d", alert: alert.id }) as never}>Related alerts</Link>
-        {mayAdmin && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, view: "exceptions", except: alert.rule_id, where: whereOf(alert) }) as never}>Except such events…</Link>}
+        {mayAdmin && isStored && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, view: "exceptions", except: alert.rule_id, where: whereOf(alert) }) as never}>Except such events…</Link>}
+        {!isStored && <span className="quiet">There is no rule to show: Moneta watches for this itself, or the rule was removed.</span>}
         <span className="quiet">{alert.rule_author && <>rule by <Text text={alert.rule_author} /></>}</span>
       </div>
       {showsRule && <RuleCondition ruleId={alert.rule_id} />}
       <p className="quiet">
-        {fields.size > 0 ? `It matched because of ${[...fields].join(", ")}: the values stand with each event.` : "It rests on how many events there were, not on a single value."}
+        {alert.events.length === 0 ? "It rests on no event." : fields.size > 0 ? `It matched because of ${[...fields].join(", ")}: the values stand with each event.` : "It rests on how many events there were, not on a single value."}
         {alert.event_count > alert.events.length && ` The first ${plural(alert.events.length, "event")} of ${alert.event_count} are listed.`}
       </p>
-      {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} ruleId={alert.rule_id} />)}
+      {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} ruleId={isStored ? alert.rule_id : undefined} />)}
     </section>
   );
 }
@@ -54,7 +58,7 @@ function whereOf(alert: IncidentAlert): string {
   return JSON.stringify(named.length > 0 ? named : conditionsOf(alert.events.map((event) => ["Computer", event.computer])));
 }
 
-function EventEvidence({ event, ruleId }: { event: Evidence; ruleId: string }) {
+function EventEvidence({ event, ruleId }: { event: Evidence; ruleId: string | undefined }) {
   const zone = useZone();
   const [isAsked, setAsked] = useState(false);
   const [isExplained, setExplained] = useState(false);
@@ -66,12 +70,12 @@ function EventEvidence({ event, ruleId }: { event: Evidence; ruleId: string }) {
         <span className="quiet"><Text text={[event.computer, `${event.table} ${event.seq}`].filter(Boolean).join(" · ")} /></span>
         <span className="grow" />
         {event.proof && <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${event.table}\n| where _Seq == ${event.seq}`, range: "all" }) as never}>The whole event</Link>}
-        {event.proof && <Button size="small" aria-expanded={isExplained} onClick={() => setExplained(!isExplained)}>Why it matched</Button>}
+        {event.proof && ruleId && <Button size="small" aria-expanded={isExplained} onClick={() => setExplained(!isExplained)}>Why it matched</Button>}
         {event.proof && !isAsked && <Button size="small" onClick={() => setAsked(true)}>Verify this event</Button>}
       </div>
       {isAsked && event.proof && <Checked table={event.table} seq={String(event.seq)} keyText={keyText} />}
       <Fields fields={event.fields} />
-      {isExplained && <Explanation ruleId={ruleId} table={event.table} seq={event.seq} />}
+      {isExplained && ruleId && <Explanation ruleId={ruleId} table={event.table} seq={event.seq} />}
     </div>
   );
 }

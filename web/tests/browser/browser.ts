@@ -41,6 +41,8 @@ export async function openAt({ url, name, password }: Installation, options: Loo
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1440, height: options.height ?? 900 },
     colorScheme: options.dark ? "dark" : "light",
+    // A colour that is on its way to another is none that anybody chose.
+    reducedMotion: "reduce",
     timezoneId: options.zone ?? "Asia/Kolkata",
     permissions: ["clipboard-read", "clipboard-write"],
   });

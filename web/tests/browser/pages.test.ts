@@ -4,7 +4,7 @@ import { address, close, expectAccessible, open, picture } from "./browser";
 
 const PAGES: [name: string, path: string, sign: string][] = [
   ["home", "/", "Alerts by the hour"],
-  ["incidents", "/incidents?state=all", "As a query"],
+  ["incidents", "/incidents?state=all", "Last event"],
   ["incident", "/incidents/1", "Who and what it is about"],
   ["risk", "/incidents?view=risk", "How the score is reckoned"],
   ["query", "/query", "Press"],
