@@ -28,6 +28,15 @@ function themeName(isDark: boolean): string {
   return isDark ? "moneta-dark" : "moneta-light";
 }
 
+/** Lines that are coloured at once; the editor colours further ones when it is idle. */
+const LINES_COLOURED_MAX = 200;
+
+/** Colours a text before it is drawn: the editor would wait for an idle moment, which a busy machine does not have. */
+function colourNow(editor: monaco.editor.IStandaloneCodeEditor): void {
+  const model = editor.getModel() as (monaco.editor.ITextModel & { tokenization?: { forceTokenization?(line: number): void } }) | null;
+  model?.tokenization?.forceTokenization?.(Math.min(model.getLineCount(), LINES_COLOURED_MAX));
+}
+
 const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, language, onChange, onRun }, handle) {
   const place = useRef<HTMLDivElement>(null);
   const editor = useRef<monaco.editor.IStandaloneCodeEditor>(undefined);
@@ -60,6 +69,7 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
       "semanticHighlighting.enabled": false,
     });
     editor.current = made;
+    colourNow(made);
     made.addCommand(monaco.KeyMod.Shift | monaco.KeyCode.Enter, () => latest.current.onRun());
     made.addCommand(monaco.KeyMod.CtrlCmd | monaco.KeyCode.Enter, () => latest.current.onRun());
     const changes = made.onDidChangeModelContent(() => latest.current.onChange(made.getValue()));
@@ -78,6 +88,7 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
     const made = editor.current;
     if (made && made.getValue() !== text) {
       made.executeEdits("page", [{ range: (made.getModel() as monaco.editor.ITextModel).getFullModelRange(), text }]);
+      colourNow(made);
     }
   }, [text]);
 

@@ -202,6 +202,7 @@ test("columns are filtered, rows are grouped, and the address brings both back",
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
+  expect(await page.locator(".monaco-editor .view-line span").getByText("project", { exact: true }).count()).toBe(1);
   await picture(page, "groups-light");
   await expectAccessible(page);
   expect(await grid(page).getByRole("row", { expanded: true }).count()).toBe(2);
