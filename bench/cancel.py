@@ -28,6 +28,7 @@ QUERIES = {
     "json": f"range x from 1 to 20000000 step 1 | extend d = parse_json(strcat('{{\"a\":[', x, ',2]}}')) | summarize sum(tolong(d.a[0]))",
 }
 
+
 def main() -> None:
     directory = programs.scratch()
     server = programs.Server(harness.binaries(), directory)
@@ -45,6 +46,7 @@ def main() -> None:
     server.stop()
     programs.discard(directory)
 
+
 def once(server: programs.Server, text: str) -> tuple[float, float]:
     """Milliseconds from the command to the answer, and to the first tenth of a second in which the server rested."""
     answer, marker = {}, uuid.uuid4().hex
@@ -61,9 +63,9 @@ def once(server: programs.Server, text: str) -> tuple[float, float]:
     taken = (time.monotonic() - began) * 1_000
     if "rows" in answer:
         raise SystemExit(f"the query was not cancelled: {text}")
-    while is_busy(server):
-        pass
+    harness.wait_until(f"the server to rest after {text}", lambda: not is_busy(server), 60, pause=0)
     return taken, (time.monotonic() - began) * 1_000
+
 
 def is_busy(server: programs.Server) -> bool:
     """Whether the server used more than a fifth of a processor for a tenth of a second."""
@@ -78,15 +80,17 @@ def ask(server: programs.Server, text: str, answer: dict) -> None:
     except SystemExit as error:
         answer["error"] = str(error)
 
+
 def running(client: programs.Client, marker: str) -> str | None:
     """The id of the running query that has the marker in its text."""
     rows = manage(client, ".show running queries")
-
     return next((row[0] for row in rows if any(marker in str(cell) for cell in row)), None)
+
 
 def manage(client: programs.Client, command: str) -> list[list]:
     body = json.dumps({"db": "moneta", "csl": command}).encode()
     return client.post("/v1/rest/mgmt", body)["Tables"][0]["Rows"]
+
 
 if __name__ == "__main__":
     main()

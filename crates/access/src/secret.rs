@@ -17,7 +17,7 @@ const ID_BYTES: usize = 8;
 pub(crate) fn new_secret(entropy: &dyn Entropy) -> (String, SecretHash) {
     let mut bytes = [0; 32];
     entropy.fill(&mut bytes);
-    let text = hex(&bytes);
+    let text = hex::encode(bytes);
     let hash = hash_of(&text);
     (text, hash)
 }
@@ -26,7 +26,7 @@ pub(crate) fn new_secret(entropy: &dyn Entropy) -> (String, SecretHash) {
 pub(crate) fn new_id(entropy: &dyn Entropy) -> String {
     let mut bytes = [0; ID_BYTES];
     entropy.fill(&mut bytes);
-    hex(&bytes)
+    hex::encode(bytes)
 }
 
 /// SHA-256 of a secret's text. A fast hash suffices: nobody can guess 256 random bits.
@@ -75,14 +75,6 @@ pub(crate) fn split_credential(text: &str) -> Option<(&str, &str)> {
     let (id, secret) = text.strip_prefix(CREDENTIAL_PREFIX)?.split_once('_')?;
     let is_hex = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
     (id.len() == 2 * ID_BYTES && secret.len() == 64 && is_hex(id) && is_hex(secret)).then_some((id, secret))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub fn project(plan: LogicalPlan, outputs: impl IntoIterator<Item = Expr>) -> Re
 /// # Errors
 /// When a column is unknown, or the condition is none.
 pub fn filter(plan: LogicalPlan, condition: Expr) -> Result<LogicalPlan> {
-    let condition = resolved_one(condition, plan.schema())?;
+    let condition = resolved([condition], plan.schema())?.swap_remove(0);
     Ok(LogicalPlan::Filter(Filter::try_new(condition, Arc::new(plan))?))
 }
 
@@ -47,19 +47,15 @@ pub fn aggregate(
 /// # Errors
 /// When a column is unknown.
 pub fn sort(plan: LogicalPlan, keys: Vec<SortExpr>, limit: Option<usize>) -> Result<LogicalPlan> {
-    let key = |key: SortExpr| Ok(SortExpr { expr: resolved_one(key.expr, plan.schema())?, ..key });
-    let expr = keys.into_iter().map(key).collect::<Result<Vec<_>>>()?;
+    let resolved = resolved(keys.iter().map(|key| key.expr.clone()), plan.schema())?;
+    let expr = keys.into_iter().zip(resolved).map(|(key, expr)| SortExpr { expr, ..key }).collect();
     Ok(LogicalPlan::Sort(Sort { expr, input: Arc::new(plan), fetch: limit }))
 }
 
+/// Expressions whose columns carry the qualifiers the columns below have: the optimizer tells columns apart by them.
 fn resolved(expressions: impl IntoIterator<Item = Expr>, schema: &DFSchema) -> Result<Vec<Expr>> {
-    expressions.into_iter().map(|expression| resolved_one(expression, schema)).collect()
-}
-
-/// An expression whose columns carry the qualifier the columns below have: the optimizer tells columns apart by it.
-fn resolved_one(expression: Expr, schema: &DFSchema) -> Result<Expr> {
     if schema.iter().all(|(qualifier, _)| qualifier.is_none()) {
-        return Ok(expression);
+        return Ok(expressions.into_iter().collect());
     }
     let resolve = |inner: Expr| match inner {
         Expr::Column(Column { relation: None, name, .. }) => {
@@ -68,5 +64,5 @@ fn resolved_one(expression: Expr, schema: &DFSchema) -> Result<Expr> {
         }
         other => Ok(Transformed::no(other)),
     };
-    Ok(expression.transform(resolve)?.data)
+    expressions.into_iter().map(|expression| Ok(expression.transform(resolve)?.data)).collect()
 }

@@ -34,7 +34,7 @@ use crate::limits::Spill;
 use crate::memory::{ALL_QUERIES, QueryMemory, SharedMemory};
 use crate::objects::{ObjectSet, Objects};
 use crate::outside::Outside;
-use crate::pauses::{PauseWhereRowsMultiply, Stop, stoppable};
+use crate::pauses::{Stop, stoppable};
 use crate::render::visualization;
 use crate::running::Running;
 use crate::scan::UnreadableSegment;
@@ -120,7 +120,6 @@ impl Engine {
             .with_query_planner(moneta_kql_plan::query_planner())
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(ComputeInScan))
-            .with_physical_optimizer_rule(Arc::new(PauseWhereRowsMultiply))
             .build();
         let threads = tokio::runtime::Builder::new_multi_thread()
             .thread_name("query")

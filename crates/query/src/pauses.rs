@@ -11,12 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::utils::JoinFilter;
@@ -27,30 +25,6 @@ use datafusion::physical_plan::joins::{
 /// The operators that can make any number of rows of one batch.
 const MULTIPLYING: [&str; 5] =
     ["CrossJoinExec", "HashJoinExec", "NestedLoopJoinExec", "SortMergeJoinExec", "UnnestExec"];
-
-/// Lets the runtime stop a query between any two batches that a multiplying operator gives.
-#[derive(Debug)]
-pub(crate) struct PauseWhereRowsMultiply;
-
-impl PhysicalOptimizerRule for PauseWhereRowsMultiply {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            if !MULTIPLYING.contains(&node.name()) {
-                return Ok(Transformed::no(node));
-            }
-            Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>))
-        })
-        .data()
-    }
-
-    fn name(&self) -> &str {
-        "PauseWhereRowsMultiply"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
 
 /// Says to all parts of one query that nobody waits for it any more.
 #[derive(Debug, Clone, Default)]
@@ -71,16 +45,18 @@ impl Stop {
     }
 }
 
-/// The plan with conditions of joins that fail once the query is stopped.
+/// The plan with a pause between any two batches that a multiplying operator gives, and with conditions of joins that
+/// fail once the query is stopped.
 ///
 /// # Errors
 /// When DataFusion refuses a join it has made itself.
 pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, stop: &Stop) -> Result<Arc<dyn ExecutionPlan>> {
     plan.transform_up(|node| {
-        Ok(match with_condition(&node, stop)? {
-            Some(join) => Transformed::yes(join),
-            None => Transformed::no(node),
-        })
+        if !MULTIPLYING.contains(&node.name()) {
+            return Ok(Transformed::no(node));
+        }
+        let node = with_condition(&node, stop)?.unwrap_or(node);
+        Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>))
     })
     .data()
 }

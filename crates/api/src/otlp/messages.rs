@@ -214,7 +214,7 @@ fn value(kind: Kind, wire: Wire<'_>, depth: usize) -> Result<Value, Malformed> {
         Kind::Long => wire.int()?.to_string().into(),
         Kind::Double => double(wire.double()?),
         Kind::Bytes => STANDARD.encode(wire.bytes()?).into(),
-        Kind::Id => hex(wire.bytes()?).into(),
+        Kind::Id => hex::encode(wire.bytes()?).into(),
         Kind::Message(fields) => message(fields, wire.bytes()?, depth + 1)?,
         Kind::Longs | Kind::Doubles => return Err(Malformed),
     })
@@ -246,14 +246,6 @@ fn numbers(kind: Kind, wire: Wire<'_>) -> Result<Vec<Value>, Malformed> {
         }
         Wire::Bytes(_) => Err(Malformed),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

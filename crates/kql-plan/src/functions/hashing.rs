@@ -1,7 +1,5 @@
 //! Hashes. `hash` and its relatives are XXH64 over the bytes of the value, as in Kusto.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::digest;
 use moneta_event::ColumnType;
 
@@ -43,7 +41,7 @@ pub const FUNCTIONS: &[Function] = &[
         &[("hash_many('a', 'b') == hash_combine(hash('a'), hash('b'))", "true")],
     ),
     Function::row("hash_sha1", &["(source: astext) -> string"], |a, _| {
-        hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, a[0].text().as_bytes()).as_ref()).into()
+        hex::encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, a[0].text().as_bytes()).as_ref()).into()
     })
     .doc(
         "The SHA-1 of a text in hexadecimal digits.",
@@ -168,14 +166,6 @@ fn crc32(text: &str, so_far: u32) -> u32 {
         (0..8).fold(sum ^ u32::from(byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xEDB8_8320 } else { sum >> 1 })
     };
     !text.bytes().fold(!so_far, step)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 #[cfg(test)]
