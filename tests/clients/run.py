@@ -190,6 +190,8 @@ def main():
         for client in [client for client in chosen if client.is_node]:
             print(f"{client.package}: not run, Node is missing", file=sys.stderr)
         chosen = [client for client in chosen if not client.is_node]
+    if arguments.write and len(chosen) < len(CLIENTS):
+        raise SystemExit("--write needs every client: give no names, and install Node")
     started = time.monotonic()
     wrong = run(os.environ["MONETA_BIN"], chosen)
     lines = table(chosen, wrong)

@@ -103,7 +103,10 @@ impl std::fmt::Debug for Access {
 }
 
 /// Refuses a principal that lacks a scope.
-pub(crate) fn require(ctx: &OpContext, needed: Scope) -> Result<(), Error> {
+///
+/// # Errors
+/// When it does.
+pub fn require(ctx: &OpContext, needed: Scope) -> Result<(), Error> {
     if ctx.may(needed) { Ok(()) } else { Err(Error::MissingScope { needed }) }
 }
 

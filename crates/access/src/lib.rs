@@ -21,7 +21,7 @@ mod throttle;
 #[cfg(test)]
 mod tests;
 
-pub use access::{Access, AccessParts, ClientInfo};
+pub use access::{Access, AccessParts, ClientInfo, require};
 pub use accounts::{AccountSummary, NewAccount, OneTimeLinkText, SignedIn};
 pub use authenticate::Presented;
 pub use credentials::{CredentialSummary, IssuedCredential, NewCredential};

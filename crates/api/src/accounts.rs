@@ -57,7 +57,8 @@ pub(crate) async fn sign_out(
     State(state): State<App>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let cookie = session_cookie(&headers).ok_or_else(|| ApiError::bad_request("there is no session to end"))?;
+    let cookie =
+        session_cookie(&headers, client.tls).ok_or_else(|| ApiError::bad_request("there is no session to end"))?;
     state.access.sign_out(&ctx, cookie).await?;
     let cleared = set_cookie("", 0, client.tls);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cleared)]).into_response())
@@ -139,7 +140,7 @@ pub(crate) struct Client {
 impl FromRequestParts<App> for Client {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &App) -> Result<Self, Self::Rejection> {
-        Ok(Self { info: client_info(parts), tls: is_over_tls(&parts.extensions, state) })
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, _: &App) -> Result<Self, Self::Rejection> {
+        Ok(Self { info: client_info(parts), tls: is_over_tls(&parts.extensions) })
     }
 }

@@ -12,7 +12,7 @@ use moneta_access::Presented;
 use moneta_ports::{OpContext, Scope};
 
 use crate::ApiError;
-use crate::observe::client_info;
+use crate::observe::{client_info, is_over_tls};
 use crate::state::App;
 
 /// The cookie of a session.
@@ -62,13 +62,14 @@ impl FromRequestParts<App> for SignedInCaller {
 /// Finds out who asks and whether they have the scope.
 pub(crate) async fn authorise(parts: &Parts, state: &App, needed: Scope) -> Result<OpContext, ApiError> {
     let ctx = authenticate(parts, state).await?;
-    if ctx.may(needed) { Ok(ctx) } else { Err(moneta_access::Error::MissingScope { needed }.into()) }
+    moneta_access::require(&ctx, needed)?;
+    Ok(ctx)
 }
 
 async fn authenticate(parts: &Parts, state: &App) -> Result<OpContext, ApiError> {
     let client = client_info(parts);
     let credential = credential(&parts.headers);
-    let presented = match (&credential, session_cookie(&parts.headers)) {
+    let presented = match (&credential, session_cookie(&parts.headers, is_over_tls(&parts.extensions))) {
         (Some(text), _) => Presented::Credential(text),
         (None, Some(cookie)) => {
             check_same_site(parts)?;
@@ -100,11 +101,12 @@ fn credential(headers: &HeaderMap) -> Option<String> {
     }
 }
 
-/// The value of the session cookie.
-pub(crate) fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+/// The value of the session cookie. Over TLS only the one counts that no other host can have set.
+pub(crate) fn session_cookie(headers: &HeaderMap, tls: bool) -> Option<&str> {
+    let wanted = if tls { SECURE_COOKIE } else { COOKIE };
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(name, _)| *name == COOKIE || *name == SECURE_COOKIE).map(|(_, value)| value).next()
+    pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value).next()
 }
 
 /// The header that sets the session cookie, or clears it with an empty value.
@@ -151,13 +153,15 @@ mod tests {
 
     #[test]
     fn finds_the_session_among_other_cookies() {
-        let check = |value: &str, expected: Option<&str>| {
+        let check = |value: &str, tls: bool, expected: Option<&str>| {
             let headers = [(header::COOKIE, value.parse().unwrap())].into_iter().collect();
-            assert_eq!(session_cookie(&headers), expected, "{value}");
+            assert_eq!(session_cookie(&headers, tls), expected, "{value}");
         };
-        check("a=b; moneta_session=x; c", Some("x"));
-        check("__Host-moneta_session=y", Some("y"));
-        check("xmoneta_session=x", None);
+        check("a=b; moneta_session=x; c", false, Some("x"));
+        check("moneta_session=planted; __Host-moneta_session=y", true, Some("y"));
+        check("moneta_session=planted", true, None);
+        check("__Host-moneta_session=y", false, None);
+        check("xmoneta_session=x", false, None);
     }
 
     #[test]

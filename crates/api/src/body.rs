@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use moneta_base::limits::DECOMPRESSION_RATIO_MAX;
@@ -40,6 +40,25 @@ pub(crate) async fn count_wire_bytes(request: Request, next: Next) -> Response {
     parts.extensions.insert(count.clone());
     let counted = Counted { inner: body.into_data_stream(), count };
     next.run(Request::from_parts(parts, Body::from_stream(counted))).await
+}
+
+/// Paths whose bodies are blocks of Snappy by their protocol, and unpacked by its handler.
+const SNAPPY_PATHS: [&str; 2] = ["/api/v1/write", "/loki/api/v1/push"];
+
+/// Refuses a body in an encoding that was not undone, which would be read as its content.
+pub(crate) async fn refuse_unknown_encodings(request: Request, next: Next) -> Response {
+    let encoding = request.headers().get(axum::http::header::CONTENT_ENCODING);
+    let is_known = match encoding.map(|value| value.as_bytes().to_ascii_lowercase()).as_deref() {
+        None | Some(b"identity" | b"") => true,
+        Some(b"snappy") => SNAPPY_PATHS.contains(&request.uri().path()),
+        Some(_) => false,
+    };
+    if is_known {
+        return next.run(request).await;
+    }
+    let status = axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    let message = "send the body with gzip, zstd or no Content-Encoding";
+    ApiError::new(status, "unsupported_encoding", message).into_response()
 }
 
 struct Counted {

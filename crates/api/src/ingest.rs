@@ -125,6 +125,14 @@ pub(crate) struct RequestKey {
 }
 
 impl RequestKey {
+    /// The key that a hash of a request is, within the sender and the protocol.
+    pub(crate) fn of(protocol: &str, ctx: &OpContext, hash: &digest::Digest) -> Self {
+        let mut epoch = [0; 16];
+        epoch.copy_from_slice(&hash.as_ref()[..16]);
+        let producer = format!("{protocol}/{}/{}", ctx.actor.kind.name(), ctx.actor.name);
+        Self { producer, epoch: u128::from_be_bytes(epoch) }
+    }
+
     pub(crate) fn part(&self, sequence: u64) -> IdempotencyKey {
         IdempotencyKey {
             producer: self.producer.clone(),
@@ -143,8 +151,5 @@ pub(crate) fn idempotency(headers: &HeaderMap, ctx: &OpContext) -> Result<Option
         return Err(ApiError::bad_request("Idempotency-Key must be 1 to 255 ASCII characters"));
     }
     let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    let mut epoch = [0; 16];
-    epoch.copy_from_slice(&hash.as_ref()[..16]);
-    let producer = format!("api/{}/{}", ctx.actor.kind.name(), ctx.actor.name);
-    Ok(Some(RequestKey { producer, epoch: u128::from_be_bytes(epoch) }))
+    Ok(Some(RequestKey::of("api", ctx, &hash)))
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::SemaphorePermit;
 
 use crate::ApiError;
+use crate::body::EVENTS_BODY_BYTES_MAX;
 use crate::ingest::{check_tables, decode_options, writable_table};
 use crate::state::App;
 
@@ -45,13 +46,19 @@ pub(crate) async fn place(state: &App) -> Result<SemaphorePermit<'_>, ApiError> 
 /// Stores lots together: all of them or none. A record that is no event goes to `Quarantine`; a request without a
 /// single event is refused, because its sender still has it and can mend what is wrong with all of it.
 pub(crate) async fn store(state: &App, lots: Vec<Lot>, key: Option<IdempotencyKey>) -> Result<Stored, ApiError> {
-    let decoded = tokio::task::spawn_blocking(move || decode(lots)).await;
-    let (batches, quarantined) = decoded.map_err(|error| ApiError::internal(&error))?;
+    let (batches, quarantined) = on_other_thread(move || decode(lots)).await?;
     check_some_events(&batches, &quarantined)?;
     check_tables(&batches)?;
     let num_quarantined = quarantined.len();
     let receipt = state.events.submit(Submission { batches, quarantined, key }).await?;
     Ok(Stored { receipt, num_quarantined })
+}
+
+/// Runs what takes long away from the threads that answer requests.
+pub(crate) async fn on_other_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(&error))
 }
 
 fn decode(lots: Vec<Lot>) -> (Vec<ParsedBatch>, Vec<QuarantinedRecord>) {
@@ -90,21 +97,38 @@ pub(crate) enum Target {
     Recognised(TableName),
 }
 
+/// Bytes of the records of one request at most. What records of a request share, such as labels, stands in each of them:
+/// without this a small body could ask for any amount.
+const RECORDS_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
+
 /// Records as JSON objects, gathered by where they go.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     lines: BTreeMap<Target, Vec<u8>>,
+    num_bytes: usize,
 }
 
 impl Records {
     /// Adds a record.
-    pub(crate) fn push(&mut self, target: &Target, record: &Map<String, Value>) {
+    ///
+    /// # Errors
+    /// When there are too many bytes with it.
+    pub(crate) fn push(&mut self, target: &Target, record: &Map<String, Value>) -> Result<(), ApiError> {
         let lines = match self.lines.get_mut(target) {
             Some(lines) => lines,
             None => self.lines.entry(target.clone()).or_default(),
         };
+        let before = lines.len();
         serde_json::to_writer(&mut *lines, record).expect("an object always becomes JSON, and memory takes it");
         lines.push(b'\n');
+        self.num_bytes += lines.len() - before;
+        if self.num_bytes > RECORDS_BYTES_MAX {
+            return Err(ApiError::too_large(format!(
+                "the records have more than {RECORDS_BYTES_MAX} bytes once labels and attributes stand in each; send \
+                 fewer at once"
+            )));
+        }
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -77,7 +77,7 @@ async fn store(state: &App, ctx: &OpContext, request: Request) -> Result<(), Api
             record.insert("Labels".to_owned(), Value::Object(stream.stream.clone()));
             record.extend((!metadata.is_empty()).then(|| ("Metadata".to_owned(), Value::Object(metadata))));
             record.extend(text(TENANT).map(|tenant| ("OrgId".to_owned(), tenant.into())));
-            records.push(&target, &record);
+            records.push(&target, &record)?;
         }
     }
     // Loki takes a push without lines too.
@@ -175,15 +175,8 @@ fn entry_from_protobuf(entry: Wire<'_>) -> Result<Line, Malformed> {
             }
             (2, text) => line = text.text()?.to_owned(),
             (3, pair) => {
-                let (mut name, mut value) = (String::new(), String::new());
-                for field in Fields::of(pair.bytes()?) {
-                    match field? {
-                        (1, text) => name = text.text()?.to_owned(),
-                        (2, text) => value = text.text()?.to_owned(),
-                        _ => {}
-                    }
-                }
-                metadata.insert(name, value.into());
+                let (name, value) = pair.pair()?;
+                metadata.insert(name.to_owned(), value.into());
             }
             _ => {}
         }

@@ -43,17 +43,17 @@ pub struct Peer {
 struct OverTls;
 
 /// Whether a request came over TLS.
-pub(crate) fn is_over_tls(extensions: &Extensions, state: &App) -> bool {
-    state.options.tls || extensions.get::<OverTls>().is_some()
+pub(crate) fn is_over_tls(extensions: &Extensions) -> bool {
+    extensions.get::<OverTls>().is_some()
 }
 
 /// This server's own address as the client named it, such as `https://us.example:7979`.
-pub(crate) fn origin(parts: &Parts, state: &App) -> String {
+pub(crate) fn origin(parts: &Parts) -> String {
     let named = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let host = named.or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str)).unwrap_or("localhost");
     let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
     let host = if host.bytes().all(is_host) { host } else { "localhost" };
-    format!("{}://{host}", if is_over_tls(&parts.extensions, state) { "https" } else { "http" })
+    format!("{}://{host}", if is_over_tls(&parts.extensions) { "https" } else { "http" })
 }
 
 /// The ids of a request.
@@ -123,11 +123,11 @@ pub(crate) async fn observe(State(state): State<App>, mut request: Request, next
     let class = ["1xx", "2xx", "3xx", "4xx", "5xx"].get(usize::from(status.as_u16() / 100).wrapping_sub(1));
     state.metrics.add_labelled(Metric::ApiRequests, class.copied().unwrap_or("other"), 1);
     state.metrics.observe(Metric::ApiDuration, elapsed);
-    add_headers(response.headers_mut(), &ids, state.options.tls);
+    add_headers(response.headers_mut(), &ids);
     response
 }
 
-fn add_headers(headers: &mut HeaderMap, ids: &RequestIds, tls: bool) {
+fn add_headers(headers: &mut HeaderMap, ids: &RequestIds) {
     let fixed = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -141,9 +141,6 @@ fn add_headers(headers: &mut HeaderMap, ids: &RequestIds, tls: bool) {
     }
     // What a handler allows to be kept says so itself; everything else is nobody's to keep.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if tls {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
     if let Ok(id) = HeaderValue::from_str(&ids.activity) {
         headers.insert(HeaderName::from_static("x-ms-activity-id"), id.clone());
         headers.insert(HeaderName::from_static("x-request-id"), id);

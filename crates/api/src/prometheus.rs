@@ -18,9 +18,9 @@ use serde_json::{Map, Value};
 use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
-use crate::intake::{Records, Target, place};
+use crate::intake::{Records, Target, on_other_thread, place};
 use crate::loki::unpack;
-use crate::protobuf::{Fields, Malformed, Wire};
+use crate::protobuf::{Fields, Malformed, Wire, varints};
 use crate::state::App;
 
 const TABLE: &str = "InsightsMetrics";
@@ -45,19 +45,7 @@ async fn write(
     let is_second = media_type(request.headers()).contains(VERSION_2);
     let _place = place(&state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
-    let message = unpack(&body)?;
-    let bad = |error: Malformed| ApiError::bad_request(error.to_string());
-    let series = if is_second { second(&message) } else { first(&message) }.map_err(bad)?;
-    let (mut records, mut num_samples, mut num_histograms) = (Records::default(), 0_usize, 0_usize);
-    let target = Target::Table(TableName::new(TABLE).expect("a built-in table"));
-    for series in &series {
-        for sample in &series.samples {
-            let is_histogram = matches!(sample.value, Sampled::Histogram(_));
-            num_histograms += usize::from(is_histogram);
-            num_samples += usize::from(!is_histogram);
-            records.push(&target, &row(series, sample).ok_or(Malformed).map_err(bad)?);
-        }
-    }
+    let (records, num_samples, num_histograms) = on_other_thread(move || read(is_second, &body)).await??;
     if !records.is_empty() {
         records.store(&state, &ctx, NAMESPACE, None).await?;
     }
@@ -68,6 +56,25 @@ async fn write(
         ("x-prometheus-remote-write-exemplars-written", "0".to_owned()),
     ];
     Ok((StatusCode::NO_CONTENT, written).into_response())
+}
+
+/// The records, and of how many samples and native histograms they are.
+fn read(is_second: bool, body: &[u8]) -> Result<(Records, usize, usize), ApiError> {
+    let message = unpack(body)?;
+    let bad = |error: Malformed| ApiError::bad_request(error.to_string());
+    let series = if is_second { second(&message) } else { first(&message) }.map_err(bad)?;
+    let (mut records, mut num_samples, mut num_histograms) = (Records::default(), 0_usize, 0_usize);
+    let target = Target::Table(TableName::new(TABLE).expect("a built-in table"));
+    for series in &series {
+        let shared = shared(series);
+        for sample in &series.samples {
+            let is_histogram = matches!(sample.value, Sampled::Histogram(_));
+            num_histograms += usize::from(is_histogram);
+            num_samples += usize::from(!is_histogram);
+            records.push(&target, &row(shared.clone(), sample).ok_or(Malformed).map_err(bad)?)?;
+        }
+    }
+    Ok((records, num_samples, num_histograms))
 }
 
 fn media_type(headers: &HeaderMap) -> &str {
@@ -95,18 +102,23 @@ enum Sampled {
     Histogram(Vec<u8>),
 }
 
-/// A row; `None` when its time is out of range.
-fn row(series: &Series, sample: &Sample) -> Option<Map<String, Value>> {
-    let time = Timestamp::from_nanos(sample.time.checked_mul(1_000_000)?);
+/// What all rows of a series have.
+fn shared(series: &Series) -> Map<String, Value> {
     let mut labels = series.labels.clone();
     let name = labels.shift_remove(NAME_LABEL).unwrap_or_default();
     let mut row = Map::new();
-    row.insert(standard::TIME_GENERATED.to_owned(), time.to_string().into());
     row.insert("Name".to_owned(), name);
     row.insert("Namespace".to_owned(), NAMESPACE.into());
     row.insert("Origin".to_owned(), NAMESPACE.into());
     row.extend(labels.get("instance").map(|instance| ("Computer".to_owned(), instance.clone())));
     row.insert("Tags".to_owned(), Value::from(labels).to_string().into());
+    row
+}
+
+/// A row; `None` when its time is out of range.
+fn row(mut row: Map<String, Value>, sample: &Sample) -> Option<Map<String, Value>> {
+    let time = Timestamp::from_nanos(sample.time.checked_mul(1_000_000)?);
+    row.insert(standard::TIME_GENERATED.to_owned(), time.to_string().into());
     let (name, value) = match &sample.value {
         // JSON has no word for what is not a number; as text it is one of the column's values all the same.
         Sampled::Number(value) if value.is_finite() => ("Val", (*value).into()),
@@ -126,14 +138,7 @@ fn first(message: &[u8]) -> Result<Vec<Series>, Malformed> {
         for field in Fields::of(series.bytes()?) {
             match field? {
                 (1, label) => {
-                    let (mut name, mut value) = ("", "");
-                    for field in Fields::of(label.bytes()?) {
-                        match field? {
-                            (1, text) => name = text.text()?,
-                            (2, text) => value = text.text()?,
-                            _ => {}
-                        }
-                    }
+                    let (name, value) = label.pair()?;
                     read.labels.insert(name.to_owned(), value.into());
                 }
                 (2, sample) => read.samples.push(number(sample)?),
@@ -177,23 +182,6 @@ fn second(message: &[u8]) -> Result<Vec<Series>, Malformed> {
         all.push(read);
     }
     Ok(all)
-}
-
-/// Numbers one after the other, without anything between.
-fn varints(packed: &[u8]) -> Result<Vec<u64>, Malformed> {
-    let (mut all, mut value, mut shift) = (Vec::new(), 0_u64, 0_u32);
-    for byte in packed {
-        if shift > 63 {
-            return Err(Malformed);
-        }
-        value |= u64::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            all.push(value);
-            (value, shift) = (0, 0);
-        }
-    }
-    if shift == 0 { Ok(all) } else { Err(Malformed) }
 }
 
 /// A sample: its value (1) and time (2).
@@ -240,8 +228,8 @@ mod tests {
         let texts = [field(4, b""), field(4, b"__name__"), field(4, b"up")].concat();
         let series = field(5, &[field(1, &[1, 2]), field(2, &sample(1.5))].concat());
         assert_eq!(second(&[texts.clone(), series].concat()).unwrap(), one);
-        let row = Value::from(row(&one[0], &one[0].samples[0]).unwrap());
-        let expected = r#"{"TimeGenerated":"1970-01-01T00:00:00.0050000Z","Name":"up","Namespace":"prometheus","Origin":"prometheus","Tags":"{}","Val":1.5}"#;
+        let row = Value::from(row(shared(&one[0]), &one[0].samples[0]).unwrap());
+        let expected = r#"{"Name":"up","Namespace":"prometheus","Origin":"prometheus","Tags":"{}","TimeGenerated":"1970-01-01T00:00:00.0050000Z","Val":1.5}"#;
         assert_eq!(row.to_string(), expected);
         for places in [&[1_u8][..], &[1, 9], &[0x80]] {
             assert_eq!(second(&[texts.clone(), field(5, &field(1, places))].concat()), Err(Malformed), "{places:?}");
@@ -250,9 +238,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_and_histograms_are_kept() {
-        let row_of = |value| Value::from(row(&Series::default(), &Sample { time: 0, value }).unwrap());
+        let row_of = |value| Value::from(row(shared(&Series::default()), &Sample { time: 0, value }).unwrap());
         assert_eq!(row_of(Sampled::Number(f64::NAN))["Val"], "NaN");
         assert_eq!(row_of(Sampled::Histogram(vec![1]))["Histogram"], "AQ==");
-        assert!(row(&Series::default(), &Sample { time: i64::MAX, value: Sampled::Number(0.0) }).is_none());
+        assert!(row(shared(&Series::default()), &Sample { time: i64::MAX, value: Sampled::Number(0.0) }).is_none());
     }
 }

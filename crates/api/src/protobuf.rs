@@ -103,9 +103,31 @@ impl<'a> Wire<'a> {
         }
     }
 
+    /// A message of two texts, a name (1) and a value (2).
+    pub(crate) fn pair(self) -> Result<(&'a str, &'a str), Malformed> {
+        let (mut name, mut value) = ("", "");
+        for field in Fields::of(self.bytes()?) {
+            match field? {
+                (1, text) => name = text.text()?,
+                (2, text) => value = text.text()?,
+                _ => {}
+            }
+        }
+        Ok((name, value))
+    }
+
     pub(crate) fn double(self) -> Result<f64, Malformed> {
         if let Self::Fixed64(bits) = self { Ok(f64::from_bits(bits)) } else { Err(Malformed) }
     }
+}
+
+/// Numbers of varying width one after the other, without anything between.
+pub(crate) fn varints(packed: &[u8]) -> Result<Vec<u64>, Malformed> {
+    let (mut fields, mut all) = (Fields::of(packed), Vec::new());
+    while !fields.rest.is_empty() {
+        all.push(fields.varint()?);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use axum::routing::{delete, get, post, put};
 use tower_http::compression::CompressionLayer;
 use tower_http::decompression::RequestDecompressionLayer;
 
-use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes};
+use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes, refuse_unknown_encodings};
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
@@ -47,7 +47,8 @@ pub fn router(state: ApiState) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
-        .layer(RequestDecompressionLayer::new())
+        .layer(from_fn(refuse_unknown_encodings))
+        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(from_fn(count_wire_bytes))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(state.clone(), observe))

@@ -61,6 +61,21 @@ struct Envelope {
     event: Option<Value>,
 }
 
+impl Envelope {
+    /// What it does not say is what the parameters say of all events.
+    fn or(self, parameters: &Parameters) -> Self {
+        let or = |own: Option<String>, shared: &Option<String>| own.or_else(|| shared.clone());
+        Self {
+            time: self.time.or_else(|| parameters.time.clone().map(Value::from)),
+            host: or(self.host, &parameters.host),
+            source: or(self.source, &parameters.source),
+            sourcetype: or(self.sourcetype, &parameters.sourcetype),
+            index: or(self.index, &parameters.index),
+            ..self
+        }
+    }
+}
+
 /// The parameters of a request.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Parameters {
@@ -88,8 +103,9 @@ async fn events(
     let mut records = Records::default();
     for (number, envelope) in serde_json::Deserializer::from_slice(&body).into_iter::<Envelope>().enumerate() {
         let envelope = envelope.map_err(|_| Refusal::of_event(INVALID_DATA, number))?;
+        let envelope = envelope.or(&parameters);
         let record = record(&envelope).map_err(|refusal| Refusal { event: Some(number), ..refusal })?;
-        records.push(&target(&state, envelope.index.as_deref().or(parameters.index.as_deref()), number)?, &record);
+        records.push(&target(&state, envelope.index.as_deref(), number)?, &record)?;
     }
     store(&state, &ctx, records, channel).await
 }
@@ -107,12 +123,11 @@ async fn raw(
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
     let text = String::from_utf8(body).map_err(|_| Refusal::of_event(INVALID_DATA, 0))?;
     let target = target(&state, parameters.index.as_deref(), 0)?;
-    let Query(Parameters { host, source, sourcetype, index, time, .. }) = parameters;
-    let mut envelope = Envelope { host, source, sourcetype, index, time: time.map(Value::from), ..Envelope::default() };
+    let mut envelope = Envelope::default().or(&parameters);
     let mut records = Records::default();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         envelope.event = Some(line.into());
-        records.push(&target, &record(&envelope)?);
+        records.push(&target, &record(&envelope)?)?;
     }
     store(&state, &ctx, records, channel).await
 }

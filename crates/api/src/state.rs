@@ -18,8 +18,6 @@ const INGEST_AT_ONCE_MAX: usize = 16;
 pub struct ApiOptions {
     /// Version of the program.
     pub version: String,
-    /// Whether the listener speaks nothing but TLS: browsers are then told to stay with it.
-    pub tls: bool,
 }
 
 /// The services behind the interface.

@@ -20,6 +20,7 @@ use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::Pieces;
 use crate::ingest::{RequestKey, check_tables, decode_options, idempotency, source_of, writable_table};
+use crate::intake::on_other_thread;
 use crate::state::App;
 
 /// Times a part is offered again under back-pressure before the upload is given up: the sender waits meanwhile,
@@ -181,10 +182,6 @@ async fn gather(pieces: &mut Pieces, mut bytes: Vec<u8>, enough: usize) -> Resul
         bytes.extend_from_slice(&piece);
     }
     Ok(bytes)
-}
-
-async fn on_other_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(&error))
 }
 
 fn not_recognised(name: &str) -> ApiError {

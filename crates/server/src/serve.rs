@@ -137,7 +137,7 @@ fn start_http(node: &Node, listener: SecureListener, mut stopped: watch::Receive
         mappings: node.mappings(),
         clock: node.world.clock.clone(),
         entropy: node.world.entropy.clone(),
-        options: ApiOptions { version: env!("CARGO_PKG_VERSION").to_owned(), tls: false },
+        options: ApiOptions { version: env!("CARGO_PKG_VERSION").to_owned() },
     };
     let service = router(state).layer(map_request(name_peer)).into_make_service_with_connect_info::<Other>();
     let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };

@@ -37,18 +37,17 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 pub(crate) async fn logs(State(state): State<App>, request: Request) -> Result<StatusCode, ApiError> {
     let (parts, body) = request.into_parts();
     let signed = Signed::of(&parts.headers)?;
-    // Before the body is read: nobody unknown makes us hold one. Who knows an id still has to sign.
-    let _place = place(&state).await?;
-    let client = client_info(&parts);
-    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (log_type, time_field) = (text("log-type"), text("time-generated-field").filter(|field| !field.is_empty()));
-    let bytes = Pieces::of(Request::from_parts(parts, body)).collect(EVENTS_BODY_BYTES_MAX).await?;
-    let message = signed.message(bytes.len());
+    // The signature is over the length alone, so nobody unknown makes us hold a body.
+    let message = signed.message(content_length(&parts.headers)?);
     let presented =
         Presented::Signed { id: &signed.workspace, message: message.as_bytes(), signature: &signed.signature };
-    let ctx = state.access.authenticate(&client, presented).await?;
+    let ctx = state.access.authenticate(&client_info(&parts), presented).await?;
     check_sender(&ctx, &signed, state.clock.now())?;
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (log_type, time_field) = (text("log-type"), text("time-generated-field").filter(|field| !field.is_empty()));
     let table = table_of(&state, &format!("{}_CL", check_log_type(log_type.as_deref())?))?;
+    let _place = place(&state).await?;
+    let bytes = Pieces::of(Request::from_parts(parts, body)).collect(EVENTS_BODY_BYTES_MAX).await?;
     let lines = to_lines(&bytes, time_field.as_deref())?;
     let mut options = decode_options(&state, &source_of(&ctx), false);
     options.table = Some(table);
@@ -83,6 +82,15 @@ impl Signed {
     }
 }
 
+/// The length that was signed. A compressed body has lost it, and its sender would have signed another.
+fn content_length(headers: &HeaderMap) -> Result<usize, ApiError> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    length.ok_or_else(|| {
+        let message = "send Content-Length, and the body without compression: the signature is over its length";
+        ApiError::new(StatusCode::LENGTH_REQUIRED, "length_required", message)
+    })
+}
+
 fn unauthorised(message: &str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "InvalidAuthorization", message)
 }
@@ -94,11 +102,7 @@ fn check_sender(ctx: &OpContext, signed: &Signed, now: Timestamp) -> Result<(), 
     if now.since(date) > DATE_OFF_MAX || date.since(now) > DATE_OFF_MAX {
         return Err(ApiError::forbidden(format!("x-ms-date is more than 15 minutes off; here it is {now}")));
     }
-    if ctx.may(Scope::Ingest) {
-        Ok(())
-    } else {
-        Err(moneta_access::Error::MissingScope { needed: Scope::Ingest }.into())
-    }
+    Ok(moneta_access::require(ctx, Scope::Ingest)?)
 }
 
 /// A date as in HTTP headers (RFC 9110, IMF-fixdate).

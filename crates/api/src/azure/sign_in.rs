@@ -21,12 +21,8 @@ use crate::state::App;
 const TOKEN_LIFE_SECONDS: u64 = 3600;
 
 /// `GET /{tenant}/v2.0/.well-known/openid-configuration`: where tokens are given out.
-pub(crate) async fn configuration(
-    State(state): State<App>,
-    Path(tenant): Path<String>,
-    request: Request,
-) -> Json<Value> {
-    let origin = origin(&request.into_parts().0, &state);
+pub(crate) async fn configuration(Path(tenant): Path<String>, request: Request) -> Json<Value> {
+    let origin = origin(&request.into_parts().0);
     // The tenant goes into addresses: anything that is no plain word is left out of them.
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
     let tenant = if tenant.bytes().all(is_plain) { tenant } else { "common".to_owned() };
@@ -35,8 +31,8 @@ pub(crate) async fn configuration(
 }
 
 /// `GET /adfs/.well-known/openid-configuration`: the same in the place where AD FS has it.
-pub(crate) async fn adfs_configuration(State(state): State<App>, request: Request) -> Json<Value> {
-    let origin = origin(&request.into_parts().0, &state);
+pub(crate) async fn adfs_configuration(request: Request) -> Json<Value> {
+    let origin = origin(&request.into_parts().0);
     let keys = format!("{origin}/adfs/discovery/keys");
     Json(document(&format!("{origin}/adfs"), &format!("{origin}/adfs/oauth2"), &keys))
 }

@@ -10,14 +10,15 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use moneta_ports::{IdempotencyKey, KeyLife, OpContext};
+use moneta_ports::{IdempotencyKey, OpContext};
 use serde_json::{Map, Value, json};
 
 use super::{Refusal, cause};
 use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
-use crate::intake::{Records, Target, place, table_of};
+use crate::ingest::RequestKey;
+use crate::intake::{Records, Target, on_other_thread, place, table_of};
 use crate::state::App;
 
 /// What follows the name in the names of indexes that are made anew each day or generation.
@@ -72,19 +73,13 @@ async fn one(
     let MayIngest(ctx) = caller?;
     let _place = place(state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
-    let mut items = vec![Item::new(state, "index", index, id)];
+    let mut item = Item::new(state, "index", index, id);
     let mut records = Records::default();
-    items[0].take(&mut records, &body);
-    if let Err(error) = &items[0].outcome {
-        return Err(Refusal(ApiError {
-            details: None,
-            ..ApiError::new(error.status, error.code, error.message.clone())
-        }));
-    }
-    let key = request_key(&ctx, &items, &body);
+    item.take(&mut records, &body);
+    std::mem::replace(&mut item.outcome, Ok(()))?;
+    let key = request_key(&ctx, std::slice::from_ref(&item), &body);
     records.store(state, &ctx, "elastic", key).await?;
-    let answer = items.remove(0).answer().1;
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok((StatusCode::CREATED, Json(item.answer().1)).into_response())
 }
 
 async fn run(caller: Caller, state: &App, index: Option<&str>, request: Request) -> Result<Response, Refusal> {
@@ -92,9 +87,14 @@ async fn run(caller: Caller, state: &App, index: Option<&str>, request: Request)
     let _place = place(state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
     let started = std::time::Instant::now();
-    let (mut items, records) = read(state, index, &body)?;
+    let (reader, index, sender) = (state.clone(), index.map(str::to_owned), ctx.clone());
+    let read = on_other_thread(move || {
+        let (items, records) = read(&reader, index.as_deref(), &body)?;
+        let key = request_key(&sender, &items, &body);
+        Ok::<_, ApiError>((items, records, key))
+    });
+    let (mut items, records, key) = read.await??;
     if !records.is_empty() {
-        let key = request_key(&ctx, &items, &body);
         match records.store(state, &ctx, "elastic", key).await {
             Ok(_) => {}
             // Back-pressure is said of each item: the client sends those again that it is said of.
@@ -142,7 +142,7 @@ impl Item {
         match serde_json::from_slice::<Map<String, Value>>(document) {
             Ok(mut record) => {
                 record.extend(self.id.clone().map(|id| ("_id".to_owned(), id.into())));
-                records.push(target, &record);
+                self.outcome = records.push(target, &record);
             }
             Err(error) => {
                 self.outcome = Err(ApiError::bad_request(format!("the document is not a JSON object: {error}")))
@@ -225,13 +225,12 @@ fn request_key(ctx: &OpContext, items: &[Item], body: &[u8]) -> Option<Idempoten
     if !items.iter().all(|item| item.id.is_some()) {
         return None;
     }
-    let hash = digest::digest(&digest::SHA256, body);
-    let mut epoch = [0; 16];
-    epoch.copy_from_slice(&hash.as_ref()[..16]);
-    Some(IdempotencyKey {
-        producer: format!("elastic/{}/{}", ctx.actor.kind.name(), ctx.actor.name),
-        epoch: u128::from_be_bytes(epoch),
-        sequence: 0,
-        life: KeyLife::Request,
-    })
+    // Index and id may stand in the path instead of the body. Lengths keep parts from running together.
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for part in items.iter().flat_map(|item| [&*item.index, item.id.as_deref().unwrap_or_default()]) {
+        hash.update(&part.len().to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.update(body);
+    Some(RequestKey::of("elastic", ctx, &hash.finish()).part(0))
 }

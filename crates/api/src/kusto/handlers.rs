@@ -91,8 +91,8 @@ pub(crate) async fn explain(caller: Caller, State(state): State<App>, body: Body
 
 /// `GET /v1/rest/auth/metadata`: clients ask it before they know how to sign in, so it answers everybody. It names
 /// this server as the place to sign in; a credential as bearer token needs none of it.
-pub(crate) async fn auth_metadata(State(state): State<App>, request: Request) -> Json<Value> {
-    let origin = origin(&request.into_parts().0, &state);
+pub(crate) async fn auth_metadata(request: Request) -> Json<Value> {
+    let origin = origin(&request.into_parts().0);
     Json(json!({ "AzureAD": {
         "LoginEndpoint": origin,
         "LoginMfaRequired": false,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::Signal;
-use crate::protobuf::{Fields, Malformed, Wire};
+use crate::protobuf::{Fields, Malformed, Wire, varints};
 
 /// Messages within messages at most: values may nest without end.
 const DEPTH_MAX: usize = 64;
@@ -22,6 +22,8 @@ enum Kind {
     Bool,
     /// A number of at most 32 bits.
     Int,
+    /// The same, zigzagged.
+    SignedInt,
     /// A number of 64 bits, which JSON has as text.
     Long,
     Double,
@@ -30,9 +32,11 @@ enum Kind {
     /// Bytes in hexadecimal digits.
     Id,
     Message(&'static [Field]),
-    /// Several numbers, packed or not.
+    /// Several numbers of fixed width, packed or not.
     Longs,
     Doubles,
+    /// Several numbers of varying width, packed or not.
+    Varints,
 }
 
 /// A field's number, name in JSON, and kind; whether there may be several.
@@ -145,20 +149,21 @@ static HISTOGRAM_POINT: [Field; 9] = [
 ];
 static EXPONENTIAL: [Field; 2] =
     [many(1, "dataPoints", Kind::Message(&EXPONENTIAL_POINT)), one(2, "aggregationTemporality", Kind::Int)];
-static EXPONENTIAL_POINT: [Field; 11] = [
+static EXPONENTIAL_POINT: [Field; 12] = [
     many(1, "attributes", Kind::Message(&PAIR)),
     one(2, "startTimeUnixNano", Kind::Long),
     one(3, "timeUnixNano", Kind::Long),
     one(4, "count", Kind::Long),
     one(5, "sum", Kind::Double),
-    one(6, "scale", Kind::Int),
+    one(6, "scale", Kind::SignedInt),
     one(7, "zeroCount", Kind::Long),
     one(8, "positive", Kind::Message(&BUCKETS)),
     one(9, "negative", Kind::Message(&BUCKETS)),
     one(12, "min", Kind::Double),
     one(13, "max", Kind::Double),
+    one(14, "zeroThreshold", Kind::Double),
 ];
-static BUCKETS: [Field; 2] = [one(1, "offset", Kind::Int), one(2, "bucketCounts", Kind::Longs)];
+static BUCKETS: [Field; 2] = [one(1, "offset", Kind::SignedInt), one(2, "bucketCounts", Kind::Varints)];
 static SUMMARY: [Field; 1] = [many(1, "dataPoints", Kind::Message(&SUMMARY_POINT))];
 static SUMMARY_POINT: [Field; 6] = [
     one(2, "startTimeUnixNano", Kind::Long),
@@ -189,7 +194,7 @@ fn message(fields: &[Field], bytes: &[u8], depth: usize) -> Result<Value, Malfor
         let (number, wire) = field?;
         // Fields of later versions are passed over.
         let Some(Field(_, name, kind, is_many)) = fields.iter().find(|field| field.0 == number) else { continue };
-        if matches!(kind, Kind::Longs | Kind::Doubles) {
+        if matches!(kind, Kind::Longs | Kind::Doubles | Kind::Varints) {
             let list = object.entry(*name).or_insert_with(|| Value::Array(Vec::new()));
             list.as_array_mut().ok_or(Malformed)?.extend(numbers(*kind, wire)?);
             continue;
@@ -209,14 +214,14 @@ fn value(kind: Kind, wire: Wire<'_>, depth: usize) -> Result<Value, Malformed> {
     Ok(match kind {
         Kind::Text => wire.text()?.into(),
         Kind::Bool => (wire.int()? != 0).into(),
-        // Signed ones come zigzagged or plain; those here are plain, or an enumeration.
         Kind::Int => wire.int()?.into(),
+        Kind::SignedInt => zigzag(wire.int()?).into(),
         Kind::Long => wire.int()?.to_string().into(),
         Kind::Double => double(wire.double()?),
         Kind::Bytes => STANDARD.encode(wire.bytes()?).into(),
         Kind::Id => hex::encode(wire.bytes()?).into(),
         Kind::Message(fields) => message(fields, wire.bytes()?, depth + 1)?,
-        Kind::Longs | Kind::Doubles => return Err(Malformed),
+        Kind::Longs | Kind::Doubles | Kind::Varints => return Err(Malformed),
     })
 }
 
@@ -232,6 +237,11 @@ fn double(value: f64) -> Value {
     if value.is_finite() { value.into() } else { words.into() }
 }
 
+/// The signed number of a zigzagged one: 0, -1, 1, -2, ...
+fn zigzag(value: i64) -> i64 {
+    (value.cast_unsigned() >> 1).cast_signed() ^ -(value & 1)
+}
+
 fn numbers(kind: Kind, wire: Wire<'_>) -> Result<Vec<Value>, Malformed> {
     let one = |bits: u64| match kind {
         Kind::Doubles => double(f64::from_bits(bits)),
@@ -240,6 +250,7 @@ fn numbers(kind: Kind, wire: Wire<'_>) -> Result<Vec<Value>, Malformed> {
     match wire {
         Wire::Fixed64(bits) | Wire::Varint(bits) => Ok(vec![one(bits)]),
         Wire::Fixed32(_) => Err(Malformed),
+        Wire::Bytes(packed) if matches!(kind, Kind::Varints) => Ok(varints(packed)?.into_iter().map(one).collect()),
         Wire::Bytes(packed) if packed.len() % 8 == 0 => {
             let (chunks, _) = packed.as_chunks::<8>();
             Ok(chunks.iter().map(|bytes| one(u64::from_le_bytes(*bytes))).collect())
@@ -280,6 +291,13 @@ mod tests {
             r#"{"bucketCounts":["1","2"]}"#
         );
         assert_eq!(message(&HISTOGRAM_POINT, &field(6, &counts[1..]), 0), Err(Malformed));
+        // Scale -1, an offset of 3, counts of 1 and 300.
+        let buckets = [&[0x08, 6][..], &field(2, &[1, 0xac, 2])].concat();
+        let point = [vec![0x30, 1], field(8, &buckets)].concat();
+        assert_eq!(
+            message(&EXPONENTIAL_POINT, &point, 0).unwrap().to_string(),
+            r#"{"scale":-1,"positive":{"offset":3,"bucketCounts":["1","300"]}}"#
+        );
         let nested = (0..30).fold(vec![], |inner, _| field(5, &field(1, &inner)));
         assert!(message(&ANY, &nested, 0).is_ok());
         assert_eq!(message(&ANY, &nested, DEPTH_MAX - 10), Err(Malformed));

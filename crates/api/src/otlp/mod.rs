@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
-use crate::intake::{Records, place};
+use crate::intake::{Records, on_other_thread, place};
 use crate::state::App;
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -77,21 +77,31 @@ fn form_of(headers: &HeaderMap) -> Option<&'static str> {
     [PROTOBUF, JSON].into_iter().find(|known| kind.split(';').next().unwrap_or_default().trim() == *known)
 }
 
-async fn store(state: &App, ctx: &OpContext, signal: Signal, form: &str, request: Request) -> Result<(), ApiError> {
+async fn store(
+    state: &App,
+    ctx: &OpContext,
+    signal: Signal,
+    form: &'static str,
+    request: Request,
+) -> Result<(), ApiError> {
     let _place = place(state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
-    let message: Value = if form == PROTOBUF {
-        messages::read(signal, &body).map_err(|error| ApiError::bad_request(error.to_string()))?
-    } else {
-        serde_json::from_slice(&body)
-            .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?
-    };
-    let mut records = Records::default();
-    rows::add(signal, &message, &mut records).map_err(ApiError::bad_request)?;
+    let records = on_other_thread(move || read(signal, form, &body)).await??;
     if !records.is_empty() {
         records.store(state, ctx, "otlp", None).await?;
     }
     Ok(())
+}
+
+fn read(signal: Signal, form: &str, body: &[u8]) -> Result<Records, ApiError> {
+    let message: Value = if form == PROTOBUF {
+        messages::read(signal, body).map_err(|error| ApiError::bad_request(error.to_string()))?
+    } else {
+        serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?
+    };
+    let mut records = Records::default();
+    rows::add(signal, &message, &mut records).map_err(ApiError::bad_request)?;
+    Ok(records)
 }
 
 /// An error as a `google.rpc.Status`: a number (1) and a text (2).

@@ -8,7 +8,7 @@
 
 use moneta_base::{TableName, Timestamp};
 use moneta_event::schema::standard;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Signal;
 use crate::intake::{Records, Target};
@@ -106,7 +106,7 @@ fn add_log(log: &Value, role: &Role, mut properties: Map<String, Value>, records
         properties.extend((!is_empty(value)).then(|| (name.to_owned(), value.clone())));
     }
     row.insert("Properties".to_owned(), properties.into());
-    records.push(&target("AppTraces"), &row);
+    records.push(&target("AppTraces"), &row).map_err(|error| error.message)?;
     Ok(())
 }
 
@@ -170,7 +170,8 @@ fn add_span(
         properties.extend((!list.is_empty()).then(|| (name.to_owned(), Value::from(list))));
     }
     row.insert("Properties".to_owned(), properties.into());
-    records.push(&target(if is_request { "AppRequests" } else { "AppDependencies" }), &row);
+    let table = if is_request { "AppRequests" } else { "AppDependencies" };
+    records.push(&target(table), &row).map_err(|error| error.message)?;
     Ok(())
 }
 
@@ -213,14 +214,23 @@ fn add_metric(metric: &Value, role: &Role, shared: &Map<String, Value>, records:
             row.insert("Max".to_owned(), number(&point["max"]));
             row.insert("Measurements".to_owned(), measurements(point));
         }
-        records.push(&target("AppMetrics"), &row);
+        records.push(&target("AppMetrics"), &row).map_err(|error| error.message)?;
     }
     Ok(())
 }
 
 /// Buckets and quantiles as they came.
 fn measurements(point: &Value) -> Value {
-    let names = ["bucketCounts", "explicitBounds", "scale", "zeroCount", "positive", "negative", "quantileValues"];
+    let names = [
+        "bucketCounts",
+        "explicitBounds",
+        "scale",
+        "zeroCount",
+        "zeroThreshold",
+        "positive",
+        "negative",
+        "quantileValues",
+    ];
     let kept = names.into_iter().filter(|name| !is_empty(&point[*name]));
     Value::Object(kept.map(|name| (name.to_owned(), point[name].clone())).collect())
 }
@@ -291,12 +301,14 @@ fn plain(value: &Value, depth: usize) -> Result<Value, String> {
             Value::Object(pairs.collect::<Result<Map<_, _>, _>>()?)
         }
         "stringValue" | "boolValue" | "doubleValue" | "bytesValue" => inner.clone(),
-        other => return Err(json!(format!("a value cannot be a {other}")).as_str().unwrap_or_default().to_owned()),
+        other => return Err(format!("a value cannot be a {}", other.chars().take(64).collect::<String>())),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn rows(signal: Signal, message: Value) -> Result<String, String> {

@@ -90,7 +90,7 @@ impl Fixture {
             mappings: moneta_formats::Mappings::built_in(),
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(8)),
-            options: ApiOptions { version: "1.2.3".to_owned(), tls: false },
+            options: ApiOptions { version: "1.2.3".to_owned() },
         });
         Self { router, fakes, access, clock, peer: "192.0.2.1:4711".parse().unwrap(), _dir: dir }
     }

@@ -55,6 +55,10 @@ async fn splunk_events_come_one_after_the_other_and_are_acknowledged() {
     assert_eq!((&answer.json()["text"], &answer.json()["code"]), (&"Success".into(), &0.into()));
     assert_eq!(sender.stored("Message"), [row("door_CL", 1, "c"), row("Splunk_CL", 2, "a")]);
     let first = answer.json()["ackId"].as_u64().unwrap();
+    let shared = "/services/collector/event?host=shared&index=porch&time=1767323045";
+    let answer = sender.post("Splunk", shared, form, "{\"event\":\"d\"}{\"event\":\"e\",\"host\":\"own\"}").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    assert_eq!(sender.stored("host").last().unwrap(), &row("porch_CL", 2, "shared"));
     let raw = sender.post("Splunk", "/services/collector/raw?host=h&channel=1&index=raw", form, "x\n\ny\n").await;
     let second = raw.json()["ackId"].as_u64().unwrap();
     assert!(second > first);
@@ -154,13 +158,42 @@ async fn elastic_clients_find_what_they_look_for() {
         assert!(answer.header("content-type").starts_with("application/vnd.elasticsearch+json;compatible-with=9"));
         assert_eq!(answer.json()["version"]["build_flavor"], "default");
         assert_eq!(sender.fixture.call("HEAD", path, &headers, "").await.status, StatusCode::OK);
-        let answer = sender.fixture.call("PUT", "/_index_template/x", &headers, "{}").await;
+        let answer = sender.fixture.call("PUT", &format!("{path}_index_template/x"), &headers, "{}").await;
         assert_eq!(answer.json()["acknowledged"], true);
-        let answer = sender.fixture.call("GET", "/_license?human=false", &headers, "").await;
+        let answer = sender.fixture.call("GET", &format!("{path}_license?human=false"), &headers, "").await;
         assert_eq!(answer.json()["license"]["type"], "basic");
+        let bulk = "{\"create\":{\"_index\":\"door\"}}\n{\"a\":1}\n";
+        let answer = sender.post("ApiKey", &format!("{path}_bulk"), "application/x-ndjson", bulk).await;
+        assert_eq!(answer.json()["errors"], false, "{}", answer.text());
     }
     let page = sender.fixture.call("GET", "/", &[("accept", "text/html,*/*")], "").await;
     assert!(page.header("content-type").starts_with("text/html"));
+}
+
+#[tokio::test]
+async fn the_same_document_under_another_id_or_index_is_another_one() {
+    let sender = Sender::new().await;
+    for path in ["/door/_doc/1", "/door/_doc/2", "/window/_doc/1", "/door/_create/1"] {
+        let authorization = format!("ApiKey {}", sender.token);
+        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let answer = sender.fixture.call("PUT", path, &headers, "{\"a\":1}").await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+    }
+    let stored = sender.fixture.fakes.submissions.lock().unwrap();
+    let keys: std::collections::BTreeSet<_> = stored.iter().map(|one| one.key.as_ref().unwrap().epoch).collect();
+    // The last repeats the first: what is created and what is indexed is the same here.
+    assert_eq!((stored.len(), keys.len()), (3, 3));
+}
+
+#[tokio::test]
+async fn what_records_share_cannot_fill_the_memory() {
+    let sender = Sender::new().await;
+    let lines: Vec<_> = (0..1_000).map(|n| json!([n.to_string(), "x"])).collect();
+    let body = json!({ "streams": [{ "stream": { "label": "l".repeat(1 << 20) }, "values": lines }] });
+    let answer = sender.post("Bearer", "/loki/api/v1/push", "application/json", body.to_string()).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", answer.text());
+    assert!(answer.text().contains("send fewer at once"), "{}", answer.text());
+    assert!(sender.fixture.fakes.submissions.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -276,8 +309,23 @@ async fn samples_of_remote_write_become_metrics() {
     let sample = [&[0x09][..], &1.5_f64.to_le_bytes(), &[0x10, 0x88, 0x99, 0xa6, 0xe5, 0xb7, 0x33]].concat();
     let series = [label(b"__name__", b"up"), label(b"instance", b"web"), field(2, &sample)].concat();
     let packed = snap::raw::Encoder::new().compress_vec(&field(1, &series)).unwrap();
-    let answer = sender.post("Bearer", "/api/v1/write", "application/x-protobuf", packed).await;
+    let authorization = format!("Bearer {}", sender.token);
+    let send = async |path: &str, encoding: &str, body: Vec<u8>| {
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/x-protobuf"),
+            ("content-encoding", encoding),
+        ];
+        sender.fixture.call("POST", path, &headers, body).await
+    };
+    // Senders name the encoding that the protocol prescribes; no other is taken for content.
+    let answer = send("/api/v1/write", "snappy", packed.clone()).await;
     assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+    for (path, encoding) in [("/api/v1/write", "deflate"), ("/v1/ingest/Mine_CL", "snappy")] {
+        let refused = send(path, encoding, packed.clone()).await;
+        assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
+        assert!(refused.text().contains("gzip, zstd or no Content-Encoding"), "{}", refused.text());
+    }
     assert_eq!(answer.header("x-prometheus-remote-write-samples-written"), "1");
     assert_eq!(sender.stored("Name"), [row("InsightsMetrics", 1, "up")]);
     assert_eq!(sender.stored("Tags")[0].2, "{\"instance\":\"web\"}");
