@@ -59,8 +59,17 @@ CLIENTS = [
     Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
     Client("elasticsearch_client.mjs", "@elastic/elasticsearch", "Elasticsearch bulk from Node"),
     Client("opentelemetry_client.py", "opentelemetry-exporter-otlp-proto-http", "OTLP over HTTP: logs, metrics, traces"),
+    Client("graypy_client.py", "graypy", "GELF over UDP in chunks, TCP, TLS and HTTP"),
+    Client("fluent_logger_client.py", "fluent-logger", "Fluent forward"),
     Client("pagerduty_client.py", "pagerduty", "PagerDuty events in"),
 ]
+
+
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class Server:
@@ -68,9 +77,7 @@ class Server:
 
     def __init__(self, program, directory):
         self.program, self.directory, self.process = program, directory, None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port, self.gelf_port, self.fluent_port = free_port(), free_port(), free_port()
 
     def start(self):
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MONETA_")}
@@ -79,6 +86,9 @@ class Server:
             "MONETA_SERVER__LISTEN": f"127.0.0.1:{self.port}",
             "MONETA_SYSLOG__ENABLED": "false",
             "MONETA_COLLECT__ENABLED": "false",
+            "MONETA_GELF__UDP_LISTEN": f"127.0.0.1:{self.gelf_port}",
+            "MONETA_GELF__TCP_LISTEN": f"127.0.0.1:{self.gelf_port}",
+            "MONETA_FLUENT__LISTEN": f"127.0.0.1:{self.fluent_port}",
         }
         log = open(self.directory / "server.log", "a")
         self.process = subprocess.Popen(
@@ -118,6 +128,8 @@ def step(client, server, credential, when):
     environment = os.environ | {
         "MONETA_URL": f"http://127.0.0.1:{server.port}",
         "MONETA_SECURE_URL": f"https://localhost:{server.port}",
+        "MONETA_GELF_PORT": str(server.gelf_port),
+        "MONETA_FLUENT_PORT": str(server.fluent_port),
         "MONETA_CREDENTIAL": credential["credential"],
         "MONETA_SHARED_KEY": credential["shared_key"],
         "MONETA_RUN": credential["run"],

@@ -20,6 +20,7 @@ mod credentials;
 mod editor;
 mod elastic;
 mod error;
+mod gelf;
 mod health;
 mod incidents;
 mod ingest;

@@ -15,8 +15,8 @@ use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes, refuse_unknown_encod
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, health, incidents, ingest,
-    kusto, ledger, loki, objects, operations, otlp, page, prometheus, rules, splunk, upload,
+    ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, gelf, health, incidents,
+    ingest, kusto, ledger, loki, objects, operations, otlp, page, prometheus, rules, splunk, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -60,6 +60,7 @@ fn quick() -> Router<App> {
         .merge(pages())
         .merge(azure::quick_routes())
         .merge(splunk::routes())
+        .merge(gelf::routes())
         .merge(loki::routes())
         .merge(elastic::routes())
         .merge(otlp::routes())

@@ -8,10 +8,10 @@ use moneta_base::ErrorKind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be listened on.
-    #[error("cannot listen for syslog on {protocol} {address}")]
+    #[error("cannot listen for {what} on {address}")]
     Listen {
-        /// `udp`, `tcp`, `tls` or `relp`.
-        protocol: &'static str,
+        /// The collector, such as `syslog udp`.
+        what: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system said.

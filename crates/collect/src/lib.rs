@@ -1,4 +1,4 @@
-//! Inputs: files, directories of objects, journal, host metrics, syslog listeners.
+//! Inputs: files, directories of objects, journal, host metrics; listeners for syslog, GELF and Fluent.
 //!
 //! Each `start_*` function starts one collector on the current tokio runtime and returns a [`Collector`] to stop it.
 //! A collector turns what it reads into submissions to an [`EventSink`](moneta_ports::EventSink) and keeps no state of
@@ -13,17 +13,28 @@
 mod collector;
 mod error;
 mod files;
+mod fluent;
+mod gelf;
 mod host;
 mod inbox;
 mod intake;
+mod listener;
+mod portions;
+mod stream;
 mod syslog;
 mod systemd_journal;
+mod tls;
+mod udp;
 
 pub use collector::Collector;
 pub use error::Error;
 pub use files::{FileOptions, RecordStart, start_files};
+pub use fluent::start_fluent;
+pub use gelf::{start_gelf_tcp, start_gelf_udp};
 pub use host::{HostOptions, start_host};
 pub use inbox::{InboxOptions, start_inbox};
 pub use intake::{Intake, ResumePoint, ResumePoints};
-pub use syslog::{SyslogOptions, TlsFiles, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp};
+pub use listener::ListenOptions;
+pub use syslog::{start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp};
 pub use systemd_journal::{JournalOptions, start_systemd_journal};
+pub use tls::TlsFiles;

@@ -35,6 +35,10 @@ pub mod table {
     pub const PERF: &str = "Perf";
     /// Processes of a machine.
     pub const DEVICE_PROCESS_EVENTS: &str = "DeviceProcessEvents";
+    /// Messages in the Graylog Extended Log Format.
+    pub const GELF: &str = "Gelf_CL";
+    /// Events of Fluentd and Fluent Bit whose shape says nothing of their table.
+    pub const FLUENT: &str = "Fluent_CL";
     /// Signs of life.
     pub const HEARTBEAT: &str = "Heartbeat";
 }

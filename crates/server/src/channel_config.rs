@@ -195,7 +195,7 @@ impl ChannelConfig {
 }
 
 /// The content of a file without white space around it.
-fn read_secret(key: &str, path: &Path) -> Result<String, String> {
+pub(crate) fn read_secret(key: &str, path: &Path) -> Result<String, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("{key}: cannot read {}: {error}", path.display()))?;
     match text.trim() {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_collect::{
-    Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, RecordStart, ResumePoint, ResumePoints,
-    SyslogOptions, TlsFiles, start_files, start_host, start_inbox, start_relp, start_syslog_tcp, start_syslog_tls,
-    start_syslog_udp, start_systemd_journal,
+    Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, ListenOptions, RecordStart, ResumePoint,
+    ResumePoints, TlsFiles, start_files, start_fluent, start_gelf_tcp, start_gelf_udp, start_host, start_inbox,
+    start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp, start_systemd_journal,
 };
 use moneta_ingest::Ingest;
 use moneta_ports::operations::CollectorStatus;
 use moneta_ports::{BoxFuture, Metric, Metrics};
 use tokio::task::AbortHandle;
 
+use crate::channel_config::read_secret;
 use crate::config::{Config, SyslogConfig};
 use crate::error::ServerError;
 use crate::node::Node;
@@ -34,6 +35,8 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
         zone_offset_seconds: config.syslog.zone_offset_minutes * 60,
     };
     let mut collectors = start_syslog(config, &intake).await?;
+    collectors.extend(start_gelf(config, &intake).await?);
+    collectors.extend(start_fluent_forward(config, &intake).await?);
     collectors.extend(start_own_machine(config, &intake, &node.ingest).await?);
     let collectors = Collectors(collectors);
     node.operations.set_collectors(collectors.status(&node.world.metrics));
@@ -45,29 +48,53 @@ async fn start_syslog(config: &Config, intake: &Intake) -> Result<Vec<Collector>
         return Ok(Vec::new());
     }
     let wanted = &config.syslog;
-    let tcp = start_syslog_tcp(intake.clone(), SyslogOptions::new(wanted.tcp_listen)).await;
-    let udp = start_syslog_udp(intake.clone(), SyslogOptions::new(wanted.udp_listen)).await;
+    let tcp = start_syslog_tcp(intake.clone(), ListenOptions::new(wanted.tcp_listen)).await;
+    let udp = start_syslog_udp(intake.clone(), ListenOptions::new(wanted.udp_listen)).await;
     let mut collectors = vec![tcp.map_err(failed)?, udp.map_err(failed)?];
-    let tls = tls_files(wanted)?;
+    let tls = tls_files(wanted, wanted.tls_listen.is_some() || wanted.relp_tls)?;
     if let (Some(address), Some(tls)) = (wanted.tls_listen, &tls) {
-        let listener = start_syslog_tls(intake.clone(), SyslogOptions::new(address), tls).await;
+        let listener = start_syslog_tls(intake.clone(), ListenOptions::new(address), tls).await;
         collectors.push(listener.map_err(failed)?);
     }
     if let Some(address) = wanted.relp_listen {
         let tls = tls.as_ref().filter(|_| wanted.relp_tls);
-        let listener = start_relp(intake.clone(), SyslogOptions::new(address), tls).await;
+        let listener = start_relp(intake.clone(), ListenOptions::new(address), tls).await;
         collectors.push(listener.map_err(failed)?);
     }
     Ok(collectors)
 }
 
-/// The files of TLS, where a listener needs them.
-fn tls_files(wanted: &SyslogConfig) -> Result<Option<TlsFiles>, ServerError> {
-    if wanted.tls_listen.is_none() && !wanted.relp_tls {
+async fn start_gelf(config: &Config, intake: &Intake) -> Result<Vec<Collector>, ServerError> {
+    let wanted = &config.gelf;
+    let tls = tls_files(&config.syslog, wanted.tls && wanted.tcp_listen.is_some())?;
+    let mut collectors = Vec::new();
+    if let Some(address) = wanted.udp_listen {
+        collectors.push(start_gelf_udp(intake.clone(), ListenOptions::new(address)).await.map_err(failed)?);
+    }
+    if let Some(address) = wanted.tcp_listen {
+        let listener = start_gelf_tcp(intake.clone(), ListenOptions::new(address), tls.as_ref()).await;
+        collectors.push(listener.map_err(failed)?);
+    }
+    Ok(collectors)
+}
+
+async fn start_fluent_forward(config: &Config, intake: &Intake) -> Result<Option<Collector>, ServerError> {
+    let wanted = &config.fluent;
+    let Some(address) = wanted.listen else { return Ok(None) };
+    let tls = tls_files(&config.syslog, wanted.tls)?;
+    let key = wanted.shared_key_file.as_ref().map(|path| read_secret("shared_key_file", path)).transpose();
+    let key = key.map_err(|message| ServerError::Setting { key: "fluent", message })?;
+    let listener = start_fluent(intake.clone(), ListenOptions::new(address), tls.as_ref(), key).await;
+    Ok(Some(listener.map_err(failed)?))
+}
+
+/// The files of TLS, where a listener is to speak it.
+fn tls_files(wanted: &SyslogConfig, speaks_tls: bool) -> Result<Option<TlsFiles>, ServerError> {
+    if !speaks_tls {
         return Ok(None);
     }
     let named = |path: &Option<PathBuf>, key| {
-        let message = "a syslog listener with TLS needs it: name a file in PEM".to_owned();
+        let message = "a listener with TLS needs it: name a file in PEM".to_owned();
         path.clone().ok_or(ServerError::Setting { key, message })
     };
     Ok(Some(TlsFiles {
@@ -121,7 +148,7 @@ async fn start_own_machine(
 }
 
 fn failed(error: moneta_collect::Error) -> ServerError {
-    ServerError::part("syslog listener", error.kind(), error)
+    ServerError::part("listener", error.kind(), error)
 }
 
 /// Where collectors got to, as the journal remembers it.
@@ -135,7 +162,7 @@ impl ResumePoints for StoredMarks {
 
 impl Collectors {
     /// The listeners, such as `syslog tcp 127.0.0.1:5514`.
-    pub(crate) fn syslog_addresses(&self) -> Vec<String> {
+    pub(crate) fn addresses(&self) -> Vec<String> {
         let address = |collector: &Collector| {
             collector.local_address().map(|address: SocketAddr| format!("{} {address}", collector.name()))
         };

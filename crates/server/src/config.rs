@@ -25,6 +25,10 @@ pub struct Config {
     pub server: ServerConfig,
     /// Syslog listeners.
     pub syslog: SyslogConfig,
+    /// Messages in the Graylog Extended Log Format.
+    pub gelf: GelfConfig,
+    /// Events of Fluentd and Fluent Bit.
+    pub fluent: FluentConfig,
     /// What the server collects from its own machine.
     pub collect: CollectConfig,
     /// When blocks become segments.
@@ -114,6 +118,30 @@ impl Default for SyslogConfig {
             zone_offset_minutes: 0,
         }
     }
+}
+
+/// `[gelf]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GelfConfig {
+    /// Address of the UDP listener; absent: none.
+    pub udp_listen: Option<SocketAddr>,
+    /// Address of the TCP listener; absent: none.
+    pub tcp_listen: Option<SocketAddr>,
+    /// Whether the TCP listener speaks TLS, with the files of `[syslog]`.
+    pub tls: bool,
+}
+
+/// `[fluent]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FluentConfig {
+    /// Address of the listener for the forward protocol; absent: none.
+    pub listen: Option<SocketAddr>,
+    /// Whether it speaks TLS, with the files of `[syslog]`.
+    pub tls: bool,
+    /// A file that holds the key which senders must know; absent: they need none.
+    pub shared_key_file: Option<PathBuf>,
 }
 
 /// `[collect]`

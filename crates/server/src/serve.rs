@@ -37,8 +37,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// The one-time link to the first account, while there is none.
     pub admin_link: Option<String>,
-    /// Syslog listeners, such as `udp 127.0.0.1:5514`.
-    pub syslog: Vec<String>,
+    /// Listeners of protocols other than HTTP, such as `syslog udp 127.0.0.1:5514`.
+    pub listeners: Vec<String>,
     /// The data directory.
     pub data: PathBuf,
     /// What is collected from this machine.
@@ -66,7 +66,7 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
     let ready = Ready {
         address,
         admin_link: admin_link(&node, address).await?,
-        syslog: collectors.syslog_addresses(),
+        listeners: collectors.addresses(),
         data: data.to_owned(),
         collectors: collectors.names(),
         tls_authority: tls.authority.clone(),

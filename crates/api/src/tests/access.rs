@@ -46,7 +46,7 @@ const OPEN: [(&str, &str); 31] = [
 ];
 
 /// The files that state routes whose errors are in our own form.
-const SOURCES: [&str; 2] = [include_str!("../router.rs"), include_str!("../azure/mod.rs")];
+const SOURCES: [&str; 3] = [include_str!("../router.rs"), include_str!("../azure/mod.rs"), include_str!("../gelf.rs")];
 /// Those whose errors are in forms of others.
 const FOREIGN_SOURCES: [&str; 6] = [
     include_str!("../alerts.rs"),

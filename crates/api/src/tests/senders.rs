@@ -118,6 +118,32 @@ async fn splunk_refusals_have_their_numbers() {
 }
 
 #[tokio::test]
+async fn gelf_is_told_by_its_first_bytes_whatever_the_encoding_is_said_to_be() {
+    use std::io::Write;
+    let sender = Sender::new().await;
+    let message =
+        r#"{"version":"1.1","host":"h","short_message":"first","level":6,"timestamp":1767323045.5,"_user":"u"}"#;
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    zlib.write_all(message.as_bytes()).unwrap();
+    let authorization = format!("Bearer {}", sender.token);
+    let headers = [("authorization", authorization.as_str()), ("content-encoding", "gzip,deflate")];
+    let answer = sender.fixture.call("POST", "/gelf", &headers, zlib.finish().unwrap()).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text());
+    let two = format!("{message}\n{}", message.replace("first", "second"));
+    assert_eq!(sender.post("Bearer", "/gelf", "", two).await.status, StatusCode::ACCEPTED);
+    assert_eq!(sender.stored("Message"), [row("Gelf_CL", 1, "first"), row("Gelf_CL", 2, "first")]);
+    let time = sender.stored("TimeGenerated").remove(0).2;
+    assert!(time.starts_with("2026-01-02T03:04:05.5"), "{time}");
+    for (body, says) in [(&b"[1]"[..], "no JSON object"), (b"", "holds no events"), (b"\x1f\x8b", "cannot be unpacked")]
+    {
+        let answer = sender.post("Bearer", "/gelf", "", body.to_vec()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{}", answer.text());
+        assert!(answer.text().contains(says), "{says}: {}", answer.text());
+    }
+    assert_eq!(sender.fixture.call("POST", "/gelf", &[], message).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn loki_streams_are_stored_line_by_line() {
     let sender = Sender::new().await;
     let path = "/loki/api/v1/push";

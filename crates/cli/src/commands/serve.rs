@@ -54,7 +54,7 @@ fn announce(ready: &Ready, global: &Global, console: &Console) -> std::io::Resul
         return console.value(&json!({
             "address": address,
             "admin_link": ready.admin_link,
-            "syslog": ready.syslog,
+            "listeners": ready.listeners,
             "data_dir": ready.data,
             "collectors": ready.collectors,
             "tls_authority": ready.tls_authority,
@@ -71,8 +71,8 @@ fn announce(ready: &Ready, global: &Global, console: &Console) -> std::io::Resul
     if let Some(link) = &ready.admin_link {
         console.line(&format!("  First account (this link works once): {link}"))?;
     }
-    for listener in &ready.syslog {
-        console.line(&format!("  Syslog: {listener}"))?;
+    for listener in &ready.listeners {
+        console.line(&format!("  Listening: {listener}"))?;
     }
     if !ready.collectors.is_empty() {
         console.line(&format!("  Collecting: {}", ready.collectors.join(", ")))?;

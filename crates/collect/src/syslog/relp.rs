@@ -15,13 +15,14 @@ use moneta_event::{Delivery, RawRecord};
 use moneta_ports::Submission;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::listener::{self, Connected, READ_BYTES, Serve};
+use super::MESSAGES;
 use super::relp_frames::{Frame, FrameReader};
-use super::tcp::too_long_record;
-use super::{Portions, SyslogOptions, TlsFiles};
 use crate::Error;
 use crate::collector::{Collector, Stopped, until_stopped};
 use crate::intake::{Intake, Stored};
+use crate::listener::{self, Connected, ListenOptions, READ_BYTES, Serve};
+use crate::portions::Portions;
+use crate::tls::TlsFiles;
 
 const COLLECTOR: &str = "relp";
 /// What this side can do, as `open` is answered.
@@ -34,16 +35,16 @@ const SERVER_CLOSE: &[u8] = b"0 serverclose 0\n";
 /// # Errors
 /// [`Error::Listen`] when the address is taken or not this machine's, [`Error::Tls`] when certificate or key cannot be
 /// used.
-pub async fn start_relp(intake: Intake, options: SyslogOptions, tls: Option<&TlsFiles>) -> Result<Collector, Error> {
+pub async fn start_relp(intake: Intake, options: ListenOptions, tls: Option<&TlsFiles>) -> Result<Collector, Error> {
     let tls = tls.map(TlsFiles::acceptor).transpose()?;
     let (address, connections_max) = (options.address, options.connections_max);
     let server = RelpServer { intake, options };
-    listener::start("syslog relp", COLLECTOR, "relp", address, connections_max, tls, server).await
+    listener::start("syslog relp", COLLECTOR, address, connections_max, tls, server).await
 }
 
 struct RelpServer {
     intake: Intake,
-    options: SyslogOptions,
+    options: ListenOptions,
 }
 
 impl Serve for RelpServer {
@@ -55,7 +56,7 @@ impl Serve for RelpServer {
 /// One connection.
 struct Session {
     intake: Intake,
-    options: SyslogOptions,
+    options: ListenOptions,
     stream: Connected,
     source: SourceName,
     frames: FrameReader,
@@ -74,14 +75,14 @@ enum Next {
 }
 
 impl Session {
-    fn new(intake: &Intake, options: &SyslogOptions, peer: SocketAddr, stream: Connected) -> Self {
+    fn new(intake: &Intake, options: &ListenOptions, peer: SocketAddr, stream: Connected) -> Self {
         Self {
             intake: intake.clone(),
             options: options.clone(),
             stream,
             source: SourceName::lossy(&format!("syslog/relp/{}", peer.ip().to_canonical())),
             frames: FrameReader::new(options.message_bytes_max),
-            portions: Portions::new(intake, COLLECTOR, Delivery::AtLeastOnce),
+            portions: Portions::new(intake, COLLECTOR, MESSAGES, Delivery::AtLeastOnce),
             unanswered: Vec::new(),
             answers: Vec::new(),
         }
@@ -128,7 +129,7 @@ impl Session {
                     }
                 }
                 Frame::TooLong { transaction, head, length } => {
-                    let record = too_long_record(&self.source, 0, &head, length);
+                    let record = MESSAGES.too_long(&self.source, 0, &head, length);
                     let submission = Submission { batches: Vec::new(), quarantined: vec![record], key: None };
                     let stored = self.intake.store_submission(COLLECTOR, submission, stopped).await;
                     if stored == Stored::Yes {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use moneta_collect::{SyslogOptions, TlsFiles, start_relp, start_syslog_tls};
+use moneta_collect::{ListenOptions, TlsFiles, start_relp, start_syslog_tls};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,8 +17,8 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::compliance::{Given, assert_source_compliance};
 use crate::sink::{RecordingSink, intake};
 
-fn options() -> SyslogOptions {
-    SyslogOptions::new("127.0.0.1:0".parse::<SocketAddr>().unwrap())
+fn options() -> ListenOptions {
+    ListenOptions::new("127.0.0.1:0".parse::<SocketAddr>().unwrap())
 }
 
 fn message(number: usize) -> String {
@@ -111,7 +111,7 @@ async fn relp_acknowledges_what_is_stored_and_nothing_else() {
 async fn relp_quarantines_what_is_too_long_and_refuses_what_it_does_not_know() {
     let sink = RecordingSink::new();
     let intake = intake(&sink);
-    let limits = SyslogOptions { message_bytes_max: 100, ..options() };
+    let limits = ListenOptions { message_bytes_max: 100, ..options() };
     let collector = start_relp(intake.clone(), limits, None).await.unwrap();
     let address = collector.local_address().unwrap();
     let mut sender = Sender::open(TcpStream::connect(address).await.unwrap()).await;

@@ -6,6 +6,8 @@ mod acknowledged;
 mod compliance;
 mod files;
 mod fixture;
+mod fluent;
+mod gelf;
 mod host;
 mod inbox;
 mod sink;

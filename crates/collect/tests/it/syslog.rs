@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use moneta_collect::{SyslogOptions, start_syslog_tcp, start_syslog_udp};
+use moneta_collect::{ListenOptions, start_syslog_tcp, start_syslog_udp};
 use moneta_ports::Metric;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -11,8 +11,8 @@ use tokio::net::{TcpStream, UdpSocket};
 use crate::compliance::{Given, assert_source_compliance};
 use crate::sink::{RecordingSink, intake};
 
-fn options() -> SyslogOptions {
-    SyslogOptions::new("127.0.0.1:0".parse::<SocketAddr>().unwrap())
+fn options() -> ListenOptions {
+    ListenOptions::new("127.0.0.1:0".parse::<SocketAddr>().unwrap())
 }
 
 fn message(number: usize) -> String {
@@ -79,7 +79,7 @@ async fn a_long_message_is_quarantined_and_the_next_one_stored() {
     let sink = RecordingSink::new();
     let intake = intake(&sink);
     let collector =
-        start_syslog_tcp(intake.clone(), SyslogOptions { message_bytes_max: 1_000, ..options() }).await.unwrap();
+        start_syslog_tcp(intake.clone(), ListenOptions { message_bytes_max: 1_000, ..options() }).await.unwrap();
     let mut stream = TcpStream::connect(collector.local_address().unwrap()).await.unwrap();
     stream.write_all(format!("{}\n{}\n", "x".repeat(100_000), message(1)).as_bytes()).await.unwrap();
     sink.until_records(2).await;
@@ -90,7 +90,7 @@ async fn a_long_message_is_quarantined_and_the_next_one_stored() {
 #[tokio::test]
 async fn connections_beyond_the_limit_and_silent_ones_are_closed() {
     let sink = RecordingSink::new();
-    let limits = SyslogOptions { connections_max: 1, idle_timeout: Duration::from_millis(300), ..options() };
+    let limits = ListenOptions { connections_max: 1, idle_timeout: Duration::from_millis(300), ..options() };
     let collector = start_syslog_tcp(intake(&sink), limits).await.unwrap();
     let address = collector.local_address().unwrap();
     let mut first = TcpStream::connect(address).await.unwrap();
@@ -126,7 +126,7 @@ async fn udp_counts_what_it_cannot_keep() {
     let intake = intake(&sink);
     sink.set_open(false);
     let collector =
-        start_syslog_udp(intake.clone(), SyslogOptions { datagrams_queued_max: 10, ..options() }).await.unwrap();
+        start_syslog_udp(intake.clone(), ListenOptions { datagrams_queued_max: 10, ..options() }).await.unwrap();
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = collector.local_address().unwrap();
     // One datagram is being stored and waits; then the queue fills.
@@ -146,7 +146,7 @@ async fn udp_counts_what_it_cannot_keep() {
 async fn an_address_that_is_taken_is_named() {
     let sink = RecordingSink::new();
     let first = start_syslog_tcp(intake(&sink), options()).await.unwrap();
-    let taken = SyslogOptions::new(first.local_address().unwrap());
+    let taken = ListenOptions::new(first.local_address().unwrap());
     let error = start_syslog_tcp(intake(&sink), taken.clone()).await.unwrap_err();
-    assert_eq!(error.to_string(), format!("cannot listen for syslog on tcp {}", taken.address));
+    assert_eq!(error.to_string(), format!("cannot listen for syslog tcp on {}", taken.address));
 }

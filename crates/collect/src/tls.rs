@@ -25,7 +25,7 @@ pub struct TlsFiles {
 
 impl TlsFiles {
     /// Reads the files.
-    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, Error> {
+    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()

@@ -15,22 +15,51 @@ use crate::Error;
 use crate::collector::{Collector, Stopped, until_stopped};
 
 /// Bytes read at once from one connection.
-pub(super) const READ_BYTES: usize = 64 << 10;
+pub(crate) const READ_BYTES: usize = 64 << 10;
 /// Wait after the system refused a connection, for instance for want of file descriptors.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long a peer may take to agree on keys.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
 
+/// Where and how to listen.
+#[derive(Debug, Clone)]
+pub struct ListenOptions {
+    /// Address and port; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// Longer messages are quarantined with their beginning.
+    pub message_bytes_max: usize,
+    /// TCP connections at the same time.
+    pub connections_max: usize,
+    /// A TCP connection without a byte for so long is closed.
+    pub idle_timeout: Duration,
+    /// Datagrams waiting to be decoded.
+    pub datagrams_queued_max: usize,
+}
+
+impl ListenOptions {
+    /// The usual limits: messages of 64 KiB, 512 connections, 15 minutes of silence, 16,384 datagrams.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            message_bytes_max: 64 << 10,
+            connections_max: 512,
+            idle_timeout: Duration::from_secs(900),
+            datagrams_queued_max: 16_384,
+        }
+    }
+}
+
 /// Reads and writes of one connection.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A connection, with or without TLS.
-pub(super) type Connected = Box<dyn Duplex>;
+pub(crate) type Connected = Box<dyn Duplex>;
 
 /// Serves the connections of one listener.
-pub(super) trait Serve: Send + Sync + 'static {
+pub(crate) trait Serve: Send + Sync + 'static {
     /// Serves one connection until its peer closes it, or the listener stops.
     fn serve(&self, stream: Connected, peer: SocketAddr, stopped: Stopped) -> impl Future<Output = ()> + Send;
 }
@@ -39,16 +68,15 @@ pub(super) trait Serve: Send + Sync + 'static {
 ///
 /// # Errors
 /// [`Error::Listen`] when the address is taken or not this machine's.
-pub(super) async fn start(
-    name: &str,
+pub(crate) async fn start(
+    name: &'static str,
     label: &'static str,
-    protocol: &'static str,
     address: SocketAddr,
     connections_max: usize,
     tls: Option<TlsAcceptor>,
     serve: impl Serve,
 ) -> Result<Collector, Error> {
-    let failed = |source| Error::Listen { protocol, address, source };
+    let failed = |source| Error::Listen { what: name, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     let room = Arc::new(Semaphore::new(connections_max));
@@ -72,14 +100,14 @@ async fn accept(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a syslog connection was not accepted");
+                tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             }
         };
         let Ok(permit) = room.clone().try_acquire_owned() else {
             // Closed without reading: the sender keeps its messages and tries again.
-            tracing::warn!(%peer, "too many syslog connections");
+            tracing::warn!(%peer, "too many connections");
             continue;
         };
         let (stopped, tls, serve) = (stopped.clone(), tls.clone(), serve.clone());

@@ -1,4 +1,4 @@
-//! Syslog over UDP: one message per datagram, best effort.
+//! Listeners for datagrams: best effort, for there is nobody to hold up.
 //!
 //! One task receives as fast as it can and does nothing else; another decodes and stores. Between them is a bounded
 //! queue. What does not fit is counted by source; what the kernel dropped before is read from its own counter.
@@ -13,12 +13,12 @@ use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use super::{Portions, SyslogOptions};
 use crate::Error;
 use crate::collector::{Collector, Stopped, until_stopped};
 use crate::intake::Intake;
+use crate::listener::ListenOptions;
+use crate::portions::{Portions, RecordKind};
 
-const COLLECTOR: &str = "syslog-udp";
 /// A datagram cannot be longer.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// Receive buffer asked of the kernel: a burst of some ten thousand messages.
@@ -28,40 +28,73 @@ const DROP_REPORT_EVERY: Duration = Duration::from_secs(10);
 /// Sources whose drops are told apart between two reports; further ones are counted together.
 const DROP_SOURCES_MAX: usize = 1_000;
 
-struct Datagram {
-    peer: IpAddr,
-    received: Timestamp,
-    bytes: Vec<u8>,
+/// A protocol over datagrams.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DatagramKind {
+    /// What the collector is called, such as `syslog udp`.
+    pub(crate) name: &'static str,
+    /// What its records are counted under.
+    pub(crate) label: &'static str,
+    /// What names of sources begin with.
+    pub(crate) place: &'static str,
+    pub(crate) records: RecordKind,
 }
 
-/// Listens for syslog over UDP.
+pub(crate) struct Datagram {
+    pub(crate) peer: IpAddr,
+    pub(crate) received: Timestamp,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What a datagram is.
+pub(crate) enum Unpacked {
+    /// A record.
+    Record(Vec<u8>),
+    /// A part of a record that is not whole yet.
+    Part,
+    /// No record: its bytes, the reason as a code and as a sentence.
+    Refused(Vec<u8>, &'static str, String),
+}
+
+/// Looks at datagrams in the order of their arrival.
+pub(crate) trait Unpack: Send + 'static {
+    fn unpack(&mut self, datagram: Datagram) -> Unpacked;
+
+    /// By sender, the parts of records given up since this was asked last, because others of the same record did not
+    /// come; with `end` also those that still wait.
+    fn take_lost(&mut self, end: bool) -> BTreeMap<IpAddr, u64>;
+}
+
+/// Listens for datagrams of a kind, that `unpack` looks at.
 ///
 /// # Errors
 /// [`Error::Listen`] when the address is taken or not this machine's.
-pub async fn start_syslog_udp(intake: Intake, options: SyslogOptions) -> Result<Collector, Error> {
+pub(crate) async fn start(
+    intake: Intake,
+    options: ListenOptions,
+    kind: DatagramKind,
+    unpack: impl Unpack,
+) -> Result<Collector, Error> {
     let address = options.address;
-    let failed = |source| Error::Listen { protocol: "udp", address, source };
+    let failed = |source| Error::Listen { what: kind.name, address, source };
     let socket = UdpSocket::bind(address).await.map_err(failed)?;
     if let Err(error) = setsockopt(&socket, sockopt::RcvBuf, &KERNEL_BUFFER_BYTES) {
-        tracing::warn!(%error, "the receive buffer for syslog over UDP stays small");
+        tracing::warn!(collector = kind.name, %error, "the receive buffer stays small");
     }
     let local = socket.local_addr().map_err(failed)?;
-    Ok(Collector::start("syslog udp", COLLECTOR, Some(local), |stopped| run(intake, options, socket, local, stopped)))
-}
-
-async fn run(intake: Intake, options: SyslogOptions, socket: UdpSocket, local: SocketAddr, stopped: Stopped) {
     let (queue, queued) = mpsc::channel(options.datagrams_queued_max);
-    let storing = tokio::spawn(store(intake.clone(), queued, stopped.clone()));
-    let mut drops = Drops { intake, by_source: BTreeMap::new(), port: local.port(), kernel_seen: None };
-    receive(&socket, queue, &mut drops, stopped).await;
-    // What was dropped since the last report counts too.
-    drops.report();
-    if let Err(error) = storing.await {
-        tracing::error!(%error, "the syslog listener did not end in order");
-    }
+    let drops =
+        Drops { intake: intake.clone(), kind, by_source: BTreeMap::new(), port: local.port(), kernel_seen: None };
+    Ok(Collector::start(kind.name, kind.label, Some(local), |stopped| async move {
+        let storing = tokio::spawn(store(intake, kind, queued, unpack, stopped.clone()));
+        receive(&socket, queue, drops, stopped).await;
+        if let Err(error) = storing.await {
+            tracing::error!(collector = kind.name, %error, "the listener did not end in order");
+        }
+    }))
 }
 
-async fn receive(socket: &UdpSocket, queue: mpsc::Sender<Datagram>, drops: &mut Drops, mut stopped: Stopped) {
+async fn receive(socket: &UdpSocket, queue: mpsc::Sender<Datagram>, mut drops: Drops, mut stopped: Stopped) {
     let clock = drops.intake.clock.clone();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     let mut report = tokio::time::interval(DROP_REPORT_EVERY);
@@ -75,14 +108,16 @@ async fn receive(socket: &UdpSocket, queue: mpsc::Sender<Datagram>, drops: &mut 
             () = until_stopped(&mut stopped) => break,
         };
         match received {
-            Ok((len, peer)) => enqueue(&queue, drops, &*clock, peer, &buffer[..len]),
+            Ok((len, peer)) => enqueue(&queue, &mut drops, &*clock, peer, &buffer[..len]),
             Err(error) => tracing::debug!(%error, "a datagram was not received"),
         }
     }
     // What the kernel holds was accepted on this machine's behalf.
     while let Ok((len, peer)) = socket.try_recv_from(&mut buffer) {
-        enqueue(&queue, drops, &*clock, peer, &buffer[..len]);
+        enqueue(&queue, &mut drops, &*clock, peer, &buffer[..len]);
     }
+    // What was dropped since the last report counts too.
+    drops.report();
 }
 
 fn enqueue(
@@ -99,8 +134,14 @@ fn enqueue(
     }
 }
 
-async fn store(intake: Intake, mut queued: mpsc::Receiver<Datagram>, mut stopped: Stopped) {
-    let mut portions = Portions::new(&intake, COLLECTOR, Delivery::BestEffort);
+async fn store(
+    intake: Intake,
+    kind: DatagramKind,
+    mut queued: mpsc::Receiver<Datagram>,
+    mut unpack: impl Unpack,
+    mut stopped: Stopped,
+) {
+    let mut portions = Portions::new(&intake, kind.label, kind.records, Delivery::BestEffort);
     let mut sources: BTreeMap<IpAddr, SourceName> = BTreeMap::new();
     loop {
         let datagram = tokio::select! {
@@ -115,21 +156,37 @@ async fn store(intake: Intake, mut queued: mpsc::Receiver<Datagram>, mut stopped
         if sources.len() >= DROP_SOURCES_MAX {
             sources.clear();
         }
-        let named = || SourceName::lossy(&format!("syslog/udp/{}", datagram.peer));
+        let named = || SourceName::lossy(&format!("{}/{}", kind.place, datagram.peer));
         let source = sources.entry(datagram.peer).or_insert_with(named).clone();
-        let record =
-            RawRecord { bytes: datagram.bytes, source, received: datagram.received, delivery: Delivery::BestEffort };
-        portions.push(&record);
+        let received = datagram.received;
+        match unpack.unpack(datagram) {
+            Unpacked::Record(bytes) => {
+                portions.push(&RawRecord { bytes, source, received, delivery: Delivery::BestEffort });
+            }
+            Unpacked::Refused(bytes, code, reason) => {
+                portions.refuse(kind.records.quarantined(&source, 0, &bytes, code, reason));
+            }
+            Unpacked::Part => {}
+        }
+        count_lost(&intake, kind, unpack.take_lost(false));
         if portions.is_full() {
             portions.flush(&mut stopped).await;
         }
     }
     portions.flush(&mut stopped).await;
+    count_lost(&intake, kind, unpack.take_lost(true));
+}
+
+fn count_lost(intake: &Intake, kind: DatagramKind, lost: BTreeMap<IpAddr, u64>) {
+    for (peer, parts) in lost {
+        intake.count_dropped(&format!("{}/{peer}", kind.place), "parts_missing", parts);
+    }
 }
 
 /// Datagrams lost, since the last report.
 struct Drops {
     intake: Intake,
+    kind: DatagramKind,
     by_source: BTreeMap<Option<IpAddr>, u64>,
     port: u16,
     kernel_seen: Option<u64>,
@@ -142,15 +199,16 @@ impl Drops {
     }
 
     fn report(&mut self) {
+        let DatagramKind { label, place, .. } = self.kind;
         for (peer, datagrams) in std::mem::take(&mut self.by_source) {
-            let source = peer.map_or_else(|| COLLECTOR.to_owned(), |peer| format!("syslog/udp/{peer}"));
+            let source = peer.map_or_else(|| label.to_owned(), |peer| format!("{place}/{peer}"));
             self.intake.count_dropped(&source, "udp_queue_full", datagrams);
-            tracing::warn!(%source, datagrams, "syslog datagrams dropped: the store is slower than the senders");
+            tracing::warn!(%source, datagrams, "datagrams dropped: the store is slower than the senders");
         }
         let total = ["/proc/net/udp", "/proc/net/udp6"].iter().filter_map(|path| std::fs::read_to_string(path).ok());
         let total: u64 = total.map(|text| kernel_drops(&text, self.port)).sum();
         let new = total.saturating_sub(self.kernel_seen.replace(total).unwrap_or(total));
-        self.intake.count_dropped(COLLECTOR, "udp_kernel_buffer", new);
+        self.intake.count_dropped(label, "udp_kernel_buffer", new);
     }
 }
 
