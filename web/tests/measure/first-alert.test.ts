@@ -34,7 +34,8 @@ test("a first incident is seen", async () => {
     const authorization = await ingestRight(url, running.cookie);
     const { page, context } = await openAt(running.installation);
     await page.goto(`${url}/`);
-    await page.getByText("All is well").waitFor();
+    // Whatever it says: the disk of this machine may be nearly full.
+    await page.locator(".verdict").waitFor();
     console.log(`signed in, home page seen: ${seconds()}`);
     for (const file of [...evtx(samples)].slice(0, FILES_MAX)) {
       const answer = await fetch(`${url}/v1/ingest?name=${encodeURIComponent(file.split("/").at(-1) ?? "")}`, { method: "POST", headers: { authorization }, body: readFileSync(file) });
@@ -43,8 +44,11 @@ test("a first incident is seen", async () => {
     console.log(`${FILES_MAX} files sent: ${seconds()}`);
     await page.goto(`${url}/incidents?state=all`);
     // The page looks again by itself; somebody who waits presses reload.
+    const line = page.locator(".queue tbody tr").first();
     for (let tries = 0; tries < 60; tries += 1) {
-      if ((await page.locator(".queue tbody tr").count()) > 0) break;
+      // An answer that is on its way is awaited: who reloads before it comes never sees one.
+      await line.or(page.getByText("No incident meets this")).waitFor();
+      if ((await line.count()) > 0) break;
       await page.waitForTimeout(1_000);
       await page.reload();
     }
