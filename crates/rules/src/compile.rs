@@ -45,6 +45,7 @@ impl CompiledRules {
         let borrowed: Vec<&Rule> = detections.iter().collect();
         let (mut resolved, order, refused) = correlation::resolve(&borrowed, &correlations);
         not_loaded.extend(refused.into_iter().map(|(index, error)| not_loaded_rule(&correlations[index], error)));
+        resolved.narrow(&correlations, &filters);
         let first_correlation = detections.len() + filters.len();
         resolved.renumber(|candidate| {
             first_correlation + order.iter().position(|known| *known == candidate).unwrap_or_default()
@@ -143,6 +144,13 @@ impl<'a> Explainer<'a> {
     pub fn holds(&self, rule: usize, row: u32) -> bool {
         let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return false };
         self.row_views(rule, row).any(|view| view.in_source() && view.holds(expression))
+    }
+
+    /// Whether a row that the rule holds in meets another expression, over fields that the rule's plan knows.
+    pub(crate) fn meets(&self, rule: usize, row: u32, other: &Expression) -> bool {
+        let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return false };
+        let view = self.row_views(rule, row).find(|view| view.in_source() && view.holds(expression));
+        view.is_some_and(|view| view.holds(other))
     }
 
     /// Per field that the rule, or a correlation over it, names: its values in a row that the rule holds in.
@@ -252,11 +260,14 @@ fn plans(
     let mut schemas: HashMap<TableName, Arc<TableSchema>> = HashMap::new();
     for (index, (rule, targets)) in detections.iter().zip(targets).enumerate() {
         let Body::Detection(Detection { expression, .. }) = &rule.body else { continue };
-        let more_fields = correlations.leaves.get(&index).map_or(&[][..], |leaf| &leaf.fields);
+        let leaf = correlations.leaves.get(&index);
+        let named = leaf.into_iter().flat_map(|leaf| leaf.fields.iter().map(|name| Field::named(name)));
+        let more_fields: Vec<Field> =
+            named.chain(leaf.into_iter().flat_map(|leaf| leaf.filtered.iter().cloned())).collect();
         for target in targets {
             let schema = schemas.entry(target.table.clone()).or_insert_with(|| schema_of(&target.table, catalog));
             let resolver = Resolver { schema, target, taxonomy };
-            builders.entry(target.table.clone()).or_default().add(index, expression, more_fields, &resolver);
+            builders.entry(target.table.clone()).or_default().add(index, expression, &more_fields, &resolver);
         }
     }
     builders.into_iter().map(|(table, builder)| (table, builder.build())).collect()

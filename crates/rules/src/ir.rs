@@ -227,6 +227,26 @@ impl Expression {
         if parts.len() == 1 { parts.remove(0) } else { Self::Any(parts) }
     }
 
+    /// Adds the fields that it looks at, each once.
+    pub fn fields(&self, fields: &mut Vec<Field>) {
+        let mut add = |field: Field| {
+            if !fields.contains(&field) {
+                fields.push(field);
+            }
+        };
+        match self {
+            Self::Constant(_) => {}
+            Self::Test(test) => {
+                add(test.field.clone());
+                if let Matcher::Other { field, .. } = &test.matcher {
+                    add(Field::Named(Arc::clone(field)));
+                }
+            }
+            Self::Not(inner) => inner.fields(fields),
+            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.fields(fields)),
+        }
+    }
+
     /// The number of tests.
     #[must_use]
     pub fn num_tests(&self) -> usize {

@@ -118,13 +118,13 @@ pub(crate) struct PlanBuilder {
 
 impl PlanBuilder {
     /// Adds one rule on one target. `more_fields` are read from its matches.
-    pub fn add(&mut self, rule: usize, expression: &Expression, more_fields: &[String], resolver: &Resolver<'_>) {
+    pub fn add(&mut self, rule: usize, expression: &Expression, more_fields: &[Field], resolver: &Resolver<'_>) {
         let gate = self.gate_of(resolver);
         self.gate = gate;
         let mut fields = Vec::new();
         let node = self.lower(expression, resolver, &mut fields);
-        for name in more_fields {
-            self.field_slot(&Field::named(name), resolver, &mut fields);
+        for field in more_fields {
+            self.field_slot(field, resolver, &mut fields);
         }
         let target = u32::try_from(self.plan.targets.len()).expect("rules are bounded");
         let mut slots = Vec::new();

@@ -3,7 +3,7 @@
 //! While one is in force, it is a filter of the compiled set, or a last step of an analytics rule's query. A task looks
 //! once in a while whether one has ended, and has the rules compiled anew.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -180,9 +180,16 @@ impl Rules {
         let active = self.active();
         let found = active.rules().iter().find(|rule| rule.metadata.id.as_str() == rule_id);
         let rule = found.ok_or_else(|| self.why_not_active(rule_id))?;
-        if rule.log_source().is_none() {
-            let message = "a correlation has no exceptions of its own: make them of the rules that it refers to";
-            return Err(refused(message.to_owned()));
+        if let Body::Correlation(correlation) = &rule.body {
+            let over_another = |rule: &Arc<Rule>| {
+                let refers = |reference: &String| rule.is_called(reference);
+                matches!(rule.body, Body::Correlation(_)) && correlation.rules.iter().any(refers)
+            };
+            if active.rules().iter().any(over_another) {
+                let message =
+                    "a correlation over correlations has no exceptions of its own: make them of those below it";
+                return Err(refused(message.to_owned()));
+            }
         }
         exception::filter("check", rule_id, &parsed).map(drop).map_err(refused)
     }
@@ -223,9 +230,22 @@ impl Rules {
         let tables = self.audit.store().tables_with_rows();
         let before = backfill::backfill(&*engine, &now, ctx, &selection, &tables).await?;
         let after = backfill::backfill(&*engine, &then, ctx, &selection, &tables).await?;
-        let place = |found: &BackfillMatch| (found.table.clone(), found.seqs.clone());
-        let left: BTreeSet<_> = after.matches.iter().map(place).collect();
-        let excepted = before.matches.into_iter().filter(|found| !left.contains(&place(found))).take(LISTED_MAX);
+        // A correlation may hold on with fewer events; then it is the same as before, for the same group.
+        let of_many = now.has_correlations();
+        let same = |found: &BackfillMatch| match of_many {
+            true => (found.fields.clone(), Vec::new()),
+            false => (vec![(found.table.clone(), String::new())], found.seqs.clone()),
+        };
+        let mut left: BTreeMap<_, usize> = BTreeMap::new();
+        after.matches.iter().for_each(|found| *left.entry(same(found)).or_default() += 1);
+        let goes = |found: &BackfillMatch| match left.get_mut(&same(found)) {
+            Some(count) if *count > 0 => {
+                *count -= 1;
+                false
+            }
+            _ => true,
+        };
+        let excepted = before.matches.into_iter().filter(goes).take(LISTED_MAX);
         Ok(ExceptionPreview {
             num_rows: before.num_rows,
             num_matches: before.num_matches,
@@ -234,11 +254,17 @@ impl Rules {
         })
     }
 
-    /// One active rule with its filters and perhaps one more, and without the correlations that use it: so its own
-    /// matches are counted, whoever else counts them.
+    /// One active rule with its filters and perhaps one more, with the rules it refers to, and without the correlations
+    /// that use it: so its own matches are counted, whoever else counts them.
     fn alone(&self, rule_id: &str, more: Option<Rule>) -> Result<Arc<CompiledRules>, PortError> {
         let active = self.active();
-        let belongs = |rule: &&Arc<Rule>| rule.metadata.id.as_str() == rule_id || matches!(rule.body, Body::Filter(_));
+        let is_it = |rule: &&Arc<Rule>| rule.metadata.id.as_str() == rule_id;
+        let below: &[String] = match active.rules().iter().find(is_it).map(|rule| &rule.body) {
+            Some(Body::Correlation(correlation)) => &correlation.rules,
+            _ => &[],
+        };
+        let refers = |rule: &Rule| below.iter().any(|reference| rule.is_called(reference));
+        let belongs = |rule: &&Arc<Rule>| is_it(rule) || refers(rule) || matches!(rule.body, Body::Filter(_));
         let rules = active.rules().iter().filter(belongs).map(|rule| Rule::clone(rule)).chain(more).collect();
         let (compiled, not_loaded) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
         match not_loaded.into_iter().next() {

@@ -118,7 +118,28 @@ fn what_has_no_exception_says_why(moneta: &Moneta) {
     moneta.ok(&["rules", "add", &moneta.file("correlation.yml", CORRELATION)]);
     let preview = moneta.json(&["rules", "except", ID, "--where", "Computer=web01", "--preview"]);
     assert_eq!(preview, before, "who uses a rule does not matter");
+    a_correlation_has_exceptions_of_its_own(moneta);
     assert!(preview["num_matches"].as_u64() > Some(1) && preview["num_excepted"] == 1, "{preview}");
+}
+
+/// Events that a correlation is to leave out do not count in it, and are matches of its rule all the same.
+fn a_correlation_has_exceptions_of_its_own(moneta: &Moneta) {
+    let few = CORRELATION.replace("c003", "c004").replace("gte: 100", "gte: 1").replace("Many", "Some");
+    moneta.ok(&["rules", "add", &moneta.file("few.yml", few)]);
+    let id = ID.replace("c001", "c004");
+    let preview = moneta.json(&["rules", "except", &id, "--where", "Computer=web01", "--preview"]);
+    assert_eq!(preview["num_excepted"], 1, "{preview}");
+    assert_eq!(preview["excepted"][0]["fields"], json!([["Computer", "web01"]]), "{preview}");
+    let matches = |rule: &str| moneta.json(&["rules", "backfill", rule]).as_array().unwrap().len();
+    let before = matches(&id);
+    moneta.ok(&["rules", "except", &id, "--where", "Computer=web01", "--reason", "known", "--days", "1"]);
+    assert_eq!(matches(&id), before - 1);
+    let above = format!(
+        "title: Above\nid: above\ncorrelation: {{ type: event_count, rules: [{id}], group-by: [Computer], timespan: 1h, condition: {{ gte: 1 }} }}\n"
+    );
+    moneta.ok(&["rules", "add", &moneta.file("above.yml", above)]);
+    let refused = moneta.run(&["rules", "except", "above", "--where", "Computer=x", "--reason", "x", "--days", "1"]);
+    assert!(refused.code == 2 && refused.stderr.contains("over correlations"), "{refused:?}");
 }
 
 /// An exception of a few seconds takes away, and then no longer.

@@ -179,6 +179,10 @@ impl Correlator {
                 let identity = digest(&[table.as_bytes(), &seq.to_be_bytes()]);
                 let time = event_time(rows, *row as usize).as_nanos();
                 for (correlation, input) in &leaf.feeds {
+                    let filters = &rules.correlations().plans[*correlation].filters;
+                    if !filters.iter().all(|filter| explainer.meets(found.rule, *row, filter)) {
+                        continue;
+                    }
                     let event = Arc::clone(&event);
                     let arrival = Arrival { correlation: *correlation, input: *input, time, identity, event };
                     self.insert(arrival, &mut findings);

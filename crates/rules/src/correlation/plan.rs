@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Correlation, Mode};
 use crate::error::Error;
-use crate::ir::{Body, Rule};
+use crate::ir::{Body, Expression, Field, Rule};
 use crate::limits;
 use crate::nearest;
 
@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub parents: Vec<(usize, usize)>,
     /// How far the correlations below may lag behind the watermark.
     pub delay_nanos: i64,
+    /// What an event of a rule over single events must meet to count here: the filters that name this correlation.
+    pub filters: Vec<Expression>,
 }
 
 /// Positions among the values that a leaf's matches carry.
@@ -43,6 +45,8 @@ pub(crate) struct Leaf {
     pub fields: Vec<String>,
     /// Correlations it feeds, with the number of the input there.
     pub feeds: Vec<(usize, usize)>,
+    /// Fields of its events that filters of these correlations look at.
+    pub filtered: Vec<Field>,
     /// Whether it raises alerts of its own: no correlation refers to it, or one that says so.
     pub generates: bool,
 }
@@ -171,6 +175,7 @@ impl Resolver<'_> {
             counts_findings,
             parents: Vec::new(),
             delay_nanos,
+            filters: Vec::new(),
         });
         Ok(plan)
     }
@@ -246,6 +251,24 @@ impl Resolver<'_> {
 }
 
 impl Resolved {
+    /// Gives correlations the filters that name them. A filter for all rules of a log source is for those over single
+    /// events only.
+    pub fn narrow(&mut self, candidates: &[Rule], filters: &[Rule]) {
+        for filter in filters {
+            let Body::Filter(filter) = &filter.body else { continue };
+            for plan in &mut self.plans {
+                let names = |reference: &String| candidates[plan.rule].is_called(reference);
+                if !filter.rules.iter().any(names) {
+                    continue;
+                }
+                plan.filters.push(filter.expression.clone());
+                for leaf in plan.inputs.iter().flat_map(BTreeMap::keys) {
+                    filter.expression.fields(&mut self.leaves.entry(*leaf).or_default().filtered);
+                }
+            }
+        }
+    }
+
     /// Gives rules their final indices, and notes which correlations are silent.
     pub fn renumber(&mut self, correlation_index: impl Fn(usize) -> usize) {
         for plan in &mut self.plans {

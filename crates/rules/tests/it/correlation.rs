@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use moneta_base::Timestamp;
+use moneta_event::TableCatalog;
 use moneta_event::Value::{self, Text};
 use moneta_rules::correlation::{Correlator, Finding, Settings, Snapshot};
+use moneta_rules::exception::{self, Comparison, Condition};
 use moneta_rules::{CompiledRules, Taxonomy, parse_file};
 
 use crate::support::{HOUR, compile, rule, table, timed_rows};
@@ -73,6 +75,45 @@ fn events_are_counted_per_group_within_the_timespan() {
     // Over the boundary of a period, the window still slides.
     let across = [(590, "a", "ann", ""), (595, "a", "ann", ""), (605, "a", "ann", "")];
     assert_eq!(findings(counted, &across), [one("ann", 590, 605, 3)]);
+}
+
+#[test]
+fn an_exception_of_a_correlation_keeps_events_from_counting_in_it_alone() {
+    let counted = |id: &str| {
+        format!(
+            "---\ntitle: X\nid: {id}\ncorrelation:\n  type: event_count\n  rules: [rule_a, rule_b]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    gte: 2\n"
+        )
+    };
+    let text = [base(), counted("one"), counted("two")].concat();
+    let except = |field: &str, values: &[&str]| Condition {
+        field: field.to_owned(),
+        comparison: Comparison::Equals,
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+    };
+    let events = [(0, "a", "ann", "1"), (1, "b", "ann", "2"), (2, "a", "bob", "3"), (3, "a", "bob", "4")];
+    let found = |conditions: &[Condition]| -> Vec<(String, String)> {
+        let mut rules = parse_file("", &text).rules;
+        rules.push(exception::filter("e", "one", conditions).unwrap());
+        let (compiled, refused) = CompiledRules::compile(rules, &Taxonomy::built_in(), &TableCatalog::built_in());
+        assert_eq!(refused, []);
+        let rules = Arc::new(compiled);
+        let mut correlator = Correlator::new(Arc::clone(&rules), Settings::default());
+        let mut found: Vec<(String, String)> = feed(&mut correlator, 0, &events)
+            .iter()
+            .map(|finding| (rules.rules()[finding.rule].metadata.id.to_string(), finding.group[0].1.clone()))
+            .collect();
+        found.sort();
+        found
+    };
+    let both = |of_one: &[&str]| -> Vec<(String, String)> {
+        let pairs = of_one.iter().map(|group| ("one", *group)).chain([("two", "ann"), ("two", "bob")]);
+        pairs.map(|(rule, group)| (rule.to_owned(), group.to_owned())).collect()
+    };
+    assert_eq!(found(&[except("BytesOut", &["9"])]), both(&["ann", "bob"]));
+    // Neither the rules nor the correlation name the field otherwise.
+    assert_eq!(found(&[except("BytesOut", &["2"])]), both(&["bob"]));
+    assert_eq!(found(&[except("Image", &["A"]), except("BytesOut", &["1", "4"])]), both(&[]));
+    assert_eq!(found(&[except("Image", &["B"]), except("BytesOut", &["1"])]), both(&["ann", "bob"]));
 }
 
 #[test]
