@@ -21,6 +21,8 @@ const LATENESS: std::time::Duration = std::time::Duration::from_secs(300);
 /// Sequences an alert names.
 const SEQS_NAMED_MAX: usize = 1_000;
 
+/// Who provides the alerts that Moneta raises.
+pub(crate) const PROVIDER: &str = "Moneta";
 /// What raises alerts of rules.
 const DETECTION: &str = "Detection on arrival";
 /// What raises alerts of queries.
@@ -258,7 +260,7 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("Description", &alert.rule_description);
     text("AlertSeverity", raised.severity);
     text("AlertType", alert.rule_id.as_str());
-    text("ProviderName", "Moneta");
+    text("ProviderName", PROVIDER);
     text("ProductName", "Moneta");
     text("ProductComponentName", raised.component);
     text("VendorName", "Moneta");

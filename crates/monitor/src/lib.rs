@@ -21,6 +21,7 @@ mod service;
 mod sources;
 mod state;
 mod throttle;
+mod told;
 mod worker;
 
 pub use alarms::{AlarmParts, Alarms};
@@ -30,3 +31,4 @@ pub use incidents::{IncidentBook, IncidentParts, IncidentSettingsOf};
 pub use service::{Monitor, MonitorParts};
 pub use sources::{SourceWatch, SourceWatchParts};
 pub use state::StatePlace;
+pub use told::told_alerts;

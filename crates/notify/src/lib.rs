@@ -12,6 +12,7 @@ pub mod channels;
 mod error;
 mod http;
 mod queue;
+mod receipt;
 mod signature;
 mod tls;
 mod words;
@@ -19,24 +20,32 @@ mod words;
 pub use error::Error;
 pub use http::Endpoint;
 pub use queue::{AlertLevel, Carrier, Channel, ChannelCounts, ChannelOptions, DeadLetter, OnDeadLetter};
+pub use receipt::Receipt;
 pub use signature::sign;
 pub use tls::Peer;
 
 use std::sync::Arc;
 
-use moneta_ports::{Alert, AlertDelivery, BoxFuture, PortError};
+use moneta_ports::{Alert, PortError};
 
 /// Several channels: each gets the alerts that are bad enough for it. Without any, alerts go nowhere.
 #[derive(Clone, Default)]
 pub struct Channels(pub Vec<Arc<Channel>>);
 
-impl AlertDelivery for Channels {
-    /// Hands the alert to every channel; the error names those that did not take it.
-    fn deliver(&self, alert: Alert) -> BoxFuture<'_, Result<(), PortError>> {
-        let taking = self.0.iter().filter(|channel| channel.takes(&alert));
-        let refused: Vec<PortError> = taking.filter_map(|channel| channel.enqueue(alert.clone()).err()).collect();
-        let kind = refused.first().map(|error| error.kind);
-        let messages: Vec<String> = refused.into_iter().map(|error| error.message).collect();
-        Box::pin(async move { kind.map_or(Ok(()), |kind| Err(PortError::new(kind, messages.join("; ")))) })
+impl Channels {
+    /// Hands the alert to every channel that takes it; the receipt is settled once all of these are done with it.
+    ///
+    /// # Errors
+    /// When some did not take it, with their names; the alert itself is stored.
+    pub fn hand_over(&self, alert: &Alert, receipt: Receipt) -> Result<(), PortError> {
+        let taking = self.0.iter().filter(|channel| channel.takes(alert));
+        let hand = |channel: &Arc<Channel>| channel.enqueue(alert.clone(), receipt.part()).err();
+        let refused: Vec<PortError> = taking.filter_map(hand).collect();
+        receipt.settle();
+        let messages: Vec<&str> = refused.iter().map(|error| error.message.as_str()).collect();
+        match refused.first() {
+            Some(first) => Err(PortError::new(first.kind, messages.join("; "))),
+            None => Ok(()),
+        }
     }
 }

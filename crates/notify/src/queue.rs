@@ -9,7 +9,7 @@ use moneta_ports::{Alert, BoxFuture, Metric, Metrics, PortError};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::Error;
+use crate::{Error, Receipt};
 
 /// Alerts waiting at most. They are stored already; a longer queue would only deliver them too late.
 const QUEUE_ALERTS_MAX: usize = 10_000;
@@ -149,6 +149,7 @@ pub struct Channel {
 
 struct Queued {
     alert: Alert,
+    receipt: Receipt,
     accepted: Instant,
 }
 
@@ -210,7 +211,8 @@ impl Channel {
         self.courier.send(alert).await
     }
 
-    /// Takes no more alerts, gives those it has a last chance, and reports the others as dead letters.
+    /// Takes no more alerts, gives those it has a last chance, and reports the others as dead letters. The receipts of
+    /// these stay open: they may be handed over again by the next process.
     pub async fn stop(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.stop.send_replace(Some(tokio::time::Instant::now() + self.options.stop_grace));
@@ -222,18 +224,21 @@ impl Channel {
         }
     }
 
-    /// Queues an alert.
+    /// Queues an alert. The receipt is settled once it is delivered or given up.
     ///
     /// # Errors
     /// When the queue is full or closed; the alert itself is stored.
-    pub fn enqueue(&self, alert: Alert) -> Result<(), PortError> {
+    pub fn enqueue(&self, alert: Alert, receipt: Receipt) -> Result<(), PortError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let queued = Queued { alert, accepted: Instant::now() };
+        let queued = Queued { alert, receipt, accepted: Instant::now() };
         let (refused, alert) = match queue {
             None => ("stopped", queued.alert),
             Some(queue) => match queue.try_send(queued) {
                 Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(queued)) => ("queue_full", queued.alert),
+                Err(mpsc::error::TrySendError::Full(queued)) => {
+                    queued.receipt.settle();
+                    ("queue_full", queued.alert)
+                }
                 Err(mpsc::error::TrySendError::Closed(queued)) => ("stopped", queued.alert),
             },
         };
@@ -281,8 +286,10 @@ impl Courier {
         };
         match result {
             Ok(()) => self.metrics.observe(Metric::NotifyLatency, queued.accepted.elapsed()),
+            Err(error @ Error::Stopped) => return self.give_up(&queued.alert, attempts, &error),
             Err(error) => self.give_up(&queued.alert, attempts, &error),
         }
+        queued.receipt.settle();
     }
 
     /// Tries until the receiver accepts, refuses for good, or the attempts are used up.

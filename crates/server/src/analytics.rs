@@ -162,7 +162,7 @@ pub(crate) fn marks(ingest: &Arc<Ingest>) -> Marks {
 }
 
 /// Per table the sequence after its last row.
-fn heads(ingest: &Ingest) -> std::collections::BTreeMap<TableName, Seq> {
+pub(crate) fn heads(ingest: &Ingest) -> std::collections::BTreeMap<TableName, Seq> {
     let store = ingest.store();
     let mut heads = store.sealed_ends();
     for table in store.tables_with_rows() {

@@ -4,7 +4,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures::future::join_all;
-use moneta_base::RuleId;
+use moneta_base::{RuleId, TableName, TenantId};
+use moneta_event::Block;
+use moneta_event::catalog::table;
+use moneta_ingest::Ingest;
 use moneta_keys::KeyRing;
 use moneta_notify::{Channel, ChannelOptions, Channels, DeadLetter};
 use moneta_ports::{
@@ -12,9 +15,11 @@ use moneta_ports::{
     ChannelTest, OpContext, PortError,
 };
 
+use crate::analytics::{heads, marks};
 use crate::channel_config::ChannelConfig;
 use crate::config::Config;
 use crate::error::ServerError;
+use crate::handover::{Handover, MarkPlace};
 use crate::node::World;
 
 /// Channels at most.
@@ -22,17 +27,42 @@ const CHANNELS_MAX: usize = 100;
 /// The name of the channel that `notify.webhook_url` makes.
 const WEBHOOK: &str = "webhook";
 
-/// The running channels.
+/// The running channels, and what hands alerts to them.
 pub(crate) struct Deliveries {
     channels: Channels,
+    handover: Arc<Handover>,
     world: World,
     /// Who hears of alerts that were given up.
     alarms: Arc<OnceLock<Arc<dyn AlarmSink>>>,
     audit: OnceLock<Arc<dyn AuditSink>>,
 }
 
-/// Starts what the configuration names.
-pub(crate) fn start_delivery(config: &Config, keys: &KeyRing, world: &World) -> Result<Arc<Deliveries>, ServerError> {
+/// Starts what the configuration names, and hands over what the last process did not.
+pub(crate) async fn start_delivery(
+    config: &Config,
+    keys: &KeyRing,
+    world: &World,
+    ingest: &Arc<Ingest>,
+    tenant: TenantId,
+    recovered: &[Arc<Block>],
+) -> Result<Arc<Deliveries>, ServerError> {
+    let alarms: Arc<OnceLock<Arc<dyn AlarmSink>>> = Arc::default();
+    let channels = start_channels(config, keys, world, &alarms)?;
+    let place = MarkPlace { events: ingest.clone(), marks: marks(ingest), tenant };
+    let table = TableName::new(table::SECURITY_ALERT).expect("a built-in table");
+    let head = heads(ingest).get(&table).copied().unwrap_or(0);
+    let handover = Handover::start(channels.clone(), place, recovered, head).await;
+    let handover = handover.map_err(|error| ServerError::part("delivery", error.kind, error))?;
+    ingest.subscribe(handover.clone());
+    Ok(Arc::new(Deliveries { channels, handover, world: world.clone(), alarms, audit: OnceLock::new() }))
+}
+
+fn start_channels(
+    config: &Config,
+    keys: &KeyRing,
+    world: &World,
+    alarms: &Arc<OnceLock<Arc<dyn AlarmSink>>>,
+) -> Result<Channels, ServerError> {
     let setting = |key, message| ServerError::Setting { key, message };
     let webhook = config.notify.webhook_url.as_ref().map(|url| ChannelConfig {
         name: WEBHOOK.to_owned(),
@@ -48,7 +78,6 @@ pub(crate) fn start_delivery(config: &Config, keys: &KeyRing, world: &World) -> 
     if wanted.len() > CHANNELS_MAX {
         return Err(setting("notify.channels", format!("there are more than {CHANNELS_MAX}")));
     }
-    let alarms: Arc<OnceLock<Arc<dyn AlarmSink>>> = Arc::default();
     let mut channels: Vec<Arc<Channel>> = Vec::new();
     for (key, channel) in wanted {
         if channels.iter().any(|known| known.options().name == channel.name) {
@@ -61,7 +90,7 @@ pub(crate) fn start_delivery(config: &Config, keys: &KeyRing, world: &World) -> 
         let channel = Channel::start(options, carrier, world.clock.clone(), world.metrics.clone(), on_dead);
         channels.push(Arc::new(channel));
     }
-    Ok(Arc::new(Deliveries { channels: Channels(channels), world: world.clone(), alarms, audit: OnceLock::new() }))
+    Ok(Channels(channels))
 }
 
 /// An alert that was given up is itself an alert: to all channels, and once an hour while it goes on.
@@ -78,7 +107,7 @@ fn report(alarms: &OnceLock<Arc<dyn AlarmSink>>, letter: &DeadLetter) {
 impl Deliveries {
     /// What the monitor hands alerts to.
     pub(crate) fn port(&self) -> Arc<dyn AlertDelivery> {
-        Arc::new(self.channels.clone())
+        self.handover.clone()
     }
 
     /// Tells whom to tell of alerts that were given up, and where tests are audited.
@@ -90,6 +119,7 @@ impl Deliveries {
     /// Gives alerts under way a last chance, those of all channels at the same time.
     pub(crate) async fn stop(&self) {
         join_all(self.channels.0.iter().map(|channel| channel.stop())).await;
+        self.handover.stop().await;
     }
 
     async fn test_one(&self, ctx: &OpContext, name: &str) -> Result<Option<ChannelTest>, PortError> {

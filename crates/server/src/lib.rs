@@ -17,6 +17,7 @@ mod delivery;
 mod error;
 mod exceptions;
 mod export;
+mod handover;
 mod holds;
 mod incidents;
 mod listener;

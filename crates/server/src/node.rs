@@ -103,7 +103,7 @@ impl Node {
         log_recovery(&report);
         append_start_entries(&world, &keys, &ingest);
         let catalog = Arc::new(catalog);
-        let deliveries = start_delivery(config, &keys, &world)?;
+        let deliveries = start_delivery(config, &keys, &world, &ingest, tenant, &report.recovered).await?;
         let alarms = start_alarms(&world, &ingest, deliveries.port());
         deliveries.attach(alarms.clone(), ingest.clone());
         let placeholders = load_placeholders(config)?;

@@ -11,6 +11,7 @@ mod flips;
 mod hunting;
 mod incidents;
 mod kill_correlation;
+mod kill_delivery;
 mod kill_json;
 mod kill_syslog;
 mod objects;

@@ -14,7 +14,7 @@ use moneta_base::{ErrorKind, IngestDay, Seq, SourceName, TableName, TenantId, Ti
 use moneta_event::block::BlockPosition;
 use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, ShardId, TableCatalog, Value};
 use moneta_merkle::Hash;
-use moneta_monitor::{Monitor, MonitorParts, StatePlace, producer_of, resume_point};
+use moneta_monitor::{Monitor, MonitorParts, StatePlace, producer_of, resume_point, told_alerts};
 use moneta_ports::{
     Alarm, AlarmKind, AlarmSink, Alert, AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IngestReceipt, Metrics,
     PortError, Submission,
@@ -164,9 +164,13 @@ async fn monitor_1_alerts_and_cursor_are_one_commit() {
     let rows = &with_alert.batches[0].rows;
     let text = |column: &str| rows.column_by_name(column).unwrap().as_string::<i32>().value(0).to_owned();
     assert_eq!((text("RuleAuthor").as_str(), text("EventSeqs").as_str()), ("A. Uthor", "[1]"));
-    assert_eq!(fixture.delivered.0.lock().unwrap().len(), 1);
+    let delivered = fixture.delivered.0.lock().unwrap();
+    assert_eq!(delivered.len(), 1);
     assert_eq!(fixture.monitor.needs_from(&syslog()), 2);
     assert_eq!(fixture.monitor.backlog_rows(), 0);
+    drop(taken);
+    let told = told_alerts(&alert_block(&fixture.sink));
+    assert_eq!(told, [(0, delivered[0].clone())], "the row is enough to tell people of the alert");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use moneta_base::{RuleId, TableName, Timestamp};
 use moneta_notify::channels::webhook::Webhook;
-use moneta_notify::{AlertLevel, Channel, ChannelOptions, Channels, DeadLetter, Endpoint, sign};
-use moneta_ports::{Alert, AlertDelivery, MatchedEvent, Metric, Metrics};
+use moneta_notify::{AlertLevel, Channel, ChannelOptions, Channels, DeadLetter, Endpoint, Receipt, sign};
+use moneta_ports::{Alert, MatchedEvent, Metric, Metrics};
 use moneta_testkit::FixedClock;
 
 use crate::receiver::Receiver;
@@ -18,6 +18,11 @@ struct Fixture {
     delivery: Channels,
     metrics: Arc<Metrics>,
     dead: Arc<Mutex<Vec<DeadLetter>>>,
+}
+
+/// A receipt that nobody waits for.
+pub fn unheard() -> Receipt {
+    Receipt::new(|| {})
 }
 
 /// Where a channel goes and how hard it tries.
@@ -90,7 +95,7 @@ fn outcome(metrics: &Metrics, label: &str) -> u64 {
 async fn an_alert_arrives_signed() {
     let receiver = Receiver::start(&[]).await;
     let fixture = start(way(&receiver));
-    fixture.delivery.deliver(alert("a-1")).await.unwrap();
+    fixture.delivery.hand_over(&alert("a-1"), unheard()).unwrap();
     let request = receiver.received(1).await.remove(0);
     assert!(request.head.starts_with("POST /hook HTTP/1.1"), "{}", request.head);
     assert_eq!(request.header("webhook-id"), "a-1");
@@ -108,7 +113,7 @@ async fn an_alert_arrives_signed() {
 async fn a_passing_failure_is_retried_with_the_same_id() {
     let receiver = Receiver::start(&["HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "hang"]).await;
     let fixture = start(way(&receiver));
-    fixture.delivery.deliver(alert("a-2")).await.unwrap();
+    fixture.delivery.hand_over(&alert("a-2"), unheard()).unwrap();
     let requests = receiver.received(3).await;
     assert!(requests.iter().all(|request| request.header("webhook-id") == "a-2"));
     fixture.channel.stop().await;
@@ -121,7 +126,7 @@ async fn after_the_last_attempt_an_alert_is_a_dead_letter() {
     let failure = "HTTP/1.1 500 No\r\nContent-Length: 6\r\n\r\nsecret";
     let receiver = Receiver::start(&[failure; 3]).await;
     let fixture = start(way(&receiver));
-    fixture.delivery.deliver(alert("a-3")).await.unwrap();
+    fixture.delivery.hand_over(&alert("a-3"), unheard()).unwrap();
     receiver.received(3).await;
     fixture.channel.stop().await;
     let dead = fixture.dead.lock().unwrap().clone();
@@ -138,7 +143,7 @@ async fn a_refusal_and_a_redirect_are_not_retried() {
     ] {
         let receiver = Receiver::start(&[answer]).await;
         let fixture = start(way(&receiver));
-        fixture.delivery.deliver(alert("a-4")).await.unwrap();
+        fixture.delivery.hand_over(&alert("a-4"), unheard()).unwrap();
         receiver.received(1).await;
         fixture.channel.stop().await;
         assert_eq!(fixture.dead.lock().unwrap()[0].attempts, 1);
@@ -150,7 +155,7 @@ async fn one_slow_alert_does_not_hold_up_the_others() {
     let receiver = Receiver::start(&["hang"]).await;
     let fixture = start(patient(&receiver));
     for number in 0..5 {
-        fixture.delivery.deliver(alert(&format!("a-{number}"))).await.unwrap();
+        fixture.delivery.hand_over(&alert(&format!("a-{number}")), unheard()).unwrap();
     }
     receiver.received(5).await;
     fixture.channel.stop().await;
@@ -164,14 +169,14 @@ async fn a_full_queue_refuses_and_stop_accounts_for_every_alert() {
     let receiver = Receiver::start(&["hang"; 64]).await;
     let fixture = start(patient(&receiver));
     let mut accepted = 0_u64;
-    while fixture.delivery.deliver(alert("a-5")).await.is_ok() {
+    while fixture.delivery.hand_over(&alert("a-5"), unheard()).is_ok() {
         accepted += 1;
     }
     assert!(outcome(&fixture.metrics, "queue_full") >= 1);
     fixture.channel.stop().await;
     // The one that was refused is a dead letter too.
     assert_eq!(outcome(&fixture.metrics, "delivered") + fixture.dead.lock().unwrap().len() as u64, accepted + 1);
-    let refused = fixture.delivery.deliver(alert("a-6")).await.unwrap_err();
+    let refused = fixture.delivery.hand_over(&alert("a-6"), unheard()).unwrap_err();
     assert!(refused.message.contains("stopped"));
 }
 
@@ -207,7 +212,7 @@ async fn addresses_that_lead_inside_are_never_called() {
         let mut way = way(&receiver);
         (way.endpoint.url, way.endpoint.allow_private_hosts) = (url.clone(), allowed);
         let fixture = start(way);
-        fixture.delivery.deliver(alert("a-7")).await.unwrap();
+        fixture.delivery.hand_over(&alert("a-7"), unheard()).unwrap();
         fixture.channel.stop().await;
         let dead = fixture.dead.lock().unwrap().clone();
         assert_eq!((dead.len(), dead[0].attempts), (1, 1), "{url}");
@@ -222,9 +227,9 @@ async fn a_channel_takes_what_is_bad_enough_and_a_test_goes_at_once() {
     let mut way = way(&receiver);
     way.options.level_min = AlertLevel::Critical;
     let fixture = start(way);
-    fixture.delivery.deliver(alert("a-8")).await.unwrap();
+    fixture.delivery.hand_over(&alert("a-8"), unheard()).unwrap();
     let worse = Alert { level: "critical".to_owned(), ..alert("a-9") };
-    fixture.delivery.deliver(worse).await.unwrap();
+    fixture.delivery.hand_over(&worse, unheard()).unwrap();
     fixture.channel.test(&alert("a-10")).await.unwrap();
     fixture.channel.stop().await;
     let mut ids: Vec<String> = receiver.received(2).await.iter().map(|request| request.header("webhook-id")).collect();
@@ -244,9 +249,31 @@ async fn an_alert_that_several_channels_do_not_take_names_them_all() {
         fixture.channel.stop().await;
         channels.push(fixture.channel);
     }
-    let error = Channels(channels).deliver(alert("a-1")).await.unwrap_err();
+    let error = Channels(channels).hand_over(&alert("a-1"), unheard()).unwrap_err();
     assert!(
         error.message.contains("sent to one: stopped; ") && error.message.contains("sent to two: stopped"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_receipt_is_settled_by_delivery_and_giving_up_and_not_by_a_stop() {
+    let receiver = Receiver::start(&[
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n",
+        "hang",
+    ])
+    .await;
+    let fixture = start(patient(&receiver));
+    let settled = Arc::new(Mutex::new(Vec::new()));
+    for (number, id) in (1..).zip(["delivered", "given up", "under way"]) {
+        let heard = settled.clone();
+        let receipt = Receipt::new(move || heard.lock().unwrap().push(id));
+        fixture.delivery.hand_over(&alert(id), receipt).unwrap();
+        receiver.received(number).await;
+    }
+    fixture.channel.stop().await;
+    let mut heard = settled.lock().unwrap().clone();
+    heard.sort_unstable();
+    assert_eq!(heard, ["delivered", "given up"]);
 }

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::delivery::alert;
+use crate::delivery::{alert, unheard};
 use crate::processes::{Certificate, alertmanager, mail_server};
 use crate::receiver::Receiver;
 
@@ -57,7 +57,7 @@ async fn through(carrier: impl Carrier + 'static) -> Vec<DeadLetter> {
     let on_dead = Arc::new(move |letter| letters.lock().unwrap().push(letter));
     let clock = Arc::new(FixedClock::new(NOW));
     let channel = Channel::start(options, Box::new(carrier), clock, Arc::new(Metrics::new()), on_dead);
-    channel.enqueue(alert("a-1")).unwrap();
+    channel.enqueue(alert("a-1"), unheard()).unwrap();
     channel.stop().await;
     dead.lock().unwrap().clone()
 }
