@@ -1,8 +1,11 @@
-"""graypy: Python's logging as GELF, over UDP in chunks, over TCP, and over HTTP with a credential."""
+"""graypy: Python's logging as GELF, over UDP in chunks and over TCP; what its HTTP handler packs is posted for it.
+
+That handler closes its connection without waiting for the answer: a message that the server has not begun to read by
+then is lost, which no test can be built on.
+"""
 
 import logging
 import os
-import urllib.parse
 
 import graypy
 import requests
@@ -21,23 +24,23 @@ def record(way, number):
     return made
 
 
-def over_http(credential):
-    place = urllib.parse.urlsplit(URL)
-    handler = graypy.GELFHTTPHandler(place.hostname, place.port)
-    handler.headers["Authorization"] = f"Bearer {credential}"
-    return handler
+def post(body, credential):
+    headers = {"Authorization": f"Bearer {credential}", "Content-Encoding": "gzip,deflate"}
+    return requests.post(f"{URL}/gelf", data=body, headers=headers, timeout=30)
 
 
 def send():
     ways = {
         "udp": graypy.GELFUDPHandler("127.0.0.1", PORT),
         "tcp": graypy.GELFTCPHandler("127.0.0.1", PORT),
-        "http": over_http(CREDENTIAL),
     }
     for way, handler in ways.items():
         for number in range(COUNT):
             handler.emit(record(way, number))
         handler.close()
+    packer = graypy.GELFHTTPHandler("127.0.0.1")
+    for number in range(COUNT):
+        assert post(packer.makePickle(record("http", number)), CREDENTIAL).status_code == 202
     # Only HTTP is answered: the others have arrived when they can be read.
     read()
 
@@ -50,20 +53,13 @@ def read():
     expect_rows(text, [{"Way": way, "n": COUNT} for way in ("http", "tcp", "udp")])
 
 
-def post(body, credential):
-    return requests.post(f"{URL}/gelf", data=body, headers={"Authorization": f"Bearer {credential}"}, timeout=30)
-
-
 def bad_input():
     # The handlers look at no answer.
     assert post(b"[1]", CREDENTIAL).status_code == 400
 
 
 def bad_credential():
-    before = f"Gelf_CL | where _Extra._run == '{RUN}' | count"
-    over_http(WRONG).emit(record("wrong", 0))
     assert post(b"{}", WRONG).status_code == 401
-    expect_rows(before, [{"Count": 3 * COUNT}])
 
 
 main(globals())

@@ -59,7 +59,7 @@ CLIENTS = [
     Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
     Client("elasticsearch_client.mjs", "@elastic/elasticsearch", "Elasticsearch bulk from Node"),
     Client("opentelemetry_client.py", "opentelemetry-exporter-otlp-proto-http", "OTLP over HTTP: logs, metrics, traces"),
-    Client("graypy_client.py", "graypy", "GELF over UDP in chunks, TCP, TLS and HTTP"),
+    Client("graypy_client.py", "graypy", "GELF over UDP in chunks, TCP, and as packed for HTTP"),
     Client("fluent_logger_client.py", "fluent-logger", "Fluent forward"),
     Client("pagerduty_client.py", "pagerduty", "PagerDuty events in"),
 ]

@@ -5,7 +5,7 @@
 //! name others than they use.
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::routing::post;
 use moneta_event::catalog::table;
@@ -22,8 +22,21 @@ pub(crate) fn routes() -> Router<App> {
     Router::new().route("/gelf", post(push))
 }
 
-/// `POST /gelf`: answered once the messages are on disk.
-async fn push(MayIngest(ctx): MayIngest, State(state): State<App>, request: Request) -> Result<StatusCode, ApiError> {
+/// `POST /gelf`: answered once the messages are on disk. Clients close without waiting for that, which ends a handler: a
+/// task of its own goes on.
+async fn push(State(state): State<App>, request: Request) -> Result<StatusCode, ApiError> {
+    let stored = async move {
+        let stored = store(state, request).await;
+        // Nobody may be there any more to be told.
+        stored.inspect_err(|error| tracing::warn!(error = error.message, "messages in GELF were refused"))
+    };
+    tokio::spawn(stored).await.map_err(|error| ApiError::internal(&error))?
+}
+
+async fn store(state: App, request: Request) -> Result<StatusCode, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let MayIngest(ctx) = MayIngest::from_request_parts(&mut parts, &state).await?;
+    let request = Request::from_parts(parts, body);
     let _place = place(&state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
     let target = Target::Recognised(table_of(&state, table::GELF)?);
