@@ -86,6 +86,7 @@ class Server:
             "MONETA_SERVER__LISTEN": f"127.0.0.1:{self.port}",
             "MONETA_SYSLOG__ENABLED": "false",
             "MONETA_COLLECT__ENABLED": "false",
+            "MONETA_STORE__RESERVE_BYTES": "0",
             "MONETA_GELF__UDP_LISTEN": f"127.0.0.1:{self.gelf_port}",
             "MONETA_GELF__TCP_LISTEN": f"127.0.0.1:{self.gelf_port}",
             "MONETA_FLUENT__LISTEN": f"127.0.0.1:{self.fluent_port}",

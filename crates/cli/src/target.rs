@@ -39,7 +39,9 @@ impl Target {
             return Ok(Self::Server(server));
         }
         check_directory(&global.data_dir, missing)?;
-        let config = load_config(global)?;
+        let mut config = load_config(global)?;
+        // The reserve is for a server that goes on; a command that ends soon would only move it about.
+        config.store.reserve_bytes = 0;
         Ok(Self::Directory(Box::new(Node::open(&config, &global.data_dir).await?)))
     }
 

@@ -32,6 +32,11 @@ pub enum Error {
     /// A file pattern cannot be used.
     #[error("file pattern {0:?} has a wildcard outside its last part, or no last part")]
     Pattern(String),
+    /// A file pattern that stands for archives that cannot be read.
+    #[error(
+        "file pattern {0:?} stands for archives of a kind that cannot be read: decompress them, or use .gz or .zip"
+    )]
+    Archive(String),
     /// A pattern for the beginning of records that cannot be used.
     #[error("{pattern:?} cannot tell where a record begins: {reason}")]
     RecordStart {
@@ -60,7 +65,9 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Listen { .. } | Self::NoJournal(_) | Self::Tls { .. } => ErrorKind::OPERATOR,
-            Self::Pattern(_) | Self::RecordStart { .. } | Self::Encoding(_) | Self::Inbox { .. } => ErrorKind::Caller,
+            Self::Pattern(_) | Self::Archive(_) | Self::RecordStart { .. } | Self::Encoding(_) | Self::Inbox { .. } => {
+                ErrorKind::Caller
+            }
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::Error;
 pub struct DiskSpace {
     /// Size of the file system.
     pub total_bytes: u64,
-    /// What an ordinary process may still use.
+    /// What is in use.
+    pub used_bytes: u64,
+    /// What an ordinary process may still use. With what is in use it may be less than the size: a part is kept for root.
     pub available_bytes: u64,
 }
 
@@ -21,8 +23,8 @@ impl DiskSpace {
     /// How full the file system is for an ordinary process, in percent rounded down; 100 when its size is unknown.
     #[must_use]
     pub fn used_percent(&self) -> u8 {
-        let used = u128::from(self.total_bytes.saturating_sub(self.available_bytes));
-        let percent = (used * 100).checked_div(u128::from(self.total_bytes)).unwrap_or(100);
+        let used = u128::from(self.used_bytes);
+        let percent = (used * 100).checked_div(used + u128::from(self.available_bytes)).unwrap_or(100);
         u8::try_from(percent).unwrap_or(100)
     }
 }
@@ -37,8 +39,22 @@ pub fn disk_free(path: &Path) -> Result<DiskSpace, Error> {
     let fragment_bytes = stat.fragment_size();
     Ok(DiskSpace {
         total_bytes: stat.blocks().saturating_mul(fragment_bytes),
+        used_bytes: stat.blocks().saturating_sub(stat.blocks_free()).saturating_mul(fragment_bytes),
         available_bytes: stat.blocks_available().saturating_mul(fragment_bytes),
     })
+}
+
+/// Makes a file that takes `bytes` of room, whatever is in it.
+///
+/// # Errors
+/// `StorageFull` when there is no such room; any other I/O error.
+pub fn allocate(path: &Path, bytes: u64) -> io::Result<()> {
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    let len = i64::try_from(bytes).map_err(io::Error::other)?;
+    if len == 0 {
+        return Ok(());
+    }
+    nix::fcntl::posix_fallocate(&file, 0, len).map_err(io::Error::from)
 }
 
 #[cfg(test)]
@@ -54,8 +70,17 @@ mod tests {
     }
 
     #[test]
+    fn an_allocated_file_has_its_size() {
+        let dir = moneta_testkit::TestDir::new();
+        let path = dir.join("reserve");
+        allocate(&path, 10_000).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 10_000);
+        assert!(allocate(&path, u64::MAX).is_err());
+    }
+
+    #[test]
     fn percent_of_an_unknown_size_is_full() {
-        assert_eq!(DiskSpace { total_bytes: 0, available_bytes: 0 }.used_percent(), 100);
-        assert_eq!(DiskSpace { total_bytes: 200, available_bytes: 51 }.used_percent(), 74);
+        assert_eq!(DiskSpace { total_bytes: 0, used_bytes: 0, available_bytes: 0 }.used_percent(), 100);
+        assert_eq!(DiskSpace { total_bytes: 250, used_bytes: 149, available_bytes: 51 }.used_percent(), 74);
     }
 }

@@ -15,7 +15,7 @@ mod real_fs;
 
 pub use clock::SystemClock;
 pub use digest::{Sha256, sha256_of_file};
-pub use disk::{DiskSpace, disk_free};
+pub use disk::{DiskSpace, allocate, disk_free};
 pub use entropy::SystemEntropy;
 pub use error::Error;
 pub use lock::DirectoryLock;

@@ -10,12 +10,13 @@ use moneta_event::{Block, TableCatalog};
 use moneta_journal::{Dropped, Journal, JournalOptions};
 use moneta_ledger::Ledger;
 use moneta_merkle::NoteSigner;
-use moneta_ports::Metrics;
+use moneta_ports::{Metrics, Volume};
 use moneta_scrub::Scrubber;
 use moneta_store::Store;
 use tokio::sync::Semaphore;
 
 use crate::keeper::{Keeper, Policy, merge_entry, segment_entry, start_keeper};
+use crate::room::Room;
 use crate::service::{Ingest, QUEUE_PERMITS};
 use crate::shared::Shared;
 use crate::writer::{Writer, append_to_ledger, start_writer};
@@ -42,6 +43,8 @@ pub struct Parts {
     pub policy: Policy,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The room there is.
+    pub volume: Arc<dyn Volume>,
 }
 
 /// What opening found and did.
@@ -117,7 +120,9 @@ impl Ingest {
             writer: writer.clone(),
             unmergeable: Mutex::default(),
         };
+        let room = Room::new(parts.volume, clock.clone());
         let ingest = Self {
+            room,
             clock,
             entropy: parts.entropy,
             scrubber: parts.scrubber,

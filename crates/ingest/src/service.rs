@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use arrow::array::AsArray;
 use moneta_base::{Clock, Entropy, ErrorKind, TableName, Timestamp};
 use moneta_event::catalog::table;
-use moneta_event::{ParsedBatch, TableSchema};
+use moneta_event::{ParsedBatch, RecordClass, TableSchema};
 use moneta_journal::{Commit, MarkKind, ProducerMark};
 use moneta_ledger::Ledger;
 use moneta_merkle::{Hash, sha256};
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::keeper::{BetweenChanges, KeeperHandle, Policy};
 use crate::quarantine;
+use crate::room::{Room, Rung, Stream};
 use crate::shared::{IngestStatus, Shared, publish};
 use crate::writer::{Job, WriterHandle};
 
@@ -40,6 +42,7 @@ const SUBSCRIBER_PRODUCER_PREFIX: &str = "monitor/";
 
 /// The ingest service. Share it in an `Arc`.
 pub struct Ingest {
+    pub(crate) room: Room,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) scrubber: Arc<Scrubber>,
@@ -94,6 +97,12 @@ impl Ingest {
         &self.ledger
     }
 
+    /// How full the disk is.
+    #[must_use]
+    pub fn rung(&self) -> Rung {
+        self.room.rung()
+    }
+
     /// When blocks are sealed and days dropped, from now on.
     pub fn set_policy(&self, policy: Policy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
@@ -132,6 +141,7 @@ impl Ingest {
         let published = publish(&self.ledger, &self.shared, self.now());
         // Subscribers hold what they store through, which is this: nobody would ever let go.
         self.shared.subscribers.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.room.close();
         sealed.and(published).map(drop)
     }
 
@@ -221,10 +231,37 @@ impl EventSink for Ingest {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>> {
         Box::pin(async move {
             let key = submission.key.clone();
+            if let Err(refused) = self.room.admit(stream_of(&submission)) {
+                self.shared.metrics.add_labelled(Metric::IngestRefused, "disk_full", 1);
+                return Err(refused);
+            }
             self.wait_for_subscribers(key.as_ref()).await?;
             let batches = self.prepare(submission)?;
             self.commit(batches, key).await
         })
+    }
+}
+
+/// Whose records a submission holds. One with a single record of class `data` is `data`: it is stored whole or not at
+/// all.
+fn stream_of(submission: &Submission) -> Stream {
+    let is_audit = |batch: &ParsedBatch| batch.table.as_str() == table::MONETA_AUDIT;
+    if !submission.batches.is_empty() && submission.quarantined.is_empty() && submission.batches.iter().all(is_audit) {
+        return Stream::Own;
+    }
+    // Detection would stand still if it could not say how far it is.
+    if submission.key.as_ref().is_some_and(|key| key.producer.starts_with(SUBSCRIBER_PRODUCER_PREFIX)) {
+        return Stream::Own;
+    }
+    let data = RecordClass::Data.name();
+    let has_data = |batch: &ParsedBatch| {
+        let classes = batch.rows.column_by_name(moneta_event::schema::standard::CLASS);
+        let classes = classes.and_then(|column| column.as_string_opt::<i32>());
+        classes.is_none_or(|classes| classes.iter().any(|class| class == Some(data)))
+    };
+    match !submission.quarantined.is_empty() || submission.batches.iter().any(has_data) {
+        true => Stream::Data,
+        false => Stream::Other,
     }
 }
 
@@ -240,7 +277,6 @@ fn mark(key: IdempotencyKey, batches: &[ScrubbedBatch]) -> ProducerMark {
 }
 
 fn content_hash(batches: &[ScrubbedBatch]) -> Hash {
-    use arrow::array::AsArray;
     let mut content = Vec::new();
     for batch in batches {
         content.extend_from_slice(batch.table().as_str().as_bytes());

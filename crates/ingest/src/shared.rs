@@ -34,6 +34,8 @@ pub struct IngestStatus {
     pub last_checkpoint: Option<(Timestamp, u64)>,
     /// Bytes in journal files.
     pub journal_bytes: u64,
+    /// How much of the room for the marks of senders, files and objects is in use, in percent.
+    pub producers_percent: u8,
     /// Why nothing more is accepted, if so.
     pub stopped: Option<String>,
 }

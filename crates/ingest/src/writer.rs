@@ -196,6 +196,7 @@ impl Writer {
         self.shared.metrics.observe(Metric::JournalFsync, elapsed);
         self.shared.metrics.set(Metric::JournalBytes, self.journal.size().size_bytes);
         status.journal_bytes = self.journal.size().size_bytes;
+        status.producers_percent = self.journal.producers_percent();
         status.stopped = self
             .journal
             .poisoned()

@@ -134,6 +134,12 @@ impl Journal {
         self.marks.high_water(producer).map(|stored| &stored.mark)
     }
 
+    /// How much of the memory for producers is in use, in percent: from 100 on new ones are refused.
+    #[must_use]
+    pub fn producers_percent(&self) -> u8 {
+        self.marks.producers_percent()
+    }
+
     /// The `_Seq` of the next row per table.
     #[must_use]
     pub fn next_seqs(&self) -> BTreeMap<TableName, Seq> {

@@ -108,6 +108,12 @@ impl Marks {
         }
     }
 
+    /// How much of the memory for producers is in use, in percent.
+    pub(crate) fn producers_percent(&self) -> u8 {
+        let percent = (self.producer_bytes as u128 * 100).checked_div(self.producer_bytes_max as u128).unwrap_or(100);
+        u8::try_from(percent).unwrap_or(u8::MAX)
+    }
+
     /// The highest mark of a producer's newest epoch.
     pub(crate) fn high_water(&self, producer: &str) -> Option<&StoredMark> {
         self.producers.get(producer)?.back()?.recent.values().next_back()
@@ -264,6 +270,7 @@ mod tests {
         let full = marks((0..800).map(|n| cursor(&format!("c{n}"), 1)));
         assert!(!full.has_room_for(&cursor("another", 1), [].into_iter()));
         assert!(full.has_room_for(&cursor("c0", 2), [].into_iter()));
+        assert!(many.producers_percent() < 100 && full.producers_percent() >= 100);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use moneta_base::{Clock, Timestamp};
 use moneta_event::TableSchema;
-use moneta_ports::{Alarm, AlarmKind, AlarmSink, AlertDelivery, EventSink, Metric, Metrics, Submission};
+use moneta_ports::{
+    Alarm, AlarmKind, AlarmSink, AlertDelivery, EventSink, IdempotencyKey, KeyLife, Metric, Metrics, Submission,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -23,6 +25,9 @@ const QUEUE_MAX: usize = 256;
 const MATTERS_MAX: usize = 4_096;
 /// How long storing one may take before it is delivered unstored.
 const STORE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Beginning of the producer of an alarm's row; the id of the alert follows.
+const PRODUCER_PREFIX: &str = "monitor/#alarm/";
 
 /// What alarms are made of.
 pub struct AlarmParts {
@@ -115,7 +120,10 @@ impl AlarmParts {
     async fn tell(&self, alarm: &Alarm) {
         let raised = [alert::raise_alarm(alarm, self.clock.now())];
         if let Some(rows) = alert::rows(&self.alert_schema, &raised) {
-            let submission = Submission { batches: vec![rows], ..Submission::default() };
+            // By its producer it is Moneta's own, which is stored on a full disk, too.
+            let producer = format!("{PRODUCER_PREFIX}{}", raised[0].alert.id);
+            let key = IdempotencyKey { producer, epoch: 0, sequence: 1, life: KeyLife::Request };
+            let submission = Submission { batches: vec![rows], key: Some(key), ..Submission::default() };
             match tokio::time::timeout(STORE_TIMEOUT, self.events.submit(submission)).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => {

@@ -31,11 +31,19 @@ pub enum AlarmKind {
     RuleFailed,
     /// A rule raises so many alerts that they are no longer delivered one by one.
     RuleThrottled,
+    /// The disk of the data directory fills up.
+    DiskFilling,
+    /// It is nearly full.
+    DiskNearlyFull,
+    /// Records are refused for want of room.
+    DiskFull,
+    /// There is no room to remember how far further files, objects and senders got.
+    ProducersFull,
 }
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -49,6 +57,10 @@ impl AlarmKind {
         Self::DeliveryFailed,
         Self::RuleFailed,
         Self::RuleThrottled,
+        Self::DiskFilling,
+        Self::DiskNearlyFull,
+        Self::DiskFull,
+        Self::ProducersFull,
     ];
 
     /// The kind's name, the label of the metric and the end of the rule id.
@@ -68,6 +80,10 @@ impl AlarmKind {
             Self::DeliveryFailed => "delivery-failed",
             Self::RuleFailed => "rule-failed",
             Self::RuleThrottled => "rule-throttled",
+            Self::DiskFilling => "disk-filling",
+            Self::DiskNearlyFull => "disk-nearly-full",
+            Self::DiskFull => "disk-full",
+            Self::ProducersFull => "producers-full",
         }
     }
 
@@ -88,6 +104,10 @@ impl AlarmKind {
             Self::DeliveryFailed => "Alerts do not reach a receiver",
             Self::RuleFailed => "An analytics rule cannot be evaluated",
             Self::RuleThrottled => "A rule raises too many alerts",
+            Self::DiskFilling => "The disk fills up",
+            Self::DiskNearlyFull => "The disk is nearly full",
+            Self::DiskFull => "Records are refused: the disk is full",
+            Self::ProducersFull => "New files, objects and senders find no room",
         }
     }
 
@@ -147,6 +167,15 @@ impl AlarmKind {
                 "Its alerts are stored with their first event only, are not delivered, and make no incidents, until it \
                  calms down. Narrow the rule, or make an exception."
             }
+            Self::DiskFilling | Self::DiskNearlyFull | Self::DiskFull => {
+                "Nothing stored is overwritten. `moneta store retention` shows what each table takes and when the disk is \
+                 full: make the volume larger, or keep tables for fewer days. Once there is room, everything goes on by \
+                 itself."
+            }
+            Self::ProducersFull => {
+                "What is known goes on; once the room is used up, further files and objects are not read and further \
+                 senders are refused until another server, with a data directory of its own, takes them."
+            }
         }
     }
 
@@ -154,12 +183,16 @@ impl AlarmKind {
     #[must_use]
     pub const fn level(self) -> &'static str {
         match self {
-            Self::CheckpointAge | Self::SourceSilent | Self::SourceGapped | Self::DeliveryFailed | Self::RuleFailed => {
-                "high"
-            }
-            Self::SourceThinned | Self::SourceLate | Self::RuleThrottled => "medium",
+            Self::CheckpointAge
+            | Self::SourceSilent
+            | Self::SourceGapped
+            | Self::DeliveryFailed
+            | Self::RuleFailed
+            | Self::DiskNearlyFull
+            | Self::ProducersFull => "high",
+            Self::SourceThinned | Self::SourceLate | Self::RuleThrottled | Self::DiskFilling => "medium",
             Self::SourceClock => "low",
-            Self::SplitView | Self::RolledBack | Self::Missing | Self::Damaged => "critical",
+            Self::SplitView | Self::RolledBack | Self::Missing | Self::Damaged | Self::DiskFull => "critical",
         }
     }
 }

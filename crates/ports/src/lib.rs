@@ -19,6 +19,7 @@ pub mod operations;
 pub mod query;
 pub mod rules;
 pub mod sources;
+pub mod volume;
 pub mod witness;
 
 pub use alarm::{Alarm, AlarmKind, AlarmSink};
@@ -48,6 +49,7 @@ pub use rules::{
     NewException, RuleAdmin, RuleException, RuleFile, RuleReport, RuleSetReport, RuleSource, RuleSummary,
 };
 pub use sources::{SourceQuality, SourceStatus};
+pub use volume::{Space, Volume};
 pub use witness::{CheckpointWitness, WitnessResponse};
 
 /// A boxed future, as the traits return it.

@@ -52,6 +52,8 @@ pub struct DiskStatus {
     pub total_bytes: u64,
     /// What may still be used.
     pub available_bytes: u64,
+    /// How full it is, by what follows from it: `free`, `filling`, `nearly-full`, `data-refused` or `audit-only`.
+    pub state: String,
     /// Whole days until the file system is full, if tables go on growing as they do and days are dropped as they are
     /// due; `None` when it lasts for ever.
     pub days_until_full: Option<u64>,

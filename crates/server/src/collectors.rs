@@ -121,12 +121,14 @@ async fn start_own_machine(
         heartbeat: true,
     };
     let mut collectors = vec![start_host(intake.clone(), host)];
+    let settle = Duration::from_secs(wanted.settle_seconds);
     if !wanted.files.is_empty() {
         let failed = |key| move |error: moneta_collect::Error| ServerError::Setting { key, message: error.to_string() };
         let mut options = FileOptions::new(wanted.files.clone());
         if let Some(label) = &wanted.encoding {
             options = options.with_encoding(label).map_err(failed("collect.encoding"))?;
         }
+        options.settle = settle;
         for records in &wanted.records {
             let start = RecordStart::new(&records.files, &records.start);
             options.records.push(start.map_err(failed("collect.records"))?);
@@ -134,7 +136,9 @@ async fn start_own_machine(
         collectors.push(start_files(intake.clone(), resume.clone(), options).map_err(failed("collect.files"))?);
     }
     if !wanted.inbox.is_empty() {
-        let inbox = start_inbox(intake.clone(), resume.clone(), InboxOptions::new(wanted.inbox.clone()));
+        let options = InboxOptions::new(wanted.inbox.clone());
+        let options = InboxOptions { settle, poll: options.poll.min(settle.max(Duration::from_secs(1))), ..options };
+        let inbox = start_inbox(intake.clone(), resume.clone(), options);
         collectors
             .push(inbox.map_err(|error| ServerError::Setting { key: "collect.inbox", message: error.to_string() })?);
     }

@@ -158,6 +158,8 @@ pub struct CollectConfig {
     pub records: Vec<RecordsConfig>,
     /// Directories in which other programs put objects: diagnostic blobs, CloudTrail, flow logs.
     pub inbox: Vec<PathBuf>,
+    /// Seconds an archive or a compressed object must rest to count as complete.
+    pub settle_seconds: u64,
     /// Whether to read the systemd journal where there is one.
     pub systemd_journal: bool,
     /// Seconds between samples of CPU, memory, disks and network; 0 turns them off.
@@ -176,6 +178,7 @@ impl Default for CollectConfig {
             encoding: None,
             records: Vec::new(),
             inbox: Vec::new(),
+            settle_seconds: 60,
             systemd_journal: true,
             performance_interval_seconds: 15,
             process_interval_seconds: 5,
@@ -203,11 +206,13 @@ pub struct StoreConfig {
     pub seal_bytes: usize,
     /// Bytes of stored files read again a second at most, to find damage; 0: none are.
     pub scrub_bytes_per_second: u64,
+    /// Bytes kept free for the audit stream while the server runs, a hundredth of the volume at most; 0: none.
+    pub reserve_bytes: u64,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { seal_age_seconds: 300, seal_bytes: 64 << 20, scrub_bytes_per_second: 8 << 20 }
+        Self { seal_age_seconds: 300, seal_bytes: 64 << 20, scrub_bytes_per_second: 8 << 20, reserve_bytes: 1 << 30 }
     }
 }
 

@@ -32,6 +32,7 @@ mod rule_admin;
 mod serve;
 mod snapshot;
 mod tls;
+mod volume;
 mod witness;
 mod witnessing;
 

@@ -20,15 +20,15 @@ use moneta_monitor::{
     AlarmParts, Alarms, Analytics, IncidentBook, Monitor, MonitorParts, SourceWatch, SourceWatchParts, StatePlace,
 };
 use moneta_ports::{
-    AlertChannels, AlertDelivery, BlockSubscriber, EventSink, Incidents, Metrics, OpContext, Operations, QueryEngine,
-    QueryObjects, RuleAdmin,
+    AlertChannels, AlertDelivery, AuditSink, BlockSubscriber, EventSink, Incidents, Metrics, OpContext, Operations,
+    QueryEngine, QueryObjects, RuleAdmin,
 };
 use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
 use moneta_rules::Placeholders;
 use moneta_scrub::{Scrubber, TokenKeys};
 
 use crate::analytics::start_analytics;
-use crate::caretaker::{CareBoard, Caretaker, CaretakerParts, start_caretaker};
+use crate::caretaker::{CareBoard, Caretaker, CaretakerParts, Fill, start_caretaker};
 use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
@@ -36,6 +36,7 @@ use crate::holds;
 use crate::incidents::start_incidents;
 use crate::operations::NodeOperations;
 use crate::rule_admin::Rules;
+use crate::volume::{DataVolume, RESERVE_FILE};
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
 use crate::{local, mappings, snapshot};
 
@@ -169,9 +170,15 @@ impl Node {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Caretaker, ServerError> {
+        let (watched, audit, runtime) = (self.ingest.clone(), self.ingest.clone(), tokio::runtime::Handle::current());
         let parts = CaretakerParts {
             fs: self.world.fs.clone(),
             data: self.data.clone(),
+            fill: Box::new(move || Fill {
+                rung: watched.rung(),
+                producers_percent: watched.status().producers_percent,
+            }),
+            audit: Box::new(move |event| runtime.block_on(audit.record(&own_context(), event))),
             key: self.ingest.ledger().verifier_key().clone(),
             alarms: self.alarms.clone(),
             clock: self.world.clock.clone(),
@@ -325,13 +332,11 @@ fn prepare_directory(world: &World, data: &Path) -> Result<DirectoryLock, Server
     let lock = DirectoryLock::acquire(data).map_err(ServerError::Locked)?;
     local::withdraw(&*world.fs, data);
     snapshot::remove(&*world.fs, data).map_err(failed("remove", &data.join(snapshot::DIR)))?;
-    let inventory = data.join(moneta_verify::inventory::FILE_NAME);
-    if world.fs.exists(&inventory) {
-        world
-            .fs
-            .remove_file(&inventory)
-            .and_then(|()| world.fs.sync_dir(data))
-            .map_err(failed("remove", &inventory))?;
+    for name in [RESERVE_FILE, moneta_verify::inventory::FILE_NAME] {
+        let path = data.join(name);
+        if world.fs.exists(&path) {
+            world.fs.remove_file(&path).and_then(|()| world.fs.sync_dir(data)).map_err(failed("remove", &path))?;
+        }
     }
     Ok(lock)
 }
@@ -375,6 +380,7 @@ fn open_ingest(
         catalog: catalog.clone(),
         policy: policy(config, metastore)?,
         metrics: world.metrics.clone(),
+        volume: Arc::new(DataVolume::new(data, config.store.reserve_bytes)),
     };
     Ingest::open(data, parts).map_err(|error| ServerError::part("durable state", error.kind(), error))
 }

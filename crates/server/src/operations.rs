@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use moneta_base::{ErrorKind, Seq, TableName, TenantId, Timestamp};
 use moneta_event::TableCatalog;
 use moneta_formats::Mappings;
-use moneta_ingest::Ingest;
+use moneta_ingest::{Ingest, Rung};
 use moneta_metastore::Metastore;
 use moneta_monitor::SourceWatch;
 use moneta_ports::operations::{
@@ -112,7 +112,12 @@ impl NodeOperations {
         })?;
         self.world.metrics.set(Metric::HostDiskAvailable, space.available_bytes);
         let days_until_full = capacity::days_until_full(&self.rooms(), space.available_bytes);
-        Ok(DiskStatus { total_bytes: space.total_bytes, available_bytes: space.available_bytes, days_until_full })
+        Ok(DiskStatus {
+            total_bytes: space.total_bytes,
+            available_bytes: space.available_bytes,
+            state: self.ingest.rung().name().to_owned(),
+            days_until_full,
+        })
     }
 
     /// The room of every table with sealed rows.
@@ -197,7 +202,10 @@ impl Operations for NodeOperations {
         let late = age > CHECKPOINT_AGE_MAX_SECONDS as f64
             && self.ingest.store().hot_stats().values().any(|hot| hot.num_blocks > 0);
         let reason = if late { format!("the last checkpoint is {age:.0} s old") } else { String::new() };
-        vec![journal, PartState { part: "ledger".to_owned(), ready: !late, reason }]
+        let ledger = PartState { part: "ledger".to_owned(), ready: !late, reason };
+        let full = self.ingest.rung() == Rung::AuditOnly;
+        let reason = if full { "the disk is full: nothing but the audit stream is stored" } else { "" };
+        vec![journal, ledger, PartState { part: "disk".to_owned(), ready: !full, reason: reason.to_owned() }]
     }
 
     fn status<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Status, PortError>> {

@@ -23,13 +23,15 @@ use moneta_verify::export::ExportManifest;
 
 use crate::export;
 use crate::operations::NodeOperations;
+use crate::volume::RESERVE_FILE;
 
 /// Directory of the snapshots within the data directory.
 pub(crate) const DIR: &str = "snapshot";
 /// The metastore's file.
 const METASTORE: &str = "meta.sqlite";
 /// What belongs to the running process, or can be made again.
-const NOT_COPIED: [&str; 7] = [DIR, "spill", "lock", "server.json", "cli.credential", "inventory", "journal"];
+const NOT_COPIED: [&str; 8] =
+    [DIR, RESERVE_FILE, "spill", "lock", "server.json", "cli.credential", "inventory", "journal"];
 
 /// Makes the snapshot: of everything, or of what an export holds.
 pub(crate) async fn begin(

@@ -45,6 +45,7 @@ export async function start(config = ""): Promise<Running> {
       MONETA_SERVER__LISTEN: "127.0.0.1:0",
       MONETA_SYSLOG__ENABLED: "false",
       MONETA_COLLECT__ENABLED: "false",
+      MONETA_STORE__RESERVE_BYTES: "0",
       NO_COLOR: "1",
     },
     stdio: ["ignore", "pipe", "pipe"],

@@ -55,9 +55,10 @@ fn print(status: &Value, console: &Console) -> std::io::Result<()> {
     let (disk, journal, checkpoint) = (&status["disk"], &status["journal"], &status["checkpoint"]);
     console.line(&format!("events per second   {:.1}", number(&status["events_per_second"])))?;
     console.line(&format!(
-        "disk                {} free of {}",
+        "disk                {} free of {}, {}",
         bytes(&disk["available_bytes"]),
-        bytes(&disk["total_bytes"])
+        bytes(&disk["total_bytes"]),
+        text(&disk["state"])
     ))?;
     console.line(&format!(
         "journal             {}, oldest unsealed {} s, last fsync {:.1} ms",

@@ -1,7 +1,7 @@
 //! Follows text files as they grow: `/var/log` and its like.
 //!
 //! A file is known by its inode and first line, not by its name, so that rotation by renaming and by copying and
-//! truncating is followed. Progress is the offset behind the last stored record: it is the sequence of the submission
+//! truncating is followed. Archives, where a name stands for them, are read whole as objects of an inbox are. Progress is the offset behind the last stored record: it is the sequence of the submission
 //! that stored it, so that data and progress are committed together and a restart neither loses nor doubles a line.
 
 mod encoding;
@@ -21,6 +21,7 @@ use self::patterns::Pattern;
 pub use self::records::RecordStart;
 use crate::Error;
 use crate::collector::{Collector, Stopped, is_stopped, until_stopped};
+use crate::inbox::{Inbox, Listed};
 use crate::intake::{Intake, ResumePoints};
 
 pub(crate) const COLLECTOR: &str = "file";
@@ -29,10 +30,14 @@ const FILES_MAX: usize = 1_024;
 /// How often the patterns are matched again, so that new files are found.
 const RESCAN_EVERY: Duration = Duration::from_secs(2);
 
+/// How long an archive or an object must rest to count as complete, unless set.
+pub(crate) const SETTLE: Duration = Duration::from_secs(60);
+
 /// Which files to follow.
 #[derive(Debug, Clone)]
 pub struct FileOptions {
-    /// Files, directories (every file in them) and names with `*` and `?` in their last part.
+    /// Files, directories (every file in them) and names with `*` and `?` in their last part. Names that end in `.gz` or
+    /// `.zip` stand for archives; others pass over what was rotated away.
     pub patterns: Vec<String>,
     /// How often files are looked at.
     pub poll: Duration,
@@ -40,6 +45,8 @@ pub struct FileOptions {
     pub encoding: Option<&'static encoding_rs::Encoding>,
     /// Files whose records span lines, and how a record begins there; the first that fits decides.
     pub records: Vec<RecordStart>,
+    /// How long an archive must rest to count as complete.
+    pub settle: Duration,
 }
 
 impl FileOptions {
@@ -56,20 +63,42 @@ impl FileOptions {
     /// Follows files and looks at them four times a second.
     #[must_use]
     pub fn new(patterns: Vec<String>) -> Self {
-        Self { patterns, poll: Duration::from_millis(250), encoding: None, records: Vec::new() }
+        Self { patterns, poll: Duration::from_millis(250), encoding: None, records: Vec::new(), settle: SETTLE }
     }
 }
 
 /// Follows files from where they were stored last, or from their beginning.
 ///
 /// # Errors
-/// [`Error::Pattern`] for a pattern that cannot be used. Files that are not there yet are waited for.
+/// [`Error::Pattern`] and [`Error::Archive`] for a pattern that cannot be used. Files that are not there yet are waited for.
 pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileOptions) -> Result<Collector, Error> {
     let patterns: Vec<Pattern> = options.patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
+    let (archives, patterns): (Vec<_>, Vec<_>) = patterns.into_iter().partition(Pattern::is_of_archives);
+    let archives = (!archives.is_empty()).then(|| {
+        let list = move || list_archives(&archives);
+        Inbox::new(intake.clone(), resume.clone(), COLLECTOR, list, RESCAN_EVERY.min(options.settle), options.settle)
+    });
     let (encoding, records) = (options.encoding, options.records);
     let files =
         Files { intake, resume, patterns, encoding, records, followers: BTreeMap::new(), limit_reported: false };
-    Ok(Collector::start("files", COLLECTOR, None, |stopped| files.run(options.poll, stopped)))
+    Ok(Collector::start("files", COLLECTOR, None, |stopped| async move {
+        match archives {
+            Some(archives) => {
+                tokio::join!(files.run(options.poll, stopped.clone()), archives.run(stopped));
+            }
+            None => files.run(options.poll, stopped).await,
+        }
+    }))
+}
+
+fn list_archives(patterns: &[Pattern]) -> Listed {
+    let mut listed = Listed::default();
+    for path in patterns.iter().flat_map(Pattern::files) {
+        if let Ok(metadata) = std::fs::metadata(&path) {
+            listed.add(path, &metadata);
+        }
+    }
+    listed
 }
 
 struct Files {

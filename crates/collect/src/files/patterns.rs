@@ -1,4 +1,7 @@
 //! Names of files with wildcards in their last part.
+//!
+//! A name that ends as an archive does stands for archives, which are read whole; every other name passes over files that
+//! were rotated away.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +9,11 @@ use crate::Error;
 
 /// Endings of files that were rotated away: their lines were read under their first name.
 const ROTATED_ENDINGS: [&str; 7] = [".gz", ".xz", ".zst", ".bz2", ".old", ".bak", ".zip"];
+
+/// Endings of archives that are read.
+const ARCHIVE_ENDINGS: [&str; 2] = [".gz", ".zip"];
+/// Endings of those that are not.
+const UNREADABLE_ENDINGS: [&str; 3] = [".xz", ".zst", ".bz2"];
 
 /// A file, a directory, or a name with wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +31,15 @@ impl Pattern {
         if directory.to_string_lossy().contains(['*', '?']) {
             return Err(refused());
         }
+        if ends_with(name, &UNREADABLE_ENDINGS) {
+            return Err(Error::Archive(text.to_owned()));
+        }
         Ok(Self { directory: directory.to_owned(), name: name.to_owned() })
+    }
+
+    /// Whether it stands for archives.
+    pub(super) fn is_of_archives(&self) -> bool {
+        ends_with(&self.name, &ARCHIVE_ENDINGS)
     }
 
     /// Whether it stands for a file of this path.
@@ -38,19 +54,28 @@ impl Pattern {
     pub(super) fn files(&self) -> Vec<PathBuf> {
         if !self.name.contains(['*', '?']) {
             let path = self.directory.join(&self.name);
-            return if path.is_dir() { list(&path, "*") } else { path.is_file().then_some(path).into_iter().collect() };
+            return if path.is_dir() {
+                list(&path, "*", is_rotated)
+            } else {
+                path.is_file().then_some(path).into_iter().collect()
+            };
         }
-        list(&self.directory, &self.name)
+        let is_passed_over = if self.is_of_archives() { |_: &str| false } else { is_rotated };
+        list(&self.directory, &self.name, is_passed_over)
     }
 }
 
-fn list(directory: &Path, pattern: &str) -> Vec<PathBuf> {
+fn list(directory: &Path, pattern: &str, is_passed_over: fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let named = entries
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| matches(pattern, name) && !is_rotated(name)));
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| matches(pattern, name) && !is_passed_over(name)));
     let mut files: Vec<PathBuf> = named.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
     files
+}
+
+fn ends_with(name: &str, endings: &[&str]) -> bool {
+    endings.iter().any(|ending| name.to_ascii_lowercase().ends_with(ending))
 }
 
 /// `syslog.1`, `messages-20260102`, `app.log.2.gz`.
@@ -116,5 +141,13 @@ mod tests {
     fn a_wildcard_in_a_directory_is_refused() {
         assert!(Pattern::parse("/var/*/x").is_err() && Pattern::parse("/").is_err());
         assert!(Pattern::parse("x.log").is_ok());
+    }
+
+    #[test]
+    fn a_name_stands_for_archives_by_its_ending() {
+        for (text, expected) in [("a.gz", true), ("*.log.GZ", true), ("*.zip", true), ("*.log", false), ("*", false)] {
+            assert_eq!(Pattern::parse(text).unwrap().is_of_archives(), expected, "{text}");
+        }
+        assert!(matches!(Pattern::parse("/x/*.xz"), Err(Error::Archive(_))));
     }
 }

@@ -27,13 +27,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::objects::{Outcome, read_object};
+use self::objects::{Outcome, Place, read_object};
+pub(crate) use self::tree::Listed;
 use self::tree::{Found, list};
 use crate::Error;
 use crate::collector::{Collector, Stopped, is_stopped, until_stopped};
+use crate::files::SETTLE;
 use crate::intake::{Intake, ResumePoints};
 
 pub(crate) const COLLECTOR: &str = "inbox";
+
+/// Time between two looks at least, whatever is set.
+const POLL_MIN: Duration = Duration::from_millis(10);
 
 /// Which directories to read.
 #[derive(Debug, Clone)]
@@ -50,7 +55,7 @@ impl InboxOptions {
     /// Looks every five seconds; an object is complete after a minute.
     #[must_use]
     pub fn new(directories: Vec<PathBuf>) -> Self {
-        Self { directories, poll: Duration::from_secs(5), settle: Duration::from_secs(60) }
+        Self { directories, poll: Duration::from_secs(5), settle: SETTLE }
     }
 }
 
@@ -62,14 +67,20 @@ pub fn start_inbox(intake: Intake, resume: Arc<dyn ResumePoints>, options: Inbox
     for directory in &options.directories {
         std::fs::read_dir(directory).map_err(|source| Error::Inbox { directory: directory.clone(), source })?;
     }
-    let inbox = Inbox { intake, resume, options, known: BTreeMap::new(), is_full: false };
+    let InboxOptions { directories, poll, settle } = options;
+    let inbox = Inbox::new(intake, resume, COLLECTOR, move || list(&directories), poll, settle);
     Ok(Collector::start("inbox", COLLECTOR, None, |stopped| inbox.run(stopped)))
 }
 
-struct Inbox {
+/// Reads objects that a list names, again and again.
+pub(crate) struct Inbox {
     intake: Intake,
     resume: Arc<dyn ResumePoints>,
-    options: InboxOptions,
+    /// What the sources and producers of the objects begin with, and they are counted under.
+    collector: &'static str,
+    list: Arc<dyn Fn() -> Listed + Send + Sync>,
+    poll: Duration,
+    settle: Duration,
     known: BTreeMap<PathBuf, Known>,
     is_full: bool,
 }
@@ -87,11 +98,23 @@ struct Known {
 }
 
 impl Inbox {
-    async fn run(mut self, mut stopped: Stopped) {
+    pub(crate) fn new(
+        intake: Intake,
+        resume: Arc<dyn ResumePoints>,
+        collector: &'static str,
+        list: impl Fn() -> Listed + Send + Sync + 'static,
+        poll: Duration,
+        settle: Duration,
+    ) -> Self {
+        let (list, known, poll) = (Arc::new(list), BTreeMap::new(), poll.max(POLL_MIN));
+        Self { intake, resume, collector, list, poll, settle, known, is_full: false }
+    }
+
+    pub(crate) async fn run(mut self, mut stopped: Stopped) {
         while !is_stopped(&stopped) {
             self.look(&mut stopped).await;
             tokio::select! {
-                () = tokio::time::sleep(self.options.poll) => {}
+                () = tokio::time::sleep(self.poll) => {}
                 () = until_stopped(&mut stopped) => {}
             }
         }
@@ -99,12 +122,12 @@ impl Inbox {
 
     /// Looks at every object, in the order of paths, and reads those that changed and rest now.
     async fn look(&mut self, stopped: &mut Stopped) {
-        let directories = self.options.directories.clone();
-        let listed = tokio::task::spawn_blocking(move || list(&directories)).await.unwrap_or_default();
+        let list = self.list.clone();
+        let listed = tokio::task::spawn_blocking(move || list()).await.unwrap_or_default();
         if listed.is_full && !std::mem::replace(&mut self.is_full, listed.is_full) {
             tracing::error!(
                 max = tree::OBJECTS_MAX,
-                "the inbox holds too many objects; which are left out follows no order: move those away that were read"
+                "there are too many objects to read; which are left out follows no order: move those away that were read"
             );
         }
         self.known.retain(|path, _| listed.objects.contains_key(path));
@@ -123,12 +146,13 @@ impl Inbox {
             *known = Known { found, since: now, read: None, ..*known };
             return;
         }
-        let is_settled = now.duration_since(known.since) >= self.options.settle;
+        let is_settled = now.duration_since(known.since) >= self.settle;
         let is_new = known.since == now;
         if is_new || known.read == Some(true) || (known.read == Some(false) && !is_settled) {
             return;
         }
-        let outcome = read_object(&self.intake, &*self.resume, &path, is_settled, stopped).await;
+        let place = Place { collector: self.collector, path: &path, is_settled };
+        let outcome = read_object(&self.intake, &*self.resume, &place, stopped).await;
         let Some(known) = self.known.get_mut(&path) else { return };
         let failed = outcome.as_ref().err().map(std::io::Error::kind);
         match outcome {
@@ -137,7 +161,7 @@ impl Inbox {
             // Tried again when it changes, or at the next start.
             Ok(Outcome::Refused) => known.read = Some(true),
             Err(error) if failed != known.failed => {
-                tracing::warn!(path = %path.display(), %error, "an object of the inbox cannot be read; it is tried again");
+                tracing::warn!(path = %path.display(), %error, "an object cannot be read; it is tried again");
             }
             Err(_) => {}
         }

@@ -11,7 +11,6 @@ use moneta_ports::{IdempotencyKey, KeyLife, Submission};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use super::COLLECTOR;
 use crate::collector::Stopped;
 use crate::intake::{Intake, ResumePoints, Stored, digest};
 
@@ -35,14 +34,22 @@ pub(super) enum Outcome {
     Refused,
 }
 
-/// Reads an object from its stored position on. `is_settled`: it rested long enough to be complete.
+/// Which object, and for whom it is read.
+pub(super) struct Place<'a> {
+    pub(super) collector: &'static str,
+    pub(super) path: &'a Path,
+    /// It rested long enough to be complete.
+    pub(super) is_settled: bool,
+}
+
+/// Reads an object from its stored position on.
 pub(super) async fn read_object(
     intake: &Intake,
     resume: &dyn ResumePoints,
-    path: &Path,
-    is_settled: bool,
+    place: &Place<'_>,
     stopped: &mut Stopped,
 ) -> io::Result<Outcome> {
+    let &Place { collector, path, is_settled } = place;
     let mut file = File::open(path).await?;
     let size = file.metadata().await?.len();
     let mut head = Vec::with_capacity(HEAD_BYTES);
@@ -50,7 +57,7 @@ pub(super) async fn read_object(
     let name = path.to_string_lossy();
     let Some(format) = recognise_with(&intake.mappings, &name, &head) else {
         if is_settled {
-            tracing::warn!(path = %path.display(), "an object of the inbox is in no known format; it is left where it is");
+            tracing::warn!(path = %path.display(), "an object is in no known format; it is left where it is");
         }
         return Ok(if is_settled { Outcome::Refused } else { Outcome::NotYet });
     };
@@ -61,7 +68,7 @@ pub(super) async fn read_object(
         return Ok(Outcome::NotYet);
     }
     // Names are longer than a producer's may be, and its room is limited.
-    let producer = format!("collect/inbox/{}", digest(name.as_bytes()));
+    let producer = format!("collect/{collector}/{}", digest(name.as_bytes()));
     let epoch = epoch(&name, is_whole.then_some(size), &head);
     let stored = resume.resume_point(&producer).await.filter(|(other, _)| *other == epoch).map_or(0, |(_, at)| at);
     if stored >= if is_whole { DONE } else { size } {
@@ -70,12 +77,13 @@ pub(super) async fn read_object(
     if format == Format::Json && ends_there(&mut file, stored, size).await? {
         return Ok(Outcome::Read);
     }
-    let mut object = Object { intake, producer, epoch, format, name: name.into_owned(), stopped };
+    let mut object = Object { intake, collector, producer, epoch, format, name: name.into_owned(), stopped };
     if is_whole { object.read_whole(file, stored).await } else { object.read_rest(file, stored, is_settled).await }
 }
 
 struct Object<'a> {
     intake: &'a Intake,
+    collector: &'static str,
     producer: String,
     epoch: u128,
     format: Format,
@@ -85,7 +93,7 @@ struct Object<'a> {
 
 impl Object<'_> {
     fn decoder(&self, first_offset: u64) -> Decoder {
-        let source = SourceName::lossy(&format!("inbox/{}", self.name));
+        let source = SourceName::lossy(&format!("{}/{}", self.collector, self.name));
         let options = self.intake.decode_options(source, Delivery::ExactlyOnce);
         Decoder::new(self.format, DecodeOptions { first_offset, ..options })
     }
@@ -181,7 +189,7 @@ impl Object<'_> {
     }
 
     async fn submit(&mut self, submission: Submission) -> Option<Outcome> {
-        match self.intake.submit(COLLECTOR, &submission, self.stopped).await {
+        match self.intake.submit(self.collector, &submission, self.stopped).await {
             Stored::Yes => None,
             Stored::Refused => Some(Outcome::Refused),
             Stored::Stopped => Some(Outcome::NotYet),

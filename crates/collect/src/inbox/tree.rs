@@ -1,6 +1,7 @@
 //! The objects below a directory.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ const UNFINISHED_ENDINGS: [&str; 4] = [".tmp", ".part", ".partial", ".filepart"]
 
 /// What tells whether an object changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     pub(super) size: u64,
     /// Time of the last change of its content, in nanoseconds.
     changed: i64,
@@ -24,10 +25,31 @@ pub(super) struct Found {
 
 /// What is there.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     pub(super) objects: BTreeMap<PathBuf, Found>,
     /// Whether there are more than are watched.
     pub(super) is_full: bool,
+}
+
+impl Listed {
+    /// Adds an object, unless it is empty; whether there was room.
+    pub(crate) fn add(&mut self, path: PathBuf, metadata: &Metadata) -> bool {
+        if self.objects.len() >= OBJECTS_MAX {
+            self.is_full = true;
+            return false;
+        }
+        let nanos = |seconds: i64, nanos| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        let found = Found {
+            size: metadata.len(),
+            changed: nanos(metadata.mtime(), metadata.mtime_nsec()),
+            touched: nanos(metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino(),
+        };
+        if found.size > 0 {
+            self.objects.insert(path, found);
+        }
+        true
+    }
 }
 
 /// Everything below the directories. Links are not followed, hidden and unfinished files are left out, and what cannot
@@ -51,20 +73,9 @@ fn enter(directory: &Path, depth: usize, listed: &mut Listed) {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => enter(&entry.path(), depth + 1, listed),
             Ok(kind) if kind.is_file() => {
-                if listed.objects.len() >= OBJECTS_MAX {
-                    listed.is_full = true;
-                    return;
-                }
                 let Ok(metadata) = entry.metadata() else { continue };
-                let nanos = |seconds: i64, nanos| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
-                let found = Found {
-                    size: metadata.len(),
-                    changed: nanos(metadata.mtime(), metadata.mtime_nsec()),
-                    touched: nanos(metadata.ctime(), metadata.ctime_nsec()),
-                    inode: metadata.ino(),
-                };
-                if found.size > 0 {
-                    listed.objects.insert(entry.path(), found);
+                if !listed.add(entry.path(), &metadata) {
+                    return;
                 }
             }
             _ => {}

@@ -7,7 +7,7 @@ use moneta_collect::{RecordStart, start_files};
 use moneta_ports::Metric;
 
 use crate::compliance::{Given, assert_source_compliance};
-use crate::fixture::{Fixture, append};
+use crate::fixture::{Fixture, append, gzip, text_of};
 
 fn syslog(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("Jun 15 11:59:00 host1 app[{number}]: line {number}")).collect()
@@ -166,6 +166,28 @@ async fn lines_that_are_refused_for_good_are_counted_under_the_source_of_the_row
     let counted = fixture.intake.metrics.labelled_values(Metric::CollectSourceDropped);
     assert_eq!(counted, [(fixture.sink.column("Syslog", "_Source")[0].clone(), 7)]);
     assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..10))).await;
+}
+
+#[tokio::test]
+async fn archives_are_read_once_where_they_are_named_and_passed_over_where_not() {
+    let fixture = Fixture::new();
+    fixture.write("old.log.1.gz", gzip(&text_of(&syslog(0..20))));
+    fixture.append_lines("app.log", &syslog(20..30));
+    let collector = fixture.follow("*");
+    fixture.exactly(10).await;
+    collector.stop().await;
+    let fixture = Fixture::new();
+    fixture.write("old.log.1.gz", gzip(&text_of(&syslog(0..20_000))));
+    fixture.append_lines("app.log", &syslog(0..10));
+    let collector = fixture.follow("*.gz");
+    fixture.exactly(20_000).await;
+    collector.stop().await;
+    fixture.write("old.log.2.gz", gzip(&text_of(&syslog(20_000..20_010))));
+    let collector = fixture.follow("*.gz");
+    fixture.exactly(20_010).await;
+    let source = format!("file/{}", fixture.path("old.log.2.gz").display());
+    assert_eq!(fixture.sink.column("Syslog", "_Source").last(), Some(&source));
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..20_010))).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use moneta_collect::{Collector, FileOptions, InboxOptions, Intake, ResumePoints, start_files, start_inbox};
 use moneta_testkit::TestDir;
 
@@ -49,7 +51,8 @@ impl Fixture {
     /// Options that follow a pattern.
     pub fn file_options(&self, pattern: &str) -> FileOptions {
         let patterns = vec![self.path(pattern).display().to_string()];
-        FileOptions { poll: Duration::from_millis(10), ..FileOptions::new(patterns) }
+        let settle = Duration::from_millis(100);
+        FileOptions { poll: Duration::from_millis(10), settle, ..FileOptions::new(patterns) }
     }
 
     pub fn follow(&self, pattern: &str) -> Collector {
@@ -74,6 +77,12 @@ impl Fixture {
 pub fn append(path: &Path, content: impl AsRef<[u8]>) {
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
     file.write_all(content.as_ref()).unwrap();
+}
+
+pub fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// Lines, each with its end.

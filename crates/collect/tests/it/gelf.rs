@@ -32,13 +32,13 @@ fn given(records: &[String], quarantined: usize) -> Given<'_> {
 }
 
 /// The chunks of a message, packed.
-fn chunks(id: u8, text: &str, count: usize) -> Vec<Vec<u8>> {
+fn chunks(id: u8, text: &str, count: u8) -> Vec<Vec<u8>> {
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
     zlib.write_all(text.as_bytes()).unwrap();
     let packed = zlib.finish().unwrap();
-    let parts = packed.chunks(packed.len().div_ceil(count));
-    let head = |number: usize| [&[0x1e, 0x0f][..], &[id; 8], &[number as u8, count as u8]].concat();
-    parts.enumerate().map(|(number, part)| [head(number), part.to_vec()].concat()).collect()
+    let parts = packed.chunks(packed.len().div_ceil(usize::from(count)));
+    let head = |number: u8| [&[0x1e, 0x0f][..], &[id; 8], &[number, count]].concat();
+    (0..).zip(parts).map(|(number, part)| [head(number), part.to_vec()].concat()).collect()
 }
 
 #[tokio::test]

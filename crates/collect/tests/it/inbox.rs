@@ -1,15 +1,12 @@
 //! Objects in a directory: growing, rewritten, compressed, and read on after a restart, each record once.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use moneta_collect::{Error, InboxOptions, start_inbox};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, gzip};
 
 fn activity(number: usize) -> String {
     format!(
@@ -23,12 +20,6 @@ fn lines(numbers: std::ops::Range<usize>) -> String {
 
 fn envelope(numbers: std::ops::Range<usize>) -> String {
     format!("{{\"records\":[{}]}}", numbers.map(activity).collect::<Vec<_>>().join(","))
-}
-
-fn gzip(text: &str) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text.as_bytes()).unwrap();
-    encoder.finish().unwrap()
 }
 
 const BLOB: &str = "insights-logs-audit/resourceId=/y=2026/m=06/d=15/h=11/m=00/PT1H.json";

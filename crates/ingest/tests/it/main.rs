@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod volume;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,16 +20,25 @@ use moneta_scrub::{Scrubber, TokenKeys};
 use moneta_testkit::{FixedClock, TestDir};
 use moneta_verify::{Options, verify_store};
 
+use crate::volume::SmallVolume;
+
 const START: i64 = 1_790_000_000;
 
 struct Fixture {
     dir: TestDir,
+    volume: Arc<SmallVolume>,
     clock: Arc<FixedClock>,
 }
 
 impl Fixture {
     fn new() -> Self {
-        Self { dir: TestDir::new(), clock: Arc::new(FixedClock::new(Timestamp::from_seconds(START))) }
+        Self::on_volume(1 << 40)
+    }
+
+    fn on_volume(total_bytes: u64) -> Self {
+        let dir = TestDir::new();
+        let volume = Arc::new(SmallVolume::new(dir.path(), total_bytes));
+        Self { dir, volume, clock: Arc::new(FixedClock::new(Timestamp::from_seconds(START))) }
     }
 
     fn open(&self) -> (Arc<Ingest>, OpenReport) {
@@ -45,6 +56,7 @@ impl Fixture {
             catalog: TableCatalog::built_in(),
             policy: policy(365),
             metrics: Arc::new(Metrics::new()),
+            volume: self.volume.clone(),
         };
         Ingest::open(self.dir.path(), parts).unwrap()
     }

@@ -1,10 +1,11 @@
-//! Looks after what is stored while the server runs: whether everything is there, and whether it still is what was
-//! signed. Findings are alarms, and stand in the status.
+//! Looks after what is stored while the server runs: whether there is room, whether everything is there, and whether it
+//! still is what was signed. Findings are alarms, and stand in the status.
 //!
 //! A thread of its own with a budget of bytes: neither queries nor ingest wait for it. It reads the files and the root
 //! log by the code of `moneta-verify`, which shares nothing with the code that wrote them. It never writes but its own
 //! progress, and never mends.
 
+mod ladder;
 mod presence;
 mod scrub;
 
@@ -18,9 +19,11 @@ use moneta_base::Clock;
 use moneta_base::fs::FileSystem;
 use moneta_merkle::VerifierKey;
 use moneta_ports::operations::ScrubbingStatus;
-use moneta_ports::{Alarm, AlarmKind, AlarmSink, Metrics};
+use moneta_ports::{Alarm, AlarmKind, AlarmSink, AuditEvent, Metrics, PortError};
 use moneta_verify::Finding;
 
+pub(crate) use crate::caretaker::ladder::Fill;
+use crate::caretaker::ladder::Ladder;
 use crate::caretaker::presence::Presence;
 use crate::caretaker::scrub::Scrub;
 
@@ -33,6 +36,10 @@ const FINDINGS_MAX: usize = 50;
 pub(crate) struct CaretakerParts {
     pub(crate) fs: Arc<dyn FileSystem>,
     pub(crate) data: PathBuf,
+    /// How full disk and journal are.
+    pub(crate) fill: Box<dyn Fn() -> Fill + Send + Sync>,
+    /// Writes to the audit table.
+    pub(crate) audit: Box<dyn Fn(AuditEvent) -> Result<(), PortError> + Send + Sync>,
     pub(crate) key: VerifierKey,
     pub(crate) alarms: Arc<dyn AlarmSink>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -72,10 +79,11 @@ pub(crate) struct Caretaker {
 pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Caretaker> {
     let (stop, stopped) = mpsc::channel();
     let thread = std::thread::Builder::new().name("caretaker".to_owned()).spawn(move || {
-        let mut presence = Presence::default();
+        let (mut ladder, mut presence) = (Ladder::default(), Presence::default());
         let mut scrub = Scrub::resume(&parts);
         parts.board.change(|_| {});
         loop {
+            ladder.look(&parts);
             presence.look(&parts);
             if parts.budget > 0 {
                 scrub.step(&parts);

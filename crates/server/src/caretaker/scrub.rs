@@ -282,6 +282,8 @@ mod tests {
         CaretakerParts {
             fs: Arc::new(SimFs::new()),
             data: "there/is/no/such/directory".into(),
+            fill: Box::new(Default::default),
+            audit: Box::new(|event| panic!("nothing is to be audited: {event:?}")),
             // Any point of the curve will do: nothing is verified here.
             key: moneta_merkle::VerifierKey::new("test", [0; 32]).expect("a name"),
             alarms: Arc::new(Unheard),
