@@ -40,6 +40,7 @@ const KEYS: [string, string][] = [
   ["Enter, Ctrl+C", "results: open the row, copy the cell"],
   ["+ and -", "results: add the value as a filter, or leave it out"],
   ["j and k, Enter, Esc", "incidents and alerts: next, previous, open, close"],
+  ["j and k or arrows, Enter", "risks and exceptions of rules: next, previous, open"],
   ["x, a, c", "incidents: choose one, assign, close with a verdict"],
   ["n, e", "exceptions of rules: make one, end one"],
 ];

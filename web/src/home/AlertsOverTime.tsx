@@ -5,8 +5,9 @@ import { useMemo, useState } from "react";
 import { asObjects, runQuery } from "../api/kusto";
 import { Failure } from "../app/Failure";
 import { useZone } from "../app/session";
+import { SEVERITIES } from "../incidents/incidents";
 import { showTime } from "../parts/time";
-import { HourBars, SEVERITIES, type Hour } from "./HourBars";
+import { HourBars, type Hour } from "./HourBars";
 
 const HOURS = 24;
 

@@ -1,16 +1,14 @@
 // Alerts of each hour as stacked bars. Drawn with what every page has: the library of charts would double the first load.
 import { useZone } from "../app/session";
 import { SEVERITY_COLOUR } from "../app/theme";
+import { SEVERITIES } from "../incidents/incidents";
 import { plural, showCount } from "../parts/numbers";
 import { showTime } from "../parts/time";
-
-/** The worst first; they stand from the bottom up. */
-export const SEVERITIES = ["High", "Medium", "Low", "Informational"] as const;
 
 export interface Hour {
   /** When it begins. */
   at: string;
-  /** Alerts by severity, in the order of [`SEVERITIES`]. */
+  /** Alerts by severity, in the order of [`SEVERITIES`]: the worst first, from the bottom up. */
   counts: number[];
 }
 

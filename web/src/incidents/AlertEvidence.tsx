@@ -13,7 +13,7 @@ import { ProofState } from "../verify/ProofState";
 import { ANYWHERE, conditionsOf } from "../rules/exceptions";
 import { Explanation } from "../rules/Explanation";
 import { RuleCondition } from "../rules/RuleCondition";
-import { useRules } from "../rules/rules";
+import { isExplained, useRules } from "../rules/rules";
 import { SeverityWord } from "./IncidentsPage";
 import type { Evidence, IncidentAlert } from "./incidents";
 
@@ -21,7 +21,8 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
   const zone = useZone();
   const mayAdmin = useMayAdmin();
   const rules = useRules();
-  const isStored = rules.data?.some((rule) => rule.rule_id === alert.rule_id) ?? true;
+  const rule = rules.data?.find((one) => one.rule_id === alert.rule_id);
+  const isListed = rules.data === undefined || rule !== undefined;
   const [showsRule, setShowsRule] = useState(false);
   const fields = new Set(alert.events.flatMap((event) => event.fields.map(([name]) => (name === ANYWHERE ? "words anywhere in it" : name))));
   return (
@@ -34,12 +35,12 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
       </div>
       <p><Text text={alert.description} /></p>
       <div className="toolbar">
-        {isStored && <Button size="small" aria-expanded={showsRule} onClick={() => setShowsRule(!showsRule)}>What the rule looks for</Button>}
-        {isStored && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id }) as never}>The rule</Link>}
+        {isListed && <Button size="small" aria-expanded={showsRule} onClick={() => setShowsRule(!showsRule)}>What the rule looks for</Button>}
+        <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id }) as never}>The rule</Link>
         <Link className="button-link" to="/incidents" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id, state: "all" }) as never}>Its other incidents</Link>
         <Link className="button-link" to="/alerts" search={(previous) => ({ tz: previous.tz, rule: alert.title, range: "30d", alert: alert.id }) as never}>Related alerts</Link>
-        {mayAdmin && isStored && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, view: "exceptions", except: alert.rule_id, where: whereOf(alert) }) as never}>Except such events…</Link>}
-        {!isStored && <span className="quiet">There is no rule to show: Moneta watches for this itself, or the rule was removed.</span>}
+        {mayAdmin && isListed && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, view: "exceptions", except: alert.rule_id, where: whereOf(alert) }) as never}>Except such events…</Link>}
+        {!isListed && <span className="quiet">It is not among the rules that run or rest: Moneta watches for this itself, or the rule was removed or cannot run.</span>}
         <span className="quiet">{alert.rule_author && <>rule by <Text text={alert.rule_author} /></>}</span>
       </div>
       {showsRule && <RuleCondition ruleId={alert.rule_id} />}
@@ -47,7 +48,7 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
         {alert.events.length === 0 ? "It rests on no event." : fields.size > 0 ? `It matched because of ${[...fields].join(", ")}: the values stand with each event.` : "It rests on how many events there were, not on a single value."}
         {alert.event_count > alert.events.length && ` The first ${plural(alert.events.length, "event")} of ${alert.event_count} are listed.`}
       </p>
-      {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} ruleId={isStored ? alert.rule_id : undefined} />)}
+      {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} explainer={rule && isExplained(rule) ? rule.rule_id : undefined} />)}
     </section>
   );
 }
@@ -58,10 +59,16 @@ function whereOf(alert: IncidentAlert): string {
   return JSON.stringify(named.length > 0 ? named : conditionsOf(alert.events.map((event) => ["Computer", event.computer])));
 }
 
-function EventEvidence({ event, ruleId }: { event: Evidence; ruleId: string | undefined }) {
+interface EventEvidenceProps {
+  event: Evidence;
+  /** The rule that can say why it matched; absent where none can. */
+  explainer: string | undefined;
+}
+
+function EventEvidence({ event, explainer }: EventEvidenceProps) {
   const zone = useZone();
   const [isAsked, setAsked] = useState(false);
-  const [isExplained, setExplained] = useState(false);
+  const [showsWhy, setShowsWhy] = useState(false);
   const keyText = readPreference("ledgerKey", "");
   return (
     <div className="evidence">
@@ -70,12 +77,12 @@ function EventEvidence({ event, ruleId }: { event: Evidence; ruleId: string | un
         <span className="quiet"><Text text={[event.computer, `${event.table} ${event.seq}`].filter(Boolean).join(" · ")} /></span>
         <span className="grow" />
         {event.proof && <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${event.table}\n| where _Seq == ${event.seq}`, range: "all" }) as never}>The whole event</Link>}
-        {event.proof && ruleId && <Button size="small" aria-expanded={isExplained} onClick={() => setExplained(!isExplained)}>Why it matched</Button>}
+        {event.proof && explainer && <Button size="small" aria-expanded={showsWhy} onClick={() => setShowsWhy(!showsWhy)}>Why it matched</Button>}
         {event.proof && !isAsked && <Button size="small" onClick={() => setAsked(true)}>Verify this event</Button>}
       </div>
       {isAsked && event.proof && <Checked table={event.table} seq={String(event.seq)} keyText={keyText} />}
       <Fields fields={event.fields} />
-      {isExplained && ruleId && <Explanation ruleId={ruleId} table={event.table} seq={event.seq} />}
+      {showsWhy && explainer && <Explanation ruleId={explainer} table={event.table} seq={event.seq} />}
     </div>
   );
 }

@@ -55,8 +55,8 @@ export function Risks({ search, setSearch }: { search: RiskSearch; setSearch(cha
           {DAYS.map((one) => <option key={one} value={one}>Last {one} days</option>)}
         </Select>
         <div role="group" aria-label="Kind" className="toolbar">
-          {kindsOf(all).map(([kind, count]) => (
-            <ToggleButton key={kind} size="small" checked={search.kind === kind} onClick={() => setSearch({ kind: search.kind === kind ? undefined : kind })}>{kind} {showCount(count)}</ToggleButton>
+          {risks.data && kindsOf(all, search.kind).map(([kind, count]) => (
+            <ToggleButton key={kind} size="small" checked={search.kind === kind} onClick={() => setSearch({ kind: search.kind === kind ? undefined : kind })}><Text text={kind} /> {showCount(count)}</ToggleButton>
           ))}
         </div>
         <Find label="Find in names" text={search.text ?? ""} onChange={(text) => setSearch({ text: text || undefined })} />
@@ -67,7 +67,7 @@ export function Risks({ search, setSearch }: { search: RiskSearch; setSearch(cha
         {() => (
           <>
             {all.length >= RISKS_MAX && <MessageBar intent="info"><MessageBarBody>The worst {showCount(RISKS_MAX)} are shown; look at fewer days to see less.</MessageBarBody></MessageBar>}
-            {list.length === 0 ? <p>{all.length === 0 ? "Nothing speaks against anybody: no alert of these days names a host, account or address." : "None meets this."}</p> : <List list={list} place={place} days={days} point={(risk) => setSearch({ at: risk.entity })} />}
+            {list.length === 0 ? <p>{all.length === 0 ? "Nothing speaks against anybody: no alert of these days names a host, account or address." : `None meets this. To see more, ${[search.text && "find another name", search.kind && "press the chosen kind again"].filter(Boolean).join(" or ")}.`}</p> : <List list={list} place={place} days={days} point={(risk) => setSearch({ at: risk.entity })} />}
             <details className="quiet">
               <summary>How the score is reckoned</summary>
               <p>Each rule counts once, with its worst alert: Informational 1, Low 5, Medium 20, High 60. More of its alerts add half of that with every doubling of their number, and three days halve it. What was closed as benign or false positive does not count.</p>

@@ -40,9 +40,9 @@ export function splitEntity(entity: string): { kind: string; name: string } {
   return { kind: KINDS[kind] ?? kind, name: entity.slice(at + 1) };
 }
 
-/** How many there are of each kind, the most first. */
-export function kindsOf(risks: EntityRisk[]): [kind: string, count: number][] {
-  const counts = new Map<string, number>();
+/** How many there are of each kind, the most first; the chosen kind is there even when none is of it. */
+export function kindsOf(risks: EntityRisk[], chosen?: string): [kind: string, count: number][] {
+  const counts = new Map<string, number>(chosen ? [[chosen, 0]] : []);
   for (const { entity } of risks) {
     const { kind } = splitEntity(entity);
     counts.set(kind, (counts.get(kind) ?? 0) + 1);

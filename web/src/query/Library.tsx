@@ -117,7 +117,7 @@ export function SaveDialog({ text, language, close }: { text: string; language: 
   const [name, setName] = useState("");
   const [about, setAbout] = useState("");
   const isTaken = (saved.data ?? []).some((query) => query.name === name.trim());
-  const { error, submit } = useSubmit(
+  const { error, isBusy, submit } = useSubmit(
     () => send("PUT", `/v1/saved-queries/${encodeURIComponent(name.trim())}`, { body: { text, language, doc_string: about } }),
     "saved-queries",
     close,
@@ -139,7 +139,7 @@ export function SaveDialog({ text, language, close }: { text: string; language: 
             </DialogContent>
             <DialogActions>
               <Button onClick={close}>Cancel</Button>
-              <Button type="submit" appearance="primary" disabled={name.trim() === ""}>{isTaken ? "Replace" : "Save"}</Button>
+              <Button type="submit" appearance="primary" disabled={name.trim() === "" || isBusy}>{isTaken ? "Replace" : "Save"}</Button>
             </DialogActions>
           </DialogBody>
         </form>

@@ -26,5 +26,5 @@ export function everyBar(bars: Bar[], bin: string, span: [number, number]): Bar[
   const all: Bar[] = [];
   for (let at = start; at < span[1] || known.has(at); at += width) all.push({ at: new Date(at).toISOString(), events: known.get(at) ?? 0 });
   // Bars that lie elsewhere than a whole number of widths from the first one would be lost.
-  return all.reduce((sum, bar) => sum + Number(known.has(Date.parse(bar.at))), 0) === known.size ? all : bars;
+  return all.filter((bar) => known.has(Date.parse(bar.at))).length === known.size ? all : bars;
 }

@@ -6,31 +6,17 @@ import type { BackfillReport } from "../api/types";
 import { Failure } from "../app/Failure";
 import { useZone } from "../app/session";
 import { plural, showCount } from "../parts/numbers";
-import { parseRange, rangeBounds, rangeLabel } from "../parts/time";
+import { parseRange, rangeLabel } from "../parts/time";
 import { Match } from "./Match";
+import { RANGE_UNLESS_CHOSEN, RANGES, useLook } from "./useLook";
 
 /** Matches that are listed; all are counted. */
 const MATCHES_MAX = 50;
-const RANGES = ["24h", "7d", "30d", "90d", "all"];
 
 export function Backfill({ ruleId }: { ruleId: string }) {
   const zone = useZone();
-  const [range, setRange] = useState("7d");
-  const [report, setReport] = useState<BackfillReport>();
-  const [error, setError] = useState<unknown>();
-  const [isBusy, setBusy] = useState(false);
-  const look = async () => {
-    setBusy(true);
-    setError(undefined);
-    setReport(undefined);
-    try {
-      setReport(await send<BackfillReport>("POST", "/v1/rules/backfill", { body: { rules: [ruleId], ...rangeBounds(parseRange(range)), limit: MATCHES_MAX } }));
-    } catch (problem) {
-      setError(problem);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const [range, setRange] = useState(RANGE_UNLESS_CHOSEN);
+  const { report, error, isBusy, look } = useLook(range, (bounds) => send<BackfillReport>("POST", "/v1/rules/backfill", { body: { rules: [ruleId], ...bounds, limit: MATCHES_MAX } }));
   return (
     <>
       <h3>What it would have found</h3>
@@ -38,7 +24,7 @@ export function Backfill({ ruleId }: { ruleId: string }) {
         <Select size="small" aria-label="Time to look at" value={range} onChange={(_, data) => setRange(data.value)}>
           {RANGES.map((text) => <option key={text} value={text}>{rangeLabel(parseRange(text), zone)}</option>)}
         </Select>
-        <Button size="small" disabled={isBusy} onClick={() => void look()}>Look</Button>
+        <Button size="small" disabled={isBusy} onClick={look}>Look</Button>
         {isBusy && <Spinner size="tiny" label="Reading what is stored" />}
       </div>
       {error !== undefined && <Failure error={error} title="Not looked" />}

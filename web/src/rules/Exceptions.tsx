@@ -1,13 +1,14 @@
 // The exceptions of rules: what is excepted, why, by whom and until when; making one, and ending one before its time.
 import { Button, Checkbox } from "@fluentui/react-components";
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { send } from "../api/client";
 import type { RuleSummary } from "../api/types";
 import { useMayAdmin, useZone } from "../app/session";
 import { Confirm } from "../parts/Confirm";
 import { plural } from "../parts/numbers";
 import { Answered } from "../parts/Page";
+import { scrollTo } from "../parts/scroll";
 import { Text } from "../parts/Text";
 import { secondsSince, showAge, showTime } from "../parts/time";
 import { useKeys } from "../parts/useKeys";
@@ -49,6 +50,8 @@ export function Exceptions({ rules, search, setSearch }: ExceptionsProps) {
   useKeys({
     j: () => go(place + 1),
     k: () => go(place - 1),
+    ArrowDown: () => go(place + 1),
+    ArrowUp: () => go(place - 1),
     n: () => mayAdmin && begin(),
     e: () => mayAdmin && current?.active && setEnding(current),
     Enter: () => current && setSearch({ rule: current.rule_id }),
@@ -56,7 +59,7 @@ export function Exceptions({ rules, search, setSearch }: ExceptionsProps) {
   const titleOf = (id: string) => rules.find((rule) => rule.rule_id === id)?.title ?? id;
   return (
     <>
-      <p className="quiet">Events that meet an exception raise no alert of its rule and count in no correlation. They stay in their tables.</p>
+      <p className="quiet">Events that meet an exception raise no alert of its rule and count in no correlation; where the rule is a correlation, they do not count in that one. They stay in their tables.</p>
       {mayAdmin && search.except !== undefined && (
         <NewException
           rules={rules}
@@ -78,7 +81,7 @@ export function Exceptions({ rules, search, setSearch }: ExceptionsProps) {
           list.length === 0 ? (
             <p>{all.length === 0 ? "There is none: every match of a rule raises its alert." : "None holds now."}</p>
           ) : (
-            <List list={list} place={place} titleOf={titleOf} setSearch={setSearch} end={mayAdmin ? setEnding : undefined} />
+            <List list={list} place={place} isPointed={search.at !== undefined} titleOf={titleOf} setSearch={setSearch} end={mayAdmin ? setEnding : undefined} />
           )
         }
       </Answered>
@@ -102,13 +105,19 @@ export function Exceptions({ rules, search, setSearch }: ExceptionsProps) {
 interface ListProps {
   list: RuleException[];
   place: number;
+  /** Whether somebody went to that place: only then it is brought into sight. */
+  isPointed: boolean;
   titleOf(rule: string): string;
   setSearch(change: Record<string, string | undefined>): void;
   end: ((exception: RuleException) => void) | undefined;
 }
 
-function List({ list, place, titleOf, setSearch, end }: ListProps) {
+function List({ list, place, isPointed, titleOf, setSearch, end }: ListProps) {
   const zone = useZone();
+  const line = useRef<HTMLTableRowElement>(null);
+  useEffect(() => {
+    if (isPointed) scrollTo(line.current);
+  }, [place, isPointed]);
   return (
     <div className="scroll-x" tabIndex={0} role="group" aria-label="Exceptions">
       <table className="plain queue">
@@ -117,7 +126,7 @@ function List({ list, place, titleOf, setSearch, end }: ListProps) {
         </thead>
         <tbody>
           {list.map((one, index) => (
-            <tr key={one.id} className={index === place ? "chosen" : ""} aria-current={index === place || undefined} onClick={() => setSearch({ at: one.id })}>
+            <tr key={one.id} ref={index === place ? line : null} className={index === place ? "chosen" : ""} aria-current={index === place || undefined} onClick={() => setSearch({ at: one.id })}>
               <td className="wrap"><button type="button" className="text-link" onClick={() => setSearch({ rule: one.rule_id })}><Text text={titleOf(one.rule_id)} /></button></td>
               <td className="wrap"><Conditions exception={one} /></td>
               <td className="wrap"><Text text={one.reason} /></td>
@@ -151,12 +160,14 @@ export function ExceptionsOf({ ruleId, setSearch }: { ruleId: string; setSearch(
   return (
     <>
       <h3>Exceptions</h3>
-      {exceptions.isError ? <p className="quiet">They were not read.</p> : held.length === 0 ? <p className="quiet">None holds.</p> : (
-        <ul>{held.map((one) => <li key={one.id}><Conditions exception={one} /> <span className="quiet">ends {endText(one)}</span></li>)}</ul>
-      )}
+      <Answered query={exceptions}>
+        {() => held.length === 0 ? <p className="quiet">None holds.</p> : (
+          <ul>{held.map((one) => <li key={one.id}><Conditions exception={one} /> <span className="quiet">ends {endText(one)}</span></li>)}</ul>
+        )}
+      </Answered>
       <div className="toolbar">
         {held.length > 0 && <button type="button" className="text-link" onClick={() => setSearch({ view: "exceptions", at: held[0]?.id })}>{plural(held.length, "exception")} in the list</button>}
-        {mayAdmin && <Button size="small" onClick={() => setSearch({ view: "exceptions", except: ruleId, where: undefined, rule: undefined })}>Except events…</Button>}
+        {mayAdmin && <Button size="small" onClick={() => setSearch({ view: "exceptions", except: ruleId, where: undefined, at: undefined, rule: undefined })}>Except events…</Button>}
       </div>
     </>
   );

@@ -18,7 +18,7 @@ export function Explanation({ ruleId, table, seq }: { ruleId: string; table: str
   if (explanation.isPending) return <Spinner size="tiny" label="Asking why" />;
   if (explanation.isError) return <Failure error={explanation.error} title="Not explained" />;
   return (
-    <pre className="panel limited" tabIndex={0} aria-label="Why it matched">
+    <pre className="panel limited" tabIndex={0} aria-label={explanation.data.holds ? "Why it matches" : "Why it does not match"}>
       {explanation.data.lines.map((line, index) => <span key={index} className={`reason ${/^ *\+ /.test(line) ? "met" : ""}`}><Text text={line} />{"\n"}</span>)}
     </pre>
   );

@@ -1,24 +1,24 @@
 // A new exception: of which rule, where which fields have which values, why, until when; and what it would take away.
 import { Button, Field, Input, Select, Spinner, Textarea } from "@fluentui/react-components";
-import { useQueryClient } from "@tanstack/react-query";
-import { useEffect, useRef, useState, type FormEvent } from "react";
+import { useEffect, useId, useRef, useState } from "react";
 import { send } from "../api/client";
 import type { RuleSummary } from "../api/types";
 import { Failure } from "../app/Failure";
 import { useZone } from "../app/session";
 import { plural, showCount } from "../parts/numbers";
 import { scrollTo } from "../parts/scroll";
-import { parseRange, rangeBounds, rangeLabel } from "../parts/time";
+import { parseRange, rangeLabel } from "../parts/time";
+import { useSubmit } from "../parts/useSubmit";
 import { useTyped } from "../parts/useTyped";
-import { CONDITIONS_MAX, dayAfter, DAYS_MAX, endOf, filledIn, NO_CONDITION, parseWhere, problemOf, TESTS, type Condition, type ExceptionPreview, type Test } from "./exceptions";
+import { CONDITIONS_MAX, dayAfter, DAYS_MAX, endOf, filledIn, holdsLineEnds, NO_CONDITION, parseWhere, problemOf, TESTS, type Condition, type ExceptionPreview, type Test } from "./exceptions";
 import { Match } from "./Match";
+import { RANGE_UNLESS_CHOSEN, RANGES, useLook } from "./useLook";
 
-const RANGES = ["24h", "7d", "30d", "90d", "all"];
 /** Excepted matches that are drawn; all are counted. */
 const MATCHES_MAX = 20;
 
 interface NewExceptionProps {
-  /** All rules; those that can have exceptions are offered. */
+  /** All rules; those that run are offered. */
   rules: RuleSummary[];
   /** Empty while none is chosen. */
   ruleId: string;
@@ -30,13 +30,10 @@ interface NewExceptionProps {
 }
 
 export function NewException({ rules, ruleId, where, chooseRule, setWhere, close }: NewExceptionProps) {
-  const client = useQueryClient();
   const [typed, setTyped] = useTyped(where, (text) => setWhere(text || undefined));
   const [reason, setReason] = useState("");
   const [day, setDay] = useState(dayAfter());
-  const [range, setRange] = useState("7d");
-  const [error, setError] = useState<unknown>();
-  const [isBusy, setBusy] = useState(false);
+  const [range, setRange] = useState(RANGE_UNLESS_CHOSEN);
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => scrollTo(place.current), []);
   const parsed = parseWhere(typed);
@@ -44,23 +41,12 @@ export function NewException({ rules, ruleId, where, chooseRule, setWhere, close
   const problem = problemOf(conditions);
   const isBadDay = day < dayAfter(0) || day > dayAfter(DAYS_MAX);
   const rule = rules.find((one) => one.rule_id === ruleId);
-  const isReady = rule !== undefined && problem === "" && !isBadDay && reason.trim() !== "";
-  const make = async () => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      await send("POST", "/v1/exceptions", { body: { rule_id: ruleId, conditions: filledIn(conditions), reason: reason.trim(), expires: endOf(day) } });
-      await client.invalidateQueries({ queryKey: ["exceptions"] });
-      close();
-    } catch (refusal) {
-      setError(refusal);
-      setBusy(false);
-    }
-  };
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    if (isReady) void make();
-  };
+  const isReady = rule?.enabled === true && problem === "" && !isBadDay && reason.trim() !== "";
+  const { error, isBusy, submit } = useSubmit(
+    () => send("POST", "/v1/exceptions", { body: { rule_id: ruleId, conditions: filledIn(conditions), reason: reason.trim(), expires: endOf(day) } }),
+    "exceptions",
+    close,
+  );
   return (
     <div ref={place} className="panel" role="region" aria-label="New exception">
       <div className="section-head">
@@ -86,13 +72,12 @@ export function NewException({ rules, ruleId, where, chooseRule, setWhere, close
 }
 
 function RuleField({ rules, rule, ruleId, choose }: { rules: RuleSummary[]; rule: RuleSummary | undefined; ruleId: string; choose(id: string): void }) {
-  // A correlation refers to rules, and a rule that rests matches nothing.
-  const offered = rules.filter((one) => one.enabled && one.log_source !== "");
+  // A rule that rests matches nothing.
+  const offered = rules.filter((one) => one.enabled);
   const isOffered = offered.some((one) => one.rule_id === ruleId);
   const problem =
     ruleId === "" || isOffered ? ""
-    : rule === undefined ? "There is no such rule any more: choose another."
-    : rule.enabled ? "A correlation has no exceptions of its own: choose the rule whose events it counts."
+    : rule === undefined ? "It is not among the rules that run or rest: choose another."
     : "This rule rests and raises nothing: let it run first.";
   return (
     <Field label="Rule" required validationState={problem ? "error" : "none"} validationMessage={problem}>
@@ -106,22 +91,50 @@ function RuleField({ rules, rule, ruleId, choose }: { rules: RuleSummary[]; rule
 }
 
 function Conditions({ conditions, change }: { conditions: Condition[]; change(next: Condition[]): void }) {
-  const set = (index: number, part: Partial<Condition>) => change(conditions.map((one, at) => (at === index ? { ...one, ...part } : one)));
   return (
     <fieldset className="conditions">
       <legend>Excepted where all of these hold</legend>
       {conditions.map((condition, index) => (
-        <div key={index} className="condition">
-          <Input aria-label={`Field ${index + 1}`} placeholder="Field, such as Image" value={condition.field} onChange={(_, data) => set(index, { field: data.value })} />
-          <Select aria-label={`Comparison ${index + 1}`} value={condition.test} onChange={(_, data) => set(index, { test: data.value as Test })}>
-            {TESTS.map(({ value, words }) => <option key={value} value={value}>{words}</option>)}
-          </Select>
-          <Textarea aria-label={`Values ${index + 1}`} placeholder="Values, a line each" rows={Math.min(6, Math.max(1, condition.values.length))} value={condition.values.join("\n")} onChange={(_, data) => set(index, { values: data.value.split("\n") })} />
-          <Button size="small" appearance="subtle" disabled={conditions.length === 1} aria-label={`Remove condition ${index + 1}`} onClick={() => change(conditions.filter((_, at) => at !== index))}>Remove</Button>
-        </div>
+        <ConditionLine
+          key={index}
+          number={index + 1}
+          condition={condition}
+          isOnly={conditions.length === 1}
+          change={(part) => change(conditions.map((one, at) => (at === index ? { ...one, ...part } : one)))}
+          remove={() => change(conditions.filter((_, at) => at !== index))}
+        />
       ))}
       <div><Button size="small" disabled={conditions.length >= CONDITIONS_MAX} onClick={() => change([...conditions, NO_CONDITION])}>One more condition</Button></div>
     </fieldset>
+  );
+}
+
+interface ConditionLineProps {
+  /** Its place, from 1. */
+  number: number;
+  condition: Condition;
+  isOnly: boolean;
+  change(part: Partial<Condition>): void;
+  remove(): void;
+}
+
+function ConditionLine({ number, condition, isOnly, change, remove }: ConditionLineProps) {
+  const hint = useId();
+  const text = condition.values.join("\n");
+  // A text area cannot tell a line end within a value from one between two: what is typed there would except more.
+  const isFixed = holdsLineEnds(condition);
+  return (
+    <>
+      <div className="condition">
+        <Input aria-label={`Field ${number}`} placeholder="Field, such as Image" value={condition.field} onChange={(_, data) => change({ field: data.value })} />
+        <Select aria-label={`Comparison ${number}`} value={condition.test} onChange={(_, data) => change({ test: data.value as Test })}>
+          {TESTS.map(({ value, words }) => <option key={value} value={value}>{words}</option>)}
+        </Select>
+        <Textarea aria-label={`Values ${number}`} aria-describedby={isFixed ? hint : undefined} placeholder="Values, a line each" rows={Math.min(6, text.split("\n").length)} readOnly={isFixed} value={text} onChange={(_, data) => change({ values: data.value.split("\n") })} />
+        <Button size="small" appearance="subtle" disabled={isOnly && !isFixed} aria-label={`Remove condition ${number}`} onClick={remove}>Remove</Button>
+      </div>
+      {isFixed && <p id={hint} className="quiet">Values of condition {number} hold line ends and cannot be changed here: remove it to write another.</p>}
+    </>
   );
 }
 
@@ -137,33 +150,19 @@ interface PreviewProps {
 /** What it would take away of what is stored; drawn anew for other conditions, so that no answer stands beside others. */
 function Preview({ ruleId, conditions, problem, range, setRange }: PreviewProps) {
   const zone = useZone();
-  const [preview, setPreview] = useState<ExceptionPreview>();
-  const [error, setError] = useState<unknown>();
-  const [isBusy, setBusy] = useState(false);
-  const look = async () => {
-    setBusy(true);
-    setError(undefined);
-    setPreview(undefined);
-    try {
-      setPreview(await send<ExceptionPreview>("POST", "/v1/exceptions/preview", { body: { rule_id: ruleId, conditions: filledIn(conditions), ...rangeBounds(parseRange(range)) } }));
-    } catch (refusal) {
-      setError(refusal);
-    } finally {
-      setBusy(false);
-    }
-  };
+  const { report, error, isBusy, look } = useLook(range, (bounds) => send<ExceptionPreview>("POST", "/v1/exceptions/preview", { body: { rule_id: ruleId, conditions: filledIn(conditions), ...bounds } }));
   return (
     <div>
       <div className="toolbar">
         <Select aria-label="Time to look at" value={range} onChange={(_, data) => setRange(data.value)}>
           {RANGES.map((text) => <option key={text} value={text}>{rangeLabel(parseRange(text), zone)}</option>)}
         </Select>
-        <Button disabled={problem !== "" || isBusy} onClick={() => void look()}>See what it would take away</Button>
+        <Button disabled={problem !== "" || isBusy} onClick={look}>See what it would take away</Button>
         {isBusy && <Spinner size="tiny" label="Reading what is stored" />}
         {problem !== "" && <span className="quiet">{problem}</span>}
       </div>
       {error !== undefined && <Failure error={error} title="Not looked" />}
-      {preview && <Previewed preview={preview} />}
+      {report && <Previewed preview={report} />}
     </div>
   );
 }

@@ -70,7 +70,7 @@ function Detail({ id, details, setSearch, remove }: RuleDetailProps & { details:
       <Judged judgement={details.judgement} />
       {facts && facts.references.length > 0 && <References addresses={facts.references} />}
       {facts && facts.tests.length > 0 && <Tests facts={facts} />}
-      {rule?.log_source && <ExceptionsOf ruleId={id} setSearch={setSearch} />}
+      <ExceptionsOf ruleId={id} setSearch={setSearch} />
       {mayAdmin && rule?.enabled && <Backfill ruleId={id} />}
       <h3>Text</h3>
       <pre className="panel limited" tabIndex={0}><Text text={source.text} /></pre>

@@ -108,6 +108,11 @@ export function conditionsOf(fields: [string, string][]): Condition[] {
   return [...values].slice(0, CONDITIONS_MAX).map(([field, all]) => ({ field, test: "equals", values: [...all] }));
 }
 
+/** Whether a value goes over several lines, as a recorded one may: a field of one value a line cannot show it apart. */
+export function holdsLineEnds({ values }: Condition): boolean {
+  return values.some((value) => /[\r\n]/.test(value));
+}
+
 /** The last day of a new exception, `yyyy-mm-dd` in UTC. */
 export function dayAfter(days = DAYS, now = Date.now()): string {
   return new Date(now + days * DAY_MS).toISOString().slice(0, 10);

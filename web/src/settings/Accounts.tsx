@@ -68,7 +68,7 @@ function Make({ close }: { close(): void }) {
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   const [scopes, setScopes] = useState<string[]>(["query"]);
-  const { error, submit } = useSubmit(() => send("POST", "/v1/accounts", { body: { name, password, scopes } }), "accounts", close);
+  const { error, isBusy, submit } = useSubmit(() => send("POST", "/v1/accounts", { body: { name, password, scopes } }), "accounts", close);
   return (
     <Dialog open onOpenChange={(_, data) => !data.open && close()}>
       <DialogSurface>
@@ -85,7 +85,7 @@ function Make({ close }: { close(): void }) {
             </DialogContent>
             <DialogActions>
               <Button onClick={close}>Cancel</Button>
-              <Button type="submit" appearance="primary" disabled={name.trim() === "" || password === "" || scopes.length === 0}>Make</Button>
+              <Button type="submit" appearance="primary" disabled={name.trim() === "" || password === "" || scopes.length === 0 || isBusy}>Make</Button>
             </DialogActions>
           </DialogBody>
         </form>

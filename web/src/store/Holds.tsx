@@ -70,7 +70,7 @@ function Place({ tables, close }: { tables: string[]; close(): void }) {
   const isBadName = name !== "" && !NAME.test(name);
   const isBackwards = from !== "" && to !== "" && from > to;
   const body = { reason: reason.trim(), ...(table ? { table } : {}), ...(from ? { from } : {}), ...(to ? { to } : {}) };
-  const { error, submit } = useSubmit(() => send("PUT", `/v1/holds/${encodeURIComponent(name)}`, { body }), "holds", close);
+  const { error, isBusy, submit } = useSubmit(() => send("PUT", `/v1/holds/${encodeURIComponent(name)}`, { body }), "holds", close);
   return (
     <Dialog open onOpenChange={(_, data) => !data.open && close()}>
       <DialogSurface>
@@ -96,7 +96,7 @@ function Place({ tables, close }: { tables: string[]; close(): void }) {
             </DialogContent>
             <DialogActions>
               <Button onClick={close}>Cancel</Button>
-              <Button type="submit" appearance="primary" disabled={!NAME.test(name) || isBackwards || reason.trim() === ""}>Place</Button>
+              <Button type="submit" appearance="primary" disabled={!NAME.test(name) || isBackwards || reason.trim() === "" || isBusy}>Place</Button>
             </DialogActions>
           </DialogBody>
         </form>
@@ -107,7 +107,7 @@ function Place({ tables, close }: { tables: string[]; close(): void }) {
 
 function Release({ hold, close }: { hold: Hold; close(): void }) {
   const [reason, setReason] = useState("");
-  const { error, submit } = useSubmit(() => send("POST", `/v1/holds/${encodeURIComponent(hold.name)}/release`, { body: { reason: reason.trim() } }), "holds", close);
+  const { error, isBusy, submit } = useSubmit(() => send("POST", `/v1/holds/${encodeURIComponent(hold.name)}/release`, { body: { reason: reason.trim() } }), "holds", close);
   return (
     <Dialog open onOpenChange={(_, data) => !data.open && close()}>
       <DialogSurface>
@@ -121,7 +121,7 @@ function Release({ hold, close }: { hold: Hold; close(): void }) {
             </DialogContent>
             <DialogActions>
               <Button onClick={close}>Cancel</Button>
-              <Button type="submit" appearance="primary" disabled={reason.trim() === ""}>Release</Button>
+              <Button type="submit" appearance="primary" disabled={reason.trim() === "" || isBusy}>Release</Button>
             </DialogActions>
           </DialogBody>
         </form>

@@ -140,7 +140,7 @@ function Retention({ table, close }: { table: TableStatus; close(): void }) {
   const days = /^\d{1,6}$/.test(text.trim()) ? Number(text) : undefined;
   const isBad = text.trim() !== "" && (days === undefined || days === 0);
   const isShorter = days !== undefined && (table.retention_days === null || days < table.retention_days);
-  const { error, submit } = useSubmit(
+  const { error, isBusy, submit } = useSubmit(
     () => send("PUT", `/v1/tables/${encodeURIComponent(table.name)}/retention`, { body: { days: days ?? null } }),
     "status",
     close,
@@ -163,7 +163,7 @@ function Retention({ table, close }: { table: TableStatus; close(): void }) {
             </DialogContent>
             <DialogActions>
               <Button onClick={close}>Cancel</Button>
-              <Button type="submit" appearance="primary" disabled={isBad}>{isShorter ? "Drop older days" : "Keep so long"}</Button>
+              <Button type="submit" appearance="primary" disabled={isBad || isBusy}>{isShorter ? "Drop older days" : "Keep so long"}</Button>
             </DialogActions>
           </DialogBody>
         </form>

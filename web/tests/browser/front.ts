@@ -2,7 +2,7 @@
 // anew. Everything but the pages and their files is the program's own answer, passed on unchanged; and the pages go out
 // under the headers with which the program sends its own, the content policy above all.
 import { existsSync, readFileSync } from "node:fs";
-import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 
@@ -33,6 +33,11 @@ export async function startFront(target: string, pages: string): Promise<Front> 
     if (asked.method === "GET" && file?.startsWith(pages)) sendFile(file, asked, answer, headers);
     else passOn(target, asked, answer);
   });
+  return listen(server);
+}
+
+/** Lets a server listen on a free port of this machine. */
+export async function listen(server: Server): Promise<Front> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,

@@ -2,12 +2,11 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { HOSTILE, refusedPasswords, visits } from "./data";
-import { startFront, type Front } from "./front";
+import { listen, startFront, type Front } from "./front";
 
 export interface Installation {
   url: string;
@@ -95,20 +94,12 @@ function channelsAt(url: string): string {
   return `[notify]\nallow_private_hosts = ["127.0.0.1"]\n${channel("on-call", "taken", 'level_min = "low"\n')}${channel("mirror", "refused")}`;
 }
 
-async function startReceivers(): Promise<{ url: string; close(): Promise<void> }> {
+async function startReceivers(): Promise<Front> {
   const server = createServer((request, response) => {
     request.resume();
     response.writeHead(request.url === "/taken" ? 204 : 503).end();
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  return listen(server);
 }
 
 function printedLink(server: ReturnType<typeof spawn>): Promise<URL> {

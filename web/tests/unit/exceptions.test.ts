@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { conditionText, conditionsOf, CONDITIONS_MAX, dayAfter, endOf, filledIn, parseWhere, problemOf, sortedExceptions, type Condition } from "../../src/rules/exceptions";
+import { conditionText, conditionsOf, CONDITIONS_MAX, dayAfter, endOf, filledIn, holdsLineEnds, parseWhere, problemOf, sortedExceptions, type Condition } from "../../src/rules/exceptions";
 
 test("conditions come back from the address, half-written ones too, and nonsense is none", () => {
   const conditions: Condition[] = [{ field: "Image", test: "endswith", values: ["\\a.exe", ""] }, { field: "", test: "equals", values: [] }];
@@ -25,6 +25,15 @@ test("conditions read as sentences, and fields of events become them", () => {
   expect(conditionsOf([["User", "svc"], ["Image", "x"], ["User", "root"], ["User", "svc"], ["Empty", ""], ["(anywhere)", "words"]])).toEqual([
     { field: "User", test: "equals", values: ["svc", "root"] }, { field: "Image", test: "equals", values: ["x"] },
   ]);
+});
+
+test("a recorded value of several lines stays one value", () => {
+  const script = "Get-Process\nStop-Process";
+  const [condition] = conditionsOf([["ScriptBlockText", script]]);
+  expect(condition).toEqual({ field: "ScriptBlockText", test: "equals", values: [script] });
+  expect(parseWhere(JSON.stringify([condition]))).toEqual([condition]);
+  for (const value of [script, "a\r\nb", "a\rb", "a\n"]) expect(holdsLineEnds({ field: "a", test: "equals", values: ["x", value] })).toBe(true);
+  expect(holdsLineEnds({ field: "a", test: "equals", values: ["x", "", "y z"] })).toBe(false);
 });
 
 test("an exception holds to the end of its last day, and those that end next stand first", () => {

@@ -130,6 +130,8 @@ test("risks are told apart by kind, and names keep their colons", () => {
   expect(splitEntity("ip:2001:db8::1")).toEqual({ kind: "address", name: "2001:db8::1" });
   expect(splitEntity("host:web01")).toEqual({ kind: "host", name: "web01" });
   expect(kindsOf([risk("host:a"), risk("ip:192.0.2.1"), risk("ip:192.0.2.2")])).toEqual([["address", 2], ["host", 1]]);
+  expect(kindsOf([risk("host:a")], "mailbox")).toEqual([["host", 1], ["mailbox", 0]]);
+  expect(kindsOf([risk("host:a")], "host")).toEqual([["host", 1]]);
   expect([weightOf(0.4), weightOf(5), weightOf(20), weightOf(61)]).toEqual(["Informational", "Low", "Medium", "High"]);
   expect([parseDays(undefined), parseDays("7"), parseDays("8")]).toEqual(["14", "7", "14"]);
 });

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { RuleSummary } from "../../src/api/types";
 import { matrix, navigatorLayer } from "../../src/rules/matrix";
+import { isExplained } from "../../src/rules/rules";
 import { excerpt, factsOf, serverProblem, syntaxProblems } from "../../src/rules/ruleText";
 
 const sigma = `title: Door forced
@@ -78,4 +79,12 @@ test("the matrix counts what runs and what rests, and becomes a layer", () => {
   expect(layer.techniques.map((technique) => [technique.techniqueID, technique.tactic, technique.score, technique.comment])).toEqual([
     ["T1110.001", "defense-evasion", 1, "one\nrest (rests)"], ["T1110.001", "credential-access", 1, "one\nrest (rests)"],
   ]);
+});
+
+test("a rule says why it matched when it runs and is no query", () => {
+  expect(isExplained({ enabled: true, log_source: "linux/sshd" })).toBe(true);
+  // A correlation: it names the rules to ask about.
+  expect(isExplained({ enabled: true, log_source: "" })).toBe(true);
+  expect(isExplained({ enabled: false, log_source: "linux/sshd" })).toBe(false);
+  for (const query of ["KQL on arrival in Syslog", "KQL every 300 s", "KQL every minute"]) expect(isExplained({ enabled: true, log_source: query })).toBe(false);
 });
