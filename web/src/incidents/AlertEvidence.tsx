@@ -22,6 +22,8 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
   const mayAdmin = useMayAdmin();
   const rules = useRules();
   const rule = rules.data?.find((one) => one.rule_id === alert.rule_id);
+  // What Moneta watches itself has an id of this form and no rule to open.
+  const isAlarm = alert.rule_id.startsWith("moneta/");
   const isListed = rules.data === undefined || rule !== undefined;
   const [showsRule, setShowsRule] = useState(false);
   const fields = new Set(alert.events.flatMap((event) => event.fields.map(([name]) => (name === ANYWHERE ? "words anywhere in it" : name))));
@@ -36,7 +38,7 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
       <p><Text text={alert.description} /></p>
       <div className="toolbar">
         {isListed && <Button size="small" aria-expanded={showsRule} onClick={() => setShowsRule(!showsRule)}>What the rule looks for</Button>}
-        <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id }) as never}>The rule</Link>
+        {!isAlarm && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id }) as never}>The rule</Link>}
         <Link className="button-link" to="/incidents" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id, state: "all" }) as never}>Its other incidents</Link>
         <Link className="button-link" to="/alerts" search={(previous) => ({ tz: previous.tz, rule: alert.title, range: "30d", alert: alert.id }) as never}>Related alerts</Link>
         {mayAdmin && isListed && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, view: "exceptions", except: alert.rule_id, where: whereOf(alert) }) as never}>Except such events…</Link>}
