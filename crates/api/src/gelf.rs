@@ -22,8 +22,8 @@ pub(crate) fn routes() -> Router<App> {
     Router::new().route("/gelf", post(push))
 }
 
-/// `POST /gelf`: answered once the messages are on disk. Clients close without waiting for that, which ends a handler: a
-/// task of its own goes on.
+/// `POST /gelf`: answered once the messages are on disk. Clients close without waiting for that, which ends a handler:
+/// a task of its own goes on.
 async fn push(State(state): State<App>, request: Request) -> Result<StatusCode, ApiError> {
     let stored = async move {
         let stored = store(state, request).await;

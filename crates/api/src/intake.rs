@@ -97,8 +97,8 @@ pub(crate) enum Target {
     Recognised(TableName),
 }
 
-/// Bytes of the records of one request at most. What records of a request share, such as labels, stands in each of them:
-/// without this a small body could ask for any amount.
+/// Bytes of the records of one request at most. What records of a request share, such as labels, stands in each of
+/// them: without this a small body could ask for any amount.
 const RECORDS_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
 
 /// Records as JSON objects, gathered by where they go.
@@ -112,7 +112,7 @@ impl Records {
     /// Adds a record.
     ///
     /// # Errors
-    /// When there are too many bytes with it.
+    /// When there are too many bytes with it; then it is not among them.
     pub(crate) fn push(&mut self, target: &Target, record: &Map<String, Value>) -> Result<(), ApiError> {
         let lines = match self.lines.get_mut(target) {
             Some(lines) => lines,
@@ -121,13 +121,15 @@ impl Records {
         let before = lines.len();
         serde_json::to_writer(&mut *lines, record).expect("an object always becomes JSON, and memory takes it");
         lines.push(b'\n');
-        self.num_bytes += lines.len() - before;
-        if self.num_bytes > RECORDS_BYTES_MAX {
+        let num_bytes = self.num_bytes + lines.len() - before;
+        if num_bytes > RECORDS_BYTES_MAX {
+            lines.truncate(before);
             return Err(ApiError::too_large(format!(
                 "the records have more than {RECORDS_BYTES_MAX} bytes once labels and attributes stand in each; send \
                  fewer at once"
             )));
         }
+        self.num_bytes = num_bytes;
         Ok(())
     }
 

@@ -13,10 +13,12 @@ pub mod error;
 pub mod fs;
 pub mod id;
 pub mod invariants;
+pub mod level;
 pub mod limits;
 pub mod time;
 
 pub use clock::{Clock, Entropy};
 pub use error::ErrorKind;
 pub use id::{IdError, RuleId, Seq, SourceName, TableName, TenantId};
+pub use level::Level;
 pub use time::{IngestDay, Timestamp};

@@ -1,9 +1,10 @@
 //! The forward protocol of Fluentd and Fluent Bit, as a listener.
 //!
-//! A message that asks to be acknowledged is, once it is durable; its sender sends it again otherwise, so that nothing is
-//! lost when either side dies and a message stored just before its acknowledgement got lost comes twice
+//! A message that asks to be acknowledged is, once it is durable; its sender sends it again otherwise, so that nothing
+//! is lost when either side dies and a message stored just before its acknowledgement got lost comes twice
 //! (`at-least-once`). A connection is read only while its earlier messages are stored. What arrived with one read is
-//! stored together; what is no message is quarantined, and its connection closed. With a shared key, both sides prove that they know it before the first event; it is never sent.
+//! stored together; what is no message is quarantined, and its connection closed. With a shared key, both sides prove
+//! that they know it before the first event; it is never sent.
 //!
 //! # Source
 //! Fluent, "Forward Protocol Specification v1.5", sections "Handshake" and "Response".

@@ -1,5 +1,5 @@
-//! GELF listeners: over UDP, in chunks and compressed, best effort; over TCP and TLS, where a connection is read only while
-//! its earlier messages are stored.
+//! GELF listeners: over UDP, in chunks and compressed, best effort; over TCP and TLS, where a connection is read only
+//! while its earlier messages are stored.
 //!
 //! # Source
 //! Graylog documentation, "GELF via UDP" and "GELF via TCP".

@@ -153,7 +153,7 @@ fn log_refusal(collector: &str, error: &PortError) {
 
 /// 128 bits of a hash, as 32 hexadecimal digits: stands for a name that may be longer than a producer's.
 pub(crate) fn digest(name: &[u8]) -> String {
-    sha256(name).as_bytes()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(&sha256(name).as_bytes()[..16])
 }
 
 /// Rows and quarantined records of a submission.

@@ -1,5 +1,5 @@
-//! Listeners for streams of messages that nobody answers: accepted, cut into messages, stored. A connection is read only
-//! while its earlier messages are stored, so that the sender feels back-pressure.
+//! Listeners for streams of messages that nobody answers: accepted, cut into messages, stored. A connection is read
+//! only while its earlier messages are stored, so that the sender feels back-pressure.
 
 use std::net::SocketAddr;
 

@@ -2,9 +2,9 @@
 //!
 //! Layout of a message: an array of the tag, then one of
 //! `time, record, [options]`; `[[time, record], …], [options]`; `bytes, [options]`, where the bytes are entries
-//! `[time, record]` one after the other, compressed when the options say `compressed: gzip`. A time is seconds since 1970
-//! or an extension of type 0 (seconds and nanoseconds, 4 bytes each, big-endian); Fluent Bit puts `[time, metadata]` in
-//! its place. The option `chunk` asks for an acknowledgement.
+//! `[time, record]` one after the other, compressed when the options say `compressed: gzip`. A time is seconds since
+//! 1970 or an extension of type 0 (seconds and nanoseconds, 4 bytes each, big-endian); Fluent Bit puts `[time,
+//! metadata]` in its place. The option `chunk` asks for an acknowledgement.
 //!
 //! Pure: no socket is touched, and what is held is bounded.
 //!
@@ -84,7 +84,8 @@ impl ValueEnd {
     }
 }
 
-/// Bytes of the value at the beginning without its children, and the number of those; `None` while its head is not whole.
+/// Bytes of the value at the beginning without its children, and the number of those; `None` while its head is not
+/// whole.
 fn head(bytes: &[u8]) -> Result<Option<(u64, u64)>, NotFluent> {
     let Some(first) = bytes.first().copied() else { return Ok(None) };
     // Bytes of the number behind the first byte, and what it counts.

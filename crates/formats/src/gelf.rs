@@ -28,6 +28,8 @@ const CHUNK_HEAD_BYTES: usize = 12;
 const CHUNKS_MAX: u8 = 128;
 /// Nanoseconds within which all chunks of a message must come.
 const CHUNKS_WITHIN_NANOS: i64 = 5_000_000_000;
+/// Nanoseconds between two looks for messages that are too old: none may cost a look at all of them for each chunk.
+const LOOK_EVERY_NANOS: i64 = 1_000_000_000;
 /// Bytes of chunks held at most, of all senders together: the oldest messages give way.
 const CHUNKS_BYTES_MAX: usize = 16 << 20;
 /// Unfinished messages held at most.
@@ -118,6 +120,7 @@ impl Unfinished {
 pub struct Chunks {
     unfinished: BTreeMap<MessageKey, Unfinished>,
     num_bytes: usize,
+    looked: Timestamp,
     /// Chunks given up, by sender.
     lost: BTreeMap<IpAddr, u64>,
 }
@@ -161,10 +164,13 @@ impl Chunks {
 
     /// Gives up messages that are too old, and the oldest while there is no room for `more` bytes.
     fn make_room(&mut self, more: usize, now: Timestamp) {
-        let is_old =
-            |message: &Unfinished| now.as_nanos().saturating_sub(message.since.as_nanos()) > CHUNKS_WITHIN_NANOS;
-        let old: Vec<MessageKey> = self.unfinished.iter().filter(|(_, m)| is_old(m)).map(|(key, _)| *key).collect();
-        old.into_iter().for_each(|key| self.give_up(key));
+        let age = |since: Timestamp| now.as_nanos().saturating_sub(since.as_nanos());
+        if age(self.looked) >= LOOK_EVERY_NANOS {
+            self.looked = now;
+            let old = self.unfinished.iter().filter(|(_, message)| age(message.since) > CHUNKS_WITHIN_NANOS);
+            let old: Vec<MessageKey> = old.map(|(key, _)| *key).collect();
+            old.into_iter().for_each(|key| self.give_up(key));
+        }
         while self.num_bytes + more > CHUNKS_BYTES_MAX || self.unfinished.len() >= UNFINISHED_MAX {
             let oldest = self.unfinished.iter().min_by_key(|(_, message)| message.since).map(|(key, _)| *key);
             let Some(oldest) = oldest else { break };

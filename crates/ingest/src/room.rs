@@ -5,12 +5,12 @@
 //! from 75 %   people are warned
 //! from 85 %   people are warned urgently
 //! from 92 %   records of class `data` are refused; `control` and `processed` go on
-//! from 97 %   everything is refused but what Moneta itself tells, above all the audit stream: it has a reserve to go on
-//!             with
+//! from 97 %   everything is refused but what Moneta itself tells, above all in the audit stream, which has
+//!             a reserve
 //! ```
 //! A rung is left again once the fill is two percent below its beginning, by itself. The reserve counts as used all the
-//! time, so that giving it away does not look like room. This looks at the disk and decides; it tells nobody: the server
-//! watches the rung.
+//! time, so that giving it away does not look like room. This looks at the disk and decides; it tells nobody: the
+//! server watches the rung.
 //!
 //! # Source
 //! NIST SP 800-53 AU-5 (1) (2), and the ladder of auditd(8).
@@ -19,12 +19,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moneta_base::{Clock, ErrorKind, Timestamp};
-use moneta_ports::{PortError, Volume};
+use moneta_ports::{PortError, Space, Volume};
 
 /// Time between two looks at the disk at least: a look is one system call.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// What a fill must be below the beginning of a rung for the rung to be left, in permille.
 const SLACK_PERMILLE: u64 = 20;
+/// Time between two tries to set the reserve aside after one that failed.
+const RESERVE_AGAIN: Duration = Duration::from_secs(60);
 /// When senders are told to come back.
 const COME_BACK: Duration = Duration::from_secs(15);
 
@@ -40,7 +42,7 @@ pub enum Rung {
     NearlyFull,
     /// Records of class `data` are refused.
     DataRefused,
-    /// All is refused but the audit stream.
+    /// All is refused but what Moneta itself tells.
     AuditOnly,
 }
 
@@ -85,7 +87,8 @@ impl Rung {
 /// Whose records they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
-    /// What Moneta itself tells: its audit, alerts, how far it matched rules. Without records from outside it is little.
+    /// What Moneta itself tells: its audit, alerts, how far it matched rules. Without records from outside it is
+    /// little.
     Own,
     /// Records of class `data` from outside.
     Data,
@@ -105,6 +108,8 @@ struct State {
     looked_at: Option<Timestamp>,
     rung: Rung,
     is_aside: bool,
+    /// When the reserve could not be set aside last.
+    failed_at: Option<Timestamp>,
 }
 
 impl Room {
@@ -120,12 +125,12 @@ impl Room {
         let is_fresh = |at: Timestamp| now >= at && now.since(at) < LOOK_INTERVAL;
         if !state.looked_at.is_some_and(is_fresh) {
             state.looked_at = Some(now);
-            self.look(&mut state);
+            self.look(&mut state, now);
         }
         state.rung
     }
 
-    fn look(&self, state: &mut State) {
+    fn look(&self, state: &mut State, now: Timestamp) {
         let space = match self.volume.space() {
             Ok(space) if space.total_bytes > 0 => space,
             // Not knowing is no reason to refuse: a write that finds no room is refused all the same.
@@ -134,24 +139,28 @@ impl Room {
         };
         let reserve = self.volume.reserve_bytes();
         let free = if state.is_aside { space.available_bytes } else { space.available_bytes.saturating_sub(reserve) };
-        self.climb(state, space.total_bytes, free);
+        state.rung = Rung::at(Space { available_bytes: free, ..space }.used_permille(), state.rung);
         if state.rung == Rung::AuditOnly && state.is_aside {
             match self.volume.give() {
                 Ok(()) => state.is_aside = false,
                 Err(error) => tracing::error!(%error, "the reserve of the audit stream cannot be given"),
             }
         } else if state.rung < Rung::AuditOnly && !state.is_aside && reserve > 0 {
-            match self.volume.set_aside() {
-                Ok(()) => state.is_aside = true,
-                Err(error) => tracing::warn!(%error, "no reserve could be set aside for the audit stream"),
+            let failed_lately = |at: Timestamp| now >= at && now.since(at) < RESERVE_AGAIN;
+            if !state.failed_at.is_some_and(failed_lately) {
+                self.set_aside(state, now);
             }
         }
     }
 
-    fn climb(&self, state: &mut State, total: u64, available: u64) {
-        let used = u128::from(total.saturating_sub(available));
-        let permille = u64::try_from(used * 1_000 / u128::from(total)).unwrap_or(1_000);
-        state.rung = Rung::at(permille, state.rung);
+    fn set_aside(&self, state: &mut State, now: Timestamp) {
+        match self.volume.set_aside() {
+            Ok(()) => (state.is_aside, state.failed_at) = (true, None),
+            Err(error) => {
+                state.failed_at = Some(now);
+                tracing::warn!(%error, "no reserve could be set aside for the audit stream; it is tried again");
+            }
+        }
     }
 
     /// Lets a submission in, or says when to come back.

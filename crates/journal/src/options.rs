@@ -22,8 +22,8 @@ pub struct JournalOptions {
 }
 
 impl JournalOptions {
-    /// The usual limits: files of 64 MiB, 16 MiB of producers (about 6,000, or 75,000 cursors), 16 MiB of idempotency keys (about
-    /// 100,000), 10,000 tables. A snapshot of all of them stays below the 64 MiB of a frame.
+    /// The usual limits: files of 64 MiB, 16 MiB of producers (about 6,000, or 75,000 cursors), 16 MiB of idempotency
+    /// keys (about 100,000), 10,000 tables. A snapshot of all of them stays below the 64 MiB of a frame.
     #[must_use]
     pub fn new(tenant: TenantId) -> Self {
         Self {

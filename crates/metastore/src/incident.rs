@@ -186,7 +186,8 @@ impl Metastore {
         rows.collect::<rusqlite::Result<_>>().doing(READING)
     }
 
-    /// Every incident, or every one with an alert of a rule, with the classification in its definition, under `verdict`.
+    /// Every incident, or every one with an alert of a rule, with the classification in its definition, under
+    /// `verdict`.
     ///
     /// # Errors
     /// SQLite's own.
@@ -281,8 +282,8 @@ impl IncidentWriter<'_> {
         self.transaction.query_row(sql, [alert_id], |row| row.get(0)).doing(CHANGING)
     }
 
-    /// The newest incident under any of the keys that was made since a time, does not have the status `without`, and has
-    /// fewer alerts than `alerts_max`.
+    /// The newest incident under any of the keys that was made since a time, does not have the status `without`, and
+    /// has fewer alerts than `alerts_max`.
     ///
     /// # Errors
     /// SQLite's own.
@@ -294,9 +295,9 @@ impl IncidentWriter<'_> {
         alerts_max: usize,
     ) -> Result<Option<Value>, Error> {
         let sql = format!(
-            "SELECT definition FROM incident WHERE number = (SELECT max(number) FROM incident_key JOIN incident USING (number)
-            WHERE key IN ({}) AND incident_key.created >= ? AND status IS NOT ?
-            AND (SELECT count(*) FROM incident_alert WHERE incident = number) < ?)",
+            "SELECT definition FROM incident WHERE number IN (SELECT number FROM incident_key WHERE key IN ({}) AND created >= ?)
+            AND status IS NOT ? AND (SELECT count(*) FROM incident_alert WHERE incident = number) < ?
+            ORDER BY number DESC LIMIT 1",
             marks(keys.len())
         );
         let mut values: Vec<SqlValue> = keys.iter().map(|key| SqlValue::from(key.clone())).collect();

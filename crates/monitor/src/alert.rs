@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use moneta_base::{RuleId, SourceName, Timestamp};
+use moneta_base::{Level, RuleId, SourceName, Timestamp};
 use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
 use moneta_merkle::sha256;
 use moneta_ports::{Alarm, Alert, MatchedEvent};
 use moneta_rules::correlation::{EventRef, Finding};
 use moneta_rules::hunt::{event_time, text};
-use moneta_rules::{Correlator, Level, Rule, RuleMatch};
+use moneta_rules::{Correlator, Rule, RuleMatch};
 use serde_json::json;
 
 use crate::entities::Entities;
@@ -23,6 +23,8 @@ const SEQS_NAMED_MAX: usize = 1_000;
 
 /// Who provides the alerts that Moneta raises.
 pub(crate) const PROVIDER: &str = "Moneta";
+/// The source of rows that are made here.
+pub(crate) const SOURCE: &str = "monitor";
 /// What raises alerts of rules.
 const DETECTION: &str = "Detection on arrival";
 /// What raises alerts of queries.
@@ -296,7 +298,7 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     builder.set_field("RuleTags", Value::Json(&json!(alert.tags).to_string()));
     builder.set_field("EventSeqs", Value::Json(&json!(raised.event_seqs).to_string()));
     builder.set_field("Events", Value::Json(&json!(alert.events).to_string()));
-    builder.finish_row(alert.raised, &SourceName::lossy("monitor"), "");
+    builder.finish_row(alert.raised, &SourceName::lossy(SOURCE), "");
 }
 
 /// The ATT&CK names among the tags that pass a test, as Sentinel writes them: `T1059.001`, `DefenseEvasion`.

@@ -31,4 +31,4 @@ pub use incidents::{IncidentBook, IncidentParts, IncidentSettingsOf};
 pub use service::{Monitor, MonitorParts};
 pub use sources::{SourceWatch, SourceWatchParts};
 pub use state::StatePlace;
-pub use told::told_alerts;
+pub use told::{told_alerts, told_ids};

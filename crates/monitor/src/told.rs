@@ -1,35 +1,52 @@
 //! Alerts out of their rows in `SecurityAlert`: what is stored is enough to tell people of it.
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::TimestampNanosecondType;
+use arrow::array::RecordBatch;
 use moneta_base::{RuleId, Seq, TableName, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::schema::standard;
 use moneta_event::{Block, RecordClass};
 use moneta_ports::{Alert, MatchedEvent};
-use moneta_rules::hunt::text;
+use moneta_rules::hunt::{text, time};
 use serde_json::{Map, Value};
 
-use crate::alert::{PROVIDER, THROTTLED};
+use crate::alert::{PROVIDER, SOURCE, THROTTLED};
 
-/// The alerts of a block that Moneta raised and tells people of, with their sequences: all but those that are stored
-/// short. Of blocks of other tables, and of alerts that came from elsewhere, there are none.
+/// The alerts of a block that Moneta raised and tells people of, from a sequence on, with their sequences: all but
+/// those that are stored short. Of blocks of other tables there are none, nor of alerts that came from elsewhere,
+/// whatever they say of themselves.
 #[must_use]
-pub fn told_alerts(block: &Block) -> Vec<(Seq, Alert)> {
-    if block.header.shard.table.as_str() != table::SECURITY_ALERT {
-        return Vec::new();
-    }
-    let seqs = (block.header.first_seq..).zip(0..block.rows.num_rows());
-    seqs.filter_map(|(seq, row)| Some((seq, of_row(&block.rows, row)?))).collect()
+pub fn told_alerts(block: &Block, from: Seq) -> Vec<(Seq, Alert)> {
+    let told = told_rows(block).filter(|(seq, _)| *seq >= from);
+    told.filter_map(|(seq, row)| Some((seq, of_row(&block.rows, row)?))).collect()
+}
+
+/// The ids of the same alerts: what is read of each block while it is acknowledged must be little.
+#[must_use]
+pub fn told_ids(block: &Block) -> Vec<(Seq, String)> {
+    told_rows(block).map(|(seq, row)| (seq, text(&block.rows, "SystemAlertId", row))).collect()
+}
+
+fn told_rows(block: &Block) -> impl Iterator<Item = (Seq, usize)> {
+    let is_of_alerts = block.header.shard.table.as_str() == table::SECURITY_ALERT;
+    let num_rows = if is_of_alerts { block.rows.num_rows() } else { 0 };
+    (block.header.first_seq..).zip(0..num_rows).filter(|(_, row)| is_told(&block.rows, *row))
+}
+
+/// Whether a row was made here, by all that its maker writes: a sender can name the provider, the class and the source,
+/// but its record has a text.
+fn is_told(rows: &RecordBatch, row: usize) -> bool {
+    let has = |column: &str, value: &str| text(rows, column, row) == value;
+    let is_own = has("ProviderName", PROVIDER)
+        && has(standard::CLASS, RecordClass::Processed.name())
+        && has(standard::SOURCE, SOURCE)
+        && has(standard::RAW, "");
+    let properties = text(rows, "ExtendedProperties", row);
+    let is_short = || serde_json::from_str::<Map<String, Value>>(&properties).is_ok_and(|p| p.contains_key(THROTTLED));
+    is_own && time(rows, "ProcessingEndTime", row).is_some() && !is_short()
 }
 
 fn of_row(rows: &RecordBatch, row: usize) -> Option<Alert> {
     let text = |column: &str| text(rows, column, row);
-    let ours = text("ProviderName") == PROVIDER && text(standard::CLASS) == RecordClass::Processed.name();
-    let properties: Map<String, Value> = serde_json::from_str(&text("ExtendedProperties")).unwrap_or_default();
-    if !ours || properties.contains_key(THROTTLED) {
-        return None;
-    }
     let events: Vec<Value> = serde_json::from_str(&text("Events")).unwrap_or_default();
     Some(Alert {
         id: text("SystemAlertId"),
@@ -52,9 +69,4 @@ fn event(event: &Value) -> Option<MatchedEvent> {
         computer: event["computer"].as_str().unwrap_or_default().to_owned(),
         fields: serde_json::from_value(event["fields"].clone()).unwrap_or_default(),
     })
-}
-
-fn time(rows: &RecordBatch, column: &str, row: usize) -> Option<Timestamp> {
-    let times = rows.column_by_name(column)?.as_primitive_opt::<TimestampNanosecondType>()?;
-    times.is_valid(row).then(|| Timestamp::from_nanos(times.value(row)))
 }

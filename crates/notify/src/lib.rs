@@ -19,7 +19,7 @@ mod words;
 
 pub use error::Error;
 pub use http::Endpoint;
-pub use queue::{AlertLevel, Carrier, Channel, ChannelCounts, ChannelOptions, DeadLetter, OnDeadLetter};
+pub use queue::{Carrier, Channel, ChannelCounts, ChannelOptions, DeadLetter, OnDeadLetter};
 pub use receipt::Receipt;
 pub use signature::sign;
 pub use tls::Peer;

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use moneta_base::{Clock, ErrorKind, Timestamp};
+use moneta_base::{Clock, ErrorKind, Level, Timestamp};
 use moneta_ports::{Alert, BoxFuture, Metric, Metrics, PortError};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -51,7 +51,7 @@ pub struct ChannelOptions {
     /// The form of its receiver, such as `slack`.
     pub kind: &'static str,
     /// The least level of alerts it takes.
-    pub level_min: AlertLevel,
+    pub level_min: Level,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// Attempts per alert at most.
@@ -71,7 +71,7 @@ impl ChannelOptions {
         Self {
             name: name.into(),
             kind,
-            level_min: AlertLevel::Informational,
+            level_min: Level::Informational,
             timeout: Duration::from_secs(10),
             attempts_max: 8,
             pause: Duration::from_secs(1),
@@ -81,47 +81,9 @@ impl ChannelOptions {
     }
 }
 
-/// How bad an alert is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AlertLevel {
-    /// Good to know.
-    Informational,
-    /// Look at it when there is time.
-    Low,
-    /// Look at it today.
-    Medium,
-    /// Look at it now.
-    High,
-    /// Wake somebody.
-    Critical,
-}
-
-impl AlertLevel {
-    /// The levels in order.
-    pub const ALL: [Self; 5] = [Self::Informational, Self::Low, Self::Medium, Self::High, Self::Critical];
-
-    /// The level of a word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(word))
-    }
-
-    /// Its word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Informational => "informational",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-
-    /// The level of an alert; one that is not known counts as high.
-    pub(crate) fn of(alert: &Alert) -> Self {
-        Self::parse(&alert.level).unwrap_or(Self::High)
-    }
+/// The level of an alert; one that is not known counts as high.
+pub(crate) fn level_of(alert: &Alert) -> Level {
+    Level::parse(&alert.level).unwrap_or(Level::High)
 }
 
 /// How a channel is doing, since the start.
@@ -200,7 +162,7 @@ impl Channel {
     /// Whether it takes alerts as bad as this one.
     #[must_use]
     pub fn takes(&self, alert: &Alert) -> bool {
-        AlertLevel::of(alert) >= self.options.level_min
+        level_of(alert) >= self.options.level_min
     }
 
     /// Tries once, at once, whatever the level, and says how it went.

@@ -173,8 +173,9 @@ impl AlarmKind {
                  itself."
             }
             Self::ProducersFull => {
-                "What is known goes on; once the room is used up, further files and objects are not read and further \
-                 senders are refused until another server, with a data directory of its own, takes them."
+                "Once the room is used up, the first new file or object waits, and with it what the same collector would \
+                 read after it, and new senders are refused: let another server, with a data directory of its own, take \
+                 the new ones before that."
             }
         }
     }

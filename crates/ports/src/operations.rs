@@ -510,8 +510,9 @@ pub trait Operations: Send + Sync {
     ) -> BoxFuture<'a, Result<bool, PortError>>;
 
     /// Links every file as it is at one moment into a directory of its own, for whoever copies it to a backup. One
-    /// snapshot at a time: a new one removes one that was not ended, so that whoever still copies that must begin anew. With `export` it holds only the sealed
-    /// rows of one table with what proves them, after everything was sealed. Audited.
+    /// snapshot at a time: a new one removes one that was not ended, so that whoever still copies that must begin anew.
+    /// With `export` it holds only the sealed rows of one table with what proves them, after everything was sealed.
+    /// Audited.
     ///
     /// # Errors
     /// When the act cannot be audited, a checkpoint cannot be signed, or the files cannot be linked.

@@ -11,6 +11,16 @@ pub struct Space {
     pub available_bytes: u64,
 }
 
+impl Space {
+    /// How full it is, in permille rounded down; 1,000 when its size is unknown.
+    #[must_use]
+    pub fn used_permille(&self) -> u64 {
+        let used = u128::from(self.total_bytes.saturating_sub(self.available_bytes));
+        let permille = (used * 1_000).checked_div(u128::from(self.total_bytes)).unwrap_or(1_000);
+        u64::try_from(permille).unwrap_or(1_000)
+    }
+}
+
 /// The file system under the data directory.
 pub trait Volume: Send + Sync {
     /// How much room there is now.
@@ -33,4 +43,15 @@ pub trait Volume: Send + Sync {
     /// # Errors
     /// When it cannot be given.
     fn give(&self) -> io::Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_known_size_is_full() {
+        let permille = |total_bytes, available_bytes| Space { total_bytes, available_bytes }.used_permille();
+        assert_eq!((permille(0, 0), permille(200, 51), permille(200, 0)), (1_000, 745, 1_000));
+    }
 }

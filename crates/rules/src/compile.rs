@@ -133,31 +133,25 @@ impl<'a> Explainer<'a> {
     #[must_use]
     pub fn explain(&self, rule: usize, row: u32) -> Vec<(String, String)> {
         let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return Vec::new() };
-        self.row_views(rule, row)
-            .find(|view| view.in_source() && view.holds(expression))
-            .map(|view| view.evidence(expression))
-            .unwrap_or_default()
+        self.held(rule, row).next().map(|view| view.evidence(expression)).unwrap_or_default()
     }
 
     /// Whether the rule holds in a row, computed the plain way.
     #[must_use]
     pub fn holds(&self, rule: usize, row: u32) -> bool {
-        let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return false };
-        self.row_views(rule, row).any(|view| view.in_source() && view.holds(expression))
+        self.held(rule, row).next().is_some()
     }
 
-    /// Whether a row that the rule holds in meets another expression, over fields that the rule's plan knows.
-    pub(crate) fn meets(&self, rule: usize, row: u32, other: &Expression) -> bool {
-        let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return false };
-        let view = self.row_views(rule, row).find(|view| view.in_source() && view.holds(expression));
-        view.is_some_and(|view| view.holds(other))
+    /// Whether a row that the rule holds in meets other expressions too, over fields that the rule's plan knows: in one
+    /// of the ways in which the rule sees it, as if they were part of its condition.
+    pub(crate) fn meets(&self, rule: usize, row: u32, others: &[Expression]) -> bool {
+        others.is_empty() || self.held(rule, row).any(|view| others.iter().all(|other| view.holds(other)))
     }
 
     /// Per field that the rule, or a correlation over it, names: its values in a row that the rule holds in.
     #[must_use]
     pub fn values(&self, rule: usize, row: u32, fields: &[String]) -> Vec<Vec<String>> {
-        let Body::Detection(Detection { expression, .. }) = &self.rules[rule].body else { return Vec::new() };
-        let view = self.row_views(rule, row).find(|view| view.in_source() && view.holds(expression));
+        let view = self.held(rule, row).next();
         let texts = |field: &String| match &view {
             Some(view) => view.cell(&Field::named(field)).values().iter().map(|value| value.to_string()).collect(),
             None => Vec::new(),
@@ -167,6 +161,15 @@ impl<'a> Explainer<'a> {
 
     pub(crate) fn rules(&self) -> &[Arc<Rule>] {
         self.rules
+    }
+
+    /// The ways in which a rule sees a row that it holds in; none for rules that are no detections.
+    fn held<'s>(&'s self, rule: usize, row: u32) -> impl Iterator<Item = RowView<'s, 'a>> {
+        let expression = match &self.rules[rule].body {
+            Body::Detection(Detection { expression, .. }) => Some(expression),
+            _ => None,
+        };
+        self.row_views(rule, row).filter(move |view| view.in_source() && expression.is_some_and(|all| view.holds(all)))
     }
 
     pub(crate) fn row_views<'s>(&'s self, rule: usize, row: u32) -> impl Iterator<Item = RowView<'s, 'a>> {

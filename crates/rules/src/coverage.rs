@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::compile::CompiledRules;
-use crate::ir::{Body, Level, Rule};
+use crate::ir::{Body, Rule};
+use moneta_base::Level;
 
 /// Version of the layer's form.
 const LAYER_VERSION: &str = "4.5";

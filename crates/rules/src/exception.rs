@@ -1,8 +1,8 @@
 //! Exceptions: events of a rule that are known and expected, by the values of their fields.
 //!
 //! An exception becomes a filter of a Sigma rule, so that the excepted events are none of the rule's: they raise no alert
-//! and count in no correlation. Of a correlation, they do not count in that one. Of an analytics rule it becomes a last step of the query. Who made it, and until when it
-//! holds, is not known here.
+//! and count in no correlation. Of a correlation, they do not count in that one. Of an analytics rule it becomes a last
+//! step of the query. Who made it, and until when it holds, is not known here.
 
 use serde_json::{Map, Value, json};
 

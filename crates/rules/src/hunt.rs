@@ -90,11 +90,14 @@ pub fn hunt(rules: &CompiledRules, table: &TableName, rows: &RecordBatch, file: 
 /// The event time of a row.
 #[must_use]
 pub fn event_time(rows: &RecordBatch, row: usize) -> Timestamp {
-    let times =
-        rows.column_by_name(standard::TIME_GENERATED).and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
-    times
-        .filter(|times| times.is_valid(row))
-        .map_or(Timestamp::default(), |times| Timestamp::from_nanos(times.value(row)))
+    time(rows, standard::TIME_GENERATED, row).unwrap_or_default()
+}
+
+/// The time in a column of a row; `None` where there is none.
+#[must_use]
+pub fn time(rows: &RecordBatch, column: &str, row: usize) -> Option<Timestamp> {
+    let times = rows.column_by_name(column)?.as_primitive_opt::<TimestampNanosecondType>()?;
+    times.is_valid(row).then(|| Timestamp::from_nanos(times.value(row)))
 }
 
 /// The text of a column in a row; empty where there is none.

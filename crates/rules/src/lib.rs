@@ -36,7 +36,7 @@ pub use correlation::Correlator;
 pub use error::{Error, NotLoaded};
 pub use explain::Explanation;
 pub use hunt::{HuntMatch, finding_line, hunt};
-pub use ir::{Level, LogSource, Metadata, Rule};
+pub use ir::{LogSource, Metadata, Rule};
 pub use placeholders::Placeholders;
 pub use sigma::{parse_file, parse_file_with};
 pub use taxonomy::Taxonomy;

@@ -125,8 +125,8 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Back
 ///
 /// # Errors
 /// [`BackupError::Unsuitable`] when `dir` holds something else, or backups of another installation, or lies within the
-/// data directory; [`BackupError::SnapshotGone`]; [`BackupError::Damaged`] when the newest backup there has an unreadable
-/// manifest; [`BackupError::Io`]. An unfinished copy is removed.
+/// data directory; [`BackupError::SnapshotGone`]; [`BackupError::Damaged`] when the newest backup there has an
+/// unreadable manifest; [`BackupError::Io`]. An unfinished copy is removed.
 pub fn copy(snapshot: &Snapshot, dir: &Path) -> Result<BackupReport, BackupError> {
     let source = Path::new(&snapshot.path);
     refuse_within_data(source, dir)?;
@@ -194,7 +194,10 @@ fn refuse_within_data(snapshot: &Path, dir: &Path) -> Result<(), BackupError> {
 
 /// Copies the files of a snapshot by `act`; what it did counts only if all of them are still there at the end.
 fn unless_removed<T>(snapshot: &Path, act: impl FnOnce(&[String]) -> Result<T, BackupError>) -> Result<T, BackupError> {
-    let files = files_below(snapshot).unwrap_or_default();
+    let files = match files_below(snapshot) {
+        Err(error) if snapshot.is_dir() => return Err(error),
+        listed => listed.unwrap_or_default(),
+    };
     let done = act(&files);
     if !files.is_empty() && files_below(snapshot).is_ok_and(|left| left == files) {
         return done;

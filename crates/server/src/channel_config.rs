@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use moneta_base::Level;
 use moneta_notify::channels::alertmanager::Alertmanager;
 use moneta_notify::channels::email::{Email, MailLogin, MailTls};
 use moneta_notify::channels::pagerduty::{self, PagerDuty};
@@ -13,7 +14,7 @@ use moneta_notify::channels::slack::Slack;
 use moneta_notify::channels::syslog::{Syslog, SyslogTransport};
 use moneta_notify::channels::teams::Teams;
 use moneta_notify::channels::webhook::Webhook;
-use moneta_notify::{AlertLevel, Carrier, ChannelOptions, Endpoint, Peer};
+use moneta_notify::{Carrier, ChannelOptions, Endpoint, Peer};
 use serde::{Deserialize, Serialize};
 
 /// Seconds one attempt may be given at most.
@@ -79,8 +80,8 @@ impl ChannelConfig {
         let kind = self.kind().map_err(about)?;
         let mut options = ChannelOptions::new(&self.name, kind);
         if let Some(word) = &self.level_min {
-            let known: Vec<&str> = AlertLevel::ALL.iter().map(|level| level.name()).collect();
-            options.level_min = AlertLevel::parse(word)
+            let known: Vec<&str> = Level::ALL.iter().map(|level| level.name()).collect();
+            options.level_min = Level::parse(word)
                 .ok_or_else(|| about(format!("no level_min {word:?}; there are {}", known.join(", "))))?;
         }
         if let Some(seconds) = self.timeout_seconds {

@@ -5,16 +5,17 @@
 //! start: what the journal recovered, from the mark on ─► channels
 //! ```
 //! An alert that is stored is told, also when the process is killed before or while it is sent (DELIVERY-1); a receiver
-//! may see it twice, with the same id. Alarms come here too, stored or not. Nothing here decides which channel takes what.
+//! may see it twice, with the same id. Alarms come here too, stored or not. Nothing here decides which channel takes
+//! what.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moneta_base::{Seq, TableName, TenantId};
 use moneta_event::Block;
 use moneta_event::catalog::table;
-use moneta_monitor::{Marks, told_alerts};
+use moneta_monitor::{Marks, told_alerts, told_ids};
 use moneta_notify::{Channels, Receipt};
 use moneta_ports::{
     Alert, AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, KeyLife, PortError, Submission,
@@ -48,7 +49,7 @@ pub(crate) struct Handover {
 #[derive(Default)]
 struct Told {
     /// Stored alerts that some channel is not done with.
-    waiting: BTreeMap<Seq, String>,
+    waiting: BTreeSet<Seq>,
     by_id: HashMap<String, Seq>,
     /// Those that all channels were done with before their rows were seen, the oldest first.
     early: VecDeque<String>,
@@ -64,8 +65,11 @@ impl Told {
             self.early.remove(at);
             return;
         }
-        self.by_id.insert(id.clone(), seq);
-        self.waiting.insert(seq, id);
+        self.waiting.insert(seq);
+        // An id is stored once; were it stored twice, the later row would stand for both.
+        if let Some(before) = self.by_id.insert(id, seq) {
+            self.waiting.remove(&before);
+        }
     }
 
     fn settle(&mut self, id: &str) {
@@ -81,7 +85,7 @@ impl Told {
 
     /// The sequence before which all alerts are told.
     fn cursor(&self) -> Seq {
-        self.waiting.first_key_value().map_or(self.end, |(seq, _)| *seq)
+        self.waiting.first().copied().unwrap_or(self.end)
     }
 }
 
@@ -108,8 +112,7 @@ impl Handover {
         };
         let told = Told { end: head.max(from), marked: Some(from), ..Told::default() };
         let told = Arc::new(Mutex::new(told));
-        let again: Vec<(Seq, Alert)> =
-            recovered.iter().flat_map(|block| told_alerts(block)).filter(|(seq, _)| *seq >= from).collect();
+        let again: Vec<(Seq, Alert)> = recovered.iter().flat_map(|block| told_alerts(block, from)).collect();
         let handover = Arc::new(Self { channels, told: told.clone(), place: place.clone(), writer: Mutex::default() });
         handover.hand_over_again(again);
         let writer = tokio::spawn(async move {
@@ -195,9 +198,9 @@ impl BlockSubscriber for Handover {
         if block.header.shard.table.as_str() != table::SECURITY_ALERT {
             return;
         }
-        let alerts = told_alerts(block);
+        let ids = told_ids(block);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        alerts.into_iter().for_each(|(seq, alert)| told.wait_for(seq, alert.id));
+        ids.into_iter().for_each(|(seq, id)| told.wait_for(seq, id));
         told.end = told.end.max(block.header.end_seq());
     }
 

@@ -161,14 +161,21 @@ impl Rules {
 
     /// Why a rule is not among the active ones.
     pub(crate) fn why_not_active(&self, rule_id: &str) -> PortError {
-        match self.disabled() {
-            Ok(disabled) if disabled.contains(rule_id) => {
-                let message = format!("the rule {rule_id} is disabled; `moneta rules enable {rule_id}` enables it");
-                PortError::new(ErrorKind::Caller, message)
-            }
-            Ok(_) => no_such_rule(rule_id),
-            Err(error) => error,
+        let set = match self.read() {
+            Ok(set) => set,
+            Err(error) => return error,
+        };
+        if !set.stored.iter().any(|rule| rule.rule_id.as_str() == rule_id) {
+            return no_such_rule(rule_id);
         }
+        if set.disabled.contains(rule_id) {
+            let message = format!("the rule {rule_id} is disabled; `moneta rules enable {rule_id}` enables it");
+            return PortError::new(ErrorKind::Caller, message);
+        }
+        let reason = self.compile(&set).1.into_iter().find(|rule| rule.rule_id == rule_id);
+        let reason =
+            reason.map_or_else(|| "it is not among the rules that match events".to_owned(), |r| r.error.to_string());
+        PortError::new(ErrorKind::Caller, format!("the rule {rule_id} is stored and does not run: {reason}"))
     }
 
     /// What reads history.

@@ -80,8 +80,8 @@ impl DeltaLog {
         }
     }
 
-    /// Reads a log; a table without one has no commits. What interrupted writers left is removed; files of other programs
-    /// in the log's directory are left alone.
+    /// Reads a log; a table without one has no commits. What interrupted writers left is removed; files of other
+    /// programs in the log's directory are left alone.
     pub(crate) fn open(fs: &dyn FileSystem, table_dir: &Path, table: &TableName) -> Result<(Self, Replayed), Error> {
         let dir = table_dir.join(LOG_DIR);
         let (mut log, mut replayed) = match Self::open_checkpoint(fs, table_dir, table) {
@@ -161,7 +161,7 @@ impl DeltaLog {
 
     /// A commit behind one that is missing means that commits were lost.
     fn refuse_later_commits(&self, entries: &[DirEntry]) -> Result<(), Error> {
-        let commits = entries.iter().filter_map(|entry| Some((version_of(entry, COMMIT_SUFFIX)?, entry)));
+        let commits = entries.iter().filter_map(|entry| Some((version_of(entry.name(), COMMIT_SUFFIX)?, entry)));
         match commits.max_by_key(|(version, _)| *version) {
             Some((version, entry)) if version >= self.next_version => {
                 let reason = format!("commit {:020}.json should come next", self.next_version);
@@ -171,14 +171,14 @@ impl DeltaLog {
         }
     }
 
-    /// Removes unfinished files, and the checkpoints that [`checkpoint::LAST_CHECKPOINT`] names no more. All of them stay
-    /// while it names none that can be read.
+    /// Removes unfinished files, and the checkpoints that [`checkpoint::LAST_CHECKPOINT`] names no more. All of them
+    /// stay while it names none that can be read.
     fn remove_leftovers(&self, fs: &dyn FileSystem, entries: &[DirEntry]) -> Result<(), Error> {
-        for entry in entries {
+        for entry in entries.iter().filter(|entry| !entry.is_dir) {
             let is_outdated = self.last_checkpoint.is_some_and(|last| {
-                version_of(entry, checkpoint::CHECKPOINT_SUFFIX).is_some_and(|version| version != last)
+                version_of(entry.name(), checkpoint::CHECKPOINT_SUFFIX).is_some_and(|version| version != last)
             });
-            if is_outdated || entry.name().ends_with(TEMPORARY_SUFFIX) {
+            if is_outdated || entry.name().strip_suffix(TEMPORARY_SUFFIX).is_some_and(is_own_name) {
                 fs.remove_file(&entry.path).map_err(Error::io("remove", &entry.path))?;
             }
         }
@@ -322,9 +322,15 @@ impl DeltaLog {
 }
 
 /// The version in the name of a commit or a checkpoint; `None` for every other file.
-fn version_of(entry: &DirEntry, suffix: &str) -> Option<u64> {
-    let digits = entry.name().strip_suffix(suffix).filter(|digits| digits.len() == 20)?;
+fn version_of(name: &str, suffix: &str) -> Option<u64> {
+    let digits = name.strip_suffix(suffix).filter(|digits| digits.len() == 20)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// Whether a file of this name is one that this log writes.
+fn is_own_name(name: &str) -> bool {
+    let is_version = |suffix: &str| version_of(name, suffix).is_some();
+    is_version(COMMIT_SUFFIX) || is_version(checkpoint::CHECKPOINT_SUFFIX) || name == checkpoint::LAST_CHECKPOINT
 }
 
 fn write_new(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> io::Result<()> {

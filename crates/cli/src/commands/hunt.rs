@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use clap::Args;
-use moneta_base::TableName;
+use moneta_base::{Level, TableName};
 use moneta_rules::correlation::Settings;
-use moneta_rules::{CompiledRules, Correlator, HuntMatch, Level, finding_line, hunt};
+use moneta_rules::{CompiledRules, Correlator, HuntMatch, finding_line, hunt};
 use serde_json::{Value, json};
 
 use crate::commands::rules::{compile, not_loaded_json};

@@ -1,7 +1,7 @@
 //! History gives what arrival gave: a backfill over what is stored has the matches that became alerts.
 //!
-//! The short form takes the starter rules and the events that stand beside them. `MONETA_BACKFILL=whole` takes all rules
-//! and all samples of the corpus, with correlations that many of the samples meet.
+//! The short form takes the starter rules and the events that stand beside them. `MONETA_BACKFILL=whole` takes all
+//! rules and all samples of the corpus, with correlations that many of the samples meet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -279,10 +279,10 @@ async fn history_gives_what_arrival_gave_for_all_samples() {
         return;
     };
     let moneta = Moneta::new();
-    let correlations = moneta.file("correlations.yml", CORRELATIONS);
+    let correlations = PathBuf::from(moneta.file("correlations.yml", CORRELATIONS));
     let sigma = RULE_FOLDERS.map(|folder| root.join("sigma").join(folder).to_str().unwrap().to_owned());
     let starter = starter_rules().to_str().unwrap().to_owned();
-    let paths = sigma.iter().chain([&starter, &correlations]).map(String::as_str);
+    let paths = sigma.iter().map(String::as_str).chain([starter.as_str(), correlations.to_str().unwrap()]);
     // Without a server, which a caller waits for a minute only. Some rules lack values for their placeholders.
     let added = moneta.run(&[&["rules", "add"][..], &paths.collect::<Vec<_>>()].concat());
     assert!(added.code <= 1 && added.stdout.contains("rules loaded"), "{added:?}");
@@ -294,16 +294,24 @@ async fn history_gives_what_arrival_gave_for_all_samples() {
         let stored = moneta.run(&["ingest"].into_iter().chain(paths).collect::<Vec<_>>());
         assert!(stored.code <= 1, "{stored:?}");
     }
-    let files: Vec<PathBuf> = rule_files(&starter_rules()).into_iter().chain([correlations.into()]).collect();
+    let of_corpus = RULE_FOLDERS.iter().flat_map(|folder| rule_files(&root.join("sigma").join(folder)));
+    let files: Vec<PathBuf> =
+        rule_files(&starter_rules()).into_iter().chain(of_corpus).chain([correlations.clone()]).collect();
     let outcome = Outcome::of(&moneta, server, &correlations_in(&files)).await;
     outcome.print();
     outcome.differences().iter().for_each(|line| println!("{line}"));
     assert_eq!(outcome.differences().len(), 0);
     assert!(outcome.history.len() > correlations_in(&files).len(), "hardly anything was found");
+    for id in correlations_in(&[correlations]) {
+        assert!(
+            outcome.history.get(&id).is_some_and(|found| !found.groups.is_empty()),
+            "the correlation {id} never held"
+        );
+    }
 }
 
-/// Files by the time of their first event: what comes later than correlations wait for does not count in them on arrival,
-/// and in history nothing comes late.
+/// Files by the time of their first event: what comes later than correlations wait for does not count in them on
+/// arrival, and in history nothing comes late.
 fn in_order_of_time(folder: &Path) -> Vec<PathBuf> {
     let logs = files_below(folder).into_iter().filter(|path| {
         let within = path.strip_prefix(folder).unwrap();

@@ -1,8 +1,9 @@
 //! Follows text files as they grow: `/var/log` and its like.
 //!
 //! A file is known by its inode and first line, not by its name, so that rotation by renaming and by copying and
-//! truncating is followed. Archives, where a name stands for them, are read whole as objects of an inbox are. Progress is the offset behind the last stored record: it is the sequence of the submission
-//! that stored it, so that data and progress are committed together and a restart neither loses nor doubles a line.
+//! truncating is followed. Archives, where a name stands for them, are read whole as objects of an inbox are. Progress
+//! is the offset behind the last stored record: it is the sequence of the submission that stored it, so that data and
+//! progress are committed together and a restart neither loses nor doubles a line.
 
 mod encoding;
 mod follower;
@@ -36,8 +37,8 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(60);
 /// Which files to follow.
 #[derive(Debug, Clone)]
 pub struct FileOptions {
-    /// Files, directories (every file in them) and names with `*` and `?` in their last part. Names that end in `.gz` or
-    /// `.zip` stand for archives; others pass over what was rotated away.
+    /// Files, directories (every file in them) and names with `*` and `?` in their last part. Names that end in `.gz`
+    /// or `.zip` stand for archives; others pass over what was rotated away.
     pub patterns: Vec<String>,
     /// How often files are looked at.
     pub poll: Duration,
@@ -70,7 +71,8 @@ impl FileOptions {
 /// Follows files from where they were stored last, or from their beginning.
 ///
 /// # Errors
-/// [`Error::Pattern`] and [`Error::Archive`] for a pattern that cannot be used. Files that are not there yet are waited for.
+/// [`Error::Pattern`] and [`Error::Archive`] for a pattern that cannot be used. Files that are not there yet are waited
+/// for.
 pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileOptions) -> Result<Collector, Error> {
     let patterns: Vec<Pattern> = options.patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
     let (archives, patterns): (Vec<_>, Vec<_>) = patterns.into_iter().partition(Pattern::is_of_archives);

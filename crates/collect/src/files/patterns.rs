@@ -1,7 +1,7 @@
 //! Names of files with wildcards in their last part.
 //!
-//! A name that ends as an archive does stands for archives, which are read whole; every other name passes over files that
-//! were rotated away.
+//! A name that ends as an archive does stands for archives, which are read whole; every other name passes over files
+//! that were rotated away.
 
 use std::path::{Path, PathBuf};
 

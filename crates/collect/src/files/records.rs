@@ -29,7 +29,13 @@ impl RecordStart {
     pub fn new(files: &str, start: &str) -> Result<Self, Error> {
         let compiled = RegexBuilder::new(start).size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX).build();
         let refused = |error: regex::Error| Error::RecordStart { pattern: start.to_owned(), reason: error.to_string() };
-        Ok(Self { files: Pattern::parse(files)?, start: compiled.map_err(refused)? })
+        let start = compiled.map_err(refused)?;
+        let pattern = Pattern::parse(files)?;
+        if pattern.is_of_archives() {
+            let reason = format!("{files:?} stands for archives, which are read whole; name files that are followed");
+            return Err(Error::RecordStart { pattern: start.to_string(), reason });
+        }
+        Ok(Self { files: pattern, start })
     }
 
     pub(super) fn covers(&self, path: &Path) -> bool {

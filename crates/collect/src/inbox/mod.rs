@@ -4,8 +4,9 @@
 //! ```text
 //! directory tree ─ every poll ─► objects that changed and then rested ─► decode from the stored position ─► submit
 //! ```
-//! An object is known by its path, of which the store keeps a hash, and how it begins. Progress is the sequence of the submission that stored the records,
-//! so that data and progress are committed together: a restart neither loses nor doubles a record. There are two kinds:
+//! An object is known by its path, of which the store keeps a hash, and how it begins. Progress is the sequence of the
+//! submission that stored the records, so that data and progress are committed together: a restart neither loses nor
+//! doubles a record. There are two kinds:
 //!
 //! - *Growing* objects (lines of text, JSON): the sequence is the position behind the last stored record. What comes after
 //!   is read once the object rested for a poll; the end of a JSON envelope may be written anew. An unfinished last line
@@ -124,7 +125,7 @@ impl Inbox {
     async fn look(&mut self, stopped: &mut Stopped) {
         let list = self.list.clone();
         let listed = tokio::task::spawn_blocking(move || list()).await.unwrap_or_default();
-        if listed.is_full && !std::mem::replace(&mut self.is_full, listed.is_full) {
+        if !std::mem::replace(&mut self.is_full, listed.is_full) && listed.is_full {
             tracing::error!(
                 max = tree::OBJECTS_MAX,
                 "there are too many objects to read; which are left out follows no order: move those away that were read"

@@ -68,8 +68,9 @@ pub(super) async fn read_object(
         return Ok(Outcome::NotYet);
     }
     // Names are longer than a producer's may be, and its room is limited.
-    let producer = format!("collect/{collector}/{}", digest(name.as_bytes()));
-    let epoch = epoch(&name, is_whole.then_some(size), &head);
+    let id = path.as_os_str().as_encoded_bytes();
+    let producer = format!("collect/{collector}/{}", digest(id));
+    let epoch = epoch(id, is_whole.then_some(size), &head);
     let stored = resume.resume_point(&producer).await.filter(|(other, _)| *other == epoch).map_or(0, |(_, at)| at);
     if stored >= if is_whole { DONE } else { size } {
         return Ok(Outcome::Read);
@@ -228,9 +229,9 @@ async fn ends_there(file: &mut File, stored: u64, size: u64) -> io::Result<bool>
 }
 
 /// The identity of an object: path and beginning and, for one that does not grow, its size.
-fn epoch(name: &str, size: Option<u64>, head: &[u8]) -> u128 {
+fn epoch(name: &[u8], size: Option<u64>, head: &[u8]) -> u128 {
     let beginning = &head[..head.len().min(FINGERPRINT_BYTES)];
     let size = size.unwrap_or(0).to_le_bytes();
-    let hash = sha256(&[&(name.len() as u64).to_le_bytes()[..], name.as_bytes(), &size, beginning].concat());
+    let hash = sha256(&[&(name.len() as u64).to_le_bytes()[..], name, &size, beginning].concat());
     u128::from_be_bytes(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
 }

@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 
 use moneta_base::SourceName;
 use moneta_event::{Delivery, RawRecord};
-use moneta_ports::Submission;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::MESSAGES;
@@ -129,12 +128,8 @@ impl Session {
                     }
                 }
                 Frame::TooLong { transaction, head, length } => {
-                    let record = MESSAGES.too_long(&self.source, 0, &head, length);
-                    let submission = Submission { batches: Vec::new(), quarantined: vec![record], key: None };
-                    let stored = self.intake.store_submission(COLLECTOR, submission, stopped).await;
-                    if stored == Stored::Yes {
-                        self.unanswered.push(transaction);
-                    }
+                    self.portions.refuse(MESSAGES.too_long(&self.source, 0, &head, length));
+                    self.unanswered.push(transaction);
                 }
             }
         }

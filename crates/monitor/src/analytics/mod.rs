@@ -353,7 +353,7 @@ impl Analytics {
         builder.set_field("Value", Value::Real(rows as f64));
         builder.set_field("Unit", Value::Text("rows"));
         builder.set_field("Details", Value::Json(&details.to_string()));
-        builder.finish_row(span.at, &SourceName::lossy("monitor"), "");
+        builder.finish_row(span.at, &SourceName::lossy(crate::alert::SOURCE), "");
         builder.finish()
     }
 }

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use moneta_base::{TableName, Timestamp};
+use moneta_base::{Level, TableName, Timestamp};
 use moneta_ports::{Alert, MatchedEvent, QueryAnswer, ResultTable};
-use moneta_rules::Level;
 use moneta_rules::analytics::{AnalyticsRule, tactic_tag};
 use serde_json::{Map, Value, json};
 

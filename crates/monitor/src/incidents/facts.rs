@@ -1,11 +1,10 @@
 //! What grouping must know of an alert, out of its row in `SecurityAlert`: also of alerts that came from elsewhere.
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, TimestampNanosecondType};
-use moneta_base::Timestamp;
+use arrow::datatypes::Int64Type;
 use moneta_event::Block;
 use moneta_ports::{Evidence, IncidentAlert, IncidentSeverity};
-use moneta_rules::hunt::{event_time, text};
+use moneta_rules::hunt::{event_time, text, time};
 use serde_json::{Map, Value};
 
 use crate::alert::THROTTLED;
@@ -100,11 +99,6 @@ fn of_event(event: &Value) -> Option<Evidence> {
         computer: text("computer"),
         fields: serde_json::from_value(event["fields"].clone()).unwrap_or_default(),
     })
-}
-
-fn time(rows: &RecordBatch, column: &str, row: usize) -> Option<Timestamp> {
-    let times = rows.column_by_name(column)?.as_primitive_opt::<TimestampNanosecondType>()?;
-    times.is_valid(row).then(|| Timestamp::from_nanos(times.value(row)))
 }
 
 fn count(rows: &RecordBatch, row: usize) -> Option<u64> {

@@ -47,8 +47,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const TRIES_MAX: u32 = 60;
 /// What incidents were closed as whose alerts speak against nobody.
 const SPEAKS_AGAINST_NOBODY: [Classification; 2] = [Classification::BenignPositive, Classification::FalsePositive];
-/// Incidents beyond which the oldest closed ones go, with their alerts; their rows stay. One that is open stays, however
-/// many there are.
+/// Incidents beyond which the oldest closed ones go, with their alerts; their rows stay. One that is open stays,
+/// however many there are.
 const INCIDENTS_MAX: usize = 100_000;
 /// Alerts that risks are computed of at most, the newest.
 const RISK_ALERTS_MAX: usize = 50_000;

@@ -21,8 +21,8 @@ struct Against {
     last: Timestamp,
 }
 
-/// The entities that most speaks against, the worst first, out of alerts and the numbers of their incidents. Alerts that
-/// speak against nobody are not among them.
+/// The entities that most speaks against, the worst first, out of alerts and the numbers of their incidents. Alerts
+/// that speak against nobody are not among them.
 pub(super) fn risks(alerts: Vec<(u64, IncidentAlert)>, now: Timestamp, limit: usize) -> Vec<EntityRisk> {
     let mut known: BTreeMap<String, Against> = BTreeMap::new();
     for (incident, alert) in alerts {

@@ -72,12 +72,14 @@ pub(crate) fn observations(block: &Block) -> Vec<Observation> {
         one.lateness_sum += lateness;
         facets.count(row, &mut one.filled);
         if let Some((channel, number)) = numbering.number(row) {
-            let is_same = |(name, _): &&mut (String, _)| numbering.is_name(name, channel);
-            match one.numbers.iter_mut().find(is_same) {
+            match one.numbers.iter_mut().find(|(known, _)| known == channel) {
                 Some((_, numbers)) => numbers.push(number),
-                None => one.numbers.push((numbering.name(channel), vec![number])),
+                None => one.numbers.push((channel.to_owned(), vec![number])),
             }
         }
+    }
+    for (channel, _) in found.iter_mut().flat_map(|one| &mut one.numbers) {
+        *channel = numbering.name(channel);
     }
     found
 }
@@ -116,30 +118,13 @@ impl Numbering {
         column("Serial", &DataType::Int64).map_or(Self::None, Self::Audit)
     }
 
-    /// The kind of number; more than one channel of it may have numbers of its own.
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Syslog(_) => "sequenceId",
-            Self::Windows { .. } => "EventRecordID",
-            Self::Audit(_) => "serial",
-        }
-    }
-
-    /// The name of a numbering.
+    /// The name of a numbering: more than one channel of Windows events may have numbers of its own.
     fn name(&self, channel: &str) -> String {
         match self {
-            Self::Windows { .. } => format!("{} {channel}", self.kind()),
-            _ => self.kind().to_owned(),
-        }
-    }
-
-    fn is_name(&self, name: &str, channel: &str) -> bool {
-        match self {
-            Self::Windows { .. } => {
-                name.strip_prefix(self.kind()).and_then(|rest| rest.strip_prefix(' ')) == Some(channel)
-            }
-            _ => name == self.kind(),
+            Self::None => String::new(),
+            Self::Syslog(_) => "sequenceId".to_owned(),
+            Self::Windows { .. } => format!("EventRecordID {channel}"),
+            Self::Audit(_) => "serial".to_owned(),
         }
     }
 

@@ -9,12 +9,13 @@ mod sources;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use moneta_base::{ErrorKind, IngestDay, Seq, SourceName, TableName, TenantId, Timestamp};
 use moneta_event::block::BlockPosition;
 use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, ShardId, TableCatalog, Value};
 use moneta_merkle::Hash;
-use moneta_monitor::{Monitor, MonitorParts, StatePlace, producer_of, resume_point, told_alerts};
+use moneta_monitor::{Monitor, MonitorParts, StatePlace, producer_of, resume_point, told_alerts, told_ids};
 use moneta_ports::{
     Alarm, AlarmKind, AlarmSink, Alert, AlertDelivery, BlockSubscriber, BoxFuture, EventSink, IngestReceipt, Metrics,
     PortError, Submission,
@@ -169,8 +170,13 @@ async fn monitor_1_alerts_and_cursor_are_one_commit() {
     assert_eq!(fixture.monitor.needs_from(&syslog()), 2);
     assert_eq!(fixture.monitor.backlog_rows(), 0);
     drop(taken);
-    let told = told_alerts(&alert_block(&fixture.sink));
-    assert_eq!(told, [(0, delivered[0].clone())], "the row is enough to tell people of the alert");
+    let stored = alert_block(&fixture.sink);
+    assert_eq!(told_alerts(&stored, 0), [(0, delivered[0].clone())], "the row is enough to tell people of the alert");
+    assert_eq!(told_ids(&stored), [(0, delivered[0].id.clone())]);
+    assert!(told_alerts(&stored, 1).is_empty());
+    // What a sender says of itself makes no alert of ours: its record has a text.
+    let forged = with_text(&stored, "_Raw", "{}");
+    assert!(told_alerts(&forged, 0).is_empty() && told_ids(&forged).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,6 +238,16 @@ fn alert_block(sink: &Sink) -> Arc<Block> {
         previous: Hash([0; 32]),
     };
     Arc::new(Block::new(position, rows).unwrap())
+}
+
+/// The block with a text in a column that its one row left empty.
+fn with_text(block: &Block, column: &str, text: &str) -> Block {
+    let mut fields: Vec<FieldRef> = block.rows.schema().fields().iter().cloned().collect();
+    fields.push(Arc::new(Field::new(column, DataType::Utf8, true)));
+    let mut columns = block.rows.columns().to_vec();
+    columns.push(Arc::new(StringArray::from(vec![text])));
+    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    Block { header: block.header.clone(), rows }
 }
 
 /// What a run stores after a kill, whose last snapshot has the first two of three events; the journal's cursor is here.

@@ -4,14 +4,15 @@
 //! PagerDuty, "Send an Alert Event": `summary` has at most 1,024 characters, `dedup_key` 255; 202 is success, 429 asks to
 //! come back.
 
-use moneta_base::Timestamp;
+use moneta_base::{Level, Timestamp};
 use moneta_ports::{Alert, BoxFuture};
 use serde_json::{Map, Value, json};
 
 use super::post;
 use crate::http::{Endpoint, HttpSender};
+use crate::queue::level_of;
 use crate::words::{facts, headline, hosts, short};
-use crate::{AlertLevel, Carrier, Error};
+use crate::{Carrier, Error};
 
 /// Where PagerDuty takes events.
 pub const ADDRESS: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -42,11 +43,11 @@ impl Carrier for PagerDuty {
 }
 
 fn event(alert: &Alert, routing_key: &str) -> Value {
-    let severity = match AlertLevel::of(alert) {
-        AlertLevel::Critical => "critical",
-        AlertLevel::High => "error",
-        AlertLevel::Medium => "warning",
-        AlertLevel::Low | AlertLevel::Informational => "info",
+    let severity = match level_of(alert) {
+        Level::Critical => "critical",
+        Level::High => "error",
+        Level::Medium => "warning",
+        Level::Low | Level::Informational => "info",
     };
     let details: Map<String, Value> = facts(alert).into_iter().map(|(name, value)| (name, value.into())).collect();
     let source = hosts(alert).into_iter().next().unwrap_or_else(|| "moneta".to_owned());

@@ -47,8 +47,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Gives the server one message. When some receivers are refused or put off, the others get it, and the error is one
-    /// that is not tried again.
+    /// Gives the server one message. When some receivers are refused or put off, the others get it, and the error is
+    /// one that is not tried again.
     ///
     /// `message`: lines that end with CR LF; none begins with a dot.
     pub(super) async fn submit(&self, from: &str, to: &[String], message: &str) -> Result<(), Error> {

@@ -4,15 +4,16 @@
 //! RFC 5424 (form), RFC 5425 and 6587 (octet counting over TLS and TCP), RFC 5426 (UDP); Micro Focus, "ArcSight Common
 //! Event Format", version 25: `\` and `|` are escaped in the header, `\`, `=` and line ends in the extension.
 
-use moneta_base::Timestamp;
+use moneta_base::{Level, Timestamp};
 use moneta_ports::{Alert, BoxFuture};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UdpSocket;
 use tokio_rustls::TlsConnector;
 
+use crate::queue::level_of;
 use crate::tls::{Peer, Stream};
 use crate::words::{facts, hosts, one_line, short};
-use crate::{AlertLevel, Carrier, Error};
+use crate::{Carrier, Error};
 
 /// Facility 13, "log audit".
 const FACILITY: u8 = 13;
@@ -78,12 +79,12 @@ impl Carrier for Syslog {
 
 fn message(alert: &Alert) -> String {
     // Severity of syslog, and of CEF from 0 to 10.
-    let (severity, cef) = match AlertLevel::of(alert) {
-        AlertLevel::Critical => (2, 10),
-        AlertLevel::High => (3, 8),
-        AlertLevel::Medium => (4, 5),
-        AlertLevel::Low => (5, 3),
-        AlertLevel::Informational => (6, 1),
+    let (severity, cef) = match level_of(alert) {
+        Level::Critical => (2, 10),
+        Level::High => (3, 8),
+        Level::Medium => (4, 5),
+        Level::Low => (5, 3),
+        Level::Informational => (6, 1),
     };
     let (year, month, day, hour, minute, second, nanos) = alert.raised.civil();
     let time = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", nanos / 1_000);

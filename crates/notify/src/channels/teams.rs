@@ -4,14 +4,15 @@
 //! Microsoft, "Create incoming webhooks with Workflows" and the Adaptive Cards schema 1.4. Values stand in `TextRun`s, in
 //! which nothing is markdown; a `TextBlock` would make links of them.
 
-use moneta_base::Timestamp;
+use moneta_base::{Level, Timestamp};
 use moneta_ports::{Alert, BoxFuture};
 use serde_json::{Value, json};
 
 use super::post;
 use crate::http::{Endpoint, HttpSender};
+use crate::queue::level_of;
 use crate::words::{facts, headline, one_line, short};
-use crate::{AlertLevel, Carrier, Error};
+use crate::{Carrier, Error};
 
 /// Characters of the description at most: a card has at most 28 KiB.
 const DESCRIPTION_CHARS_MAX: usize = 3_000;
@@ -41,10 +42,10 @@ fn message(alert: &Alert) -> Value {
     let line = |runs: Vec<Value>| json!({ "type": "RichTextBlock", "inlines": runs });
     let mut title = run(&headline(alert), "bolder");
     title["size"] = "large".into();
-    title["color"] = match AlertLevel::of(alert) {
-        AlertLevel::Critical | AlertLevel::High => "attention",
-        AlertLevel::Medium => "warning",
-        AlertLevel::Low | AlertLevel::Informational => "default",
+    title["color"] = match level_of(alert) {
+        Level::Critical | Level::High => "attention",
+        Level::Medium => "warning",
+        Level::Low | Level::Informational => "default",
     }
     .into();
     let mut body = vec![line(vec![title])];

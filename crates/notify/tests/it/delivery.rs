@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use moneta_base::{RuleId, TableName, Timestamp};
+use moneta_base::{Level, RuleId, TableName, Timestamp};
 use moneta_notify::channels::webhook::Webhook;
-use moneta_notify::{AlertLevel, Channel, ChannelOptions, Channels, DeadLetter, Endpoint, Receipt, sign};
+use moneta_notify::{Channel, ChannelOptions, Channels, DeadLetter, Endpoint, Receipt, sign};
 use moneta_ports::{Alert, MatchedEvent, Metric, Metrics};
 use moneta_testkit::FixedClock;
 
@@ -225,7 +225,7 @@ async fn addresses_that_lead_inside_are_never_called() {
 async fn a_channel_takes_what_is_bad_enough_and_a_test_goes_at_once() {
     let receiver = Receiver::start(&[]).await;
     let mut way = way(&receiver);
-    way.options.level_min = AlertLevel::Critical;
+    way.options.level_min = Level::Critical;
     let fixture = start(way);
     fixture.delivery.hand_over(&alert("a-8"), unheard()).unwrap();
     let worse = Alert { level: "critical".to_owned(), ..alert("a-9") };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use moneta_base::RuleId;
+use moneta_base::{Level, RuleId};
 use moneta_kql::{line_column, parse as parse_kql};
 use moneta_merkle::sha256;
 
@@ -11,7 +11,7 @@ use super::{
     TriggerOperator, parse_duration,
 };
 use crate::error::Error;
-use crate::ir::{Level, Metadata};
+use crate::ir::Metadata;
 use crate::nearest::hint;
 use crate::yaml::{Kind, Meaning, Node};
 

@@ -19,8 +19,9 @@ pub use document::tactic_tag;
 pub use duration::parse_duration;
 
 use crate::error::NotLoaded;
-use crate::ir::{Level, Metadata};
+use crate::ir::Metadata;
 use crate::yaml;
+use moneta_base::Level;
 
 /// An analytics rule.
 #[derive(Debug, Clone, PartialEq)]

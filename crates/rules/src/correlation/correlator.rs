@@ -180,7 +180,7 @@ impl Correlator {
                 let time = event_time(rows, *row as usize).as_nanos();
                 for (correlation, input) in &leaf.feeds {
                     let filters = &rules.correlations().plans[*correlation].filters;
-                    if !filters.iter().all(|filter| explainer.meets(found.rule, *row, filter)) {
+                    if !explainer.meets(found.rule, *row, filters) {
                         continue;
                     }
                     let event = Arc::clone(&event);

@@ -13,10 +13,10 @@ mod modifier;
 
 use std::sync::Arc;
 
-use moneta_base::RuleId;
+use moneta_base::{Level, RuleId};
 
 use crate::error::{Error, NotLoaded};
-use crate::ir::{Body, Detection, Level, LogSource, Metadata, Rule};
+use crate::ir::{Body, Detection, LogSource, Metadata, Rule};
 use crate::placeholders::Placeholders;
 use crate::yaml::{self, Node};
 use condition::Condition;

@@ -1,5 +1,5 @@
-//! Tells people, and the audit table, how full the disk is, at every step up or down; and people, when the journal's
-//! room for senders runs out.
+//! Tells people how full the disk is, at every rung but the lowest, and the audit table at every step up or down; and
+//! people, when the journal's room for senders runs out.
 
 use moneta_base::Timestamp;
 use moneta_ingest::Rung;
@@ -61,7 +61,9 @@ fn disk_alarm(rung: Rung, since: Timestamp) -> Option<Alarm> {
         Rung::Filling => (AlarmKind::DiskFilling, "nothing is refused yet"),
         Rung::NearlyFull => (AlarmKind::DiskNearlyFull, "nothing is refused yet"),
         Rung::DataRefused => (AlarmKind::DiskFull, "records of class data are refused, senders keep them"),
-        Rung::AuditOnly => (AlarmKind::DiskFull, "all but the audit stream is refused, senders keep their records"),
+        Rung::AuditOnly => {
+            (AlarmKind::DiskFull, "all but what Moneta itself tells is refused, senders keep their records")
+        }
     };
     let text = format!("The disk of the data directory is {} % full or more: {consequence}.", rung.percent());
     Some(Alarm { kind, subject: format!("{} since {since}", rung.name()), text })
