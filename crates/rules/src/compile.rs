@@ -45,7 +45,7 @@ impl CompiledRules {
         let borrowed: Vec<&Rule> = detections.iter().collect();
         let (mut resolved, order, refused) = correlation::resolve(&borrowed, &correlations);
         not_loaded.extend(refused.into_iter().map(|(index, error)| not_loaded_rule(&correlations[index], error)));
-        resolved.narrow(&correlations, &filters);
+        resolved.narrow(&detections, &correlations, &filters);
         let first_correlation = detections.len() + filters.len();
         resolved.renumber(|candidate| {
             first_correlation + order.iter().position(|known| *known == candidate).unwrap_or_default()

@@ -179,8 +179,8 @@ impl Correlator {
                 let identity = digest(&[table.as_bytes(), &seq.to_be_bytes()]);
                 let time = event_time(rows, *row as usize).as_nanos();
                 for (correlation, input) in &leaf.feeds {
-                    let filters = &rules.correlations().plans[*correlation].filters;
-                    if !explainer.meets(found.rule, *row, filters) {
+                    let filters = rules.correlations().plans[*correlation].filters.get(&found.rule);
+                    if filters.is_some_and(|filters| !explainer.meets(found.rule, *row, filters)) {
                         continue;
                     }
                     let event = Arc::clone(&event);

@@ -17,8 +17,9 @@
 //! that comes late is put where it belongs, and the windows it touches are looked at again. What an alert that was
 //! raised says is never taken back. Memory is bounded by [`Settings`]; what is given up is counted in [`Counters`].
 //!
-//! A filter that names a correlation keeps events from counting in it; in others, and by themselves, they count on. Of
-//! a correlation over correlations it narrows only what comes straight from rules over single events.
+//! A filter that names a correlation keeps events of its log source from counting in it, and events of other log sources
+//! count on; in other correlations, and by themselves, all count on. Of a correlation over correlations it narrows only
+//! what comes straight from rules over single events.
 //!
 //! This module never performs I/O and reads no clock: the watermark is given to it.
 

@@ -27,8 +27,9 @@ pub(crate) struct Plan {
     pub parents: Vec<(usize, usize)>,
     /// How far the correlations below may lag behind the watermark.
     pub delay_nanos: i64,
-    /// What an event of a rule over single events must meet to count here: the filters that name this correlation.
-    pub filters: Vec<Expression>,
+    /// By leaf, what its events must meet to count here: the filters that name this correlation and are for the leaf's
+    /// log source.
+    pub filters: BTreeMap<usize, Vec<Expression>>,
 }
 
 /// Positions among the values that a leaf's matches carry.
@@ -175,7 +176,7 @@ impl Resolver<'_> {
             counts_findings,
             parents: Vec::new(),
             delay_nanos,
-            filters: Vec::new(),
+            filters: BTreeMap::new(),
         });
         Ok(plan)
     }
@@ -251,9 +252,10 @@ impl Resolver<'_> {
 }
 
 impl Resolved {
-    /// Gives correlations the filters that name them. A filter for all rules of a log source is for those over single
-    /// events only.
-    pub fn narrow(&mut self, candidates: &[Rule], filters: &[Rule]) {
+    /// Gives correlations the filters that name them. A correlation has no log source: a filter that names one is for
+    /// those of its events whose rules have the filter's, and says nothing of the others. A filter for all rules of a
+    /// log source is for those over single events only.
+    pub fn narrow(&mut self, detections: &[Rule], candidates: &[Rule], filters: &[Rule]) {
         for filter in filters {
             let Body::Filter(filter) = &filter.body else { continue };
             for plan in &mut self.plans {
@@ -261,8 +263,15 @@ impl Resolved {
                 if !filter.rules.iter().any(names) {
                     continue;
                 }
-                plan.filters.push(filter.expression.clone());
                 for leaf in plan.inputs.iter().flat_map(BTreeMap::keys) {
+                    let source = detections[*leaf].log_source();
+                    if !source.is_some_and(|source| filter.log_source.covers(source)) {
+                        continue;
+                    }
+                    let of_leaf = plan.filters.entry(*leaf).or_default();
+                    if !of_leaf.contains(&filter.expression) {
+                        of_leaf.push(filter.expression.clone());
+                    }
                     filter.expression.fields(&mut self.leaves.entry(*leaf).or_default().filtered);
                 }
             }

@@ -4,8 +4,8 @@
 //! keeps nothing else.
 //!
 //! # Source
-//! Sigma filters specification 2.1; what it leaves open follows the reference implementation (`rules: any`, or none at
-//! all, means every rule of the log source).
+//! Sigma filters specification 2.1; what it leaves open follows the reference implementation (`rules: any`, `all`, or
+//! none at all, means every rule of the log source).
 
 use crate::error::Error;
 use crate::ir::{Filter, LogSource};
@@ -24,7 +24,7 @@ pub(super) fn parse(node: &Node, log_source: LogSource, placeholders: &Placehold
         Some(Node { kind: Kind::Map(_), line }) => {
             return Err(Error::rule(*line, "the rules of a filter are a list of ids or names, or any"));
         }
-        Some(listed) if listed.text().is_some_and(|text| text.eq_ignore_ascii_case("any")) => Vec::new(),
+        Some(listed) if listed.text().is_some_and(is_every_rule) => Vec::new(),
         Some(listed) => listed.texts(),
         None => Vec::new(),
     };
@@ -33,4 +33,8 @@ pub(super) fn parse(node: &Node, log_source: LogSource, placeholders: &Placehold
     let condition = node.get("condition").ok_or_else(|| Error::rule(node.line, "the filter has no condition"))?;
     let expression = Condition::new(&detections, condition).expression()?;
     Ok(Filter { rules, log_source, expression })
+}
+
+fn is_every_rule(word: impl AsRef<str>) -> bool {
+    ["any", "all"].iter().any(|every| word.as_ref().eq_ignore_ascii_case(every))
 }

@@ -116,6 +116,50 @@ fn an_exception_of_a_correlation_keeps_events_from_counting_in_it_alone() {
     assert_eq!(found(&[except("Image", &["B"]), except("BytesOut", &["1"])]), both(&["ann", "bob"]));
 }
 
+/// A filter of the correlation `corr` over rules of the log sources `windows/system` and `windows/application`: whom it
+/// leaves of events of both, as found when two of one user are enough.
+fn left_by_filter(log_source: &str, condition: &str) -> Vec<String> {
+    let other = rule("z", "s:\n  Image: z\ncondition: s").replace("service: system", "service: application");
+    let correlation = "---\ntitle: C\nid: corr\ncorrelation:\n  type: event_count\n  rules: [a, z]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    gte: 2\n";
+    let filter = format!(
+        "---\ntitle: F\nid: f\nlogsource:\n{log_source}filter:\n  rules: [corr]\n  known:\n    User: ann\n  condition: {condition}\n"
+    );
+    let rules = Arc::new(compile(&[base(), other, correlation.to_owned(), filter].concat()));
+    let of_log = |log: &'static str, image: &'static str, user: &'static str| {
+        vec![("EventLog", Text(log)), ("Image", Text(image)), ("User", Text(user))]
+    };
+    let events: Vec<_> = [
+        of_log("System", "a", "ann"),
+        of_log("System", "a", "ann"),
+        of_log("Application", "z", "bob"),
+        of_log("Application", "z", "bob"),
+        of_log("Application", "z", "ann"),
+    ]
+    .into_iter()
+    .zip(0..)
+    .map(|(fields, second)| (second, fields))
+    .collect();
+    let batch = timed_rows("Event", &events);
+    let mut correlator = Correlator::new(Arc::clone(&rules), Settings::default());
+    let matches = rules.match_batch(&table("Event"), &batch);
+    let found = correlator.observe(&table("Event"), &batch, 0, &matches);
+    found.iter().map(|finding| format!("{} {}", finding.group[0].1, finding.num_events)).collect()
+}
+
+#[test]
+fn a_filter_of_a_correlation_is_for_events_of_its_log_source_alone() {
+    let (system, application) = ("  product: windows\n  service: system\n", "  service: application\n");
+    // All of the filter's log source, which both rules say: ann counts nowhere.
+    assert_eq!(left_by_filter("  product: windows\n", "not known"), ["bob 2"]);
+    // Two events of ann are of the system's log, and one of the applications'.
+    assert_eq!(left_by_filter(system, "not known"), ["bob 2"]);
+    assert_eq!(left_by_filter(application, "not known"), ["ann 2", "bob 2"]);
+    // What the filter keeps is of its log source; the other's events are none of its business.
+    assert_eq!(left_by_filter(system, "known"), ["ann 2", "bob 2"]);
+    assert_eq!(left_by_filter(application, "known"), ["ann 2"]);
+    assert_eq!(left_by_filter("  product: linux\n", "not known"), ["ann 2", "bob 2"]);
+}
+
 #[test]
 fn a_group_raises_one_alert_in_a_period_and_the_next_in_the_next() {
     let counted =

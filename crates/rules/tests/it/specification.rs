@@ -200,8 +200,10 @@ fn collections_share_what_is_global_and_repeat_what_is_the_same() {
 fn a_filter_reaches_every_rule_of_its_log_source_when_it_names_none() {
     let plain = rule("r", "s:\n  Image: a\ncondition: s");
     let filter = "---\ntitle: F\nid: f\nlogsource:\n  product: windows\nfilter:\n  rules: any\n  machines:\n    Computer|startswith: LAB-\n  condition: not machines\n";
-    let compiled = compile(&format!("{plain}{filter}"));
     let event = |computer| [("EventLog", Text("System")), ("Image", Text("a")), ("Computer", Text(computer))];
     let batch = rows("Event", &[&event("LAB-1"), &event("PC-1")]);
-    assert_eq!(compiled.match_batch(&table("Event"), &batch)[0].rows, [1]);
+    for every in ["any", "All", "[]"] {
+        let compiled = compile(&format!("{plain}{}", filter.replace("rules: any", &format!("rules: {every}"))));
+        assert_eq!(compiled.match_batch(&table("Event"), &batch)[0].rows, [1], "{every}");
+    }
 }
