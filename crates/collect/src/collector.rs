@@ -1,7 +1,10 @@
 //! A running collector and the way to stop it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -14,8 +17,9 @@ pub(crate) type Stopped = watch::Receiver<bool>;
 pub struct Collector {
     name: String,
     /// What its records are counted under.
-    label: &'static str,
+    label: Cow<'static, str>,
     local_address: Option<SocketAddr>,
+    trouble: Trouble,
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
 }
@@ -24,7 +28,7 @@ impl Collector {
     /// Starts `run` as a task that ends after it was told to.
     pub(crate) fn start<F>(
         name: &str,
-        label: &'static str,
+        label: impl Into<Cow<'static, str>>,
         local_address: Option<SocketAddr>,
         run: impl FnOnce(Stopped) -> F,
     ) -> Self
@@ -33,7 +37,8 @@ impl Collector {
     {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(run(stopped));
-        Self { name: name.to_owned(), label, local_address, stop, task: Some(task) }
+        let (name, label, trouble) = (name.to_owned(), label.into(), Trouble::default());
+        Self { name, label, local_address, trouble, stop, task: Some(task) }
     }
 
     /// What it collects, such as `syslog tcp`.
@@ -44,8 +49,19 @@ impl Collector {
 
     /// What its records are counted under in `Metric::CollectRecords`.
     #[must_use]
-    pub fn label(&self) -> &'static str {
-        self.label
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Says what keeps it from working, also while others hold the collector.
+    #[must_use]
+    pub fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
+    /// A collector that says there what keeps it from working.
+    pub(crate) fn telling(self, trouble: Trouble) -> Self {
+        Self { trouble, ..self }
     }
 
     /// Tells whether it still runs, also while others hold the collector.
@@ -68,6 +84,32 @@ impl Collector {
         {
             tracing::error!(collector = %self.name, %error, "collector did not end in order");
         }
+    }
+}
+
+/// What keeps a collector from working now: a reason for each thing that it cannot reach.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Trouble {
+    /// The reasons, in one line; empty while all is well.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons.iter().map(|(thing, reason)| format!("{thing}: {reason}")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Says why a thing cannot be reached, or that it can; whether that is news.
+    pub(crate) fn set(&self, thing: &str, reason: Option<String>) -> bool {
+        let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if reasons.get(thing) == reason.as_ref() {
+            return false;
+        }
+        match reason {
+            Some(reason) => reasons.insert(thing.to_owned(), reason),
+            None => reasons.remove(thing),
+        };
+        true
     }
 }
 

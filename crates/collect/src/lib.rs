@@ -1,4 +1,5 @@
-//! Inputs: files, directories of objects, journal, host metrics; listeners for syslog, GELF and Fluent.
+//! Inputs: files, directories of objects, journal, host metrics, topics of Kafka; listeners for syslog, GELF and
+//! Fluent.
 //!
 //! Each `start_*` function starts one collector on the current tokio runtime and returns a [`Collector`] to stop it.
 //! A collector turns what it reads into submissions to an [`EventSink`](moneta_ports::EventSink) and keeps no state of
@@ -18,6 +19,7 @@ mod gelf;
 mod host;
 mod inbox;
 mod intake;
+mod kafka;
 mod listener;
 mod portions;
 mod stream;
@@ -26,7 +28,7 @@ mod systemd_journal;
 mod tls;
 mod udp;
 
-pub use collector::Collector;
+pub use collector::{Collector, Trouble};
 pub use error::Error;
 pub use files::{FileOptions, RecordStart, start_files};
 pub use fluent::start_fluent;
@@ -34,7 +36,8 @@ pub use gelf::{start_gelf_tcp, start_gelf_udp};
 pub use host::{HostOptions, start_host};
 pub use inbox::{InboxOptions, start_inbox};
 pub use intake::{Intake, ResumePoint, ResumePoints};
+pub use kafka::{KafkaOptions, KafkaStart, start_kafka};
 pub use listener::ListenOptions;
 pub use syslog::{start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp};
 pub use systemd_journal::{JournalOptions, start_systemd_journal};
-pub use tls::TlsFiles;
+pub use tls::{ServerTrust, TlsFiles};

@@ -40,15 +40,7 @@ impl RecordKind {
         code: &'static str,
         reason: String,
     ) -> QuarantinedRecord {
-        QuarantinedRecord {
-            source: source.clone(),
-            format: self.format.name(),
-            table: Some(self.table_name()),
-            reason_code: code,
-            reason,
-            offset,
-            bytes: bytes[..bytes.len().min(QUARANTINE_BYTES_MAX)].to_vec(),
-        }
+        quarantined(self.format, Some(self.table_name()), source, offset, bytes, code, reason)
     }
 
     /// As [`Self::quarantined`] for a record of `length` bytes that begins with `head`.
@@ -56,6 +48,20 @@ impl RecordKind {
         let reason = format!("a message of {length} bytes exceeds the limit of the listener");
         self.quarantined(source, offset, head, "too_long", reason)
     }
+}
+
+/// What is kept of bytes that no decoder saw.
+pub(crate) fn quarantined(
+    format: Format,
+    table: Option<TableName>,
+    source: &SourceName,
+    offset: u64,
+    bytes: &[u8],
+    reason_code: &'static str,
+    reason: String,
+) -> QuarantinedRecord {
+    let bytes = bytes[..bytes.len().min(QUARANTINE_BYTES_MAX)].to_vec();
+    QuarantinedRecord { source: source.clone(), format: format.name(), table, reason_code, reason, offset, bytes }
 }
 
 /// Decodes messages and stores them in portions, by number, size and age.

@@ -1,14 +1,14 @@
-//! Certificates and keys of TLS listeners.
+//! Certificates and keys: of listeners, and for calls to servers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::Error;
 
@@ -44,6 +44,46 @@ impl TlsFiles {
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unusable(&self.key, error))?;
         let config = builder.with_single_cert(certificates(&self.certificate)?, key);
         Ok(TlsAcceptor::from(Arc::new(config.map_err(|error| unusable(&self.key, error))?)))
+    }
+}
+
+/// Whom to trust when a server is called, and who to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerTrust {
+    /// Authorities of the server's certificate, in PEM; those of the system when absent.
+    pub authority: Option<PathBuf>,
+    /// The certificate to show and its private key, in PEM; none is shown when absent.
+    pub own: Option<(PathBuf, PathBuf)>,
+}
+
+impl ServerTrust {
+    /// Reads the files.
+    pub(crate) fn connector(&self) -> Result<TlsConnector, Error> {
+        let mut roots = RootCertStore::empty();
+        match &self.authority {
+            Some(path) => {
+                for certificate in certificates(path)? {
+                    roots.add(certificate).map_err(|error| unusable(path, error))?;
+                }
+            }
+            None => {
+                let system = rustls_native_certs::load_native_certs().certs;
+                roots.add_parsable_certificates(system);
+            }
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unusable(Path::new("TLS"), error))?
+            .with_root_certificates(roots);
+        let config = match &self.own {
+            None => builder.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
+                let config = builder.with_client_auth_cert(certificates(certificate)?, private);
+                config.map_err(|error| unusable(key, error))?
+            }
+        };
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 }
 

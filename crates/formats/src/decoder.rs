@@ -69,10 +69,33 @@ impl Decoder {
     ///
     /// For binary formats and archives a record is a piece of the input like any other.
     pub fn record(&mut self, record: &RawRecord, sink: &mut dyn FnMut(Decoded)) {
-        let origin = Origin { source: record.source.clone(), received: record.received, delivery: record.delivery };
-        self.output.origin = origin;
+        self.take_record(record, None, Vec::new(), sink);
+    }
+
+    /// As [`record`](Self::record) for a record that its sender numbered. The number is its position, so that the cursor
+    /// of a portion is the number of the record after it. `facts` came beside it: names and their JSON, for `_Extra` of
+    /// its rows. For formats that grow by lines.
+    pub fn numbered_record(
+        &mut self,
+        record: &RawRecord,
+        number: u64,
+        facts: Vec<(&'static str, String)>,
+        sink: &mut dyn FnMut(Decoded),
+    ) {
+        self.take_record(record, Some(number), facts, sink);
+    }
+
+    fn take_record(
+        &mut self,
+        record: &RawRecord,
+        number: Option<u64>,
+        facts: Vec<(&'static str, String)>,
+        sink: &mut dyn FnMut(Decoded),
+    ) {
+        let RawRecord { source, received, delivery, .. } = record;
+        self.output.origin = Origin { source: source.clone(), received: *received, delivery: *delivery, facts };
         self.output.add_input_bytes(record.bytes.len());
-        self.stream.record(&record.bytes, &mut self.output);
+        self.stream.record(&record.bytes, number, &mut self.output);
         self.output.take_ready().into_iter().for_each(sink);
     }
 
@@ -255,15 +278,18 @@ impl Stream {
         }
     }
 
-    fn record(&mut self, bytes: &[u8], output: &mut Output) {
+    fn record(&mut self, bytes: &[u8], number: Option<u64>, output: &mut Output) {
         // A framed record says nothing about the encoding of others.
         if matches!(self, Self::Marked(..)) {
             self.take_mark(output);
         }
         match self {
             Self::Lines(splitter, mapper) => {
-                let offset = splitter.finished_offset();
-                splitter.pass(bytes.len());
+                let offset = number.unwrap_or_else(|| splitter.finished_offset());
+                match number {
+                    Some(number) => splitter.stand_behind(number),
+                    None => splitter.pass(bytes.len()),
+                }
                 let end = splitter.finished_offset();
                 let line = if bytes.len() > moneta_base::limits::RECORD_BYTES_MAX {
                     Line::TooLong { offset, head: bytes, length: bytes.len() as u64 }

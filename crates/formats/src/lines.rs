@@ -63,6 +63,11 @@ impl LineSplitter {
         self.offset += bytes as u64;
     }
 
+    /// Stands behind a record that came framed and numbered.
+    pub(crate) fn stand_behind(&mut self, number: u64) {
+        self.offset = number.saturating_add(1);
+    }
+
     /// Hands on the last line if it lacks its end.
     pub(crate) fn finish(&mut self, mut on_line: impl FnMut(Line<'_>, u64)) {
         if self.partial_length > 0 {

@@ -73,6 +73,8 @@ pub(crate) struct Origin {
     pub source: SourceName,
     pub received: Timestamp,
     pub delivery: Delivery,
+    /// What came beside the record: names, and their JSON.
+    pub facts: Vec<(&'static str, String)>,
 }
 
 /// Why a record was refused.
@@ -123,7 +125,8 @@ struct TableRows {
 
 impl Output {
     pub fn new(options: DecodeOptions, format: &'static str) -> Self {
-        let origin = Origin { source: options.source.clone(), received: options.received, delivery: options.delivery };
+        let DecodeOptions { ref source, received, delivery, .. } = options;
+        let origin = Origin { source: source.clone(), received, delivery, facts: Vec::new() };
         let portion = Decoded { cursor: options.first_offset, ..Decoded::default() };
         Self {
             options,
@@ -216,6 +219,9 @@ impl Output {
     /// Ends the row of a table.
     pub fn finish_row(&mut self, table: TableId, class: RecordClass, time: Timestamp, raw: &str) {
         let rows = &mut self.tables[table.0];
+        for (name, json) in &self.origin.facts {
+            rows.builder.extra(name, Value::Json(json));
+        }
         rows.builder.classify(class, self.origin.delivery);
         rows.builder.finish_row(time, &self.origin.source, raw);
         rows.position = 0;
