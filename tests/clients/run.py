@@ -11,17 +11,17 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
 
+import kafka_broker
+from server import Server
+
 HERE = pathlib.Path(__file__).parent
 DOCUMENT = HERE.parent.parent / "docs" / "clients.md"
-START_SECONDS = 60
 STEP_SECONDS = 120
 
 
@@ -61,67 +61,9 @@ CLIENTS = [
     Client("opentelemetry_client.py", "opentelemetry-exporter-otlp-proto-http", "OTLP over HTTP: logs, metrics, traces"),
     Client("graypy_client.py", "graypy", "GELF over UDP in chunks, TCP, and as packed for HTTP"),
     Client("fluent_logger_client.py", "fluent-logger", "Fluent forward"),
+    Client("confluent_kafka_client.py", "confluent-kafka", "Kafka: topics as a source, with keys, headers, all codecs"),
     Client("pagerduty_client.py", "pagerduty", "PagerDuty events in"),
 ]
-
-
-def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-class Server:
-    """The program on a directory and a port of its own."""
-
-    def __init__(self, program, directory):
-        self.program, self.directory, self.process = program, directory, None
-        self.port, self.gelf_port, self.fluent_port = free_port(), free_port(), free_port()
-
-    def start(self):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MONETA_")}
-        environment |= {
-            "MONETA_DATA_DIR": str(self.directory / "data"),
-            "MONETA_SERVER__LISTEN": f"127.0.0.1:{self.port}",
-            "MONETA_SYSLOG__ENABLED": "false",
-            "MONETA_COLLECT__ENABLED": "false",
-            "MONETA_STORE__RESERVE_BYTES": "0",
-            "MONETA_GELF__UDP_LISTEN": f"127.0.0.1:{self.gelf_port}",
-            "MONETA_GELF__TCP_LISTEN": f"127.0.0.1:{self.gelf_port}",
-            "MONETA_FLUENT__LISTEN": f"127.0.0.1:{self.fluent_port}",
-        }
-        log = open(self.directory / "server.log", "a")
-        self.process = subprocess.Popen(
-            [self.program, "serve", "--json"], env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-        )
-        self.ready = json.loads(self.process.stdout.readline() or "null")
-        if self.ready is None:
-            raise SystemExit(f"the server did not start:\n{(self.directory / 'server.log').read_text()}")
-
-    def kill(self):
-        """Ends it as a power cut would."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self):
-        """Ends it in order."""
-        self.process.terminate()
-        assert self.process.wait(timeout=START_SECONDS) == 0, "the server did not end in order"
-
-    def credential(self, name):
-        """A credential that may send and query."""
-        import requests
-
-        administrator = (self.directory / "data" / "cli.credential").read_text().strip()
-        answer = requests.post(
-            f"http://127.0.0.1:{self.port}/v1/credentials",
-            json={"name": name, "scopes": ["ingest", "query", "admin"]},
-            headers={"Authorization": f"Bearer {administrator}"},
-            timeout=30,
-        )
-        assert answer.status_code == 201, answer.text
-        return answer.json()
 
 
 def step(client, server, credential, when):
@@ -160,8 +102,11 @@ def run(program, clients):
     """Results by client: an empty text, or what went wrong."""
     wrong = {}
     with tempfile.TemporaryDirectory(prefix="moneta-clients-") as directory:
-        server = Server(program, pathlib.Path(directory))
+        broker = kafka_broker.Broker()
+        settings = {"MONETA_KAFKA__SOURCES": broker.source(["door", "bad"])}
+        server = Server(program, pathlib.Path(directory), settings)
         server.start()
+        os.environ["MONETA_KAFKA_BROKERS"] = broker.addresses
         try:
             credential = server.credential("clients") | {"run": uuid.uuid4().hex}
             for client in clients:
@@ -174,6 +119,7 @@ def run(program, clients):
         finally:
             if server.process.poll() is None:
                 server.kill()
+            broker.stop()
     return wrong
 
 

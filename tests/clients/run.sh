@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every client of this directory against a server of its own and prints a table of what they proved; with --write
-# the table is kept in docs/clients.md. MONETA_BIN names the program. Clients are installed outside the clone, by the
-# hash of what is asked for: from PyPI into a virtual environment, from npm where Node is there.
+# the table is kept in docs/clients.md. Then topics of Kafka are read while the server is killed and brokers go away.
+# MONETA_BIN names the program. Clients are installed outside the clone, by the hash of what is asked for: from PyPI into
+# a virtual environment, from npm where Node is there.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=$(../interop/environment.sh "$PWD/requirements.txt")
@@ -16,4 +17,7 @@ if command -v npm >/dev/null 2>&1; then
   fi
   export MONETA_NODE_MODULES="$modules"
 fi
-MONETA_BIN=$(realpath "${MONETA_BIN:?names the program to test}") exec "$python" run.py "$@"
+MONETA_BIN=$(realpath "${MONETA_BIN:?names the program to test}")
+export MONETA_BIN
+"$python" run.py "$@"
+"$python" kafka_restarts.py

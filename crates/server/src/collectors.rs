@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use moneta_collect::{
     Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, ListenOptions, RecordStart, ResumePoint,
-    ResumePoints, TlsFiles, start_files, start_fluent, start_gelf_tcp, start_gelf_udp, start_host, start_inbox,
-    start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp, start_systemd_journal,
+    ResumePoints, TlsFiles, Trouble, start_files, start_fluent, start_gelf_tcp, start_gelf_udp, start_host,
+    start_inbox, start_kafka, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp, start_systemd_journal,
 };
 use moneta_ingest::Ingest;
 use moneta_ports::operations::CollectorStatus;
@@ -37,6 +37,7 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
     let mut collectors = start_syslog(config, &intake).await?;
     collectors.extend(start_gelf(config, &intake).await?);
     collectors.extend(start_fluent_forward(config, &intake).await?);
+    collectors.extend(start_topics(config, &intake, &node.ingest)?);
     collectors.extend(start_own_machine(config, &intake, &node.ingest).await?);
     let collectors = Collectors(collectors);
     node.operations.set_collectors(collectors.status(&node.world.metrics));
@@ -102,6 +103,14 @@ fn tls_files(wanted: &SyslogConfig, speaks_tls: bool) -> Result<Option<TlsFiles>
         key: named(&wanted.tls_key, "syslog.tls_key")?,
         client_authority: wanted.tls_client_authority.clone(),
     }))
+}
+
+fn start_topics(config: &Config, intake: &Intake, ingest: &Arc<Ingest>) -> Result<Vec<Collector>, ServerError> {
+    let setting = |message| ServerError::Setting { key: "kafka.sources", message };
+    let sources = config.kafka.build().map_err(setting)?;
+    let resume: Arc<dyn ResumePoints> = Arc::new(StoredMarks(ingest.clone()));
+    let start = |options| start_kafka(intake.clone(), resume.clone(), options);
+    sources.into_iter().map(start).collect::<Result<_, _>>().map_err(|error| setting(error.to_string()))
 }
 
 async fn start_own_machine(
@@ -181,13 +190,21 @@ impl Collectors {
     /// What the status page says of them. Drops are counted by their reason, not by who dropped.
     fn status(&self, metrics: &Arc<Metrics>) -> crate::operations::CollectorsStatus {
         let metrics = metrics.clone();
-        let all: Vec<_> = self.0.iter().map(|c| (c.name().to_owned(), c.label(), c.task())).collect();
+        let all: Vec<_> =
+            self.0.iter().map(|c| (c.name().to_owned(), c.label().to_owned(), c.task(), c.trouble())).collect();
         Arc::new(move || {
-            let status = |(name, label, task): &(String, &'static str, Option<AbortHandle>)| {
+            let status = |(name, label, task, trouble): &(String, String, Option<AbortHandle>, Trouble)| {
                 let runs = task.as_ref().is_some_and(|task| !task.is_finished());
+                let reason = if runs { trouble.text() } else { String::new() };
+                let state = match (runs, reason.is_empty()) {
+                    (false, _) => "stopped",
+                    (true, true) => "running",
+                    (true, false) => "waiting",
+                };
                 CollectorStatus {
                     name: name.clone(),
-                    state: if runs { "running" } else { "stopped" }.to_owned(),
+                    state: state.to_owned(),
+                    reason,
                     num_records: metrics.labelled_value(Metric::CollectRecords, label),
                     ..CollectorStatus::default()
                 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::channel_config::ChannelConfig;
+use crate::kafka_config::KafkaConfig;
 
 /// Prefix of environment variables that override the file.
 pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
@@ -29,6 +30,8 @@ pub struct Config {
     pub gelf: GelfConfig,
     /// Events of Fluentd and Fluent Bit.
     pub fluent: FluentConfig,
+    /// Topics of Kafka.
+    pub kafka: KafkaConfig,
     /// What the server collects from its own machine.
     pub collect: CollectConfig,
     /// When blocks become segments.

@@ -20,6 +20,7 @@ mod export;
 mod handover;
 mod holds;
 mod incidents;
+mod kafka_config;
 mod listener;
 pub mod local;
 mod mappings;

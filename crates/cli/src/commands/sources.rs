@@ -4,9 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::arguments::Global;
+use crate::commands::status;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
-use crate::output::Grid;
+use crate::output::{Grid, visible};
 use crate::target::{Missing, Target, local_context};
 
 /// Columns of the list.
@@ -57,14 +58,19 @@ impl Sources {
         }
         let target = Target::open(global, Missing::Refuse).await?;
         let list = self.read(&target).await;
+        let waiting = waiting(&target).await;
         let closed = target.close().await;
         let list = list?;
+        let waiting = waiting?;
         closed?;
         let columns: &[&str] = if self.view.is_some() { &QUALITY } else { &LISTED };
         if console.json {
             console.value(&list)?;
         } else {
             console.grid(&grid(&list, columns), console.format(None))?;
+            for line in waiting {
+                console.line(&line)?;
+            }
         }
         Ok(Exit::Success)
     }
@@ -86,6 +92,20 @@ impl Sources {
     }
 }
 
+/// A line for each collector that cannot reach what it reads. Nothing is known of those of a directory without a server.
+async fn waiting(target: &Target) -> Result<Vec<String>, Failure> {
+    let Target::Server(_) = target else { return Ok(Vec::new()) };
+    let status = status::read(target).await?;
+    Ok(waiting_lines(&status["collectors"]))
+}
+
+fn waiting_lines(collectors: &Value) -> Vec<String> {
+    let text = |value: &Value| visible(value.as_str().unwrap_or_default());
+    let waits = |collector: &&Value| collector["state"] == "waiting";
+    let line = |collector: &Value| format!("{} waits: {}", text(&collector["name"]), text(&collector["reason"]));
+    collectors.as_array().into_iter().flatten().filter(waits).map(line).collect()
+}
+
 fn grid(list: &Value, columns: &[&str]) -> Grid {
     let mut grid = Grid::of(list, columns);
     grid.rows.iter_mut().flatten().for_each(|cell| *cell = rounded(cell));
@@ -103,6 +123,15 @@ fn rounded(value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_collector_that_waits_says_why() {
+        let collectors = json!([
+            { "name": "inbox", "state": "running", "reason": "" },
+            { "name": "kafka hub", "state": "waiting", "reason": "brokers: \u{1b}refused" },
+        ]);
+        assert_eq!(waiting_lines(&collectors), ["kafka hub waits: brokers: \u{fffd}refused"]);
+    }
 
     #[test]
     fn figures_are_rounded_and_columns_keep_their_order() {

@@ -10,6 +10,8 @@ mod fluent;
 mod gelf;
 mod host;
 mod inbox;
+mod kafka;
+mod kafka_broker;
 mod sink;
 mod syslog;
 mod systemd_journal;

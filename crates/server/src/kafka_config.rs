@@ -1,0 +1,217 @@
+//! `[[kafka.sources]]`: topics to read as the configuration names them, and the collectors' options made of it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use moneta_base::TableName;
+use moneta_collect::{KafkaOptions, KafkaStart, ServerTrust};
+use moneta_formats::Format;
+use moneta_kafka::{BrokerAddress, Login};
+use serde::{Deserialize, Serialize};
+
+use crate::channel_config::read_secret;
+
+/// Sources at most.
+const SOURCES_MAX: usize = 100;
+/// Brokers and topics of one source at most.
+const NAMES_MAX: usize = 1_000;
+/// Characters of a topic's name at most, as brokers have it.
+const TOPIC_CHARS_MAX: usize = 249;
+
+/// `[kafka]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaConfig {
+    /// Clusters and their topics.
+    pub sources: Vec<KafkaSource>,
+}
+
+/// `[[kafka.sources]]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KafkaSource {
+    /// Its name, unique; progress is remembered under it.
+    pub name: String,
+    /// Hosts and ports of brokers that are asked first.
+    pub brokers: Vec<String>,
+    /// The topics.
+    pub topics: Vec<String>,
+    /// What each record is; `ndjson` when absent.
+    pub format: Option<String>,
+    /// The table of records whose shape says nothing of it; one named by the topic when absent.
+    pub table: Option<String>,
+    /// `earliest` (when absent) or `latest`.
+    pub start: Option<String>,
+    /// Whether to speak TLS; yes when absent.
+    pub tls: Option<bool>,
+    /// Authorities of the brokers' certificates, in PEM; those of the system when absent.
+    pub authority: Option<PathBuf>,
+    /// The certificate to show, in PEM; none when absent.
+    pub certificate: Option<PathBuf>,
+    /// Its private key, in PEM.
+    pub key: Option<PathBuf>,
+    /// The name by which to sign in (SASL PLAIN); nobody signs in when absent.
+    pub user: Option<String>,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Whether the password may be sent without TLS.
+    pub allow_plaintext: bool,
+}
+
+impl KafkaConfig {
+    /// What to collect.
+    pub(crate) fn build(&self) -> Result<Vec<KafkaOptions>, String> {
+        if self.sources.len() > SOURCES_MAX {
+            return Err(format!("there are more than {SOURCES_MAX}"));
+        }
+        let mut names = BTreeSet::new();
+        let build = |source: &KafkaSource| {
+            if !names.insert(source.name.clone()) {
+                return Err(format!("there are two sources named {:?}", source.name));
+            }
+            source.build().map_err(|message| format!("source {:?}: {message}", source.name))
+        };
+        self.sources.iter().map(build).collect()
+    }
+}
+
+impl KafkaSource {
+    fn build(&self) -> Result<KafkaOptions, String> {
+        let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        if self.name.is_empty() || !is_word(&self.name) || self.name.len() > 64 {
+            return Err("a name is a word of at most 64 letters, digits, `-`, `_` and `.`".to_owned());
+        }
+        let is_topic = |topic: &&String| is_word(topic) && (1..=TOPIC_CHARS_MAX).contains(&topic.len());
+        if let Some(wrong) = self.topics.iter().find(|topic| !is_topic(topic)) {
+            return Err(format!("{wrong:?} is no name of a topic: letters, digits, `-`, `_` and `.`"));
+        }
+        let topics: BTreeSet<&String> = self.topics.iter().collect();
+        if topics.is_empty() || topics.len() > NAMES_MAX || self.brokers.is_empty() || self.brokers.len() > NAMES_MAX {
+            return Err(format!("brokers and topics: name from 1 to {NAMES_MAX} of each"));
+        }
+        let tls = self.trust()?;
+        Ok(KafkaOptions {
+            name: self.name.clone(),
+            brokers: self.brokers.iter().map(|text| broker(text)).collect::<Result<_, _>>()?,
+            topics: topics.into_iter().cloned().collect(),
+            format: self.format()?,
+            table: self.table()?,
+            start: match self.start.as_deref().unwrap_or("earliest") {
+                "earliest" => KafkaStart::Earliest,
+                "latest" => KafkaStart::Latest,
+                other => return Err(format!("no start {other:?}; there are earliest, latest")),
+            },
+            login: self.login(tls.is_some())?,
+            tls,
+        })
+    }
+
+    fn format(&self) -> Result<Format, String> {
+        let format = Format::parse(self.format.as_deref().unwrap_or("ndjson")).map_err(|error| error.to_string())?;
+        if stands_alone(format) {
+            return Ok(format);
+        }
+        let known = Format::ALL.into_iter().filter(|format| stands_alone(*format));
+        let known: Vec<&str> = known.map(Format::name).collect();
+        Err(format!(
+            "format {:?} does not have one record that stands for itself in each message; there are {}",
+            format.name(),
+            known.join(", ")
+        ))
+    }
+
+    fn table(&self) -> Result<Option<TableName>, String> {
+        let read = |name: &String| {
+            TableName::new(name).map_err(|_| format!("{name:?} is no name of a table, such as Orders_CL"))
+        };
+        self.table.as_ref().map(read).transpose()
+    }
+
+    fn trust(&self) -> Result<Option<ServerTrust>, String> {
+        let own = match (&self.certificate, &self.key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+            _ => return Err("certificate and key go together".to_owned()),
+        };
+        if self.tls.unwrap_or(true) {
+            return Ok(Some(ServerTrust { authority: self.authority.clone(), own }));
+        }
+        if self.authority.is_some() || own.is_some() {
+            return Err("authority, certificate and key are for TLS, which tls = false turns off".to_owned());
+        }
+        Ok(None)
+    }
+
+    fn login(&self, encrypted: bool) -> Result<Option<Login>, String> {
+        let (user, path) = match (&self.user, &self.password_file) {
+            (None, None) => return Ok(None),
+            (Some(user), Some(path)) => (user.clone(), path),
+            _ => return Err("user and password_file go together".to_owned()),
+        };
+        if !encrypted && !self.allow_plaintext {
+            return Err("the password would be sent in the clear: let TLS on, or set allow_plaintext".to_owned());
+        }
+        Ok(Some(Login { user, password: read_secret("password_file", path)? }))
+    }
+}
+
+/// Whether a message can hold a record of the format without others around it.
+fn stands_alone(format: Format) -> bool {
+    format.grows_by_lines() && !format.needs_beginning()
+}
+
+/// A broker's address.
+pub(crate) fn broker(text: &str) -> Result<BrokerAddress, String> {
+    let wrong = || format!("{text:?} is not a host and a port, such as kafka.example.org:9093");
+    BrokerAddress::parse(text).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HUB: &str = "name = \"hub\"\nbrokers = [\"hub.example:9093\"]\ntopics = [\"logs\"]\n";
+
+    fn build(text: &str) -> Result<KafkaOptions, String> {
+        let source: KafkaSource = toml::from_str(text).unwrap();
+        KafkaConfig { sources: vec![source] }.build().map(|mut sources| sources.remove(0))
+    }
+
+    #[test]
+    fn a_source_is_encrypted_and_read_from_its_beginning_unless_told() {
+        let options = build(HUB).unwrap();
+        assert_eq!((options.format, options.start), (Format::Ndjson, KafkaStart::Earliest));
+        assert!(options.tls.is_some() && options.login.is_none());
+        let options = build(&format!("{HUB}tls = false\nformat = \"syslog\"\nstart = \"latest\"")).unwrap();
+        assert_eq!((options.format, options.start, options.tls), (Format::Syslog, KafkaStart::Latest, None));
+    }
+
+    #[test]
+    fn what_cannot_work_is_named() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "Endpoint=sb://x\n").unwrap();
+        let login = format!("user = \"$ConnectionString\"\npassword_file = {:?}", secret.path());
+        assert_eq!(build(&format!("{HUB}{login}")).unwrap().login.unwrap().password, "Endpoint=sb://x");
+        for (text, part) in [
+            (format!("{HUB}{login}\ntls = false"), "in the clear"),
+            (format!("{HUB}{login}\ntls = false\nallow_plaintext = true"), ""),
+            (format!("{HUB}user = \"u\""), "go together"),
+            (format!("{HUB}key = \"k\""), "certificate and key go together"),
+            (format!("{HUB}tls = false\nauthority = \"a\""), "tls = false turns off"),
+            (format!("{HUB}format = \"evtx\""), "there are syslog, ndjson"),
+            (format!("{HUB}format = \"jsn\""), "jsn"),
+            (format!("{HUB}table = \"a b\""), "is no name of a table"),
+            (format!("{HUB}start = \"now\""), "there are earliest, latest"),
+            (HUB.replace("logs", "a b"), "is no name of a topic"),
+            (HUB.replace("[\"logs\"]", "[]"), "brokers and topics"),
+            (HUB.replace(":9093", ""), "is not a host and a port"),
+            (HUB.replace("\"hub\"", "\"a b\""), "a name is a word"),
+        ] {
+            let found = build(&text).err().unwrap_or_default();
+            assert!(if part.is_empty() { found.is_empty() } else { found.contains(part) }, "{text}: {found}");
+        }
+        let source: KafkaSource = toml::from_str(HUB).unwrap();
+        let twice = KafkaConfig { sources: vec![source.clone(), source] };
+        assert!(twice.build().unwrap_err().contains("two sources named \"hub\""));
+    }
+}

@@ -1,0 +1,221 @@
+"""Topics of Kafka through kills of the server and absences of the broker: nothing is lost, nothing doubled.
+
+Producers are those of confluent-kafka and, where it is installed, kcat; the broker is that of `kafka_broker.py`. Every
+record has a number of its own; at the end each must be there once. MONETA_BIN names the program.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import requests
+from confluent_kafka import Producer
+
+from kafka_broker import Broker
+from server import Server
+
+TOPIC, PARTITIONS = "door", 3
+KILLS = int(os.environ.get("MONETA_KAFKA_KILLS", "5"))
+WAIT_SECONDS = 120
+
+
+class Sender:
+    """Sends numbered records in the background until told to stop."""
+
+    def __init__(self, broker):
+        settings = {"bootstrap.servers": broker.addresses, "acks": "all", "linger.ms": 5, "message.timeout.ms": 120_000}
+        self.producer = Producer(settings | {"compression.type": "lz4"})
+        self.sent, self.failed, self.halt = 0, [], threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while not self.halt.is_set():
+            for _ in range(50):
+                record = json.dumps({"number": self.sent, "text": "x" * 200})
+                self.producer.produce(TOPIC, value=record, key=str(self.sent % 7), on_delivery=self.note)
+                self.sent += 1
+            self.producer.poll(0)
+            time.sleep(0.01)
+
+    def note(self, error, _message):
+        if error is not None:
+            self.failed.append(str(error))
+
+    def stop(self):
+        """Ends it once everything is at the broker; returns how much that is."""
+        self.halt.set()
+        self.thread.join()
+        assert self.producer.flush(WAIT_SECONDS) == 0 and not self.failed, self.failed[:3]
+        return self.sent
+
+
+class Proof:
+    """The server, the broker, and what is asked of them."""
+
+    def __init__(self, directory):
+        self.broker = Broker()
+        self.broker.tell("create", TOPIC, PARTITIONS)
+        settings = {"MONETA_KAFKA__SOURCES": self.broker.source([TOPIC, "later", "other"])}
+        self.server = Server(os.environ["MONETA_BIN"], directory, settings)
+        self.server.start()
+        self.credential = self.server.credential("kafka")["credential"]
+
+    def get(self, path):
+        headers = {"Authorization": f"Bearer {self.administrator()}"}
+        answer = requests.get(f"http://127.0.0.1:{self.server.port}/{path}", headers=headers, timeout=60)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def administrator(self):
+        return (self.server.directory / "data" / "cli.credential").read_text().strip()
+
+    def query(self, text):
+        answer = requests.post(
+            f"http://127.0.0.1:{self.server.port}/v1/rest/query",
+            json={"db": "Moneta", "csl": text},
+            headers={"Authorization": f"Bearer {self.credential}"},
+            timeout=60,
+        )
+        if not answer.ok:
+            # A table comes into being with its first event.
+            return [answer.text]
+        return answer.json()["Tables"][0]["Rows"]
+
+    def collector(self):
+        (one,) = [one for one in self.get("v1/status")["collectors"] if one["name"] == "kafka test"]
+        return one
+
+    def until(self, what, found, expected):
+        """Waits until something is as expected."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (seen := found()) != expected:
+            assert time.monotonic() < deadline, f"{what}: {seen}, not {expected}"
+            time.sleep(0.2)
+        print(f"{what}: {expected}", flush=True)
+
+    def restart(self):
+        self.server.kill()
+        self.server.start()
+
+
+def killed_and_cut_off(proof):
+    """The server is killed while it reads, and each broker goes away and returns."""
+    sender = Sender(proof.broker)
+    for kill in range(KILLS):
+        time.sleep(1 + kill % 3)
+        proof.restart()
+    for broker in (1, 2):
+        proof.broker.tell("down", broker)
+        time.sleep(2)
+        proof.broker.tell("up", broker)
+    for broker in (1, 2):
+        proof.broker.tell("lead", TOPIC, 0, broker)
+        time.sleep(1)
+    sent = sender.stop()
+    proof.until("records stored, and different ones", lambda: exact(proof, TOPIC), [sent, sent, sent - 1])
+    return sent
+
+
+def exact(proof, topic):
+    """Records, different numbers, and the highest one: counted without guessing."""
+    rows = proof.query(
+        f"{topic}_CL | summarize n = count() by number = tolong(number)"
+        " | summarize records = sum(n), numbers = count(), last = max(number)"
+    )
+    return rows[0]
+
+
+def all_away(proof):
+    """Both brokers away are said to be; the collector goes on by itself once they are back."""
+    for broker in (1, 2):
+        proof.broker.tell("down", broker)
+    proof.until("state while the brokers are away", lambda: proof.collector()["state"], "waiting")
+    assert "broker" in proof.collector()["reason"], proof.collector()
+    for broker in (1, 2):
+        proof.broker.tell("up", broker)
+    proof.until("state once they are back", lambda: proof.collector()["state"], "running")
+
+
+def send(broker, topic, numbers, partition=0):
+    producer = Producer({"bootstrap.servers": broker.addresses, "acks": "all"})
+    for number in numbers:
+        producer.produce(topic, value=json.dumps({"number": number}), partition=partition)
+    assert producer.flush(WAIT_SECONDS) == 0, "records did not reach the broker"
+
+
+def topic_that_comes_later(proof):
+    """A topic that is not there yet is waited for, and read from its first record."""
+    collector = proof.collector()
+    assert collector["state"] == "waiting" and "topic later" in collector["reason"], collector
+    proof.broker.tell("create", "later", 2)
+    send(proof.broker, "later", range(10), 0)
+    send(proof.broker, "later", range(10, 20), 1)
+    proof.until("records of a topic that came later", lambda: exact(proof, "later"), [20, 20, 19])
+
+
+def with_kcat(proof):
+    """kcat's records arrive."""
+    if shutil.which("kcat") is None:
+        print("kcat is not installed: not run", file=sys.stderr)
+        return
+    lines = "\n".join(json.dumps({"number": 20 + number}) for number in range(100))
+    subprocess.run(["kcat", "-P", "-b", proof.broker.addresses, "-t", "later"], input=lines, text=True, check=True)
+    proof.until("records of kcat too", lambda: exact(proof, "later"), [120, 120, 119])
+
+
+def removed_before_read(proof):
+    """Records that the broker removed while the server was away are counted as lost, and the rest is read."""
+    proof.broker.tell("create", "other", 1)
+    send(proof.broker, "other", range(5))
+    proof.until("records before the gap", lambda: exact(proof, "other"), [5, 5, 4])
+    proof.server.kill()
+    # One batch each, as a producer that waits for nobody sends them.
+    for number in range(5, 12):
+        send(proof.broker, "other", [number])
+    proof.broker.tell("forget", "other", 0, 9)
+    proof.server.start()
+    proof.until("records around the gap", lambda: exact(proof, "other"), [8, 8, 11])
+    proof.until(
+        "records said to be lost",
+        lambda: [row["num_dropped"] for row in proof.get("v1/sources") if row["source"] == "kafka/test/other/0"],
+        [4],
+    )
+
+
+def made_anew(proof):
+    """A topic that was removed and made anew is read from its first record."""
+    proof.server.kill()
+    proof.broker.tell("remove", "other")
+    proof.broker.tell("create", "other", 1)
+    send(proof.broker, "other", range(12, 14))
+    proof.server.start()
+    proof.until("records of the topic made anew too", lambda: exact(proof, "other"), [10, 10, 13])
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="moneta-kafka-") as directory:
+        proof = Proof(pathlib.Path(directory))
+        try:
+            sent = killed_and_cut_off(proof)
+            topic_that_comes_later(proof)
+            with_kcat(proof)
+            removed_before_read(proof)
+            made_anew(proof)
+            all_away(proof)
+            proof.server.stop()
+        finally:
+            if proof.server.process.poll() is None:
+                proof.server.kill()
+            proof.broker.stop()
+    print(f"{sent} records through {KILLS} kills", flush=True)
+
+
+if __name__ == "__main__":
+    main()
