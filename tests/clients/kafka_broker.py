@@ -5,9 +5,11 @@ lives in a process of its own, which this file is when it is run, and which take
 """
 
 import ctypes
+import json
 import pathlib
 import subprocess
 import sys
+import time
 
 
 class Broker:
@@ -25,6 +27,11 @@ class Broker:
         print(*words, file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline().strip()
         assert answer == "0", f"{words}: {answer}"
+
+    def read(self, topic, partitions):
+        """All records of a topic."""
+        print("read", topic, partitions, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
 
     def source(self, topics, **more):
         """A section `[[kafka.sources]]` that reads topics, as the value of a variable."""
@@ -52,6 +59,7 @@ def library():
         ("rd_kafka_mock_cluster_bootstraps", text, [pointer]),
         ("rd_kafka_mock_topic_create", number, [pointer, text, number, number]),
         ("rd_kafka_mock_topic_delete", number, [pointer, text]),
+        ("rd_kafka_mock_topic_set_error", None, [pointer, text, number]),
         ("rd_kafka_mock_broker_set_down", number, [pointer, ctypes.c_int32]),
         ("rd_kafka_mock_broker_set_up", number, [pointer, ctypes.c_int32]),
         ("rd_kafka_mock_partition_set_leader", number, [pointer, text, ctypes.c_int32, ctypes.c_int32]),
@@ -60,6 +68,29 @@ def library():
         function = getattr(rd, name)
         function.restype, function.argtypes = answer, arguments
     return rd
+
+
+def read(addresses, topic, partitions):
+    """All records of a topic, as any consumer reads them."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": addresses, "group.id": "reader", "enable.auto.commit": False})
+    wanted = [TopicPartition(topic, partition, 0) for partition in range(partitions)]
+    count = sum(consumer.get_watermark_offsets(partition, timeout=30)[1] for partition in wanted)
+    consumer.assign(wanted)
+    found, end = [], time.monotonic() + 30
+    while len(found) < count and time.monotonic() < end:
+        if (message := consumer.poll(1)) is not None and message.error() is None:
+            found.append(
+                {
+                    "partition": message.partition(),
+                    "key": message.key().decode(),
+                    "headers": {name: value.decode() for name, value in message.headers() or []},
+                    "value": json.loads(message.value()),
+                }
+            )
+    consumer.close()
+    return found
 
 
 def serve():
@@ -71,6 +102,7 @@ def serve():
     commands = {
         "create": lambda topic, partitions: rd.rd_kafka_mock_topic_create(cluster, topic.encode(), int(partitions), 1),
         "remove": lambda topic: rd.rd_kafka_mock_topic_delete(cluster, topic.encode()),
+        "fail": lambda topic, code: rd.rd_kafka_mock_topic_set_error(cluster, topic.encode(), int(code)) or 0,
         "down": lambda broker: rd.rd_kafka_mock_broker_set_down(cluster, int(broker)),
         "up": lambda broker: rd.rd_kafka_mock_broker_set_up(cluster, int(broker)),
         "lead": lambda topic, partition, broker: rd.rd_kafka_mock_partition_set_leader(
@@ -80,7 +112,9 @@ def serve():
             cluster, topic.encode(), int(partition), int(offset)
         ),
     }
-    print(rd.rd_kafka_mock_cluster_bootstraps(cluster).decode(), flush=True)
+    addresses = rd.rd_kafka_mock_cluster_bootstraps(cluster).decode()
+    commands["read"] = lambda topic, partitions: json.dumps(read(addresses, topic, int(partitions)))
+    print(addresses, flush=True)
     for line in sys.stdin:
         name, *arguments = line.split()
         print(commands[name](*arguments), flush=True)

@@ -1,7 +1,8 @@
 """Topics of Kafka through kills of the server and absences of the broker: nothing is lost, nothing doubled.
 
 Producers are those of confluent-kafka and, where it is installed, kcat; the broker is that of `kafka_broker.py`. Every
-record has a number of its own; at the end each must be there once. MONETA_BIN names the program.
+record has a number of its own; at the end each must be there once. Alerts go to a topic too, from which the consumer of
+confluent-kafka reads them. MONETA_BIN names the program.
 """
 
 import json
@@ -23,6 +24,17 @@ from server import Server
 TOPIC, PARTITIONS = "door", 3
 KILLS = int(os.environ.get("MONETA_KAFKA_KILLS", "5"))
 WAIT_SECONDS = 120
+
+
+RULE_ID = "0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9d001"
+RULE = f"""title: Failed password
+id: {RULE_ID}
+level: high
+logsource: {{ product: linux, service: sshd }}
+detection:
+  keywords: [ 'Failed password for' ]
+  condition: keywords
+"""
 
 
 class Sender:
@@ -62,7 +74,14 @@ class Proof:
     def __init__(self, directory):
         self.broker = Broker()
         self.broker.tell("create", TOPIC, PARTITIONS)
-        settings = {"MONETA_KAFKA__SOURCES": self.broker.source([TOPIC, "later", "other"])}
+        self.broker.tell("create", "alerts", 2)
+        brokers = self.broker.addresses.split(",")
+        channel = f'{{ name = "topic", kind = "kafka", brokers = {brokers}, topic = "alerts", tls = "none" }}'
+        settings = {
+            "MONETA_KAFKA__SOURCES": self.broker.source([TOPIC, "later", "other"]),
+            "MONETA_NOTIFY__CHANNELS": f"[{channel}]",
+            "MONETA_NOTIFY__ALLOW_PRIVATE_HOSTS": '["127.0.0.1"]',
+        }
         self.server = Server(os.environ["MONETA_BIN"], directory, settings)
         self.server.start()
         self.credential = self.server.credential("kafka")["credential"]
@@ -72,6 +91,16 @@ class Proof:
         answer = requests.get(f"http://127.0.0.1:{self.server.port}/{path}", headers=headers, timeout=60)
         assert answer.ok, answer.text
         return answer.json()
+
+    def run(self, *arguments):
+        """Runs a command of the program against the server."""
+        environment = os.environ | {"MONETA_DATA_DIR": str(self.server.directory / "data")}
+        subprocess.run([os.environ["MONETA_BIN"], *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+    def file(self, name, text):
+        path = self.server.directory / name
+        path.write_text(text)
+        return str(path)
 
     def administrator(self):
         return (self.server.directory / "data" / "cli.credential").read_text().strip()
@@ -209,12 +238,56 @@ def main():
             removed_before_read(proof)
             made_anew(proof)
             all_away(proof)
+            alerts(proof)
             proof.server.stop()
         finally:
             if proof.server.process.poll() is None:
                 proof.server.kill()
             proof.broker.stop()
     print(f"{sent} records through {KILLS} kills", flush=True)
+
+
+def alerts(proof):
+    """Alerts come to a topic once its broker takes them; one that it refuses for good is an alert of its own."""
+    proof.run("rules", "add", proof.file("rule.yml", RULE))
+
+    def raise_one(host):
+        line = f"2026-01-02T03:04:05.000000+00:00 {host} sshd[1]: Failed password for root from 192.0.2.7 port 2 ssh2\n"
+        proof.run("ingest", proof.file(f"{host}.log", line))
+
+    def channel():
+        (one,) = [one for one in proof.get("v1/channels") if one["name"] == "topic"]
+        return one
+
+    raise_one("web01")
+    proof.until("hosts of alerts in the topic", lambda: hosts(proof.broker), ["web01"])
+    for broker in (1, 2):
+        proof.broker.tell("down", broker)
+    raise_one("web02")
+    proof.until("a try while the brokers are away failed", lambda: channel()["retried"] > 0, True)
+    for broker in (1, 2):
+        proof.broker.tell("up", broker)
+    proof.until("hosts of alerts once they are back", lambda: hosts(proof.broker), ["web01", "web02"])
+    proof.broker.tell("fail", "alerts", 29)
+    raise_one("web03")
+    proof.until("alerts given up where the topic is forbidden", lambda: channel()["given_up"], 1)
+    assert "TOPIC_AUTHORIZATION_FAILED" in channel()["last_error"], channel()
+    proof.until(
+        "alerts about that",
+        lambda: proof.query("SecurityAlert | where RuleId == 'moneta/delivery-failed' | summarize count()"),
+        [[1]],
+    )
+
+
+def hosts(broker):
+    """The machines that alerts of the rule in the topic are about, in order, as any consumer reads them."""
+    alerts = broker.read("alerts", 2)
+    assert all(alert["key"] == alert["value"]["rule_id"] for alert in alerts)
+    assert all(alert["headers"] == {"alert-id": alert["value"]["id"]} for alert in alerts)
+    # Tried again after an answer that got lost, an alert comes twice, with the same id.
+    values = [alert["value"] for alert in alerts if RULE_ID in alert["key"]]
+    own = {value["id"]: value["events"][0]["computer"] for value in values}
+    return sorted(own.values())
 
 
 if __name__ == "__main__":

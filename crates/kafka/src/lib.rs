@@ -22,6 +22,7 @@ mod compression;
 mod connection;
 mod error;
 mod messages;
+mod partition;
 mod wire;
 
 pub use batch::{Broken, Found, NewRecord, RecordRef, read_batches, write_batch};
@@ -29,3 +30,4 @@ pub use cluster::{Connect, Transport, find};
 pub use connection::{Connection, Login};
 pub use error::{Error, code};
 pub use messages::{Aborted, BrokerAddress, FetchFrom, FetchLimits, Fetched, Metadata, Place, TopicPartitions};
+pub use partition::partition_of;

@@ -85,6 +85,9 @@ pub enum Error {
         /// The last reply code other than success.
         code: u16,
     },
+    /// A broker could not be asked, or refused.
+    #[error(transparent)]
+    Kafka(#[from] moneta_kafka::Error),
     /// The alert cannot be sent in this form.
     #[error("the alert cannot be sent: {0}")]
     Unsendable(&'static str),
@@ -98,6 +101,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::Kafka(error) if error.is_passing() => ErrorKind::RETRY,
             Self::Resolve { .. }
             | Self::Http(_)
             | Self::Connection { .. }
@@ -114,9 +118,11 @@ impl Error {
             | Self::Secret(_)
             | Self::Setting(_)
             | Self::NoHost => ErrorKind::Caller,
-            Self::Private { .. } | Self::Refused { .. } | Self::Mail { .. } | Self::PartlyRefused { .. } => {
-                ErrorKind::OPERATOR
-            },
+            Self::Private { .. }
+            | Self::Refused { .. }
+            | Self::Mail { .. }
+            | Self::PartlyRefused { .. }
+            | Self::Kafka(_) => ErrorKind::OPERATOR,
             Self::Unsendable(_) => ErrorKind::Internal,
         }
     }

@@ -1,4 +1,5 @@
-//! Delivers alerts to people and programs: signed webhooks, Slack, Teams, PagerDuty, Alertmanager, e-mail, syslog.
+//! Delivers alerts to people and programs: signed webhooks, Slack, Teams, PagerDuty, Alertmanager, e-mail, syslog,
+//! Kafka.
 //!
 //! An alert is already stored when it comes here, so nothing is lost when a receiver is away: deliveries are tried
 //! again with growing pauses, and one that was given up is counted, logged and reported. A [`Channel`] is the queue, a

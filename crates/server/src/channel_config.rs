@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use moneta_base::Level;
+use moneta_kafka::Login;
 use moneta_notify::channels::alertmanager::Alertmanager;
 use moneta_notify::channels::email::{Email, MailLogin, MailTls};
+use moneta_notify::channels::kafka::Kafka;
 use moneta_notify::channels::pagerduty::{self, PagerDuty};
 use moneta_notify::channels::slack::Slack;
 use moneta_notify::channels::syslog::{Syslog, SyslogTransport};
@@ -17,8 +19,12 @@ use moneta_notify::channels::webhook::Webhook;
 use moneta_notify::{Carrier, ChannelOptions, Endpoint, Peer};
 use serde::{Deserialize, Serialize};
 
+use crate::kafka_config::{broker, check_topic};
+
 /// Seconds one attempt may be given at most.
 const TIMEOUT_SECONDS_MAX: u64 = 120;
+/// Brokers of one channel at most.
+const BROKERS_MAX: usize = 100;
 
 /// `[[notify.channels]]`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,7 +32,7 @@ const TIMEOUT_SECONDS_MAX: u64 = 120;
 pub struct ChannelConfig {
     /// Its name, unique.
     pub name: String,
-    /// `webhook`, `slack`, `teams`, `pagerduty`, `alertmanager`, `email` or `syslog`.
+    /// `webhook`, `slack`, `teams`, `pagerduty`, `alertmanager`, `email`, `syslog` or `kafka`.
     pub kind: String,
     /// The least level of alerts that go there; all when absent.
     pub level_min: Option<String>,
@@ -34,7 +40,7 @@ pub struct ChannelConfig {
     pub timeout_seconds: Option<u64>,
     /// Whether the way there may be unencrypted beyond this machine.
     pub allow_plaintext: bool,
-    /// The address to call, of all kinds but e-mail and syslog.
+    /// The address to call, of all kinds but e-mail, syslog and Kafka.
     pub url: Option<String>,
     /// A file that holds the address.
     pub url_file: Option<PathBuf>,
@@ -42,13 +48,17 @@ pub struct ChannelConfig {
     pub key_file: Option<PathBuf>,
     /// Host and port of a mail server or a syslog collector.
     pub server: Option<String>,
-    /// Of e-mail: `starttls` (when absent), `implicit` or `none`.
+    /// Of e-mail: `starttls` (when absent), `implicit` or `none`. Of Kafka: `implicit` (when absent) or `none`.
     pub tls: Option<String>,
     /// Of syslog: `tls` (when absent), `tcp` or `udp`.
     pub transport: Option<String>,
     /// Authorities of the server's certificate, in PEM; those of the system when absent.
     pub authority: Option<PathBuf>,
-    /// The name by which to sign in to the mail server; nobody signs in when absent.
+    /// Hosts and ports of brokers that are asked first.
+    pub brokers: Vec<String>,
+    /// The topic that alerts go to.
+    pub topic: Option<String>,
+    /// The name by which to sign in to the mail server or the brokers; nobody signs in when absent.
     pub user: Option<String>,
     /// A file that holds the password.
     pub password_file: Option<PathBuf>,
@@ -59,7 +69,7 @@ pub struct ChannelConfig {
 }
 
 /// What a kind is made of: its name, the keys that it needs or may have.
-const KINDS: [(&str, &[&str]); 7] = [
+const KINDS: [(&str, &[&str]); 8] = [
     ("webhook", &["url", "url_file"]),
     ("slack", &["url", "url_file"]),
     ("teams", &["url", "url_file"]),
@@ -67,6 +77,7 @@ const KINDS: [(&str, &[&str]); 7] = [
     ("alertmanager", &["url", "url_file"]),
     ("email", &["server", "tls", "authority", "user", "password_file", "from", "to"]),
     ("syslog", &["server", "transport", "authority"]),
+    ("kafka", &["brokers", "topic", "tls", "authority", "user", "password_file"]),
 ];
 
 impl ChannelConfig {
@@ -145,6 +156,7 @@ impl ChannelConfig {
                 Box::new(PagerDuty::new(&endpoint, read_secret("key_file", path)?).map_err(said)?)
             }
             "email" => Box::new(self.email(self.peer(allow_private_hosts)?)?),
+            "kafka" => Box::new(self.kafka(allow_private_hosts)?),
             _ => {
                 let transport = match self.transport.as_deref().unwrap_or("tls") {
                     "tls" => SyslogTransport::Tls,
@@ -164,24 +176,50 @@ impl ChannelConfig {
             "none" => MailTls::None,
             other => return Err(format!("no tls {other:?}; there are starttls, implicit, none")),
         };
-        let login = match (&self.user, &self.password_file) {
-            (None, None) => None,
-            (Some(user), Some(path)) => {
-                Some(MailLogin { user: user.clone(), password: read_secret("password_file", path)? })
-            }
-            _ => return Err("user and password_file go together".to_owned()),
-        };
+        let login = self.login()?.map(|(user, password)| MailLogin { user, password });
         let from = self.from.clone().ok_or("from is missing: the address that mail comes from")?;
         Email::new(peer, tls, login, from, self.to.clone()).map_err(|error| error.chain())
     }
 
+    fn kafka(&self, allow_private_hosts: &[String]) -> Result<Kafka, String> {
+        let encrypted = match self.tls.as_deref().unwrap_or("implicit") {
+            "implicit" => true,
+            "none" => false,
+            other => return Err(format!("no tls {other:?}; there are implicit, none")),
+        };
+        if self.brokers.is_empty() || self.brokers.len() > BROKERS_MAX {
+            return Err(format!("brokers: name from 1 to {BROKERS_MAX}, such as kafka.example.org:9093"));
+        }
+        let brokers = self.brokers.iter().map(|text| broker(text)).collect::<Result<_, _>>()?;
+        let topic = self.topic.clone().ok_or("topic is missing: the one that alerts go to")?;
+        check_topic(&topic)?;
+        let login = self.login()?.map(|(user, password)| Login { user, password });
+        // The address of each broker is filled in when it is called.
+        let peer = self.peer_at(String::new(), allow_private_hosts);
+        Kafka::new(brokers, topic, peer, encrypted, login).map_err(|error| error.chain())
+    }
+
+    /// The name and the password by which to sign in.
+    fn login(&self) -> Result<Option<(String, String)>, String> {
+        match (&self.user, &self.password_file) {
+            (None, None) => Ok(None),
+            (Some(user), Some(path)) => Ok(Some((user.clone(), read_secret("password_file", path)?))),
+            _ => Err("user and password_file go together".to_owned()),
+        }
+    }
+
     fn peer(&self, allow_private_hosts: &[String]) -> Result<Peer, String> {
-        Ok(Peer {
-            address: self.server.clone().ok_or("server is missing: host and port, such as mail.example.org:587")?,
+        let server = self.server.clone().ok_or("server is missing: host and port, such as mail.example.org:587")?;
+        Ok(self.peer_at(server, allow_private_hosts))
+    }
+
+    fn peer_at(&self, address: String, allow_private_hosts: &[String]) -> Peer {
+        Peer {
+            address,
             allow_private_hosts: allow_private_hosts.to_vec(),
             allow_plaintext: self.allow_plaintext,
             authority: self.authority.clone(),
-        })
+        }
     }
 
     fn url(&self, default: Option<&str>) -> Result<String, String> {
@@ -230,6 +268,13 @@ mod tests {
             ("kind = \"email\"\nserver = \"mail:25\"\nfrom = \"a@b\"\nto = [\"a@b\"]\nuser = \"u\"", "go together"),
             ("kind = \"syslog\"\nserver = \"s:514\"\ntransport = \"relp\"", "there are tls, tcp, udp"),
             ("kind = \"syslog\"\nserver = \"s:514\"\nauthority = \"/no/such\"", "cannot be read"),
+            ("kind = \"kafka\"\ntopic = \"alerts\"", "brokers: name from 1"),
+            ("kind = \"kafka\"\nbrokers = [\"k\"]\ntopic = \"alerts\"", "is not a host and a port"),
+            ("kind = \"kafka\"\nbrokers = [\"k:9093\"]", "topic is missing"),
+            ("kind = \"kafka\"\nbrokers = [\"k:9093\"]\ntopic = \"a b\"", "is no name of a topic"),
+            ("kind = \"kafka\"\nbrokers = [\"k:9093\"]\ntopic = \"a\"\ntls = \"starttls\"", "there are implicit, none"),
+            ("kind = \"kafka\"\nbrokers = [\"k:9093\"]\ntopic = \"a\"\nuser = \"u\"", "go together"),
+            ("kind = \"kafka\"\nbrokers = [\"k:9092\"]\ntopic = \"a\"\ntls = \"none\"", ""),
             ("kind = \"webhook\"\nurl = \"https://x\"\nlevel_min = \"bad\"", "there are informational"),
             ("kind = \"webhook\"\nurl = \"https://x\"\ntimeout_seconds = 0", "from 1 to 120"),
             ("kind = \"webhook\"\nurl = \"https://x\"\nlevel_min = \"high\"", ""),

@@ -77,14 +77,10 @@ impl KafkaConfig {
 
 impl KafkaSource {
     fn build(&self) -> Result<KafkaOptions, String> {
-        let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
         if self.name.is_empty() || !is_word(&self.name) || self.name.len() > 64 {
             return Err("a name is a word of at most 64 letters, digits, `-`, `_` and `.`".to_owned());
         }
-        let is_topic = |topic: &&String| is_word(topic) && (1..=TOPIC_CHARS_MAX).contains(&topic.len());
-        if let Some(wrong) = self.topics.iter().find(|topic| !is_topic(topic)) {
-            return Err(format!("{wrong:?} is no name of a topic: letters, digits, `-`, `_` and `.`"));
-        }
+        self.topics.iter().try_for_each(|topic| check_topic(topic))?;
         let topics: BTreeSet<&String> = self.topics.iter().collect();
         if topics.is_empty() || topics.len() > NAMES_MAX || self.brokers.is_empty() || self.brokers.len() > NAMES_MAX {
             return Err(format!("brokers and topics: name from 1 to {NAMES_MAX} of each"));
@@ -158,6 +154,18 @@ impl KafkaSource {
 /// Whether a message can hold a record of the format without others around it.
 fn stands_alone(format: Format) -> bool {
     format.grows_by_lines() && !format.needs_beginning()
+}
+
+fn is_word(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// Refuses what no topic can be called.
+pub(crate) fn check_topic(topic: &str) -> Result<(), String> {
+    if is_word(topic) && (1..=TOPIC_CHARS_MAX).contains(&topic.len()) {
+        return Ok(());
+    }
+    Err(format!("{topic:?} is no name of a topic: at most {TOPIC_CHARS_MAX} letters, digits, `-`, `_` and `.`"))
 }
 
 /// A broker's address.

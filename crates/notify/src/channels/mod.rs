@@ -2,6 +2,7 @@
 
 pub mod alertmanager;
 pub mod email;
+pub mod kafka;
 pub mod pagerduty;
 pub mod slack;
 mod smtp;

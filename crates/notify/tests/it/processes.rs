@@ -1,6 +1,6 @@
 //! Receivers that are programs of their own: a mail server, Alertmanager, and what they need.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +32,22 @@ impl Process {
     pub fn line(&self) -> String {
         self.lines.recv_timeout(WAIT_MAX).expect("the process prints a line")
     }
+
+    /// Gives it a line and returns the one it answers.
+    fn ask(&mut self, line: &str) -> String {
+        writeln!(self.child.stdin.as_mut().expect("its input is a pipe"), "{line}").unwrap();
+        self.line()
+    }
+
+    /// Gives a broker a command, which must succeed.
+    pub fn tell(&mut self, command: &str) {
+        assert_eq!(self.ask(command), "0", "{command}");
+    }
+
+    /// All records of a topic, as a consumer of others reads them.
+    pub fn read(&mut self, topic: &str, partitions: u32) -> Vec<serde_json::Value> {
+        serde_json::from_str(&self.ask(&format!("read {topic} {partitions}"))).unwrap()
+    }
 }
 
 impl Drop for Process {
@@ -46,6 +62,25 @@ impl Drop for Process {
 fn missing(what: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what}: scripts/install-debian.sh test");
     eprintln!("{what}, 1 case not run");
+}
+
+/// A Kafka broker, and the addresses of its two halves.
+pub fn kafka_broker() -> Option<(Process, String)> {
+    let root = workspace_root();
+    let clients = root.join("tests/clients");
+    let python = Command::new("sh")
+        .arg(root.join("tests/interop/environment.sh"))
+        .arg(clients.join("requirements.txt"))
+        .output()
+        .unwrap();
+    if !python.status.success() {
+        missing("the Python package confluent-kafka cannot be installed");
+        return None;
+    }
+    let python = String::from_utf8(python.stdout).unwrap();
+    let broker = Process::start(Command::new(python.trim()).arg(clients.join("kafka_broker.py")));
+    let addresses = broker.line();
+    Some((broker, addresses))
 }
 
 /// A mail server and its port.

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moneta_base::Timestamp;
+use moneta_kafka::BrokerAddress;
 use moneta_notify::channels::alertmanager::Alertmanager;
 use moneta_notify::channels::email::{Email, MailLogin, MailTls};
+use moneta_notify::channels::kafka::Kafka;
 use moneta_notify::channels::pagerduty::PagerDuty;
 use moneta_notify::channels::slack::Slack;
 use moneta_notify::channels::syslog::{Syslog, SyslogTransport};
@@ -19,7 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::delivery::{alert, unheard};
-use crate::processes::{Certificate, alertmanager, mail_server};
+use crate::processes::{Certificate, alertmanager, kafka_broker, mail_server};
 use crate::receiver::Receiver;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_767_323_045);
@@ -195,4 +197,45 @@ async fn no_channel_speaks_to_inner_addresses_or_in_clear_unless_told() {
     assert!(matches!(carrier.send(&alert("a"), NOW).await, Err(Error::Private { .. })));
     let metadata = Endpoint { allow_private_hosts: Vec::new(), ..endpoint("https://169.254.169.254/x") };
     assert!(matches!(Slack::new(&metadata).unwrap().send(&alert("a"), NOW).await, Err(Error::Private { .. })));
+}
+
+fn kafka(port: u16, allowed: &[&str], encrypted: bool) -> Kafka {
+    let brokers = vec![BrokerAddress { host: "127.0.0.1".to_owned(), port }];
+    let allow_private_hosts = allowed.iter().map(|host| (*host).to_owned()).collect();
+    let peer = Peer { allow_private_hosts, ..peer("", None) };
+    Kafka::new(brokers, "alerts".to_owned(), peer, encrypted, None).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_are_away_or_inside_leave_a_dead_letter() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let dead = through(kafka(port, &[], false)).await;
+    assert_eq!(dead[0].attempts, 1, "a broker in an inner network is not called again: {dead:?}");
+    assert!(dead[0].reason.contains("127.0.0.1"), "{dead:?}");
+    drop(listener);
+    let dead = through(kafka(port, &["127.0.0.1"], false)).await;
+    assert_eq!(dead[0].attempts, 8, "{dead:?}");
+    assert!(dead[0].reason.contains("the connection to the receiver failed while connecting"), "{dead:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_goes_to_the_partition_of_its_rule_and_a_broker_that_refuses_is_named() {
+    let Some((mut broker, address)) = kafka_broker() else { return };
+    broker.tell("create alerts 5");
+    let ports: Vec<u16> =
+        address.split(',').map(|broker| broker.rsplit_once(':').unwrap().1.parse().unwrap()).collect();
+    let carrier = || kafka(ports[0], &["127.0.0.1"], false);
+    assert!(through(carrier()).await.is_empty());
+    let read = broker.read("alerts", 5);
+    let partition = moneta_kafka::partition_of(alert("a-1").rule_id.as_str().as_bytes(), 5);
+    assert_eq!(read.len(), 1);
+    assert_eq!(read[0]["partition"], json!(partition));
+    assert_eq!(read[0]["headers"], json!({ "alert-id": "a-1" }));
+    assert_eq!(read[0]["value"], serde_json::to_value(alert("a-1")).unwrap());
+    // TOPIC_AUTHORIZATION_FAILED
+    broker.tell("fail alerts 29");
+    let dead = through(carrier()).await;
+    assert_eq!(dead[0].attempts, 1);
+    assert!(dead[0].reason.contains("TOPIC_AUTHORIZATION_FAILED"), "{dead:?}");
 }
