@@ -41,7 +41,7 @@ class Sender:
     """Sends numbered records in the background until told to stop."""
 
     def __init__(self, broker):
-        settings = {"bootstrap.servers": broker.addresses, "acks": "all", "linger.ms": 5, "message.timeout.ms": 120_000}
+        settings = {"bootstrap.servers": broker.addresses, "acks": "all", "linger.ms": 100, "message.timeout.ms": 120_000}
         self.producer = Producer(settings | {"compression.type": "lz4"})
         self.sent, self.failed, self.halt = 0, [], threading.Event()
         self.thread = threading.Thread(target=self.run)
@@ -49,12 +49,13 @@ class Sender:
 
     def run(self):
         while not self.halt.is_set():
-            for _ in range(50):
+            for _ in range(40):
                 record = json.dumps({"number": self.sent, "text": "x" * 200})
                 self.producer.produce(TOPIC, value=record, key=str(self.sent % 7), on_delivery=self.note)
                 self.sent += 1
             self.producer.poll(0)
-            time.sleep(0.01)
+            # The broker gives a batch of each partition at a time.
+            time.sleep(0.2)
 
     def note(self, error, _message):
         if error is not None:
@@ -256,7 +257,7 @@ def alerts(proof):
         proof.run("ingest", proof.file(f"{host}.log", line))
 
     def channel():
-        (one,) = [one for one in proof.get("v1/channels") if one["name"] == "topic"]
+        (one,) = [one for one in proof.get("v1/channels")["channels"] if one["name"] == "topic"]
         return one
 
     raise_one("web01")
