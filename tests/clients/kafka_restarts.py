@@ -271,7 +271,8 @@ def alerts(proof):
     proof.until("hosts of alerts once they are back", lambda: hosts(proof.broker), ["web01", "web02"])
     proof.broker.tell("fail", "alerts", 29)
     raise_one("web03")
-    proof.until("alerts given up where the topic is forbidden", lambda: channel()["given_up"], 1)
+    # That alert goes there too, in vain.
+    proof.until("an alert is given up where the topic is forbidden", lambda: channel()["given_up"] > 0, True)
     assert "TOPIC_AUTHORIZATION_FAILED" in channel()["last_error"], channel()
     proof.until(
         "alerts about that",
