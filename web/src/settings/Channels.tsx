@@ -27,7 +27,7 @@ function NoChannel() {
   return (
     <>
       <p>Alerts go nowhere but into these pages. The section <code>notify</code> of the server’s configuration names who gets them:</p>
-      <pre className="panel">{'[[notify.channels]]\nname = "on-call"\nkind = "pagerduty"        # or slack, teams, email, webhook, alertmanager, syslog\nkey_file = "/etc/moneta/pagerduty.key"\nlevel_min = "high"'}</pre>
+      <pre className="panel">{'[[notify.channels]]\nname = "on-call"\nkind = "pagerduty"        # or slack, teams, email, webhook, alertmanager, syslog, kafka\nkey_file = "/etc/moneta/pagerduty.key"\nlevel_min = "high"'}</pre>
     </>
   );
 }
