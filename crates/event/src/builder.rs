@@ -14,7 +14,7 @@ use arrow::array::{
 use arrow::datatypes::Schema;
 use moneta_base::{SourceName, Timestamp, limits};
 
-use crate::schema::{IMPLIED_BY_HEADER, standard};
+use crate::schema::{IMPLIED_BY_HEADER, is_column_name, standard};
 use crate::types::{DECIMAL_PRECISION, DECIMAL_SCALE};
 use crate::{Column, ColumnType, Delivery, ParsedBatch, RecordClass, TableSchema};
 
@@ -198,12 +198,7 @@ impl BatchBuilder {
     /// Adds a column for a new field of a custom table, typed by its first value.
     fn grow(&mut self, name: &str, value: Value<'_>) -> Option<ColumnIndex> {
         let room = self.columns.len() < limits::TABLE_COLUMNS_MAX;
-        let name_ok = !name.is_empty()
-            && name.len() <= 256
-            && !name.starts_with('_')
-            && !name.chars().any(char::is_control)
-            && !name.ends_with(crate::stored::TICKS_SUFFIX);
-        if !self.schema.name().is_custom() || !room || !name_ok {
+        if !self.schema.name().is_custom() || !room || !is_column_name(name) {
             return None;
         }
         let column = Column::new(name, value.natural_type());

@@ -49,8 +49,21 @@ const TRAILING: [(&str, ColumnType); 7] = [
     (standard::EXTRA, ColumnType::Dynamic),
 ];
 
+/// Bytes of the name of a column at most.
+const COLUMN_NAME_BYTES_MAX: usize = 256;
+
 /// Columns whose values follow from the block header and are not stored in a batch.
 pub const IMPLIED_BY_HEADER: [&str; 4] = [standard::TENANT_ID, standard::TYPE, standard::SEQ, standard::INGEST_TIME];
+
+/// Whether a table of the user's own may have a column of that name.
+#[must_use]
+pub fn is_column_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= COLUMN_NAME_BYTES_MAX
+        && !name.starts_with('_')
+        && !name.chars().any(char::is_control)
+        && !name.ends_with(crate::stored::TICKS_SUFFIX)
+}
 
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -110,8 +123,13 @@ impl TableSchema {
     /// This table with further columns of its own, before the trailing standard ones.
     #[must_use]
     pub fn with_columns(&self, added: impl IntoIterator<Item = Column>) -> Self {
-        let own = self.columns[LEADING.len()..self.columns.len() - TRAILING.len()].to_vec();
-        Self::new(self.name.clone(), own.into_iter().chain(added))
+        Self::new(self.name.clone(), self.own_columns().iter().cloned().chain(added))
+    }
+
+    /// The columns that not every table has, in query order.
+    #[must_use]
+    pub fn own_columns(&self) -> &[Column] {
+        &self.columns[LEADING.len()..self.columns.len() - TRAILING.len()]
     }
 
     /// The table's name.

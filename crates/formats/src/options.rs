@@ -29,6 +29,9 @@ pub struct DecodeOptions {
     pub received: Timestamp,
     /// Zone of time stamps that name none, in seconds east of UTC.
     pub zone_offset_seconds: i32,
+    /// Whether tables keep the columns they have: further fields go to `_Extra` instead of making columns of a custom
+    /// table.
+    pub fixed_columns: bool,
     /// Position of the first byte in its file or stream, for a decoder that continues where another stopped.
     pub first_offset: u64,
 }
@@ -46,6 +49,7 @@ impl DecodeOptions {
             delivery: Delivery::AtLeastOnce,
             received,
             zone_offset_seconds: 0,
+            fixed_columns: false,
             first_offset: 0,
         }
     }

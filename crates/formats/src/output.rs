@@ -118,6 +118,8 @@ pub(crate) struct Output {
 struct TableRows {
     schema: Arc<TableSchema>,
     builder: BatchBuilder,
+    /// Whether further fields make no columns.
+    fixed: bool,
     /// Fields of the last row in order: records of one kind repeat their names in the same order.
     sequence: Vec<(Box<str>, Target)>,
     position: usize,
@@ -151,7 +153,8 @@ impl Output {
         let known = self.options.catalog.get(name.as_str()).cloned();
         let schema = known.unwrap_or_else(|| Arc::new(TableSchema::custom(name.clone())));
         let builder = new_builder(&schema);
-        self.tables.push(TableRows { schema, builder, sequence: Vec::new(), position: 0 });
+        let fixed = self.options.fixed_columns;
+        self.tables.push(TableRows { schema, builder, fixed, sequence: Vec::new(), position: 0 });
         self.by_name.insert(name.clone(), self.tables.len() - 1);
         TableId(self.tables.len() - 1)
     }
@@ -334,6 +337,7 @@ impl TableRows {
         match self.builder.column(name) {
             _ if RESERVED.contains(&name) => Target::Extra,
             Some(index) => Target::Column(index),
+            None if self.fixed => Target::Extra,
             None => Target::Unknown,
         }
     }

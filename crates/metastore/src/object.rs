@@ -1,4 +1,4 @@
-//! Objects of queries: stored functions, saved queries, materialised views, watchlists. What they mean is their
+//! Objects of queries: stored functions, saved queries, materialised views, watchlists, declared tables, mappings. What they mean is their
 //! service's business; here they are a name, a JSON definition, and perhaps rows as bytes.
 
 use moneta_base::Timestamp;
@@ -19,6 +19,10 @@ pub enum ObjectKind {
     View,
     /// A watchlist.
     Watchlist,
+    /// A table that was declared before its first event.
+    Table,
+    /// Which parts of records go to which columns of a table.
+    Mapping,
 }
 
 impl ObjectKind {
@@ -29,6 +33,8 @@ impl ObjectKind {
             Self::Query => "query",
             Self::View => "view",
             Self::Watchlist => "watchlist",
+            Self::Table => "table",
+            Self::Mapping => "mapping",
         }
     }
 }

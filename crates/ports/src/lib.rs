@@ -36,8 +36,8 @@ pub use incidents::{
 pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, StoredRange, Submission};
 pub use metrics::{Metric, MetricKind, Metrics};
 pub use objects::{
-    CreateMode, MaterializedView, QueryObjects, SavedQuery, StoredFunction, ViewStatus, Watchlist, WatchlistFormat,
-    WatchlistUpload,
+    CreateMode, DeclaredTable, IngestionMapping, MappingKind, MaterializedView, QueryObjects, SavedQuery,
+    StoredFunction, TableChange, ViewStatus, Watchlist, WatchlistFormat, WatchlistUpload,
 };
 pub use operations::{LedgerPath, Operations};
 pub use query::{

@@ -1,8 +1,11 @@
 //! What people store beside the events to ask better questions: functions, saved queries, materialised views,
-//! watchlists.
+//! watchlists; and what they say of tables before events come: columns, mappings.
 //!
 //! Every change needs the scope `admin` and is audited, under a signed checkpoint, before it takes effect.
 
+use std::sync::Arc;
+
+use moneta_event::TableSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{BoxFuture, OpContext, PortError};
@@ -102,6 +105,81 @@ pub struct ViewStatus {
     pub segments_ready: usize,
 }
 
+/// A table that was declared, or described, by somebody rather than by its first event.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredTable {
+    /// Its name.
+    pub name: String,
+    /// Its own columns as names and types, in order. Those that events brought before it was declared are among them,
+    /// so that their order never changes.
+    pub columns: Vec<(String, String)>,
+    /// Where tools list it.
+    #[serde(default)]
+    pub folder: String,
+    /// What it is for.
+    #[serde(default)]
+    pub doc_string: String,
+    /// Who changed it last.
+    #[serde(default)]
+    pub changed_by: String,
+    /// When, in nanoseconds since 1970.
+    #[serde(default)]
+    pub changed_at: i64,
+}
+
+/// What a declaration does with a table that is there, or is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableChange {
+    /// It is made; one that is there stays as it is.
+    Create,
+    /// It is made, or gets the columns that it lacks.
+    CreateOrExtend,
+    /// It must be there, and gets the columns that it lacks.
+    Extend,
+    /// It must be there, and gets the columns that it lacks; all that it has must be named, in their order.
+    Replace,
+}
+
+/// How the records of a mapping are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MappingKind {
+    /// Separated values: a column is of a position.
+    Csv,
+    /// JSON: a column is of a path.
+    Json,
+}
+
+impl MappingKind {
+    /// The kind's name in commands.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Which parts of records go to which columns of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestionMapping {
+    /// The table.
+    pub table: String,
+    /// How the records are written.
+    pub kind: MappingKind,
+    /// Its name, unique within its table and kind.
+    pub name: String,
+    /// The columns, as the JSON array of the command that made it.
+    pub mapping: String,
+    /// Who changed it last.
+    #[serde(default)]
+    pub changed_by: String,
+    /// When, in nanoseconds since 1970.
+    #[serde(default)]
+    pub changed_at: i64,
+}
+
 /// How the rows of an uploaded watchlist are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchlistFormat {
@@ -150,7 +228,7 @@ pub struct Watchlist {
     pub changed_at: i64,
 }
 
-/// Keeps functions, saved queries, materialised views and watchlists.
+/// Keeps functions, saved queries, materialised views, watchlists, declared tables and mappings.
 ///
 /// Reading needs the scope `query`, changing needs `admin`; both are checked here. A refusal has the kind `Denied` or
 /// `Caller` and says what to change.
@@ -197,6 +275,68 @@ pub trait QueryObjects: Send + Sync {
     /// # Errors
     /// `Caller` when there is none of that name.
     fn drop_view<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>>;
+
+    /// All declared tables by name.
+    fn declared_tables(&self) -> Vec<DeclaredTable>;
+
+    /// Declares a table; the columns it then has.
+    ///
+    /// # Errors
+    /// When a column is there with another type, the table is built in and lacks a column, `change` does not fit, or the
+    /// change cannot be audited or stored.
+    fn declare_table<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        table: DeclaredTable,
+        change: TableChange,
+    ) -> BoxFuture<'a, Result<Arc<TableSchema>, PortError>>;
+
+    /// Says what a table is for (`doc_string`) or where tools list it (`folder`); what is `None` stays.
+    ///
+    /// # Errors
+    /// `Caller` when there is no such table; when the change cannot be audited or stored.
+    fn describe_table<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        name: &'a str,
+        doc_string: Option<String>,
+        folder: Option<String>,
+    ) -> BoxFuture<'a, Result<Arc<TableSchema>, PortError>>;
+
+    /// Withdraws the declaration of a table that never had a row, and its mappings.
+    ///
+    /// # Errors
+    /// `Caller` when there is no declaration, or the table has or had rows: events end by retention alone.
+    fn withdraw_table<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>>;
+
+    /// All mappings by table, kind and name.
+    fn mappings(&self) -> Vec<IngestionMapping>;
+
+    /// A mapping by its table, kind and name.
+    fn mapping(&self, table: &str, kind: MappingKind, name: &str) -> Option<IngestionMapping>;
+
+    /// Makes or changes a mapping.
+    ///
+    /// # Errors
+    /// When the name is taken or free against `mode`, there is no such table, or the change cannot be audited or stored.
+    fn put_mapping<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        mapping: IngestionMapping,
+        mode: CreateMode,
+    ) -> BoxFuture<'a, Result<IngestionMapping, PortError>>;
+
+    /// Removes a mapping.
+    ///
+    /// # Errors
+    /// `Caller` when there is none of that table, kind and name.
+    fn drop_mapping<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        table: &'a str,
+        kind: MappingKind,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<(), PortError>>;
 
     /// All saved queries by name.
     fn saved_queries(&self) -> Vec<SavedQuery>;

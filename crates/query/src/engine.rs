@@ -32,6 +32,7 @@ use crate::Limits;
 use crate::grouped::ComputeInScan;
 use crate::limits::Spill;
 use crate::memory::{ALL_QUERIES, QueryMemory, SharedMemory};
+use crate::objects::tables::declare_all;
 use crate::objects::{ObjectSet, Objects};
 use crate::outside::Outside;
 use crate::pauses::{Stop, stoppable};
@@ -126,6 +127,9 @@ impl Engine {
             .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()?;
+        if let Some(objects) = &objects {
+            declare_all(&*tables, objects.current().tables.values());
+        }
         let running = Running::new(&limits);
         let memory = SharedMemory::new(limits.memory_bytes);
         let states = Arc::new(ViewStates::new(STATE_BYTES_MAX));

@@ -18,6 +18,19 @@ pub trait Tables: Send + Sync {
 
     /// A table at this moment.
     fn snapshot(&self, table: &TableName) -> Option<(Arc<TableSchema>, Vec<ScanUnit>)>;
+
+    /// Gives a table columns before any event brings them; they come first, in this order.
+    ///
+    /// # Errors
+    /// Which column the table has with another type, or that nothing can be declared here.
+    fn declare(&self, table: &TableName, _columns: &[Column]) -> Result<Arc<TableSchema>, String> {
+        Err(format!("{table} is of files, not of a store"))
+    }
+
+    /// Forgets a table that never had a row; false when it has or had one.
+    fn forget_unused(&self, _table: &TableName) -> bool {
+        false
+    }
 }
 
 /// The tables of a store.
@@ -47,6 +60,14 @@ impl Tables for StoreTables {
         let sealed = snapshot.segments.into_iter().map(segment);
         let units = sealed.chain(snapshot.hot.into_iter().map(ScanUnit::Hot)).collect();
         Some((snapshot.schema, units))
+    }
+
+    fn declare(&self, table: &TableName, columns: &[Column]) -> Result<Arc<TableSchema>, String> {
+        self.store.declare(table, columns).map_err(|error| error.to_string())
+    }
+
+    fn forget_unused(&self, table: &TableName) -> bool {
+        self.store.forget_unused(table)
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use moneta_base::fs::{FileSystem, create_dir_durably};
 use moneta_base::{Seq, TableName, Timestamp};
-use moneta_event::{Block, ParsedBatch, TableCatalog, TableSchema, fit};
+use moneta_event::{Block, Column, ParsedBatch, TableCatalog, TableSchema, fit};
 
 use crate::delta::DeltaLog;
 use crate::leftovers;
@@ -136,6 +136,35 @@ impl Store {
             tracing::error!(%error, "a batch has a column that no table can hold");
         }
         batch
+    }
+
+    /// Gives a table columns before any event brings them. They come first, in this order; further columns that the
+    /// table has follow. Batches fit to them from now on, until the store is opened anew.
+    ///
+    /// # Errors
+    /// [`Error::ColumnType`] when the table has one of them with another type; it stays as it was.
+    pub fn declare(&self, table: &TableName, columns: &[Column]) -> Result<Arc<TableSchema>, Error> {
+        let mut tables = self.write();
+        let known = self.schema_in(&tables, table);
+        let differs = |column: &&Column| known.column(&column.name).is_some_and(|other| other != *column);
+        if let Some(column) = columns.iter().find(differs) {
+            return Err(Error::ColumnType { table: table.clone(), column: column.name.to_string() });
+        }
+        let all = columns.iter().chain(known.own_columns()).cloned();
+        let declared = Arc::new(TableSchema::new(table.clone(), all));
+        self.entry(&mut tables, table).schema = declared.clone();
+        Ok(declared)
+    }
+
+    /// Forgets a table that never had a row; false when it has or had one, or nobody has heard of it.
+    pub fn forget_unused(&self, table: &TableName) -> bool {
+        let mut tables = self.write();
+        let is_unused = tables.get(table).is_some_and(|table| table.next_seq() == 0);
+        is_unused && tables.remove(table).is_some()
+    }
+
+    fn schema_in(&self, tables: &BTreeMap<TableName, Table>, name: &TableName) -> Arc<TableSchema> {
+        tables.get(name).map_or_else(|| Table::new(name, &self.catalog).schema, |table| table.schema.clone())
     }
 
     /// Adds a durable block; one that is here already is left out.

@@ -14,26 +14,31 @@ use moneta_base::TableName;
 use moneta_event::schema::standard;
 use moneta_event::{Column, ColumnType, TableCatalog, TableSchema};
 use moneta_formats::Format;
-use moneta_ports::OpContext;
+use moneta_ports::{MappingKind, OpContext};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 use super::answer::Run;
 use super::fault::Fault;
+use super::mapping::Mapping;
 use super::mgmt::table;
+use super::objects::not_found;
 use super::{is_our_database, v1};
 use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
 use crate::ingest::{decode_options, idempotency, source_of, writable_table};
-use crate::intake::{Lot, place, store};
+use crate::intake::{Lot, on_other_thread, place, store};
 use crate::observe::RequestIds;
 use crate::state::App;
 
 /// What a format is called and what stands between its values.
 const DELIMITED: [(&str, u8); 5] = [("csv", b','), ("tsv", b'\t'), ("psv", b'|'), ("scsv", b';'), ("sohsv", 1)];
 const JSON: [&str; 3] = ["json", "singlejson", "multijson"];
+
+/// Bytes of records at most once they are mapped: constants stand in each of them.
+const MAPPED_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
 
 /// The parameters of a request.
 #[derive(Debug, Deserialize)]
@@ -61,12 +66,13 @@ pub(crate) async fn stream(
         }
         let Query(parameters) = parameters.map_err(|error| Fault::bad_request(error.body_text()))?;
         let format = parameters.check()?;
+        let mapping = parameters.mapping_name.filter(|name| !name.is_empty());
         let table = writable_table(&state, &name).map_err(|error| match error.status {
             // To the clients 404 means that there is no streaming ingest at all.
             StatusCode::NOT_FOUND => Fault::bad_request(error.message),
             _ => error.into(),
         })?;
-        ingest(&state, &ctx, table, &format, request).await
+        ingest(&state, &ctx, table, (&format, mapping.as_deref()), request).await
     };
     match outcome.await {
         Ok(num_rows) => v1::write_command(consumed(num_rows)),
@@ -82,11 +88,6 @@ impl Parameters {
                 "`sourceKind` is not possible: nothing is fetched from elsewhere; send the rows",
             ));
         }
-        if let Some(mapping) = self.mapping_name.as_deref().filter(|name| !name.is_empty()) {
-            return Err(Fault::bad_request(format!(
-                "Entity ID '{mapping}' of kind 'MappingPersistent' was not found. There are no mappings: name members as the columns are"
-            )));
-        }
         let format = self.stream_format.as_deref().unwrap_or("csv").to_ascii_lowercase();
         if JSON.contains(&format.as_str()) || DELIMITED.iter().any(|(name, _)| *name == format) {
             return Ok(format);
@@ -97,7 +98,13 @@ impl Parameters {
     }
 }
 
-async fn ingest(state: &App, ctx: &OpContext, table: TableName, format: &str, request: Request) -> Result<u64, Fault> {
+async fn ingest(
+    state: &App,
+    ctx: &OpContext,
+    table: TableName,
+    (format, mapping): (&str, Option<&str>),
+    request: Request,
+) -> Result<u64, Fault> {
     let key = idempotency(request.headers(), ctx)?.map(|key| key.part(0));
     let _place = place(state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
@@ -111,9 +118,15 @@ async fn ingest(state: &App, ctx: &OpContext, table: TableName, format: &str, re
     }
     options.table = Some(table.clone());
     let delimiter = DELIMITED.iter().find(|(name, _)| *name == format).map(|(_, delimiter)| *delimiter);
-    let (format, bytes) = match delimiter {
-        None => (Format::Json, body),
-        Some(delimiter) => {
+    let mapping = mapping.map(|name| mapping_of(state, &table, schema.as_deref(), delimiter, name)).transpose()?;
+    options.fixed_columns = mapping.is_some();
+    let (format, bytes) = match (delimiter, mapping) {
+        (None, None) => (Format::Json, body),
+        (delimiter, Some(mapping)) => {
+            let lines = on_other_thread(move || mapped_lines(&body, delimiter, &mapping)).await?;
+            (Format::Ndjson, lines.map_err(Fault::bad_request)?)
+        }
+        (Some(delimiter), None) => {
             let columns = schema.as_deref().map(positions).unwrap_or_default();
             if columns.is_empty() {
                 return Err(Fault::bad_request(format!(
@@ -125,6 +138,50 @@ async fn ingest(state: &App, ctx: &OpContext, table: TableName, format: &str, re
     };
     let stored = store(state, vec![Lot { format, options, bytes }], key).await?;
     Ok(stored.receipt.ranges.iter().filter(|range| range.table == table).map(|range| range.num_rows).sum())
+}
+
+/// The mapping of that name, over the columns that the table has now.
+fn mapping_of(
+    state: &App,
+    table: &TableName,
+    schema: Option<&TableSchema>,
+    delimiter: Option<u8>,
+    name: &str,
+) -> Result<Mapping, Fault> {
+    let kind = if delimiter.is_some() { MappingKind::Csv } else { MappingKind::Json };
+    let found = state.objects.mapping(table.as_str(), kind, name).zip(schema);
+    let (found, schema) = found.ok_or_else(|| not_found("MappingPersistent", name))?;
+    Mapping::parse(kind, &found.mapping, schema).map_err(Fault::bad_request)
+}
+
+/// Records as objects of columns, one a line.
+fn mapped_lines(body: &[u8], delimiter: Option<u8>, mapping: &Mapping) -> Result<Vec<u8>, String> {
+    let mut lines = Vec::with_capacity(2 * body.len());
+    let mut write = |object: &Map<String, Value>| -> Result<(), String> {
+        serde_json::to_writer(&mut lines, object).map_err(|error| error.to_string())?;
+        lines.push(b'\n');
+        if lines.len() > MAPPED_BYTES_MAX {
+            return Err(format!("the records have more than {MAPPED_BYTES_MAX} bytes once mapped; send fewer at once"));
+        }
+        Ok(())
+    };
+    if let Some(delimiter) = delimiter {
+        for row in rows_of(body, delimiter).records() {
+            write(&mapping.of_values(&row.map_err(|error| format!("the body is not of the format: {error}"))?))?;
+        }
+        return Ok(lines);
+    }
+    for record in serde_json::Deserializer::from_slice(body).into_iter::<Value>() {
+        let record = record.map_err(|error| format!("the body is not JSON, so nothing of it was taken: {error}"))?;
+        let records = if let Value::Array(records) = record { records } else { vec![record] };
+        for record in records {
+            if !record.is_object() {
+                return Err(format!("a mapping is of JSON objects, and this is none: {:.80}", record.to_string()));
+            }
+            write(&mapping.of_record(record))?;
+        }
+    }
+    Ok(lines)
 }
 
 /// The columns of a table at this moment.
@@ -146,9 +203,13 @@ fn positions(schema: &TableSchema) -> Vec<Column> {
     if own.is_empty() { Vec::new() } else { time.into_iter().chain(own).collect() }
 }
 
+fn rows_of(body: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(body)
+}
+
 /// Separated values as objects, one a line. Values beyond the last column are kept under `Field` and their number.
 fn to_lines(body: &[u8], delimiter: u8, columns: &[Column]) -> Result<Vec<u8>, String> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(body);
+    let mut reader = rows_of(body, delimiter);
     let mut lines = Vec::with_capacity(2 * body.len());
     for row in reader.records() {
         let row = row.map_err(|error| format!("the body is not of the format: {error}"))?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use moneta_event::{ColumnType, TableSchema};
-use moneta_ports::{OpContext, QueryRequest, StoredFunction};
+use moneta_ports::{DeclaredTable, OpContext, QueryRequest, StoredFunction};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Rows, Table, column};
@@ -18,7 +18,8 @@ use crate::state::App;
 /// What is answered to any other command.
 const KNOWN: &str = ".show databases, .show databases schema [as json], .show databases entities, .show schema as json, \
     .show tables, .show table T cslschema, .show version, .show cluster, .show functions, .show function F, \
-    .create function, .create-or-alter function, .alter function, .drop function, .show queries, \
+    .create function, .create-or-alter function, .alter function, .drop function, .create table, .create-merge table, .alter-merge table, .alter table, .drop table, \
+    .create table T ingestion csv|json mapping, .show table T ingestion mappings, .show queries, \
     .show running queries, .cancel query \"id\", .show materialized-views, \
     .create materialized-view, .create-or-alter materialized-view, .drop materialized-view";
 
@@ -50,9 +51,14 @@ fn find_way(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fault> {
         [".show", "version"] => Ok(version(state)),
         [".show", "cluster"] => Ok(cluster(state)),
         [".show", "databases"] => Ok(databases()),
-        [".show", "tables"] => Ok(table_list(&tables())),
-        [".show", "table", _, rest @ ("cslschema" | "schema")] => one_table(&tables(), words[2], rest),
-        [".show", "table", _, "schema", "as", ..] => one_table(&tables(), words[2], "schema"),
+        [".show", "tables"] => Ok(table_list(&tables(), &state.objects.declared_tables())),
+        [".show", "table", _, rest @ ("cslschema" | "schema")] => {
+            one_table(&tables(), words[2], rest, &state.objects.declared_tables())
+        }
+        [".show", "table", _, "schema", "as", form] => {
+            let form = if *form == "csl" { "cslschema" } else { "schema" };
+            one_table(&tables(), words[2], form, &state.objects.declared_tables())
+        }
         [".show", "external", "tables"] => Ok(empty(&["TableName", "TableType", "Folder", "DocString"])),
         [".show", "databases", "entities", ..] => Ok(entities(&tables())),
         [".show", "database" | "databases" | "schema", ..] if lower.contains(&"schema") => {
@@ -148,21 +154,48 @@ fn databases() -> Table {
     table(&columns, vec![json!([DATABASE, "", "v1.0", true, "ReadWrite", DATABASE, null, no_id, "", ""])])
 }
 
-fn table_list(tables: &[Arc<TableSchema>]) -> Table {
+/// What is said of a table: its folder and what it is for.
+fn description<'a>(declared: &'a [DeclaredTable], name: &str) -> (&'a str, &'a str) {
+    let found = declared.iter().find(|table| table.name == name);
+    found.map_or(("", ""), |table| (&table.folder, &table.doc_string))
+}
+
+/// Tables by name.
+pub(super) fn table_list(tables: &[Arc<TableSchema>], declared: &[DeclaredTable]) -> Table {
     let columns = [
         ("TableName", ColumnType::String),
         ("DatabaseName", ColumnType::String),
         ("Folder", ColumnType::String),
         ("DocString", ColumnType::String),
     ];
-    table(&columns, tables.iter().map(|schema| json!([schema.name().as_str(), DATABASE, "", ""])).collect())
+    let row = |schema: &Arc<TableSchema>| {
+        let (folder, doc) = description(declared, schema.name().as_str());
+        json!([schema.name().as_str(), DATABASE, folder, doc])
+    };
+    table(&columns, tables.iter().map(row).collect())
 }
 
-fn one_table(tables: &[Arc<TableSchema>], name: &str, form: &str) -> Result<Table, Fault> {
-    let schema = tables.iter().find(|schema| schema.name().as_str() == name).ok_or_else(|| {
-        let shown: String = name.chars().take(64).collect();
-        Fault::bad_request(format!("Entity ID '{shown}' of kind 'Table' was not found."))
-    })?;
+fn one_table(tables: &[Arc<TableSchema>], name: &str, form: &str, declared: &[DeclaredTable]) -> Result<Table, Fault> {
+    let schema = tables.iter().find(|schema| schema.name().as_str() == name);
+    let schema = schema.ok_or_else(|| objects::not_found("Table", name))?;
+    if form != "cslschema" {
+        return Ok(schemas_json(std::slice::from_ref(schema), declared));
+    }
+    Ok(schema_table([schema].into_iter(), declared, csl_schema))
+}
+
+/// The schemas of tables as JSON, one a row.
+pub(super) fn schemas_json(schemas: &[Arc<TableSchema>], declared: &[DeclaredTable]) -> Table {
+    schema_table(schemas.iter(), declared, |schema| {
+        json!({ "Name": schema.name().as_str(), "OrderedColumns": ordered_columns(schema) }).to_string()
+    })
+}
+
+fn schema_table<'a>(
+    schemas: impl Iterator<Item = &'a Arc<TableSchema>>,
+    declared: &[DeclaredTable],
+    text: impl Fn(&TableSchema) -> String,
+) -> Table {
     let columns = [
         ("TableName", ColumnType::String),
         ("Schema", ColumnType::String),
@@ -170,12 +203,12 @@ fn one_table(tables: &[Arc<TableSchema>], name: &str, form: &str) -> Result<Tabl
         ("Folder", ColumnType::String),
         ("DocString", ColumnType::String),
     ];
-    let text = if form == "cslschema" {
-        csl_schema(schema)
-    } else {
-        json!({ "Name": name, "OrderedColumns": ordered_columns(schema) }).to_string()
+    let row = |schema: &'a Arc<TableSchema>| {
+        let name = schema.name().as_str();
+        let (folder, doc) = description(declared, name);
+        json!([name, text(schema), DATABASE, folder, doc])
     };
-    Ok(table(&columns, vec![json!([name, text, DATABASE, "", ""])]))
+    table(&columns, schemas.map(row).collect())
 }
 
 fn entities(tables: &[Arc<TableSchema>]) -> Table {
@@ -227,10 +260,12 @@ fn schema_rows(tables: &[Arc<TableSchema>]) -> Table {
 
 /// The schema as one JSON text: what the editor and Grafana complete from.
 fn schema_json(state: &App, tables: &[Arc<TableSchema>]) -> Table {
-    let mut by_name = Map::new();
+    let (mut by_name, declared) = (Map::new(), state.objects.declared_tables());
     for schema in tables {
         let name = schema.name().to_string();
-        let value = json!({ "Name": name, "Folder": "", "DocString": "", "OrderedColumns": ordered_columns(schema) });
+        let (folder, doc) = description(&declared, &name);
+        let value =
+            json!({ "Name": name, "Folder": folder, "DocString": doc, "OrderedColumns": ordered_columns(schema) });
         by_name.insert(name, value);
     }
     let database = json!({

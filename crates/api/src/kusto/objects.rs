@@ -1,4 +1,5 @@
-//! The management commands about stored functions and running queries, taken apart and carried out.
+//! The management commands about stored functions and running queries, taken apart and carried out; those about
+//! tables, mappings and views are handed on.
 //!
 //! What changes something is refused when the request says that it only reads.
 
@@ -15,7 +16,7 @@ use super::DATABASE;
 use super::answer::{Rows, Table};
 use super::fault::Fault;
 use super::mgmt::table;
-use super::views;
+use super::{mappings, tables, views};
 use crate::ApiError;
 use crate::state::App;
 
@@ -47,12 +48,13 @@ pub(super) async fn run(state: &App, ctx: &OpContext, text: &str, readonly: bool
             Ok(queries(state.queries.queries(ctx).into_iter().filter(QueryState::is_running).collect()))
         }
         (".cancel", "query") => cancel(state, ctx, rest).await,
-        (".create" | ".create-merge" | ".alter" | ".alter-merge" | ".drop", "table" | "tables") => {
-            Err(Fault::bad_request(format!(
-                "`{verb} table` is not possible: a table whose name ends in `_CL` comes into being with its first event, \
-                 columns are added as events bring them, and stored events end by retention alone"
-            )))
-        }
+        (".show", "table") => match tables::entity(rest) {
+            (name, after) if strip_word(after, "ingestion").is_some() => {
+                mappings::show(state, &name, strip_word(after, "ingestion").unwrap_or_default())
+            }
+            _ => return None,
+        },
+        (_, "table" | "tables") if command.0 != ".show" => tables::run(state, ctx, &command.0, rest).await,
         (".create", "async") if next_word(rest).0.eq_ignore_ascii_case("materialized-view") => {
             views::put(state, ctx, ".create", next_word(rest).1).await
         }
@@ -213,7 +215,7 @@ pub(super) fn head(
 }
 
 /// What follows a word, if the text begins with it.
-fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+pub(super) fn strip_word<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     let head = text.get(..word.len()).filter(|head| head.eq_ignore_ascii_case(word))?;
     let rest = &text[head.len()..];
     rest.starts_with(|c: char| c.is_whitespace() || c == '(').then(|| rest.trim_start())
@@ -236,7 +238,10 @@ pub(super) fn group_end(text: &str, open: TokenKind, close: TokenKind) -> Option
 }
 
 /// Hands over each property of `name = value, ...`, the name in small letters; `set` refuses with the names there are.
-fn properties(text: &str, mut set: impl FnMut(&str, String) -> Result<(), &'static str>) -> Result<(), String> {
+pub(super) fn properties(
+    text: &str,
+    mut set: impl FnMut(&str, String) -> Result<(), &'static str>,
+) -> Result<(), String> {
     let tokens = tokenize(text);
     let parts: Vec<&str> = tokens.iter().map(|token| &text[token.span.start..token.span.end]).collect();
     for property in parts.split(|part| *part == ",") {
@@ -260,8 +265,29 @@ pub(super) fn bare_name(text: &str) -> String {
     inner.map_or_else(|| text.to_owned(), |inner| unquote(inner.trim()))
 }
 
-/// The text of a string literal; other texts as they are.
-fn unquote(text: &str) -> String {
+/// The text of one string literal or of several, which count as one; `None` when there is anything else.
+pub(super) fn text_of(text: &str) -> Option<String> {
+    let tokens = tokenize(text);
+    let kinds = tokens.iter().map(|token| token.kind).filter(|kind| *kind != TokenKind::End);
+    let are_strings = kinds.clone().count() > 0 && kinds.clone().all(|kind| kind == TokenKind::String);
+    let strings = tokens.iter().filter(|token| token.kind == TokenKind::String);
+    are_strings.then(|| strings.map(|token| unquote(&text[token.span.start..token.span.end])).collect())
+}
+
+/// The text of a string literal of any form; other texts as they are.
+pub(super) fn unquote(text: &str) -> String {
+    let text =
+        text.strip_prefix(['h', 'H']).filter(|rest| rest.starts_with(['"', '\'', '@', '`', '~'])).unwrap_or(text);
+    for fence in ["```", "~~~"] {
+        if let Some(inner) = text.strip_prefix(fence).and_then(|rest| rest.strip_suffix(fence)) {
+            return inner.to_owned();
+        }
+    }
+    for quote in ["\"", "'"] {
+        if let Some(inner) = text.strip_prefix('@').and_then(|rest| rest.strip_prefix(quote)?.strip_suffix(quote)) {
+            return inner.replace(&quote.repeat(2), quote);
+        }
+    }
     for quote in ['"', '\''] {
         if let Some(inner) = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
             let mut out = String::with_capacity(inner.len());

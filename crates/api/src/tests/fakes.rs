@@ -26,6 +26,8 @@ pub(super) struct Fakes {
     pub(super) queries: Mutex<Vec<(OpContext, QueryRequest)>>,
     pub(super) functions: Mutex<Vec<StoredFunction>>,
     pub(super) views: Mutex<Vec<ViewStatus>>,
+    pub(super) declared: Mutex<Vec<(DeclaredTable, TableChange)>>,
+    pub(super) mappings: Mutex<Vec<IngestionMapping>>,
     pub(super) saved: Mutex<Vec<SavedQuery>>,
     pub(super) uploads: Mutex<Vec<WatchlistUpload>>,
     pub(super) rules: Mutex<Vec<RuleFile>>,
@@ -168,6 +170,72 @@ impl QueryObjects for Fakes {
 
     fn drop_view<'a>(&'a self, _: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
         self.views.lock().unwrap().retain(|status| status.view.name != name);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn declared_tables(&self) -> Vec<DeclaredTable> {
+        self.declared.lock().unwrap().iter().map(|(table, _)| table.clone()).collect()
+    }
+
+    fn declare_table<'a>(
+        &'a self,
+        _: &'a OpContext,
+        table: DeclaredTable,
+        change: TableChange,
+    ) -> BoxFuture<'a, Result<Arc<TableSchema>, PortError>> {
+        let column = |(name, kind): &(String, String)| Column::new(name, ColumnType::parse(kind).unwrap());
+        let name = TableName::new(&table.name).unwrap();
+        let schema = TableSchema::new(name, table.columns.iter().map(column));
+        self.declared.lock().unwrap().push((table, change));
+        Box::pin(async move { Ok(Arc::new(schema)) })
+    }
+
+    fn describe_table<'a>(
+        &'a self,
+        _: &'a OpContext,
+        name: &'a str,
+        doc_string: Option<String>,
+        folder: Option<String>,
+    ) -> BoxFuture<'a, Result<Arc<TableSchema>, PortError>> {
+        for (table, _) in self.declared.lock().unwrap().iter_mut().filter(|(table, _)| table.name == name) {
+            table.doc_string = doc_string.clone().unwrap_or_else(|| table.doc_string.clone());
+            table.folder = folder.clone().unwrap_or_else(|| table.folder.clone());
+        }
+        Box::pin(async move { Ok(Arc::new(TableSchema::custom(TableName::new(name).unwrap()))) })
+    }
+
+    fn withdraw_table<'a>(&'a self, _: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        self.declared.lock().unwrap().retain(|(table, _)| table.name != name);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn mappings(&self) -> Vec<IngestionMapping> {
+        self.mappings.lock().unwrap().clone()
+    }
+
+    fn mapping(&self, table: &str, kind: MappingKind, name: &str) -> Option<IngestionMapping> {
+        let is_it = |m: &IngestionMapping| m.table == table && m.kind == kind && m.name == name;
+        self.mappings().into_iter().find(is_it)
+    }
+
+    fn put_mapping<'a>(
+        &'a self,
+        _: &'a OpContext,
+        mapping: IngestionMapping,
+        _: CreateMode,
+    ) -> BoxFuture<'a, Result<IngestionMapping, PortError>> {
+        self.mappings.lock().unwrap().push(mapping.clone());
+        Box::pin(async { Ok(mapping) })
+    }
+
+    fn drop_mapping<'a>(
+        &'a self,
+        _: &'a OpContext,
+        table: &'a str,
+        kind: MappingKind,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        self.mappings.lock().unwrap().retain(|m| m.table != table || m.kind != kind || m.name != name);
         Box::pin(async { Ok(()) })
     }
 

@@ -228,8 +228,9 @@ async fn the_spellings_of_schema_commands() {
     }
     for (csl, word) in [
         (".show databases (['x']) schema as json", "'x'"),
-        (".drop table T", "retention"),
-        (".explode table T", "not supported"),
+        (".create table T", "columns of T are missing"),
+        (".rename table T", "not possible"),
+        (".explode table T", "not possible"),
         (".show function F", "'F'"),
         (".create function F", "parentheses"),
         (".cancel query known", "as a string"),
@@ -303,4 +304,62 @@ async fn materialized_views_are_made_shown_and_dropped_by_commands() {
     assert!(run(".create materialized-view V on T { T }").await.text().contains("on table T"));
     assert_eq!(run(".drop materialized-view V").await.json()["Tables"][0]["Rows"], json!([["V"]]));
     assert_eq!(run(".drop materialized-view V ifexists").await.json()["Tables"][0]["Rows"], json!([]));
+}
+
+#[tokio::test]
+async fn tables_and_mappings_are_made_shown_and_dropped_by_commands() {
+    use moneta_ports::TableChange;
+    let fixture = Fixture::new();
+    let credential = fixture.credential(&[Scope::Query]).await;
+    let run = async |csl: &str| {
+        let body = json!({ "csl": csl }).to_string();
+        fixture.send(&credential, "POST", "/v1/rest/mgmt", &body).await
+    };
+    let rows = async |csl: &str| {
+        let answer = run(csl).await;
+        assert_eq!(answer.status, StatusCode::OK, "{csl}: {}", answer.text());
+        answer.json()["Tables"][0]["Rows"].clone()
+    };
+    let made = rows(".create-merge table A_CL (a:long, ['b']: string) with (folder = 'f', docstring = 'what')").await;
+    let (name, schema) = (&made[0][0], made[0][1].as_str().unwrap());
+    assert!(name == "A_CL" && schema.contains(r#"{"Name":"b","Type":"System.String","CslType":"string"}"#), "{made}");
+    assert_eq!((&made[0][3], &made[0][4]), (&json!("f"), &json!("what")));
+    rows(".create tables B_CL (a:long), C_CL (a:long)").await;
+    rows(".alter table B_CL (a:long, b:string);").await;
+    rows(".alter table B_CL docstring \"of b\"").await;
+    let declared = fixture.fakes.declared.lock().unwrap().clone();
+    let changes: Vec<_> = declared.iter().map(|(table, change)| (table.name.as_str(), *change)).collect();
+    let (create, replace) = (TableChange::Create, TableChange::Replace);
+    let expected = [("A_CL", TableChange::CreateOrExtend), ("B_CL", create), ("C_CL", create), ("B_CL", replace)];
+    assert_eq!(changes, expected);
+    assert_eq!(declared[1].0.doc_string, "of b");
+
+    let text = r#"[{"column":"Score","path":"$.s"}]"#;
+    let create = format!(".create table Mine_CL ingestion json mapping 'm' ```{text}```");
+    let made = rows(&create).await;
+    assert_eq!((&made[0][0], &made[0][1], &made[0][2]), (&json!("m"), &json!("Json"), &json!(text)));
+    for show in ["json mappings", "mappings", "json mapping \"m\""] {
+        assert_eq!(rows(&format!(".show table Mine_CL ingestion {show}")).await, made, "{show}");
+    }
+    assert_eq!(rows(".show table Mine_CL ingestion csv mappings").await, json!([]));
+    // Several literals count as one text.
+    rows(".create-or-alter table ['Mine_CL'] ingestion csv mapping \"m\" '[' '{\"Name\":\"Score\",\"Ordinal\":0}]'")
+        .await;
+    rows(".drop table Mine_CL ingestion csv mapping \"m\"").await;
+    for (csl, word) in [
+        (".create table Mine_CL ingestion json mapping 'm' '[{\"column\":\"x\",\"path\":\"$.x\"}]'", "create-merge"),
+        (".create table Mine_CL ingestion avro mapping 'm' '[]'", "csv or json"),
+        (".create table None_CL ingestion json mapping 'm' '[]'", "was not found"),
+        (".drop table Mine_CL ingestion json mapping 'other'", "was not found"),
+        (".show table Mine_CL ingestion json mapping 'other'", "was not found"),
+        (".alter table Mine_CL folder f", "as a string"),
+    ] {
+        let answer = run(csl).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{csl}");
+        assert!(answer.text().contains(word), "{csl}: {}", answer.text());
+    }
+    rows(".drop table Mine_CL ingestion json mapping 'm'").await;
+    assert_eq!(rows(".show table Mine_CL ingestion mappings").await, json!([]));
+    rows(".drop table B_CL").await;
+    rows(".drop tables (A_CL, C_CL, D_CL) ifexists").await;
 }

@@ -314,6 +314,28 @@ async fn rows_are_streamed_into_tables_as_kustos_clients_send_them() {
         assert_eq!((answer.status, &error["@permanent"]), (StatusCode::BAD_REQUEST, &true.into()), "{parameters}");
         assert!(error["@message"].as_str().unwrap().contains(words), "{parameters}: {error}");
     }
+    let mapping = |kind, mapping: &str| moneta_ports::IngestionMapping {
+        table: "Mine_CL".to_owned(),
+        kind,
+        name: "m".to_owned(),
+        mapping: mapping.to_owned(),
+        changed_by: String::new(),
+        changed_at: 0,
+    };
+    let json = mapping(moneta_ports::MappingKind::Json, r#"[{"column":"Score","path":"$.s.x"}]"#);
+    let csv = mapping(moneta_ports::MappingKind::Csv, r#"[{"column":"Score","ordinal":"1"}]"#);
+    sender.fixture.fakes.mappings.lock().unwrap().extend([json, csv]);
+    let answer = sender
+        .post("Bearer", &format!("{path}?streamFormat=multijson&mappingName=m"), "", r#"[{"s":{"x":4},"Other":"o"}]"#)
+        .await;
+    assert_eq!(answer.json()["Tables"][0]["Rows"][0][0], 1, "{}", answer.text());
+    assert_eq!(sender.stored("Score").last().unwrap(), &row("Mine_CL", 1, "4.0"));
+    assert_eq!(sender.stored("_Extra").last().unwrap().2, r#"{"Unmapped":{"Other":"o"}}"#);
+    let answer = sender.post("Bearer", &format!("{path}?streamFormat=tsv&mappingName=m"), "", "x\t7\n").await;
+    assert_eq!(answer.json()["Tables"][0]["Rows"][0][0], 1, "{}", answer.text());
+    assert_eq!(sender.stored("Score").last().unwrap(), &row("Mine_CL", 1, "7.0"));
+    let answer = sender.post("Bearer", &format!("{path}?streamFormat=json&mappingName=m"), "", "{} 5").await;
+    assert!(answer.json()["error"]["@message"].as_str().unwrap().contains("JSON objects"), "{}", answer.text());
     let answer = sender.post("Bearer", "/v1/rest/ingest/Moneta/New_CL?streamFormat=csv", "", "1,2").await;
     assert!(answer.json()["error"]["@message"].as_str().unwrap().contains("no columns yet"));
     let answer = sender.post("Bearer", "/v1/rest/ingest/Moneta/None?streamFormat=json", "", "{}").await;

@@ -1,15 +1,20 @@
 //! Changes of objects: allowed, checked, audited under a signed checkpoint, stored, and only then in effect.
 
+use std::sync::Arc;
+
 use moneta_base::ErrorKind;
+use moneta_event::TableSchema;
 use moneta_kql::{Diagnostic, render_diagnostics};
 use moneta_metastore::ObjectKind;
 use moneta_ports::{
-    AuditEvent, BoxFuture, CreateMode, MaterializedView, OpContext, PortError, QueryLanguage, QueryObjects, SavedQuery,
-    Scope, StoredFunction, ViewStatus, Watchlist, WatchlistUpload,
+    AuditEvent, BoxFuture, CreateMode, DeclaredTable, IngestionMapping, MappingKind, MaterializedView, OpContext,
+    PortError, QueryLanguage, QueryObjects, SavedQuery, Scope, StoredFunction, TableChange, ViewStatus, Watchlist,
+    WatchlistUpload,
 };
 
 use super::functions::{self, TEXT_BYTES_MAX};
 use super::names::{check_title, refused};
+use super::tables::mapping_key;
 use super::{
     FUNCTIONS_MAX, Objects, SAVED_QUERIES_MAX, VIEWS_MAX, WATCHLISTS_BYTES_MAX, WATCHLISTS_MAX, views, watchlists,
 };
@@ -21,7 +26,7 @@ impl Engine {
     }
 
     /// The objects, if the principal may change them.
-    async fn changeable(&self, ctx: &OpContext, event: AuditEvent) -> Result<&Objects, PortError> {
+    pub(super) async fn changeable(&self, ctx: &OpContext, event: AuditEvent) -> Result<&Objects, PortError> {
         if ctx.may(Scope::Admin) {
             return self.objects();
         }
@@ -148,6 +153,9 @@ impl Engine {
             ObjectKind::Query => set.saved_queries.remove(name).is_some(),
             ObjectKind::Watchlist => set.watchlists.remove(name).is_some(),
             ObjectKind::View => set.views.remove(name).is_some(),
+            ObjectKind::Mapping => set.mappings.remove(name).is_some(),
+            // Its columns may be in use: `withdraw_table` removes one.
+            ObjectKind::Table => false,
         };
         if !was_there {
             return Err(refused(format!("there is no {what} {name:?}")));
@@ -160,7 +168,12 @@ impl Engine {
 }
 
 /// What a mode says about a name that is taken or free: an error, the object as it is, or to go on.
-fn decide<'a, T>(what: &str, name: &str, known: Option<&'a T>, mode: CreateMode) -> Result<Option<&'a T>, PortError> {
+pub(super) fn decide<'a, T>(
+    what: &str,
+    name: &str,
+    known: Option<&'a T>,
+    mode: CreateMode,
+) -> Result<Option<&'a T>, PortError> {
     match (mode, known) {
         (CreateMode::Create, Some(_)) => {
             Err(refused(format!("there is already a {what} {name:?}; `.create-or-alter {what}` replaces it")))
@@ -223,6 +236,63 @@ impl QueryObjects for Engine {
 
     fn drop_view<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
         Box::pin(self.remove(ctx, ObjectKind::View, ("view.drop", "materialized view"), name))
+    }
+
+    fn declared_tables(&self) -> Vec<DeclaredTable> {
+        self.core.object_set().tables.values().cloned().collect()
+    }
+
+    fn declare_table<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        table: DeclaredTable,
+        change: TableChange,
+    ) -> BoxFuture<'a, Result<Arc<TableSchema>, PortError>> {
+        Box::pin(self.declare_table_checked(ctx, table, change))
+    }
+
+    fn describe_table<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        name: &'a str,
+        doc_string: Option<String>,
+        folder: Option<String>,
+    ) -> BoxFuture<'a, Result<Arc<TableSchema>, PortError>> {
+        Box::pin(self.describe_table_checked(ctx, name, doc_string, folder))
+    }
+
+    fn withdraw_table<'a>(&'a self, ctx: &'a OpContext, name: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(self.withdraw_table_checked(ctx, name))
+    }
+
+    fn mappings(&self) -> Vec<IngestionMapping> {
+        self.core.object_set().mappings.values().cloned().collect()
+    }
+
+    fn mapping(&self, table: &str, kind: MappingKind, name: &str) -> Option<IngestionMapping> {
+        self.core.object_set().mappings.get(&mapping_key(table, kind, name)).cloned()
+    }
+
+    fn put_mapping<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        mapping: IngestionMapping,
+        mode: CreateMode,
+    ) -> BoxFuture<'a, Result<IngestionMapping, PortError>> {
+        Box::pin(self.put_mapping_checked(ctx, mapping, mode))
+    }
+
+    fn drop_mapping<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        table: &'a str,
+        kind: MappingKind,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async move {
+            let key = mapping_key(table, kind, name);
+            self.remove(ctx, ObjectKind::Mapping, ("mapping.drop", "ingestion mapping"), &key).await
+        })
     }
 
     fn saved_queries(&self) -> Vec<SavedQuery> {

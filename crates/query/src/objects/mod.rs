@@ -1,4 +1,4 @@
-//! Stored functions, saved queries, materialised views and watchlists: held in memory for queries, kept in the metastore.
+//! Stored functions, saved queries, materialised views, watchlists, declared tables and mappings: held in memory for queries, kept in the metastore.
 //!
 //! A query works on the set of the moment it began. Nothing here decides who may change what: `administration` does,
 //! and audits it.
@@ -7,6 +7,7 @@ mod administration;
 mod asim;
 mod functions;
 mod names;
+pub(crate) mod tables;
 pub(crate) mod views;
 mod watchlists;
 
@@ -15,7 +16,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use moneta_base::{ErrorKind, Timestamp};
 use moneta_metastore::{Metastore, ObjectKind, ObjectRows, StoredObject};
-use moneta_ports::{MaterializedView, PortError, SavedQuery, StoredFunction, Watchlist};
+use moneta_ports::{
+    DeclaredTable, IngestionMapping, MaterializedView, PortError, SavedQuery, StoredFunction, Watchlist,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,6 +35,11 @@ const WATCHLISTS_MAX: usize = 200;
 /// Bytes of all watchlists at most.
 const WATCHLISTS_BYTES_MAX: u64 = 256 << 20;
 
+/// Declared tables at most.
+const DECLARED_TABLES_MAX: usize = 2_000;
+/// Mappings at most.
+const MAPPINGS_MAX: usize = 2_000;
+
 /// Before the name of a watchlist: what makes its rows a table that no event table is named like.
 const WATCHLIST_PREFIX: &str = "_Watchlist ";
 
@@ -42,6 +50,9 @@ pub(crate) struct ObjectSet {
     pub(crate) saved_queries: BTreeMap<String, SavedQuery>,
     pub(crate) views: BTreeMap<String, MaterializedView>,
     pub(crate) watchlists: BTreeMap<String, (Watchlist, Arc<RowsInMemory>)>,
+    pub(crate) tables: BTreeMap<String, DeclaredTable>,
+    /// By table, kind and name.
+    pub(crate) mappings: BTreeMap<String, IngestionMapping>,
 }
 
 impl ObjectSet {
@@ -88,6 +99,12 @@ impl Objects {
         }
         for (name, view) in read_all(&metastore, ObjectKind::View)? {
             set.views.insert(name, view);
+        }
+        for (name, table) in read_all(&metastore, ObjectKind::Table)? {
+            set.tables.insert(name, table);
+        }
+        for (key, mapping) in read_all(&metastore, ObjectKind::Mapping)? {
+            set.mappings.insert(key, mapping);
         }
         for (name, watchlist) in read_all::<Watchlist>(&metastore, ObjectKind::Watchlist)? {
             let rows = metastore.object_rows(ObjectKind::Watchlist, &name).map_err(failed)?;

@@ -9,4 +9,5 @@ mod outside;
 mod scan;
 mod sql;
 mod support;
+mod tables;
 mod views;
