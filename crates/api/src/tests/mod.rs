@@ -10,6 +10,7 @@ mod kusto;
 mod objects;
 mod operations;
 mod senders;
+mod shippers;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
