@@ -32,6 +32,8 @@ class Client:
     file: str
     package: str
     proves: str
+    requirements: str = ""
+    """What it needs when that is not among the others' and takes long to install: run by name and for the document."""
 
     @property
     def is_node(self):
@@ -43,7 +45,17 @@ class Client:
         if self.is_node:
             package = pathlib.Path(os.environ["MONETA_NODE_MODULES"]) / "node_modules" / self.package / "package.json"
             return json.loads(package.read_text())["version"]
+        if self.requirements:
+            code = f"import importlib.metadata; print(importlib.metadata.version({self.package!r}))"
+            return subprocess.check_output([self.python(), "-c", code], text=True).strip()
         return importlib.metadata.version(self.package)
+
+    def python(self):
+        """The interpreter with its packages."""
+        if not self.requirements:
+            return sys.executable
+        make = [str(HERE.parent / "interop" / "environment.sh"), str(HERE / self.requirements)]
+        return subprocess.check_output(make, text=True).strip()
 
 
 CLIENTS = [
@@ -53,7 +65,8 @@ CLIENTS = [
     Client("azure_monitor_ingestion.mjs", "@azure/monitor-ingestion", "Azure Monitor logs ingestion"),
     Client("azure_kusto_data.py", "azure-kusto-data", "Kusto queries, commands, sign-in by token and by id and secret"),
     Client("azure_kusto_data.mjs", "azure-kusto-data", "Kusto queries and commands from Node"),
-    Client("azure_kusto_ingest.py", "azure-kusto-ingest", "Kusto streaming ingest"),
+    Client("azure_kusto_ingest.py", "azure-kusto-ingest", "Kusto tables, mappings and streaming ingest"),
+    Client("msticpy_client.py", "msticpy", "Kusto from notebooks", requirements="requirements-msticpy.txt"),
     Client("splunk_handler_client.py", "splunk-handler", "Splunk HTTP Event Collector with acknowledgements"),
     Client("logging_loki_client.py", "python-logging-loki", "Loki push"),
     Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
@@ -88,7 +101,7 @@ def step(client, server, credential, when):
         for source in HERE.glob("*.mjs"):
             shutil.copy(source, directory)
         file = directory / client.file
-    command = ["node" if client.is_node else sys.executable, str(file), when]
+    command = ["node" if client.is_node else client.python(), str(file), when]
     try:
         done = subprocess.run(
             command, cwd=directory, env=environment, capture_output=True, text=True, timeout=STEP_SECONDS
@@ -145,6 +158,10 @@ def main():
     parser.add_argument("names", nargs="*", help="only files whose names begin so")
     arguments = parser.parse_args()
     chosen = [c for c in CLIENTS if not arguments.names or any(c.file.startswith(name) for name in arguments.names)]
+    if not arguments.names and not arguments.write:
+        for client in [client for client in chosen if client.requirements]:
+            print(f"{client.package}: not run, `make clients` runs it", file=sys.stderr)
+        chosen = [client for client in chosen if not client.requirements]
     if "MONETA_NODE_MODULES" not in os.environ:
         for client in [client for client in chosen if client.is_node]:
             print(f"{client.package}: not run, Node is missing", file=sys.stderr)
@@ -165,4 +182,5 @@ def main():
         write_document(lines)
 
 
-main()
+if __name__ == "__main__":
+    main()
