@@ -6,7 +6,7 @@ DATA ?= $(CURDIR)/data
 PROFILE ?= relfast
 BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
 
-.PHONY: help run build test clients web web-test torture lint fmt conformance fuzz bench doc clean-data
+.PHONY: help run build test clients api-fuzz web web-test torture lint fmt conformance fuzz bench doc clean-data
 
 help:            ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,11 @@ clients:         ## Run other products' clients against a fresh server; the tabl
 	@scripts/install-debian.sh test
 	cargo build --locked -p moneta-cli
 	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta tests/clients/run.sh --write
+
+api-fuzz:         ## Check the description of the interface, and send what it allows and what it does not.
+	@scripts/install-debian.sh test
+	cargo build --locked -p moneta-cli
+	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta tests/openapi/fuzz.sh
 
 web-test:        ## Test the pages in Chromium against a server of their own; pictures go to web/dist/pictures.
 	@scripts/install-debian.sh web

@@ -1,7 +1,7 @@
 //! People: the first account, signing in and out, further accounts.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use moneta_access::{AccountSummary, NewAccount, SignedIn};
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ApiError;
+use crate::address::Path;
 use crate::auth::{MayAdmin, SignedInCaller, session_cookie, set_cookie};
 use crate::body::JsonBody;
 use crate::credentials::{parse_scopes, scope_names};

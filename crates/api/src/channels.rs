@@ -1,11 +1,12 @@
 //! Channels: how they are doing, and a test.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use moneta_ports::ChannelTest;
 use serde_json::{Value, json};
 
 use crate::ApiError;
+use crate::address::Path;
 use crate::auth::{MayAdmin, MayQuery};
 use crate::state::App;
 

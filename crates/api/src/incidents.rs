@@ -4,7 +4,7 @@
 //! other's work unseen. `If-Match: *` overrules.
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ApiError;
+use crate::address::{Path, Query};
 use crate::auth::{MayQuery, MayRespond};
 use crate::body::JsonBody;
 use crate::state::App;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_lc_rs::digest;
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use moneta_base::{Seq, SourceName, TableName};
 use moneta_event::catalog::table;
@@ -14,6 +14,7 @@ use moneta_ports::{IdempotencyKey, OpContext};
 use serde::Serialize;
 
 use crate::ApiError;
+use crate::address::Path;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
 use crate::intake::{Lot, place, store};

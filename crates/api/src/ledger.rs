@@ -1,11 +1,12 @@
 //! The files of the ledger as any tlog client fetches them.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use moneta_ports::LedgerPath;
 
 use crate::ApiError;
+use crate::address::Path;
 use crate::auth::MayQuery;
 use crate::state::App;
 

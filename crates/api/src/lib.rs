@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accounts;
+mod address;
 mod alerts;
 mod auth;
 mod azure;
@@ -30,6 +31,7 @@ mod ledger;
 mod loki;
 mod objects;
 mod observe;
+mod openapi;
 mod operations;
 mod otlp;
 mod page;

@@ -1,13 +1,14 @@
 //! What people store beside the events: functions, saved queries, watchlists. List, put, remove.
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use moneta_ports::{CreateMode, SavedQuery, StoredFunction, Watchlist, WatchlistFormat, WatchlistUpload};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ApiError;
+use crate::address::{Path, Query};
 use crate::auth::{MayAdmin, MayQuery};
 use crate::body::{JsonBody, Pieces};
 use crate::state::App;

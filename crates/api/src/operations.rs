@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use moneta_base::{Seq, TableName, Timestamp};
@@ -14,6 +14,7 @@ use moneta_ports::{SourceQuality, SourceStatus};
 use serde::Deserialize;
 
 use crate::ApiError;
+use crate::address::Path;
 use crate::auth::{MayAdmin, MayQuery};
 use crate::body::JsonBody;
 use crate::state::App;

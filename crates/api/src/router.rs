@@ -16,7 +16,7 @@ use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
     ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, gelf, health, incidents,
-    ingest, kusto, ledger, loki, objects, operations, otlp, page, prometheus, rules, splunk, upload,
+    ingest, kusto, ledger, loki, objects, openapi, operations, otlp, page, prometheus, rules, splunk, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -70,6 +70,7 @@ fn quick() -> Router<App> {
         .route("/health/readyz", get(health::readyz))
         .route("/healthz", get(health::livez))
         .route("/metrics", get(health::metrics))
+        .route("/v1/openapi.json", get(openapi::document))
         .route("/v1/sign-in", post(accounts::sign_in))
         .route("/v1/sign-out", post(accounts::sign_out))
         .route("/v1/first-account", post(accounts::first_account))

@@ -1,7 +1,7 @@
 //! Detection rules: add, list, disable, remove, match against history.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use moneta_base::{TableName, Timestamp};
 use moneta_ports::{
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ApiError;
+use crate::address::Path;
 use crate::auth::{MayAdmin, MayQuery};
 use crate::body::{JsonBody, Pieces, RULES_BODY_BYTES_MAX, parse_json};
 use crate::state::App;

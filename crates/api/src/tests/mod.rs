@@ -8,6 +8,7 @@ mod incidents;
 mod ingest;
 mod kusto;
 mod objects;
+mod openapi;
 mod operations;
 mod senders;
 mod shippers;
