@@ -182,5 +182,4 @@ def main():
         write_document(lines)
 
 
-if __name__ == "__main__":
-    main()
+main()

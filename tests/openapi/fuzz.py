@@ -25,7 +25,7 @@ EXCLUDED = "^/v1/(verify|credentials/.*|sign-out|snapshots.*)$"
 
 def main():
     with tempfile.TemporaryDirectory(prefix="moneta-openapi-") as directory:
-        server = Server(os.environ["MONETA_BIN"], pathlib.Path(directory))
+        server = Server(os.environ["MONETA_BIN"], pathlib.Path(directory), {})
         server.start()
         try:
             base = f"http://127.0.0.1:{server.port}"
