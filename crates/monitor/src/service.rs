@@ -24,7 +24,7 @@ pub struct MonitorParts {
     pub events: Arc<dyn EventSink>,
     /// Where alerts go from there.
     pub delivery: Arc<dyn AlertDelivery>,
-    /// Who hears of rules that raise too many alerts.
+    /// Who hears of rules that raise too many alerts, and of tables that are matched no further.
     pub alarms: Arc<dyn AlarmSink>,
     /// The time.
     pub clock: Arc<dyn Clock>,

@@ -130,7 +130,9 @@ impl Worker {
 
     fn match_block(&self, block: &Block, matching: &mut Matching) {
         let (table, end) = (&block.header.shard.table, block.header.end_seq());
-        if !self.shared.cursors.is_stalled(table) {
+        if self.shared.cursors.is_stalled(table) {
+            self.tell_stalled(table, "see the first alarm");
+        } else {
             self.renew(&mut matching.correlator);
             // MONITOR-2: what the last run matched, correlations see again; what it stored is not raised again.
             let again = self.shared.cursors.is_matched(table, end);
@@ -196,10 +198,16 @@ impl Worker {
             }
             Err(error) => {
                 self.shared.cursors.stall(table);
-                tracing::error!(error = %error, table = %table, "alerts could not be stored: detection on this table waits for the next start");
+                self.tell_stalled(table, &error.to_string());
                 false
             }
         }
+    }
+
+    /// Tells people that a table is matched no further. While it goes on, they hear of it again.
+    fn tell_stalled(&self, table: &TableName, reason: &str) {
+        let text = format!("Alerts of {table} could not be stored ({reason}). It is matched no further.");
+        self.alarms.raise(Alarm { kind: AlarmKind::DetectionStalled, subject: table.to_string(), text });
     }
 
     /// Stores alerts, trying again while the store asks for it.

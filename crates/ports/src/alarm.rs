@@ -31,6 +31,10 @@ pub enum AlarmKind {
     RuleFailed,
     /// A rule raises so many alerts that they are no longer delivered one by one.
     RuleThrottled,
+    /// Alerts of a table could not be stored, and it is matched no further until the next start.
+    DetectionStalled,
+    /// Alerts join no incidents any more until the next start.
+    IncidentsStalled,
     /// The disk of the data directory fills up.
     DiskFilling,
     /// It is nearly full.
@@ -43,7 +47,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -57,6 +61,8 @@ impl AlarmKind {
         Self::DeliveryFailed,
         Self::RuleFailed,
         Self::RuleThrottled,
+        Self::DetectionStalled,
+        Self::IncidentsStalled,
         Self::DiskFilling,
         Self::DiskNearlyFull,
         Self::DiskFull,
@@ -80,6 +86,8 @@ impl AlarmKind {
             Self::DeliveryFailed => "delivery-failed",
             Self::RuleFailed => "rule-failed",
             Self::RuleThrottled => "rule-throttled",
+            Self::DetectionStalled => "detection-stalled",
+            Self::IncidentsStalled => "incidents-stalled",
             Self::DiskFilling => "disk-filling",
             Self::DiskNearlyFull => "disk-nearly-full",
             Self::DiskFull => "disk-full",
@@ -104,6 +112,8 @@ impl AlarmKind {
             Self::DeliveryFailed => "Alerts do not reach a receiver",
             Self::RuleFailed => "An analytics rule cannot be evaluated",
             Self::RuleThrottled => "A rule raises too many alerts",
+            Self::DetectionStalled => "Detection on a table stands still",
+            Self::IncidentsStalled => "Alerts join no incidents",
             Self::DiskFilling => "The disk fills up",
             Self::DiskNearlyFull => "The disk is nearly full",
             Self::DiskFull => "Records are refused: the disk is full",
@@ -167,6 +177,14 @@ impl AlarmKind {
                 "Its alerts are stored with their first event only, are not delivered, and make no incidents, until it \
                  calms down. Narrow the rule, or make an exception."
             }
+            Self::DetectionStalled => {
+                "No rule sees its new records, which are stored all the same. Mend what the reason names and restart: the \
+                 journal keeps the records, and detection goes on where it stopped."
+            }
+            Self::IncidentsStalled => {
+                "Alerts are still stored and delivered. Mend what the reason names and restart: the journal keeps the \
+                 alerts, and those that are in no incident join theirs."
+            }
             Self::DiskFilling | Self::DiskNearlyFull | Self::DiskFull => {
                 "Nothing stored is overwritten. `moneta store retention` shows what each table takes and when the disk is \
                  full: make the volume larger, or keep tables for fewer days. Once there is room, everything goes on by \
@@ -189,6 +207,8 @@ impl AlarmKind {
             | Self::SourceGapped
             | Self::DeliveryFailed
             | Self::RuleFailed
+            | Self::DetectionStalled
+            | Self::IncidentsStalled
             | Self::DiskNearlyFull
             | Self::ProducersFull => "high",
             Self::SourceThinned | Self::SourceLate | Self::RuleThrottled | Self::DiskFilling => "medium",

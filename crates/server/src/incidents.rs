@@ -8,7 +8,7 @@ use moneta_event::catalog::table;
 use moneta_ingest::Ingest;
 use moneta_metastore::Metastore;
 use moneta_monitor::{IncidentBook, IncidentParts};
-use moneta_ports::BlockSubscriber;
+use moneta_ports::{AlarmSink, BlockSubscriber};
 
 use crate::analytics::marks;
 use crate::error::ServerError;
@@ -21,6 +21,7 @@ pub(crate) fn start_incidents(
     ingest: &Arc<Ingest>,
     metastore: &Arc<Metastore>,
     rules: &Arc<Rules>,
+    alarms: Arc<dyn AlarmSink>,
     tenant: TenantId,
     recovered: &[Arc<Block>],
 ) -> Result<Arc<IncidentBook>, ServerError> {
@@ -31,6 +32,7 @@ pub(crate) fn start_incidents(
         events: ingest.clone(),
         marks: marks(ingest),
         audit: ingest.clone(),
+        alarms,
         clock: world.clock.clone(),
         schema: schema.expect("a built-in table"),
         tenant,

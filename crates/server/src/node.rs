@@ -110,7 +110,8 @@ impl Node {
         let placeholders = load_placeholders(config)?;
         let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), placeholders)?;
         let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
-        let incidents = start_incidents(&world, &ingest, &metastore, &rules, tenant, &report.recovered)?;
+        let incidents =
+            start_incidents(&world, &ingest, &metastore, &rules, alarms.clone(), tenant, &report.recovered)?;
         let monitor =
             start_monitor(&world, data, &ingest, (deliveries.port(), alarms.clone()), &rules, tenant, report).await?;
         rules.attach(monitor.clone());

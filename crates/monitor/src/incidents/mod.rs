@@ -7,7 +7,8 @@
 //! An alert joins one incident, once, also when its block comes again after a crash: the alert's id is unique, and the
 //! cursor is in the same transaction (INCIDENT-1). Every version of an incident becomes one row of `SecurityIncident`, in
 //! order: the versions wait in the metastore, and the mark of their producer in the journal says which are rows already.
-//! Nothing here raises an alert or decides who may change what.
+//! Alerts that cannot be grouped wait for the next start, and an alarm says so while they do. Nothing here raises an alert
+//! of a rule or decides who may change what.
 
 mod change;
 mod facts;
@@ -27,9 +28,9 @@ use moneta_event::catalog::table;
 use moneta_event::{Block, TableSchema};
 use moneta_metastore::{Error, IncidentSelection, Metastore};
 use moneta_ports::{
-    AuditSink, BlockSubscriber, BoxFuture, Classification, EntityRisk, EventSink, IdempotencyKey, Incident,
-    IncidentChange, IncidentDetails, IncidentError, IncidentFilter, IncidentPage, Incidents, KeyLife, OpContext,
-    PortError, RuleJudgement, Submission,
+    Alarm, AlarmKind, AlarmSink, AuditSink, BlockSubscriber, BoxFuture, Classification, EntityRisk, EventSink,
+    IdempotencyKey, Incident, IncidentChange, IncidentDetails, IncidentError, IncidentFilter, IncidentPage, Incidents,
+    KeyLife, OpContext, PortError, RuleJudgement, Submission,
 };
 use moneta_rules::analytics::IncidentSettings;
 use tokio::runtime::Handle;
@@ -43,6 +44,8 @@ const PRODUCER: &str = "monitor/#incidents";
 const ROWS_AT_ONCE_MAX: usize = 256;
 /// Time between two tries of what failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two reminders that alerts wait for the next start.
+const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 /// Tries to group the alerts of a block while the metastore is busy; then they wait for the next start.
 const TRIES_MAX: u32 = 60;
 /// What incidents were closed as whose alerts speak against nobody.
@@ -68,6 +71,8 @@ pub struct IncidentParts {
     pub marks: Marks,
     /// Who did what.
     pub audit: Arc<dyn AuditSink>,
+    /// Who hears of alerts that cannot be grouped.
+    pub alarms: Arc<dyn AlarmSink>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The columns of `SecurityIncident`.
@@ -174,41 +179,51 @@ impl Shared {
     fn run(&self, inbox: &Receiver<Command>, runtime: &Handle) {
         self.drop_rows_that_are_stored(runtime);
         let mut published = self.publish(runtime);
-        let mut stalled = false;
+        // Why no more alerts are grouped.
+        let mut stalled: Option<String> = None;
         loop {
-            let wait = if published { Duration::from_secs(3_600) } else { RETRY_INTERVAL };
+            let wait = if published { REMINDER_INTERVAL } else { RETRY_INTERVAL };
             match inbox.recv_timeout(wait) {
                 Ok(Command::Alerts(block)) => {
                     // INCIDENT-1: the cursor never passes a block that is in no incident.
-                    stalled = stalled || !self.group(&block, runtime);
+                    if stalled.is_none() {
+                        stalled = self.group(&block, runtime).err();
+                    }
                     self.backlog_rows.fetch_sub(u64::from(block.header.num_rows), Ordering::Relaxed);
                 }
                 Ok(Command::Publish) | Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if let Some(reason) = &stalled {
+                self.tell_stalled(reason);
             }
             published = self.publish(runtime);
         }
         self.publish(runtime);
     }
 
-    /// INCIDENT-1: the alerts of a block join their incidents in the transaction that moves the cursor. False when that
-    /// failed for good: the cursor stays where it is until the next start, which groups this block and all after it.
-    fn group(&self, block: &Block, runtime: &Handle) -> bool {
+    /// Tells people that alerts join no incidents. While it goes on, they hear of it again.
+    fn tell_stalled(&self, reason: &str) {
+        let from = self.cursor.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+        let text = format!("Alerts from _Seq {from} of SecurityAlert on could not be grouped: {reason}.");
+        self.parts.alarms.raise(Alarm { kind: AlarmKind::IncidentsStalled, subject: "incidents".to_owned(), text });
+    }
+
+    /// INCIDENT-1: the alerts of a block join their incidents in the transaction that moves the cursor. The reason when
+    /// that failed for good: the cursor stays where it is until the next start, which groups this block and all after it.
+    fn group(&self, block: &Block, runtime: &Handle) -> Result<(), String> {
         let facts = facts::of_block(block);
         let passing = |error: &Error| matches!(error.kind(), ErrorKind::Environment { retry_after: Some(_) });
         let mut tries = 1;
         loop {
             match self.group_once(block, &facts) {
-                Ok(()) => return true,
+                Ok(()) => return Ok(()),
                 Err(error) if passing(&error) && tries < TRIES_MAX => {
                     tracing::warn!(error = %error, "alerts could not be grouped; it is tried again");
                     runtime.block_on(async { tokio::time::sleep(RETRY_INTERVAL).await });
                     tries += 1;
                 }
-                Err(error) => {
-                    tracing::error!(error = %error, "alerts from here on stand in SecurityAlert and in no incident; the next start groups them");
-                    return false;
-                }
+                Err(error) => return Err(error.to_string()),
             }
         }
     }

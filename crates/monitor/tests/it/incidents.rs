@@ -67,8 +67,19 @@ impl AuditSink for Audited {
     }
 }
 
+/// Alarms that were raised.
+#[derive(Default)]
+struct Heard(Mutex<Vec<Alarm>>);
+
+impl AlarmSink for Heard {
+    fn raise(&self, alarm: Alarm) {
+        self.0.lock().unwrap().push(alarm);
+    }
+}
+
 struct World {
     dir: TestDir,
+    alarms: Arc<Heard>,
     journal: Arc<Journal>,
     audit: Arc<Audited>,
     clock: Arc<FixedClock>,
@@ -78,6 +89,7 @@ impl World {
     fn new() -> Self {
         Self {
             dir: TestDir::new(),
+            alarms: Arc::default(),
             journal: Arc::default(),
             audit: Arc::default(),
             clock: Arc::new(FixedClock::new(NOW)),
@@ -96,6 +108,7 @@ impl World {
                 Box::pin(async move { mark })
             }),
             audit: self.audit.clone(),
+            alarms: self.alarms.clone(),
             clock: self.clock.clone(),
             schema: TableCatalog::built_in().get("SecurityIncident").unwrap().clone(),
             tenant: TenantId::from_random([3; 16]),
@@ -247,6 +260,13 @@ async fn incident_1_alerts_that_cannot_be_grouped_wait_for_the_next_start_with_a
     let table = TableName::new("SecurityAlert").unwrap();
     assert_eq!((book.needs_from(&table), book.backlog_rows()), (0, 0), "the cursor stays before the first block");
     assert!(metastore.incident_cursor().unwrap().is_none() && world.rows().is_empty());
+    let told: Vec<(AlarmKind, String)> =
+        world.alarms.0.lock().unwrap().drain(..).map(|alarm| (alarm.kind, alarm.text)).collect();
+    assert!(
+        told.len() >= blocks.len() && told.iter().all(|(kind, _)| *kind == AlarmKind::IncidentsStalled),
+        "{told:?}"
+    );
+    assert!(told[0].1.contains("_Seq 0") && told[0].1.contains("incident"), "{told:?}");
     drop(book);
     assert_eq!(metastore.change_incidents(|writer| writer.forget("Damaged", 0)).unwrap(), 1);
     let again = world.start(None);
@@ -254,6 +274,7 @@ async fn incident_1_alerts_that_cannot_be_grouped_wait_for_the_next_start_with_a
     again.stop().await;
     assert_eq!(incidents(&again), [(2, strings(&["a1", "a3"])), (3, strings(&["a2"]))]);
     assert_eq!(again.needs_from(&table), 3);
+    assert!(world.alarms.0.lock().unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

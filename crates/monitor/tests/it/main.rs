@@ -200,6 +200,11 @@ async fn monitor_1_alerts_that_cannot_be_stored_hold_the_cursor_back() {
     assert!(fixture.sink.taken.lock().unwrap().is_empty(), "nothing after the lost alert may move the cursor");
     assert!(fixture.delivered.0.lock().unwrap().is_empty());
     assert_eq!(fixture.monitor.needs_from(&syslog()), 0);
+    // At once, and again with what comes after: who hears of it decides how often people do.
+    let alarms = fixture.alarms.0.lock().unwrap();
+    assert_eq!(alarms.len(), 3);
+    assert!(alarms.iter().all(|alarm| alarm.kind == AlarmKind::DetectionStalled && alarm.subject == "Syslog"));
+    assert!(alarms[0].text.contains("refused"), "{}", alarms[0].text);
 }
 
 #[tokio::test(flavor = "multi_thread")]
