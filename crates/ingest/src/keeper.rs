@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use moneta_base::{Clock, ErrorKind, Seq, TableName, Timestamp};
+use moneta_base::{Clock, ErrorKind, TableName, Timestamp};
 use moneta_event::ShardId;
 use moneta_event::root_entry::{ObjectRef, RootEntry, RootEvent, SegmentRows};
 use moneta_ledger::Ledger;
@@ -249,20 +249,7 @@ impl Keeper {
 
     /// Lets the journal forget what is sealed, under a checkpoint, and dealt with by every subscriber.
     fn release_journal(&self) {
-        let subscribers = self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner);
-        let needed_from = |table: &TableName| {
-            subscribers.iter().map(|subscriber| subscriber.needs_from(table)).min().unwrap_or(Seq::MAX)
-        };
-        let sealed = self.store.sealed_ends();
-        self.writer.release(
-            sealed
-                .into_iter()
-                .map(|(table, end)| {
-                    let needed = needed_from(&table);
-                    (table, end.min(needed))
-                })
-                .collect(),
-        );
+        self.writer.release(self.shared.releasable(self.store.sealed_ends()));
     }
 
     /// Drops every ingest day past its table's retention; returns the number of days.

@@ -61,6 +61,11 @@ impl Ingest {
         self.shared.subscribers.write().unwrap_or_else(PoisonError::into_inner).push(subscriber);
     }
 
+    /// Says that all have subscribed that need blocks again after a restart. Until then the journal forgets nothing.
+    pub fn note_subscribers_complete(&self) {
+        self.shared.has_all_subscribers.store(true, Ordering::Release);
+    }
+
     /// The state of the write path.
     #[must_use]
     pub fn status(&self) -> IngestStatus {

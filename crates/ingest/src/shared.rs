@@ -1,10 +1,11 @@
 //! What the service and its threads tell each other: subscribers, counters, the state of the write path.
 
-use std::sync::atomic::AtomicU64;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use moneta_base::Timestamp;
+use moneta_base::{Seq, TableName, Timestamp};
 use moneta_ledger::Ledger;
 use moneta_merkle::SignedCheckpoint;
 use moneta_ports::{BlockSubscriber, Metric, Metrics, PortError};
@@ -12,6 +13,8 @@ use moneta_ports::{BlockSubscriber, Metric, Metrics, PortError};
 /// What the threads and the service tell each other.
 pub(crate) struct Shared {
     pub(crate) subscribers: RwLock<Vec<Arc<dyn BlockSubscriber>>>,
+    /// Whether all have subscribed that need blocks again after a restart.
+    pub(crate) has_all_subscribers: AtomicBool,
     pub(crate) status: Mutex<IngestStatus>,
     pub(crate) events_total: AtomicU64,
     pub(crate) metrics: Arc<Metrics>,
@@ -19,7 +22,28 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { subscribers: RwLock::default(), status: Mutex::default(), events_total: AtomicU64::new(0), metrics }
+        Self {
+            subscribers: RwLock::default(),
+            has_all_subscribers: AtomicBool::new(false),
+            status: Mutex::default(),
+            events_total: AtomicU64::new(0),
+            metrics,
+        }
+    }
+
+    /// Per table how far the journal may forget what is sealed: to where every subscriber has dealt with it. Nothing
+    /// while subscribers may still come: what the last run left to be dealt with is old, and sealed at once.
+    pub(crate) fn releasable(&self, sealed: BTreeMap<TableName, Seq>) -> BTreeMap<TableName, Seq> {
+        if !self.has_all_subscribers.load(Ordering::Acquire) {
+            return BTreeMap::new();
+        }
+        let subscribers = self.subscribers.read().unwrap_or_else(PoisonError::into_inner);
+        let up_to = |(table, end): (TableName, Seq)| {
+            let needed = subscribers.iter().map(|subscriber| subscriber.needs_from(&table)).min();
+            let up_to = end.min(needed.unwrap_or(Seq::MAX));
+            (table, up_to)
+        };
+        sealed.into_iter().map(up_to).collect()
     }
 }
 
@@ -52,4 +76,40 @@ pub(crate) fn publish(ledger: &Ledger, shared: &Shared, now: Timestamp) -> Resul
         shared.metrics.set(Metric::LedgerTreeSize, signed.size());
     }
     Ok(checkpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use moneta_event::Block;
+
+    use super::*;
+
+    struct NeedsFrom(Seq);
+
+    impl BlockSubscriber for NeedsFrom {
+        fn on_block(&self, _: &Arc<Block>) {}
+
+        fn backlog_rows(&self) -> u64 {
+            0
+        }
+
+        fn needs_from(&self, _: &TableName) -> Seq {
+            self.0
+        }
+    }
+
+    #[test]
+    fn nothing_is_released_before_all_subscribers_are_there_and_then_what_none_of_them_needs() {
+        let shared = Shared::new(Arc::new(Metrics::new()));
+        let table = TableName::new("SecurityAlert").unwrap();
+        let sealed = || BTreeMap::from([(table.clone(), 9)]);
+        assert!(shared.releasable(sealed()).is_empty(), "those that come need perhaps all of it");
+        shared.subscribers.write().unwrap().push(Arc::new(NeedsFrom(Seq::MAX)));
+        assert!(shared.releasable(sealed()).is_empty(), "another may come");
+        shared.subscribers.write().unwrap().push(Arc::new(NeedsFrom(3)));
+        shared.has_all_subscribers.store(true, Ordering::Release);
+        assert_eq!(shared.releasable(sealed()), BTreeMap::from([(table.clone(), 3)]));
+        shared.subscribers.write().unwrap().pop();
+        assert_eq!(shared.releasable(sealed()), sealed());
+    }
 }

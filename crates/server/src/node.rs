@@ -120,6 +120,7 @@ impl Node {
         let analytics = start_analytics(&world, &ingest, engine.clone(), deliveries.port(), alarms.clone(), tenant);
         let attached = rules.attach_analytics(analytics.clone());
         attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;
+        ingest.note_subscribers_complete();
         let access = start_access(&world, &metastore, &ingest)?;
         let (witnesses, care) = (Arc::new(Board::default()), Arc::new(CareBoard::default()));
         let operations = NodeOperations::new(
