@@ -41,6 +41,17 @@ pub(crate) async fn add(
     Ok(Json(state.rules.add(&ctx, files).await?))
 }
 
+/// `POST /v1/rules/packs` with a signed rule pack as its body: as `POST /v1/rules`, once a trusted key's signature and
+/// every file are right.
+pub(crate) async fn add_pack(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    request: Request,
+) -> Result<Json<RuleSetReport>, ApiError> {
+    let bytes = Pieces::of(request).collect(RULES_BODY_BYTES_MAX).await?;
+    Ok(Json(state.rules.add_pack(&ctx, &bytes).await?))
+}
+
 /// `GET /v1/rules`: each with what people made of its alerts, under `judgement`.
 pub(crate) async fn list(MayQuery(_): MayQuery, State(state): State<App>) -> Result<Json<Value>, ApiError> {
     let mut judgements = state.incidents.judgements(None)?;

@@ -128,6 +128,14 @@ impl Client {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Posts bytes.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn post_bytes(&self, path: &str, bytes: Vec<u8>) -> Result<Value, Failure> {
+        self.send(self.request(Method::POST, path).body(bytes)).await
+    }
+
     /// Puts a JSON document.
     ///
     /// # Errors

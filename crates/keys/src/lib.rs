@@ -6,22 +6,22 @@
 //!
 //! - [`KeyRing`]: all keys of one installation.
 //! - [`LogSigner`]: the Ed25519 key that signs checkpoints. [`TokenKeys`]: the versioned keys of scrubbing.
-//! - [`open_witness_key`]: the key of a witness, alone in its directory.
+//! - [`open_witness_key`], [`open_pack_key`]: the key of a witness and that of rule packs, each alone in its directory.
 //! - [`mod@file`]: the layout of the files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
 pub mod file;
+mod lone;
 mod ring;
 mod secret;
 mod signer;
 mod token;
-mod witness;
 
 pub use error::{Error, Result};
+pub use lone::{open_pack_key, open_witness_key};
 pub use ring::{KeyRing, read_webhook_secret};
 pub use secret::{SECRET_BYTES, Secret};
 pub use signer::LogSigner;
 pub use token::TokenKeys;
-pub use witness::open_witness_key;

@@ -15,11 +15,11 @@ use crate::error::Doing;
 const APPLICATION_ID: i64 = 0x4d4e_5441;
 
 /// The steps; step `n` (from 1) leads to version `n`.
-const STEPS: [&str; 4] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+const STEPS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// The version this program writes.
-pub const SCHEMA_VERSION: i64 = 4;
-const _: () = assert!(STEPS.len() == 4, "SCHEMA_VERSION is the number of steps");
+pub const SCHEMA_VERSION: i64 = 5;
+const _: () = assert!(STEPS.len() == 5, "SCHEMA_VERSION is the number of steps");
 
 /// Times are nanoseconds since 1970 in UTC; lists and values are JSON text.
 const VERSION_1: &str = "
@@ -147,6 +147,11 @@ INSERT INTO incident_progress VALUES (NULL, 0, 0);
 const VERSION_4: &str = "
 CREATE INDEX incident_alert_raised ON incident_alert (raised);
 CREATE INDEX incident_key_created ON incident_key (key, created);
+";
+
+/// The signed pack that a rule came with.
+const VERSION_5: &str = "
+ALTER TABLE rule ADD COLUMN pack TEXT CHECK (json_valid(pack));
 ";
 
 /// Brings the file to [`SCHEMA_VERSION`], step by step.

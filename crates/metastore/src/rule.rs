@@ -2,6 +2,7 @@
 
 use moneta_base::{RuleId, Timestamp};
 use rusqlite::Row;
+use serde_json::Value;
 
 use crate::error::Doing;
 use crate::{Error, Metastore, SecretHash};
@@ -21,6 +22,8 @@ pub struct StoredRule {
     pub added_by: String,
     /// When.
     pub added_at: Timestamp,
+    /// The signed pack it came with, if it did: what it says of itself and who signed it.
+    pub pack: Option<Value>,
 }
 
 impl Metastore {
@@ -31,7 +34,7 @@ impl Metastore {
     pub fn put_rules(&self, rules: &[StoredRule]) -> Result<(), Error> {
         const DOING: &str = "storing rules";
         self.write(DOING, |transaction| {
-            let sql = "INSERT OR REPLACE INTO rule VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let sql = "INSERT OR REPLACE INTO rule VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
             let mut statement = transaction.prepare_cached(sql).doing(DOING)?;
             for rule in rules {
                 let values = (
@@ -41,6 +44,7 @@ impl Metastore {
                     rule.sha256,
                     &rule.added_by,
                     rule.added_at.as_nanos(),
+                    rule.pack.as_ref().map(Value::to_string),
                 );
                 statement.execute(values).doing(DOING)?;
             }
@@ -55,7 +59,7 @@ impl Metastore {
     pub fn rules(&self) -> Result<Vec<StoredRule>, Error> {
         const DOING: &str = "reading rules";
         let reader = self.reader();
-        let sql = "SELECT rule_id, file_name, text, sha256, added_by, added_at FROM rule ORDER BY rule_id";
+        let sql = "SELECT rule_id, file_name, text, sha256, added_by, added_at, pack FROM rule ORDER BY rule_id";
         let mut statement = reader.prepare_cached(sql).doing(DOING)?;
         let rows = statement.query_map((), read).doing(DOING)?;
         rows.collect::<rusqlite::Result<_>>().doing(DOING)
@@ -85,7 +89,13 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredRule> {
         sha256: row.get(3)?,
         added_by: row.get(4)?,
         added_at: Timestamp::from_nanos(row.get(5)?),
+        pack: row.get::<_, Option<String>>(6)?.map(|text| json(&text)).transpose()?,
     })
+}
+
+fn json(text: &str) -> rusqlite::Result<Value> {
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(6, rusqlite::types::Type::Text, Box::new(error)))
 }
 
 #[cfg(test)]
@@ -105,6 +115,7 @@ mod tests {
             sha256: [3; 32],
             added_by: "ada".to_owned(),
             added_at: Timestamp::from_seconds(5),
+            pack: (id == "a").then(|| serde_json::json!({ "name": "p", "version": 2 })),
         };
         store.put_rules(&[rule("b", "one"), rule("a", "one")]).unwrap();
         store.put_rules(&[rule("b", "two")]).unwrap();

@@ -46,7 +46,7 @@ pub use query::{
 };
 pub use rules::{
     BackfillMatch, BackfillReport, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,
-    NewException, RuleAdmin, RuleException, RuleFile, RuleReport, RuleSetReport, RuleSource, RuleSummary,
+    NewException, RuleAdmin, RuleException, RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary,
 };
 pub use sources::{SourceQuality, SourceStatus};
 pub use volume::{Space, Volume};

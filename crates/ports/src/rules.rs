@@ -35,6 +35,24 @@ pub struct RuleSetReport {
     pub unchanged: usize,
     /// Every rule that is not active, with the reason.
     pub not_loaded: Vec<RuleReport>,
+    /// Ids of rules that came with an earlier version of the pack and are not in this one: they stay.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
+}
+
+/// The signed pack that a rule came with.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RulePack {
+    /// The pack's name.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// Who wrote it, by its own account.
+    pub author: String,
+    /// The name of the trusted key that signed it.
+    pub signer: String,
+    /// SHA-256 of the signed manifest, in hexadecimal digits.
+    pub sha256: String,
 }
 
 /// One rule.
@@ -65,6 +83,9 @@ pub struct RuleSource {
     pub added_by: String,
     /// When, RFC 3339.
     pub added_at: String,
+    /// The signed pack it came with, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pack: Option<RulePack>,
 }
 
 /// Which rules are matched against what is stored, and against which of it.
@@ -199,6 +220,13 @@ pub trait RuleAdmin: Send + Sync {
     /// # Errors
     /// When the change cannot be audited or stored.
     fn add<'a>(&'a self, ctx: &'a OpContext, files: Vec<RuleFile>) -> BoxFuture<'a, Result<RuleSetReport, PortError>>;
+
+    /// Adds or replaces the rules of a signed pack, as [`Self::add`] does those of files.
+    ///
+    /// # Errors
+    /// `Caller` when it is no pack, no trusted key signed it, it was changed, or a later version is there: then nothing
+    /// of it is taken, and the refusal is audited. As [`Self::add`].
+    fn add_pack<'a>(&'a self, ctx: &'a OpContext, pack: &'a [u8]) -> BoxFuture<'a, Result<RuleSetReport, PortError>>;
 
     /// Removes a rule.
     ///

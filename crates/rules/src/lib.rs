@@ -22,6 +22,7 @@ pub mod limits;
 pub mod lint;
 pub mod matcher;
 mod nearest;
+pub mod pack;
 pub mod pattern;
 pub mod placeholders;
 mod plan;

@@ -48,3 +48,12 @@ pub const FIELD_VALUES_MAX: usize = 256;
 
 /// Nesting of JSON that a dotted field name is followed into at most.
 pub const JSON_DEPTH_MAX: usize = 16;
+
+/// Bytes of a rule pack at most: what the HTTP interface takes of rules at once.
+pub const PACK_BYTES_MAX: usize = 64 << 20;
+
+/// Files in a rule pack at most. The manifest, a signed note of at most 1 MiB, may bound them sooner.
+pub const PACK_FILES_MAX: usize = 8_000;
+
+/// Bytes of a name, an author or a path in a rule pack at most.
+pub const PACK_TEXT_BYTES_MAX: usize = 256;

@@ -69,6 +69,7 @@ impl AnalyticsSet {
                     sha256: *sha256(file.text.as_bytes()).as_bytes(),
                     added_by: added_by.to_owned(),
                     added_at,
+                    pack: None,
                 }),
                 Some(message) => not_loaded.push(NotLoaded {
                     file: file.name.clone(),

@@ -351,6 +351,8 @@ pub struct MappingsConfig {
 pub struct RulesConfig {
     /// A file of lists with the values of rules' placeholders.
     pub placeholders: Option<PathBuf>,
+    /// Verifier keys of those whose rule packs are taken.
+    pub trusted_signers: Vec<String>,
 }
 
 /// Why a configuration was refused.

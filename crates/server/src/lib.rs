@@ -30,6 +30,7 @@ mod operations;
 mod prove;
 mod replay;
 mod rule_admin;
+mod rule_packs;
 mod serve;
 mod snapshot;
 mod tls;

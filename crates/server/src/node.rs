@@ -14,7 +14,7 @@ use moneta_formats::Mappings;
 use moneta_host::{DirectoryLock, RealFs, SystemClock, SystemEntropy};
 use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
-use moneta_merkle::{NoteSigner, SignedNote, sha256};
+use moneta_merkle::{NoteSigner, SignedNote, VerifierKey, sha256};
 use moneta_metastore::Metastore;
 use moneta_monitor::{
     AlarmParts, Alarms, Analytics, IncidentBook, Monitor, MonitorParts, SourceWatch, SourceWatchParts, StatePlace,
@@ -35,7 +35,7 @@ use crate::error::ServerError;
 use crate::holds;
 use crate::incidents::start_incidents;
 use crate::operations::NodeOperations;
-use crate::rule_admin::Rules;
+use crate::rule_admin::{RuleSettings, Rules};
 use crate::volume::{DataVolume, RESERVE_FILE};
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
 use crate::{local, mappings, snapshot};
@@ -107,8 +107,10 @@ impl Node {
         let deliveries = start_delivery(config, &keys, &world, &ingest, tenant, &report.recovered).await?;
         let alarms = start_alarms(&world, &ingest, deliveries.port());
         deliveries.attach(alarms.clone(), ingest.clone());
-        let placeholders = load_placeholders(config)?;
-        let rules = Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), placeholders)?;
+        let rule_settings =
+            RuleSettings { placeholders: load_placeholders(config)?, trusted_signers: trusted_signers(config)? };
+        let rules =
+            Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), rule_settings)?;
         let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
         let incidents =
             start_incidents(&world, &ingest, &metastore, &rules, alarms.clone(), tenant, &report.recovered)?;
@@ -431,6 +433,17 @@ fn load_placeholders(config: &Config) -> Result<Placeholders, ServerError> {
     let text =
         std::fs::read_to_string(path).map_err(|error| setting(format!("cannot read {}: {error}", path.display())))?;
     Placeholders::parse(&text).map_err(|error| setting(format!("{}: {error}", path.display())))
+}
+
+/// The keys of those whose rule packs are taken.
+fn trusted_signers(config: &Config) -> Result<Vec<VerifierKey>, ServerError> {
+    let read = |text: &String| {
+        VerifierKey::parse(text).map_err(|error| ServerError::Setting {
+            key: "rules.trusted_signers",
+            message: format!("{text:?} is no verifier key, which `moneta rules pack` prints: {error}"),
+        })
+    };
+    config.rules.trusted_signers.iter().map(read).collect()
 }
 
 fn log_recovery(report: &OpenReport) {

@@ -9,17 +9,18 @@ use futures::future::try_join_all;
 use moneta_base::{Clock, ErrorKind, RuleId, Seq, TableName, Timestamp};
 use moneta_event::TableCatalog;
 use moneta_ingest::Ingest;
-use moneta_merkle::sha256;
+use moneta_merkle::{VerifierKey, sha256};
 use moneta_metastore::{Metastore, SecretHash, Setting, StoredRule};
 use moneta_monitor::{Analytics, Monitor};
 use moneta_ports::{
     AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, EventExplanation, ExceptionCondition,
-    ExceptionPreview, NewException, OpContext, PortError, QueryEngine, RuleAdmin, RuleException, RuleFile, RuleReport,
-    RuleSetReport, RuleSource, RuleSummary,
+    ExceptionPreview, NewException, OpContext, PortError, QueryEngine, RuleAdmin, RuleException, RuleFile, RulePack,
+    RuleReport, RuleSetReport, RuleSource, RuleSummary,
 };
 use moneta_rules::analytics::{IncidentSettings, is_analytics};
 use moneta_rules::exception;
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Rule, Taxonomy, parse_file_with};
+use serde_json::Value;
 
 use crate::analytics::AnalyticsSet;
 use crate::backfill;
@@ -27,6 +28,13 @@ use crate::error::ServerError;
 
 /// The setting that holds the ids of disabled rules.
 const DISABLED: &str = "rules.disabled";
+
+/// What the configuration says of rules.
+pub(crate) struct RuleSettings {
+    pub(crate) placeholders: Placeholders,
+    /// Keys of those whose packs are taken.
+    pub(crate) trusted_signers: Vec<VerifierKey>,
+}
 
 /// What is stored and in force, read at one time.
 pub(crate) struct RuleSet {
@@ -44,6 +52,7 @@ pub(crate) struct Rules {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) taxonomy: Taxonomy,
     placeholders: Placeholders,
+    pub(crate) trusted_signers: Vec<VerifierKey>,
     monitor: OnceLock<Arc<Monitor>>,
     engine: OnceLock<Arc<dyn QueryEngine>>,
     pub(crate) analytics: AnalyticsSet,
@@ -61,8 +70,9 @@ impl Rules {
         audit: Arc<Ingest>,
         catalog: Arc<TableCatalog>,
         clock: Arc<dyn Clock>,
-        placeholders: Placeholders,
+        settings: RuleSettings,
     ) -> Result<Arc<Self>, ServerError> {
+        let RuleSettings { placeholders, trusted_signers } = settings;
         let taxonomy = Taxonomy::built_in();
         let rules = Self {
             metastore,
@@ -71,6 +81,7 @@ impl Rules {
             clock,
             taxonomy,
             placeholders,
+            trusted_signers,
             monitor: OnceLock::new(),
             engine: OnceLock::new(),
             analytics: AnalyticsSet::default(),
@@ -184,7 +195,7 @@ impl Rules {
         self.engine.get().cloned().ok_or_else(missing)
     }
 
-    fn stored(&self) -> Result<Vec<StoredRule>, PortError> {
+    pub(crate) fn stored(&self) -> Result<Vec<StoredRule>, PortError> {
         self.metastore.rules().map_err(metastore_failed)
     }
 
@@ -234,13 +245,23 @@ impl Rules {
         Ok(parsed.map(|rule| RuleSummary { enabled: false, ..summary(&rule) }).collect())
     }
 
-    async fn add_files(&self, ctx: &OpContext, files: Vec<RuleFile>) -> Result<RuleSetReport, PortError> {
-        let _one_at_a_time = self.changing.lock().await;
-        let known: BTreeMap<RuleId, SecretHash> =
-            self.stored()?.into_iter().map(|rule| (rule.rule_id, rule.sha256)).collect();
-        let Candidates { rules, mut report } = self.candidates(ctx, &files);
-        let (unchanged, changed): (Vec<_>, Vec<_>) =
-            rules.into_iter().partition(|rule| known.get(&rule.rule_id) == Some(&rule.sha256));
+    /// Adds files, of a pack or of none. One change at a time: the caller holds the lock.
+    pub(crate) async fn add_files(
+        &self,
+        ctx: &OpContext,
+        files: &[RuleFile],
+        pack: Option<&RulePack>,
+    ) -> Result<RuleSetReport, PortError> {
+        let pack = pack.map(|pack| serde_json::json!(pack));
+        // A rule that comes anew from elsewhere changes, too: whom it is from is part of what is known of it.
+        let known: BTreeMap<RuleId, (SecretHash, Option<Value>)> =
+            self.stored()?.into_iter().map(|rule| (rule.rule_id, (rule.sha256, rule.pack))).collect();
+        let Candidates { mut rules, mut report } = self.candidates(ctx, files);
+        rules.iter_mut().for_each(|rule| rule.pack.clone_from(&pack));
+        let is_known = |rule: &StoredRule| {
+            known.get(&rule.rule_id).is_some_and(|(sha256, from)| *sha256 == rule.sha256 && *from == rule.pack)
+        };
+        let (unchanged, changed): (Vec<_>, Vec<_>) = rules.into_iter().partition(is_known);
         report.unchanged = unchanged.len();
         report.loaded = changed.len();
         if changed.is_empty() {
@@ -284,6 +305,7 @@ impl Rules {
                 text,
                 added_by: ctx.actor.name.clone(),
                 added_at: self.clock.now(),
+                pack: None,
             }
         };
         let added = compiled.rules().iter().filter(|rule| new.contains(&rule.metadata.id));
@@ -305,7 +327,14 @@ struct Candidates {
 
 impl RuleAdmin for Rules {
     fn add<'a>(&'a self, ctx: &'a OpContext, files: Vec<RuleFile>) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
-        Box::pin(self.add_files(ctx, files))
+        Box::pin(async move {
+            let _one_at_a_time = self.changing.lock().await;
+            self.add_files(ctx, &files, None).await
+        })
+    }
+
+    fn add_pack<'a>(&'a self, ctx: &'a OpContext, pack: &'a [u8]) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
+        Box::pin(self.take_pack(ctx, pack))
     }
 
     fn remove<'a>(&'a self, ctx: &'a OpContext, rule_id: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
@@ -390,6 +419,7 @@ impl RuleAdmin for Rules {
             text: rule.text,
             added_by: rule.added_by,
             added_at: rule.added_at.to_string(),
+            pack: rule.pack.and_then(|pack| serde_json::from_value(pack).ok()),
         }))
     }
 
@@ -412,6 +442,9 @@ fn added_event(rule: &StoredRule) -> AuditEvent {
     let mut event = AuditEvent::success("rule.add", "rule", rule.rule_id.as_str());
     event.details.insert("file".to_owned(), rule.file_name.clone().into());
     event.details.insert("sha256".to_owned(), sha256(rule.text.as_bytes()).to_hex().into());
+    if let Some(pack) = &rule.pack {
+        event.details.insert("pack".to_owned(), pack.clone());
+    }
     event
 }
 

@@ -134,6 +134,7 @@ async fn scopes_open_their_own_doors_only() {
         ("GET", "/metrics", "", [false, true, true]),
         ("POST", "/v1/rules", "{\"files\":[]}", [false, false, true]),
         ("POST", "/v1/rules/backfill", "{}", [false, false, true]),
+        ("POST", "/v1/rules/packs", "signed", [false, false, true]),
         ("POST", "/v1/quarantine/replay", "{\"all\":true}", [false, false, true]),
         ("PUT", "/v1/tables/Syslog/retention", "{\"days\":90}", [false, false, true]),
         ("GET", "/v1/credentials", "", [false, false, true]),

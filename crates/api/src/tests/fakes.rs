@@ -348,6 +348,16 @@ impl RuleAdmin for Fakes {
         Box::pin(async move { Ok(RuleSetReport { loaded, ..RuleSetReport::default() }) })
     }
 
+    fn add_pack<'a>(&'a self, _: &'a OpContext, pack: &'a [u8]) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
+        let text = String::from_utf8_lossy(pack).into_owned();
+        Box::pin(async move {
+            match text.contains("signed") {
+                true => Ok(RuleSetReport { loaded: 1, left: vec!["old".to_owned()], ..RuleSetReport::default() }),
+                false => Err(PortError::new(ErrorKind::Caller, "the rule pack is not signed")),
+            }
+        })
+    }
+
     fn remove<'a>(&'a self, _: &'a OpContext, rule_id: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
         self.rules.lock().unwrap().retain(|rule| rule.name != rule_id);
         Box::pin(async { Ok(()) })
@@ -427,6 +437,7 @@ impl RuleAdmin for Fakes {
             text: rule.text.clone(),
             added_by: "ada".to_owned(),
             added_at: NOW.to_string(),
+            pack: None,
         };
         Ok(rules.iter().find(|rule| rule.name == rule_id).map(source))
     }

@@ -46,6 +46,10 @@ async fn rules_are_added_listed_and_removed() {
     assert_eq!(fixture.send(&admin, "DELETE", "/v1/rules/r1", "").await.status, StatusCode::NO_CONTENT);
     assert_eq!(fixture.send(&admin, "DELETE", "/v1/rules/r1", "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(fixture.send(&admin, "POST", "/v1/rules", "{}").await.status, StatusCode::BAD_REQUEST);
+    let taken = fixture.send(&admin, "POST", "/v1/rules/packs", "signed").await.json();
+    assert_eq!((&taken["loaded"], &taken["left"]), (&json!(1), &json!(["old"])));
+    let refused = fixture.send(&admin, "POST", "/v1/rules/packs", "{}").await;
+    assert!(refused.status == StatusCode::BAD_REQUEST && refused.text().contains("not signed"));
 }
 
 #[tokio::test]

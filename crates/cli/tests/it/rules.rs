@@ -149,3 +149,60 @@ fn backfill_finds_what_the_stream_found_and_a_disabled_rule_finds_nothing() {
     ]);
     assert!(audited.as_array().unwrap().len() >= 4, "{audited}");
 }
+
+/// Makes a pack of one rule with that title; what it prints as JSON.
+fn make_pack(moneta: &Moneta, out: &str, version: &str, title: &str) -> Value {
+    let dir = moneta.dir.join(&format!("{out}.d"));
+    std::fs::create_dir_all(dir.join("linux")).unwrap();
+    std::fs::write(dir.join("linux/ssh.yml"), RULE.replace("title: Failed password", &format!("title: {title}")))
+        .unwrap();
+    let (dir, keys, out) = (dir.to_str().unwrap(), moneta.dir.join("pack-keys"), moneta.dir.join(out));
+    let (keys, out) = (keys.to_str().unwrap(), out.to_str().unwrap());
+    let named = ["--name", "acme", "--version", version, "--author", "Acme", "--signer", "acme.example/rules"];
+    moneta.json(&[&["rules", "pack", dir, "--keys", keys, "--out", out], &named[..]].concat())
+}
+
+#[test]
+fn a_signed_pack_is_taken_whole_and_a_changed_strange_or_older_one_is_refused() {
+    let mut moneta = Moneta::new();
+    let first = make_pack(&moneta, "one.pack", "1", "First");
+    let second = make_pack(&moneta, "two.pack", "2", "Second");
+    assert_eq!((&first["rules"], &first["verifier_key"]), (&Value::from(1), &second["verifier_key"]));
+    let dir = moneta.dir.path().to_owned();
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let stranger = moneta.run(&["rules", "add", &path("two.pack")]);
+    assert!(stranger.code == 2 && stranger.stderr.contains("not among rules.trusted_signers"), "{stranger:?}");
+    let key = first["verifier_key"].as_str().unwrap();
+    moneta.settings = vec![("MONETA_RULES__TRUSTED_SIGNERS", format!("[{key:?}]").leak())];
+    let server = moneta.serve();
+    let changed = std::fs::read_to_string(path("two.pack")).unwrap().replace("Failed password for", "Failed password");
+    let refused = moneta.run(&["rules", "add", &moneta.file("changed.pack", changed)]);
+    assert!(refused.code == 2 && refused.stderr.contains("the content of \"linux/ssh.yml\" is another"), "{refused:?}");
+    assert!(moneta.ok(&["rules", "add", &path("two.pack")]).contains("1 rules loaded"));
+    assert!(moneta.ok(&["rules", "add", &path("two.pack")]).contains("0 rules loaded, 1 unchanged"));
+    let older = moneta.run(&["rules", "add", &path("one.pack")]);
+    assert!(older.code == 2 && older.stderr.contains("version 2 of the rule pack acme is there"), "{older:?}");
+    let shown = moneta.ok(&["rules", "show", ID]);
+    assert!(shown.contains("title: Second"), "{shown}");
+    assert!(shown.contains("of the rule pack acme version 2 by Acme, signed by acme.example/rules"), "{shown}");
+    let acts = moneta.json(&[
+        "query",
+        "MonetaAudit | where Action in ('rule.add-pack', 'rule.add') \
+         | project Action, Outcome, signer = tostring(Details.pack.signer)",
+    ]);
+    let acts: Vec<String> = acts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|act| ["Action", "Outcome", "signer"].map(|column| act[column].as_str().unwrap_or_default()).join(" "))
+        .collect();
+    let signer = "acme.example/rules";
+    let done = [format!("rule.add-pack success {signer}"), format!("rule.add success {signer}")];
+    assert!(done.iter().all(|act| acts.contains(act)), "{acts:?}");
+    assert_eq!(acts.iter().filter(|act| act.starts_with("rule.add-pack denied")).count(), 3, "{acts:?}");
+    // Handed in again by hand, it is of no pack any more.
+    let by_hand = RULE.replace("title: Failed password", "title: Second");
+    assert!(moneta.ok(&["rules", "add", &moneta.file("by_hand.yml", by_hand)]).contains("1 rules loaded"));
+    assert!(!moneta.ok(&["rules", "show", ID]).contains("rule pack"));
+    server.stop();
+}

@@ -9,5 +9,6 @@ mod correlation_order;
 mod differential;
 mod engineering;
 mod matching;
+mod pack;
 mod specification;
 mod support;

@@ -4,6 +4,7 @@ mod backfill;
 mod except;
 mod explain;
 mod offline;
+mod pack;
 mod show;
 
 use std::path::PathBuf;
@@ -22,16 +23,19 @@ use except::Except;
 use explain::Explain;
 use offline::{Sources, read};
 pub use offline::{compile, not_loaded_json};
+use pack::Pack;
 
 /// Add, list, disable, remove, check, test or explain detection rules, or match them against history.
 #[derive(Debug, Subcommand)]
 pub enum Rules {
     /// Add rules, or replace those with the same id.
     Add {
-        /// Rule files, and directories of them.
-        #[arg(required = true, value_name = "FILE|DIR")]
+        /// Rule files, directories of them, and signed packs (*.pack).
+        #[arg(required = true, value_name = "FILE|DIR|PACK")]
         paths: Vec<PathBuf>,
     },
+    /// Make a signed pack of the rule files in a directory.
+    Pack(Pack),
     /// List the rules, with what people made of their alerts.
     List,
     /// Show a rule as it was handed in, and what people made of its alerts: how often, how precise, how soon.
@@ -108,6 +112,7 @@ impl Rules {
             Self::Test(sources) => return offline::test(sources, console),
             Self::Lint { sources, notes } => return offline::lint(sources, *notes, console),
             Self::Explain(explain) if explain.stored().is_none() => return explain.run(console),
+            Self::Pack(pack) => return pack.run(console),
             Self::Coverage { sources, name, out } => return offline::coverage(sources, name, out.as_deref(), console),
             _ => {}
         }
@@ -135,18 +140,34 @@ impl Rules {
 }
 
 async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Exit, Failure> {
+    let (packs, paths): (Vec<PathBuf>, Vec<PathBuf>) = paths.iter().cloned().partition(|path| pack::is_pack(path));
+    let mut all_load = true;
+    if !paths.is_empty() {
+        all_load &= report_added(&add_files(target, &paths).await?, console)?;
+    }
+    for path in &packs {
+        all_load &= report_added(&pack::add(target, path).await?, console)?;
+    }
+    Ok(Exit::negative_unless(all_load))
+}
+
+async fn add_files(target: &Target, paths: &[PathBuf]) -> Result<Value, Failure> {
     let files = read(paths)?;
-    let report = match target {
+    match target {
         Target::Server(client) => {
             let files: Vec<Value> =
                 files.into_iter().map(|file| json!({ "name": file.name, "text": file.text })).collect();
-            client.post("v1/rules", &json!({ "files": files })).await?
+            client.post("v1/rules", &json!({ "files": files })).await
         }
-        Target::Directory(node) => to_value(&node.rules().add(&local_context(), files).await?)?,
-    };
+        Target::Directory(node) => to_value(&node.rules().add(&local_context(), files).await?),
+    }
+}
+
+/// Says what became of rules; whether all load.
+fn report_added(report: &Value, console: &Console) -> Result<bool, Failure> {
     let not_loaded = report["not_loaded"].as_array().cloned().unwrap_or_default();
     if console.json {
-        console.value(&report)?;
+        console.value(report)?;
     } else {
         for rule in &not_loaded {
             let text = |member: &str| visible(rule[member].as_str().unwrap_or_default());
@@ -158,8 +179,13 @@ async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Ex
             report["unchanged"],
             not_loaded.len()
         ))?;
+        let left: Vec<&str> = report["left"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !left.is_empty() {
+            let ids = visible(&left.join(", "));
+            console.say(&format!("rules of earlier versions of the pack that are not in this one stay: {ids}"));
+        }
     }
-    Ok(Exit::negative_unless(not_loaded.is_empty()))
+    Ok(not_loaded.is_empty())
 }
 
 async fn remove(target: &Target, rule_id: &str, console: &Console) -> Result<Exit, Failure> {

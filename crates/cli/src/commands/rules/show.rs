@@ -72,6 +72,16 @@ pub async fn show(target: &Target, rule_id: &str, console: &Console) -> Result<E
         text(&source["added_at"]),
         if rule["enabled"] == true { "runs" } else { "does not run" }
     ))?;
+    let pack = &source["pack"];
+    if pack.is_object() {
+        console.line(&format!(
+            "# of the rule pack {} version {} by {}, signed by {}",
+            text(&pack["name"]),
+            pack["version"],
+            text(&pack["author"]),
+            text(&pack["signer"])
+        ))?;
+    }
     console.line(&format!(
         "# {} alerts; incidents: {} open, {} true, {} benign, {} false, {} undetermined; precision {}",
         judgement["alerts"],
