@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::metadata::FieldMetadata;
+use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlan, Union as UnionPlan};
 use moneta_event::{Column, ColumnType};
 use moneta_kql::syntax::{Expression, PathMember, UnionOperator};
@@ -19,6 +21,10 @@ use crate::value::Value;
 
 /// The greatest number of tables in one union.
 const INPUTS_MAX: usize = 500;
+
+/// The greatest number of expressions written into one plan: beyond it, each input is planned by itself when the union
+/// is read. Every stage of planning visits every expression, and a `search` over all tables has millions.
+const EXPRESSIONS_MAX: usize = 20_000;
 
 /// Puts the rows of several relations under one another.
 #[derive(Debug)]
@@ -57,11 +63,12 @@ impl TabularOperator for Union {
             relation.columns.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(c, _)| c.clone()).collect();
         let fillers: Vec<&UnionFiller> =
             self.fillers.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(f, _)| f).collect();
+        let is_wide = self.inputs.len() * columns.len() > EXPRESSIONS_MAX;
         let mut plans = Vec::new();
         let mut parts = Vec::new();
         for (label, input) in &self.inputs {
             let values = values(label, input, &fillers);
-            match part(input, &values, ctx)? {
+            match part(input, &values, is_wide, ctx)? {
                 Some(part) => parts.push(part),
                 None => plans.push(Arc::new(filled(input, &columns, &values, ctx)?)),
             }
@@ -87,24 +94,31 @@ fn values(label: &str, input: &Relation, fillers: &[&UnionFiller]) -> Vec<Scalar
     fillers.iter().map(value).collect()
 }
 
-/// A plain table as a part of a merged scan.
-fn part(input: &Relation, values: &[ScalarExpr], ctx: &LowerContext<'_>) -> Result<Option<Part>> {
-    let Some(table) = input.operator.as_table() else { return Ok(None) };
+/// A plain table as a part of a merged scan; in a wide union, any input.
+fn part(input: &Relation, values: &[ScalarExpr], is_wide: bool, ctx: &LowerContext<'_>) -> Result<Option<Part>> {
     let fillers = values.iter().map(|value| match &value.node {
         ScalarNode::Column(name) => Some(Filler::Own(Arc::clone(name))),
         ScalarNode::Literal(value) => Some(Filler::Constant(value.to_scalar())),
         _ => None,
     });
     let Some(fillers) = fillers.collect() else { return Ok(None) };
-    let provider = ctx.tables.provider(table).ok_or_else(|| Error::NoTable { table: table.to_owned() })?;
+    let provider: Arc<dyn TableProvider> = match input.operator.as_table() {
+        Some(table) => ctx.tables.provider(table).ok_or_else(|| Error::NoTable { table: table.to_owned() })?,
+        None if is_wide => Arc::new(ViewTable::new(ctx.relation_needing(input, &columns_read(values))?, None)),
+        None => return Ok(None),
+    };
     Ok(Some(Part { provider, fillers }))
+}
+
+fn columns_read(values: &[ScalarExpr]) -> BTreeSet<Arc<str>> {
+    let mut read = BTreeSet::new();
+    values.iter().for_each(|value| value.read_columns(&mut read));
+    read
 }
 
 /// Any other input with the columns of the result.
 fn filled(input: &Relation, columns: &[Column], values: &[ScalarExpr], ctx: &LowerContext<'_>) -> Result<LogicalPlan> {
-    let mut read = BTreeSet::new();
-    values.iter().for_each(|value| value.read_columns(&mut read));
-    let plan = ctx.relation_needing(input, &read)?;
+    let plan = ctx.relation_needing(input, &columns_read(values))?;
     // All inputs must agree in the metadata of their fields: DataFusion takes that of the first for the whole union.
     let metadata = |column: &Column| FieldMetadata::from(&column.column_type.computed_field(&column.name));
     let outputs = columns

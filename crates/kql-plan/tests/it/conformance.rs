@@ -142,6 +142,14 @@ fn print_times(corpus: &str, what: &str, mut times: Vec<Duration>) {
     );
 }
 
+/// Runs a query for nothing but that it runs. One that only declares, as some pages show, has run when it binds.
+async fn runs(query: &str, memory: &Memory) -> Result<(), Failure> {
+    match run(query, memory).await {
+        Err(Failure::Broken(reason)) if reason == NO_RESULT && only_declares(query) => Ok(()),
+        outcome => outcome.map(|_| ()),
+    }
+}
+
 async fn real_queries_run(corpus: Corpus, measure: &'static str, with_rows: bool) {
     let memory = corpus.tables(with_rows);
     let mut tally = Tally::new(&corpus.name, measure);
@@ -153,9 +161,9 @@ async fn real_queries_run(corpus: Corpus, measure: &'static str, with_rows: bool
             continue;
         }
         let start = Instant::now();
-        let answer = tokio::time::timeout(RUN_TIME_MAX, run(query(case), &memory)).await;
-        let outcome = answer.unwrap_or_else(|_| Err(Failure::Broken(format!("runs longer than {RUN_TIME_MAX:?}"))));
-        tally.count(id(case), outcome.map(|_| ()));
+        let outcome = tokio::time::timeout(RUN_TIME_MAX, runs(query(case), &memory)).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(Failure::Broken(format!("runs longer than {RUN_TIME_MAX:?}"))));
+        tally.count(id(case), outcome);
         times.push(start.elapsed());
     }
     print_times(&corpus.name, measure, times);
@@ -229,12 +237,7 @@ async fn documentation_queries_without_a_result_run() {
         let memory = Memory::default();
         let mut tally = Tally::new(&corpus.name, "docs_run_only");
         for case in corpus.lines("docs_parse_only.jsonl").iter().filter(|case| case["kind"] == "run_only") {
-            let outcome = match run(query(case), &memory).await {
-                // Some pages show declarations alone: they have run when they bind.
-                Err(Failure::Broken(reason)) if reason == NO_RESULT && only_declares(query(case)) => Ok(()),
-                outcome => outcome.map(|_| ()),
-            };
-            tally.count(id(case), outcome);
+            tally.count(id(case), runs(query(case), &memory).await);
         }
         tally.finish();
     }

@@ -16,3 +16,4 @@ mod matrix;
 mod mutate;
 mod report;
 mod sample;
+mod wide;
