@@ -3,8 +3,8 @@
     alert_latency.py BINARIES_DIR [small|whole ...]
 
 Events go to `POST /v1/ingest/SecurityEvent` in small requests, on a fixed timetable whether or not earlier ones were
-answered. Some hold an event that one rule matches, with a number in it that the webhook call repeats. `small` has five
-rules; `whole` has those and all rules of the corpus (sigma/rules). The receiver is a process of its own.
+answered. Some hold an event that one rule matches, with a number in it that the webhook call repeats. `small` has
+twenty-four rules; `whole` has those and all rules of the corpus (sigma/rules). The receiver is a process of its own.
 """
 
 import datetime
@@ -23,10 +23,12 @@ import programs
 
 RATE = harness.setting("RATE", 1_000)
 SECONDS = harness.setting("SECONDS", 60)
-# Events of one request; requests between two planted events; senders, so that a slow answer delays no other request.
-BUNDLE = 20
-PLANT_EVERY = 10
+# Events of one request; planted events a second; senders, so that a slow answer delays no other request.
+BUNDLE = max(20, RATE // 50)
+PLANTED_PER_SECOND = 10
 SENDERS = 8
+# The rules that take planted events in turns: a rule with hundreds of alerts a minute would be throttled.
+PLANTED_RULES = 20
 # After this long without its call, an alert counts as missing.
 PATIENCE_SECONDS = 30
 
@@ -46,7 +48,7 @@ detection:
 level: high
 """
 RULES = {
-    "Planted": "planted-marker-",
+    **{f"Planted{number}": f"planted-{number:02}-marker-" for number in range(PLANTED_RULES)},
     "Dump": "lsass.dmp",
     "Wipe": "cipher /w",
     "Copy": "vssadmin delete",
@@ -76,7 +78,7 @@ def receive(port: int, arrivals) -> None:
             arrived = time.monotonic()
             self.send_response(204)
             self.end_headers()
-            arrivals.put((arrived, [int(number) for number in set(re.findall(rb"planted-marker-(\d+)", body))]))
+            arrivals.put((arrived, [int(number) for number in set(re.findall(rb"planted-\d\d-marker-(\d+)", body))]))
 
         def log_message(self, *_):
             pass
@@ -123,12 +125,13 @@ def add_rules(server: programs.Server, directory, more: list) -> int:
 def bodies() -> list[tuple[int | None, bytes]]:
     """The requests, each with the number of its planted event, if it has one."""
     pick, result = random.Random(3), []
+    plant_every = max(1, RATE // BUNDLE // PLANTED_PER_SECOND)
     for number in range(RATE * SECONDS // BUNDLE):
         time_text = datetime.datetime.now(datetime.timezone.utc).isoformat()
         events = [inputs.process_event(pick, time_text) for _ in range(BUNDLE)]
-        planted = number if number % PLANT_EVERY == PLANT_EVERY // 2 else None
+        planted = number if number % plant_every == plant_every // 2 else None
         if planted is not None:
-            events[pick.randrange(BUNDLE)]["CommandLine"] = f"tool.exe planted-marker-{number}"
+            events[pick.randrange(BUNDLE)]["CommandLine"] = f"tool.exe planted-{number % PLANTED_RULES:02}-marker-{number}"
         result.append((planted, "\n".join(map(json.dumps, events)).encode()))
     return result
 
@@ -177,6 +180,7 @@ def figures(sent: dict, accepted: dict, seen: dict, late: list) -> dict:
     answer = [(accepted[number] - sent[number]) * 1_000 for number in sent]
     return {
         "offered_events_per_second": RATE,
+        "events_per_request": BUNDLE,
         "alerts": len(seen),
         "missing": len(accepted) - len(seen),
         "accept_to_webhook_ms_p50": harness.percentile(after_accept, 50),

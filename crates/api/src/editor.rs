@@ -53,14 +53,19 @@ pub(crate) async fn hover(
     Ok(Json(json!({ "hover": shown })))
 }
 
-/// `POST /v1/kql/diagnostics` with `{"text"}`.
+/// `POST /v1/kql/diagnostics` with `{"text"}`: errors, with which the query cannot run, and warnings.
 pub(crate) async fn diagnostics(
     MayQuery(ctx): MayQuery,
     State(state): State<App>,
     JsonBody(body): JsonBody<Text>,
 ) -> Result<Json<Value>, ApiError> {
     let found = state.queries.diagnose(&ctx, &body.text).map_err(refused)?;
-    let shown = |found: QueryDiagnostic| json!({ "code": found.code, "start": found.start, "end": found.end, "message": found.message });
+    let shown = |found: QueryDiagnostic| {
+        let severity = if found.is_error { "error" } else { "warning" };
+        json!({
+            "code": found.code, "start": found.start, "end": found.end, "message": found.message, "severity": severity,
+        })
+    };
     Ok(Json(json!({ "diagnostics": found.into_iter().map(shown).collect::<Vec<Value>>() })))
 }
 

@@ -1,5 +1,5 @@
 //! The real outside world behind the traits of `moneta-base`: files, clock, randomness; and what only a real machine
-//! has: a directory lock and free disk space.
+//! has: a directory lock, free disk space, and threads that let others go first.
 //!
 //! No durable format and no policy lives here. Tests of other crates use `moneta-testkit` instead.
 
@@ -11,6 +11,7 @@ mod disk;
 mod entropy;
 mod error;
 mod lock;
+mod priority;
 mod real_fs;
 
 pub use clock::SystemClock;
@@ -19,4 +20,5 @@ pub use disk::{DiskSpace, allocate, disk_free};
 pub use entropy::SystemEntropy;
 pub use error::Error;
 pub use lock::DirectoryLock;
+pub use priority::yield_to_others;
 pub use real_fs::RealFs;

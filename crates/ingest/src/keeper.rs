@@ -125,6 +125,10 @@ pub(crate) fn start_keeper(keeper: Keeper) -> std::io::Result<KeeperHandle> {
 
 impl Keeper {
     fn run(&self, inbox: &Receiver<Command>) {
+        // Sealing keeps a core busy for a second or two: on a small machine records and alerts would wait for it.
+        if let Err(error) = moneta_host::yield_to_others() {
+            tracing::warn!(%error, "the keeper thread works beside others, not after them");
+        }
         let mut retention_due = self.clock.now();
         loop {
             match inbox.recv_timeout(TICK) {

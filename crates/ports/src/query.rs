@@ -228,6 +228,8 @@ pub struct QueryDiagnostic {
     pub end: usize,
     /// What is wrong, and the nearest name where there is one.
     pub message: String,
+    /// Whether the query cannot run; else it is a warning.
+    pub is_error: bool,
 }
 
 /// Why a query gave no answer.

@@ -735,6 +735,7 @@ fn port_diagnostics(diagnostics: &[Diagnostic]) -> Vec<QueryDiagnostic> {
             Some(suggestion) => format!("{}; did you mean: {suggestion}", diagnostic.message),
             None => diagnostic.message.clone(),
         },
+        is_error: diagnostic.is_error(),
     };
     diagnostics.iter().map(port).collect()
 }

@@ -13,10 +13,10 @@ import { Text } from "../parts/Text";
 import { parseRange, rangeBounds, secondsSince, showAge, showTime } from "../parts/time";
 import { useKeys } from "../parts/useKeys";
 import { Find } from "../parts/Find";
+import { SEVERITIES } from "../incidents/incidents";
 import { ALERTS_MAX, alertsQuery, fetchAlerts, fetchCounts, type Alert } from "./alerts";
 import { AlertDetail } from "./AlertDetail";
 
-const SEVERITIES = ["High", "Medium", "Low", "Informational"];
 const ROW_HEIGHT = 52;
 const REFRESH_MS = 30_000;
 

@@ -6,6 +6,8 @@ export interface Finding {
   start: number;
   end: number;
   message: string;
+  /** Missing in the answers of a query that was refused: those are errors. */
+  severity?: "error" | "warning";
 }
 
 /** A refused or failed request; `status` is 0 when no answer came. */

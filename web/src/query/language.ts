@@ -162,17 +162,16 @@ function rangeOf(model: monaco.editor.ITextModel, start: number, end: number): m
 }
 
 /** Asks for findings of every block by itself: blocks run one by one, so they are judged one by one. */
-export async function findingsOf(blocks: { start: number; text: string }[], signal: AbortSignal): Promise<{ start: number; end: number; message: string; code: string }[]> {
+export async function findingsOf(blocks: { start: number; text: string }[], signal: AbortSignal): Promise<Finding[]> {
   const all = await Promise.all(
     blocks
       .filter((block) => maskQuoted(block.text).trim() !== "" && !block.text.trimStart().startsWith("."))
       .map(async (block) => {
         const answer = await send<{ diagnostics: Finding[] }>("POST", "/v1/kql/diagnostics", { body: { text: block.text }, signal });
         return answer.diagnostics.map((finding) => ({
+          ...finding,
           start: block.start + textOffset(block.text, finding.start),
           end: block.start + textOffset(block.text, finding.end),
-          message: finding.message,
-          code: finding.code,
         }));
       }),
   );
@@ -180,7 +179,7 @@ export async function findingsOf(blocks: { start: number; text: string }[], sign
 }
 
 /** Shows findings in a text. */
-export function mark(model: monaco.editor.ITextModel, findings: { start: number; end: number; message: string; code: string }[]): void {
+export function mark(model: monaco.editor.ITextModel, findings: Finding[]): void {
   monaco.editor.setModelMarkers(
     model,
     "moneta",
@@ -189,7 +188,7 @@ export function mark(model: monaco.editor.ITextModel, findings: { start: number;
       message: finding.message,
       code: finding.code,
       source: "Moneta",
-      severity: monaco.MarkerSeverity.Error,
+      severity: finding.severity === "warning" ? monaco.MarkerSeverity.Warning : monaco.MarkerSeverity.Error,
     })),
   );
 }

@@ -29,7 +29,7 @@ async fn editors_get_what_the_engine_knows() {
     let hover = json!({ "start": 0, "end": 1, "title": "T | w", "text": "a word" });
     check("/v1/kql/hover", cursor, json!({ "hover": hover })).await;
     check("/v1/kql/hover", json!({ "text": "T", "offset": 0 }), json!({ "hover": null })).await;
-    let finding = json!({ "code": "SEM0100", "start": 0, "end": 1, "message": "wrong: T" });
+    let finding = json!({ "code": "SEM0100", "start": 0, "end": 1, "message": "wrong: T", "severity": "error" });
     check("/v1/kql/diagnostics", json!({ "text": "T" }), json!({ "diagnostics": [finding] })).await;
 }
 

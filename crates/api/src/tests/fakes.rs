@@ -119,7 +119,7 @@ impl QueryEngine for Fakes {
 
     fn diagnose(&self, _: &OpContext, text: &str) -> Result<Vec<QueryDiagnostic>, QueryError> {
         let message = format!("wrong: {text}");
-        Ok(vec![QueryDiagnostic { code: "SEM0100".to_owned(), start: 0, end: text.len(), message }])
+        Ok(vec![QueryDiagnostic { code: "SEM0100".to_owned(), start: 0, end: text.len(), message, is_error: true }])
     }
 
     fn queries(&self, _: &OpContext) -> Vec<QueryState> {
@@ -293,6 +293,7 @@ fn answer(text: &str) -> Result<QueryAnswer, QueryError> {
                     start: 10,
                     end: 14,
                     message: "there is no column `Nmae`; did you mean `Name`?".to_owned(),
+                    is_error: true,
                 }],
                 rendered: "rendered".to_owned(),
             });

@@ -79,6 +79,9 @@ pub(crate) struct Caretaker {
 pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Caretaker> {
     let (stop, stopped) = mpsc::channel();
     let thread = std::thread::Builder::new().name("caretaker".to_owned()).spawn(move || {
+        if let Err(error) = moneta_host::yield_to_others() {
+            tracing::warn!(%error, "the caretaker thread works beside others, not after them");
+        }
         let (mut ladder, mut presence) = (Ladder::default(), Presence::default());
         let mut scrub = Scrub::resume(&parts);
         parts.board.change(|_| {});
