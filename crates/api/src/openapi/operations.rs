@@ -193,6 +193,13 @@ pub(super) static ALL: &[Operation] = &[
     change("DELETE", "/v1/watchlists/{name}", ADMIN, "Removes a watchlist", Body::None),
     get("/v1/rules", QUERY, "Rules, each with what people made of its alerts", Answer::Object(&["rules"])),
     ask("POST", "/v1/rules", ADMIN, "Adds or replaces rules", &[must("files", FILES)], &[]),
+    op(
+        ("POST", "/v1/rules/packs", ADMIN, "Adds the rules of a signed pack"),
+        NOTHING,
+        Body::Bytes(&["application/octet-stream"]),
+        200,
+        Answer::Object(&[]),
+    ),
     ask(
         "POST",
         "/v1/rules/backfill",
