@@ -130,7 +130,7 @@ mod tests {
             { "name": "inbox", "state": "running", "reason": "" },
             { "name": "kafka hub", "state": "waiting", "reason": "brokers: \u{1b}refused" },
         ]);
-        assert_eq!(waiting_lines(&collectors), ["kafka hub waits: brokers: \u{fffd}refused"]);
+        assert_eq!(waiting_lines(&collectors), [r"kafka hub waits: brokers: \u{1b}refused"]);
     }
 
     #[test]
