@@ -1,7 +1,7 @@
 //! The Kafka protocol as a client speaks it: signing in, asking who leads which partition, reading and writing records.
 //!
 //! ```text
-//! Cluster::find ─► Metadata: who leads which partition ─► Connection to the leader ─► fetch, produce
+//! find ─► Metadata: who leads which partition ─► Connection to the leader ─► fetch, produce
 //! ```
 //! Whoever uses this crate brings the sockets ([`Connect`], [`Transport`]): they decide which addresses may be called,
 //! with which encryption, and for how long. Of every request the oldest form is used that brokers of 2017 and of today

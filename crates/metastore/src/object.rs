@@ -1,5 +1,5 @@
-//! Objects of queries: stored functions, saved queries, materialised views, watchlists, declared tables, mappings. What they mean is their
-//! service's business; here they are a name, a JSON definition, and perhaps rows as bytes.
+//! Objects of queries: stored functions, saved queries, materialised views, watchlists, declared tables, mappings. What
+//! they mean is their service's business; here they are a name, a JSON definition, and perhaps rows as bytes.
 
 use moneta_base::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction};

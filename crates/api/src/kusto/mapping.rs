@@ -86,7 +86,6 @@ impl Mapping {
     /// A JSON record as an object of columns.
     pub(super) fn of_record(&self, record: Value) -> Map<String, Value> {
         let mut out = Map::new();
-        let paths: Vec<&[Step]> = self.columns.iter().filter_map(Mapped::path).collect();
         for column in self.columns.iter().filter(|column| column.transform != Transform::DropMapped) {
             let value = match &column.part {
                 Part::Path(path) => find(&record, path),
@@ -103,7 +102,7 @@ impl Mapping {
             return out;
         }
         let mut rest = record;
-        for path in paths.into_iter().filter(|path| !path.is_empty()) {
+        for path in self.columns.iter().filter_map(Mapped::path).filter(|path| !path.is_empty()) {
             remove(&mut rest, path);
         }
         if !is_empty(&rest) {

@@ -250,17 +250,9 @@ impl Cluster {
         is_well
     }
 
-    async fn until_one_ended(&mut self) {
-        let ended = self.readers.values_mut().map(|reader| async {
-            // Only finished tasks are asked again.
-            while !reader.task.is_finished() {
-                tokio::time::sleep(RETRY_MIN).await;
-            }
-        });
-        let ended: Vec<_> = ended.map(Box::pin).collect();
-        if ended.is_empty() {
-            return std::future::pending().await;
+    async fn until_one_ended(&self) {
+        while !self.readers.values().any(|reader| reader.task.is_finished()) {
+            tokio::time::sleep(RETRY_MIN).await;
         }
-        futures::future::select_all(ended).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Stored functions, saved queries, materialised views, watchlists, declared tables and mappings: held in memory for queries, kept in the metastore.
+//! Stored functions, saved queries, materialised views, watchlists, declared tables and mappings: held in memory for
+//! queries, kept in the metastore.
 //!
 //! A query works on the set of the moment it began. Nothing here decides who may change what: `administration` does,
 //! and audits it.

@@ -58,6 +58,7 @@ impl Engine {
         table.columns = columns.iter().map(|c| (c.name.to_string(), c.column_type.name().to_owned())).collect();
         event.query_text =
             table.columns.iter().map(|(name, kind)| format!("{name}:{kind}")).collect::<Vec<_>>().join(",");
+        check_room(objects, &table.name)?;
         let schema = self.core.tables.declare(&name, &columns).map_err(refused)?;
         self.keep_table(objects, ctx, table, event).await?;
         Ok(schema)
@@ -79,6 +80,7 @@ impl Engine {
         table.doc_string = doc_string.unwrap_or(table.doc_string);
         table.folder = folder.unwrap_or(table.folder);
         check_description(&table)?;
+        check_room(objects, &table.name)?;
         event.query_text = format!("folder: {}; docstring: {}", table.folder, table.doc_string);
         self.keep_table(objects, ctx, table, event).await?;
         Ok(schema)
@@ -93,9 +95,6 @@ impl Engine {
         event: AuditEvent,
     ) -> Result<(), PortError> {
         let mut set = (*objects.current()).clone();
-        if !set.tables.contains_key(&table.name) && set.tables.len() >= DECLARED_TABLES_MAX {
-            return Err(refused(format!("there are {DECLARED_TABLES_MAX} declared tables already; drop an empty one")));
-        }
         let now = self.core.clock.now();
         (table.changed_by, table.changed_at) = (ctx.actor.name.clone(), now.as_nanos());
         self.audit.record_change(ctx, event).await?;
@@ -208,6 +207,15 @@ fn check_table_name(name: &str, is_known: bool) -> Result<TableName, PortError> 
         return Ok(table);
     }
     Err(refused(format!("names of tables of your own end with `_CL`: `{name}_CL`")))
+}
+
+/// Refuses a further declaration where there are as many as there may be, before it has any effect.
+fn check_room(objects: &Objects, name: &str) -> Result<(), PortError> {
+    let tables = &objects.current().tables;
+    if !tables.contains_key(name) && tables.len() >= DECLARED_TABLES_MAX {
+        return Err(refused(format!("there are {DECLARED_TABLES_MAX} declared tables already; drop an empty one")));
+    }
+    Ok(())
 }
 
 fn check_description(table: &DeclaredTable) -> Result<(), PortError> {
