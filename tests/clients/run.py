@@ -72,6 +72,9 @@ CLIENTS = [
     Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
     Client("elasticsearch_client.mjs", "@elastic/elasticsearch", "Elasticsearch bulk from Node"),
     Client("opentelemetry_client.py", "opentelemetry-exporter-otlp-proto-http", "OTLP over HTTP: logs, metrics, traces"),
+    Client(
+        "opentelemetry_grpc_client.py", "opentelemetry-exporter-otlp-proto-grpc", "OTLP over gRPC, with and without TLS"
+    ),
     Client("graypy_client.py", "graypy", "GELF over UDP in chunks, TCP, and as packed for HTTP"),
     Client("fluent_logger_client.py", "fluent-logger", "Fluent forward"),
     Client("confluent_kafka_client.py", "confluent-kafka", "Kafka: topics as a source, with keys, headers, all codecs"),

@@ -25,7 +25,7 @@ pub(crate) const REQUEST_BODY_BYTES_MAX: usize = 4 << 20;
 pub(crate) const RULES_BODY_BYTES_MAX: usize = 64 << 20;
 
 /// Decompressed bytes that are free of the ratio: short texts compress well without harm.
-const RATIO_FREE_BYTES: u64 = 16 << 20;
+pub(crate) const RATIO_FREE_BYTES: u64 = 16 << 20;
 /// How long a sender may be silent in the middle of a body.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 

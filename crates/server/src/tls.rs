@@ -74,7 +74,7 @@ pub(crate) fn open(
             (builder.with_cert_resolver(Arc::new(private)), Some(dir.join(AUTHORITY_FILE)))
         }
     };
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(tls)), authority })
 }
 

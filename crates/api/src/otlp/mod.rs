@@ -1,14 +1,17 @@
-//! OpenTelemetry over HTTP: logs, metrics and traces, in protobuf or JSON.
+//! OpenTelemetry over HTTP and gRPC: logs, metrics and traces, in protobuf, over HTTP also in JSON.
 //!
 //! # Source
 //! OpenTelemetry Protocol specification 1.x, "OTLP/HTTP": paths, media types, full success as an empty message, errors
 //! as a `Status`, which answers may be repeated. Rows have the tables and columns that Azure Monitor gives the same
 //! data: `AppTraces`, `AppMetrics`, `AppRequests` and `AppDependencies`.
 //!
-//! `messages` reads protobuf into the JSON form, so that `rows` has one form to read.
+//! `messages` reads protobuf into the JSON form, so that `rows` has one form to read; `grpc` is the other transport, and
+//! `status` writes the errors of both.
 
+mod grpc;
 mod messages;
 mod rows;
+mod status;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -28,7 +31,11 @@ const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/v1/logs", post(logs)).route("/v1/metrics", post(metrics)).route("/v1/traces", post(traces))
+    Router::new()
+        .route("/v1/logs", post(logs))
+        .route("/v1/metrics", post(metrics))
+        .route("/v1/traces", post(traces))
+        .merge(grpc::routes())
 }
 
 /// What a request is about.
@@ -56,7 +63,7 @@ async fn traces(caller: Caller, State(state): State<App>, request: Request) -> R
 async fn export(caller: Caller, state: &App, signal: Signal, request: Request) -> Response {
     let form = form_of(request.headers());
     let outcome = match (caller, form) {
-        (Ok(MayIngest(ctx)), Some(form)) => store(state, &ctx, signal, form, request).await,
+        (Ok(MayIngest(ctx)), Some(form)) => take(state, &ctx, signal, form, request).await,
         (Ok(_), None) => {
             let message = format!("send `Content-Type: {PROTOBUF}` or `{JSON}`");
             Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
@@ -77,7 +84,7 @@ fn form_of(headers: &HeaderMap) -> Option<&'static str> {
     [PROTOBUF, JSON].into_iter().find(|known| kind.split(';').next().unwrap_or_default().trim() == *known)
 }
 
-async fn store(
+async fn take(
     state: &App,
     ctx: &OpContext,
     signal: Signal,
@@ -87,6 +94,10 @@ async fn store(
     let _place = place(state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
     let records = on_other_thread(move || read(signal, form, &body)).await??;
+    store(state, ctx, records).await
+}
+
+async fn store(state: &App, ctx: &OpContext, records: Records) -> Result<(), ApiError> {
     if !records.is_empty() {
         records.store(state, ctx, "otlp", None).await?;
     }
@@ -104,29 +115,11 @@ fn read(signal: Signal, form: &str, body: &[u8]) -> Result<Records, ApiError> {
     Ok(records)
 }
 
-/// An error as a `google.rpc.Status`: a number (1) and a text (2).
 fn refuse(error: &ApiError, form: &'static str) -> Response {
-    let code = match error.status {
-        StatusCode::UNAUTHORIZED => 16,
-        StatusCode::FORBIDDEN => 7,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => 14,
-        StatusCode::GATEWAY_TIMEOUT => 4,
-        status if status.is_client_error() => 3,
-        _ => 13,
-    };
     let body = if form == PROTOBUF {
-        let text = error.message.as_bytes();
-        let mut body = vec![0x08, code, 0x12];
-        let mut length = text.len();
-        while length >= 0x80 {
-            body.push(u8::try_from(length & 0x7f).unwrap_or_default() | 0x80);
-            length >>= 7;
-        }
-        body.push(u8::try_from(length).unwrap_or_default());
-        body.extend_from_slice(text);
-        body
+        status::message(error)
     } else {
-        json!({ "code": code, "message": error.message }).to_string().into_bytes()
+        json!({ "code": status::code(error), "message": error.message }).to_string().into_bytes()
     };
     let mut response = (error.status, [(header::CONTENT_TYPE, form)], body).into_response();
     error.add_headers(&mut response);

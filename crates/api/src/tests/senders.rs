@@ -292,6 +292,33 @@ async fn otlp_is_taken_in_json_and_refused_in_its_own_form() {
 }
 
 #[tokio::test]
+async fn otlp_is_taken_over_grpc_and_refused_in_its_own_form() {
+    let sender = Sender::new().await;
+    let path = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
+    // A record whose body is the text "hi".
+    let message = [10, 10, 18, 8, 18, 6, 42, 4, 10, 2, b'h', b'i'];
+    let framed = |message: &[u8]| [&[0, 0, 0, 0, u8::try_from(message.len()).unwrap()], message].concat();
+    let answer = sender.post("Bearer", path, "application/grpc", framed(&message)).await;
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/grpc"));
+    assert_eq!(answer.body, [0; 5], "an empty message");
+    assert_eq!(sender.stored("Message"), [row("AppTraces", 1, "hi")]);
+    let refused = async |scheme: &str, kind: &str, body: &[u8]| {
+        let answer = sender.post(scheme, path, kind, body.to_vec()).await;
+        assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0));
+        assert!(!answer.header("grpc-message").is_empty());
+        answer.header("grpc-status").parse::<u8>().unwrap()
+    };
+    assert_eq!(refused("Bearer", "application/grpc", b"\0").await, 3);
+    assert_eq!(refused("Bearer", "application/grpc", &framed(b"x")).await, 3);
+    assert_eq!(refused("Bearer", "application/grpc+json", &framed(b"x")).await, 12);
+    assert_eq!(refused("Nobody", "application/grpc", &framed(&message)).await, 16);
+    sender.refuse_once(ErrorKind::RETRY);
+    assert_eq!(refused("Bearer", "application/grpc", &framed(&message)).await, 14);
+    sender.refuse_once(ErrorKind::Denied);
+    assert_eq!(refused("Bearer", "application/grpc", &framed(&message)).await, 7);
+}
+
+#[tokio::test]
 async fn rows_are_streamed_into_tables_as_kustos_clients_send_them() {
     let sender = Sender::new().await;
     let path = "/v1/rest/ingest/NetDefaultDB/Mine_CL";
