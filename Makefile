@@ -73,6 +73,7 @@ fuzz:            ## Run each fuzz target of the query language for FUZZ_SECONDS 
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p moneta-kql-plan --test it -- --nocapture fuzz
 
 bench: build     ## Run every benchmark; results go to bench/results.
+	cargo build --locked --profile $(PROFILE) -p moneta-ledger --examples
 	bench/run.sh $(BINARIES)
 
 doc:             ## Build the developer documentation.

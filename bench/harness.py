@@ -81,6 +81,13 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[rank - 1] if values else float("nan")
 
 
+def seconds_of(work) -> float:
+    """Wall time of a call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
 def geometric_mean(values: list[float]) -> float:
     return statistics.geometric_mean(values)
 

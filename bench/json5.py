@@ -22,6 +22,8 @@ import programs  # noqa: E402
 EVENTS = harness.setting("JSON_EVENTS", 200_000)
 ROUNDS = harness.setting("JSON_ROUNDS", 7)
 BUNDLE = 1_000
+# Events of the corpus held in memory, about 10 KiB each; more are these again.
+BASE_MAX = 200_000
 # Bytes of one event at most: some hold whole scripts.
 EVENT_BYTES_MAX = 16_384
 
@@ -51,17 +53,17 @@ def parsed(lines):
             yield event
 
 
-def events():
+def events(count: int):
     """The wanted number of events; those of a later round have other hosts and users."""
     base, pick = [], random.Random(5)
     for event in corpus_events():
         base.append(event)
-        if len(base) == EVENTS:
+        if len(base) == min(count, BASE_MAX):
             break
     if not base:
-        stamps = (inputs.stamp(number, EVENTS, inputs.now()) for number in range(EVENTS))
+        stamps = (inputs.stamp(number, count, inputs.now()) for number in range(count))
         base = [inputs.process_event(pick, time) for time in stamps]
-    for number in range(EVENTS):
+    for number in range(count):
         event, copy = dict(base[number % len(base)]), number // len(base)
         event["EventID"] = str(event.get("EventID", ""))
         # A number of the event keeps the users of each copy apart.
@@ -77,7 +79,7 @@ def main() -> None:
     server = programs.Server(harness.binaries(), directory, engines.unscrubbed(directory))
     client = server.client()
     time, body = inputs.stamp(0, 1, inputs.now()), []
-    for event in events():
+    for event in events(EVENTS):
         text = json.dumps(event, separators=(",", ":"))
         bodies.append(text)
         body.append(f'{{"TimeGenerated":"{time}","Body":{text}}}\n'.encode())
