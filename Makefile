@@ -6,7 +6,7 @@ DATA ?= $(CURDIR)/data
 PROFILE ?= relfast
 BINARIES := $(CARGO_TARGET_DIR)/$(PROFILE)
 
-.PHONY: help run build test clients api-fuzz web web-test torture lint fmt conformance fuzz bench doc clean-data
+.PHONY: help run build test sigma-peer clients api-fuzz web web-test torture lint fmt conformance fuzz bench doc clean-data
 
 help:            ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -29,6 +29,12 @@ test:            ## Run every test.
 	cargo test --locked --workspace --no-fail-fast
 	MONETA_BIN=$(CARGO_TARGET_DIR)/debug/moneta tests/clients/run.sh
 	scripts/test-web.sh
+
+sigma-peer:      ## Compare the matcher with rsigma on events made from the rules' own conditions.
+	cargo build --release --locked --ignore-rust-version --manifest-path bench/sigma-peer/Cargo.toml \
+		--target-dir $(CARGO_TARGET_DIR)/sigma-peer
+	MONETA_SIGMA_PEER=$(CARGO_TARGET_DIR)/sigma-peer/release/sigma-peer \
+	cargo test --locked -p moneta-rules --test it -- --nocapture peer
 
 clients:         ## Run other products' clients against a fresh server; the table goes to docs/clients.md.
 	@scripts/install-debian.sh test

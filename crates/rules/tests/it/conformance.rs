@@ -14,7 +14,7 @@ use crate::support::{compile, decode, files_below, load_rules, load_rules_with};
 /// Of how many active rules one may stay unloaded.
 const LOADED_OF: usize = 1_000;
 
-fn sigma_folders(root: &Path) -> Vec<PathBuf> {
+pub fn sigma_folders(root: &Path) -> Vec<PathBuf> {
     ["rules", "rules-emerging-threats", "rules-threat-hunting", "rules-compliance", "rules-placeholder"]
         .map(|name| root.join(name))
         .to_vec()
