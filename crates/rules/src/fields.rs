@@ -76,12 +76,14 @@ impl Resolver<'_> {
             slot.hiding = Some(normalised(key));
             return;
         }
-        if let Some((column, column_type)) = self.column(name) {
-            slot.columns.push(SlotColumn { name: column, column_type: Some(column_type), path: Vec::new() });
+        let columns: Vec<(String, ColumnType)> = self.columns(name).collect();
+        if !columns.is_empty() {
             // A value that does not fit a typed column was kept under the column's name.
-            if column_type != ColumnType::String {
+            if columns.iter().any(|(_, column_type)| *column_type != ColumnType::String) {
                 slot.extras.push((normalised(name), Vec::new()));
             }
+            let whole = |(name, kind)| SlotColumn { name, column_type: Some(kind), path: Vec::new() };
+            slot.columns.extend(columns.into_iter().map(whole));
             return;
         }
         if self.schema.name().is_custom() {
@@ -100,14 +102,18 @@ impl Resolver<'_> {
         }
     }
 
-    /// The table's stored column of that name, whatever the case. A field named like a column that no batch stores
-    /// (`Type`) stands in `_Extra`.
-    fn column(&self, name: &str) -> Option<(String, ColumnType)> {
+    /// The table's stored columns of that name, whatever the case: providers of events write `ProcessPath` and
+    /// `processPath`. A field named like a column that no batch stores (`Type`) stands in `_Extra`.
+    fn columns<'n>(&'n self, name: &'n str) -> impl Iterator<Item = (String, ColumnType)> + 'n {
         let stored = |column: &&Column| !IMPLIED_BY_HEADER.contains(&&*column.name);
-        let exact = self.schema.column(name).filter(stored);
-        let column = exact
-            .or_else(|| self.schema.columns().iter().filter(stored).find(|c| c.name.eq_ignore_ascii_case(name)))?;
-        Some((column.name.to_string(), column.column_type))
+        let named = move |column: &&Column| column.name.eq_ignore_ascii_case(name);
+        let columns = self.schema.columns().iter().filter(stored).filter(named);
+        columns.map(|column| (column.name.to_string(), column.column_type))
+    }
+
+    /// The first of them.
+    fn column(&self, name: &str) -> Option<(String, ColumnType)> {
+        self.columns(name).next()
     }
 }
 
@@ -139,6 +145,7 @@ mod tests {
     fn fields_are_found_by_name_alias_path_and_extra_key() {
         check("Event", "image", &["Image"], &[]);
         check("Event", "EventID", &["EventID"], &["eventid"]);
+        check("Event", "processPath", &["ProcessPath", "processPath"], &[]);
         check("Event", "Provider_Name", &["Source"], &["provider_name"]);
         check("Event", "Data", &["EventData"], &["data"]);
         check("Event", "Threat Name", &[], &["threatname"]);

@@ -90,7 +90,8 @@ impl Default for Node {
 }
 
 impl FieldRelation {
-    /// Whether any value of one field relates to any value of the other; absent ones are equal.
+    /// Whether any value of one field relates to any value of the other. An absent field relates to none: two fields
+    /// that an event does not have say nothing about each other.
     pub fn holds(&self, left: &Cell<'_>, right: &Cell<'_>) -> bool {
         cells_relate(self.relation, self.cased, left, right)
     }
@@ -98,9 +99,6 @@ impl FieldRelation {
 
 /// Whether two cells relate.
 pub(crate) fn cells_relate(relation: Relation, cased: bool, left: &Cell<'_>, right: &Cell<'_>) -> bool {
-    if let (Cell::Absent, Cell::Absent) = (left, right) {
-        return relation == Relation::Equal;
-    }
     left.values().iter().any(|left| right.values().iter().any(|right| relation.holds(left, right, cased)))
 }
 

@@ -61,6 +61,11 @@ impl Scalar {
         if let Some(digits) = self.text.strip_prefix("0x") {
             return i64::from_str_radix(digits, 16).map_or(Meaning::Text, Meaning::Integer);
         }
+        // What YAML 1.1 and 1.2 read differently (`00000429`, `0755`) is the text that its author sees.
+        let padded = self.text.len() > 1 && self.text.bytes().all(|b| b.is_ascii_digit()) && self.text.starts_with('0');
+        if padded {
+            return Meaning::Text;
+        }
         let looks_numeric = self.text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
             && self.text.bytes().any(|b| b.is_ascii_digit());
         if let Some(value) = looks_numeric.then(|| self.text.parse::<i64>().ok()).flatten() {
@@ -205,6 +210,9 @@ mod tests {
         assert_eq!(meaning("4688", false), Meaning::Text);
         assert_eq!(meaning("0x1f", true), Meaning::Integer(31));
         assert_eq!(meaning("1.5", true), Meaning::Real(1.5));
+        assert_eq!(meaning("0", true), Meaning::Integer(0));
+        assert_eq!(meaning("00000429", true), Meaning::Text);
+        assert_eq!(meaning("0755", true), Meaning::Text);
         assert_eq!(meaning("null", true), Meaning::Null);
         assert_eq!(meaning("null", false), Meaning::Text);
         assert_eq!(meaning("", true), Meaning::Null);

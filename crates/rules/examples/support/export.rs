@@ -79,7 +79,8 @@ pub fn sources<'a>(rules: impl Iterator<Item = &'a Rule>) -> BTreeMap<LogSource,
     sources
 }
 
-fn fields_of(expression: &Expression, fields: &mut BTreeSet<String>) {
+/// Adds the fields that an expression names.
+pub fn fields_of(expression: &Expression, fields: &mut BTreeSet<String>) {
     match expression {
         Expression::Constant(_) => {}
         Expression::Not(inner) => fields_of(inner, fields),

@@ -91,19 +91,21 @@ impl<'a> BlockView<'a> {
     /// Where a slot's values stand in this batch; nothing when no row has one.
     fn sources<'s>(&'s self, slot: &'s Slot) -> Vec<Source<'s>> {
         let mut sources = Vec::with_capacity(1);
-        let mut complete = false;
+        let (mut complete, mut has_column) = (false, false);
         for column in &slot.columns {
             let Some(index) = self.column_index(column) else { continue };
             let array = self.batch.column(index);
             let column_type = ColumnType::of_field(self.batch.schema_ref().field(index)).unwrap_or(ColumnType::String);
-            sources.extend(Source::of_column(array, column_type, &column.path));
+            let source = Source::of_column(array, column_type, &column.path).filter(|source| !source.is_blank());
+            // A column without a declared type is one of the user's own table.
+            sources.extend(if column.column_type.is_none() { source.map(Source::with_lists) } else { source });
+            has_column = true;
             complete |= column.path.is_empty() && array.null_count() == 0 && column_type != ColumnType::String;
         }
         // A typed column without nulls left nothing over for `_Extra`.
         if !complete && let Some(array) = self.extra_column {
             for (name, path) in &slot.extras {
-                let worth_opening =
-                    sources.is_empty() || self.extra.get().is_some() || self.occurs_in(array, slot, name);
+                let worth_opening = !has_column || self.extra.get().is_some() || self.occurs_in(array, slot, name);
                 if worth_opening && let Some(column) = self.extra().get(name) {
                     sources.push(Source::Extra(column, path));
                 }

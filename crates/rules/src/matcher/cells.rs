@@ -148,6 +148,9 @@ pub fn normalised(name: &str) -> String {
 #[derive(Debug)]
 pub(crate) enum Source<'a> {
     Text(&'a StringArray),
+    /// Text of which some rows may hold a list, written as JSON: a column of the user's own table takes its type from
+    /// the first event, and later ones may have several values where that had one.
+    TextOrList(&'a StringArray),
     /// `dynamic`: the value, or what a path into it names.
     Json(&'a StringArray, &'a [String]),
     Int(&'a arrow::array::PrimitiveArray<Int32Type>),
@@ -180,10 +183,27 @@ impl<'a> Source<'a> {
         })
     }
 
+    /// Whether no row has a text.
+    pub fn is_blank(&self) -> bool {
+        matches!(self, Self::Text(array) if array.value_data().is_empty())
+    }
+
+    /// The reader of a text column that may hold lists; one without any is read as text, which is quicker.
+    pub fn with_lists(self) -> Self {
+        match self {
+            Self::Text(array) if memchr::memchr(b'[', array.value_data()).is_some() => Self::TextOrList(array),
+            other => other,
+        }
+    }
+
     /// The value in one row.
     pub fn cell(&self, row: usize) -> Cell<'a> {
         match self {
             Self::Text(array) if array.is_valid(row) => Cell::of_text(array.value(row)),
+            Self::TextOrList(array) if array.is_valid(row) && array.value(row).starts_with('[') => {
+                Cell::of_json(array.value(row))
+            }
+            Self::TextOrList(array) if array.is_valid(row) => Cell::of_text(array.value(row)),
             Self::Json(array, []) if array.is_valid(row) => Cell::of_json(array.value(row)),
             Self::Json(array, path) if array.is_valid(row) => Cell::of_json_path(array.value(row), path),
             Self::Int(array) if array.is_valid(row) => Cell::owned(array.value(row).to_string()),

@@ -14,5 +14,6 @@ mod export;
 mod matching;
 mod pack;
 mod peer;
+mod reasons;
 mod specification;
 mod support;

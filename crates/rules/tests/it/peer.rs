@@ -3,7 +3,7 @@
 //! The other engine is the program `bench/sigma-peer`, which `MONETA_SIGMA_PEER` names; `make sigma-peer` builds it and runs
 //! this test. It is no part of `make test`: the peer is a crate of its own, with dependencies of its own.
 //! `MONETA_PEER_ROUNDS` sets how many events are made of every rule. Each event is given to all rules of its log sources.
-//! What differs is explained in `peer_differences.toml`, or it is a failure.
+//! What differs is explained by one of `reasons.rs`, or it is a failure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Write};
@@ -17,14 +17,15 @@ use moneta_event::{BatchBuilder, ColumnType, Delivery, RecordClass, TableCatalog
 use moneta_rules::ir::{Body, Detection, LogSource};
 use moneta_rules::pattern::{Pattern, Piece};
 use moneta_rules::taxonomy::Target;
-use moneta_rules::{CompiledRules, Taxonomy};
+use moneta_rules::{CompiledRules, Rule, Taxonomy};
 use moneta_testkit::TestDir;
 use moneta_testkit::corpus::{corpus, workspace_root};
 use serde_json::{Map, Value};
 
 use crate::conformance::sigma_folders;
 use crate::events::{self, Random};
-use crate::export::{Export, Source, event, probes, sources, sources_of_rows};
+use crate::export::{Export, Source, event, fields_of, probes, sources, sources_of_rows};
+use crate::reasons::{IN_RULES, REWRITINGS, Rewrite, Ruled, Sign, fold_letters};
 use crate::support::load_rules;
 
 /// Events made of a rule, unless the environment says another number.
@@ -75,11 +76,11 @@ impl Tables {
         };
         let mut kept = Made::new();
         for (name, value) in made {
-            let column = column_of(&name, target, &self.taxonomy, &rows.schema);
-            if !fits(&column, &value) || !set.insert(column.clone()) {
+            let (column, extra) = column_of(&name, target, &self.taxonomy, &rows.schema);
+            if (!extra && !fits(&column, &value)) || !set.insert(column.clone()) {
                 continue;
             }
-            put(&mut rows.builder, &column, &value);
+            put(&mut rows.builder, &column, extra, &value);
             kept.insert(name, value);
         }
         for condition in target.rows.iter().filter(|condition| !set.contains(&condition.column)) {
@@ -96,28 +97,35 @@ impl Tables {
     }
 }
 
-/// What a rule's field is called in a table.
-fn column_of(name: &str, target: &Target, taxonomy: &Taxonomy, schema: &TableSchema) -> String {
+/// What a rule's field is called in a table, and whether it has no column there.
+fn column_of(name: &str, target: &Target, taxonomy: &Taxonomy, schema: &TableSchema) -> (String, bool) {
     let lower = name.to_lowercase();
     let renamed = target.fields.get(&lower);
     let renamed = renamed.or_else(|| taxonomy.table_fields(schema.name().as_str())?.get(&lower));
     let column = renamed.and_then(|names| names.first()).map_or(name, String::as_str);
-    let column = column.strip_prefix("_Extra.").unwrap_or(column);
+    if let Some(key) = column.strip_prefix("_Extra.") {
+        return (key.to_owned(), true);
+    }
     let known = schema.columns().iter().find(|known| known.name.eq_ignore_ascii_case(column));
-    known.map_or_else(|| column.to_owned(), |known| known.name.to_string())
+    (known.map_or_else(|| column.to_owned(), |known| known.name.to_string()), false)
 }
 
-fn put(builder: &mut BatchBuilder, column: &str, value: &Value) {
-    match value {
-        Value::Null => {}
-        Value::Bool(truth) => builder.set_field(column, Field::Bool(*truth)),
-        Value::String(text) => builder.set_field(column, Field::Text(text)),
+fn put(builder: &mut BatchBuilder, column: &str, extra: bool, value: &Value) {
+    let json;
+    let field = match value {
+        Value::Null => return,
+        Value::Bool(truth) => Field::Bool(*truth),
+        Value::String(text) => Field::Text(text),
         Value::Number(number) => match number.as_i64() {
-            Some(whole) => builder.set_field(column, Field::Long(whole)),
-            None => builder.set_field(column, Field::Real(number.as_f64().unwrap())),
+            Some(whole) => Field::Long(whole),
+            None => Field::Real(number.as_f64().unwrap()),
         },
-        list => builder.set_field(column, Field::Json(&list.to_string())),
-    }
+        list => {
+            json = list.to_string();
+            Field::Json(&json)
+        }
+    };
+    if extra { builder.extra(column, field) } else { builder.set_field(column, field) }
 }
 
 fn literal(pattern: &Pattern) -> String {
@@ -129,18 +137,26 @@ fn literal(pattern: &Pattern) -> String {
     pattern.pieces().iter().map(piece).collect()
 }
 
+/// An event's index, and the id of a rule that it meets.
+type Pair = (usize, String);
+
 /// Events with what each engine finds in them.
-struct Compared {
+struct Compared<'a> {
+    peer: Peer<'a>,
     events: Vec<(usize, Map<String, Value>)>,
-    ours: BTreeSet<(usize, String)>,
-    theirs: BTreeSet<(usize, String)>,
+    /// Per class of events, the ids of the rules for them.
+    classes: Vec<BTreeSet<String>>,
+    rules: CompiledRules,
+    /// Per rule over single events, the fields it names.
+    fields: BTreeMap<String, BTreeSet<String>>,
+    ours: BTreeSet<Pair>,
+    theirs: BTreeSet<Pair>,
     refused: BTreeSet<String>,
-    num_rules: usize,
 }
 
 /// Gives made events to both engines.
-fn compare(peer: &Path, folders: &[PathBuf], root: &Path, rounds: usize) -> Compared {
-    let (compiled, _) = load_rules(folders);
+fn compare(peer: Peer<'_>, rounds: usize) -> Compared<'_> {
+    let (compiled, _) = load_rules(peer.folders);
     let sources = sources(compiled.rules().iter().map(|rule| &**rule));
     let probes = probes(&sources);
     let list: Vec<&Source> = probes.rules().iter().map(|rule| &sources[rule.log_source().unwrap()]).collect();
@@ -165,9 +181,21 @@ fn compare(peer: &Path, folders: &[PathBuf], root: &Path, rounds: usize) -> Comp
             }
         }
     }
-    let dir = TestDir::new();
-    let (theirs, refused) = ask(peer, root, &dir, &events, &export.rules(&list));
-    Compared { events, ours, theirs, refused, num_rules: compiled.rules().len() }
+    let owned = |ids: &BTreeSet<&str>| ids.iter().map(|id| (*id).to_owned()).collect();
+    let classes: Vec<BTreeSet<String>> = export.rules(&list).iter().map(owned).collect();
+    let fields = fields_of_rules(compiled.rules().iter().map(|rule| &**rule));
+    let (theirs, refused) = peer.ask(&events, &classes);
+    Compared { peer, events, classes, rules: compiled, fields, ours, theirs, refused }
+}
+
+/// Per rule over single events, the fields it names.
+fn fields_of_rules<'a>(rules: impl Iterator<Item = &'a Rule>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut fields: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for rule in rules {
+        let Body::Detection(detection) = &rule.body else { continue };
+        fields_of(&detection.expression, fields.entry(rule.metadata.id.to_string()).or_default());
+    }
+    fields
 }
 
 fn matches<'a>(
@@ -175,88 +203,123 @@ fn matches<'a>(
     table: &TableName,
     rows: &RecordBatch,
     first: usize,
-) -> impl Iterator<Item = (usize, String)> + 'a {
+) -> impl Iterator<Item = Pair> + 'a {
     rules.match_batch(table, rows).into_iter().flat_map(move |found| {
         let id = rules.rules()[found.rule].metadata.id.to_string();
         found.rows.into_iter().map(move |row| (first + row as usize, id.clone()))
     })
 }
 
-/// What the other engine finds, and the rules it refuses.
-fn ask(
-    peer: &Path,
-    root: &Path,
-    dir: &TestDir,
-    events: &[(usize, Map<String, Value>)],
-    classes: &[BTreeSet<&str>],
-) -> (BTreeSet<(usize, String)>, BTreeSet<String>) {
-    std::fs::write(dir.join("classes.json"), serde_json::to_string(classes).unwrap()).unwrap();
-    let mut out = BufWriter::new(std::fs::File::create(dir.join("events.ndjson")).unwrap());
-    for (class, event) in events {
-        writeln!(out, "{}", serde_json::json!({ "class": class, "event": event })).unwrap();
-    }
-    out.into_inner().unwrap();
-    let found = dir.join("theirs.txt");
-    let run = Command::new(peer).args(["--repeat", "0", "--matches"]).arg(&found).arg(root).arg(dir.path()).output();
-    let run = run.unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let summary: Value = serde_json::from_slice(&run.stdout).unwrap();
-    let refused = summary["refused"].as_array().unwrap().iter().filter_map(|id| id.as_str().map(str::to_owned));
-    let text = std::fs::read_to_string(found).unwrap();
-    let pair = |line: &str| {
-        let (event, rule) = line.split_once(' ').unwrap();
-        (event.parse().unwrap(), rule.to_owned())
-    };
-    (text.lines().map(pair).collect(), refused.collect())
+/// The other engine, and the folders of its rules.
+#[derive(Clone, Copy)]
+struct Peer<'a> {
+    program: &'a Path,
+    folders: &'a [PathBuf],
 }
 
-/// Why the engines differ on a rule.
-#[derive(serde::Deserialize)]
-struct Difference {
-    kind: String,
-    reason: String,
-    rules: Vec<String>,
-}
-
-/// The committed reasons.
-fn differences() -> Vec<Difference> {
-    #[derive(serde::Deserialize)]
-    struct File {
-        #[serde(default)]
-        difference: Vec<Difference>,
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/peer_differences.toml");
-    toml::from_str::<File>(&std::fs::read_to_string(path).unwrap()).unwrap().difference
-}
-
-/// The pairs that differ without a reason; prints the figures.
-#[expect(clippy::print_stdout, reason = "a conformance test reports its figures")]
-fn unexplained(compared: &Compared, name: &str) -> Vec<String> {
-    let known = differences();
-    let mut explained: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut unexplained = Vec::new();
-    for pair in compared.ours.symmetric_difference(&compared.theirs) {
-        let kind = if compared.ours.contains(pair) { "extra" } else { "missing" };
-        let reason = known.iter().find(|one| one.kind == kind && one.rules.contains(&pair.1));
-        if compared.refused.contains(&pair.1) {
-            *explained.entry("the other engine refuses the rule").or_default() += 1;
-        } else if let Some(one) = reason {
-            *explained.entry(&one.reason).or_default() += 1;
-        } else {
-            unexplained.push(format!("{kind} {} {}", pair.1, Value::Object(compared.events[pair.0].1.clone())));
+impl Peer<'_> {
+    /// What it finds in events of classes, and the rules it refuses.
+    fn ask(
+        &self,
+        events: &[(usize, Map<String, Value>)],
+        classes: &[BTreeSet<String>],
+    ) -> (BTreeSet<Pair>, BTreeSet<String>) {
+        let (dir, rules) = (TestDir::new(), TestDir::new());
+        for (index, folder) in self.folders.iter().enumerate().filter(|(_, folder)| folder.is_dir()) {
+            std::os::unix::fs::symlink(folder, rules.join(&index.to_string())).unwrap();
         }
+        std::fs::write(dir.join("classes.json"), serde_json::to_string(classes).unwrap()).unwrap();
+        let mut out = BufWriter::new(std::fs::File::create(dir.join("events.ndjson")).unwrap());
+        for (class, event) in events {
+            writeln!(out, "{}", serde_json::json!({ "class": class, "event": event })).unwrap();
+        }
+        out.into_inner().unwrap();
+        let found = dir.join("theirs.txt");
+        let mut command = Command::new(self.program);
+        let run = command.args(["--repeat", "0", "--matches"]).arg(&found).arg(rules.path()).arg(dir.path()).output();
+        let run = run.unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        let summary: Value = serde_json::from_slice(&run.stdout).unwrap();
+        let refused = summary["refused"].as_array().unwrap().iter().filter_map(|id| id.as_str().map(str::to_owned));
+        let text = std::fs::read_to_string(found).unwrap();
+        let pair = |line: &str| {
+            let (event, rule) = line.split_once(' ').unwrap();
+            (event.parse().unwrap(), rule.to_owned())
+        };
+        (text.lines().map(pair).collect(), refused.collect())
     }
-    println!(
-        "{name}: {} rules, {} events, {} matches in both, {} differing and explained, {} unexplained",
-        compared.num_rules,
-        compared.events.len(),
-        compared.ours.intersection(&compared.theirs).count(),
-        explained.values().sum::<usize>(),
-        unexplained.len()
-    );
-    explained.iter().for_each(|(reason, count)| println!("{count:6} {reason}"));
-    unexplained.iter().take(LISTED_MAX).for_each(|line| println!("       {line}"));
-    unexplained
+}
+
+impl Compared<'_> {
+    /// The pairs that differ without a reason; prints the figures.
+    #[expect(clippy::print_stdout, reason = "a conformance test reports its figures")]
+    fn unexplained(&self, name: &str) -> Vec<String> {
+        let (refused, mut differing): (Vec<&Pair>, Vec<_>) =
+            self.ours.symmetric_difference(&self.theirs).partition(|(_, rule)| self.refused.contains(rule));
+        let mut explained = vec![("the other engine refuses the rule", refused.len())];
+        let mut explain = |reason, left: Vec<_>, differing: &mut Vec<_>| {
+            explained.push((reason, differing.len() - left.len()));
+            *differing = left;
+        };
+        for (reason, rewrite) in REWRITINGS {
+            explain(reason, self.differing_after(rewrite, &differing), &mut differing);
+        }
+        for (reason, sign) in IN_RULES {
+            let signed = self.rules_with(sign, differing.iter().map(|(_, rule)| rule.as_str()).collect());
+            let left = differing.iter().copied().filter(|(_, rule)| !signed.contains(rule.as_str())).collect();
+            explain(reason, left, &mut differing);
+        }
+        let total: usize = explained.iter().map(|(_, count)| count).sum();
+        println!(
+            "{name}: {} rules, {} events, {} matches in both, {total} differing and explained, {} unexplained",
+            self.fields.len(),
+            self.events.len(),
+            self.ours.intersection(&self.theirs).count(),
+            differing.len()
+        );
+        explained.iter().for_each(|(reason, count)| println!("{count:6} {reason}"));
+        let kind = |pair: &Pair| if self.ours.contains(pair) { "extra" } else { "missing" };
+        let event = |pair: &Pair| Value::Object(self.events[pair.0].1.clone());
+        let lines: Vec<String> =
+            differing.iter().map(|pair| format!("{} {} {}", kind(pair), pair.1, event(pair))).collect();
+        lines.iter().take(LISTED_MAX).for_each(|line| println!("       {line}"));
+        lines
+    }
+
+    /// The pairs on which the other engine does not agree with us either, once it is given the events rewritten.
+    fn differing_after<'p>(&self, rewrite: Rewrite, pairs: &[&'p Pair]) -> Vec<&'p Pair> {
+        let none = BTreeSet::new();
+        let mut events = Vec::new();
+        let mut pair_of_event = Vec::new();
+        for (index, (event, rule)) in pairs.iter().enumerate() {
+            let (class, event) = &self.events[*event];
+            let fields = self.fields.get(rule).unwrap_or(&none);
+            // An event may be odd twice: whatever else it is, its letters may also be odd ones.
+            let folded = fold_letters(event, fields);
+            for rewritten in std::iter::once(event).chain(&folded).flat_map(|event| rewrite(event, fields)) {
+                events.push((*class, rewritten));
+                pair_of_event.push(index);
+            }
+        }
+        let (theirs, _) = self.peer.ask(&events, &self.classes);
+        let agrees = |(event, index): (usize, &usize)| {
+            let pair = pairs[*index];
+            (theirs.contains(&(event, pair.1.clone())) == self.ours.contains(pair)).then_some(*index)
+        };
+        let agreed: BTreeSet<usize> = pair_of_event.iter().enumerate().filter_map(agrees).collect();
+        pairs.iter().enumerate().filter(|(index, _)| !agreed.contains(index)).map(|(_, pair)| *pair).collect()
+    }
+
+    /// The rules among some that have a sign.
+    fn rules_with(&self, sign: Sign, ids: BTreeSet<&str>) -> BTreeSet<&str> {
+        let signed = |rule: &&Rule| {
+            let Body::Detection(Detection { expression, .. }) = &rule.body else { return false };
+            ids.contains(rule.metadata.id.as_str())
+                && sign(&Ruled { text: &std::fs::read_to_string(&*rule.file).unwrap(), expression })
+        };
+        let rules = self.rules.rules().iter().map(|rule| &**rule);
+        rules.filter(signed).map(|rule| rule.metadata.id.as_str()).collect()
+    }
 }
 
 #[test]
@@ -266,12 +329,12 @@ fn differences_from_the_peer_on_made_events_are_explained() {
         return;
     };
     let rounds = std::env::var("MONETA_PEER_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
-    let starter = workspace_root().join("content/rules");
-    let mut differing = unexplained(&compare(&peer, &[starter.clone()], &starter, rounds), "starter rules");
+    let starter = [workspace_root().join("content/rules")];
+    let mut differing = compare(Peer { program: &peer, folders: &starter }, rounds).unexplained("starter rules");
     match corpus().map(|root| root.join("sigma")).filter(|sigma| sigma.is_dir()) {
         Some(sigma) => {
             let folders = sigma_folders(&sigma);
-            differing.extend(unexplained(&compare(&peer, &folders, &sigma, rounds), "public rules"));
+            differing.extend(compare(Peer { program: &peer, folders: &folders }, rounds).unexplained("public rules"));
         }
         None => eprintln!("corpus not present, 1 case not run (sigma)"),
     }

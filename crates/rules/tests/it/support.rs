@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use moneta_base::{SourceName, TableName, Timestamp};
-use moneta_event::{BatchBuilder, Delivery, ParsedBatch, RecordClass, TableCatalog, Value};
+use moneta_event::{BatchBuilder, Delivery, ParsedBatch, RecordClass, TableCatalog, TableSchema, Value};
 use moneta_formats::{DecodeOptions, Decoder, HEAD_BYTES, recognise};
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Taxonomy, parse_file, parse_file_with};
 
@@ -67,8 +67,9 @@ pub fn rule(id: &str, detection: &str) -> String {
 /// Rows of a table, each a list of fields and values.
 pub fn rows(table: &str, rows: &[&[(&str, Value<'_>)]]) -> RecordBatch {
     let catalog = TableCatalog::built_in();
-    let schema = catalog.get(table).unwrap();
-    let mut builder = BatchBuilder::new(Arc::clone(schema), RecordClass::Data, Delivery::BestEffort);
+    let custom = || Arc::new(TableSchema::custom(TableName::new(table).unwrap()));
+    let schema = catalog.get(table).cloned().unwrap_or_else(custom);
+    let mut builder = BatchBuilder::new(schema, RecordClass::Data, Delivery::BestEffort);
     for fields in rows {
         for (name, value) in *fields {
             builder.set_field(name, *value);
@@ -102,8 +103,9 @@ pub fn table(name: &str) -> TableName {
 /// Rows of a table, each with its time in seconds after a fixed hour.
 pub fn timed_rows(table: &str, rows: &[(i64, Vec<(&str, Value<'_>)>)]) -> RecordBatch {
     let catalog = TableCatalog::built_in();
-    let schema = catalog.get(table).unwrap();
-    let mut builder = BatchBuilder::new(Arc::clone(schema), RecordClass::Data, Delivery::BestEffort);
+    let custom = || Arc::new(TableSchema::custom(TableName::new(table).unwrap()));
+    let schema = catalog.get(table).cloned().unwrap_or_else(custom);
+    let mut builder = BatchBuilder::new(schema, RecordClass::Data, Delivery::BestEffort);
     for (seconds, fields) in rows {
         for (name, value) in fields {
             builder.set_field(name, *value);
