@@ -19,6 +19,7 @@ use crate::lines::{Line, LineSplitter};
 use crate::logfmt::Logfmt;
 use crate::metrics_text::MetricsText;
 use crate::output::{Decoded, Origin, Output};
+use crate::rtcp_xr::ExtendedReports;
 use crate::sql_error_log::SqlErrorLog;
 use crate::storage_log::StorageLog;
 use crate::syslog::SyslogMapper;
@@ -193,6 +194,7 @@ impl Stream {
             Format::Logfmt => text(Box::<Logfmt>::default()),
             Format::Aide => text(Box::<AideReport>::default()),
             Format::CallReport => text(Box::<CallReports>::default()),
+            Format::RtcpXr => text(Box::<ExtendedReports>::default()),
             Format::JournalExport => Self::JournalExport(Box::new(JournalExport::new(first_offset))),
             Format::Unified2 => Self::Unified2(Box::new(Unified2Stream::new(first_offset))),
             Format::EventXml => Self::EventXml(Box::new(EventXmlStream::new(first_offset))),

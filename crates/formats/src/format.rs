@@ -2,7 +2,7 @@
 
 use crate::{
     Error, aide, auditd, call_report, client_log, delimited, encoding, event_xml, ids_text, journal_export, logfmt,
-    metrics_text, sql_error_log, storage_log, syslog, unified2, vpc_flow, web_log, zeek,
+    metrics_text, rtcp_xr, sql_error_log, storage_log, syslog, unified2, vpc_flow, web_log, zeek,
 };
 
 /// Bytes of the beginning of a file that [`recognise`] looks at.
@@ -52,6 +52,8 @@ pub enum Format {
     Aide,
     /// Voice quality reports of SIP phones (RFC 6035).
     CallReport,
+    /// Extended reports of RTCP about voice calls (RFC 3611), a packet a line in hexadecimal digits.
+    RtcpXr,
     /// The systemd journal as it is exported.
     JournalExport,
     /// Binary logs of Snort.
@@ -64,7 +66,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Evtx,
         Self::Syslog,
         Self::W3c,
@@ -84,6 +86,7 @@ impl Format {
         Self::Logfmt,
         Self::Aide,
         Self::CallReport,
+        Self::RtcpXr,
         Self::JournalExport,
         Self::Unified2,
         Self::Zip,
@@ -113,6 +116,7 @@ impl Format {
             Self::Logfmt => "logfmt",
             Self::Aide => "aide",
             Self::CallReport => "vq-rtcpxr",
+            Self::RtcpXr => "rtcp-xr",
             Self::JournalExport => "journal-export",
             Self::Unified2 => "unified2",
             Self::Zip => "zip",
@@ -155,6 +159,9 @@ impl Format {
             Self::Logfmt => "Lines of `key=value`.",
             Self::Aide => "Reports of AIDE about files that changed.",
             Self::CallReport => "Voice quality reports of SIP phones (RFC 6035, `application/vq-rtcpxr`).",
+            Self::RtcpXr => {
+                "Extended reports of RTCP about voice calls (RFC 3611): a packet a line, in hexadecimal digits."
+            }
             Self::JournalExport => {
                 "The systemd journal as `journalctl -o export` and `systemd-journal-upload` give it."
             }
@@ -186,7 +193,7 @@ impl Format {
             Self::MetricsText => "InsightsMetrics",
             Self::Logfmt => "AppTraces",
             Self::Aide => "HostIntrusion_CL",
-            Self::CallReport => "CallQuality_CL",
+            Self::CallReport | Self::RtcpXr => "CallQuality_CL",
             Self::JournalExport => "Syslog",
             Self::Unified2 => "SuricataAlert_CL",
             Self::Zip => "those of its members",
@@ -230,6 +237,7 @@ impl Format {
             "gz" => Some(Self::Gzip),
             "journald" | "export" => Some(Self::JournalExport),
             "rfc6035" => Some(Self::CallReport),
+            "rfc3611" => Some(Self::RtcpXr),
             "text" | "lines" => Some(Self::Syslog),
             "rfc3164" | "rfc5424" => Some(Self::Syslog),
             other => Self::ALL.into_iter().find(|format| format.name() == other),
@@ -330,9 +338,10 @@ fn is_w3c(text: &[u8]) -> bool {
 type IsRecord = fn(&str) -> bool;
 
 /// Formats whose lines say what they are, those first that nothing else can be mistaken for.
-const LINE_FORMATS: [(Format, IsRecord); 11] = [
+const LINE_FORMATS: [(Format, IsRecord); 12] = [
     (Format::Aide, aide::is_record),
     (Format::CallReport, call_report::is_record),
+    (Format::RtcpXr, rtcp_xr::is_record),
     (Format::Auditd, auditd::is_record),
     (Format::ClientLog, client_log::is_record),
     (Format::StorageLog, storage_log::is_record),

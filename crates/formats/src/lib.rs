@@ -38,6 +38,7 @@ mod mapping;
 mod metrics_text;
 mod options;
 mod output;
+mod rtcp_xr;
 mod sql_error_log;
 mod storage_log;
 mod syslog;

@@ -246,8 +246,10 @@ fn nginx_error(rest: &str, table: TableId, output: &mut Output) {
         }
         None => message,
     };
-    // The fields stand at the end, the first of them is the client.
-    let Some(at) = message.find(", client: ") else {
+    // The fields stand at the end, the first of them is the client. Names of users come from outside and may hold what
+    // looks like them; otherwise it is the request, behind them, that may.
+    let named = if message.starts_with("user \"") { message.rfind(", client: ") } else { message.find(", client: ") };
+    let Some(at) = named else {
         set(output, table, "Message", message);
         return;
     };

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 const ADDRESSES_MAX: usize = 16;
 
 /// Words and keys behind which the other side's address stands, in small letters.
-const CUES: [&str; 42] = [
+const CUES: [&str; 43] = [
     "from",
     "client",
     "clientip",
@@ -50,6 +50,7 @@ const CUES: [&str; 42] = [
     "connection",
     "query",
     "by",
+    "rblsmtpd",
 ];
 
 /// Words that speak of something refused, in small letters: beginnings are enough.
@@ -116,21 +117,32 @@ const NOT_SOURCES: [&str; 22] = [
 ];
 
 /// The address that something came from, without brackets and port. In a message about a refusal that is one that no
-/// word says anything else of.
+/// word says anything else of. Where a key says it several times the last counts: what a client is called stands before
+/// what the server adds.
 pub(super) fn source(text: &str) -> Option<&str> {
-    let mut first = None;
+    let (mut first, mut keyed): (_, Option<(&str, &str)>) = (None, None);
     for (at, address) in addresses(text).take(ADDRESSES_MAX) {
         // Servers put the client they speak of in front.
         if text[..at].is_empty() || text[..at].eq_ignore_ascii_case("::ffff:") {
             return Some(address);
         }
         match cue(&text[..at]) {
+            Cue::Key(key) if keyed.is_none_or(|(known, _)| known == key) => keyed = Some((key, address)),
+            _ if keyed.is_some() => {}
             Cue::Source => return Some(address),
+            Cue::None if is_first_of_two_ends(&text[at + address.len()..]) => return Some(address),
             Cue::None if first.is_none() => first = Some(address),
-            Cue::None | Cue::Other => {}
+            Cue::None | Cue::Other | Cue::Key(_) => {}
         }
     }
-    first.filter(|_| speaks_of_refusal(text))
+    keyed.map(|(_, address)| address).or_else(|| first.filter(|_| speaks_of_refusal(text)))
+}
+
+/// Whether the port of an address follows, and another address with its port: `192.0.2.7:4242 198.51.100.1:80`.
+fn is_first_of_two_ends(behind: &str) -> bool {
+    let mut words = behind.split(' ');
+    let is_port = words.next().and_then(|port| port.strip_prefix(':')).is_some_and(|port| port.parse::<u16>().is_ok());
+    is_port && words.next().is_some_and(|other| other.parse::<std::net::SocketAddr>().is_ok())
 }
 
 /// Whether a message is about something that was not let through.
@@ -151,8 +163,10 @@ pub(super) fn speaks_of_refusal(text: &str) -> bool {
 
 /// What stands before an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cue {
+enum Cue<'a> {
     Source,
+    /// A key that says it of its value.
+    Key(&'a str),
     Other,
     None,
 }
@@ -223,13 +237,17 @@ const FILLERS: [&str; 12] =
     ["udp", "tcp", "tls", "ws", "wss", "ipv4", "ipv6", "ip", "address", "unknown", "ffff", "host"];
 
 /// Reads the words before an address, backwards.
-fn cue(before: &str) -> Cue {
+fn cue(before: &str) -> Cue<'_> {
     // `sip:100@192.0.2.1` names an account, not who speaks.
     let is_account = before.strip_suffix('@').is_some_and(|name| {
         let word = name.rsplit([' ', '<', '\'', '"']).next().unwrap_or(name);
-        word.contains(':') || name.ends_with(|c: char| c.is_alphanumeric()) && before.contains('<')
+        let opened = name.rsplit('<').next().filter(|_| name.contains('<')).unwrap_or_default();
+        (opened.starts_with("sip") && !opened.contains('>'))
+            || word.contains(':')
+            || name.ends_with(|c: char| c.is_alphanumeric()) && before.contains('<')
     });
-    if is_account {
+    // `TCP|own address|port|other address|port`, as Oracle's mail server has it.
+    if is_account || before.ends_with("TCP|") {
         return Cue::Other;
     }
     let mut rest = before;
@@ -243,10 +261,11 @@ fn cue(before: &str) -> Cue {
         }
         // The next hop of a message that goes out, where one that came in has its origin.
         if is(&["relay"]) {
-            return if before.contains("to=<") { Cue::Other } else { Cue::Source };
+            return if before.contains("to=<") { Cue::Other } else { Cue::Key("relay") };
         }
         if is(&CUES) {
-            return Cue::Source;
+            let is_key = before[start + word.len()..].starts_with('=');
+            return if is_key { Cue::Key(word) } else { Cue::Source };
         }
         // `from host.example.org[192.0.2.1]`: the name belongs to the address.
         if !is(&FILLERS) && !word.contains('.') {
@@ -262,7 +281,7 @@ fn is_between(c: char) -> bool {
 }
 
 /// Keys and words behind which the name of an account stands, in small letters.
-const USER_CUES: [&str; 12] = [
+const USER_CUES: [&str; 15] = [
     "sasl_username=",
     "username=",
     "user=",
@@ -275,6 +294,9 @@ const USER_CUES: [&str; 12] = [
     "as user ",
     "user ",
     "username: ",
+    "auth failed for ",
+    "security violation: ",
+    "login attempt failed from ",
 ];
 
 /// The account that a message about a refusal names.
@@ -282,18 +304,21 @@ pub(super) fn user(text: &str) -> Option<&str> {
     let lower = text.to_ascii_lowercase();
     USER_CUES.iter().find_map(|cue| {
         let at = lower.match_indices(cue).find(|(at, _)| !lower[..*at].ends_with(char::is_alphanumeric))?.0 + cue.len();
-        let rest = &text[at..];
+        let rest = text[at..].trim_start();
         let name = match rest.chars().next()? {
             quote @ ('"' | '\'') => rest[1..].split(quote).next()?,
             '<' => rest[1..].split('>').next()?,
             '[' => rest[1..].split(']').next()?,
             // A name may hold blanks where the sentence goes on with `from`.
+            _ if cue.ends_with("from ") => rest,
+            _ if cue.ends_with("for ") && rest.contains(" : ") => rest.split(" : ").next()?,
             _ if cue.ends_with(' ') && rest.contains(" from ") => rest.split(" from ").next()?.split(": ").next()?,
             _ => rest.split([' ', ',', ';', ')']).next()?,
         };
         let name = name.trim_end_matches([':', '.', ',']);
         let is_word = ["from", "unknown", "not", "name", "is", "has", "in", "of", "with", "failed"].contains(&name);
-        (!name.is_empty() && name.len() <= 256 && !is_word).then_some(name)
+        let is_address = name.parse::<IpAddr>().is_ok();
+        (!name.is_empty() && name.len() <= 256 && !is_word && !is_address).then_some(name)
     })
 }
 
@@ -326,6 +351,13 @@ mod tests {
             ("block: 192.0.2.7.50550: error", Some("192.0.2.7")),
             ("version 1.2.3.4.5 from here", None),
             ("from 12:30:45 on", None),
+            ("user=a, relay=[192.0.2.9], relay=[192.0.2.7] (may be forged)", Some("192.0.2.7")),
+            ("failed for user=x ip=192.0.2.9 time=1 ip=::ffff:192.0.2.7 time=2", Some("192.0.2.7")),
+            ("src=192.0.2.7 dst=198.51.100.1 client=192.0.2.9", Some("192.0.2.7")),
+            ("00004 - 192.0.2.7:28783 198.51.100.1:80 0 0", Some("192.0.2.7")),
+            ("tr=\"TCP|198.51.100.1|25|192.0.2.7|4299\" mi=\"Bad password\"", Some("192.0.2.7")),
+            ("from '<sip:'or''='@198.51.100.9>' failed for '192.0.2.7:43678'", Some("192.0.2.7")),
+            ("rblsmtpd: 192.0.2.7 pid 1", Some("192.0.2.7")),
             ("", None),
         ] {
             assert_eq!(source(text), expected, "{text}");
@@ -340,6 +372,10 @@ mod tests {
             ("login failure for user ann lee from 192.0.2.7 via ssh", Some("ann lee")),
             ("attempt for user \"ann lee\" failed", Some("ann lee")),
             ("user=<ann@example.org>, method=PLAIN", Some("ann@example.org")),
+            ("digest: auth failed for  ann lee : wrong password, IP: 192.0.2.7", Some("ann lee")),
+            ("SECURITY VIOLATION: Root login attempted", Some("Root")),
+            ("https://www.example.org|17|user|192.0.2.7||Login attempt failed from Ann Lee.", Some("Ann Lee")),
+            ("Login attempt failed from 192.0.2.7", None),
             ("user unknown", None),
             ("superuser ann", None),
         ] {

@@ -93,6 +93,57 @@ DialogID:4711@gw.example.org;to-tag=a;from-tag=b\r\n";
     assert_eq!(empty.reasons(), ["no_metrics"]);
 }
 
+/// A receiver report without blocks, and an extended report with a block of another kind before that of VoIP metrics.
+const VOIP_PACKET: &str = "80c90001deadbeef80cf000ddeadbeef0400000200000000000000000700000811223344\
+80400d10002803e800c8008cc4b07f1059617f2b9000002800500078";
+
+#[test]
+fn extended_reports_of_rtcp_are_rows_with_units() {
+    let spaced: Vec<&str> = VOIP_PACKET.as_bytes().chunks(2).map(|byte| std::str::from_utf8(byte).unwrap()).collect();
+    let text = format!(
+        "1780308000.250\t192.0.2.1\t5005\t198.51.100.2\t5007\t{VOIP_PACKET}\n\
+         2026-06-01T10:00:01Z [2001:db8::1]:5005 {}\n{VOIP_PACKET}\n80c90001deadbeef\nnot a packet\nyesterday {VOIP_PACKET}\n",
+        spaced.join(":")
+    );
+    let whole = both("rtcp.txt", text.as_bytes(), Format::RtcpXr);
+    assert_eq!(whole.reasons(), ["no_metrics", "no_record", "invalid_time"]);
+    let rows = whole.rows();
+    assert_eq!(rows.len(), 3);
+    check_row(
+        &rows[0],
+        &[
+            ("Type", json!("CallQuality_CL")),
+            ("TimeGenerated", json!("2026-06-01T10:00:00.2500000Z")),
+            ("Source", json!("rtcp-xr")),
+            ("StreamId", json!("11223344")),
+            ("LocalAddress", json!("192.0.2.1")),
+            ("RemoteAddress", json!("198.51.100.2")),
+            ("PacketLossRateAvg", json!("50.0")),
+            ("PacketDiscardRate", json!("25.0")),
+            ("BurstDensity", json!("5.078125")),
+            ("BurstGapDensity", json!("6.25")),
+            ("BurstDuration", json!("40.0")),
+            ("BurstGapDuration", json!("1000.0")),
+            ("RoundTripTimeAvg", json!("200.0")),
+            ("EndSystemDelay", json!("140.0")),
+            ("RFactorConversational", json!("89.0")),
+            ("MosConversational", json!("4.3")),
+        ],
+    );
+    assert_eq!(rows[0].get("MosListening"), None, "127 says that it is not known");
+    let others = &rows[0]["OtherMetrics"];
+    assert_eq!(
+        (&others["SignalLevel"], &others["NoiseLevel"], &others["Gmin"]),
+        (&json!(-60), &json!(-80), &json!(16))
+    );
+    assert_eq!((&others["ReporterStreamId"], &others["JitterBufferMaximum"]), (&json!("deadbeef"), &json!(80)));
+    assert_eq!((&others["ExternalRFactor"], others.get("ResidualEchoReturnLoss")), (&json!(97), None));
+    check_row(
+        &rows[1],
+        &[("TimeGenerated", json!("2026-06-01T10:00:01.0000000Z")), ("LocalAddress", json!("2001:db8::1"))],
+    );
+}
+
 fn journal_entry() -> Vec<u8> {
     let mut bytes = b"__CURSOR=s=a;i=1\n__REALTIME_TIMESTAMP=1780308000123456\n_HOSTNAME=web1\nPRIORITY=6\n\
 SYSLOG_FACILITY=10\nSYSLOG_IDENTIFIER=sshd\n_PID=812\n_UID=0\nMESSAGE\n"
