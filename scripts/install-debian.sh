@@ -17,6 +17,7 @@ if [ "${1:-build}" = test ]; then
   need_command python3 python3
   need_command openssl openssl
   need_command kcat kcat
+  need_command nats-server nats-server
   need_command prometheus-alertmanager prometheus-alertmanager
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi

@@ -15,16 +15,13 @@ import tempfile
 import threading
 import time
 
-import requests
 from confluent_kafka import Producer
 
 from kafka_broker import Broker
-from server import Server
+from server import WAIT_SECONDS, Proof
 
 TOPIC, PARTITIONS = "door", 3
 KILLS = int(os.environ.get("MONETA_KAFKA_KILLS", "5"))
-WAIT_SECONDS = 120
-
 
 RULE_ID = "0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9d001"
 RULE = f"""title: Failed password
@@ -69,7 +66,7 @@ class Sender:
         return self.sent
 
 
-class Proof:
+class KafkaProof(Proof):
     """The server, the broker, and what is asked of them."""
 
     def __init__(self, directory):
@@ -83,15 +80,7 @@ class Proof:
             "MONETA_NOTIFY__CHANNELS": f"[{channel}]",
             "MONETA_NOTIFY__ALLOW_PRIVATE_HOSTS": '["127.0.0.1"]',
         }
-        self.server = Server(os.environ["MONETA_BIN"], directory, settings)
-        self.server.start()
-        self.credential = self.server.credential("kafka")["credential"]
-
-    def get(self, path):
-        headers = {"Authorization": f"Bearer {self.administrator()}"}
-        answer = requests.get(f"http://127.0.0.1:{self.server.port}/{path}", headers=headers, timeout=60)
-        assert answer.ok, answer.text
-        return answer.json()
+        super().__init__(directory, settings)
 
     def run(self, *arguments):
         """Runs a command of the program against the server."""
@@ -102,37 +91,6 @@ class Proof:
         path = self.server.directory / name
         path.write_text(text)
         return str(path)
-
-    def administrator(self):
-        return (self.server.directory / "data" / "cli.credential").read_text().strip()
-
-    def query(self, text):
-        answer = requests.post(
-            f"http://127.0.0.1:{self.server.port}/v1/rest/query",
-            json={"db": "Moneta", "csl": text},
-            headers={"Authorization": f"Bearer {self.credential}"},
-            timeout=60,
-        )
-        if not answer.ok:
-            # A table comes into being with its first event.
-            return [answer.text]
-        return answer.json()["Tables"][0]["Rows"]
-
-    def collector(self):
-        (one,) = [one for one in self.get("v1/status")["collectors"] if one["name"] == "kafka test"]
-        return one
-
-    def until(self, what, found, expected):
-        """Waits until something is as expected."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while (seen := found()) != expected:
-            assert time.monotonic() < deadline, f"{what}: {seen}, not {expected}"
-            time.sleep(0.2)
-        print(f"{what}: {expected}", flush=True)
-
-    def restart(self):
-        self.server.kill()
-        self.server.start()
 
 
 def killed_and_cut_off(proof):
@@ -149,28 +107,19 @@ def killed_and_cut_off(proof):
         proof.broker.tell("lead", TOPIC, 0, broker)
         time.sleep(1)
     sent = sender.stop()
-    proof.until("records stored, and different ones", lambda: exact(proof, TOPIC), [sent, sent, sent - 1])
+    proof.until("records stored, and different ones", lambda: proof.numbers(f"{TOPIC}_CL"), [sent, sent, sent - 1])
     return sent
-
-
-def exact(proof, topic):
-    """Records, different numbers, and the highest one: counted without guessing."""
-    rows = proof.query(
-        f"{topic}_CL | summarize n = count() by number = tolong(number)"
-        " | summarize records = sum(n), numbers = count(), last = max(number)"
-    )
-    return rows[0]
 
 
 def all_away(proof):
     """Both brokers away are said to be; the collector goes on by itself once they are back."""
     for broker in (1, 2):
         proof.broker.tell("down", broker)
-    proof.until("state while the brokers are away", lambda: proof.collector()["state"], "waiting")
-    assert "broker" in proof.collector()["reason"], proof.collector()
+    proof.until("state while the brokers are away", lambda: proof.collector("kafka test")["state"], "waiting")
+    assert "broker" in proof.collector("kafka test")["reason"], proof.collector("kafka test")
     for broker in (1, 2):
         proof.broker.tell("up", broker)
-    proof.until("state once they are back", lambda: proof.collector()["state"], "running")
+    proof.until("state once they are back", lambda: proof.collector("kafka test")["state"], "running")
 
 
 def send(broker, topic, numbers, partition=0):
@@ -182,12 +131,12 @@ def send(broker, topic, numbers, partition=0):
 
 def topic_that_comes_later(proof):
     """A topic that is not there yet is waited for, and read from its first record."""
-    collector = proof.collector()
+    collector = proof.collector("kafka test")
     assert collector["state"] == "waiting" and "topic later" in collector["reason"], collector
     proof.broker.tell("create", "later", 2)
     send(proof.broker, "later", range(10), 0)
     send(proof.broker, "later", range(10, 20), 1)
-    proof.until("records of a topic that came later", lambda: exact(proof, "later"), [20, 20, 19])
+    proof.until("records of a topic that came later", lambda: proof.numbers("later_CL"), [20, 20, 19])
 
 
 def with_kcat(proof):
@@ -197,21 +146,21 @@ def with_kcat(proof):
         return
     lines = "\n".join(json.dumps({"number": 20 + number}) for number in range(100))
     subprocess.run(["kcat", "-P", "-b", proof.broker.addresses, "-t", "later"], input=lines, text=True, check=True)
-    proof.until("records of kcat too", lambda: exact(proof, "later"), [120, 120, 119])
+    proof.until("records of kcat too", lambda: proof.numbers("later_CL"), [120, 120, 119])
 
 
 def removed_before_read(proof):
     """Records that the broker removed while the server was away are counted as lost, and the rest is read."""
     proof.broker.tell("create", "other", 1)
     send(proof.broker, "other", range(5))
-    proof.until("records before the gap", lambda: exact(proof, "other"), [5, 5, 4])
+    proof.until("records before the gap", lambda: proof.numbers("other_CL"), [5, 5, 4])
     proof.server.kill()
     # One batch each, as a producer that waits for nobody sends them.
     for number in range(5, 12):
         send(proof.broker, "other", [number])
     proof.broker.tell("forget", "other", 0, 9)
     proof.server.start()
-    proof.until("records around the gap", lambda: exact(proof, "other"), [8, 8, 11])
+    proof.until("records around the gap", lambda: proof.numbers("other_CL"), [8, 8, 11])
     proof.until(
         "records said to be lost",
         lambda: [row["num_dropped"] for row in proof.get("v1/sources") if row["source"] == "kafka/test/other/0"],
@@ -226,12 +175,12 @@ def made_anew(proof):
     proof.broker.tell("create", "other", 1)
     send(proof.broker, "other", range(12, 14))
     proof.server.start()
-    proof.until("records of the topic made anew too", lambda: exact(proof, "other"), [10, 10, 13])
+    proof.until("records of the topic made anew too", lambda: proof.numbers("other_CL"), [10, 10, 13])
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix="moneta-kafka-") as directory:
-        proof = Proof(pathlib.Path(directory))
+        proof = KafkaProof(pathlib.Path(directory))
         try:
             sent = killed_and_cut_off(proof)
             topic_that_comes_later(proof)

@@ -5,8 +5,10 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 START_SECONDS = 60
+WAIT_SECONDS = 120
 
 
 def free_port():
@@ -66,3 +68,63 @@ class Server:
         )
         assert answer.status_code == 201, answer.text
         return answer.json()
+
+
+class Proof:
+    """A server that reads numbered records, and what is asked of it."""
+
+    def __init__(self, directory, settings):
+        self.server = Server(os.environ["MONETA_BIN"], directory, settings)
+        self.server.start()
+        self.credential = self.server.credential("proof")["credential"]
+
+    def get(self, path):
+        """What the server's interface answers its administrator."""
+        import requests
+
+        administrator = (self.server.directory / "data" / "cli.credential").read_text().strip()
+        headers = {"Authorization": f"Bearer {administrator}"}
+        answer = requests.get(f"http://127.0.0.1:{self.server.port}/{path}", headers=headers, timeout=60)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def query(self, text):
+        """Rows of a query."""
+        import requests
+
+        answer = requests.post(
+            f"http://127.0.0.1:{self.server.port}/v1/rest/query",
+            json={"db": "Moneta", "csl": text},
+            headers={"Authorization": f"Bearer {self.credential}"},
+            timeout=60,
+        )
+        if not answer.ok:
+            # A table comes into being with its first event.
+            return [answer.text]
+        return answer.json()["Tables"][0]["Rows"]
+
+    def numbers(self, table):
+        """Records, different numbers, and the highest one: counted without guessing."""
+        rows = self.query(
+            f"{table} | summarize n = count() by number = tolong(number)"
+            " | summarize records = sum(n), numbers = count(), last = max(number)"
+        )
+        return rows[0]
+
+    def collector(self, name):
+        """What is said of a collector."""
+        (one,) = [one for one in self.get("v1/status")["collectors"] if one["name"] == name]
+        return one
+
+    def until(self, what, found, expected):
+        """Waits until something is as expected."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (seen := found()) != expected:
+            assert time.monotonic() < deadline, f"{what}: {seen}, not {expected}"
+            time.sleep(0.2)
+        print(f"{what}: {expected}", flush=True)
+
+    def restart(self):
+        """Kills the server and starts it again."""
+        self.server.kill()
+        self.server.start()

@@ -99,8 +99,19 @@ impl Trouble {
         reasons.iter().map(|(thing, reason)| format!("{thing}: {reason}")).collect::<Vec<_>>().join("; ")
     }
 
-    /// Says why a thing cannot be reached, or that it can; whether that is news.
-    pub(crate) fn set(&self, thing: &str, reason: Option<String>) -> bool {
+    /// Says why a thing cannot be read, or that it can again; the log hears of changes.
+    pub(crate) fn tell(&self, source: &str, thing: &str, reason: Option<String>) {
+        if !self.set(thing, reason.clone()) {
+            return;
+        }
+        match reason {
+            Some(reason) => tracing::warn!(source, thing, %reason, "a source cannot be read; it is tried again"),
+            None => tracing::info!(source, thing, "a source can be read again"),
+        }
+    }
+
+    /// Whether it is news that a thing cannot be reached, or that it can.
+    fn set(&self, thing: &str, reason: Option<String>) -> bool {
         let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if reasons.get(thing) == reason.as_ref() {
             return false;

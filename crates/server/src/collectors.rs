@@ -8,7 +8,8 @@ use std::time::Duration;
 use moneta_collect::{
     Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, ListenOptions, RecordStart, ResumePoint,
     ResumePoints, TlsFiles, Trouble, start_files, start_fluent, start_gelf_tcp, start_gelf_udp, start_host,
-    start_inbox, start_kafka, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp, start_systemd_journal,
+    start_inbox, start_kafka, start_nats, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp,
+    start_systemd_journal,
 };
 use moneta_ingest::Ingest;
 use moneta_ports::operations::CollectorStatus;
@@ -38,6 +39,7 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
     collectors.extend(start_gelf(config, &intake).await?);
     collectors.extend(start_fluent_forward(config, &intake).await?);
     collectors.extend(start_topics(config, &intake, &node.ingest)?);
+    collectors.extend(start_streams(config, &intake, &node.ingest)?);
     collectors.extend(start_own_machine(config, &intake, &node.ingest).await?);
     let collectors = Collectors(collectors);
     node.operations.set_collectors(collectors.status(&node.world.metrics));
@@ -110,6 +112,14 @@ fn start_topics(config: &Config, intake: &Intake, ingest: &Arc<Ingest>) -> Resul
     let sources = config.kafka.build().map_err(setting)?;
     let resume: Arc<dyn ResumePoints> = Arc::new(StoredMarks(ingest.clone()));
     let start = |options| start_kafka(intake.clone(), resume.clone(), options);
+    sources.into_iter().map(start).collect::<Result<_, _>>().map_err(|error| setting(error.to_string()))
+}
+
+fn start_streams(config: &Config, intake: &Intake, ingest: &Arc<Ingest>) -> Result<Vec<Collector>, ServerError> {
+    let setting = |message| ServerError::Setting { key: "nats.sources", message };
+    let sources = config.nats.build().map_err(setting)?;
+    let resume: Arc<dyn ResumePoints> = Arc::new(StoredMarks(ingest.clone()));
+    let start = |options| start_nats(intake.clone(), resume.clone(), options);
     sources.into_iter().map(start).collect::<Result<_, _>>().map_err(|error| setting(error.to_string()))
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel_config::ChannelConfig;
 use crate::kafka_config::KafkaConfig;
+use crate::nats_config::NatsConfig;
 
 /// Prefix of environment variables that override the file.
 pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
@@ -32,6 +33,8 @@ pub struct Config {
     pub fluent: FluentConfig,
     /// Topics of Kafka.
     pub kafka: KafkaConfig,
+    /// Streams of NATS.
+    pub nats: NatsConfig,
     /// What the server collects from its own machine.
     pub collect: CollectConfig,
     /// When blocks become segments.

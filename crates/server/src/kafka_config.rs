@@ -3,16 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use moneta_base::TableName;
-use moneta_collect::{KafkaOptions, KafkaStart, ServerTrust};
-use moneta_formats::Format;
+use moneta_collect::{KafkaOptions, KafkaStart};
 use moneta_kafka::{BrokerAddress, Login};
 use serde::{Deserialize, Serialize};
 
 use crate::channel_config::read_secret;
+use crate::source_config::{self, TlsFilesOf, is_word, message_format, message_table};
 
-/// Sources at most.
-const SOURCES_MAX: usize = 100;
 /// Brokers and topics of one source at most.
 const NAMES_MAX: usize = 1_000;
 /// Characters of a topic's name at most, as brokers have it.
@@ -61,37 +58,25 @@ pub struct KafkaSource {
 impl KafkaConfig {
     /// What to collect.
     pub(crate) fn build(&self) -> Result<Vec<KafkaOptions>, String> {
-        if self.sources.len() > SOURCES_MAX {
-            return Err(format!("there are more than {SOURCES_MAX}"));
-        }
-        let mut names = BTreeSet::new();
-        let build = |source: &KafkaSource| {
-            if !names.insert(source.name.clone()) {
-                return Err(format!("there are two sources named {:?}", source.name));
-            }
-            source.build().map_err(|message| format!("source {:?}: {message}", source.name))
-        };
-        self.sources.iter().map(build).collect()
+        source_config::build_all(&self.sources, |source| &source.name, KafkaSource::build)
     }
 }
 
 impl KafkaSource {
     fn build(&self) -> Result<KafkaOptions, String> {
-        if self.name.is_empty() || !is_word(&self.name) || self.name.len() > 64 {
-            return Err("a name is a word of at most 64 letters, digits, `-`, `_` and `.`".to_owned());
-        }
         self.topics.iter().try_for_each(|topic| check_topic(topic))?;
         let topics: BTreeSet<&String> = self.topics.iter().collect();
         if topics.is_empty() || topics.len() > NAMES_MAX || self.brokers.is_empty() || self.brokers.len() > NAMES_MAX {
             return Err(format!("brokers and topics: name from 1 to {NAMES_MAX} of each"));
         }
-        let tls = self.trust()?;
+        let files = TlsFilesOf { authority: &self.authority, certificate: &self.certificate, key: &self.key };
+        let tls = files.trust(self.tls)?;
         Ok(KafkaOptions {
             name: self.name.clone(),
             brokers: self.brokers.iter().map(|text| broker(text)).collect::<Result<_, _>>()?,
             topics: topics.into_iter().cloned().collect(),
-            format: self.format()?,
-            table: self.table()?,
+            format: message_format(self.format.as_deref())?,
+            table: message_table(self.table.as_deref())?,
             start: match self.start.as_deref().unwrap_or("earliest") {
                 "earliest" => KafkaStart::Earliest,
                 "latest" => KafkaStart::Latest,
@@ -100,42 +85,6 @@ impl KafkaSource {
             login: self.login(tls.is_some())?,
             tls,
         })
-    }
-
-    fn format(&self) -> Result<Format, String> {
-        let format = Format::parse(self.format.as_deref().unwrap_or("ndjson")).map_err(|error| error.to_string())?;
-        if stands_alone(format) {
-            return Ok(format);
-        }
-        let known = Format::ALL.into_iter().filter(|format| stands_alone(*format));
-        let known: Vec<&str> = known.map(Format::name).collect();
-        Err(format!(
-            "format {:?} does not have one record that stands for itself in each message; there are {}",
-            format.name(),
-            known.join(", ")
-        ))
-    }
-
-    fn table(&self) -> Result<Option<TableName>, String> {
-        let read = |name: &String| {
-            TableName::new(name).map_err(|_| format!("{name:?} is no name of a table, such as Orders_CL"))
-        };
-        self.table.as_ref().map(read).transpose()
-    }
-
-    fn trust(&self) -> Result<Option<ServerTrust>, String> {
-        let own = match (&self.certificate, &self.key) {
-            (None, None) => None,
-            (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
-            _ => return Err("certificate and key go together".to_owned()),
-        };
-        if self.tls.unwrap_or(true) {
-            return Ok(Some(ServerTrust { authority: self.authority.clone(), own }));
-        }
-        if self.authority.is_some() || own.is_some() {
-            return Err("authority, certificate and key are for TLS, which tls = false turns off".to_owned());
-        }
-        Ok(None)
     }
 
     fn login(&self, encrypted: bool) -> Result<Option<Login>, String> {
@@ -149,15 +98,6 @@ impl KafkaSource {
         }
         Ok(Some(Login { user, password: read_secret("password_file", path)? }))
     }
-}
-
-/// Whether a message can hold a record of the format without others around it.
-fn stands_alone(format: Format) -> bool {
-    format.grows_by_lines() && !format.needs_beginning()
-}
-
-fn is_word(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 /// Refuses what no topic can be called.
@@ -176,6 +116,8 @@ pub(crate) fn broker(text: &str) -> Result<BrokerAddress, String> {
 
 #[cfg(test)]
 mod tests {
+    use moneta_formats::Format;
+
     use super::*;
 
     const HUB: &str = "name = \"hub\"\nbrokers = [\"hub.example:9093\"]\ntopics = [\"logs\"]\n";

@@ -105,15 +105,7 @@ struct Shared {
 impl Shared {
     /// Says that something cannot be reached, or can again; the log hears of changes.
     fn tell(&self, thing: &str, reason: Option<String>) {
-        if !self.trouble.set(thing, reason.clone()) {
-            return;
-        }
-        match reason {
-            Some(reason) => {
-                tracing::warn!(source = %self.label, thing, %reason, "Kafka cannot be read; it is tried again")
-            }
-            None => tracing::info!(source = %self.label, thing, "Kafka can be read again"),
-        }
+        self.trouble.tell(&self.label, thing, reason);
     }
 }
 

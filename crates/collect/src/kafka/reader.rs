@@ -10,7 +10,7 @@ use super::Shared;
 use super::connect::Unreachable;
 use super::partition::Partition;
 use crate::collector::{Stopped, is_stopped, until_stopped};
-use crate::intake::Stored;
+use crate::intake::{ResumePoint, Stored};
 
 /// How much is asked for at once.
 const LIMITS: FetchLimits = FetchLimits { wait_ms: 500, bytes: 16 << 20, partition_bytes: 2 << 20 };
@@ -50,16 +50,16 @@ impl LeaderReader<'_> {
     async fn run(&mut self, leader: &BrokerAddress, stopped: &mut Stopped) -> Result<(), End> {
         let mut connection = within(stopped, self.shared.brokers.open(leader)).await?;
         for partition in &mut self.partitions {
-            match self.shared.resume.resume_point(&partition.producer).await {
-                Some(point) => partition.resume(point),
+            match self.shared.resume.resume_point(&partition.place.producer).await {
+                Some(point) => partition.place.resume(point),
                 None if partition.from_end => {
                     let asked = connection.offset(&partition.topic, partition.number, Place::End);
                     let end = number(within(stopped, asked).await?);
-                    stand_at(self.shared, partition, 0, end, stopped).await?;
+                    stand_at(self.shared, partition, (0, end), stopped).await?;
                 }
                 None => {
                     let asked = connection.offset(&partition.topic, partition.number, Place::First);
-                    partition.next = number(within(stopped, asked).await?);
+                    partition.place.next = number(within(stopped, asked).await?);
                 }
             }
         }
@@ -108,11 +108,11 @@ impl LeaderReader<'_> {
 }
 
 async fn store(shared: &Shared, partition: &mut Partition, fetched: &Fetched, mut stopped: Stopped) -> Result<(), End> {
-    let before = partition.next;
+    let before = partition.place.next;
     if partition.store(shared, fetched, &mut stopped).await == Stored::Stopped {
         return Err(End::Stopped);
     }
-    if partition.next == before {
+    if partition.place.next == before {
         return Err(moneta_kafka::Error::NotKafka("records came that make no whole batch").into());
     }
     Ok(())
@@ -128,16 +128,16 @@ async fn realign(
     let (topic, id) = (partition.topic.clone(), partition.number);
     let first = number(within(stopped, connection.offset(&topic, id, Place::First)).await?);
     let end = number(within(stopped, connection.offset(&topic, id, Place::End)).await?);
-    let (next, source) = (partition.next, partition.source.as_str());
+    let (epoch, next, source) = (partition.place.epoch, partition.place.next, partition.place.source.as_str());
     if next < first {
         let lost = first - next;
         tracing::error!(source, lost, from = next, to = first, "the broker removed records before they were read");
         shared.intake.count_dropped(source, "gone", lost);
-        return stand_at(shared, partition, partition.epoch, first, stopped).await;
+        return stand_at(shared, partition, (epoch, first), stopped).await;
     }
     if next > end {
         tracing::error!(source, stored_to = next, first, end, "the offsets began anew: all that is there is read");
-        return stand_at(shared, partition, partition.epoch.wrapping_add(1), first, stopped).await;
+        return stand_at(shared, partition, (epoch.wrapping_add(1), first), stopped).await;
     }
     // It is there now: leaders change.
     Ok(())
@@ -146,11 +146,10 @@ async fn realign(
 async fn stand_at(
     shared: &Shared,
     partition: &mut Partition,
-    epoch: u128,
-    next: u64,
+    point: ResumePoint,
     stopped: &mut Stopped,
 ) -> Result<(), End> {
-    match partition.stand_at(shared, epoch, next, stopped).await {
+    match partition.stand_at(shared, point, stopped).await {
         Stored::Yes => Ok(()),
         // Without its place remembered nothing of it can be stored either.
         Stored::Refused | Stored::Stopped => Err(End::Stopped),
