@@ -218,7 +218,7 @@ def stream_that_comes_later(proof):
     proof.until("records of a stream that came later", lambda: proof.numbers("later_CL"), [20, 20, 19])
     rows = "later_CL | where toint(number) == 3 | project tostring(_Extra.NatsSubject), tostring(_Extra.NatsHeaders.Door)"
     assert proof.query(rows) == [["later.a", "7"]], proof.query(rows)
-    broken = "Quarantine | where Source == 'nats/later/later' | summarize count()"
+    broken = "Quarantine | where _Source == 'nats/later/later' | summarize count()"
     proof.until("records of it in quarantine", lambda: proof.query(broken), [[1]])
 
 

@@ -25,16 +25,9 @@ pub type ResumePoint = (u128, u64);
 pub trait ResumePoints: Send + Sync {
     /// The last stored position of a producer; `None` when nothing of it was ever stored.
     fn resume_point<'a>(&'a self, producer: &'a str) -> BoxFuture<'a, Option<ResumePoint>>;
-}
 
-impl<F> ResumePoints for F
-where
-    F: Fn(&str) -> Option<ResumePoint> + Send + Sync,
-{
-    fn resume_point<'a>(&'a self, producer: &'a str) -> BoxFuture<'a, Option<ResumePoint>> {
-        let point = self(producer);
-        Box::pin(async move { point })
-    }
+    /// Producers whose names begin so, and their last stored positions. There may be tens of thousands.
+    fn remembered<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Vec<(String, ResumePoint)>>;
 }
 
 /// Where collectors deliver, and what they need to do so.
@@ -106,24 +99,49 @@ impl Intake {
     /// Submits until it is stored, can never be, or the collector has to stop. A resend is equal to the first attempt,
     /// so that the sink recognises it by its key.
     pub(crate) async fn submit(&self, collector: &str, submission: &Submission, stopped: &mut Stopped) -> Stored {
+        // With patience for room to remember it there is always an end to tell.
+        self.keep_submitting(collector, submission, stopped, true).await.unwrap_or(Stored::Stopped)
+    }
+
+    /// As [`submit`](Self::submit), but `None` at once where the submission is of a new producer and there is no room to
+    /// remember another: for those who have others to go on with meanwhile.
+    pub(crate) async fn submit_if_remembered(
+        &self,
+        collector: &str,
+        submission: &Submission,
+        stopped: &mut Stopped,
+    ) -> Option<Stored> {
+        self.keep_submitting(collector, submission, stopped, false).await
+    }
+
+    async fn keep_submitting(
+        &self,
+        collector: &str,
+        submission: &Submission,
+        stopped: &mut Stopped,
+        waits_for_room: bool,
+    ) -> Option<Stored> {
         let mut wait = RETRY_MIN;
         let mut grace_ends: Option<tokio::time::Instant> = None;
         loop {
             let error = match self.sink.submit(copy_of(submission)).await {
                 Ok(_) => {
                     self.metrics.add_labelled(Metric::CollectRecords, collector, num_records(submission));
-                    return Stored::Yes;
+                    return Some(Stored::Yes);
                 }
                 Err(error) => error,
             };
+            if !waits_for_room && error.is_no_room_to_remember() {
+                return None;
+            }
             let ErrorKind::Environment { retry_after } = error.kind else {
                 log_refusal(collector, &error);
-                return Stored::Refused;
+                return Some(Stored::Refused);
             };
             if is_stopped(stopped) {
                 let ends = *grace_ends.get_or_insert_with(|| tokio::time::Instant::now() + STOP_GRACE);
                 if tokio::time::Instant::now() + wait > ends {
-                    return Stored::Stopped;
+                    return Some(Stored::Stopped);
                 }
                 tokio::time::sleep(wait).await;
             } else {

@@ -90,6 +90,11 @@ impl Ingest {
         self.writer.mark_of(producer).await
     }
 
+    /// Producers whose names begin so, and where each got to, in the order of names.
+    pub async fn marks_beginning_with(&self, prefix: &str) -> Vec<(String, (u128, u64))> {
+        self.writer.marks_beginning_with(prefix).await
+    }
+
     /// The tables and their rows.
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
@@ -277,6 +282,7 @@ fn mark(key: IdempotencyKey, batches: &[ScrubbedBatch]) -> ProducerMark {
         KeyLife::Producer => MarkKind::Producer,
         KeyLife::Cursor => MarkKind::Cursor,
         KeyLife::Request => MarkKind::IdempotencyKey,
+        KeyLife::Forgotten => MarkKind::Forgotten,
     };
     ProducerMark { kind, producer: key.producer, epoch: key.epoch, sequence: key.sequence, hash }
 }

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use moneta_base::{Clock, ErrorKind, Seq, TableName, limits};
 use moneta_event::Block;
-use moneta_journal::{Commit, CommitOutcome, Journal, Receipt, SeqRange};
+use moneta_journal::{Commit, CommitOutcome, Journal, ProducerMark, Receipt, SeqRange};
 use moneta_ledger::Ledger;
-use moneta_ports::{IngestReceipt, Metric, PortError, StoredRange};
+use moneta_ports::{IngestReceipt, Metric, NoRoomToRemember, PortError, StoredRange};
 use moneta_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -40,6 +40,7 @@ pub(crate) struct Job {
 enum Command {
     Store(Box<Job>),
     MarkOf(String, oneshot::Sender<Option<(u128, u64)>>),
+    MarksBeginningWith(String, oneshot::Sender<Vec<(String, (u128, u64))>>),
     Release(BTreeMap<TableName, Seq>),
     Files(SyncSender<Vec<(PathBuf, u64)>>),
     Stop,
@@ -62,6 +63,14 @@ impl WriterHandle {
         let (reply, answer) = oneshot::channel();
         self.commands.send(Command::MarkOf(producer.to_owned(), reply)).ok()?;
         answer.await.ok().flatten()
+    }
+
+    pub(crate) async fn marks_beginning_with(&self, prefix: &str) -> Vec<(String, (u128, u64))> {
+        let (reply, answer) = oneshot::channel();
+        if self.commands.send(Command::MarksBeginningWith(prefix.to_owned(), reply)).is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
     }
 
     /// The journal's files and how many bytes of each are durable commits; `None` when the writer has stopped.
@@ -137,6 +146,10 @@ impl Writer {
             Command::Store(_) => unreachable!("stored by the caller"),
             Command::MarkOf(producer, reply) => {
                 let _ = reply.send(self.journal.high_water(&producer).map(|mark| (mark.epoch, mark.sequence)));
+            }
+            Command::MarksBeginningWith(prefix, reply) => {
+                let place = |mark: &ProducerMark| (mark.producer.clone(), (mark.epoch, mark.sequence));
+                let _ = reply.send(self.journal.beginning_with(&prefix).map(place).collect());
             }
             Command::Release(up_to) => {
                 if let Err(error) = self.journal.release(&up_to) {
@@ -238,6 +251,7 @@ impl Writer {
             Err(error) => {
                 if matches!(error, moneta_journal::Error::TooManyProducers { .. }) {
                     self.shared.metrics.add_labelled(Metric::IngestRefused, "producers_full", 1);
+                    return Err(PortError::caused_by(error.kind(), error.to_string(), NoRoomToRemember));
                 }
                 tracing::error!(error = &error as &dyn std::error::Error, "a commit failed");
                 Err(PortError::new(error.kind(), error.to_string()))

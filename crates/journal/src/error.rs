@@ -78,8 +78,9 @@ pub enum Error {
     },
     /// The memory for producers is used up.
     #[error(
-        "no further sender, file or object can be remembered, for those that are take {bytes_max} bytes: a new one waits, and \
-         with it what its collector would read after it; let a server with another data directory read the new ones"
+        "no further sender, file or object can be remembered, for those that are take {bytes_max} bytes: a new one waits; move \
+         away objects and files that were read, which are forgotten after some days, or let a server with another data \
+         directory read the new ones"
     )]
     TooManyProducers {
         /// The limit.

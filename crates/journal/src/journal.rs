@@ -134,6 +134,11 @@ impl Journal {
         self.marks.high_water(producer).map(|stored| &stored.mark)
     }
 
+    /// The highest marks of producers whose names begin so: who is remembered, and could be forgotten.
+    pub fn beginning_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a ProducerMark> {
+        self.marks.beginning_with(prefix).map(|stored| &stored.mark)
+    }
+
     /// How much of the memory for producers is in use, in percent: from 100 on new ones are refused.
     #[must_use]
     pub fn producers_percent(&self) -> u8 {

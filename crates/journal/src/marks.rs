@@ -4,7 +4,7 @@
 //! and receipt, so that commits may arrive out of order while several are in flight. A sequence below a full window is
 //! a conflict: it can no longer be told from a forgery. A cursor is a producer with one commit under way at a time: its
 //! window is a single sequence. Memory is bounded in bytes: producers are refused beyond it, idempotency keys push out
-//! the oldest.
+//! the oldest. A producer that will never send again can be taken away: what it has stored stays.
 //!
 //! The content follows from the marks recorded and their order alone, so that a snapshot of it equals the state that
 //! recovery rebuilds.
@@ -82,6 +82,7 @@ impl Marks {
     pub(crate) fn seen(&self, mark: &ProducerMark) -> Seen {
         let stored = match mark.kind {
             MarkKind::IdempotencyKey => self.keys.get(&key_id(mark)),
+            MarkKind::Forgotten => None,
             MarkKind::Producer | MarkKind::Cursor => {
                 let Some(epoch) = self.epoch(mark) else { return Seen::New };
                 let oldest = epoch.recent.keys().next().copied().unwrap_or_default();
@@ -99,7 +100,7 @@ impl Marks {
     pub(crate) fn has_room_for<'a>(&self, mark: &ProducerMark, tables: impl Iterator<Item = &'a TableName>) -> bool {
         let wanted = tables.map(range_bytes).sum::<usize>();
         match mark.kind {
-            MarkKind::IdempotencyKey => true,
+            MarkKind::IdempotencyKey | MarkKind::Forgotten => true,
             _ if self.epoch(mark).is_some() => self.producer_bytes + wanted <= 2 * self.producer_bytes_max,
             kind => {
                 let window = window_bytes(window_of(kind), &mark.producer);
@@ -123,7 +124,14 @@ impl Marks {
         match stored.mark.kind {
             MarkKind::Producer | MarkKind::Cursor => self.record_producer(stored),
             MarkKind::IdempotencyKey => self.record_key(stored),
+            MarkKind::Forgotten => self.forget(&stored.mark),
         }
+    }
+
+    /// The highest marks of producers whose names begin so, in the order of names.
+    pub(crate) fn beginning_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a StoredMark> {
+        let from = self.producers.range(prefix.to_owned()..).take_while(move |(name, _)| name.starts_with(prefix));
+        from.filter_map(|(name, _)| self.high_water(name))
     }
 
     /// All marks, in an order that gives the same content when recorded again.
@@ -160,6 +168,18 @@ impl Marks {
         {
             let ranges = oldest.recent.values().map(ranges_bytes).sum::<usize>();
             self.producer_bytes -= window_bytes(oldest.window, &producer) + ranges;
+        }
+    }
+
+    /// Whoever stored something since is not the one that was meant.
+    fn forget(&mut self, mark: &ProducerMark) {
+        let is_meant = |high: &StoredMark| (high.mark.epoch, high.mark.sequence) == (mark.epoch, mark.sequence);
+        if !self.high_water(&mark.producer).is_some_and(is_meant) {
+            return;
+        }
+        for epoch in self.producers.remove(&mark.producer).into_iter().flatten() {
+            let ranges = epoch.recent.values().map(ranges_bytes).sum::<usize>();
+            self.producer_bytes -= window_bytes(epoch.window, &mark.producer) + ranges;
         }
     }
 
@@ -281,6 +301,28 @@ mod tests {
         marks.record(stored(cursor(10)));
         assert_eq!(marks.all().len(), 1);
         assert_eq!(marks.producer_bytes, window_bytes(1, "a"));
+    }
+
+    #[test]
+    fn a_producer_is_forgotten_unless_it_stored_something_since() {
+        let cursor = |name: &str, sequence| mark(MarkKind::Cursor, name, 1, sequence, 1);
+        let forget = |name: &str, sequence| mark(MarkKind::Forgotten, name, 1, sequence, 0);
+        let mut marks = marks([cursor("a/1", 5), cursor("a/2", 7), cursor("b", 1), agent(1, 1, 1)]);
+        let named = |marks: &Marks| marks.beginning_with("a/").map(|s| s.mark.producer.clone()).collect::<Vec<_>>();
+        assert_eq!(named(&marks), ["a/1", "a/2"]);
+        assert_eq!(marks.seen(&forget("a/1", 5)), Seen::New);
+        assert!(marks.has_room_for(&forget("a/1", 5), [].into_iter()));
+        for nothing in [forget("a/1", 4), forget("a/2", 8), forget("c", 1)] {
+            marks.record(stored(nothing));
+        }
+        assert_eq!(named(&marks), ["a/1", "a/2"]);
+        marks.record(stored(forget("a/1", 5)));
+        assert_eq!((named(&marks), marks.all().len()), (vec!["a/2".to_owned()], 3));
+        assert_eq!(marks.seen(&cursor("a/1", 2)), Seen::New, "whoever comes under the name begins anew");
+        marks.record(stored(forget("a/2", 7)));
+        marks.record(stored(forget("b", 1)));
+        marks.record(stored(forget("a", 1)));
+        assert_eq!(marks.producer_bytes, 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub struct JournalOptions {
     pub tenant: TenantId,
     /// Bytes of commits after which a new file is begun.
     pub file_bytes_max: u64,
-    /// Bytes that producers' marks may take; a producer beyond them is refused, never forgotten.
+    /// Bytes that producers' marks may take; a producer beyond them is refused, and none forgotten for it.
     pub producer_bytes_max: usize,
     /// Bytes that idempotency keys may take; beyond them the oldest are forgotten.
     pub key_bytes_max: usize,

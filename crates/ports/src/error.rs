@@ -22,6 +22,12 @@ impl PortError {
         Self { kind, message: message.into(), source: None }
     }
 
+    /// Whether it is said to a producer that is new, for want of room to remember another.
+    #[must_use]
+    pub fn is_no_room_to_remember(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.is::<crate::NoRoomToRemember>())
+    }
+
     /// Wraps an error of a lower layer.
     #[must_use]
     pub fn caused_by(

@@ -25,8 +25,12 @@ pub struct IdempotencyKey {
 pub enum KeyLife {
     /// For ever, with its newest submissions: a rule's cursor, an agent. There are few of them and they go on.
     Producer,
-    /// For ever, the newest submission only: of a file or an object, which is read from front to back. There are many.
+    /// Until it is forgotten, the newest submission only: of a file or an object, which is read from front to back. There
+    /// are many.
     Cursor,
+    /// Not at all: the submission has no rows and takes the producer away, if its position is where the producer got to.
+    /// Only for whoever will never send again what it sent: a resend after that is stored anew.
+    Forgotten,
     /// Until many newer ones push it out: one request with a key of its own.
     Request,
 }
@@ -63,6 +67,11 @@ pub struct IngestReceipt {
     /// When it became durable.
     pub stored_at: Timestamp,
 }
+
+/// Why a submission of a new producer waits: those that are known take all the room there is to remember them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the room that remembers how far senders, files and objects got is full")]
+pub struct NoRoomToRemember;
 
 /// Takes events; resolves only when they are durable.
 pub trait EventSink: Send + Sync {

@@ -33,7 +33,9 @@ pub use incidents::{
     IncidentChange, IncidentComment, IncidentDetails, IncidentError, IncidentFilter, IncidentPage, IncidentSeverity,
     IncidentStatus, Incidents, RuleJudgement, Verdict,
 };
-pub use ingest::{BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, StoredRange, Submission};
+pub use ingest::{
+    BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, NoRoomToRemember, StoredRange, Submission,
+};
 pub use metrics::{Metric, MetricKind, Metrics};
 pub use objects::{
     CreateMode, DeclaredTable, IngestionMapping, MappingKind, MaterializedView, QueryObjects, SavedQuery,

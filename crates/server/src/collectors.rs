@@ -181,6 +181,10 @@ impl ResumePoints for StoredMarks {
     fn resume_point<'a>(&'a self, producer: &'a str) -> BoxFuture<'a, Option<ResumePoint>> {
         Box::pin(self.0.mark_of(producer))
     }
+
+    fn remembered<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Vec<(String, ResumePoint)>> {
+        Box::pin(self.0.marks_beginning_with(prefix))
+    }
 }
 
 impl Collectors {

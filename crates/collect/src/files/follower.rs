@@ -10,7 +10,7 @@ use moneta_base::SourceName;
 use moneta_event::frame::body::PRODUCER_BYTES_MAX;
 use moneta_formats::{Decoded, HEAD_BYTES};
 use moneta_merkle::sha256;
-use moneta_ports::{IdempotencyKey, KeyLife, Submission};
+use moneta_ports::{IdempotencyKey, KeyLife, NoRoomToRemember, Submission};
 use regex::Regex;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -23,7 +23,7 @@ use crate::collector::Stopped;
 use crate::intake::{Intake, ResumePoints, Stored, digest};
 
 /// Beginning of a file's name as a producer; its path follows, or a hash of one that is too long.
-const PRODUCER_PREFIX: &str = "collect/file/";
+pub(super) const PRODUCER_PREFIX: &str = "collect/file/";
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
 /// Bytes read from one file before the others have their turn.
@@ -133,7 +133,16 @@ impl Follower {
             return self.restart(intake, generation).await;
         }
         let before = current.offset;
-        let progress = current.read(intake, &self.producer, stopped).await?;
+        let progress = match current.read(intake, &self.producer, stopped).await {
+            Ok(progress) => progress,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::StorageFull {
+                    // Read again from the start, once it can be remembered how far.
+                    (self.current, self.resumed) = (None, false);
+                }
+                return Err(error);
+            }
+        };
         self.last_error = None;
         if current.offset > before {
             self.left_behind = None;
@@ -260,7 +269,7 @@ impl Follower {
         if since.elapsed() >= ROTATED_GRACE {
             current.reader.end_of_file();
             let rest = current.reader.take(true);
-            current.store(intake, &self.producer, rest, stopped).await;
+            current.store(intake, &self.producer, rest, stopped).await?;
             self.next_generation = (current.generation + 1) % GENERATIONS_MAX;
             self.current = None;
             self.left_behind = None;
@@ -346,18 +355,24 @@ impl Current {
             self.transcoder.feed(&buffer[..len], |text| self.reader.feed(intake, text));
             self.offset += len as u64;
             let full = self.reader.take(false);
-            if !self.store(intake, producer, full, stopped).await {
+            if !self.store(intake, producer, full, stopped).await? {
                 return Ok(Progress::Idle);
             }
         }
         let rest = self.reader.take(true);
-        self.store(intake, producer, rest, stopped).await;
+        self.store(intake, producer, rest, stopped).await?;
         Ok(progress)
     }
 
     /// Stores portions in order, each under its position; `false` when the collector had to stop first. What was not
-    /// stored then is read again after the next start.
-    async fn store(&mut self, intake: &Intake, producer: &str, portions: Vec<Decoded>, stopped: &mut Stopped) -> bool {
+    /// stored then is read again after the next start; an error says that it can be later.
+    async fn store(
+        &mut self,
+        intake: &Intake,
+        producer: &str,
+        portions: Vec<Decoded>,
+        stopped: &mut Stopped,
+    ) -> io::Result<bool> {
         for decoded in portions.into_iter().filter(|decoded| decoded.records > 0) {
             let key = IdempotencyKey {
                 producer: producer.to_owned(),
@@ -367,13 +382,14 @@ impl Current {
             };
             let records = decoded.records;
             let submission = Submission { batches: decoded.batches, quarantined: decoded.quarantined, key: Some(key) };
-            match intake.submit(COLLECTOR, &submission, stopped).await {
-                Stored::Yes => {}
-                Stored::Refused => intake.count_dropped(self.source.as_str(), "refused", records),
-                Stored::Stopped => return false,
+            match intake.submit_if_remembered(COLLECTOR, &submission, stopped).await {
+                Some(Stored::Yes) => {}
+                Some(Stored::Refused) => intake.count_dropped(self.source.as_str(), "refused", records),
+                Some(Stored::Stopped) => return Ok(false),
+                None => return Err(io::Error::new(io::ErrorKind::StorageFull, NoRoomToRemember)),
             }
         }
-        true
+        Ok(true)
     }
 }
 

@@ -13,14 +13,15 @@ mod records;
 mod text_lines;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::follower::{Follower, Progress};
+use self::follower::{Follower, PRODUCER_PREFIX, Progress};
 use self::patterns::Pattern;
 pub use self::records::RecordStart;
 use crate::Error;
+use crate::absent::{ABSENT_FOR, Absent};
 use crate::collector::{Collector, Stopped, is_stopped, until_stopped};
 use crate::inbox::{Inbox, Listed};
 use crate::intake::{Intake, ResumePoints};
@@ -48,6 +49,8 @@ pub struct FileOptions {
     pub records: Vec<RecordStart>,
     /// How long an archive must rest to count as complete.
     pub settle: Duration,
+    /// How long a file must be gone to be forgotten.
+    pub absent_for: Duration,
 }
 
 impl FileOptions {
@@ -61,10 +64,11 @@ impl FileOptions {
         Ok(self)
     }
 
-    /// Follows files and looks at them four times a second.
+    /// Follows files, looks at them four times a second, and forgets them three days after they went.
     #[must_use]
     pub fn new(patterns: Vec<String>) -> Self {
-        Self { patterns, poll: Duration::from_millis(250), encoding: None, records: Vec::new(), settle: SETTLE }
+        let (poll, settle, absent_for) = (Duration::from_millis(250), SETTLE, ABSENT_FOR);
+        Self { patterns, poll, encoding: None, records: Vec::new(), settle, absent_for }
     }
 }
 
@@ -81,8 +85,9 @@ pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileO
         Inbox::new(intake.clone(), resume.clone(), COLLECTOR, list, RESCAN_EVERY.min(options.settle), options.settle)
     });
     let (encoding, records) = (options.encoding, options.records);
-    let files =
-        Files { intake, resume, patterns, encoding, records, followers: BTreeMap::new(), limit_reported: false };
+    let absent = Absent::new(options.absent_for);
+    let followers = BTreeMap::new();
+    let files = Files { intake, resume, patterns, encoding, records, followers, absent, limit_reported: false };
     Ok(Collector::start("files", COLLECTOR, None, |stopped| async move {
         match archives {
             Some(archives) => {
@@ -110,6 +115,7 @@ struct Files {
     encoding: Option<&'static encoding_rs::Encoding>,
     records: Vec<RecordStart>,
     followers: BTreeMap<PathBuf, Follower>,
+    absent: Absent,
     limit_reported: bool,
 }
 
@@ -119,6 +125,7 @@ impl Files {
         while !is_stopped(&stopped) {
             if tokio::time::Instant::now() >= next_scan {
                 self.scan().await;
+                self.forget_absent(&mut stopped).await;
                 next_scan = tokio::time::Instant::now() + RESCAN_EVERY;
             }
             if self.poll_all(&mut stopped).await == Progress::Idle {
@@ -147,6 +154,24 @@ impl Files {
         progress
     }
 
+    /// Lets the store forget files that have been gone for long. Those that are known by a hash of their path, because it
+    /// is very long or they are archives, stay: nobody can tell whether they are there.
+    async fn forget_absent(&mut self, stopped: &mut Stopped) {
+        if !self.absent.is_due() {
+            return;
+        }
+        let remembered = self.resume.remembered(PRODUCER_PREFIX).await;
+        let judged = tokio::task::spawn_blocking(move || {
+            let judge = |(producer, point): (String, _)| {
+                let is_there = producer.strip_prefix(PRODUCER_PREFIX).and_then(|path| is_there(Path::new(path)));
+                (producer, point, is_there)
+            };
+            remembered.into_iter().map(judge).collect::<Vec<_>>()
+        });
+        let judged = judged.await.unwrap_or_default();
+        self.absent.look(&self.intake, COLLECTOR, judged, stopped).await;
+    }
+
     async fn scan(&mut self) {
         let patterns = self.patterns.clone();
         let found = tokio::task::spawn_blocking(move || patterns.iter().flat_map(Pattern::files).collect::<Vec<_>>());
@@ -163,5 +188,19 @@ impl Files {
             let start = self.records.iter().find(|records| records.covers(&path)).map(RecordStart::pattern);
             self.followers.insert(path.clone(), Follower::new(path, self.encoding, start));
         }
+    }
+}
+
+/// Whether a file is there; `None` where nobody can tell, as with one whose directory is not there.
+fn is_there(path: &Path) -> Option<bool> {
+    if !path.is_absolute() {
+        return None;
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Some(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            path.parent().is_some_and(Path::is_dir).then_some(false)
+        }
+        Err(_) => None,
     }
 }

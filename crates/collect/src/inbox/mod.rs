@@ -14,13 +14,14 @@
 //! - *Whole* objects (archives, compressed and binary files): read once they rested that long; the sequence is the number
 //!   of records stored, and [`DONE`](objects::DONE) at the end. One whose size or beginning changes is another object.
 //!
-//! Objects are never changed, moved or removed. What was read of an object is remembered for ever, whether it is still
-//! there or not, so that one that comes back is not stored again.
+//! Objects are never changed, moved or removed. What was read of an object is remembered while it is there and for some
+//! days after, so that one that comes back soon is not stored again (see [`absent`](crate::absent)). An object for
+//! which there is no room to be remembered waits, and the others are read.
 
 mod objects;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +33,8 @@ use self::objects::{Outcome, Place, read_object};
 pub(crate) use self::tree::Listed;
 use self::tree::{Found, list};
 use crate::Error;
-use crate::collector::{Collector, Stopped, is_stopped, until_stopped};
+use crate::absent::{ABSENT_FOR, Absent};
+use crate::collector::{Collector, Stopped, Trouble, is_stopped, until_stopped};
 use crate::files::SETTLE;
 use crate::intake::{Intake, ResumePoints};
 
@@ -50,13 +52,15 @@ pub struct InboxOptions {
     pub poll: Duration,
     /// How long an object must rest to count as complete.
     pub settle: Duration,
+    /// How long an object must be gone to be forgotten.
+    pub absent_for: Duration,
 }
 
 impl InboxOptions {
-    /// Looks every five seconds; an object is complete after a minute.
+    /// Looks every five seconds; an object is complete after a minute, and forgotten three days after it went.
     #[must_use]
     pub fn new(directories: Vec<PathBuf>) -> Self {
-        Self { directories, poll: Duration::from_secs(5), settle: SETTLE }
+        Self { directories, poll: Duration::from_secs(5), settle: SETTLE, absent_for: ABSENT_FOR }
     }
 }
 
@@ -68,9 +72,11 @@ pub fn start_inbox(intake: Intake, resume: Arc<dyn ResumePoints>, options: Inbox
     for directory in &options.directories {
         std::fs::read_dir(directory).map_err(|source| Error::Inbox { directory: directory.clone(), source })?;
     }
-    let InboxOptions { directories, poll, settle } = options;
+    let InboxOptions { directories, poll, settle, absent_for } = options;
     let inbox = Inbox::new(intake, resume, COLLECTOR, move || list(&directories), poll, settle);
-    Ok(Collector::start("inbox", COLLECTOR, None, |stopped| inbox.run(stopped)))
+    let inbox = Inbox { absent: Some(Absent::new(absent_for)), ..inbox };
+    let trouble = inbox.trouble.clone();
+    Ok(Collector::start("inbox", COLLECTOR, None, |stopped| inbox.run(stopped)).telling(trouble))
 }
 
 /// Reads objects that a list names, again and again.
@@ -84,6 +90,9 @@ pub(crate) struct Inbox {
     settle: Duration,
     known: BTreeMap<PathBuf, Known>,
     is_full: bool,
+    trouble: Trouble,
+    /// Objects that are gone, where all that the collector reads is in the list.
+    absent: Option<Absent>,
 }
 
 /// An object as it was last seen.
@@ -108,7 +117,8 @@ impl Inbox {
         settle: Duration,
     ) -> Self {
         let (list, known, poll) = (Arc::new(list), BTreeMap::new(), poll.max(POLL_MIN));
-        Self { intake, resume, collector, list, poll, settle, known, is_full: false }
+        let (trouble, absent) = (Trouble::default(), None);
+        Self { intake, resume, collector, list, poll, settle, known, is_full: false, trouble, absent }
     }
 
     pub(crate) async fn run(mut self, mut stopped: Stopped) {
@@ -132,33 +142,55 @@ impl Inbox {
             );
         }
         self.known.retain(|path, _| listed.objects.contains_key(path));
+        self.forget_absent(&listed, stopped).await;
+        let mut waiting = 0;
         for (path, found) in listed.objects {
             if is_stopped(stopped) {
                 return;
             }
-            self.look_at(path, found, stopped).await;
+            waiting += usize::from(self.look_at(path, found, stopped).await == Some(Outcome::NoRoom));
+        }
+        let reason = (waiting > 0).then(|| format!("{waiting} objects wait for room to be remembered"));
+        self.trouble.tell(self.collector, "objects", reason);
+    }
+
+    /// Lets the store forget objects that have been gone for long.
+    async fn forget_absent(&mut self, listed: &Listed, stopped: &mut Stopped) {
+        let Some(absent) = &mut self.absent else { return };
+        if listed.is_full || listed.is_partial {
+            absent.note_unseen();
+        } else if absent.is_due() {
+            let there: BTreeSet<String> = listed.objects.keys().map(|path| objects::name_of(path)).collect();
+            let prefix = objects::producer_prefix(self.collector);
+            let is_there = |producer: &str| producer.strip_prefix(&prefix).map(|name| there.contains(name));
+            let remembered = self.resume.remembered(&prefix).await.into_iter();
+            let judged = remembered.map(|(producer, point)| (is_there(&producer), producer, point));
+            let judged = judged.map(|(is_there, producer, point)| (producer, point, is_there)).collect();
+            absent.look(&self.intake, self.collector, judged, stopped).await;
         }
     }
 
-    async fn look_at(&mut self, path: PathBuf, found: Found, stopped: &mut Stopped) {
+    /// Looks at an object; what became of it, where it was read.
+    async fn look_at(&mut self, path: PathBuf, found: Found, stopped: &mut Stopped) -> Option<Outcome> {
         let now = Instant::now();
         let known = self.known.entry(path.clone()).or_insert(Known { found, since: now, read: None, failed: None });
         if known.found != found {
             *known = Known { found, since: now, read: None, ..*known };
-            return;
+            return None;
         }
         let is_settled = now.duration_since(known.since) >= self.settle;
         let is_new = known.since == now;
         if is_new || known.read == Some(true) || (known.read == Some(false) && !is_settled) {
-            return;
+            return None;
         }
         let place = Place { collector: self.collector, path: &path, is_settled };
         let outcome = read_object(&self.intake, &*self.resume, &place, stopped).await;
-        let Some(known) = self.known.get_mut(&path) else { return };
+        let known = self.known.get_mut(&path)?;
         let failed = outcome.as_ref().err().map(std::io::Error::kind);
+        let found = outcome.as_ref().ok().copied();
         match outcome {
             Ok(Outcome::Read) => known.read = Some(is_settled),
-            Ok(Outcome::NotYet) => {}
+            Ok(Outcome::NotYet | Outcome::NoRoom) => {}
             // Tried again when it changes, or at the next start.
             Ok(Outcome::Refused) => known.read = Some(true),
             Err(error) if failed != known.failed => {
@@ -167,5 +199,6 @@ impl Inbox {
             Err(_) => {}
         }
         known.failed = failed;
+        found
     }
 }

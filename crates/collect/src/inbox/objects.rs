@@ -32,6 +32,8 @@ pub(super) enum Outcome {
     NotYet,
     /// The store will not take it: it stays where it is.
     Refused,
+    /// It waits until it can be remembered how far it was read.
+    NoRoom,
 }
 
 /// Which object, and for whom it is read.
@@ -69,7 +71,7 @@ pub(super) async fn read_object(
     }
     // Names are longer than a producer's may be, and its room is limited.
     let id = path.as_os_str().as_encoded_bytes();
-    let producer = format!("collect/{collector}/{}", digest(id));
+    let producer = format!("{}{}", producer_prefix(collector), name_of(path));
     let epoch = epoch(id, is_whole.then_some(size), &head);
     let stored = resume.resume_point(&producer).await.filter(|(other, _)| *other == epoch).map_or(0, |(_, at)| at);
     if stored >= if is_whole { DONE } else { size } {
@@ -190,10 +192,11 @@ impl Object<'_> {
     }
 
     async fn submit(&mut self, submission: Submission) -> Option<Outcome> {
-        match self.intake.submit(self.collector, &submission, self.stopped).await {
-            Stored::Yes => None,
-            Stored::Refused => Some(Outcome::Refused),
-            Stored::Stopped => Some(Outcome::NotYet),
+        match self.intake.submit_if_remembered(self.collector, &submission, self.stopped).await {
+            Some(Stored::Yes) => None,
+            Some(Stored::Refused) => Some(Outcome::Refused),
+            Some(Stored::Stopped) => Some(Outcome::NotYet),
+            None => Some(Outcome::NoRoom),
         }
     }
 
@@ -226,6 +229,16 @@ async fn ends_there(file: &mut File, stored: u64, size: u64) -> io::Result<bool>
     file.seek(SeekFrom::Start(stored)).await?;
     file.take(TAIL_BYTES_MAX).read_to_end(&mut tail).await?;
     Ok(tail.iter().all(|byte| b" \t\r\n]},".contains(byte)))
+}
+
+/// Beginning of the names by which the store knows a collector's objects.
+pub(super) fn producer_prefix(collector: &str) -> String {
+    format!("collect/{collector}/")
+}
+
+/// The rest of such a name.
+pub(super) fn name_of(path: &Path) -> String {
+    digest(path.as_os_str().as_encoded_bytes())
 }
 
 /// The identity of an object: path and beginning and, for one that does not grow, its size.

@@ -29,6 +29,8 @@ pub(crate) struct Listed {
     pub(super) objects: BTreeMap<PathBuf, Found>,
     /// Whether there are more than are watched.
     pub(super) is_full: bool,
+    /// Whether something could not be looked into.
+    pub(super) is_partial: bool,
 }
 
 impl Listed {
@@ -61,10 +63,13 @@ pub(super) fn list(directories: &[PathBuf]) -> Listed {
 }
 
 fn enter(directory: &Path, depth: usize, listed: &mut Listed) {
-    if depth > DEPTH_MAX {
-        return;
-    }
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+    let entries = if depth > DEPTH_MAX { None } else { std::fs::read_dir(directory).ok() };
+    listed.is_partial |= entries.is_none();
+    for entry in entries.into_iter().flatten() {
+        let Ok(entry) = entry else {
+            listed.is_partial = true;
+            continue;
+        };
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with('.') || UNFINISHED_ENDINGS.iter().any(|ending| name.ends_with(ending)) {
@@ -73,7 +78,10 @@ fn enter(directory: &Path, depth: usize, listed: &mut Listed) {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => enter(&entry.path(), depth + 1, listed),
             Ok(kind) if kind.is_file() => {
-                let Ok(metadata) = entry.metadata() else { continue };
+                let Ok(metadata) = entry.metadata() else {
+                    listed.is_partial = true;
+                    continue;
+                };
                 if !listed.add(entry.path(), &metadata) {
                     return;
                 }

@@ -310,3 +310,25 @@ async fn records_that_span_lines_are_one_row_also_over_a_restart() {
     assert_eq!(records, expected);
     assert!(RecordStart::new("*.log", "(").unwrap_err().to_string().contains("begins"));
 }
+
+#[tokio::test]
+async fn a_file_that_is_gone_for_long_is_forgotten_and_one_without_room_waits_alone() {
+    let fixture = Fixture::new();
+    fixture.sink.remember_at_most(2);
+    let lines = |word: &str| (0..3).map(|n| format!("{word} {n}")).collect::<Vec<_>>();
+    fixture.append_lines("a.log", &lines("a"));
+    fixture.append_lines("b.log", &lines("b"));
+    let options = moneta_collect::FileOptions {
+        absent_for: std::time::Duration::from_millis(300),
+        ..fixture.file_options("*.log")
+    };
+    let collector = moneta_collect::start_files(fixture.intake.clone(), fixture.resume(), options).unwrap();
+    fixture.exactly(6).await;
+    fixture.append_lines("c.log", &lines("c"));
+    fixture.append_lines("b.log", &lines("more"));
+    fixture.exactly(9).await;
+    std::fs::remove_file(fixture.path("a.log")).unwrap();
+    fixture.exactly(12).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.marks_beginning_with("collect/file/").len(), 2);
+}

@@ -44,8 +44,7 @@ impl Fixture {
     }
 
     pub fn resume(&self) -> Arc<dyn ResumePoints> {
-        let sink = self.sink.clone();
-        Arc::new(move |producer: &str| sink.mark(producer))
+        self.sink.clone()
     }
 
     /// Options that follow a pattern.
@@ -59,10 +58,15 @@ impl Fixture {
         start_files(self.intake.clone(), self.resume(), self.file_options(pattern)).unwrap()
     }
 
+    /// Options that read the directory as an inbox.
+    pub fn inbox_options(&self) -> InboxOptions {
+        let options = InboxOptions::new(vec![self.dir.path().to_owned()]);
+        InboxOptions { poll: Duration::from_millis(10), settle: Duration::from_millis(100), ..options }
+    }
+
     /// Reads the directory as an inbox.
     pub fn watch(&self) -> Collector {
-        let mut options = InboxOptions::new(vec![self.dir.path().to_owned()]);
-        (options.poll, options.settle) = (Duration::from_millis(10), Duration::from_millis(100));
+        let options = self.inbox_options();
         start_inbox(self.intake.clone(), self.resume(), options).unwrap()
     }
 

@@ -1,7 +1,6 @@
 //! Objects in a directory: growing, rewritten, compressed, and read on after a restart, each record once.
 
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_collect::{Error, InboxOptions, start_inbox};
@@ -138,6 +137,51 @@ async fn objects_with_long_names_and_those_that_cannot_be_read_at_first_come_too
 async fn a_directory_that_is_not_there_is_named() {
     let fixture = Fixture::new();
     let options = InboxOptions::new(vec![fixture.dir.path().join("nothing")]);
-    let error = start_inbox(fixture.intake.clone(), Arc::new(|_: &str| None), options).unwrap_err();
+    let error = start_inbox(fixture.intake.clone(), fixture.resume(), options).unwrap_err();
     assert!(matches!(&error, Error::Inbox { .. }) && error.to_string().contains("nothing"), "{error}");
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_for_long_is_forgotten_and_gives_its_room_to_another() {
+    let fixture = Fixture::new();
+    fixture.sink.remember_at_most(2);
+    fixture.write("a.json", lines(0..5));
+    fixture.write("b.json", lines(5..10));
+    let start = |absent_for| {
+        let options = InboxOptions { absent_for, ..fixture.inbox_options() };
+        start_inbox(fixture.intake.clone(), fixture.resume(), options).unwrap()
+    };
+    let collector = start(Duration::from_millis(300));
+    fixture.exactly(10).await;
+    // There is no room for another, which waits, and is said to; those that are known go on.
+    fixture.write("c.json", lines(10..15));
+    let trouble = collector.trouble();
+    while trouble.text() != "objects: 1 objects wait for room to be remembered" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    fixture.append("b.json", lines(15..20));
+    fixture.exactly(15).await;
+    std::fs::remove_file(fixture.path("a.json")).unwrap();
+    fixture.exactly(20).await;
+    while !trouble.text().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    collector.stop().await;
+    assert_eq!(fixture.sink.marks_beginning_with("collect/inbox/").len(), 2);
+}
+
+#[tokio::test]
+async fn nothing_is_forgotten_while_nothing_is_there() {
+    let fixture = Fixture::new();
+    fixture.write("in/a.json", lines(0..5));
+    let options = InboxOptions { absent_for: Duration::from_millis(100), ..fixture.inbox_options() };
+    let collector = start_inbox(fixture.intake.clone(), fixture.resume(), options).unwrap();
+    fixture.exactly(5).await;
+    // As when a disk is not mounted for a while.
+    std::fs::rename(fixture.path("in/a.json"), fixture.path("in/.a.json")).unwrap();
+    fixture.exactly(5).await;
+    std::fs::rename(fixture.path("in/.a.json"), fixture.path("in/a.json")).unwrap();
+    fixture.exactly(5).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.marks_beginning_with("collect/inbox/").len(), 1);
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use moneta_base::{ErrorKind, Timestamp};
-use moneta_collect::{Intake, ResumePoint};
+use moneta_collect::{Intake, ResumePoint, ResumePoints};
 use moneta_event::TableCatalog;
-use moneta_ports::{BoxFuture, EventSink, IngestReceipt, Metrics, PortError, Submission};
+use moneta_ports::{
+    BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metrics, NoRoomToRemember, PortError, Submission,
+};
 use moneta_testkit::FixedClock;
 use tokio::sync::{Notify, watch};
 
@@ -25,6 +27,7 @@ struct State {
     refuse: u32,
     refuse_for_good: u32,
     submissions: usize,
+    producers_max: Option<usize>,
 }
 
 pub struct RecordingSink {
@@ -46,6 +49,11 @@ impl RecordingSink {
     /// Refuses the next submissions as what can never be stored.
     pub fn refuse_for_good(&self, count: u32) {
         self.state.lock().unwrap().refuse_for_good = count;
+    }
+
+    /// Has room for so many producers.
+    pub fn remember_at_most(&self, producers: usize) {
+        self.state.lock().unwrap().producers_max = Some(producers);
     }
 
     /// Makes submissions wait, or lets them through.
@@ -84,6 +92,12 @@ impl RecordingSink {
         self.state.lock().unwrap().marks.get(producer).copied()
     }
 
+    pub fn marks_beginning_with(&self, prefix: &str) -> Vec<(String, ResumePoint)> {
+        let state = self.state.lock().unwrap();
+        let own = state.marks.iter().filter(|(producer, _)| producer.starts_with(prefix));
+        own.map(|(producer, point)| (producer.clone(), *point)).collect()
+    }
+
     /// Waits until the condition holds.
     pub async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -115,6 +129,19 @@ impl RecordingSink {
             self.changed.notify_waiters();
             return Err(PortError::new(ErrorKind::Caller, "never"));
         }
+        if let Some(key) = submission.key.as_ref().filter(|key| key.life == KeyLife::Forgotten) {
+            assert_eq!(state.marks.remove(&key.producer), Some((key.epoch, key.sequence)));
+            state.keys.retain(|(producer, _, _), _| *producer != key.producer);
+            drop(state);
+            self.changed.notify_waiters();
+            return Ok(IngestReceipt { ranges: Vec::new(), duplicate: false, stored_at: Timestamp::from_seconds(0) });
+        }
+        let is_new = |key: &IdempotencyKey| !state.marks.contains_key(&key.producer);
+        if state.producers_max.is_some_and(|max| state.marks.len() >= max)
+            && submission.key.as_ref().is_some_and(is_new)
+        {
+            return Err(PortError::caused_by(ErrorKind::OPERATOR, "full", NoRoomToRemember));
+        }
         if let Some(key) = &submission.key {
             assert!(key.producer.len() <= 256, "{}", key.producer);
         }
@@ -135,6 +162,16 @@ impl RecordingSink {
         drop(state);
         self.changed.notify_waiters();
         Ok(IngestReceipt { ranges: Vec::new(), duplicate, stored_at: Timestamp::from_seconds(0) })
+    }
+}
+
+impl ResumePoints for RecordingSink {
+    fn resume_point<'a>(&'a self, producer: &'a str) -> BoxFuture<'a, Option<ResumePoint>> {
+        Box::pin(async move { self.mark(producer) })
+    }
+
+    fn remembered<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Vec<(String, ResumePoint)>> {
+        Box::pin(async move { self.marks_beginning_with(prefix) })
     }
 }
 

@@ -40,9 +40,7 @@ fn entry(number: u32) -> String {
 }
 
 async fn start(sink: &Arc<RecordingSink>, intake: &Intake, program: String) -> Collector {
-    let marks = sink.clone();
-    let resume = Arc::new(move |producer: &str| marks.mark(producer));
-    start_systemd_journal(intake.clone(), resume, JournalOptions { program }).await.unwrap()
+    start_systemd_journal(intake.clone(), sink.clone(), JournalOptions { program }).await.unwrap()
 }
 
 #[tokio::test]
@@ -76,7 +74,6 @@ async fn entries_become_rows_and_a_restart_continues_after_the_last() {
 async fn a_machine_without_a_journal_is_told_so() {
     let sink = RecordingSink::new();
     let options = JournalOptions { program: "/nonexistent/journalctl".to_owned() };
-    let resume = Arc::new(|_: &str| None);
-    let error = start_systemd_journal(intake(&sink), resume, options).await.unwrap_err();
+    let error = start_systemd_journal(intake(&sink), sink.clone(), options).await.unwrap_err();
     assert!(error.to_string().contains("journalctl"));
 }

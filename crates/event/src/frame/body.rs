@@ -52,8 +52,11 @@ pub enum MarkKind {
     Producer,
     /// Until newer ones push it out: a client's idempotency key, which names one request.
     IdempotencyKey,
-    /// For ever, the newest commit only: whoever reads something from front to back, one commit after the other.
+    /// Until it is forgotten, the newest commit only: whoever reads something from front to back, one commit after the
+    /// other.
     Cursor,
+    /// Not at all: it takes the marks of its producer away, if its position is the producer's highest.
+    Forgotten,
 }
 
 /// Who sent a commit and which of its commits it is.
@@ -215,6 +218,7 @@ fn put_marks(out: &mut Vec<u8>, marks: &[StoredMark]) {
             MarkKind::Producer => 1,
             MarkKind::IdempotencyKey => 2,
             MarkKind::Cursor => 3,
+            MarkKind::Forgotten => 4,
         });
         put_text(out, &mark.producer);
         out.extend_from_slice(&mark.epoch.to_le_bytes());
@@ -235,6 +239,7 @@ fn read_mark(input: &mut Reader<'_>) -> Result<StoredMark, FrameError> {
         1 => MarkKind::Producer,
         2 => MarkKind::IdempotencyKey,
         3 => MarkKind::Cursor,
+        4 => MarkKind::Forgotten,
         _ => return Err(FrameError::Malformed("mark kind")),
     };
     let producer = input.text()?;
