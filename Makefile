@@ -60,6 +60,8 @@ torture:         ## Run the long forms of the tests of crashes, damage, forks an
 	MONETA_CORRELATION_KILLS=$${MONETA_CORRELATION_KILLS:-200} \
 	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_correlation -- --nocapture
 	MONETA_BACKFILL=whole cargo test --locked --profile $(PROFILE) -p moneta-cli --test it backfill:: -- --nocapture
+	MONETA_FILE_KILLS=$${MONETA_FILE_KILLS:-200} \
+	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_files -- --nocapture
 
 lint:            ## Check formatting, lints, documentation and licences.
 	cargo fmt --all --check

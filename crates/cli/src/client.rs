@@ -11,8 +11,9 @@ use crate::failure::{Exit, Failure};
 
 /// How long a connection may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a local server may take to say that it lives.
-const ALIVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a local server may take to say that it lives. One that was killed refuses at once; a busy one is waited for,
+/// since its data directory is of no use to anybody else.
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Environment variable that may hold the credential.
 const CREDENTIAL_VARIABLE: &str = "MONETA_CREDENTIAL";
 /// Names a file's bytes, so that sending them again stores nothing twice.

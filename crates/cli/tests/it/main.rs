@@ -12,6 +12,7 @@ mod hunting;
 mod incidents;
 mod kill_correlation;
 mod kill_delivery;
+mod kill_files;
 mod kill_json;
 mod kill_syslog;
 mod objects;
