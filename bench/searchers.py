@@ -104,7 +104,7 @@ def segment_bytes(table: pathlib.Path) -> dict[str, int]:
             continue
         metadata = pyarrow.parquet.read_metadata(path)
         sums["segments"] += 1
-        places = (metadata.metadata or {}).get(b"moneta.terms", b"1;").decode().split(";")[1:]
+        places = (metadata.metadata or {}).get(b"moneta.terms", b";").decode().split(";")[1:]
         sums["index"] += sum(int(number) for place in places if place for number in place.split(",")[1:])
         for group in range(metadata.num_row_groups):
             for number in range(metadata.num_columns):

@@ -197,6 +197,9 @@ struct GroupedScanExec {
 
 impl GroupedScanExec {
     fn new(schema: SchemaRef, scan: ScanExec, keys: Vec<Expression>, functions: Vec<Function>) -> Self {
+        let mut read = functions.iter().flat_map(|function| function.arguments.iter().chain(&function.filter));
+        let is_counted = keys.is_empty() && read.all(|expression| expression.columns().is_empty());
+        let scan = if is_counted { scan.counted() } else { scan };
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema.clone()),
             Partitioning::UnknownPartitioning(scan.num_partitions()),

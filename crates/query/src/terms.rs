@@ -26,6 +26,40 @@ pub(crate) fn terms_of_filters(filters: &[Expr], columns: &[Column]) -> TermCond
     all(filters.iter().map(|filter| table.condition(filter, 0)).collect())
 }
 
+/// A term, and the column whose texts are to have it.
+pub(crate) type CountedTerm = (String, Needle);
+
+/// The term that all of `filters` come to, if they are a single `has` of a column: how many rows pass them may then be
+/// known without reading one.
+pub(crate) fn counted_term(filters: &[Expr], columns: &[Column]) -> Option<CountedTerm> {
+    let [filter] = filters else { return None };
+    let Expr::ScalarFunction(call) = without_alias(filter) else { return None };
+    let operator = call.func.inner().downcast_ref::<TextFunction>()?.operator();
+    if operator != (TextOperator { test: TextTest::Has, case_sensitive: false, negated: false }) {
+        return None;
+    }
+    let [text, needle] = call.args.as_slice() else { return None };
+    let needle = Needle::new(constant(needle)?, Edges::BOTH, Case::Insensitive);
+    let column = match without_alias(text) {
+        Expr::Column(column) => column,
+        Expr::ScalarFunction(call) if call.func.name() == "kql_to_string" => match call.args.as_slice() {
+            [Expr::Column(column)] => column,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let own = columns.iter().find(|own| *own.name == *column.name)?;
+    let is_indexed = TextKind::of(own.column_type).is_some();
+    (is_indexed && needle.is_one_term()).then(|| (column.name.clone(), needle))
+}
+
+fn without_alias(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(alias) => without_alias(&alias.expr),
+        other => other,
+    }
+}
+
 /// All of some conditions, without those that say nothing.
 fn all(mut parts: Vec<TermCondition>) -> TermCondition {
     parts.retain(|part| !part.is_unknown());
@@ -264,6 +298,29 @@ mod tests {
         check(list(ListOperator::HasAny), "(s:any | s:all)");
         check(list(ListOperator::HasAll), "(s:any & s:all)");
         check(list(ListOperator::NotInCaseless), "()");
+    }
+
+    #[test]
+    fn one_word_of_one_column_can_be_counted() {
+        use BinaryOperator as B;
+        let counted = |filters: &[Expr]| counted_term(filters, &columns()).map(|(column, _)| column);
+        let word = || text(B::Has, col("s"), "Word");
+        assert_eq!(counted(&[word()]).as_deref(), Some("s"));
+        assert_eq!(counted(&[word().alias("x")]).as_deref(), Some("s"));
+        for other in [
+            text(B::HasCs, col("s"), "word"),
+            text(B::NotHas, col("s"), "word"),
+            text(B::EqualCaseless, col("s"), "word"),
+            text(B::HasPrefix, col("s"), "word"),
+            text(B::Has, col("s"), "two words"),
+            text(B::Has, col("s"), "ab"),
+            text(B::Has, col("n"), "1234"),
+            word().and(col("n").eq(lit(4i64))),
+        ] {
+            assert_eq!(counted(&[other]), None);
+        }
+        assert_eq!(counted(&[word(), word()]), None);
+        assert_eq!(counted(&[]), None);
     }
 
     #[test]

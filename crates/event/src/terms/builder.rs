@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow::array::{Array, StringArray};
 use foldhash::fast::FixedState;
 
-use super::tokens::{Accuracy, each_key};
+use super::tokens::{ALL_FORMS, Forms, each_key};
 use super::{GROUP_ROWS_MAX, ROWS_LISTED_MAX, TextKind, cell_rows};
 
 /// The rows of a key.
@@ -16,10 +16,11 @@ pub struct Posting {
     /// The first rows.
     rows: [u16; ROWS_LISTED_MAX],
     cells: u64,
+    is_exact: bool,
 }
 
 impl Posting {
-    const EMPTY: Self = Self { num_rows: 0, last: 0, rows: [0; ROWS_LISTED_MAX], cells: 0 };
+    const EMPTY: Self = Self { num_rows: 0, last: 0, rows: [0; ROWS_LISTED_MAX], cells: 0, is_exact: true };
 
     fn add(&mut self, row: u16, cell_rows: usize) {
         if self.num_rows > 0 && self.last == row {
@@ -39,26 +40,34 @@ impl Posting {
     }
 
     /// Of few rows, in order.
-    pub(super) fn of_rows(rows: &[u16], cell_rows: usize) -> Self {
-        let mut posting = Self::EMPTY;
+    pub(super) fn of_rows(rows: &[u16], cell_rows: usize, is_exact: bool) -> Self {
+        let mut posting = Self { is_exact, ..Self::EMPTY };
         rows.iter().for_each(|row| posting.add(*row, cell_rows));
         posting
     }
 
     /// Of many rows, of which the cells are known.
-    pub(super) fn of_cells(num_rows: u32, cells: u64) -> Self {
-        Self { num_rows, cells, ..Self::EMPTY }
+    pub(super) fn of_cells(num_rows: u32, cells: u64, is_exact: bool) -> Self {
+        Self { num_rows, cells, is_exact, ..Self::EMPTY }
     }
 
     /// Whether both say the same, as far as it is stored.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
-        (self.num_rows, self.cells, self.listed()) == (other.num_rows, other.cells, other.listed())
+        let said = |posting: &Self| (posting.num_rows, posting.cells, posting.is_exact);
+        said(self) == said(other) && self.listed() == other.listed()
     }
 
     /// Number of rows.
     #[must_use]
     pub fn num_rows(&self) -> u32 {
         self.num_rows
+    }
+
+    /// Whether every row of it has the key as a term but for the case of ASCII letters, whichever form of its text is
+    /// asked about: as it stands, or as it reads with its escapes undone.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.is_exact
     }
 
     /// The rows, if they are few enough to be listed.
@@ -78,7 +87,6 @@ impl Posting {
 #[derive(Debug, Clone, Default)]
 pub struct ColumnTerms {
     keys: Vec<(Box<str>, Posting)>,
-    is_exact: bool,
 }
 
 impl ColumnTerms {
@@ -125,12 +133,6 @@ impl ColumnTerms {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Posting)> {
         self.keys.iter().map(|(key, posting)| (&**key, posting))
     }
-
-    /// Whether each row of a key has a term that is the key but for the case of ASCII letters.
-    #[must_use]
-    pub fn is_exact(&self) -> bool {
-        self.is_exact
-    }
 }
 
 /// Texts repeat: each distinct one is cut once, and its rows are given to its keys.
@@ -144,7 +146,8 @@ struct Collector<'a> {
     keys: HashMap<Box<str>, u32, FixedState>,
     postings: Vec<Posting>,
     last: Option<(&'a str, usize)>,
-    is_exact: bool,
+    /// Keys of one text, and the forms of it that have them as terms.
+    found: Vec<(u32, Forms)>,
     scratch: String,
 }
 
@@ -159,7 +162,7 @@ impl<'a> Collector<'a> {
             keys: HashMap::default(),
             postings: Vec::new(),
             last: None,
-            is_exact: true,
+            found: Vec::new(),
             scratch: String::new(),
         }
     }
@@ -181,39 +184,40 @@ impl<'a> Collector<'a> {
         let next = u32::try_from(self.texts.len()).expect("no more texts than rows");
         let index = *self.texts.entry(text).or_insert(next);
         if index == next {
-            let (keys, postings, found) = (&mut self.keys, &mut self.postings, &mut self.keys_of_texts);
-            let accuracy = each_key(text, self.kind, &mut self.scratch, &mut |key| {
-                let number = match keys.get(key) {
-                    Some(number) => *number,
-                    None => {
-                        let number = u32::try_from(postings.len()).expect("memory ends before");
-                        keys.insert(key.into(), number);
-                        postings.push(Posting::EMPTY);
-                        number
-                    }
-                };
-                found.push(number);
-            });
-            self.is_exact &= accuracy == Accuracy::Exact;
-            let from = self.starts[self.starts.len() - 1];
-            found[from..].sort_unstable();
-            let mut kept = from;
-            for at in from..found.len() {
-                if at == from || found[at] != found[kept - 1] {
-                    found[kept] = found[at];
-                    kept += 1;
-                }
-            }
-            found.truncate(kept);
-            self.starts.push(kept);
+            self.cut(text);
         }
         index as usize
+    }
+
+    /// Finds the keys of a new text.
+    fn cut(&mut self, text: &str) {
+        let (keys, postings, found) = (&mut self.keys, &mut self.postings, &mut self.found);
+        found.clear();
+        each_key(text, self.kind, &mut self.scratch, &mut |key, forms| {
+            let number = match keys.get(key) {
+                Some(number) => *number,
+                None => {
+                    let number = u32::try_from(postings.len()).expect("memory ends before");
+                    keys.insert(key.into(), number);
+                    postings.push(Posting::EMPTY);
+                    number
+                }
+            };
+            found.push((number, forms));
+        });
+        found.sort_unstable();
+        for same in found.chunk_by(|left, right| left.0 == right.0) {
+            let forms = same.iter().fold(0, |all, (_, forms)| all | forms);
+            postings[same[0].0 as usize].is_exact &= forms == ALL_FORMS;
+            self.keys_of_texts.push(same[0].0);
+        }
+        self.starts.push(self.keys_of_texts.len());
     }
 
     fn finish(self) -> ColumnTerms {
         let postings = self.postings;
         let mut keys: Vec<_> = self.keys.into_iter().map(|(key, number)| (key, postings[number as usize])).collect();
         keys.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        ColumnTerms { keys, is_exact: self.is_exact }
+        ColumnTerms { keys }
     }
 }

@@ -10,19 +10,20 @@
 //! text lowered as a whole, because lowering may split or join letters. Of a JSON text with escapes: also those of the
 //! text with its escapes undone. A key is cut after [`TERM_BYTES_MAX`] bytes.
 //!
-//! # Layout, version 1
+//! # Layout, version 2
 //! The bytes of one row group; numbers are little-endian, `varint` is LEB128.
 //! ```text
 //! group    block* head
 //! block    a zstd frame of entries, some 16 KiB of them, of one column
 //! entry    u8 bytes shared with the key before it in the block, varint further bytes, those bytes,
-//!          varint number of rows, and
+//!          varint number of rows times two, and one more if every row has the key as a term in every form of its
+//!            text (`Posting::is_exact`), so that the number is exact for `has`; and
 //!            up to 8 rows: the row numbers, each a varint: the first, then differences
 //!            more:         a bitmap of cells, ceil(cells / 8) bytes, the lowest bit first
-//! head     "MTI" u8 version 1
+//! head     "MTI" u8 version 2
 //!          u32 rows of the group, u32 rows of a cell (a power of two; at most 64 cells)
 //!          u16 number of columns, and of each
-//!            varint length of its name, name, u8 bit 0: row numbers and numbers of rows are exact for `has`
+//!            varint length of its name, name
 //!            u32 number of keys, u32 number of blocks, and of each block
 //!              varint length of its first key, key, varint length of the frame, varint length of the entries
 //!          filter: u64 seed, u32 segment length, u32 segments, u32 length, fingerprints (filter.rs)
@@ -62,7 +63,7 @@ const BLOCK_BYTES: usize = 16 << 10;
 /// Bytes of the entries of a block at most, as a reader accepts them.
 const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 1_024;
 /// The first bytes of a head.
-const MAGIC: [u8; 4] = *b"MTI\x01";
+const MAGIC: [u8; 4] = *b"MTI\x02";
 
 /// Rows of one cell of a group.
 fn cell_rows(num_rows: usize) -> usize {

@@ -43,7 +43,6 @@ pub struct GroupTerms {
 #[derive(Debug)]
 pub(super) struct IndexedColumn {
     name: String,
-    is_exact: bool,
     num_keys: usize,
     pub(super) blocks: Vec<BlockPlace>,
 }
@@ -63,7 +62,7 @@ impl GroupTerms {
     pub fn parse(head: &[u8], blocks_len: usize) -> Result<Self, Malformed> {
         let mut input = Input { bytes: head };
         if input.take(MAGIC.len())? != MAGIC {
-            return Err(malformed("it is not an index of version 1"));
+            return Err(malformed("it is not an index of version 2"));
         }
         let (num_rows, cells) = (input.number()?, input.number()?);
         if num_rows > GROUP_ROWS_MAX || cells != cell_rows(num_rows) {
@@ -137,12 +136,13 @@ impl GroupTerms {
         needle: &Needle,
         fetch: &Fetch<'_, E>,
     ) -> Result<Option<u64>, E> {
-        let Some((index, column)) = self.locate(column) else { return Ok(None) };
+        let Some((index, _)) = self.locate(column) else { return Ok(None) };
         let [Lookup::Term(term)] = needle.lookups() else { return Ok(None) };
-        if !column.is_exact || !needle.is_one_term() {
+        if !needle.is_one_term() {
             return Ok(None);
         }
-        Ok(Some(self.posting(index, term, fetch)?.map_or(0, |posting| u64::from(posting.num_rows()))))
+        let Some(posting) = self.posting(index, term, fetch)? else { return Ok(Some(0)) };
+        Ok(posting.is_exact().then(|| u64::from(posting.num_rows())))
     }
 
     /// What is wrong with a column, given the keys its rows have; `None` if nothing is.
@@ -156,7 +156,7 @@ impl GroupTerms {
         fetch: &Fetch<'_, E>,
     ) -> Result<Option<String>, E> {
         let Some((index, column)) = self.locate(name) else { return Ok(Some(format!("column {name} is missing"))) };
-        if (column.is_exact, column.num_keys) != (expected.is_exact(), expected.len()) {
+        if column.num_keys != expected.len() {
             return Ok(Some(format!(
                 "column {name} is said to have {} keys, its rows have {}",
                 column.num_keys,
@@ -362,7 +362,6 @@ impl<'a> Input<'a> {
     fn column(&mut self, next: &mut usize) -> Result<IndexedColumn, Malformed> {
         let len = self.varint()?;
         let name = String::from_utf8(self.take(len)?.to_vec()).map_err(|_| malformed("a name is not UTF-8"))?;
-        let [flags] = self.array()?;
         let (num_keys, num_blocks) = (self.number()?, self.number()?);
         let mut blocks = Vec::new();
         for _ in 0..num_blocks {
@@ -376,7 +375,7 @@ impl<'a> Input<'a> {
             *next = range.end;
             blocks.push(BlockPlace { first, range, raw_len });
         }
-        Ok(IndexedColumn { name, is_exact: flags == 1, num_keys, blocks })
+        Ok(IndexedColumn { name, num_keys, blocks })
     }
 
     fn entry(&mut self, key: &mut Vec<u8>, num_rows: usize, cell_rows: usize) -> Result<Posting, Malformed> {
@@ -390,7 +389,8 @@ impl<'a> Input<'a> {
         if key.len() > TERM_BYTES_MAX {
             return Err(malformed("a key is too long"));
         }
-        let count = self.varint()?;
+        let count_and_flag = self.varint()?;
+        let (count, is_exact) = (count_and_flag >> 1, count_and_flag & 1 == 1);
         if Posting::is_listed(count) {
             let mut row = 0;
             let mut rows = [0; super::ROWS_LISTED_MAX];
@@ -399,13 +399,13 @@ impl<'a> Input<'a> {
                 *place =
                     u16::try_from(row).ok().filter(|_| row < num_rows).ok_or_else(|| malformed("a row cannot be"))?;
             }
-            return Ok(Posting::of_rows(&rows[..count], cell_rows));
+            return Ok(Posting::of_rows(&rows[..count], cell_rows, is_exact));
         }
         let num_cells = num_rows.div_ceil(cell_rows);
         let mut cells = [0; 8];
         cells[..num_cells.div_ceil(8)].copy_from_slice(self.take(num_cells.div_ceil(8))?);
         let count = u32::try_from(count).map_err(|_| malformed("a number of rows cannot be"))?;
-        Ok(Posting::of_cells(count, u64::from_le_bytes(cells)))
+        Ok(Posting::of_cells(count, u64::from_le_bytes(cells), is_exact))
     }
 }
 

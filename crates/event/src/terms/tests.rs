@@ -116,6 +116,15 @@ proptest! {
         let index = Index::of(&texts, TextKind::Json);
         for needle in values.iter().chain([&needle]) {
             let rows = index.rows(&has(needle, Edges::BOTH, Case::Insensitive));
+            let prepared = Needle::new(needle, Edges::BOTH, Case::Insensitive);
+            if let Some(known) = index.head.count("text", &prepared, &|range| index.fetch(range)).unwrap() {
+                let as_they_stand = texts.iter().flatten().cloned().collect::<Vec<_>>();
+                let as_they_read = values.iter().map(|value| format!("k\n \t{value}\u{1}é")).collect::<Vec<_>>();
+                for form in [as_they_stand, as_they_read] {
+                    let count = form.iter().filter(|text| found(text, needle, Edges::BOTH, Case::Insensitive)).count();
+                    prop_assert_eq!(known, count as u64, "{:?} in {:?}", needle, form);
+                }
+            }
             for (row, value) in values.iter().enumerate() {
                 let text = format!("\t{value}\u{1}é");
                 let is_left_out = !rows[row] && found(&text, needle, Edges::BOTH, Case::Insensitive);
@@ -157,6 +166,21 @@ fn conditions_join_as_they_say() {
     assert_eq!(index.rows(&has("amm", Edges::NONE, Case::Insensitive)), [false, true, true, false]);
     assert_eq!(index.rows(&has("alp", Edges::START, Case::Insensitive)), [true, false, false, false]);
     assert!(index.head.rows(&TermCondition::UNKNOWN, &|range| index.fetch(range)).unwrap().is_none());
+}
+
+#[test]
+fn words_beside_escapes_are_not_counted_and_all_others_are() {
+    let texts = [r#"{"p":"C:\\Windows\\run.exe"}"#, r#"{"m":"first\nsecond"}"#, r#"{"m":"third nsecond"}"#];
+    let index = Index::of(&texts.map(|text| Some(text.to_owned())), TextKind::Json);
+    let count = |word| {
+        let needle = Needle::new(word, Edges::BOTH, Case::Insensitive);
+        index.head.count("text", &needle, &|range| index.fetch(range)).unwrap()
+    };
+    assert_eq!(count("windows"), Some(1));
+    assert_eq!(count("first"), Some(1));
+    assert_eq!(count("second"), None, "as it stands, no text has it");
+    assert_eq!(count("nsecond"), None, "as it reads, only one text has it");
+    assert_eq!(count("absent"), Some(0));
 }
 
 #[test]

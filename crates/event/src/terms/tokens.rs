@@ -17,43 +17,42 @@ pub enum TextKind {
     Json,
 }
 
-/// What the keys of a text say about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Accuracy {
-    /// Each key is a term of the text, ASCII letters lowered.
-    Exact,
-    /// Some keys are terms of another form of the text only.
-    Generous,
-}
+/// The forms of a text of which a key is a term, ASCII letters lowered: bits of the two below, or neither.
+pub(super) type Forms = u8;
+/// The text as it stands.
+const AS_IT_STANDS: Forms = 1;
+/// The text with its escapes undone.
+const AS_IT_READS: Forms = 2;
+/// Every form: whichever of them is asked about, it has the term.
+pub(super) const ALL_FORMS: Forms = AS_IT_STANDS | AS_IT_READS;
 
-/// Calls `each` with every key of a text, repeated ones again.
-pub(super) fn each_key(text: &str, kind: TextKind, scratch: &mut String, each: &mut dyn FnMut(&str)) -> Accuracy {
-    let mut accuracy = each_key_of_form(text, scratch, each);
+/// Calls `each` with every key of a text and forms it is a term of, repeated ones again.
+pub(super) fn each_key(text: &str, kind: TextKind, scratch: &mut String, each: &mut dyn FnMut(&str, Forms)) {
     if kind == TextKind::Json && text.contains('\\') {
-        each_key_of_form(&without_escapes(text), scratch, each);
-        accuracy = Accuracy::Generous;
+        each_key_of_form(text, AS_IT_STANDS, scratch, each);
+        each_key_of_form(&without_escapes(text), AS_IT_READS, scratch, each);
+    } else {
+        each_key_of_form(text, ALL_FORMS, scratch, each);
     }
-    accuracy
 }
 
-fn each_key_of_form(text: &str, scratch: &mut String, each: &mut dyn FnMut(&str)) -> Accuracy {
-    let mut lowered = |term: &str| {
+fn each_key_of_form(text: &str, form: Forms, scratch: &mut String, each: &mut dyn FnMut(&str, Forms)) {
+    let mut lowered = |term: &str, forms: Forms| {
         scratch.clear();
         scratch.push_str(cut(term));
         scratch.make_ascii_lowercase();
-        each(scratch);
+        each(scratch, forms);
     };
     if text.is_ascii() {
         let runs = text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric());
         for run in runs.filter(|run| run.len() >= TERM_CHARS_MIN) {
             // A run of ASCII letters and digits is a text of its own.
-            lowered(std::str::from_utf8(run).unwrap_or_default());
+            lowered(std::str::from_utf8(run).unwrap_or_default(), form);
         }
-        return Accuracy::Exact;
+        return;
     }
-    long_terms(text).for_each(&mut lowered);
-    long_terms(&text.to_lowercase()).for_each(&mut lowered);
-    Accuracy::Generous
+    long_terms(text).for_each(|term| lowered(term, form));
+    long_terms(&text.to_lowercase()).for_each(|term| lowered(term, 0));
 }
 
 /// The terms of a text that are long enough to be indexed.

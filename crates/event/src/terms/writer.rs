@@ -45,7 +45,6 @@ impl GroupWriter {
         }
         put_varint(&mut self.columns, name.len());
         self.columns.extend_from_slice(name.as_bytes());
-        self.columns.push(u8::from(terms.is_exact()));
         let number = |len: usize| u32::try_from(len).expect("keys of a row group are few million").to_le_bytes();
         self.columns.extend_from_slice(&number(terms.len()));
         self.columns.extend_from_slice(&number(blocks.len()));
@@ -100,7 +99,7 @@ impl<'a> Block<'a> {
         self.entries.push(u8::try_from(shared).expect("keys have at most 128 bytes"));
         put_varint(&mut self.entries, key.len() - shared);
         self.entries.extend_from_slice(&key.as_bytes()[shared..]);
-        put_varint(&mut self.entries, posting.num_rows() as usize);
+        put_varint(&mut self.entries, (posting.num_rows() as usize) << 1 | usize::from(posting.is_exact()));
         match posting.listed() {
             Some(rows) => {
                 let mut before = 0;

@@ -29,6 +29,7 @@ use moneta_event::schema::standard;
 use moneta_event::{Block, Column, ColumnType, stored};
 use moneta_kql_plan::functions::path::PathFunction;
 use moneta_kql_plan::json::Step;
+use moneta_store::SegmentColumns;
 
 use super::chunk::{Chunk, ScanColumn, Source};
 use super::expression::{Columns, Computed, Expression, plain};
@@ -61,6 +62,8 @@ pub(crate) struct ScanExec {
     layers: Vec<Vec<Expression>>,
     layer_texts: Vec<String>,
     num_partitions: usize,
+    /// Whether only the number of rows matters to whoever consumes them.
+    is_counted: bool,
     properties: Arc<PlanProperties>,
 }
 
@@ -79,6 +82,7 @@ impl ScanExec {
             layers: Vec::new(),
             layer_texts: Vec::new(),
             num_partitions,
+            is_counted: false,
             properties,
         }
     }
@@ -121,6 +125,12 @@ impl ScanExec {
         let own = expressions.iter().map(|expression| self.with_paths(expression)).collect::<Result<Vec<_>>>()?;
         let schema = if self.layers.is_empty() { &self.read_schema } else { &self.schema };
         own.iter().map(|expression| Expression::new(expression, schema)).collect()
+    }
+
+    /// The scan for somebody who looks at no column of it: rows may be counted that are not read.
+    pub(crate) fn counted(mut self) -> Self {
+        self.is_counted = true;
+        self
     }
 
     /// Number of partitions.
@@ -253,6 +263,12 @@ impl ScanExec {
             groups.reverse();
         }
         for group in groups.into_iter().filter(|group| segment.may_match(*group, &self.reading.prunes)) {
+            if let Some(count) = self.count(&segment, group)? {
+                if count > 0 && !computed(&OnlyCounted(count), &self.layers, consume)? {
+                    return Ok(false);
+                }
+                continue;
+            }
             let rows = segment.rows_with(group, &self.reading.terms).map_err(|error| failed(error.to_string()))?;
             let source = Source::Group { segment: &segment, group, cache: source.cache() };
             if !self.read_chunk(Chunk::new(source, &self.read, rows), rows_left, consume)? {
@@ -260,6 +276,17 @@ impl ScanExec {
             }
         }
         Ok(true)
+    }
+
+    /// How many rows of a row group pass the filters, where that is all that is wanted and the index of words knows it.
+    fn count(&self, segment: &SegmentColumns, group: usize) -> Result<Option<usize>> {
+        let Some((column, needle)) = self.reading.counted.as_ref().filter(|_| self.is_counted) else { return Ok(None) };
+        if !self.hints.is_empty() || self.reading.limit.is_some() {
+            return Ok(None);
+        }
+        let count = segment.count_with(group, column, needle);
+        let count = count.map_err(|error| DataFusionError::External(Box::new(UnreadableSegment(error.to_string()))))?;
+        Ok(count.and_then(|count| usize::try_from(count).ok()))
     }
 
     /// Reads one piece; `false` when no more are wanted.
@@ -347,6 +374,19 @@ impl Hint {
     }
 }
 
+/// So many rows, of which nobody looks at a column.
+struct OnlyCounted(usize);
+
+impl Columns for OnlyCounted {
+    fn num_rows(&self) -> usize {
+        self.0
+    }
+
+    fn column(&self, index: usize) -> Result<ArrayRef> {
+        Err(DataFusionError::Internal(format!("column {index} of rows that were only counted")))
+    }
+}
+
 /// Hands over the columns of the last layer.
 fn computed(
     input: &dyn Columns,
@@ -387,6 +427,9 @@ impl DisplayAs for ScanExec {
         }
         if let Some(limit) = self.reading.limit {
             write!(f, " limit={limit}")?;
+        }
+        if self.is_counted && self.reading.counted.is_some() {
+            f.write_str(" counted")?;
         }
         if !self.filter_texts.is_empty() {
             write!(f, " filters=[{}]", self.filter_texts.join(", "))?;

@@ -168,6 +168,13 @@ const QUERIES: &[&str] = &[
     "Logs_CL | where Request has_any ('r100', 'r2000', 'none') | summarize count() by Request",
     "Logs_CL | where Message has_all ('took', 'duration') | count",
     "Logs_CL | where Request in~ ('R77', 'R78') | count",
+    "Logs_CL | where Message has 'Duration' | count",
+    "Logs_CL | where Request has 'R4711' | count",
+    "Logs_CL | where Request has 'nowhere' | count",
+    "Logs_CL | where Extra has 'zone' | summarize n = count()",
+    "Logs_CL | where Extra has 'K1' | summarize count(), countif(1 == 1)",
+    "Logs_CL | where Message has 'duration' | summarize count(), countif(Size > 5)",
+    "Logs_CL | where Message has 'duration' and Size > 5 | count",
     "Logs_CL | where * has 'r4711' | project _Seq, Request",
     "Logs_CL | where * has '977' | count",
     "Logs_CL | where Extra has 'zone' and tostring(Extra.deep.zone) has 'z3' | count",
@@ -229,4 +236,16 @@ fn take_reads_no_more_than_it_needs() {
     let answer = ask(&engine, "Logs_CL | where Level == 'Error' | take 3");
     assert_eq!(answer.tables[0].num_rows(), 3);
     assert!(answer.completeness.rows_scanned < (BLOCKS * BLOCK_ROWS) as u64, "{:?}", answer.completeness);
+}
+
+#[test]
+fn a_word_is_counted_without_reading_a_row() {
+    let store = store(BLOCKS);
+    seal(&store);
+    let engine = engine(&store, 0);
+    let answer = ask(&engine, "Logs_CL | where Message has 'DURATION' | count");
+    assert_eq!(rows(&answer), [(BLOCKS * BLOCK_ROWS).to_string()]);
+    assert_eq!(answer.completeness.rows_scanned, 0);
+    let answer = ask(&engine, "Logs_CL | where Message has 'duration' and Size > 5 | count");
+    assert!(answer.completeness.rows_scanned > 0);
 }
