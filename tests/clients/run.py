@@ -17,6 +17,7 @@ import tempfile
 import time
 import uuid
 
+import debian_package
 import kafka_broker
 from server import Server
 
@@ -34,6 +35,8 @@ class Client:
     proves: str
     requirements: str = ""
     """What it needs when that is not among the others' and takes long to install: run by name and for the document."""
+    daemon: str = ""
+    """The program of Debian's that it runs; its package is then one of Debian's too."""
 
     @property
     def is_node(self):
@@ -42,6 +45,8 @@ class Client:
     def version(self):
         if self.package == "":
             return ""
+        if self.daemon:
+            return debian_package.version(self.package)
         if self.is_node:
             package = pathlib.Path(os.environ["MONETA_NODE_MODULES"]) / "node_modules" / self.package / "package.json"
             return json.loads(package.read_text())["version"]
@@ -71,6 +76,7 @@ CLIENTS = [
     Client("logging_loki_client.py", "python-logging-loki", "Loki push"),
     Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
     Client("elasticsearch_client.mjs", "@elastic/elasticsearch", "Elasticsearch bulk from Node"),
+    Client("rsyslog_client.py", "rsyslog-elasticsearch", "Elasticsearch bulk from a syslog daemon", daemon="rsyslogd"),
     Client("opentelemetry_client.py", "opentelemetry-exporter-otlp-proto-http", "OTLP over HTTP: logs, metrics, traces"),
     Client(
         "opentelemetry_grpc_client.py", "opentelemetry-exporter-otlp-proto-grpc", "OTLP over gRPC, with and without TLS"
@@ -169,6 +175,9 @@ def main():
         for client in [client for client in chosen if client.is_node]:
             print(f"{client.package}: not run, Node is missing", file=sys.stderr)
         chosen = [client for client in chosen if not client.is_node]
+    for client in [client for client in chosen if client.daemon and not shutil.which(client.daemon)]:
+        print(f"{client.package}: not run, {client.daemon} is missing", file=sys.stderr)
+        chosen.remove(client)
     if arguments.write and len(chosen) < len(CLIENTS):
         raise SystemExit("--write needs every client: give no names, and install Node")
     started = time.monotonic()

@@ -1,0 +1,31 @@
+"""Files of Debian packages that are not installed: fetched by apt, unpacked outside the clone, kept."""
+
+import functools
+import os
+import pathlib
+import subprocess
+import tempfile
+
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "moneta"
+
+
+@functools.cache
+def version(package):
+    """The version that apt would install here."""
+    text = subprocess.check_output(["apt-cache", "show", "--no-all-versions", package], text=True)
+    return next(line.removeprefix("Version: ") for line in text.splitlines() if line.startswith("Version: "))
+
+
+def library(package, path):
+    """The installed file, or that of the package unpacked."""
+    if pathlib.Path(path).exists():
+        return path
+    unpacked = CACHE / f"deb-{package}-{version(package)}"
+    if not unpacked.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as fresh:
+            subprocess.run(["apt-get", "download", package], cwd=fresh, check=True, capture_output=True)
+            [archive] = pathlib.Path(fresh).glob("*.deb")
+            subprocess.run(["dpkg", "-x", archive, f"{unpacked}.part-{os.getpid()}"], check=True)
+        os.rename(f"{unpacked}.part-{os.getpid()}", unpacked)
+    return str(unpacked) + path
