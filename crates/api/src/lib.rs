@@ -21,6 +21,7 @@ mod credentials;
 mod editor;
 mod elastic;
 mod error;
+pub mod export;
 mod gelf;
 mod health;
 mod incidents;

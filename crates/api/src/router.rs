@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::StatusCode;
+use axum::http::{Extensions, HeaderMap, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes, refuse_unknown_encodings};
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, gelf, health, incidents,
-    ingest, kusto, ledger, loki, objects, openapi, operations, otlp, page, prometheus, rules, splunk, upload,
+    ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, export, gelf, health,
+    incidents, ingest, kusto, ledger, loki, objects, openapi, operations, otlp, page, prometheus, rules, splunk,
+    upload,
 };
 
 /// How long a request may take that asks for little.
@@ -44,13 +46,15 @@ pub fn router(state: ApiState) -> Router {
         )
         // Files take as long as they take; a sender that falls silent is dropped.
         .merge(Router::new().route("/v1/ingest", post(upload::file)))
+        // Exports too; a client that falls silent is dropped.
+        .merge(Router::new().route("/v1/export", get(export::download).post(export::export)))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))
         .layer(from_fn(refuse_unknown_encodings))
         .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
         .layer(from_fn(count_wire_bytes))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(has_no_trailers)))
         .layer(from_fn_with_state(state.clone(), observe))
         .with_state(state)
 }
@@ -147,6 +151,11 @@ fn queries() -> Router<App> {
         .route("/v1/rest/mgmt", post(kusto::management))
         .route("/v1/explain", post(kusto::explain))
         .route("/v1/quarantine/replay", post(operations::replay))
+}
+
+/// A hash in the trailers is of the bytes as they are sent.
+fn has_no_trailers(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    !headers.contains_key(header::TRAILER)
 }
 
 /// Ends a request that takes too long. What it asked for may still happen: a resend needs its idempotency key.

@@ -44,7 +44,7 @@ pub use objects::{
 pub use operations::{LedgerPath, Operations};
 pub use query::{
     Completeness, EditorCompletion, EditorHover, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError,
-    QueryLanguage, QueryRequest, QueryState, ResultTable, TimeScope, Truncation,
+    QueryLanguage, QueryRequest, QueryState, ResultTable, RowStream, TimeScope, Truncation,
 };
 pub use rules::{
     BackfillMatch, BackfillReport, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,

@@ -322,6 +322,34 @@ pub struct EditorHover {
     pub text: String,
 }
 
+/// The rows of one query as they come. Whoever drops it stops the query.
+///
+/// # Shapes
+/// Every batch has one column per entry of `columns`, in that order, in the Arrow form of its type.
+pub trait RowStream: Send {
+    /// The columns.
+    fn columns(&self) -> &[QueryColumn];
+
+    /// Warnings of the binder.
+    fn warnings(&self) -> &[QueryDiagnostic];
+
+    /// The next rows, never none in a batch; `None` when there are no more.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; the rows given so far are then not all, and there will be no more.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<RecordBatch>, QueryError>>;
+
+    /// Says that all rows have come where they go, and audits that, with facts about it such as their hash. To be
+    /// called after the last rows and before the receiver is told that it has everything.
+    ///
+    /// # Errors
+    /// When it cannot be audited, or the rows were not all taken.
+    fn finish(
+        self: Box<Self>,
+        details: serde_json::Map<String, serde_json::Value>,
+    ) -> BoxFuture<'static, Result<(), QueryError>>;
+}
+
 /// Answers queries. Every query is audited before its answer is given.
 pub trait QueryEngine: Send + Sync {
     /// Runs a query.
@@ -330,6 +358,28 @@ pub trait QueryEngine: Send + Sync {
     /// See [`QueryError`].
     fn query<'a>(&'a self, ctx: &'a OpContext, request: QueryRequest)
     -> BoxFuture<'a, Result<QueryAnswer, QueryError>>;
+
+    /// Runs a query whose rows are handed on as they come, however many: the limits of answers in rows, bytes and time
+    /// do not hold, those of memory and what the request or the text itself asks for do. Audited when it begins, before
+    /// the first row, and when it ends.
+    ///
+    /// # Errors
+    /// See [`QueryError`]; also when the text has more than one result.
+    fn stream<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn RowStream>, QueryError>>;
+
+    /// The columns of what [`Self::stream`] would give. Columns that depend on data are looked for in it, so it is audited.
+    ///
+    /// # Errors
+    /// As [`Self::stream`].
+    fn columns<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<Vec<QueryColumn>, QueryError>>;
 
     /// Prints every stage of a query without running it: syntax tree, bound query, logical and physical plan.
     ///

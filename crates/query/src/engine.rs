@@ -14,7 +14,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, displayable, execute_stream};
 use futures::StreamExt;
 use moneta_base::{Clock, ErrorKind};
 use moneta_event::{Column, TableSchema};
@@ -23,12 +23,14 @@ use moneta_kql::{Diagnostic, Parse, render_diagnostics};
 use moneta_kql_plan::functions::location::Locations;
 use moneta_kql_plan::{BindOptions, BoundQuery, BoundResult, Value, assist, bind, bind_over_data, lower};
 use moneta_ports::{
-    AuditEvent, AuditSink, BoxFuture, EditorCompletion, EditorHover, MaterializedView, Metric, Metrics, OpContext,
-    Outcome, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryLanguage, QueryRequest,
-    QueryState, ResultTable, Scope, Truncation, ViewStatus,
+    AuditEvent, AuditSink, BoxFuture, EditorCompletion, EditorHover, MaterializedView, Metrics, OpContext, Outcome,
+    QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryLanguage, QueryRequest, QueryState,
+    ResultTable, RowStream, Scope, Truncation, ViewStatus,
 };
+use tokio::runtime::Handle;
 
 use crate::Limits;
+use crate::auditor::{Auditor, Details};
 use crate::grouped::ComputeInScan;
 use crate::limits::Spill;
 use crate::memory::{ALL_QUERIES, QueryMemory, SharedMemory};
@@ -37,12 +39,12 @@ use crate::objects::{ObjectSet, Objects};
 use crate::outside::Outside;
 use crate::pauses::{Stop, stoppable};
 use crate::render::visualization;
-use crate::running::Running;
+use crate::running::{Ended, Lane, Running};
 use crate::scan::UnreadableSegment;
 use crate::snapshot::Snapshot;
-use crate::sql;
 use crate::tables::Tables;
 use crate::views::{STATE_BYTES_MAX, ViewStates};
+use crate::{sql, stream};
 
 /// Name of the database that holds all tables.
 pub(crate) const DATABASE: &str = "moneta";
@@ -65,7 +67,7 @@ const TOO_LARGE: &str = "E_QUERY_RESULT_SET_TOO_LARGE";
 pub struct Engine {
     pub(crate) core: Arc<Core>,
     pub(crate) audit: Arc<dyn AuditSink>,
-    metrics: Arc<Metrics>,
+    auditor: Auditor,
     running: Arc<Running>,
     threads: Option<tokio::runtime::Runtime>,
 }
@@ -78,7 +80,7 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     limits: Limits,
     memory: Arc<SharedMemory>,
-    session: SessionState,
+    pub(crate) session: SessionState,
     /// What is kept for materialised views.
     states: Arc<ViewStates>,
 }
@@ -134,7 +136,8 @@ impl Engine {
         let memory = SharedMemory::new(limits.memory_bytes);
         let states = Arc::new(ViewStates::new(STATE_BYTES_MAX));
         let core = Arc::new(Core { tables, objects, outside, clock, limits, memory, session, states });
-        Ok(Self { core, audit, metrics, running, threads: Some(threads) })
+        let auditor = Auditor { sink: audit.clone(), metrics };
+        Ok(Self { core, audit, auditor, running, threads: Some(threads) })
     }
 
     async fn run(&self, ctx: &OpContext, request: &QueryRequest) -> Result<QueryAnswer, QueryError> {
@@ -143,7 +146,7 @@ impl Engine {
         let timeout = request.timeout.map_or(limits.timeout, |asked| asked.min(limits.timeout));
         let ticket = self.running.begin(ctx, request, self.core.clock.now())?;
         let work = async {
-            let _turn = ticket.turn().await?;
+            let _turn = ticket.turn(Lane::Answer).await?;
             let (core, ctx, request) = (self.core.clone(), ctx.clone(), request.clone());
             self.on_own_threads(|stop| async move { core.answer(&ctx, &request, &stop).await }).await
         };
@@ -152,8 +155,46 @@ impl Engine {
             by = ticket.stopped() => Err(QueryError::Cancelled(format!("the query was cancelled by {by}"))),
             () = tokio::time::sleep(timeout) => Err(timed_out(timeout)),
         };
-        ticket.end(&result);
+        ticket.end(result.as_ref().map(|answer| Ended {
+            num_rows: num_rows(answer),
+            memory_peak_bytes: answer.memory_peak_bytes,
+            note: answer.truncated.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }));
         result
+    }
+
+    async fn columns_of(&self, ctx: &OpContext, request: &QueryRequest) -> Result<Vec<QueryColumn>, QueryError> {
+        require_query_scope(ctx)?;
+        let limit = self.core.limits.timeout;
+        let ticket = self.running.begin(ctx, request, self.core.clock.now())?;
+        let work = async {
+            let _turn = ticket.turn(Lane::Answer).await?;
+            let (core, ctx, request) = (self.core.clone(), ctx.clone(), request.clone());
+            self.on_own_threads(|stop| async move { core.columns(&ctx, &request, &stop).await }).await
+        };
+        let result = tokio::select! {
+            result = work => result,
+            by = ticket.stopped() => Err(QueryError::Cancelled(format!("the query was cancelled by {by}"))),
+            () = tokio::time::sleep(limit) => Err(timed_out(limit)),
+        };
+        ticket.end(result.as_ref().map(|_| Ended::default()));
+        result
+    }
+
+    async fn begin_stream(&self, ctx: &OpContext, request: QueryRequest) -> Result<Box<dyn RowStream>, QueryError> {
+        let started = Instant::now();
+        let begun = require_query_scope(ctx)
+            .and_then(|()| Ok((self.threads()?, self.running.begin(ctx, &request, self.core.clock.now())?)));
+        match begun {
+            Ok((threads, ticket)) => {
+                stream::begin(self.core.clone(), threads, self.auditor.clone(), ticket, ctx, request).await
+            }
+            Err(error) => {
+                let elapsed = started.elapsed();
+                self.auditor.ended(stream::BEGINS, ctx, &request, Err(&error), elapsed, Details::new()).await?;
+                Err(error)
+            }
+        }
     }
 
     /// Aggregates what was sealed since for the materialised views, and forgets what is gone.
@@ -179,49 +220,30 @@ impl Engine {
         });
     }
 
+    fn threads(&self) -> Result<Handle, QueryError> {
+        let stopped = || failed(ErrorKind::Internal, "the query engine has stopped".to_owned());
+        self.threads.as_ref().map(|threads| threads.handle().clone()).ok_or_else(stopped)
+    }
+
     /// Runs something on the threads for queries; stops it when the caller no longer waits.
     async fn on_own_threads<T: Send + 'static, F: Future<Output = Result<T, QueryError>> + Send + 'static>(
         &self,
         work: impl FnOnce(Stop) -> F,
     ) -> Result<T, QueryError> {
-        let Some(threads) = &self.threads else {
-            return Err(failed(ErrorKind::Internal, "the query engine has stopped".to_owned()));
-        };
-        let stop = Stop::default();
-        let mut task = StopWhenDropped(threads.spawn(work(stop.clone())), stop);
-        match (&mut task.0).await {
-            Ok(result) => result,
-            Err(error) => Err(failed(ErrorKind::Internal, format!("a query broke off: {error}"))),
-        }
+        on_threads(&self.threads()?, work).await
     }
+}
 
-    async fn audit(
-        &self,
-        action: &'static str,
-        ctx: &OpContext,
-        request: &QueryRequest,
-        outcome: Result<Option<u64>, &QueryError>,
-        elapsed: Duration,
-    ) -> Result<(), QueryError> {
-        let mut event = AuditEvent::success(action, "query", "");
-        event.query_text.clone_from(&request.text);
-        event.duration_ms = u64::try_from(elapsed.as_millis()).ok();
-        if request.language == QueryLanguage::Sql {
-            event.details.insert("language".to_owned(), "sql".into());
-        }
-        match outcome {
-            Ok(row_count) => event.row_count = row_count,
-            Err(error) => {
-                event.outcome = if matches!(error, QueryError::Denied(_)) { Outcome::Denied } else { Outcome::Failure };
-                event.reason = error.to_string();
-            }
-        }
-        self.metrics.add_labelled(Metric::QueryRuns, event.outcome.name(), 1);
-        self.metrics.add(Metric::QueryRows, event.row_count.unwrap_or(0));
-        self.metrics.observe(Metric::QueryDuration, elapsed);
-        self.audit.record(ctx, event).await.map_err(|error| {
-            failed(error.kind, format!("the query could not be audited, so it is not answered: {error}"))
-        })
+/// Runs something on threads for queries; stops it when the caller no longer waits.
+pub(crate) async fn on_threads<T: Send + 'static, F: Future<Output = Result<T, QueryError>> + Send + 'static>(
+    threads: &Handle,
+    work: impl FnOnce(Stop) -> F,
+) -> Result<T, QueryError> {
+    let stop = Stop::default();
+    let mut task = StopWhenDropped(threads.spawn(work(stop.clone())), stop);
+    match (&mut task.0).await {
+        Ok(result) => result,
+        Err(error) => Err(failed(ErrorKind::Internal, format!("a query broke off: {error}"))),
     }
 }
 
@@ -255,25 +277,25 @@ fn spill_to(spill: &Spill) -> Result<DiskManagerBuilder, DataFusionError> {
 }
 
 /// One result to be run: its plan, and the columns it is shown with.
-struct Planned {
-    logical: LogicalPlan,
-    columns: Vec<Column>,
+pub(crate) struct Planned {
+    pub(crate) logical: LogicalPlan,
+    pub(crate) columns: Vec<Column>,
     visualization: Option<serde_json::Value>,
 }
 
 /// A query that can be run.
-struct Prepared {
+pub(crate) struct Prepared {
     /// What it was read as; SQL is read by DataFusion.
     read: Option<(SyntaxTree, BoundQuery)>,
-    results: Vec<Planned>,
-    options: Options,
-    snapshot: Snapshot,
-    warnings: Vec<QueryDiagnostic>,
+    pub(crate) results: Vec<Planned>,
+    pub(crate) options: Options,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) warnings: Vec<QueryDiagnostic>,
 }
 
 /// What the text itself sets, where it can.
 #[derive(Default)]
-struct Options {
+pub(crate) struct Options {
     no_truncation: bool,
     take: Option<usize>,
     rows: Option<usize>,
@@ -337,17 +359,8 @@ impl Core {
 
     async fn answer(&self, ctx: &OpContext, request: &QueryRequest, stop: &Stop) -> Result<QueryAnswer, QueryError> {
         let started = Instant::now();
-        let memory = QueryMemory::new(
-            &self.memory,
-            request.memory_bytes.unwrap_or(usize::MAX).min(self.limits.memory_per_query_bytes),
-            stop,
-        );
-        let prepared = self.prepare(ctx, request, Some(&memory)).await?;
+        let (prepared, memory) = self.prepare_with_memory(ctx, request, stop).await?;
         let limits = ResultLimits::new(&self.limits, request, &prepared.options);
-        let memory = match prepared.options.memory {
-            Some(asked) => QueryMemory::new(&self.memory, asked.min(memory.bytes_max()), stop),
-            None => memory,
-        };
         let (mut tables, mut truncated) = (Vec::new(), None);
         for (index, planned) in prepared.results.iter().enumerate() {
             let batches = self.rows_of(planned, &memory, &limits, &mut truncated).await?;
@@ -368,6 +381,23 @@ impl Core {
         })
     }
 
+    /// Plans, and the memory they may run with.
+    pub(crate) async fn prepare_with_memory(
+        &self,
+        ctx: &OpContext,
+        request: &QueryRequest,
+        stop: &Stop,
+    ) -> Result<(Prepared, Arc<QueryMemory>), QueryError> {
+        let bytes_max = request.memory_bytes.unwrap_or(usize::MAX).min(self.limits.memory_per_query_bytes);
+        let memory = QueryMemory::new(&self.memory, bytes_max, stop);
+        let prepared = self.prepare(ctx, request, Some(&memory)).await?;
+        let memory = match prepared.options.memory {
+            Some(asked) => QueryMemory::new(&self.memory, asked.min(memory.bytes_max()), stop),
+            None => memory,
+        };
+        Ok((prepared, memory))
+    }
+
     /// The rows of one result. A join that does not fit into memory is planned again as one that spills.
     async fn rows_of(
         &self,
@@ -378,15 +408,24 @@ impl Core {
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let plan = self.physical_plan(&planned.logical, &self.session).await?;
         let mut rows = self.collect(plan.clone(), memory, limits).await?;
-        let out_of_memory = matches!(&rows.cut, Some(cut) if cut.code != TOO_LARGE);
-        if out_of_memory && self.limits.spill.is_some() && joins_by_hash(&plan) {
-            let mut session = self.session.clone();
-            session.config_mut().options_mut().optimizer.prefer_hash_join = false;
-            let plan = self.physical_plan(&planned.logical, &session).await?;
+        if rows.cut.as_ref().is_some_and(|cut| self.could_spill(cut.code, &plan)) {
+            let plan = self.physical_plan(&planned.logical, &self.session_that_spills()).await?;
             rows = self.collect(plan, memory, limits).await?;
         }
         *truncated = rows.cut;
         Ok(rows.batches)
+    }
+
+    /// Whether a plan that stopped at a limit of this code might do with rows put aside on disk.
+    pub(crate) fn could_spill(&self, code: &str, plan: &Arc<dyn ExecutionPlan>) -> bool {
+        code != TOO_LARGE && self.limits.spill.is_some() && joins_by_hash(plan)
+    }
+
+    /// What plans joins that can put rows aside.
+    pub(crate) fn session_that_spills(&self) -> SessionState {
+        let mut session = self.session.clone();
+        session.config_mut().options_mut().optimizer.prefer_hash_join = false;
+        session
     }
 
     /// Text to plans, over a snapshot of the tables it names.
@@ -485,13 +524,23 @@ impl Core {
         Ok(Prepared { read: None, results, options: Options::default(), snapshot, warnings: Vec::new() })
     }
 
-    async fn physical_plan(
+    pub(crate) async fn physical_plan(
         &self,
         logical: &LogicalPlan,
         session: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
         let optimized = session.optimize(logical).map_err(plan_failed)?;
         session.query_planner().create_physical_plan(&optimized, session).await.map_err(plan_failed)
+    }
+
+    /// The batches of a plan as they are made.
+    pub(crate) fn start(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        memory: &Arc<QueryMemory>,
+    ) -> Result<SendableRecordBatchStream, QueryError> {
+        let plan = stoppable(plan, memory.stop()).map_err(plan_failed)?;
+        execute_stream(plan, self.task(memory)?).map_err(plan_failed)
     }
 
     /// The rows of a plan, up to the limits; a limit on the way ends them and is said.
@@ -501,8 +550,7 @@ impl Core {
         memory: &Arc<QueryMemory>,
         limits: &ResultLimits,
     ) -> Result<Collected, QueryError> {
-        let plan = stoppable(plan, memory.stop()).map_err(plan_failed)?;
-        let mut stream = execute_stream(plan, self.task(memory)?).map_err(plan_failed)?;
+        let mut stream = self.start(plan, memory)?;
         let mut collected = Collected::default();
         let (mut rows, mut bytes) = (0, 0);
         while let Some(batch) = stream.next().await {
@@ -566,9 +614,30 @@ impl QueryEngine for Engine {
         Box::pin(async move {
             let started = Instant::now();
             let result = self.run(ctx, &request).await;
-            let num_rows = |answer: &QueryAnswer| Some(answer.tables.iter().map(|table| table.num_rows() as u64).sum());
-            let outcome = result.as_ref().map(num_rows);
-            self.audit("query.run", ctx, &request, outcome, started.elapsed()).await?;
+            let outcome = result.as_ref().map(|answer| Some(num_rows(answer)));
+            self.auditor.ended("query.run", ctx, &request, outcome, started.elapsed(), Details::new()).await?;
+            result
+        })
+    }
+
+    fn stream<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn RowStream>, QueryError>> {
+        Box::pin(self.begin_stream(ctx, request))
+    }
+
+    fn columns<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<Vec<QueryColumn>, QueryError>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let result = self.columns_of(ctx, &request).await;
+            let (outcome, elapsed) = (result.as_ref().map(|_| None), started.elapsed());
+            self.auditor.ended("query.describe", ctx, &request, outcome, elapsed, Details::new()).await?;
             result
         })
     }
@@ -587,7 +656,8 @@ impl QueryEngine for Engine {
                 }
                 Err(error) => Err(error),
             };
-            self.audit("query.explain", ctx, &request, result.as_ref().map(|_| None), started.elapsed()).await?;
+            let (outcome, elapsed) = (result.as_ref().map(|_| None), started.elapsed());
+            self.auditor.ended("query.explain", ctx, &request, outcome, elapsed, Details::new()).await?;
             result
         })
     }
@@ -650,16 +720,26 @@ impl QueryEngine for Engine {
     }
 }
 
+fn num_rows(answer: &QueryAnswer) -> u64 {
+    answer.tables.iter().map(|table| table.num_rows() as u64).sum()
+}
+
 /// The limits of one result.
-struct ResultLimits {
-    rows: usize,
+pub(crate) struct ResultLimits {
+    pub(crate) rows: usize,
     bytes: usize,
     /// The rows are limited because the caller wants no more, which is no truncation.
-    is_take: bool,
+    pub(crate) is_take: bool,
     unlimited: bool,
 }
 
 impl ResultLimits {
+    /// Those that the request and the text set, and none of the engine's own.
+    pub(crate) fn of_stream(request: &QueryRequest, options: &Options) -> Self {
+        let none = Limits { rows_max: usize::MAX, result_bytes_max: usize::MAX, ..Limits::default() };
+        Self::new(&none, request, options)
+    }
+
     fn new(limits: &Limits, request: &QueryRequest, options: &Options) -> Self {
         let least = |all: [Option<usize>; 3]| all.into_iter().flatten().min();
         let unlimited = request.no_truncation || options.no_truncation;
@@ -678,7 +758,7 @@ impl ResultLimits {
     }
 
     /// Kusto's words for a result that is too large, if this one is.
-    fn exceeded(&self, rows_left_out: bool, bytes: usize) -> Option<Truncation> {
+    pub(crate) fn exceeded(&self, rows_left_out: bool, bytes: usize) -> Option<Truncation> {
         if self.unlimited {
             return None;
         }
@@ -701,14 +781,20 @@ fn require_query_scope(ctx: &OpContext) -> Result<(), QueryError> {
 
 /// A result with its columns in the Arrow forms of their types.
 fn result_table(name: String, columns: &[Column], batches: Vec<RecordBatch>) -> Result<ResultTable, QueryError> {
-    let align = |rows: &RecordBatch| align_by_position(&sql::as_texts(rows)?, columns);
-    let aligned = batches.iter().map(align).collect::<Result<Vec<_>, arrow::error::ArrowError>>();
-    let batches = aligned.map_err(|error| failed(ErrorKind::Internal, error.to_string()))?;
-    let columns = columns
-        .iter()
-        .map(|column| QueryColumn { name: column.name.to_string(), column_type: column.column_type })
-        .collect();
-    Ok(ResultTable { name, columns, batches })
+    let batches = batches.iter().map(|rows| aligned(rows, columns)).collect::<Result<_, _>>()?;
+    Ok(ResultTable { name, columns: query_columns(columns), batches })
+}
+
+/// A batch of a result with its columns in the Arrow forms of their types.
+pub(crate) fn aligned(rows: &RecordBatch, columns: &[Column]) -> Result<RecordBatch, QueryError> {
+    let aligned = sql::as_texts(rows).and_then(|rows| align_by_position(&rows, columns));
+    aligned.map_err(|error| failed(ErrorKind::Internal, error.to_string()))
+}
+
+/// Columns as callers see them.
+pub(crate) fn query_columns(columns: &[Column]) -> Vec<QueryColumn> {
+    let column = |column: &Column| QueryColumn { name: column.name.to_string(), column_type: column.column_type };
+    columns.iter().map(column).collect()
 }
 
 /// Rows with their columns in the Arrow forms of these types, by position.
@@ -740,7 +826,7 @@ fn port_diagnostics(diagnostics: &[Diagnostic]) -> Vec<QueryDiagnostic> {
     diagnostics.iter().map(port).collect()
 }
 
-fn timed_out(timeout: Duration) -> QueryError {
+pub(crate) fn timed_out(timeout: Duration) -> QueryError {
     let message = format!(
         "the query ran longer than {} s (query.timeout_seconds, or less by the request); narrow the time range or \
              summarise earlier",
@@ -786,7 +872,7 @@ fn invalid(text: &str, diagnostics: &[Diagnostic]) -> QueryError {
     QueryError::Invalid { diagnostics: port_diagnostics(diagnostics), rendered }
 }
 
-fn failed(kind: ErrorKind, message: String) -> QueryError {
+pub(crate) fn failed(kind: ErrorKind, message: String) -> QueryError {
     QueryError::Failed { kind, message }
 }
 

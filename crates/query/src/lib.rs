@@ -8,6 +8,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod auditor;
 mod cache;
 mod engine;
 mod grouped;
@@ -22,6 +23,7 @@ mod running;
 mod scan;
 mod snapshot;
 mod sql;
+mod stream;
 mod tables;
 mod terms;
 mod views;

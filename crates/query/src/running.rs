@@ -21,12 +21,31 @@ const TEXT_CHARACTERS_MAX: usize = 16_384;
 /// When a refused caller may come back.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Which places a query waits for. Streams take as long as their readers, and must not keep answers from being given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// An answer that is collected.
+    Answer,
+    /// Rows handed on as they come.
+    Stream,
+}
+
+/// How a query ended that did not fail.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    pub(crate) num_rows: u64,
+    pub(crate) memory_peak_bytes: usize,
+    /// Why rows are missing, if any are.
+    pub(crate) note: String,
+}
+
 /// The queries of an engine.
 #[derive(Debug)]
 pub(crate) struct Running {
-    places: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     per_principal: usize,
-    principals: Mutex<HashMap<String, Arc<Semaphore>>>,
+    principals: Mutex<HashMap<(Lane, String), Arc<Semaphore>>>,
     queries: Mutex<Queries>,
     last_number: AtomicU64,
 }
@@ -63,7 +82,8 @@ pub(crate) struct Turn {
 impl Running {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
-            places: Arc::new(Semaphore::new(limits.concurrency.max(1))),
+            answers: Arc::new(Semaphore::new(limits.concurrency.max(1))),
+            streams: Arc::new(Semaphore::new(limits.concurrency.max(1))),
             per_principal: limits.concurrency_per_principal.max(1),
             principals: Mutex::default(),
             queries: Mutex::default(),
@@ -138,12 +158,12 @@ impl Running {
         self.queries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn places_of(&self, principal: &str) -> Arc<Semaphore> {
+    fn places_of(&self, lane: Lane, principal: &str) -> Arc<Semaphore> {
         let mut principals = self.principals.lock().unwrap_or_else(PoisonError::into_inner);
         // Whoever asks nothing now needs no entry: names come from outside, and memory must not.
         principals.retain(|_, places| Arc::strong_count(places) > 1);
         let places = || Arc::new(Semaphore::new(self.per_principal));
-        principals.entry(principal.to_owned()).or_insert_with(places).clone()
+        principals.entry((lane, principal.to_owned())).or_insert_with(places).clone()
     }
 }
 
@@ -154,13 +174,17 @@ fn may_see(ctx: &OpContext, principal: &str) -> bool {
 
 impl Ticket {
     /// Waits for a place: first among the principal's own queries, then among all.
-    pub(crate) async fn turn(&self) -> Result<Turn, QueryError> {
+    pub(crate) async fn turn(&self, lane: Lane) -> Result<Turn, QueryError> {
         let closed = |error: tokio::sync::AcquireError| QueryError::Failed {
             kind: ErrorKind::Internal,
             message: error.to_string(),
         };
-        let own = self.running.places_of(&self.principal).acquire_owned().await.map_err(closed)?;
-        let shared = self.running.places.clone().acquire_owned().await.map_err(closed)?;
+        let own = self.running.places_of(lane, &self.principal).acquire_owned().await.map_err(closed)?;
+        let places = match lane {
+            Lane::Answer => &self.running.answers,
+            Lane::Stream => &self.running.streams,
+        };
+        let shared = places.clone().acquire_owned().await.map_err(closed)?;
         if let Some(entry) = self.running.lock().running.get_mut(&self.number) {
             entry.state.state = "InProgress";
         }
@@ -179,16 +203,16 @@ impl Ticket {
     }
 
     /// Notes how the query ended.
-    pub(crate) fn end(self, result: &Result<moneta_ports::QueryAnswer, QueryError>) {
+    pub(crate) fn end(self, result: Result<Ended, &QueryError>) {
         let mut queries = self.running.lock();
         let Some(Entry { mut state, started, .. }) = queries.running.remove(&self.number) else { return };
         state.elapsed = started.elapsed();
         match result {
-            Ok(answer) => {
+            Ok(ended) => {
                 state.state = "Completed";
-                state.num_rows = answer.tables.iter().map(|table| table.num_rows() as u64).sum();
-                state.memory_peak_bytes = answer.memory_peak_bytes;
-                state.reason = answer.truncated.as_ref().map(ToString::to_string).unwrap_or_default();
+                state.num_rows = ended.num_rows;
+                state.memory_peak_bytes = ended.memory_peak_bytes;
+                state.reason = ended.note;
             }
             Err(error) => {
                 state.state = if matches!(error, QueryError::Cancelled(_)) { "Cancelled" } else { "Failed" };
@@ -246,7 +270,7 @@ mod tests {
         assert!(!running.cancel(&bob, "a") && !running.cancel(&ada, "b"));
         assert!(running.cancel(&root, "a"));
         assert_eq!(ticket.stopped().await, "root");
-        ticket.end(&Err(QueryError::Cancelled("by root".to_owned())));
+        ticket.end(Err(&QueryError::Cancelled("by root".to_owned())));
         assert_eq!(running.list(&ada)[0].state, "Cancelled");
         assert!(!running.cancel(&ada, "a"));
     }
@@ -257,12 +281,14 @@ mod tests {
         let (ada, bob) = (ctx("ada", Scope::Query), ctx("bob", Scope::Query));
         let begin = |ctx: &OpContext| running.begin(ctx, &request(""), Timestamp::default()).unwrap();
         let (first, second, third, other) = (begin(&ada), begin(&ada), begin(&ada), begin(&bob));
-        let (turn, _second) = (first.turn().await.unwrap(), second.turn().await.unwrap());
-        let waits = tokio::time::timeout(Duration::from_millis(20), third.turn()).await;
+        let (turn, _second) = (first.turn(Lane::Answer).await.unwrap(), second.turn(Lane::Answer).await.unwrap());
+        let waits = tokio::time::timeout(Duration::from_millis(20), third.turn(Lane::Answer)).await;
         assert!(waits.is_err());
-        other.turn().await.unwrap();
+        other.turn(Lane::Answer).await.unwrap();
+        // What reads slowly keeps nobody from an answer, and the other way round.
+        third.turn(Lane::Stream).await.unwrap();
         drop(turn);
-        third.turn().await.unwrap();
+        third.turn(Lane::Answer).await.unwrap();
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Arrow columns as the JSON cells of Kusto's answers.
 
+use std::borrow::Cow;
+
 use arrow::array::{
     Array, AsArray, BooleanArray, Decimal256Array, DurationNanosecondArray, Float64Array, Int32Array, Int64Array,
     RecordBatch, StringArray, TimestampNanosecondArray,
@@ -16,7 +18,7 @@ use moneta_event::decimal::decimal_text;
 use moneta_ports::QueryColumn;
 
 /// One column, in the Arrow form of its type.
-enum Cells<'a> {
+pub(crate) enum Cells<'a> {
     Bool(&'a BooleanArray),
     Int(&'a Int32Array),
     Long(&'a Int64Array),
@@ -54,8 +56,7 @@ pub(crate) fn normalise(columns: &[QueryColumn], batch: &RecordBatch) -> Result<
 /// # Shapes
 /// `columns`: one per column of the batch. `continues`: rows stand before these, so a comma comes first.
 pub(crate) fn write_rows(out: &mut Vec<u8>, columns: &[QueryColumn], batch: &RecordBatch, continues: bool) {
-    let cells: Vec<Cells<'_>> =
-        columns.iter().zip(batch.columns()).map(|(column, array)| Cells::new(column.column_type, array)).collect();
+    let cells = Cells::of(columns, batch);
     for row in 0..batch.num_rows() {
         if row > 0 || continues {
             out.push(b',');
@@ -72,6 +73,11 @@ pub(crate) fn write_rows(out: &mut Vec<u8>, columns: &[QueryColumn], batch: &Rec
 }
 
 impl<'a> Cells<'a> {
+    /// The columns of a normalised batch.
+    pub(crate) fn of(columns: &[QueryColumn], batch: &'a RecordBatch) -> Vec<Self> {
+        columns.iter().zip(batch.columns()).map(|(column, array)| Self::new(column.column_type, array)).collect()
+    }
+
     fn new(column_type: ColumnType, array: &'a dyn Array) -> Self {
         match column_type {
             ColumnType::Bool => Self::Bool(array.as_boolean()),
@@ -102,7 +108,25 @@ impl<'a> Cells<'a> {
         }
     }
 
-    fn write(&self, row: usize, out: &mut Vec<u8>) {
+    /// A cell as text, without the quotes of JSON around it; empty where there is no value.
+    pub(crate) fn text(&self, row: usize) -> Cow<'_, str> {
+        match self {
+            _ if self.is_null(row) => Cow::Borrowed(""),
+            Self::Text(array) if array.is_null(row) => Cow::Borrowed(""),
+            Self::Text(array) | Self::Guid(array) => Cow::Borrowed(array.value(row)),
+            _ => {
+                let mut out = Vec::new();
+                self.write(row, &mut out);
+                match serde_json::from_slice::<String>(&out) {
+                    Ok(text) => Cow::Owned(text),
+                    Err(_) => Cow::Owned(String::from_utf8_lossy(&out).into_owned()),
+                }
+            }
+        }
+    }
+
+    /// Writes a cell as JSON.
+    pub(crate) fn write(&self, row: usize, out: &mut Vec<u8>) {
         if self.is_null(row) {
             out.extend_from_slice(b"null");
             return;
@@ -126,7 +150,8 @@ fn write_plain(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     out.extend_from_slice(value.to_string().as_bytes());
 }
 
-fn write_text(out: &mut Vec<u8>, text: &str) {
+/// Writes a text as JSON.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("text always becomes JSON, and memory takes it");
 }
 

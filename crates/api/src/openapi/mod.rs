@@ -75,6 +75,8 @@ enum Answer {
     List,
     /// Something else, of this media type.
     Other(&'static str),
+    /// One of these media types, as the request says.
+    AnyOf(&'static [&'static str]),
 }
 
 /// `GET /v1/openapi.json`.
@@ -211,6 +213,7 @@ impl Operation {
             }
             Answer::List => content("application/json", json!({ "type": "array", "items": { "type": "object" } })),
             Answer::Other(kind) => content(kind, json!({ "type": "string" })),
+            Answer::AnyOf(kinds) => kinds.iter().map(|kind| ((*kind).to_owned(), json!({ "schema": {} }))).collect(),
         };
         json!({ "description": "done", "content": content })
     }

@@ -41,6 +41,22 @@ const TEXT: &[Member] = &[must("text", Kind::Text)];
 const KUSTO: &[Member] =
     &[may("db", TEXT_OR_NULL), must("csl", Kind::Text), may("properties", Kind::OrNull(&Kind::Text))];
 
+/// A query whose result becomes a file.
+const EXPORT: &[Member] = &[
+    must("text", Kind::Text),
+    must("format", Kind::Word(&["ndjson", "json", "csv", "parquet"])),
+    may("language", Kind::Word(&["kql", "sql"])),
+    may("from", Kind::Time),
+    may("to", Kind::Time),
+    may("now", Kind::Time),
+];
+const FILE_TYPES: &[&str] = &[
+    "application/x-ndjson",
+    "application/json",
+    "text/csv; charset=utf-8; header=present",
+    "application/vnd.apache.parquet",
+];
+
 type Parts = (&'static str, &'static str, Option<&'static str>, &'static str);
 
 const fn op(
@@ -151,6 +167,20 @@ pub(super) static ALL: &[Operation] = &[
     ask("POST", "/v1/kql/format", QUERY, "A query laid out", TEXT, &["text"]),
     ask("POST", "/v1/kql/diagnostics", QUERY, "What is wrong with a query", TEXT, &["diagnostics"]),
     ask("POST", "/v1/explain", QUERY, "Every stage of a query as text", KUSTO, &["stages"]),
+    op(
+        ("GET", "/v1/export", QUERY, "The result of a query of any size, as a file with its hash in a trailer"),
+        EXPORT,
+        Body::None,
+        200,
+        Answer::AnyOf(FILE_TYPES),
+    ),
+    op(
+        ("POST", "/v1/export", QUERY, "The result of a query of any size, as a file with its hash in a trailer"),
+        NOTHING,
+        Body::Json(EXPORT),
+        200,
+        Answer::AnyOf(FILE_TYPES),
+    ),
     get("/v1/functions", QUERY, "Stored functions", Answer::Object(&["functions"])),
     ask(
         "PUT",

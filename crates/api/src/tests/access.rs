@@ -128,6 +128,8 @@ async fn scopes_open_their_own_doors_only() {
         ("POST", "/v1/ingest/Mine_CL", "{\"a\":1}", [true, false, false]),
         ("POST", "/v1/ingest?name=x.json", "{\"a\":1}", [true, false, false]),
         ("POST", "/v1/rest/query", "{\"csl\":\"T\"}", [false, true, true]),
+        ("POST", "/v1/export", "{\"text\":\"T\",\"format\":\"csv\"}", [false, true, true]),
+        ("GET", "/v1/export?text=T&format=csv", "", [false, true, true]),
         ("GET", "/v1/status", "", [false, true, true]),
         ("GET", "/v1/rules", "", [false, true, true]),
         ("GET", "/ledger/root/checkpoint", "", [false, true, true]),

@@ -1,6 +1,6 @@
 //! Services that remember what they were asked and answer as the test wants.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub(super) struct Fakes {
     pub(super) refusals: Mutex<Vec<PortError>>,
     pub(super) stored: Mutex<HashMap<String, IngestReceipt>>,
     pub(super) queries: Mutex<Vec<(OpContext, QueryRequest)>>,
+    pub(super) finished: Finished,
     pub(super) functions: Mutex<Vec<StoredFunction>>,
     pub(super) views: Mutex<Vec<ViewStatus>>,
     pub(super) declared: Mutex<Vec<(DeclaredTable, TableChange)>>,
@@ -80,6 +81,38 @@ impl EventSink for Fakes {
     }
 }
 
+/// Facts that streams ended with.
+type Finished = Arc<Mutex<Vec<serde_json::Map<String, serde_json::Value>>>>;
+
+struct Rows {
+    columns: Vec<QueryColumn>,
+    pieces: VecDeque<Result<RecordBatch, QueryError>>,
+    finished: Finished,
+}
+
+impl RowStream for Rows {
+    fn columns(&self) -> &[QueryColumn] {
+        &self.columns
+    }
+
+    fn warnings(&self) -> &[QueryDiagnostic] {
+        &[]
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<RecordBatch>, QueryError>> {
+        let next = self.pieces.pop_front().transpose();
+        Box::pin(async { next })
+    }
+
+    fn finish(
+        self: Box<Self>,
+        details: serde_json::Map<String, serde_json::Value>,
+    ) -> BoxFuture<'static, Result<(), QueryError>> {
+        self.finished.lock().unwrap().push(details);
+        Box::pin(async { Ok(()) })
+    }
+}
+
 impl QueryEngine for Fakes {
     fn query<'a>(
         &'a self,
@@ -88,6 +121,33 @@ impl QueryEngine for Fakes {
     ) -> BoxFuture<'a, Result<QueryAnswer, QueryError>> {
         self.queries.lock().unwrap().push((ctx.clone(), request.clone()));
         Box::pin(async move { answer(&request.text) })
+    }
+
+    fn stream<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn RowStream>, QueryError>> {
+        self.queries.lock().unwrap().push((ctx.clone(), request.clone()));
+        Box::pin(async move {
+            let table = answer(&request.text)?.tables.remove(0);
+            let mut pieces: VecDeque<_> = table.batches.into_iter().map(Ok).collect();
+            match request.text.as_str() {
+                "breaks" => pieces.push_back(Err(QueryError::Cancelled("somebody stopped it".to_owned()))),
+                "empty" => pieces.clear(),
+                _ => {}
+            }
+            let stream = Rows { columns: table.columns, pieces, finished: self.finished.clone() };
+            Ok(Box::new(stream) as Box<dyn RowStream>)
+        })
+    }
+
+    fn columns<'a>(
+        &'a self,
+        _: &'a OpContext,
+        request: QueryRequest,
+    ) -> BoxFuture<'a, Result<Vec<QueryColumn>, QueryError>> {
+        Box::pin(async move { Ok(answer(&request.text)?.tables.remove(0).columns) })
     }
 
     fn explain<'a>(

@@ -3,6 +3,7 @@
 mod access;
 mod azure;
 mod editor;
+mod export;
 mod fakes;
 mod incidents;
 mod ingest;

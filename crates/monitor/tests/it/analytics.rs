@@ -12,7 +12,7 @@ use moneta_monitor::{Analytics, AnalyticsParts};
 use moneta_ports::query::{EditorCompletion, EditorHover, QueryColumn, QueryState, ResultTable};
 use moneta_ports::{
     AlarmKind, BoxFuture, Completeness, EventSink, IngestReceipt, Metrics, OpContext, PortError, QueryAnswer,
-    QueryDiagnostic, QueryEngine, QueryError, QueryRequest, Submission,
+    QueryDiagnostic, QueryEngine, QueryError, QueryRequest, RowStream, Submission,
 };
 use moneta_rules::analytics::{AnalyticsRule, parse_file};
 use moneta_testkit::FixedClock;
@@ -102,6 +102,18 @@ impl QueryEngine for Answers {
         };
         let result = self.errors.lock().unwrap().pop_front().map_or(Ok(answer), Err);
         Box::pin(async { result })
+    }
+
+    fn stream<'a>(
+        &'a self,
+        _: &'a OpContext,
+        _: QueryRequest,
+    ) -> BoxFuture<'a, Result<Box<dyn RowStream>, QueryError>> {
+        Box::pin(async { Err(QueryError::Denied("rules read whole answers".to_owned())) })
+    }
+
+    fn columns<'a>(&'a self, _: &'a OpContext, _: QueryRequest) -> BoxFuture<'a, Result<Vec<QueryColumn>, QueryError>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn explain<'a>(

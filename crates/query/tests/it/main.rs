@@ -8,6 +8,7 @@ mod objects;
 mod outside;
 mod scan;
 mod sql;
+mod stream;
 mod support;
 mod tables;
 mod views;
