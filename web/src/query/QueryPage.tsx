@@ -1,6 +1,6 @@
 // The query page: tables at the left, text above, results below. Its address holds the text, the time and the view.
 import {
-  Button, Input, Menu, MenuItem, MenuItemCheckbox, MenuItemRadio, MenuList, MenuPopover, MenuTrigger, MessageBar, MessageBarBody,
+  Button, Input, Menu, MenuGroup, MenuGroupHeader, MenuItem, MenuItemCheckbox, MenuItemRadio, MenuList, MenuPopover, MenuTrigger, MessageBar, MessageBarBody,
   MessageBarTitle, ProgressBar, Select, Spinner, Tab, TabList, ToggleButton,
 } from "@fluentui/react-components";
 import { ArrowDownloadRegular, DismissRegular, HistoryRegular, LinkRegular, MoreHorizontalRegular, PanelLeftRegular, PlayRegular, SaveRegular, TextAlignLeftRegular } from "@fluentui/react-icons";
@@ -16,7 +16,7 @@ import { Text } from "../parts/Text";
 import { parseRange, rangeBounds } from "../parts/time";
 import { Chart } from "../results/Chart";
 import { isDrawn } from "../results/chartOptions";
-import { download, toCsv, toNdjson } from "../results/exports";
+import { download, EXPORT_FORMATS, exportAddress, follow, toCsv, toNdjson } from "../results/exports";
 import { Grid } from "../results/Grid";
 import { arrange, filtersText, GROUP_COLUMNS_MAX, parseFilters, parseGroups, parseSort, sortText } from "../results/gridModel";
 import { Inspector } from "../results/Inspector";
@@ -253,6 +253,8 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
   const row = search.row === undefined ? undefined : Number(search.row);
   const isOpen = row !== undefined && Number.isInteger(row) && row >= 0 && row < table.rows.length;
   const isCut = table.rows.length >= asked.rowsMax;
+  // The server writes one table to one file, and answers of commands are small.
+  const canBeWhole = result.tables.length === 1 && !asked.text.trimStart().startsWith(".") && exportAddress(asked, "parquet") !== undefined;
   const exportAs = (kind: "csv" | "ndjson") => {
     const rows = arrange(table, search.filter ?? "", sort, filters);
     const name = `moneta-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}`;
@@ -329,8 +331,19 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
           </MenuTrigger>
           <MenuPopover>
             <MenuList>
-              <MenuItem onClick={() => exportAs("csv")}>CSV, safe for spreadsheets</MenuItem>
-              <MenuItem onClick={() => exportAs("ndjson")}>JSON, one object a line</MenuItem>
+              {canBeWhole && (
+                <MenuGroup>
+                  <MenuGroupHeader>All rows of the query</MenuGroupHeader>
+                  {EXPORT_FORMATS.map(({ format, label }) => (
+                    <MenuItem key={format} onClick={() => follow(exportAddress(asked, format) ?? "")}>{label}</MenuItem>
+                  ))}
+                </MenuGroup>
+              )}
+              <MenuGroup>
+                <MenuGroupHeader>The rows shown here</MenuGroupHeader>
+                <MenuItem onClick={() => exportAs("csv")}>Rows shown, as CSV</MenuItem>
+                <MenuItem onClick={() => exportAs("ndjson")}>Rows shown, as JSON</MenuItem>
+              </MenuGroup>
             </MenuList>
           </MenuPopover>
         </Menu>

@@ -1,4 +1,4 @@
-// A result as a file, made in the browser from what is shown.
+// A result as a file: made in the browser from the rows shown, or by the server from all there are.
 import type { ResultTable } from "../api/kusto";
 import { cellText } from "./gridModel";
 
@@ -41,9 +41,37 @@ export function toNdjson(table: ResultTable, rows: Iterable<number>): string {
 /** Hands a text to the browser as a file. */
 export function download(name: string, type: string, text: string): void {
   const url = URL.createObjectURL(new Blob([text], { type }));
+  follow(url, name);
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** The forms that the server writes. */
+export const EXPORT_FORMATS = [
+  { format: "csv", label: "CSV, safe for spreadsheets" },
+  { format: "ndjson", label: "JSON, one object a line" },
+  { format: "json", label: "JSON, one array" },
+  { format: "parquet", label: "Parquet" },
+] as const;
+
+/** What a server takes as an address; a longer query is exported on the command line. */
+const ADDRESS_CHARACTERS_MAX = 32_000;
+
+/**
+ * Where the server gives the whole result of a query as a file, of any size: the browser keeps it as it comes, and marks
+ * it as failed when it breaks off. `undefined` when the query is too long for an address.
+ */
+export function exportAddress(asked: { text: string; from?: string; to?: string; language: string }, format: string): string | undefined {
+  const parameters = new URLSearchParams({ text: asked.text, language: asked.language, format });
+  if (asked.from) parameters.set("from", asked.from);
+  if (asked.to) parameters.set("to", asked.to);
+  const address = `/v1/export?${parameters.toString()}`;
+  return address.length <= ADDRESS_CHARACTERS_MAX ? address : undefined;
+}
+
+/** Has the browser keep what an address gives, by the name the server says or the one given. */
+export function follow(address: string, name = ""): void {
   const link = document.createElement("a");
-  link.href = url;
+  link.href = address;
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

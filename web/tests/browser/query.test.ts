@@ -38,11 +38,15 @@ test("a query is written, run by key, read, sorted, narrowed and exported", asyn
   await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("1 row");
   await expect.poll(() => new URL(page.url()).searchParams.get("q")).toContain('| where Door == "west"');
 
-  await page.getByRole("button", { name: "Export" }).click();
-  const downloading = page.waitForEvent("download");
-  await page.getByRole("menuitem", { name: /CSV/ }).click();
-  const file = await (await downloading).path();
-  expect(readFileSync(file, "utf8")).toBe("Door,Visits\r\nwest,750\r\n");
+  for (const [item, end] of [["CSV, safe for spreadsheets", ".csv"], ["Rows shown, as CSV", ".csv"]] as const) {
+    await page.getByRole("button", { name: "Export" }).click();
+    const downloading = page.waitForEvent("download");
+    await page.getByRole("menuitem", { name: item }).click();
+    const download = await downloading;
+    expect(download.suggestedFilename()).toMatch(/^moneta-/);
+    expect(download.suggestedFilename().endsWith(end)).toBe(true);
+    expect(readFileSync(await download.path(), "utf8")).toBe("Door,Visits\r\nwest,750\r\n");
+  }
   await expectAccessible(page);
   expect(complaints).toEqual([]);
   await context.close();

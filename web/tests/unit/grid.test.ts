@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ResultTable } from "../../src/api/kusto";
-import { toCsv, toNdjson } from "../../src/results/exports";
+import { exportAddress, toCsv, toNdjson } from "../../src/results/exports";
 import { arrange, columnOrder, filledColumns, filtersText, groupLines, parseFilters, parseGroups, parseSort, sortText, summarise } from "../../src/results/gridModel";
 
 const table: ResultTable = {
@@ -104,4 +104,11 @@ test("groups hold their rows: the largest first, closed until opened, one inside
   const inner = opened.groups[1]?.key ?? "";
   expect([...groupLines(doors, order, ["Door", "Level"], new Set([south, inner])).lines].slice(0, 5)).toEqual([-1, -2, 1, 5, -3]);
   expect([...groupLines(doors, order, ["none"], new Set()).lines]).toEqual([0, 1, 2, 3, 4, 5]);
+});
+
+test("the whole result has an address until that is too long", () => {
+  const asked = { text: "T | where a == 'ü&b'", from: "2026-01-02T00:00:00Z", language: "kql" };
+  const address = new URL(exportAddress(asked, "csv") ?? "", "http://x");
+  expect(Object.fromEntries(address.searchParams)).toEqual({ ...asked, format: "csv" });
+  expect(exportAddress({ text: "x".repeat(40_000), language: "kql" }, "csv")).toBeUndefined();
 });
