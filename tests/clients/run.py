@@ -84,6 +84,9 @@ CLIENTS = [
     Client("graypy_client.py", "graypy", "GELF over UDP in chunks, TCP, and as packed for HTTP"),
     Client("fluent_logger_client.py", "fluent-logger", "Fluent forward"),
     Client("confluent_kafka_client.py", "confluent-kafka", "Kafka: topics as a source, with keys, headers, all codecs"),
+    Client(
+        "adbc_flightsql_client.py", "adbc-driver-flightsql", "Arrow Flight SQL: queries of any size, with and without TLS"
+    ),
     Client("pagerduty_client.py", "pagerduty", "PagerDuty events in"),
 ]
 

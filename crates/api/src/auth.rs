@@ -80,6 +80,20 @@ async fn authenticate(parts: &Parts, state: &App) -> Result<OpContext, ApiError>
     Ok(state.access.authenticate(&client, presented).await?)
 }
 
+/// The name and the password of basic authentication.
+fn named(headers: &HeaderMap) -> Option<(String, String)> {
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| (name.to_owned(), password.to_owned()))
+}
+
+/// The credential that a name and a password say: the id of a credential and its secret, or any name and all of it.
+pub(crate) fn named_credential(headers: &HeaderMap) -> Option<String> {
+    let (name, password) = named(headers)?;
+    Some(moneta_access::client_credential(&name, &password).unwrap_or(password))
+}
+
 /// A credential, in the schemes that clients know: as bearer token, as the password of basic authentication, as Splunk's
 /// token, as Elasticsearch's API key (as it is, or its id and secret in base64).
 fn credential(headers: &HeaderMap) -> Option<String> {

@@ -22,6 +22,7 @@ mod editor;
 mod elastic;
 mod error;
 pub mod export;
+mod flight;
 mod gelf;
 mod health;
 mod incidents;

@@ -16,7 +16,7 @@ use crate::body::{REQUEST_BODY_BYTES_MAX, count_wire_bytes, refuse_unknown_encod
 use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
-    ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, export, gelf, health,
+    ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, export, flight, gelf, health,
     incidents, ingest, kusto, ledger, loki, objects, openapi, operations, otlp, page, prometheus, rules, splunk,
     upload,
 };
@@ -48,6 +48,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(Router::new().route("/v1/ingest", post(upload::file)))
         // Exports too; a client that falls silent is dropped.
         .merge(Router::new().route("/v1/export", get(export::download).post(export::export)))
+        .merge(flight::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(REQUEST_BODY_BYTES_MAX))

@@ -115,6 +115,11 @@ fn read(signal: Signal, form: &str, body: &[u8]) -> Result<Records, ApiError> {
     Ok(records)
 }
 
+/// The code that gRPC has for an error.
+pub(crate) fn status_code(error: &ApiError) -> u8 {
+    status::code(error)
+}
+
 fn refuse(error: &ApiError, form: &'static str) -> Response {
     let body = if form == PROTOBUF {
         status::message(error)

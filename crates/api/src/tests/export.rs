@@ -136,7 +136,7 @@ async fn what_is_wrong_is_said_before_anything_is_sent() {
     let (status, error) = refused("T | where Nmae == 1", "csv").await;
     assert_eq!((status, &error["moneta"]["rendered"]), (400, &json!("rendered")));
     assert!(error["message"].as_str().unwrap().contains("did you mean"));
-    let (status, error) = refused("T", "xlsx").await;
+    let (status, error) = refused("U", "xlsx").await;
     assert_eq!(status, 400);
     assert!(error["message"].as_str().unwrap().contains("csv, json, ndjson, parquet"));
     assert_eq!(refused("denied", "csv").await.0, 403);

@@ -5,6 +5,7 @@ mod azure;
 mod editor;
 mod export;
 mod fakes;
+mod flight;
 mod incidents;
 mod ingest;
 mod kusto;
