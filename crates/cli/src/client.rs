@@ -1,8 +1,11 @@
 //! A server over HTTP, as the commands see it: requests with a credential, errors as [`Failure`].
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
+use http_body::Body as _;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 
@@ -127,6 +130,27 @@ impl Client {
     /// As [`Self::get`].
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Exports a result and hands on its bytes as they come; returns the trailers, of which there may be none.
+    ///
+    /// # Errors
+    /// As [`Self::get`], when the transfer breaks off, or as `take` fails.
+    pub async fn export(
+        &self,
+        body: &Value,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<HeaderMap, Failure> {
+        let request = self.request(Method::POST, "v1/export").header(reqwest::header::TE, "trailers").json(body);
+        let mut pieces = reqwest::Body::from(self.answer(request).await?);
+        let mut trailers = HeaderMap::new();
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut pieces).poll_frame(cx)).await {
+            match frame.map_err(|error| self.broken(&error))?.into_data() {
+                Ok(bytes) => take(&bytes)?,
+                Err(frame) => trailers.extend(frame.into_trailers().unwrap_or_default()),
+            }
+        }
+        Ok(trailers)
     }
 
     /// Posts bytes.

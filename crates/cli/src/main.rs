@@ -13,6 +13,7 @@ mod client;
 mod commands;
 mod console;
 mod decode;
+mod export_file;
 mod failure;
 mod files;
 mod output;

@@ -15,6 +15,7 @@ use crate::arguments::Global;
 use crate::client::Client;
 use crate::console::Console;
 use crate::decode::{Outcome, Wish, decode_file};
+use crate::export_file::ExportFile;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Format, Grid};
@@ -49,6 +50,9 @@ pub struct Query {
     /// Return all rows, however many.
     #[arg(long)]
     all_rows: bool,
+    /// Write all rows into a new file, however many; its ending says how: .parquet, .csv, .ndjson or .json.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "explain", "all_rows"])]
+    export: Option<PathBuf>,
 }
 
 /// Tables of a result, and what is to be said about them.
@@ -67,6 +71,21 @@ impl Query {
     /// When the query is wrong or cannot be run.
     pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
         let request = self.request()?;
+        if let Some(path) = &self.export {
+            let file = ExportFile::new(path)?;
+            if !self.files.is_empty() {
+                let engine = self.engine_over_files(global, console)?;
+                return file.write_from(&*engine, request, console).await;
+            }
+            let target = Target::open(global, Missing::Refuse).await?;
+            let outcome = match &target {
+                Target::Server(client) => file.download(client, &request, console).await,
+                Target::Directory(node) => file.write_from(&*node.queries(), request, console).await,
+            };
+            let closed = target.close().await;
+            let exit = outcome?;
+            return closed.map(|()| exit);
+        }
         if !self.files.is_empty() {
             let engine = self.engine_over_files(global, console)?;
             return self.ask_engine(&*engine, request, console).await;
