@@ -48,7 +48,8 @@ pub use query::{
 };
 pub use rules::{
     BackfillMatch, BackfillReport, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,
-    NewException, RuleAdmin, RuleException, RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary,
+    FailedRuleTest, NewException, RuleAdmin, RuleException, RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource,
+    RuleSummary,
 };
 pub use sources::{SourceQuality, SourceStatus};
 pub use volume::{Space, Volume};

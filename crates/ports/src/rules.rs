@@ -26,6 +26,19 @@ pub struct RuleReport {
     pub problem: Option<String>,
 }
 
+/// A test beside a rule whose outcome is another than it says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FailedRuleTest {
+    /// The rule's id.
+    pub rule_id: String,
+    /// Its title.
+    pub title: String,
+    /// The test's name.
+    pub test: String,
+    /// Whether the rule should have been met.
+    pub expected: bool,
+}
+
 /// What became of a set of rule files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct RuleSetReport {
@@ -35,6 +48,8 @@ pub struct RuleSetReport {
     pub unchanged: usize,
     /// Every rule that is not active, with the reason.
     pub not_loaded: Vec<RuleReport>,
+    /// Tests of the rules that load which fail: those rules are active all the same.
+    pub failed_tests: Vec<FailedRuleTest>,
     /// Ids of rules that came with an earlier version of the pack and are not in this one: they stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,

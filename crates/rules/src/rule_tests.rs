@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use moneta_base::{SourceName, TableName, Timestamp};
+use moneta_base::{RuleId, SourceName, TableName, Timestamp};
 use moneta_event::{BatchBuilder, Delivery, RecordClass, TableCatalog, TableSchema, Value};
 
 use crate::compile::CompiledRules;
@@ -90,11 +90,11 @@ fn parse_event(node: &Node) -> Result<Vec<(String, String)>, Error> {
     fields.iter().map(field).collect()
 }
 
-/// Runs the tests of all rules, and returns those whose outcome is another than they say.
+/// Runs the tests of chosen rules, and returns those whose outcome is another than they say.
 #[must_use]
-pub fn run(rules: &Arc<CompiledRules>, catalog: &TableCatalog) -> Vec<TestFailure> {
+pub fn run(rules: &Arc<CompiledRules>, catalog: &TableCatalog, chosen: impl Fn(&RuleId) -> bool) -> Vec<TestFailure> {
     let mut failures = Vec::new();
-    for (index, rule) in rules.rules().iter().enumerate() {
+    for (index, rule) in rules.rules().iter().enumerate().filter(|(_, rule)| chosen(&rule.metadata.id)) {
         for test in &rule.tests {
             if is_met(rules, index, test, catalog) != test.matches {
                 failures.push(TestFailure {

@@ -14,11 +14,12 @@ use moneta_metastore::{Metastore, SecretHash, Setting, StoredRule};
 use moneta_monitor::{Analytics, Monitor};
 use moneta_ports::{
     AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, EventExplanation, ExceptionCondition,
-    ExceptionPreview, NewException, OpContext, PortError, QueryEngine, RuleAdmin, RuleException, RuleFile, RulePack,
-    RuleReport, RuleSetReport, RuleSource, RuleSummary,
+    ExceptionPreview, FailedRuleTest, NewException, OpContext, PortError, QueryEngine, RuleAdmin, RuleException,
+    RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary,
 };
 use moneta_rules::analytics::{IncidentSettings, is_analytics};
 use moneta_rules::exception;
+use moneta_rules::rule_tests::{self, TestFailure};
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Rule, Taxonomy, parse_file_with};
 use serde_json::Value;
 
@@ -295,6 +296,9 @@ impl Rules {
         let (compiled, not_loaded) = CompiledRules::compile(parsed, &self.taxonomy, &self.catalog);
         let not_loaded = not_loaded.into_iter().filter(|rule| new.contains(&RuleId::new(&rule.rule_id)));
         report.not_loaded.extend(not_loaded.map(rule_report));
+        let compiled = Arc::new(compiled);
+        let failures = rule_tests::run(&compiled, &self.catalog, |id| new.contains(id));
+        report.failed_tests.extend(failures.into_iter().map(failed_test));
         let texts: BTreeMap<&str, &str> = files.iter().map(|file| (file.name.as_str(), file.text.as_str())).collect();
         let stored = |rule: &Arc<Rule>| {
             let text = texts.get(&*rule.file).copied().unwrap_or_default().to_owned();
@@ -457,6 +461,11 @@ fn summary(rule: &Rule) -> RuleSummary {
         log_source: rule.log_source().map(ToString::to_string).unwrap_or_default(),
         enabled: true,
     }
+}
+
+fn failed_test(failure: TestFailure) -> FailedRuleTest {
+    let TestFailure { rule_id, title, test, expected } = failure;
+    FailedRuleTest { rule_id, title, test, expected }
 }
 
 fn rule_report(rule: NotLoaded) -> RuleReport {

@@ -166,6 +166,7 @@ export interface RuleSetReport {
   loaded: number;
   unchanged: number;
   not_loaded: { file: string; rule_id: string; title: string; problem: string | null }[];
+  failed_tests: { rule_id: string; title: string; test: string; expected: boolean }[];
 }
 
 export interface SavedQuery {

@@ -71,13 +71,20 @@ function Report({ files, report }: { files: RuleFile[]; report: RuleSetReport })
   const texts = new Map(files.map((file) => [file.name, file.text]));
   return (
     <>
-      <MessageBar intent={report.not_loaded.length > 0 ? "warning" : "success"} layout="multiline">
+      <MessageBar intent={report.not_loaded.length + report.failed_tests.length > 0 ? "warning" : "success"} layout="multiline">
         <MessageBarBody>
           <MessageBarTitle>
             {plural(report.loaded, "rule")} loaded, {report.unchanged} as before, {report.not_loaded.length} not loaded
+            {report.failed_tests.length > 0 && `, ${plural(report.failed_tests.length, "test")} failed`}
           </MessageBarTitle>
         </MessageBarBody>
       </MessageBar>
+      {report.failed_tests.map((one, index) => (
+        <p key={index} className="bad">
+          <strong><Text text={one.title || one.rule_id} /></strong> is active, but its test <Text text={one.test} />{" "}
+          {one.expected ? "should match and does not" : "should not match and does"}.
+        </p>
+      ))}
       {report.not_loaded.map((rule, index) => (
         <div key={index}>
           <p><strong><Text text={rule.title || rule.rule_id || "A rule"} /></strong> <span className="quiet"><Text text={rule.file} /></span></p>

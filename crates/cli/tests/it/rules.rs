@@ -74,6 +74,21 @@ fn explain_says_why_a_rule_matches_or_does_not() {
 }
 
 #[test]
+fn a_rule_is_added_with_its_failing_tests_named() {
+    let moneta = Moneta::new();
+    let tests = "tests:\n- { name: refused, table: Syslog, matches: true, events: [{ ProcessName: sshd, SyslogMessage: Failed password for root }] }\n- { name: let in, table: Syslog, matches: true, events: [{ ProcessName: sshd, SyslogMessage: Accepted publickey }] }\n";
+    let rule = moneta.file("rule.yml", format!("{RULE}{tests}"));
+    let added = moneta.run(&["rules", "add", &rule]);
+    assert!(added.code == 1 && added.stdout.contains("1 rules loaded"), "{added:?}");
+    assert!(added.stderr.contains("let in: should match and does not"), "{added:?}");
+    assert!(!added.stderr.contains("refused:"), "{added:?}");
+    let report: Value = serde_json::from_str(&moneta.run(&["--json", "rules", "add", &rule]).stdout).unwrap();
+    assert_eq!(report["failed_tests"][0]["expected"], true);
+    // The rule is active all the same.
+    assert!(moneta.ok(&["rules", "list"]).contains(ID));
+}
+
+#[test]
 fn coverage_is_a_layer_of_the_navigator() {
     let moneta = Moneta::new();
     let rule = moneta.file("rule.yml", RULE);

@@ -17,7 +17,7 @@ fn every_starter_rule_loads_and_passes_its_tests() {
     let (compiled, not_loaded) = load_rules(&[folder]);
     assert_eq!(not_loaded, []);
     let compiled = Arc::new(compiled);
-    assert_eq!(rule_tests::run(&compiled, &TableCatalog::built_in()), []);
+    assert_eq!(rule_tests::run(&compiled, &TableCatalog::built_in(), |_| true), []);
     let mut alerting = 0;
     for (index, rule) in compiled.rules().iter().enumerate() {
         let metadata = &rule.metadata;
@@ -38,6 +38,6 @@ fn every_starter_rule_loads_and_passes_its_tests() {
 fn a_test_that_says_the_wrong_thing_fails() {
     let text = rule("r", "s:\n  Image: a\ncondition: s");
     let tests = "tests:\n  - name: wrong\n    table: Event\n    matches: false\n    events:\n      - { EventLog: System, Image: a }\n";
-    let failures = rule_tests::run(&Arc::new(compile(&format!("{text}{tests}"))), &TableCatalog::built_in());
+    let failures = rule_tests::run(&Arc::new(compile(&format!("{text}{tests}"))), &TableCatalog::built_in(), |_| true);
     assert_eq!((failures.len(), failures[0].test.as_str(), failures[0].expected), (1, "wrong", false));
 }

@@ -21,7 +21,7 @@ use crate::target::{Missing, Target, local_context};
 use backfill::Backfill;
 use except::Except;
 use explain::Explain;
-use offline::{Sources, read};
+use offline::{Sources, failed_test, read};
 pub use offline::{compile, not_loaded_json};
 use pack::Pack;
 
@@ -163,15 +163,21 @@ async fn add_files(target: &Target, paths: &[PathBuf]) -> Result<Value, Failure>
     }
 }
 
-/// Says what became of rules; whether all load.
+/// Says what became of rules; whether all load, and all tests beside them hold.
 fn report_added(report: &Value, console: &Console) -> Result<bool, Failure> {
     let not_loaded = report["not_loaded"].as_array().cloned().unwrap_or_default();
+    let failed_tests = report["failed_tests"].as_array().cloned().unwrap_or_default();
     if console.json {
         console.value(report)?;
     } else {
         for rule in &not_loaded {
             let text = |member: &str| visible(rule[member].as_str().unwrap_or_default());
             console.complain(&format!("not loaded: {} ({}): {}", text("file"), text("title"), text("problem")));
+        }
+        for one in &failed_tests {
+            let text = |member: &str| one[member].as_str().unwrap_or_default();
+            let told = failed_test(text("title"), text("test"), one["expected"] == true);
+            console.complain(&visible(&format!("loaded, but its test fails: {told}")));
         }
         console.line(&format!(
             "{} rules loaded, {} unchanged, {} not loaded",
@@ -185,7 +191,7 @@ fn report_added(report: &Value, console: &Console) -> Result<bool, Failure> {
             console.say(&format!("rules of earlier versions of the pack that are not in this one stay: {ids}"));
         }
     }
-    Ok(not_loaded.is_empty())
+    Ok(not_loaded.is_empty() && failed_tests.is_empty())
 }
 
 async fn remove(target: &Target, rule_id: &str, console: &Console) -> Result<Exit, Failure> {

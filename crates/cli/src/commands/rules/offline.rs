@@ -97,13 +97,18 @@ pub fn check(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
     Ok(Exit::negative_unless(compiled.not_loaded.is_empty()))
 }
 
+/// What a test that fails is told as.
+pub fn failed_test(title: &str, test: &str, expected: bool) -> String {
+    format!("{title}: {test}: {}", if expected { "should match and does not" } else { "should not match and does" })
+}
+
 /// Runs the tests that stand beside rules.
 pub fn test(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
     let compiled = sources.compile()?;
     compiled.complain(console);
     let tests: usize = compiled.rules.rules().iter().map(|rule| rule.tests.len()).sum();
     let rules = Arc::new(compiled.rules);
-    let failures = rule_tests::run(&rules, &TableCatalog::built_in());
+    let failures = rule_tests::run(&rules, &TableCatalog::built_in(), |_| true);
     if console.json {
         let failed: Vec<Value> = failures
             .iter()
@@ -112,8 +117,7 @@ pub fn test(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
         console.value(&json!({ "tests": tests, "failed": failed }))?;
     } else {
         for failure in &failures {
-            let outcome = if failure.expected { "should match and does not" } else { "should not match and does" };
-            console.complain(&visible(&format!("{}: {}: {outcome}", failure.title, failure.test)));
+            console.complain(&visible(&failed_test(&failure.title, &failure.test, failure.expected)));
         }
         console.line(&format!("{tests} tests, {} failed", failures.len()))?;
     }
