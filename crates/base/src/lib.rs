@@ -1,5 +1,5 @@
 //! The vocabulary every other crate shares: typed identifiers, time, limits, invariants, error kinds,
-//! and the traits behind which the outside world (files, clock, randomness) stands.
+//! and the traits behind which the outside world (files, object stores, clock, randomness) stands.
 //!
 //! This crate never performs I/O, never reads a clock, holds no configuration and no global state. The traits
 //! here have their real implementations in `moneta-host` and their simulated ones in `moneta-testkit`, so that
@@ -15,6 +15,7 @@ pub mod id;
 pub mod invariants;
 pub mod level;
 pub mod limits;
+pub mod objects;
 pub mod time;
 
 pub use clock::{Clock, Entropy};

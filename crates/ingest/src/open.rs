@@ -12,7 +12,7 @@ use moneta_ledger::Ledger;
 use moneta_merkle::NoteSigner;
 use moneta_ports::{Metrics, Volume};
 use moneta_scrub::Scrubber;
-use moneta_store::Store;
+use moneta_store::{BucketOptions, Store};
 use tokio::sync::Semaphore;
 
 use crate::keeper::{Keeper, Policy, merge_entry, segment_entry, start_keeper};
@@ -45,6 +45,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The room there is.
     pub volume: Arc<dyn Volume>,
+    /// The bucket that old segments lie in, if there is one.
+    pub bucket: Option<BucketOptions>,
 }
 
 /// What opening found and did.
@@ -94,7 +96,11 @@ impl Ingest {
     /// # Errors
     /// [`OpenError`], naming the part that is damaged or cannot be read.
     pub fn open(data: &Path, parts: Parts) -> Result<(Arc<Self>, OpenReport), OpenError> {
-        let store = Arc::new(Store::open(parts.fs.clone(), &data.join("store"), parts.catalog)?);
+        let store = Store::open(parts.fs.clone(), &data.join("store"), parts.catalog)?;
+        let store = Arc::new(match parts.bucket {
+            Some(bucket) => store.with_bucket(bucket)?,
+            None => store,
+        });
         let (ledger, _) = Ledger::open(parts.fs.clone(), &data.join("ledger"), parts.signer, &parts.origin)?;
         let ledger = Arc::new(ledger);
         let (journal, recovery) = Journal::open(parts.fs, &data.join("journal"), JournalOptions::new(parts.tenant))?;

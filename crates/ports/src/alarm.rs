@@ -35,6 +35,8 @@ pub enum AlarmKind {
     DetectionStalled,
     /// Alerts join no incidents any more until the next start.
     IncidentsStalled,
+    /// Segments cannot be moved to the bucket, or objects not removed from it.
+    BucketFailed,
     /// The disk of the data directory fills up.
     DiskFilling,
     /// It is nearly full.
@@ -47,7 +49,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -63,6 +65,7 @@ impl AlarmKind {
         Self::RuleThrottled,
         Self::DetectionStalled,
         Self::IncidentsStalled,
+        Self::BucketFailed,
         Self::DiskFilling,
         Self::DiskNearlyFull,
         Self::DiskFull,
@@ -88,6 +91,7 @@ impl AlarmKind {
             Self::RuleThrottled => "rule-throttled",
             Self::DetectionStalled => "detection-stalled",
             Self::IncidentsStalled => "incidents-stalled",
+            Self::BucketFailed => "bucket-failed",
             Self::DiskFilling => "disk-filling",
             Self::DiskNearlyFull => "disk-nearly-full",
             Self::DiskFull => "disk-full",
@@ -114,6 +118,7 @@ impl AlarmKind {
             Self::RuleThrottled => "A rule raises too many alerts",
             Self::DetectionStalled => "Detection on a table stands still",
             Self::IncidentsStalled => "Alerts join no incidents",
+            Self::BucketFailed => "Object storage does not do as it should",
             Self::DiskFilling => "The disk fills up",
             Self::DiskNearlyFull => "The disk is nearly full",
             Self::DiskFull => "Records are refused: the disk is full",
@@ -185,6 +190,10 @@ impl AlarmKind {
                 "Alerts are still stored and delivered. Mend what the reason names and restart: the journal keeps the \
                  alerts, and those that are in no incident join theirs."
             }
+            Self::BucketFailed => {
+                "Segments stay on the local disk until it does, and queries for what was moved fail. Nothing is lost. Look \
+                 whether the server of the bucket runs, and whether the credentials may read, write and delete there."
+            }
             Self::DiskFilling | Self::DiskNearlyFull | Self::DiskFull => {
                 "Nothing stored is overwritten. `moneta store retention` shows what each table takes and when the disk is \
                  full: make the volume larger, or keep tables for fewer days. Once there is room, everything goes on by \
@@ -209,6 +218,7 @@ impl AlarmKind {
             | Self::RuleFailed
             | Self::DetectionStalled
             | Self::IncidentsStalled
+            | Self::BucketFailed
             | Self::DiskNearlyFull
             | Self::ProducersFull => "high",
             Self::SourceThinned | Self::SourceLate | Self::RuleThrottled | Self::DiskFilling => "medium",

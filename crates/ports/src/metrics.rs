@@ -101,6 +101,10 @@ metrics! {
     StoreSegments = Counter "moneta_store_segments_total";
     /// Small segments merged into larger ones.
     StoreMergedSegments = Counter "moneta_store_merged_segments_total";
+    /// Segments moved to the bucket.
+    StoreMovedSegments = Counter "moneta_store_moved_segments_total";
+    /// Objects that wait to be removed from the bucket.
+    StoreLooseObjects = Gauge "moneta_store_loose_objects";
     /// Bytes of stored files read again and compared with what was signed.
     StoreScrubbedBytes = Counter "moneta_store_scrubbed_bytes_total";
     /// Blocks not yet in a segment.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::channel_config::ChannelConfig;
 use crate::kafka_config::KafkaConfig;
 use crate::nats_config::NatsConfig;
+use crate::objects_config::ObjectsConfig;
 
 /// Prefix of environment variables that override the file.
 pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
@@ -39,6 +40,8 @@ pub struct Config {
     pub collect: CollectConfig,
     /// When blocks become segments.
     pub store: StoreConfig,
+    /// Where old segments go.
+    pub objects: ObjectsConfig,
     /// Who vouches for checkpoints.
     pub ledger: LedgerConfig,
     /// How long tables are kept.
@@ -412,6 +415,7 @@ impl Config {
         if self.retention.default_days == 0 || self.retention.tables.values().any(|days| *days == 0) {
             return Err("retention: 0 days would drop today's records; the least is 1".to_owned());
         }
+        self.objects.check()?;
         let ledger = &self.ledger;
         if !ledger.witnesses.is_empty() && !(1..=ledger.witnesses.len()).contains(&ledger.needed()) {
             let there = ledger.witnesses.len();

@@ -46,8 +46,16 @@ pub(crate) fn gather(
     for segment in snapshot.segments.iter().filter(|one| manifest.overlaps(one.event_time_min, one.event_time_max)) {
         let target = to.join("store").join(&segment.path);
         let dir = target.parent().unwrap_or(to);
-        let linked = fs.create_dir_all(dir).and_then(|()| fs.link_new(&store.file_of(&segment.path), &target));
-        linked.map_err(|error| failed(&target, error))?;
+        if segment.moved.is_some() {
+            let read = store.read_moved(segment);
+            let bytes = read.map_err(|error| {
+                PortError::caused_by(error.kind(), format!("{} cannot be read from the bucket", segment.path), error)
+            })?;
+            write(&target, &bytes)?;
+        } else {
+            let linked = fs.create_dir_all(dir).and_then(|()| fs.link_new(&store.file_of(&segment.path), &target));
+            linked.map_err(|error| failed(&target, error))?;
+        }
         let place = entries.objects.get(&segment.path).ok_or_else(|| {
             PortError::new(ErrorKind::Internal, format!("no root entry names {}; restart to enter it", segment.path))
         })?;

@@ -34,6 +34,8 @@ use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
 use crate::holds;
 use crate::incidents::start_incidents;
+use crate::mover::{Mover, MoverParts, remove_cache, start_mover};
+use crate::objects::bucket_options;
 use crate::operations::NodeOperations;
 use crate::rule_admin::{RuleSettings, Rules};
 use crate::volume::{DataVolume, RESERVE_FILE};
@@ -169,6 +171,30 @@ impl Node {
         start_witnessing(&config.ledger, parts)
     }
 
+    /// Starts moving segments to the bucket, if there is one.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub(crate) fn start_mover(&self, config: &Config) -> Result<Option<Mover>, ServerError> {
+        if config.objects.bucket.is_none() {
+            let segments = self.ingest.store().moved_segments();
+            if let Some(moved) = segments.first().and_then(|segment| segment.moved.as_ref()) {
+                let count = segments.len();
+                tracing::error!(count, first = %moved.uri, "segments lie in a bucket, and [objects] names none: queries for them fail");
+            }
+            return Ok(None);
+        }
+        let parts = MoverParts {
+            ingest: self.ingest.clone(),
+            clock: self.world.clock.clone(),
+            metrics: self.world.metrics.clone(),
+            alarms: self.alarms.clone(),
+            config: config.objects.clone(),
+        };
+        let started = start_mover(parts);
+        started.map(Some).map_err(|error| ServerError::part("mover", moneta_base::ErrorKind::OPERATOR, error))
+    }
+
     /// Starts looking after what is stored.
     ///
     /// # Errors
@@ -178,6 +204,7 @@ impl Node {
         let parts = CaretakerParts {
             fs: self.world.fs.clone(),
             data: self.data.clone(),
+            store: self.ingest.store().clone(),
             fill: Box::new(move || Fill {
                 rung: watched.rung(),
                 producers_percent: watched.status().producers_percent,
@@ -300,6 +327,7 @@ impl Node {
         // Each of these holds the metastore or whoever does.
         drop((operations, access, incidents, rules, analytics, sources, engine, monitor, alarms, deliveries, ingest));
         close_metastore(metastore)?;
+        remove_cache(&*world.fs, &data);
         write_inventory(&world, &data, &*signer)
     }
 }
@@ -385,6 +413,7 @@ fn open_ingest(
         policy: policy(config, metastore)?,
         metrics: world.metrics.clone(),
         volume: Arc::new(DataVolume::new(data, config.store.reserve_bytes)),
+        bucket: bucket_options(&config.objects, data, tenant, world.clock.clone(), world.entropy.clone())?,
     };
     Ingest::open(data, parts).map_err(|error| ServerError::part("durable state", error.kind(), error))
 }

@@ -18,10 +18,12 @@ use moneta_ports::operations::{
 };
 use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, SourceQuality, SourceStatus};
 use moneta_query::Engine;
+use moneta_store::Store;
 
 use crate::capacity::Room;
 use crate::caretaker::CareBoard;
 use crate::node::World;
+use crate::objects::FromStore;
 use crate::rule_admin::Rules;
 use crate::witnessing::Board;
 use crate::{capacity, holds, prove, replay, snapshot};
@@ -239,8 +241,8 @@ impl Operations for NodeOperations {
         Box::pin(async move {
             self.ingest.record(ctx, AuditEvent::success("store.verify", "store", "all")).await?;
             self.ingest.publish_now().await?;
-            let data = self.data.clone();
-            let checked = tokio::task::spawn_blocking(move || verify_live(&data)).await;
+            let (data, store) = (self.data.clone(), self.ingest.store().clone());
+            let checked = tokio::task::spawn_blocking(move || verify_live(&data, &store)).await;
             checked.map_err(|error| PortError::caused_by(ErrorKind::Internal, "the check was interrupted", error))?
         })
     }
@@ -346,9 +348,12 @@ impl Operations for NodeOperations {
 
 /// Checks a directory that is being written to. Files move under the check, so what is found is looked for again: only
 /// what two checks find alike is wrong.
-fn verify_live(data: &Path) -> Result<VerifyReport, PortError> {
+fn verify_live(data: &Path, store: &Arc<Store>) -> Result<VerifyReport, PortError> {
     let started = Instant::now();
-    let check = || moneta_verify::verify_store(data, moneta_verify::Options::default());
+    let check = || {
+        let moved = Some(Box::new(FromStore(store.clone())) as Box<dyn moneta_verify::MovedSegments>);
+        moneta_verify::verify_store(data, moneta_verify::Options { moved, ..moneta_verify::Options::default() })
+    };
     let failed = |error| PortError::new(ErrorKind::Internal, format!("the check could not run: {error:#}"));
     let mut report = check().map_err(failed)?;
     if !report.is_clean() {

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::error::ServerError;
 use crate::listener::{Other, SecureListener};
 use crate::local::{self, LocalServer};
+use crate::mover::Mover;
 use crate::node::{Node, own_context};
 use crate::tls;
 use crate::witnessing::Witnessing;
@@ -73,6 +74,7 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
     };
     let witnessing = node.start_witnessing(&config)?;
     let caretaker = node.start_caretaker(&config)?;
+    let mover = node.start_mover(&config)?;
     let (stop, stopped) = watch::channel(false);
     let allow_plaintext = config.server.allow_plaintext;
     let listener = SecureListener::start(listener, tls.acceptor, allow_plaintext)
@@ -80,7 +82,7 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
     let http = start_http(&node, listener, stopped);
     on_ready(&ready);
     told_to_stop.await;
-    shut_down(node, collectors, http, witnessing, caretaker, &stop).await
+    shut_down(node, collectors, http, Watchers { witnessing, caretaker, mover }, &stop).await
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -165,14 +167,21 @@ pub(crate) fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
+/// What works on stored data beside the services.
+struct Watchers {
+    witnessing: Option<Witnessing>,
+    caretaker: Caretaker,
+    mover: Option<Mover>,
+}
+
 async fn shut_down(
     node: Node,
     collectors: Collectors,
     http: HttpTask,
-    witnessing: Option<Witnessing>,
-    caretaker: Caretaker,
+    watchers: Watchers,
     stop: &watch::Sender<bool>,
 ) -> Result<(), ServerError> {
+    let Watchers { witnessing, caretaker, mover } = watchers;
     tracing::info!("stopping: finishing what is under way");
     let _ = stop.send(true);
     collectors.stop().await;
@@ -182,8 +191,14 @@ async fn shut_down(
     if let Some(witnessing) = witnessing {
         witnessing.stop().await;
     }
-    if let Err(error) = tokio::task::spawn_blocking(|| caretaker.stop()).await {
-        tracing::error!(%error, "the caretaker did not end in order");
+    let stopped = tokio::task::spawn_blocking(|| {
+        caretaker.stop();
+        if let Some(mover) = mover {
+            mover.stop();
+        }
+    });
+    if let Err(error) = stopped.await {
+        tracing::error!(%error, "the caretaker or the mover did not end in order");
     }
     node.shut_down().await
 }

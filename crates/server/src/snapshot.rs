@@ -30,8 +30,8 @@ pub(crate) const DIR: &str = "snapshot";
 /// The metastore's file.
 const METASTORE: &str = "meta.sqlite";
 /// What belongs to the running process, or can be made again.
-const NOT_COPIED: [&str; 8] =
-    [DIR, RESERVE_FILE, "spill", "lock", "server.json", "cli.credential", "inventory", "journal"];
+const NOT_COPIED: [&str; 9] =
+    [DIR, crate::objects::DIR, RESERVE_FILE, "spill", "lock", "server.json", "cli.credential", "inventory", "journal"];
 
 /// Makes the snapshot: of everything, or of what an export holds.
 pub(crate) async fn begin(

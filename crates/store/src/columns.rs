@@ -40,9 +40,10 @@ impl Store {
     /// # Errors
     /// [`Error::Corrupt`] when the file is not what was written; [`Error::Io`].
     pub fn segment_columns(&self, segment: &SegmentMeta) -> Result<SegmentColumns, Error> {
-        let path = self.file_of(&segment.path);
-        let footer = self.footers.get(segment, || Footer::read(&**self.file_system(), &path, segment))?;
-        let file = SegmentFile::new(self.file_system().clone(), path.clone(), segment, footer.clone());
+        let source = self.source_of(segment)?;
+        let path = source.path().to_owned();
+        let footer = self.footers.get(segment, || Footer::read(&source, segment))?;
+        let file = SegmentFile::new(source, segment, footer.clone());
         let (name, heads) = (segment.path.as_str().into(), self.term_heads.clone());
         Ok(SegmentColumns { path, name, file, footer, heads })
     }

@@ -56,9 +56,9 @@ pub(crate) struct DeltaLog {
 #[derive(Debug, Default)]
 pub(crate) struct Replayed {
     pub(crate) columns: Vec<Column>,
-    /// By path below `store`.
+    /// By the table and the path that the catalog lists.
     pub(crate) segments: BTreeMap<String, SegmentMeta>,
-    /// Paths below `store` of segments that were taken off the list.
+    /// The same of segments that were taken off the list.
     pub(crate) removed: BTreeSet<String>,
     /// `_Seq` after the last row that was ever sealed: segments may have been dropped since.
     pub(crate) sealed_end: Seq,
@@ -210,7 +210,7 @@ impl DeltaLog {
             vec![action::protocol(), action::metadata(table, columns, now), action::transaction(sealed_end, now)];
         actions.extend(segments.iter().map(|segment| action::add_in_checkpoint(segment)));
         // A file that was listed again is there.
-        let listed: HashSet<&str> = segments.iter().map(|segment| segment.path_in_table()).collect();
+        let listed: HashSet<&str> = segments.iter().map(|segment| segment.listed_path()).collect();
         let is_gone = |remove: &&Value| remove["remove"]["path"].as_str().is_none_or(|path| !listed.contains(path));
         actions.extend(self.tombstones.iter().filter(is_gone).cloned());
         let path = self.checkpoint_path(version);
@@ -284,6 +284,20 @@ impl DeltaLog {
         actions.push(action::commit_info("OPTIMIZE", now));
         self.commit(fs, &actions)?;
         self.tombstones.extend(tombstones);
+        Ok(())
+    }
+
+    /// Lists a segment at the place it was moved to: the same file, so that readers of changes pass it over.
+    pub(crate) fn commit_move(
+        &mut self,
+        fs: &dyn FileSystem,
+        old: &SegmentMeta,
+        new: &SegmentMeta,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let remove = action::remove_moved(old, now);
+        self.commit(fs, &[remove.clone(), action::add(new, false, now), action::commit_info("MOVE", now)])?;
+        self.tombstones.push(remove);
         Ok(())
     }
 
@@ -366,8 +380,9 @@ impl Replayed {
         } else if let Some(add) = action.get("add") {
             let segment = action::parse_add(add, table)?;
             self.sealed_end = self.sealed_end.max(segment.end_seq);
-            self.removed.remove(&segment.path);
-            self.segments.insert(segment.path.clone(), segment);
+            let path = format!("{table}/{}", segment.listed_path());
+            self.removed.remove(&path);
+            self.segments.insert(path, segment);
         } else if let Some(remove) = action.get("remove") {
             let path = remove["path"].as_str().ok_or("a remove action has no path")?;
             let path = format!("{table}/{path}");

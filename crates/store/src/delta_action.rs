@@ -11,7 +11,11 @@
 //! moneta.first_seq, moneta.end_seq                `_Seq`, [first, end)
 //! moneta.event_time_min, moneta.event_time_max    nanoseconds since 1970
 //! moneta.footer           <offset of the Parquet footer>:<CRC32C of it, 8 hexadecimal digits>
+//! moneta.object_version   the version of the object, of a segment that was moved to a bucket with versions
+//! moneta.moved            "true" in `remove.tags`: the file itself was moved, to where an `add` of the commit says
 //! ```
+//! The `path` of a segment that was moved is the address of its object, `s3://…/<Table>/<day>/<first>-<end>-<the first
+//! 16 digits of its SHA-256>.parquet`: the protocol allows absolute paths.
 
 use moneta_base::{Seq, TableName, Timestamp};
 use moneta_event::root_entry::ObjectRef;
@@ -21,7 +25,7 @@ use moneta_event::{Column, ColumnType, ShardId};
 use moneta_merkle::{Hash, sha256};
 use serde_json::{Value, json};
 
-use crate::segment::SegmentMeta;
+use crate::segment::{Moved, SegmentMeta, path_of_object};
 
 /// Application id of the `txn` actions, whose version is the `_Seq` after the last sealed row.
 pub(crate) const APP_ID: &str = "moneta";
@@ -58,12 +62,28 @@ pub(crate) fn commit_info(operation: &str, now: Timestamp) -> Value {
 /// Takes a file off the list. `data_change`: its rows go too; else another file of the commit holds them.
 pub(crate) fn remove(segment: &SegmentMeta, data_change: bool, now: Timestamp) -> Value {
     json!({ "remove": {
-        "path": segment.path_in_table(),
+        "path": segment.listed_path(),
         "deletionTimestamp": millis(now),
         "dataChange": data_change,
         "size": segment.size_bytes,
         "tags": { "moneta.sha256": segment.hash.to_hex() },
     } })
+}
+
+/// Takes a file off the list that an `add` of the same commit lists at another place.
+pub(crate) fn remove_moved(segment: &SegmentMeta, now: Timestamp) -> Value {
+    let mut action = remove(segment, false, now);
+    action["remove"]["tags"]["moneta.moved"] = "true".into();
+    action
+}
+
+/// Whether an action lists an object, or takes a file off the list that was moved: no merge does that.
+fn is_of_move(body: &Value) -> bool {
+    body["path"].as_str().is_some_and(is_uri) || body["tags"]["moneta.moved"] == "true"
+}
+
+fn is_uri(path: &str) -> bool {
+    path.contains("://")
 }
 
 /// Notes the files that an action of a merge takes off the list, and the path below `store` of the one it lists.
@@ -72,7 +92,7 @@ pub(crate) fn note_merge(
     table: &TableName,
     merge: &mut (Vec<ObjectRef>, Option<String>),
 ) -> Result<(), String> {
-    let of_merge = |key: &str| action.get(key).filter(|body| body["dataChange"] == false);
+    let of_merge = |key: &str| action.get(key).filter(|body| body["dataChange"] == false && !is_of_move(body));
     let path = |body: &Value| body["path"].as_str().map(|path| format!("{table}/{path}"));
     if let Some(add) = of_merge("add") {
         merge.1 = path(add);
@@ -99,8 +119,8 @@ pub(crate) fn add(segment: &SegmentMeta, data_change: bool, now: Timestamp) -> V
         "maxValues": { standard::SEQ: segment.end_seq - 1, standard::TIME_GENERATED: time(ceiling) },
         "nullCount": { standard::SEQ: 0, standard::TIME_GENERATED: 0 },
     });
-    json!({ "add": {
-        "path": segment.path_in_table(),
+    let mut action = json!({ "add": {
+        "path": segment.listed_path(),
         "partitionValues": {},
         "size": segment.size_bytes,
         "modificationTime": millis(now),
@@ -115,7 +135,11 @@ pub(crate) fn add(segment: &SegmentMeta, data_change: bool, now: Timestamp) -> V
             "moneta.event_time_max": segment.event_time_max.as_nanos().to_string(),
             "moneta.footer": format!("{}:{:08x}", segment.footer_start, segment.footer_checksum),
         },
-    } })
+    } });
+    if let Some(version) = segment.moved.as_ref().and_then(|moved| moved.version.as_ref()) {
+        action["add"]["tags"]["moneta.object_version"] = version.as_str().into();
+    }
+    action
 }
 
 /// Lists a file in a checkpoint, where no row is new. When it was written stands in the commit that is summed up; here it
@@ -126,7 +150,8 @@ pub(crate) fn add_in_checkpoint(segment: &SegmentMeta) -> Value {
 
 /// The last merge among `remove` actions: its files have one time, and their rows lie side by side.
 pub(crate) fn last_merge(tombstones: &[Value], table: &TableName) -> Result<Option<(Vec<ObjectRef>, String)>, String> {
-    let of_merge = tombstones.iter().filter(|action| action["remove"]["dataChange"] == false);
+    let is_of_merge = |body: &Value| body["dataChange"] == false && !is_of_move(body);
+    let of_merge = tombstones.iter().filter(|action| is_of_merge(&action["remove"]));
     let at = |action: &Value| action["remove"]["deletionTimestamp"].as_i64();
     let Some(last) = of_merge.clone().filter_map(at).max() else { return Ok(None) };
     let mut merge = (Vec::new(), None);
@@ -151,14 +176,23 @@ pub(crate) fn parse_add(add: &Value, table: &TableName) -> Result<SegmentMeta, S
     let number = |name: &str| tag(name)?.parse::<i64>().map_err(|_| bad(name));
     let seq = |name: &str| number(name).and_then(|value| Seq::try_from(value).map_err(|_| bad(name)));
     let hash = |name: &str| Hash::from_hex(tag(name)?).map_err(|_| bad(name));
-    let day = path.split('/').next().unwrap_or_default();
+    let moved = is_uri(path).then(|| {
+        let version = add["tags"]["moneta.object_version"].as_str().map(str::to_owned);
+        Moved { uri: path.to_owned(), version }
+    });
+    let within = match &moved {
+        Some(moved) => path_of_object(&moved.uri, table.as_str())
+            .ok_or_else(|| format!("{path} is no name of an object of {table}"))?,
+        None => path.to_owned(),
+    };
+    let day = within.split('/').next().unwrap_or_default();
     let shard = ShardId::parse(&format!("{table}/{day}"));
     let footer = tag("moneta.footer")?.split_once(':');
     let footer = footer.and_then(|(start, sum)| Some((start.parse().ok()?, u32::from_str_radix(sum, 16).ok()?)));
     let (footer_start, footer_checksum) = footer.ok_or_else(|| bad("moneta.footer"))?;
     let segment = SegmentMeta {
         shard: shard.ok_or_else(|| format!("{path} is not in the directory of a day"))?,
-        path: format!("{table}/{path}"),
+        path: format!("{table}/{within}"),
         size_bytes: add["size"].as_u64().ok_or_else(|| format!("{path} has no size"))?,
         hash: hash("moneta.sha256")?,
         blocks_root: hash("moneta.blocks_root")?,
@@ -168,6 +202,7 @@ pub(crate) fn parse_add(add: &Value, table: &TableName) -> Result<SegmentMeta, S
         event_time_max: Timestamp::from_nanos(number("moneta.event_time_max")?),
         footer_start,
         footer_checksum,
+        moved,
     };
     if segment.path != crate::segment::file_path(&segment.shard, segment.first_seq, segment.end_seq) {
         return Err(format!("{path} is not the name of the rows it is said to hold"));
@@ -252,7 +287,13 @@ mod tests {
             event_time_max: Timestamp::from_nanos(1_500_100),
             footer_start: 60,
             footer_checksum: 0xab,
+            moved: None,
         };
+        let uri = format!("s3://bucket/a/{}", segment.object_name());
+        let moved = SegmentMeta { moved: Some(Moved { uri, version: Some("v".to_owned()) }), ..segment.clone() };
+        assert_eq!(parse_add(&add(&moved, false, Timestamp::from_seconds(3))["add"], &table).unwrap(), moved);
+        let other = TableName::new("Event").unwrap();
+        assert!(parse_add(&add(&moved, false, Timestamp::from_seconds(3))["add"], &other).is_err());
         let action = add(&segment, true, Timestamp::from_seconds(3));
         assert_eq!(parse_add(&action["add"], &table).unwrap(), segment);
         let stats: Value = serde_json::from_str(action["add"]["stats"].as_str().unwrap()).unwrap();

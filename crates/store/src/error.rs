@@ -62,6 +62,35 @@ pub enum Error {
     /// A segment is not, or no longer, in the catalog.
     #[error("the catalog does not list {}", .0.display())]
     NotListed(PathBuf),
+    /// A segment lies in a bucket that this process cannot reach.
+    #[error("the segment lies at {uri}, which [objects] of the configuration does not name; name that bucket")]
+    Elsewhere {
+        /// The address of the object.
+        uri: String,
+    },
+    /// The objects are another installation's.
+    #[error(
+        "the objects below {place} are in use by another copy of this installation; nothing is moved or removed there. \
+         If that copy is gone for good, remove the object {place}/claim"
+    )]
+    Claimed {
+        /// Bucket and prefix.
+        place: String,
+    },
+    /// The bucket's server overwrites objects though it is told not to.
+    #[error("{place}: the server overwrites an object that it was told to keep (If-None-Match); use one that does not")]
+    Overwrites {
+        /// Bucket and prefix.
+        place: String,
+    },
+    /// Too many objects wait to be removed.
+    #[error(
+        "{count} objects wait to be removed from the bucket, so none is added; see the log for why they cannot be removed"
+    )]
+    TooManyLoose {
+        /// How many.
+        count: usize,
+    },
     /// Somebody else committed to the catalog.
     #[error("commit {} exists already: another process writes this store", path.display())]
     Conflict {
@@ -86,7 +115,11 @@ impl Error {
         match self {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => ErrorKind::OPERATOR,
             Self::Io { .. } | Self::NotSealed(_) | Self::NotListed(_) => ErrorKind::RETRY,
-            Self::Conflict { .. } => ErrorKind::OPERATOR,
+            Self::Conflict { .. }
+            | Self::Elsewhere { .. }
+            | Self::Claimed { .. }
+            | Self::Overwrites { .. }
+            | Self::TooManyLoose { .. } => ErrorKind::OPERATOR,
             Self::Corrupt { .. } | Self::Encode { .. } | Self::Gap { .. } | Self::ColumnType { .. } => {
                 ErrorKind::Internal
             }

@@ -6,11 +6,9 @@
 use std::collections::HashMap;
 use std::io::{self, Cursor};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use moneta_base::fs::FileSystem;
 use moneta_event::terms::{PLACES_KEY, TermsPlace};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -18,6 +16,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use crate::columns::with_dictionaries;
 use crate::segment::{CHECKED_BYTES, CHECKSUMS_KEY};
+use crate::source::Source;
 use crate::{Error, SegmentMeta};
 
 /// Bytes of a footer at most: columns times row groups times some hundred bytes.
@@ -45,11 +44,12 @@ struct Chunk {
 
 impl Footer {
     /// Reads and checks the footer of a segment.
-    pub(crate) fn read(fs: &dyn FileSystem, path: &std::path::Path, segment: &SegmentMeta) -> Result<Self, Error> {
+    pub(crate) fn read(source: &Source, segment: &SegmentMeta) -> Result<Self, Error> {
+        let path = source.path();
         let len = segment.size_bytes.checked_sub(segment.footer_start).filter(|len| *len <= FOOTER_BYTES_MAX);
         let len = len.and_then(|len| usize::try_from(len).ok());
         let len = len.ok_or_else(|| Error::corrupt(path, "the catalog's offset of its footer cannot be"))?;
-        let bytes = match fs.read_range(path, segment.footer_start, len) {
+        let bytes = match source.read_range(segment.footer_start, len) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(Error::corrupt(path, "it is shorter than the catalog says"));
             }
@@ -124,8 +124,7 @@ pub(crate) struct SegmentFile {
 
 #[derive(Debug)]
 struct Inner {
-    fs: Arc<dyn FileSystem>,
-    path: PathBuf,
+    source: Source,
     size_bytes: u64,
     data_end: u64,
     footer: Arc<Footer>,
@@ -140,9 +139,9 @@ struct Loaded {
 }
 
 impl SegmentFile {
-    pub(crate) fn new(fs: Arc<dyn FileSystem>, path: PathBuf, segment: &SegmentMeta, footer: Arc<Footer>) -> Self {
+    pub(crate) fn new(source: Source, segment: &SegmentMeta, footer: Arc<Footer>) -> Self {
         let (size_bytes, data_end) = (segment.size_bytes, segment.footer_start);
-        Self { inner: Arc::new(Inner { fs, path, size_bytes, data_end, footer, loaded: Mutex::default() }) }
+        Self { inner: Arc::new(Inner { source, size_bytes, data_end, footer, loaded: Mutex::default() }) }
     }
 
     /// Bytes before the footer, checked.
@@ -178,7 +177,7 @@ impl Inner {
         let len =
             to.checked_sub(first * part).and_then(|len| usize::try_from(len).ok()).filter(|_| end <= self.data_end);
         let len = len.ok_or_else(|| outside("the data"))?;
-        let bytes = self.fs.read_range(&self.path, first * part, len)?;
+        let bytes = self.source.read_range(first * part, len)?;
         let expected = &self.footer.checksums[usize::try_from(first).map_err(|_| outside("the data"))?..];
         for (index, (bytes, expected)) in bytes.chunks(CHECKED_BYTES).zip(expected).enumerate() {
             if crc32c::crc32c(bytes) != *expected {

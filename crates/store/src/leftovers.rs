@@ -32,7 +32,8 @@ pub(crate) fn tidy(
 ) -> Result<Vec<Unlisted>, Error> {
     let table = table_dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let mut unlisted = Vec::new();
-    let listed: HashSet<&str> = segments.iter().map(|segment| segment.path.as_str()).collect();
+    let listed: HashSet<&str> =
+        segments.iter().filter(|segment| segment.moved.is_none()).map(|segment| segment.path.as_str()).collect();
     let is_day = |entry: &DirEntry| entry.is_dir && entry.name() != LOG_DIR;
     for day in fs.list(table_dir).map_err(Error::io("list", table_dir))?.into_iter().filter(is_day) {
         let files = fs.list(&day.path).map_err(Error::io("list", &day.path))?;

@@ -4,11 +4,12 @@
 //! Block ── add_hot ──► hot rows ── seal ──► Segment (a Parquet file) ── publish ──► PublishedSegment (Delta commit)
 //! ```
 //! A query takes a [`TableSnapshot`]: every row exactly once, hot or sealed (STORE-1). Segments hold the rows of their
-//! blocks unchanged and in order (STORE-2), also when small ones are merged. Whole ingest days are dropped, after the caller has published their drop
+//! blocks unchanged and in order (STORE-2), also when small ones are merged or old ones moved to a bucket. Whole ingest days are dropped, after the caller has published their drop
 //! entry (STORE-3). This crate never writes the journal or the ledger and never decides when to seal or drop.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bucket;
 mod columns;
 mod delta;
 mod delta_action;
@@ -16,21 +17,27 @@ mod delta_checkpoint;
 mod error;
 mod file;
 mod leftovers;
+mod loose;
 mod merge;
+mod moving;
+mod part_cache;
 mod paths;
 mod prune;
 mod reader;
 mod retention;
 mod seal;
 mod segment;
+mod source;
 mod store;
 mod table;
 mod terms;
 
+pub use bucket::BucketOptions;
 pub use columns::SegmentColumns;
 pub use error::Error;
 pub use merge::Merged;
+pub use moving::Collected;
 pub use prune::{Bound, Prune, TimeRange};
 pub use reader::SegmentReader;
-pub use segment::{PublishedSegment, Segment, SegmentMeta};
+pub use segment::{Moved, PublishedSegment, Segment, SegmentMeta};
 pub use store::{HotStats, Store, TableSnapshot};

@@ -34,11 +34,11 @@ const CLASSES: u32 = 6;
 /// How long merged files stay: longer than any query may run.
 const GRACE: Duration = Duration::from_secs(20 * 60);
 
-/// A file that was merged into another and waits to be removed.
+/// A file that was merged into another, or moved, and waits to be removed.
 #[derive(Debug)]
 pub(crate) struct Retired {
-    since: Timestamp,
-    path: PathBuf,
+    pub(crate) since: Timestamp,
+    pub(crate) path: PathBuf,
 }
 
 /// What a merge replaced by what.
@@ -62,7 +62,9 @@ impl Store {
     ) -> Option<Vec<Arc<SegmentMeta>>> {
         let tables = self.read();
         let segments = &tables.get(table)?.segments;
-        let days = segments.chunk_by(|a, b| a.shard == b.shard && a.end_seq == b.first_seq);
+        // What was moved stays as it is.
+        let are_near = |a: &SegmentMeta, b: &SegmentMeta| a.moved.is_none() && b.moved.is_none();
+        let days = segments.chunk_by(|a, b| a.shard == b.shard && a.end_seq == b.first_seq && are_near(a, b));
         days.filter(|day| day.len() > 1)
             .find_map(|day| due_run(day, day[0].shard.day < today, leave))
             .map(<[_]>::to_vec)
@@ -162,7 +164,7 @@ impl Store {
             return Err(corrupt("the ledger has other blocks of its rows than it was made of".to_owned()));
         }
         // Columns that the file lacks are not made up for it.
-        let footer = self.footers.get(segment, || Footer::read(&**self.file_system(), &path, segment))?;
+        let footer = self.footers.get(segment, || Footer::read(&self.source_of(segment)?, segment))?;
         let is_there = |column: &&Column| footer.arrow.schema().field_with_name(&column.name).is_ok();
         let columns: Vec<Column> = schema.columns().iter().filter(is_there).cloned().collect();
         let batches = self.read_segment(segment, &columns, TimeRange::ALL)?.collect::<Result<Vec<_>, _>>()?;

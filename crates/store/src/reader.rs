@@ -57,9 +57,10 @@ impl Store {
         wanted: &[Column],
         prunes: &[Prune],
     ) -> Result<SegmentReader, Error> {
-        let path = self.file_of(&segment.path);
-        let footer = self.footers.get(segment, || Footer::read(&**self.file_system(), &path, segment))?;
-        let file = SegmentFile::new(self.file_system().clone(), path.clone(), segment, footer.clone());
+        let source = self.source_of(segment)?;
+        let path = source.path().to_owned();
+        let footer = self.footers.get(segment, || Footer::read(&source, segment))?;
+        let file = SegmentFile::new(source, segment, footer.clone());
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.arrow.clone());
         let wanted_here = |name: &str| {
             wanted.iter().any(|column| *column.name == *name || name.strip_suffix(TICKS_SUFFIX) == Some(&column.name))

@@ -22,8 +22,8 @@ impl Store {
         due.into_iter().collect()
     }
 
-    /// Drops every segment of a shard: from the catalog, from what queries see, then from disk. A shard that is gone
-    /// already is no error.
+    /// Drops every segment of a shard: from the catalog, from what queries see, then from disk; objects go with the next
+    /// [`Store::collect_loose`]. A shard that is gone already is no error.
     ///
     /// # Errors
     /// [`Error::NotSealed`] while rows of the day are hot; [`Error::Io`]: what remains is removed at the next start.
@@ -41,12 +41,13 @@ impl Store {
         if dropped.is_empty() {
             return Ok(());
         }
+        self.loosen_dropped(&dropped)?;
         log.commit_removal(&**self.file_system(), &dropped, now)?;
         if let Some(table) = self.write().get_mut(&shard.table) {
             table.segments.retain(|segment| segment.shard != *shard);
         }
         let fs = self.file_system();
-        for segment in dropped {
+        for segment in dropped.into_iter().filter(|segment| segment.moved.is_none()) {
             let path = self.file_of(&segment.path);
             self.remove_if_there(&path)?;
         }

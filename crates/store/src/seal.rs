@@ -82,6 +82,7 @@ pub(crate) fn write_segment(fs: &dyn FileSystem, dir: &Path, blocks: &[Arc<Block
         footer_checksum: output.checksum,
         blocks_root,
         hash: Hash::from_slice(output.digest.finish().as_ref()).expect("SHA-256 has 32 bytes"),
+        moved: None,
     };
     Ok(Segment { meta })
 }

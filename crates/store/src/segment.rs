@@ -44,7 +44,7 @@ pub(crate) const CHECKED_BYTES: usize = 64 << 10;
 pub struct SegmentMeta {
     /// Table and day.
     pub shard: ShardId,
-    /// Path below `store`, with `/`.
+    /// Path below `store`, with `/`: the name by which the root log knows it, wherever it lies.
     pub path: String,
     /// Size of the file.
     pub size_bytes: u64,
@@ -64,6 +64,17 @@ pub struct SegmentMeta {
     pub footer_start: u64,
     /// CRC32C of the footer.
     pub footer_checksum: u32,
+    /// Where it lies when it was moved to object storage; none in the directory.
+    pub moved: Option<Moved>,
+}
+
+/// Where a segment lies that is not in the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The address of the object: `s3://<bucket>/<key>`.
+    pub uri: String,
+    /// Its version, where the bucket keeps versions.
+    pub version: Option<String>,
 }
 
 impl SegmentMeta {
@@ -77,6 +88,30 @@ impl SegmentMeta {
     pub(crate) fn path_in_table(&self) -> &str {
         self.path.split_once('/').map_or(self.path.as_str(), |(_, within)| within)
     }
+
+    /// The path that the catalog lists: relative to the table's directory, or the address of the object.
+    pub(crate) fn listed_path(&self) -> &str {
+        self.moved.as_ref().map_or_else(|| self.path_in_table(), |moved| &moved.uri)
+    }
+
+    /// The name of its object below a prefix: with its digest, so that a key never stands for two contents.
+    pub(crate) fn object_name(&self) -> String {
+        let name = self.path.strip_suffix(SUFFIX).unwrap_or(&self.path);
+        format!("{name}-{}{SUFFIX}", &self.hash.to_hex()[..DIGEST_DIGITS])
+    }
+}
+
+const SUFFIX: &str = ".parquet";
+/// Digits of the digest in the name of an object.
+const DIGEST_DIGITS: usize = 16;
+
+/// The path within its table of a segment whose object has this address; `None` when it is none of the table.
+pub(crate) fn path_of_object(uri: &str, table: &str) -> Option<String> {
+    let mut parts = uri.rsplitn(4, '/');
+    let (file, day, of_table) = (parts.next()?, parts.next()?, parts.next()?);
+    let (name, digest) = file.strip_suffix(SUFFIX)?.rsplit_once('-')?;
+    let is_own = of_table == table && digest.len() == DIGEST_DIGITS;
+    is_own.then(|| format!("{day}/{name}{SUFFIX}"))
 }
 
 /// A segment file on disk that no catalog lists yet.

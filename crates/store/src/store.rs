@@ -12,6 +12,7 @@ use moneta_base::fs::{FileSystem, create_dir_durably};
 use moneta_base::{Seq, TableName, Timestamp};
 use moneta_event::{Block, Column, ParsedBatch, TableCatalog, TableSchema, fit};
 
+use crate::bucket::{Bucket, BucketOptions};
 use crate::delta::DeltaLog;
 use crate::leftovers;
 use crate::merge::Retired;
@@ -35,6 +36,8 @@ pub struct Store {
     pub(crate) retired: Mutex<Vec<Retired>>,
     pub(crate) footers: FooterCache,
     pub(crate) term_heads: Arc<HeadCache>,
+    /// The bucket that segments are moved to, if there is one.
+    pub(crate) bucket: Option<Arc<Bucket>>,
 }
 
 /// A table at one moment: every row exactly once.
@@ -87,7 +90,16 @@ impl Store {
         let dir = dir.to_owned();
         let (footers, term_heads) = (FooterCache::default(), Arc::default());
         let (sealing, retired) = (Mutex::new(()), Mutex::default());
-        Ok(Self { fs, dir, catalog, logs, tables, sealing, retired, footers, term_heads })
+        Ok(Self { fs, dir, catalog, logs, tables, sealing, retired, footers, term_heads, bucket: None })
+    }
+
+    /// The same store with a bucket, where segments lie that were moved and others may be moved to.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Corrupt`] when the list of objects that wait to be removed cannot be read.
+    pub fn with_bucket(mut self, options: BucketOptions) -> Result<Self, Error> {
+        self.bucket = Some(Arc::new(Bucket::open(self.fs.clone(), options)?));
+        Ok(self)
     }
 
     /// The columns of a table; `None` when nobody has heard of it.

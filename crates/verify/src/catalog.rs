@@ -10,8 +10,35 @@ use serde_json::Value;
 
 use crate::Report;
 
-/// The files that the catalog of one table lists: path within the table, size in bytes.
-pub type ActiveFiles = BTreeMap<String, u64>;
+/// The segments that the catalog of one table lists, by the path within the table that the root log knows them by.
+pub type ActiveFiles = BTreeMap<String, Active>;
+
+/// What the catalog says of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Active {
+    /// Its size.
+    pub size_bytes: u64,
+    /// Where it lies when it was moved to a bucket.
+    pub object: Option<MovedObject>,
+}
+
+/// An object that holds a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedObject {
+    /// Its address, `s3://<bucket>/<key>`.
+    pub uri: String,
+    /// Its version, where the bucket keeps versions.
+    pub version: Option<String>,
+}
+
+/// Reads segments that were moved to a bucket.
+pub trait MovedSegments: std::fmt::Debug {
+    /// All bytes of an object, which the catalog says has so many.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    fn read(&self, object: &MovedObject, size_bytes: u64) -> std::io::Result<Vec<u8>>;
+}
 
 /// What commits add up to: as much of it as a reader relies on.
 #[derive(Debug, Default, PartialEq)]
@@ -50,7 +77,26 @@ pub fn check(data: &Path, table: &str, report: &mut Report) -> ActiveFiles {
     for name in checkpoints.into_values() {
         report.find(dir.join(name), "it sums up commits that are not there");
     }
-    listed.files.into_iter().map(|(path, (size_bytes, _))| (path, size_bytes)).collect()
+    let mut active = ActiveFiles::new();
+    for (path, (size_bytes, tags)) in listed.files {
+        let version = tags["moneta.object_version"].as_str().map(str::to_owned);
+        let object = path.contains("://").then(|| MovedObject { uri: path.clone(), version });
+        let name = if object.is_some() { name_of_object(&path, table) } else { Some(path.clone()) };
+        match name {
+            Some(name) if !active.contains_key(&name) => drop(active.insert(name, Active { size_bytes, object })),
+            Some(_) => report.find(&dir, format!("it lists {path}, and the same rows at another place")),
+            None => report.find(&dir, format!("it lists {path}, which is no object of the table")),
+        }
+    }
+    active
+}
+
+/// The path within its table of a segment whose object has this address: `…/<table>/<day>/<first>-<end>-<digest>.parquet`.
+fn name_of_object(uri: &str, table: &str) -> Option<String> {
+    let (place, file) = uri.rsplit_once('/')?;
+    let (place, day) = place.rsplit_once('/')?;
+    let name = file.strip_suffix(".parquet")?.rsplit_once('-')?.0;
+    place.ends_with(&format!("/{table}")).then(|| format!("{day}/{name}.parquet"))
 }
 
 /// A checkpoint says what the commits up to it say: whoever opens the table reads it in their place.

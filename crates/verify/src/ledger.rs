@@ -190,9 +190,20 @@ fn shard_dir(shard: &ShardId) -> PathBuf {
     PathBuf::from("ledger/shard").join(shard.to_string())
 }
 
-/// Whether every shard and segment file that the root log names is there, with the size it was signed with. Quick: what
-/// is in them is not read, but for the ends of the shard logs.
-pub fn check_presence(data: &Path, key: &VerifierKey, report: &mut Report) {
+/// Where a segment is that the root log names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In the directory, if anywhere.
+    Here,
+    /// In a bucket, with so many bytes; none when it is not there though it should be.
+    Bucket(Option<u64>),
+    /// In a bucket that cannot be reached now.
+    Unknown,
+}
+
+/// Whether every shard and segment that the root log names is there, with the size it was signed with. Quick: what is in
+/// them is not read, but for the ends of the shard logs. `whereabouts` says of the path of a segment where it is.
+pub fn check_presence(data: &Path, key: &VerifierKey, whereabouts: &dyn Fn(&str) -> Whereabouts, report: &mut Report) {
     let Some(state) = check_root(data, key, None, report) else { return };
     for growth in state.shards.values() {
         let dir = shard_dir(&growth.shard);
@@ -208,10 +219,17 @@ pub fn check_presence(data: &Path, key: &VerifierKey, report: &mut Report) {
     }
     for (path, (rows, object)) in &state.segments {
         let file = Path::new("store").join(path);
-        match std::fs::metadata(data.join(&file)) {
-            Ok(metadata) if metadata.len() == object.size_bytes => {}
-            Ok(metadata) => {
-                report.find(&file, format!("it has {} bytes, signed were {}", metadata.len(), object.size_bytes));
+        let size = match whereabouts(path) {
+            Whereabouts::Unknown => continue,
+            Whereabouts::Here => {
+                std::fs::metadata(data.join(&file)).map(|metadata| metadata.len()).map_err(|error| error.to_string())
+            }
+            Whereabouts::Bucket(size) => size.ok_or_else(|| "its object is not in the bucket".to_owned()),
+        };
+        match size {
+            Ok(size) if size == object.size_bytes => {}
+            Ok(size) => {
+                report.find(&file, format!("it has {size} bytes, signed were {}", object.size_bytes));
             }
             Err(error) => report.find(
                 &file,

@@ -15,6 +15,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod catalog;
+pub mod copied_bucket;
 mod copies;
 pub mod export;
 pub mod inventory;
@@ -25,5 +26,7 @@ pub mod report;
 pub mod segment;
 mod store;
 
+pub use catalog::{MovedObject, MovedSegments};
+pub use copied_bucket::CopiedBucket;
 pub use report::{Finding, Report};
 pub use store::{Options, verify_store};

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use moneta_merkle::{Quorum, VerifierKey, WitnessKey};
 use moneta_verify::export::verify_export;
-use moneta_verify::{Options, Report, proof, verify_store};
+use moneta_verify::{CopiedBucket, MovedSegments, Options, Report, proof, verify_store};
 
 /// Checks records, proofs and checkpoints of Moneta without its server.
 #[derive(Parser)]
@@ -32,6 +32,9 @@ enum Command {
         /// The log's verifier key: a file with it, or its text. Without it the directory's own copy is trusted.
         #[arg(long)]
         key: Option<String>,
+        /// A directory with a copy of the bucket that segments were moved to, as `aws s3 sync` makes it.
+        #[arg(long, value_name = "DIR")]
+        objects: Option<PathBuf>,
         #[command(flatten)]
         witnesses: Witnesses,
     },
@@ -111,15 +114,16 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<bool> {
     match &arguments.command {
-        Command::Store { dir, key, witnesses } => {
+        Command::Store { dir, key, objects, witnesses } => {
             let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
-            let report = verify_store(dir, Options { key, quorum: witnesses.quorum()? })?;
+            let moved = objects.clone().map(|dir| Box::new(CopiedBucket(dir)) as Box<dyn MovedSegments>);
+            let report = verify_store(dir, Options { key, quorum: witnesses.quorum()?, moved })?;
             print_report(&report, arguments.json)?;
             Ok(report.is_clean())
         }
         Command::Export { dir, key, witnesses } => {
             let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
-            let report = verify_export(dir, Options { key, quorum: witnesses.quorum()? })?;
+            let report = verify_export(dir, Options { key, quorum: witnesses.quorum()?, ..Options::default() })?;
             print_report(&report, arguments.json)?;
             Ok(report.is_clean())
         }

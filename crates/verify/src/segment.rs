@@ -28,7 +28,18 @@ pub fn check(
     headers: &[BlockHeader],
     report: &mut Report,
 ) -> Option<(Seq, Seq)> {
-    let bytes = match std::fs::read(data.join(file)) {
+    check_read(std::fs::read(data.join(file)), file, expected_hash, headers, report)
+}
+
+/// The same for bytes that were read, from wherever.
+pub fn check_read(
+    bytes: std::io::Result<Vec<u8>>,
+    file: &Path,
+    expected_hash: Option<Hash>,
+    headers: &[BlockHeader],
+    report: &mut Report,
+) -> Option<(Seq, Seq)> {
+    let bytes = match bytes {
         Ok(bytes) => Bytes::from(bytes),
         Err(error) => {
             report.find(file, error.to_string());

@@ -8,7 +8,7 @@ use moneta_base::{Seq, TableName};
 use moneta_event::{BlockHeader, ShardId};
 use moneta_merkle::{Hash, Quorum, VerifierKey};
 
-use crate::catalog::ActiveFiles;
+use crate::catalog::{Active, ActiveFiles, MovedSegments};
 use crate::journal::JournalBlocks;
 use crate::ledger::RootState;
 use crate::{Report, catalog, inventory, journal, ledger, segment};
@@ -21,6 +21,8 @@ pub struct Options {
     pub key: Option<VerifierKey>,
     /// The witnesses that must have cosigned. Without them their lines are not looked at.
     pub quorum: Option<Quorum>,
+    /// What reads segments that were moved to a bucket. Without it they are findings.
+    pub moved: Option<Box<dyn MovedSegments>>,
 }
 
 /// Checks a data directory or a copy of one.
@@ -38,7 +40,7 @@ pub fn verify_store(data: &Path, options: Options) -> Result<Report> {
     };
     if let Some(state) = ledger::check_root(data, &key, options.quorum.as_ref(), &mut report) {
         let blocks = journal::check(data, &mut report);
-        check_tables(data, &state, &key, &blocks, &mut report);
+        check_tables(data, &state, &key, &blocks, options.moved.as_deref(), &mut report);
         check_unknown_shards(data, &state, &mut report);
     }
     inventory::check(data, &key, &mut report);
@@ -52,11 +54,18 @@ fn own_key(data: &Path) -> Result<VerifierKey> {
     VerifierKey::parse(text.trim_end()).with_context(|| format!("{} is not a verifier key", path.display()))
 }
 
-fn check_tables(data: &Path, state: &RootState, key: &VerifierKey, blocks: &JournalBlocks, report: &mut Report) {
+fn check_tables(
+    data: &Path,
+    state: &RootState,
+    key: &VerifierKey,
+    blocks: &JournalBlocks,
+    moved: Option<&dyn MovedSegments>,
+    report: &mut Report,
+) {
     let mut tables: BTreeMap<&TableName, TableCheck<'_>> = BTreeMap::new();
     for growth in state.shards.values() {
         let table = &growth.shard.table;
-        let check = tables.entry(table).or_insert_with(|| TableCheck::new(data, state, table, blocks, report));
+        let check = tables.entry(table).or_insert_with(|| TableCheck::new(data, state, table, blocks, moved, report));
         let is_missing = state.is_missing(data, &growth.shard, report);
         let headers = if is_missing { Vec::new() } else { ledger::check_shard(data, growth, key, report) };
         check.check_chain(&growth.shard, &headers, report);
@@ -73,6 +82,7 @@ struct TableCheck<'a> {
     state: &'a RootState,
     table: &'a TableName,
     active: ActiveFiles,
+    moved: Option<&'a dyn MovedSegments>,
     journal: Option<&'a BTreeMap<Seq, (std::sync::Arc<moneta_event::Block>, PathBuf)>>,
     /// Every shard of the table, in order of their numbers.
     shards: Vec<&'a ShardId>,
@@ -97,13 +107,14 @@ impl<'a> TableCheck<'a> {
         state: &'a RootState,
         table: &'a TableName,
         blocks: &'a JournalBlocks,
+        moved: Option<&'a dyn MovedSegments>,
         report: &mut Report,
     ) -> Self {
         let active = catalog::check(data, table.as_str(), report);
         let shards = state.shards_of(table).into_iter().map(|(shard, _)| shard).collect();
         // The first block of a table has nothing before it, which its header says with a hash of zeros.
         let end = End::Known { seq: 0, hash: Some(Hash::default()) };
-        Self { data, state, table, active, journal: blocks.get(table), shards, next_number: 0, end }
+        Self { data, state, table, active, moved, journal: blocks.get(table), shards, next_number: 0, end }
     }
 
     /// BLOCK-2: dense in sequence, chained by hash. Where shards were dropped in between, the rows that their drop
@@ -184,16 +195,20 @@ impl<'a> TableCheck<'a> {
     /// Checks the segments of a shard; returns the sequences they hold.
     fn check_segments(&self, shard: &ShardId, headers: &[BlockHeader], report: &mut Report) -> Vec<(Seq, Seq)> {
         let mut sealed = Vec::new();
-        for (path, size_bytes) in self.active_in(shard) {
-            let file = PathBuf::from("store").join(self.table.as_str()).join(path);
+        for (path, active) in self.active_in(shard) {
+            let file = match &active.object {
+                Some(object) => PathBuf::from(&object.uri),
+                None => PathBuf::from("store").join(self.table.as_str()).join(path),
+            };
             let stated = self.state.segments.get(&format!("{}/{path}", self.table));
             if stated.is_none() {
                 report.notes.push(format!("{}: no root entry names it yet", file.display()));
             }
-            if stated.is_some_and(|(_, object)| object.size_bytes != *size_bytes) {
+            if stated.is_some_and(|(_, object)| object.size_bytes != active.size_bytes) {
                 report.find(&file, "its size in the catalog is not the one in the root log");
             }
-            let range = segment::check(self.data, &file, stated.map(|(_, object)| object.hash), headers, report);
+            let bytes = self.read(&file, active);
+            let range = segment::check_read(bytes, &file, stated.map(|(_, object)| object.hash), headers, report);
             if let (Some((start, end)), Some((rows, _))) = (range, stated)
                 && (rows.start, rows.end) != (start, end)
             {
@@ -207,7 +222,17 @@ impl<'a> TableCheck<'a> {
         sealed
     }
 
-    fn active_in(&self, shard: &ShardId) -> impl Iterator<Item = (&String, &u64)> {
+    fn read(&self, file: &Path, active: &Active) -> std::io::Result<Vec<u8>> {
+        match (&active.object, self.moved) {
+            (None, _) => std::fs::read(self.data.join(file)),
+            (Some(object), Some(moved)) => moved.read(object, active.size_bytes),
+            (Some(_), None) => {
+                Err(std::io::Error::other("it lies in a bucket, and nothing was given that reads it: rows not checked"))
+            }
+        }
+    }
+
+    fn active_in(&self, shard: &ShardId) -> impl Iterator<Item = (&String, &Active)> {
         let prefix = format!("{}/", shard.day);
         self.active.iter().filter(move |(path, _)| path.starts_with(&prefix))
     }
@@ -222,10 +247,11 @@ impl<'a> TableCheck<'a> {
             }
         }
         for path in parquet_files(&self.data.join(&dir)) {
-            if !self.active.contains_key(&path) {
-                report
-                    .notes
-                    .push(format!("{}: not in the catalog; a start of Moneta removes it", dir.join(path).display()));
+            if self.active.get(&path).is_none_or(|active| active.object.is_some()) {
+                report.notes.push(format!(
+                    "{}: not, or no longer, in the catalog; a start of Moneta removes it",
+                    dir.join(path).display()
+                ));
             }
         }
     }

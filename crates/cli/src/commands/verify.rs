@@ -14,7 +14,7 @@ use crate::commands::rules::to_value;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::output::visible;
-use crate::target::{Missing, check_directory, find_server};
+use crate::target::{Missing, check_directory, find_server, load_config};
 
 /// Check everything stored against the ledger.
 #[derive(Debug, Args)]
@@ -81,7 +81,8 @@ pub fn check_dir(global: &Global, key: Option<VerifierKey>) -> Result<Value, Fai
     };
     // Readers of damaged files may panic; the check catches that and makes a finding of it. One line says enough.
     std::panic::set_hook(Box::new(Console::note_panic));
-    let report = verify_store(data, Options { key, quorum: None });
+    let moved = moneta_server::objects::moved_segments(&load_config(global)?)?;
+    let report = verify_store(data, Options { key, quorum: None, moved });
     drop(std::panic::take_hook());
     let report =
         report.map_err(|error| Failure::new(Exit::Unavailable, format!("the check could not run: {error:#}")))?;

@@ -189,7 +189,7 @@ fn an_export_proves_itself_to_two_checkers_and_every_change_of_it_is_found() {
     assert!(refused.code == 2 && refused.stderr.contains("not empty"), "{refused:?}");
     server.stop();
     let key = moneta.data().join("keys/ledger.vkey");
-    let check = || verify_export(&dir, Options { key: Some(moneta.verifier_key()), quorum: None });
+    let check = || verify_export(&dir, Options { key: Some(moneta.verifier_key()), quorum: None, moved: None });
     let report = check().unwrap();
     assert_eq!((report.findings.len(), report.num_records), (0, 120), "{report:?}");
     let said = python_says(&dir, &key);

@@ -28,7 +28,7 @@ fn stored() -> Moneta {
 }
 
 fn check(data: &Path, key: &moneta_merkle::VerifierKey) -> Report {
-    verify_store(data, Options { key: Some(key.clone()), quorum: None }).unwrap()
+    verify_store(data, Options { key: Some(key.clone()), quorum: None, moved: None }).unwrap()
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod kill_delivery;
 mod kill_files;
 mod kill_json;
 mod kill_syslog;
+mod moving;
 mod objects;
 mod personal_data;
 mod rules;

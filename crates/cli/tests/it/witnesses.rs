@@ -75,7 +75,7 @@ async fn two_of_three_witnesses_cosign_and_a_log_put_back_to_yesterday_is_an_ale
     assert!(proof::check_quorum(cosigned_proof.as_bytes(), &Quorum::new(keys, 3).unwrap()).is_err());
     server.stop();
 
-    let options = || Options { key: Some(moneta.verifier_key()), quorum: Some(two.clone()) };
+    let options = || Options { key: Some(moneta.verifier_key()), quorum: Some(two.clone()), moved: None };
     let report = verify_store(&moneta.data(), options()).unwrap();
     assert!(report.is_clean(), "{report:?}");
     let yesterday = moneta.dir.join("yesterday");

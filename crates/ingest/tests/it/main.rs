@@ -57,6 +57,7 @@ impl Fixture {
             policy: policy(365),
             metrics: Arc::new(Metrics::new()),
             volume: self.volume.clone(),
+            bucket: None,
         };
         Ingest::open(self.dir.path(), parts).unwrap()
     }

@@ -112,6 +112,7 @@ mod tests {
         let parts = CaretakerParts {
             fs: Arc::new(SimFs::new()),
             data: "nowhere".into(),
+            store: crate::caretaker::empty_store(),
             fill: Box::new(move || *seen.lock().expect("no test panicked")),
             audit: Box::new(move |event| {
                 if *broken.lock().expect("no test panicked") {

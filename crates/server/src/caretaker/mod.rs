@@ -20,6 +20,7 @@ use moneta_base::fs::FileSystem;
 use moneta_merkle::VerifierKey;
 use moneta_ports::operations::ScrubbingStatus;
 use moneta_ports::{Alarm, AlarmKind, AlarmSink, AuditEvent, Metrics, PortError};
+use moneta_store::Store;
 use moneta_verify::Finding;
 
 pub(crate) use crate::caretaker::ladder::Fill;
@@ -36,6 +37,8 @@ const FINDINGS_MAX: usize = 50;
 pub(crate) struct CaretakerParts {
     pub(crate) fs: Arc<dyn FileSystem>,
     pub(crate) data: PathBuf,
+    /// Where segments are that were moved.
+    pub(crate) store: Arc<Store>,
     /// How full disk and journal are.
     pub(crate) fill: Box<dyn Fn() -> Fill + Send + Sync>,
     /// Writes to the audit table.
@@ -126,4 +129,12 @@ impl CaretakerParts {
             }
         });
     }
+}
+
+/// A store without tables, for tests of the parts that look at other things.
+#[cfg(test)]
+fn empty_store() -> Arc<Store> {
+    let fs = Arc::new(moneta_testkit::SimFs::new());
+    let store = Store::open(fs, std::path::Path::new("/data/store"), moneta_event::TableCatalog::built_in());
+    Arc::new(store.expect("an empty store opens"))
 }

@@ -99,9 +99,11 @@ async fn a_row_is_proved_while_hot_and_after_a_restart() {
     }
     check(&prove(&node, 309).await, &key, 309);
     node.shut_down().await.unwrap();
-    let report =
-        moneta_verify::verify_store(&dir.join("data"), moneta_verify::Options { key: Some(key), quorum: None })
-            .unwrap();
+    let report = moneta_verify::verify_store(
+        &dir.join("data"),
+        moneta_verify::Options { key: Some(key), quorum: None, moved: None },
+    )
+    .unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
 }
 

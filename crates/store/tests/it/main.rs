@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod interop;
 mod merge;
+mod moving;
 mod retention;
 mod seal;
 mod support;

@@ -60,6 +60,7 @@ impl Installation {
             policy: policy(365),
             metrics: Arc::new(Metrics::new()),
             volume: Arc::new(Roomy),
+            bucket: None,
         };
         Ingest::open(data, parts).unwrap().0
     }
