@@ -281,6 +281,7 @@ fn put(key: &str, body: Bytes, body_sha256: [u8; 32], lock: Option<ObjectLock>) 
     let mut ask = Ask { body, body_sha256, ..Ask::new(Method::Put, key) };
     ask.headers.push(("if-none-match", "*".to_owned()));
     // A put with a lock needs a checksum beside the signature; any put is the better for one.
+    ask.headers.push(("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()));
     ask.headers.push(("x-amz-checksum-sha256", base64::engine::general_purpose::STANDARD.encode(body_sha256)));
     if let Some(lock) = lock {
         let mode = if lock.is_compliance { "COMPLIANCE" } else { "GOVERNANCE" };
