@@ -120,7 +120,7 @@ impl Way {
         let mut words: Vec<&str> = text.split_ascii_whitespace().collect();
         // A time may consist of two words.
         let is_address = |word: &&str| word.parse::<IpAddr>().is_ok() || word.parse::<SocketAddr>().is_ok();
-        let time_words = words.iter().position(|word| is_address(&word)).unwrap_or(words.len());
+        let time_words = words.iter().position(is_address).unwrap_or(words.len());
         if time_words > 0 {
             let said = words[..time_words].join(" ");
             let time = clock_text::parse_epoch(&said).or_else(|| clock_text::parse_any(&said, zone));
