@@ -82,6 +82,7 @@ fuzz:            ## Run each fuzz target of the query language for FUZZ_SECONDS 
 
 bench: build     ## Run every benchmark; results go to bench/results.
 	cargo build --locked --profile $(PROFILE) -p moneta-ledger --examples
+	cargo build --locked --profile $(PROFILE) -p moneta-formats --example decode
 	bench/run.sh $(BINARIES)
 
 doc:             ## Build the developer documentation.

@@ -37,6 +37,8 @@ JSON = [
 
 def main() -> None:
     example = harness.binaries() / "examples" / "decode"
+    if not example.exists():
+        return print("decode: build it with cargo build --profile relfast -p moneta-formats --example decode")
     lines = inputs.syslog_lines(100_000)
     measure(example, "syslog: generated", "syslog", [repeated(b"", lines)])
     measure(example, "ndjson: generated", "ndjson", [repeated(b"", inputs.process_lines(50_000))])

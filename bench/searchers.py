@@ -67,8 +67,6 @@ class Moneta:
         """Of the store and its signed tree; of those, of the index of words and of the greatest columns."""
         stored = programs.stored_bytes(self.server.data if self.server else self.directory / "data")
         whole = {"bytes": stored["store"] + stored["ledger"]}
-        if not importlib.util.find_spec("pyarrow"):
-            return whole
         parts = segment_bytes(self.directory / "data" / "store" / "Events_CL")
         return whole | {"index": parts.pop("index"), "segments": parts.pop("segments"), "columns": parts}
 

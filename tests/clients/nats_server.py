@@ -2,6 +2,7 @@
 
 import atexit
 import base64
+import binascii
 import hashlib
 import json
 import os
@@ -43,8 +44,8 @@ class NatsServer:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
 
-    def url(self, scheme="nats"):
-        return f"{scheme}://localhost:{self.port}"
+    def url(self):
+        return f"nats://localhost:{self.port}"
 
 
 def certificate(directory):
@@ -68,7 +69,7 @@ class Key:
 
         prefix = self.PREFIXES[kind]
         raw = bytes([18 << 3 | prefix >> 5, (prefix & 31) << 3]) + os.urandom(32)
-        self.seed = base64.b32encode(raw + crc16(raw).to_bytes(2, "little")).rstrip(b"=").decode()
+        self.seed = base64.b32encode(raw + binascii.crc_hqx(raw, 0).to_bytes(2, "little")).rstrip(b"=").decode()
         self.pair = nkeys.from_seed(bytearray(self.seed.encode()))
         self.public = self.pair.public_key.decode()
 
@@ -98,13 +99,3 @@ def operator():
 
 def encode(raw):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def crc16(raw):
-    """The checksum of keys."""
-    crc = 0
-    for byte in raw:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
-    return crc

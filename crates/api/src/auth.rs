@@ -80,17 +80,16 @@ async fn authenticate(parts: &Parts, state: &App) -> Result<OpContext, ApiError>
     Ok(state.access.authenticate(&client, presented).await?)
 }
 
-/// The name and the password of basic authentication.
-fn named(headers: &HeaderMap) -> Option<(String, String)> {
-    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
-    let (name, password) = decoded.split_once(':')?;
-    scheme.eq_ignore_ascii_case("basic").then(|| (name.to_owned(), password.to_owned()))
+/// What stands in base64 on both sides of a colon.
+fn pair(encoded: &str) -> Option<(String, String)> {
+    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    decoded.split_once(':').map(|(name, secret)| (name.to_owned(), secret.to_owned()))
 }
 
 /// The credential that a name and a password say: the id of a credential and its secret, or any name and all of it.
 pub(crate) fn named_credential(headers: &HeaderMap) -> Option<String> {
-    let (name, password) = named(headers)?;
+    let (scheme, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (name, password) = pair(rest.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     Some(moneta_access::client_credential(&name, &password).unwrap_or(password))
 }
 
@@ -100,14 +99,10 @@ fn credential(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
     let rest = rest.trim();
-    let pair = || {
-        let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
-        decoded.split_once(':').map(|(name, secret)| (name.to_owned(), secret.to_owned()))
-    };
     match scheme.to_ascii_lowercase().as_str() {
         "bearer" | "splunk" => Some(rest.to_owned()),
-        "basic" => pair().map(|(_, password)| password),
-        "apikey" => match pair() {
+        "basic" => pair(rest).map(|(_, password)| password),
+        "apikey" => match pair(rest) {
             Some((id, secret)) => moneta_access::client_credential(&id, &secret),
             None => Some(rest.to_owned()),
         },

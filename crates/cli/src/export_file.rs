@@ -4,7 +4,7 @@
 //! writer says.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use moneta_api::export::{Export, ExportFormat, ExportTotals, trailers};
@@ -118,7 +118,13 @@ impl Part {
         let mut name = target.as_os_str().to_owned();
         name.push(".part");
         let path = PathBuf::from(name);
-        let file = File::create(&path).map_err(|error| failed(&path, error))?;
+        let file = File::create_new(&path).map_err(|error| match error.kind() {
+            // Another export may be writing it, or it is the user's own.
+            io::ErrorKind::AlreadyExists => {
+                failed(&path, error).advise("remove it if nothing is writing it, or name another file")
+            }
+            _ => failed(&path, error),
+        })?;
         Ok(Self { file, path, digest: Sha256::default(), num_bytes: 0 })
     }
 
@@ -131,7 +137,7 @@ impl Part {
     /// Gives the file its name if it is what it should be.
     fn finish(mut self, target: &Path, totals: &ExportTotals) -> Result<(), Failure> {
         let digest = std::mem::take(&mut self.digest).finish();
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = moneta_merkle::Hash(digest).to_hex();
         if (self.num_bytes, &hex) != (totals.num_bytes, &totals.sha256) {
             let message = "what came is not what the server says it sent; it is not kept";
             return Err(Failure::new(Exit::Unavailable, message).advise("export again"));

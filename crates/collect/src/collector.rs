@@ -124,6 +124,14 @@ impl Trouble {
     }
 }
 
+/// Resolves at a time; never where none is given.
+pub(crate) async fn until_due(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Resolves once the collector must stop; also when its handle is gone.
 pub(crate) async fn until_stopped(stopped: &mut Stopped) {
     // An error means that the handle was dropped, which is a stop too.

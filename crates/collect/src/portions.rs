@@ -8,7 +8,7 @@ use moneta_event::{Delivery, QuarantinedRecord, RawRecord};
 use moneta_formats::{Decoded, Decoder, Format};
 use tokio::time::Instant;
 
-use crate::collector::Stopped;
+use crate::collector::{Stopped, until_due};
 use crate::intake::{Intake, Stored};
 
 /// How long a message waits for company at most.
@@ -140,9 +140,6 @@ impl Portions {
 
     /// Resolves when what is held is old enough to be stored; never when nothing is held.
     pub(crate) async fn until_due(&self) {
-        match self.deadline {
-            Some(deadline) => tokio::time::sleep_until(deadline).await,
-            None => std::future::pending().await,
-        }
+        until_due(self.deadline).await;
     }
 }

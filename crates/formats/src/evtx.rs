@@ -203,13 +203,7 @@ fn record_offset(chunk: &[u8], record_id: u64) -> usize {
 
 /// An error with its causes on one line.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
+    let mut text = moneta_base::error::chain(error);
     text.truncate(text.floor_char_boundary(500));
     text
 }

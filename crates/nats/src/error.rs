@@ -19,8 +19,10 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
-    /// The server wants a key by which to sign in, and sent nothing to sign, or the other way round.
-    #[error("the server sent nothing to sign: it does not take keys or credentials")]
+    /// The server wants a key by which to sign in, and sent nothing to sign.
+    #[error(
+        "the server sent nothing to sign: it does not take keys or credentials; sign in by user and password, or by a token"
+    )]
     NoNonce,
     /// The server refused what it was told.
     #[error("the server answered {0}")]

@@ -95,7 +95,7 @@ impl Incoming {
         let operation = match word.to_ascii_uppercase().as_slice() {
             kind @ (b"MSG" | b"HMSG") => {
                 let sizes = Sizes::read(said, kind == b"HMSG")?;
-                return self.message(&sizes, end + 1);
+                return self.message(sizes, end + 1);
             }
             b"INFO" => Operation::Info(said.to_vec()),
             b"PING" => Operation::Ping,
@@ -108,7 +108,7 @@ impl Incoming {
         Ok(Some(operation))
     }
 
-    fn message(&mut self, sizes: &Sizes, line: usize) -> Result<Option<Operation>, Error> {
+    fn message(&mut self, sizes: Sizes, line: usize) -> Result<Option<Operation>, Error> {
         let rest = &self.bytes[self.begin + line..];
         if rest.len() < sizes.total + 2 {
             return Ok(None);
@@ -122,8 +122,8 @@ impl Incoming {
             return Err(Error::NotNats("the headers of a message are of a version that is not known"));
         }
         let message = Message {
-            subject: sizes.subject.clone(),
-            reply: sizes.reply.clone(),
+            subject: sizes.subject,
+            reply: sizes.reply,
             headers: headers.to_vec(),
             payload: payload.to_vec(),
         };

@@ -131,12 +131,4 @@ impl Error {
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self.kind(), ErrorKind::Environment { retry_after: Some(_) })
     }
-
-    /// The error and its causes, in one line.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        let first: &dyn std::error::Error = self;
-        let causes = std::iter::successors(first.source(), |cause| cause.source());
-        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
-    }
 }

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use moneta_base::error::chain;
 use moneta_base::{Clock, ErrorKind, Level, Timestamp};
 use moneta_ports::{Alert, BoxFuture, Metric, Metrics, PortError};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -285,13 +286,13 @@ impl Courier {
                 counts.delivered += 1;
                 self.metrics.add_labelled(Metric::NotifyDeliveries, "delivered", 1);
             }
-            Err(error) => counts.last_error = error.chain(),
+            Err(error) => counts.last_error = chain(&error),
         }
         result
     }
 
     fn give_up(&self, alert: &Alert, attempts: u32, error: &Error) {
-        let reason = error.chain();
+        let reason = chain(&error);
         let channel = self.options.name.as_str();
         tracing::error!(alert = %alert.id, channel, attempts, %reason, "an alert was not delivered; it is in SecurityAlert");
         self.metrics.add_labelled(Metric::NotifyDeliveries, "given_up", 1);

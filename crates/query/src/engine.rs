@@ -4,7 +4,6 @@
 //! waits for an answer gets it, or the name of the limit, whatever those threads do.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, displayable, execute_stream};
 use futures::StreamExt;
+use moneta_base::error::chain;
 use moneta_base::{Clock, ErrorKind};
 use moneta_event::{Column, TableSchema};
 use moneta_kql::syntax::SyntaxTree;
@@ -165,7 +165,8 @@ impl Engine {
 
     async fn columns_of(&self, ctx: &OpContext, request: &QueryRequest) -> Result<Vec<QueryColumn>, QueryError> {
         require_query_scope(ctx)?;
-        let limit = self.core.limits.timeout;
+        let longest = self.core.limits.timeout;
+        let limit = request.timeout.map_or(longest, |asked| asked.min(longest));
         let ticket = self.running.begin(ctx, request, self.core.clock.now())?;
         let work = async {
             let _turn = ticket.turn(Lane::Answer).await?;
@@ -874,15 +875,4 @@ fn invalid(text: &str, diagnostics: &[Diagnostic]) -> QueryError {
 
 pub(crate) fn failed(kind: ErrorKind, message: String) -> QueryError {
     QueryError::Failed { kind, message }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(text, ": {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -42,7 +42,7 @@ pub(crate) fn counted_term(filters: &[Expr], columns: &[Column]) -> Option<Count
     let needle = Needle::new(constant(needle)?, Edges::BOTH, Case::Insensitive);
     let column = match without_alias(text) {
         Expr::Column(column) => column,
-        Expr::ScalarFunction(call) if call.func.name() == "kql_to_string" => match call.args.as_slice() {
+        Expr::ScalarFunction(call) if is_to_string(call) => match call.args.as_slice() {
             [Expr::Column(column)] => column,
             _ => return None,
         },
@@ -51,6 +51,11 @@ pub(crate) fn counted_term(filters: &[Expr], columns: &[Column]) -> Option<Count
     let own = columns.iter().find(|own| *own.name == *column.name)?;
     let is_indexed = TextKind::of(own.column_type).is_some();
     (is_indexed && needle.is_one_term()).then(|| (column.name.clone(), needle))
+}
+
+/// Whether a function only writes a value as text.
+fn is_to_string(call: &ScalarFunction) -> bool {
+    call.func.name() == "kql_to_string"
 }
 
 fn without_alias(expr: &Expr) -> &Expr {
@@ -213,7 +218,7 @@ impl Table<'_> {
             Expr::ScalarFunction(call) => {
                 let [inner] = call.args.as_slice() else { return None };
                 let is_path = call.func.inner().downcast_ref::<PathFunction>().is_some();
-                (is_path || call.func.name() == "kql_to_string").then(|| self.text(inner)).flatten()
+                (is_path || is_to_string(call)).then(|| self.text(inner)).flatten()
             }
             _ => None,
         }

@@ -13,7 +13,7 @@ use moneta_base::{Clock, Entropy};
 use crate::credentials::{Credentials, CredentialsError};
 use crate::listing;
 use crate::place::Place;
-use crate::sign::{Unsigned, query_text, sha256, sign};
+use crate::sign::{Unsigned, query_text, sha256, sign, whole_seconds};
 use crate::transport::{Method, Request, Response, Transport};
 
 /// Times a request is sent at most.
@@ -176,10 +176,7 @@ impl Objects for Client {
         let ask = put(key, bytes.into(), *sha256, lock);
         let sent = self.send(&ask);
         match sent {
-            Ok(answer) if answer.status == 200 => {
-                let version = answer.header("x-amz-version-id").filter(|version| *version != "null");
-                Ok(ObjectName { key: key.to_owned(), version: version.map(str::to_owned) })
-            }
+            Ok(answer) if answer.status == 200 => Ok(name_of(key, &answer)),
             // Somebody was first. It may have been an earlier attempt whose answer was lost, now or before a crash.
             Ok(answer) if answer.status == 412 => {
                 self.holds(key, size_bytes, sha256)?.ok_or_else(|| self.refused(&ask, &answer))
@@ -233,8 +230,7 @@ impl Objects for Client {
         }
         let size = answer.header("content-length").and_then(|text| text.trim().parse().ok());
         let size = size.ok_or_else(|| io::Error::other(format!("{}: no size was named", self.uri(key))))?;
-        let version = answer.header("x-amz-version-id").filter(|version| *version != "null");
-        Ok((ObjectName { key: key.to_owned(), version: version.map(str::to_owned) }, size))
+        Ok((name_of(key, &answer), size))
     }
 
     fn list(&self, prefix: &str, each: &mut dyn FnMut(ListedObject)) -> io::Result<()> {
@@ -277,6 +273,12 @@ impl Objects for Client {
     }
 }
 
+/// The object that an answer is about; without a version where the bucket keeps none.
+fn name_of(key: &str, answer: &Response) -> ObjectName {
+    let version = answer.header("x-amz-version-id").filter(|version| *version != "null");
+    ObjectName { key: key.to_owned(), version: version.map(str::to_owned) }
+}
+
 fn put(key: &str, body: Bytes, body_sha256: [u8; 32], lock: Option<ObjectLock>) -> Ask<'_> {
     let mut ask = Ask { body, body_sha256, ..Ask::new(Method::Put, key) };
     ask.headers.push(("if-none-match", "*".to_owned()));
@@ -286,7 +288,7 @@ fn put(key: &str, body: Bytes, body_sha256: [u8; 32], lock: Option<ObjectLock>) 
     if let Some(lock) = lock {
         let mode = if lock.is_compliance { "COMPLIANCE" } else { "GOVERNANCE" };
         ask.headers.push(("x-amz-object-lock-mode", mode.to_owned()));
-        ask.headers.push(("x-amz-object-lock-retain-until-date", format!("{}Z", &lock.until.to_string()[..19])));
+        ask.headers.push(("x-amz-object-lock-retain-until-date", whole_seconds(lock.until)));
     }
     ask
 }

@@ -6,7 +6,7 @@
 //! Whoever uses this crate brings the sockets ([`Transport`]), the clock, the randomness and the way to wait, so that
 //! the whole client runs in simulations. A put whose answer was lost is cleared up by reading the object back and
 //! comparing its digest. This crate opens no socket, reads no clock, starts no task, shows no secret, and never takes
-//! more of an answer than it asked for.
+//! more of an answer than it allows for.
 //!
 //! # Source
 //! Amazon S3 API Reference: "Authenticating Requests (AWS Signature Version 4)", `PutObject`, `GetObject`,

@@ -38,6 +38,11 @@ pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
+/// A time in RFC 3339, without the parts of its second.
+pub(crate) fn whole_seconds(time: Timestamp) -> String {
+    format!("{}Z", &time.to_string()[..19])
+}
+
 /// All headers of a request but `Host`, with the signature.
 pub(crate) fn sign(
     request: Unsigned<'_>,
@@ -46,7 +51,7 @@ pub(crate) fn sign(
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     // RFC 3339 without its punctuation: 20260102T030405Z.
-    let time: String = now.to_string()[..19].chars().filter(|c| !matches!(c, '-' | ':')).collect::<String>() + "Z";
+    let time = whole_seconds(now).replace(['-', ':'], "");
     let day = &time[..8];
     let payload = hex::encode(request.payload_sha256);
     let mut headers = request.headers;

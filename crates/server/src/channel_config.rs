@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use moneta_base::Level;
+use moneta_base::error::chain;
 use moneta_kafka::Login;
 use moneta_notify::channels::alertmanager::Alertmanager;
 use moneta_notify::channels::email::{Email, MailLogin, MailTls};
@@ -144,7 +145,7 @@ impl ChannelConfig {
                 timeout,
             })
         };
-        let said = |error: moneta_notify::Error| error.chain();
+        let said = |error: moneta_notify::Error| chain(&error);
         Ok(match kind {
             "webhook" => Box::new(Webhook::new(&endpoint(None)?, secret.to_vec()).map_err(said)?),
             "slack" => Box::new(Slack::new(&endpoint(None)?).map_err(said)?),
@@ -178,7 +179,7 @@ impl ChannelConfig {
         };
         let login = self.login()?.map(|(user, password)| MailLogin { user, password });
         let from = self.from.clone().ok_or("from is missing: the address that mail comes from")?;
-        Email::new(peer, tls, login, from, self.to.clone()).map_err(|error| error.chain())
+        Email::new(peer, tls, login, from, self.to.clone()).map_err(|error| chain(&error))
     }
 
     fn kafka(&self, allow_private_hosts: &[String]) -> Result<Kafka, String> {
@@ -196,7 +197,7 @@ impl ChannelConfig {
         let login = self.login()?.map(|(user, password)| Login { user, password });
         // The address of each broker is filled in when it is called.
         let peer = self.peer_at(String::new(), allow_private_hosts);
-        Kafka::new(brokers, topic, peer, encrypted, login).map_err(|error| error.chain())
+        Kafka::new(brokers, topic, peer, encrypted, login).map_err(|error| chain(&error))
     }
 
     /// The name and the password by which to sign in.

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures::future::join_all;
+use moneta_base::error::chain;
 use moneta_base::{RuleId, TableName, TenantId};
 use moneta_event::Block;
 use moneta_event::catalog::table;
@@ -134,7 +135,7 @@ impl Deliveries {
         Ok(Some(ChannelTest {
             name: name.to_owned(),
             delivered: sent.is_ok(),
-            reason: sent.err().map(|error| error.chain()).unwrap_or_default(),
+            reason: sent.err().map(|error| chain(&error)).unwrap_or_default(),
             elapsed_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         }))
     }

@@ -7,6 +7,7 @@
 
 mod analytics;
 mod backfill;
+mod background;
 pub mod backup;
 mod capacity;
 mod caretaker;

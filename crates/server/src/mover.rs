@@ -3,16 +3,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender, TryRecvError};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
+use moneta_base::error::chain;
 use moneta_base::objects::ObjectLock;
-use moneta_base::{Clock, ErrorKind, IngestDay, TableName};
+use moneta_base::{Clock, ErrorKind, IngestDay, TableName, Timestamp};
 use moneta_ingest::Ingest;
 use moneta_ports::{Alarm, AlarmKind, AlarmSink, Metric, Metrics};
 use moneta_store::{Error, SegmentMeta, Store};
 
+use crate::background::Background;
 use crate::objects_config::{LockMode, ObjectsConfig};
 
 /// Time between two looks at what is due.
@@ -29,22 +30,12 @@ pub(crate) struct MoverParts {
     pub(crate) config: ObjectsConfig,
 }
 
-/// The running mover. Dropping it leaves the thread behind: stop it.
-pub(crate) struct Mover {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-/// Starts the thread.
+/// Starts the thread; when it is stopped, it finishes the segment that is being moved.
 ///
 /// # Errors
 /// When the operating system gives no thread.
-pub(crate) fn start_mover(parts: MoverParts) -> std::io::Result<Mover> {
-    let (stop, stopped) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("mover".to_owned()).spawn(move || {
-        if let Err(error) = moneta_host::yield_to_others() {
-            tracing::warn!(%error, "the mover thread works beside others, not after them");
-        }
+pub(crate) fn start_mover(parts: MoverParts) -> std::io::Result<Background> {
+    Background::start("mover", move |stopped| {
         let is_stopped = || !matches!(stopped.try_recv(), Err(TryRecvError::Empty));
         loop {
             let is_more = parts.collect() && parts.move_some(&is_stopped);
@@ -54,18 +45,7 @@ pub(crate) fn start_mover(parts: MoverParts) -> std::io::Result<Mover> {
                 _ => return,
             }
         }
-    })?;
-    Ok(Mover { stop, thread })
-}
-
-impl Mover {
-    /// Finishes the segment that is being moved and ends.
-    pub(crate) fn stop(self) {
-        let _ = self.stop.send(());
-        if self.thread.join().is_err() {
-            tracing::error!("the mover panicked");
-        }
-    }
+    })
 }
 
 impl MoverParts {
@@ -100,7 +80,7 @@ impl MoverParts {
             if is_stopped() {
                 return false;
             }
-            match self.store().move_segment(segment, self.lock_of(segment), self.clock.now()) {
+            match self.store().move_segment(segment, self.lock_of(segment, now), self.clock.now()) {
                 Ok(()) => {
                     self.metrics.add(Metric::StoreMovedSegments, 1);
                     num_moved += 1;
@@ -119,8 +99,9 @@ impl MoverParts {
         num_moved == MOVED_AT_ONCE
     }
 
-    /// The lock of a segment: until the retention of its table ends.
-    fn lock_of(&self, segment: &SegmentMeta) -> Option<ObjectLock> {
+    /// The lock of a segment: until the retention of its table ends. One that is only there because of a legal hold has
+    /// outlived it, and no server takes a lock that ends in the past.
+    fn lock_of(&self, segment: &SegmentMeta, now: Timestamp) -> Option<ObjectLock> {
         let is_compliance = match self.config.lock {
             LockMode::None => return None,
             LockMode::Governance => false,
@@ -128,7 +109,8 @@ impl MoverParts {
         };
         let days = i64::from(self.days_of(&segment.shard.table)) + 1;
         let end = i32::try_from(i64::from(segment.shard.day.0) + days).unwrap_or(i32::MAX);
-        Some(ObjectLock { is_compliance, until: IngestDay(end).start() })
+        let until = IngestDay(end).start();
+        (until > now).then_some(ObjectLock { is_compliance, until })
     }
 
     fn days_of(&self, table: &TableName) -> u32 {
@@ -142,20 +124,9 @@ impl MoverParts {
     }
 }
 
-/// An error with its causes.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 /// Removes the cache of objects, which no other process needs.
 pub(crate) fn remove_cache(fs: &dyn moneta_base::fs::FileSystem, data: &std::path::Path) {
-    let cache: PathBuf = data.join(crate::objects::DIR).join("cache");
+    let cache: PathBuf = data.join(crate::objects::DIR).join(moneta_store::CACHE_DIR);
     if let Err(error) = fs.remove_dir_all(&cache)
         && error.kind() != std::io::ErrorKind::NotFound
     {

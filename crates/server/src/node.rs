@@ -28,13 +28,14 @@ use moneta_rules::Placeholders;
 use moneta_scrub::{Scrubber, TokenKeys};
 
 use crate::analytics::start_analytics;
-use crate::caretaker::{CareBoard, Caretaker, CaretakerParts, Fill, start_caretaker};
+use crate::background::Background;
+use crate::caretaker::{CareBoard, CaretakerParts, Fill, start_caretaker};
 use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
 use crate::holds;
 use crate::incidents::start_incidents;
-use crate::mover::{Mover, MoverParts, remove_cache, start_mover};
+use crate::mover::{MoverParts, remove_cache, start_mover};
 use crate::objects::bucket_options;
 use crate::operations::NodeOperations;
 use crate::rule_admin::{RuleSettings, Rules};
@@ -175,7 +176,7 @@ impl Node {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub(crate) fn start_mover(&self, config: &Config) -> Result<Option<Mover>, ServerError> {
+    pub(crate) fn start_mover(&self, config: &Config) -> Result<Option<Background>, ServerError> {
         if config.objects.bucket.is_none() {
             let segments = self.ingest.store().moved_segments();
             if let Some(moved) = segments.first().and_then(|segment| segment.moved.as_ref()) {
@@ -199,7 +200,7 @@ impl Node {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Caretaker, ServerError> {
+    pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Background, ServerError> {
         let (watched, audit, runtime) = (self.ingest.clone(), self.ingest.clone(), tokio::runtime::Handle::current());
         let parts = CaretakerParts {
             fs: self.world.fs.clone(),

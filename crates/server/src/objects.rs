@@ -215,7 +215,7 @@ pub(crate) struct FromStore(pub(crate) Arc<moneta_store::Store>);
 
 impl MovedSegments for FromStore {
     fn read(&self, object: &MovedObject, _: u64) -> io::Result<Vec<u8>> {
-        let segment = self.0.moved_segments().into_iter().find(|segment| {
+        let segment = self.0.moved_segment(|segment| {
             segment.moved.as_ref().is_some_and(|moved| moved.uri == object.uri && moved.version == object.version)
         });
         let segment = segment.ok_or(io::ErrorKind::NotFound)?;

@@ -13,13 +13,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::caretaker::Caretaker;
+use crate::background::Background;
 use crate::collectors::{Collectors, start_collectors};
 use crate::config::Config;
 use crate::error::ServerError;
 use crate::listener::{Other, SecureListener};
 use crate::local::{self, LocalServer};
-use crate::mover::Mover;
 use crate::node::{Node, own_context};
 use crate::tls;
 use crate::witnessing::Witnessing;
@@ -170,8 +169,8 @@ pub(crate) fn stop_signal() -> impl Future<Output = ()> {
 /// What works on stored data beside the services.
 struct Watchers {
     witnessing: Option<Witnessing>,
-    caretaker: Caretaker,
-    mover: Option<Mover>,
+    caretaker: Background,
+    mover: Option<Background>,
 }
 
 async fn shut_down(

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use moneta_base::error::chain;
 use moneta_base::{Clock, ErrorKind};
 use moneta_ledger::{Cosigned, Cosigner, Ledger, WitnessAlarm, WitnessLink, WitnessReply};
 use moneta_merkle::WitnessKey;
@@ -264,15 +265,4 @@ impl WitnessLink for HttpLink {
     fn offer(&self, body: &str) -> Result<WitnessReply, String> {
         self.runtime.block_on(self.post(body.to_owned()))
     }
-}
-
-/// An error with its causes, for people.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -57,6 +57,9 @@ pub(crate) struct Bucket {
     is_claimed: Mutex<bool>,
 }
 
+/// The directory of the cache, within that of what is known of the bucket.
+pub const CACHE_DIR: &str = "cache";
+
 impl Bucket {
     pub(crate) fn open(fs: Arc<dyn FileSystem>, options: BucketOptions) -> Result<Self, Error> {
         let BucketOptions { objects, prefix, dir, cache_bytes, new_instance } = options;
@@ -66,10 +69,12 @@ impl Bucket {
             write_atomically(&*fs, &instance, new_instance.as_bytes()).map_err(Error::io("write", &instance))?;
         }
         let text = fs.read(&instance).map_err(Error::io("read", &instance))?;
-        let text = String::from_utf8(text).ok().filter(|text| text.len() == 32);
-        let instance = text.ok_or_else(|| Error::corrupt(&instance, "it is no name of a copy"))?;
+        let text = String::from_utf8(text).ok();
+        let text = text.filter(|text| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let instance = text
+            .ok_or_else(|| Error::corrupt(&instance, "it does not have the 32 hexadecimal digits that name a copy"))?;
         let loose = Mutex::new(Loose::open(fs.clone(), dir.join("loose"))?);
-        let cache_dir = dir.join("cache");
+        let cache_dir = dir.join(CACHE_DIR);
         let cache = PartCache::open(fs, cache_dir.clone(), cache_bytes).map_err(Error::io("empty", &cache_dir))?;
         let (changing, is_claimed) = (Mutex::default(), Mutex::default());
         Ok(Self { objects, prefix, instance, cache, loose, changing, is_claimed })

@@ -68,6 +68,9 @@ pub enum Error {
         /// The address of the object.
         uri: String,
     },
+    /// Something is to be moved, and nobody said where.
+    #[error("no bucket is named to move segments to: set objects.bucket in the configuration")]
+    NoBucket,
     /// The objects are another installation's.
     #[error(
         "the objects below {place} are in use by another copy of this installation; nothing is moved or removed there. \
@@ -117,6 +120,7 @@ impl Error {
             Self::Io { .. } | Self::NotSealed(_) | Self::NotListed(_) => ErrorKind::RETRY,
             Self::Conflict { .. }
             | Self::Elsewhere { .. }
+            | Self::NoBucket
             | Self::Claimed { .. }
             | Self::Overwrites { .. }
             | Self::TooManyLoose { .. } => ErrorKind::OPERATOR,

@@ -4,8 +4,8 @@
 //! Block ── add_hot ──► hot rows ── seal ──► Segment (a Parquet file) ── publish ──► PublishedSegment (Delta commit)
 //! ```
 //! A query takes a [`TableSnapshot`]: every row exactly once, hot or sealed (STORE-1). Segments hold the rows of their
-//! blocks unchanged and in order (STORE-2), also when small ones are merged or old ones moved to a bucket. Whole ingest days are dropped, after the caller has published their drop
-//! entry (STORE-3). This crate never writes the journal or the ledger and never decides when to seal or drop.
+//! blocks unchanged and in order (STORE-2), also when small ones are merged or old ones moved to a bucket. Whole ingest
+//! days are dropped, after the caller has published their drop entry (STORE-3). This crate never writes the journal or the ledger and never decides when to seal or drop.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -32,7 +32,7 @@ mod store;
 mod table;
 mod terms;
 
-pub use bucket::BucketOptions;
+pub use bucket::{BucketOptions, CACHE_DIR};
 pub use columns::SegmentColumns;
 pub use error::Error;
 pub use merge::Merged;

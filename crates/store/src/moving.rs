@@ -193,6 +193,14 @@ impl Store {
         moved.cloned().collect()
     }
 
+    /// The one of them that is meant.
+    #[must_use]
+    pub fn moved_segment(&self, is_meant: impl Fn(&SegmentMeta) -> bool) -> Option<Arc<SegmentMeta>> {
+        let tables = self.read();
+        let mut moved = tables.values().flat_map(|table| &table.segments).filter(|segment| segment.moved.is_some());
+        moved.find(|segment| is_meant(segment)).cloned()
+    }
+
     /// The sizes of the objects of segments that were moved, by the path of the segment; those that are not in the
     /// bucket are left out.
     ///
@@ -243,7 +251,7 @@ impl Store {
     }
 
     fn bucket(&self) -> Result<&Arc<Bucket>, Error> {
-        self.bucket.as_ref().ok_or_else(|| Error::Elsewhere { uri: "a bucket".to_owned() })
+        self.bucket.as_ref().ok_or(Error::NoBucket)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Helpers for tests: simulated files and object stores, fixed clocks, repeatable randomness, sample corpora, temporary directories.
+//! Helpers for tests: simulated files and object stores, fixed clocks, repeatable randomness, sample corpora,
+//! temporary directories.
 //!
 //! A development dependency of other crates only: nothing that ships uses it. Everything here is repeatable from the
 //! seed or the start value it was given; what differs between runs is left to `moneta-host`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use moneta_base::error::chain;
 use moneta_base::{Seq, TableName};
 use moneta_event::root_entry::{ObjectRef, RootEvent, SegmentRows, ShardGrowth};
 use moneta_event::root_history::ShardStatus;
@@ -290,15 +291,4 @@ fn add_findings(dir: &Path, findings: Vec<moneta_merkle::audit::Finding>, report
         let entry = finding.entry.map(|entry| format!("entry {entry}: ")).unwrap_or_default();
         report.find(file, format!("{entry}{}", finding.reason));
     }
-}
-
-/// An error with its causes, for people.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -53,8 +53,8 @@ export const EXPORT_FORMATS = [
   { format: "parquet", label: "Parquet" },
 ] as const;
 
-/** What a server takes as an address; a longer query is exported on the command line. */
-const ADDRESS_CHARACTERS_MAX = 32_000;
+/** What a server takes as an address: HTTP/2 has 16 KiB for all headers. A longer query is exported on the command line. */
+const ADDRESS_CHARACTERS_MAX = 8_000;
 
 /**
  * Where the server gives the whole result of a query as a file, of any size: the browser keeps it as it comes, and marks

@@ -117,10 +117,9 @@ impl<'a> Cells<'a> {
             _ => {
                 let mut out = Vec::new();
                 self.write(row, &mut out);
-                match serde_json::from_slice::<String>(&out) {
-                    Ok(text) => Cow::Owned(text),
-                    Err(_) => Cow::Owned(String::from_utf8_lossy(&out).into_owned()),
-                }
+                let is_text = out.trim_ascii_start().starts_with(b"\"");
+                let text = is_text.then(|| serde_json::from_slice(&out).ok()).flatten();
+                Cow::Owned(text.unwrap_or_else(|| String::from_utf8_lossy(&out).into_owned()))
             }
         }
     }

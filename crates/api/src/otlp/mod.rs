@@ -27,6 +27,8 @@ use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
 use crate::intake::{Records, on_other_thread, place};
 use crate::state::App;
 
+pub(crate) use status::code as status_code;
+
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
@@ -113,11 +115,6 @@ fn read(signal: Signal, form: &str, body: &[u8]) -> Result<Records, ApiError> {
     let mut records = Records::default();
     rows::add(signal, &message, &mut records).map_err(ApiError::bad_request)?;
     Ok(records)
-}
-
-/// The code that gRPC has for an error.
-pub(crate) fn status_code(error: &ApiError) -> u8 {
-    status::code(error)
 }
 
 fn refuse(error: &ApiError, form: &'static str) -> Response {

@@ -21,8 +21,8 @@ const UNAUTHENTICATED: u8 = 16;
 /// How a client knows the detail that says when to send again.
 const RETRY_INFO: &[u8] = b"type.googleapis.com/google.rpc.RetryInfo";
 
-/// The code of an error.
-pub(super) fn code(error: &ApiError) -> u8 {
+/// The code that gRPC has for an error.
+pub(crate) fn code(error: &ApiError) -> u8 {
     match error.status {
         StatusCode::UNAUTHORIZED => UNAUTHENTICATED,
         StatusCode::FORBIDDEN => PERMISSION_DENIED,

@@ -269,13 +269,23 @@ impl Follower {
         if since.elapsed() >= ROTATED_GRACE {
             current.reader.end_of_file();
             let rest = current.reader.take(true);
-            current.store(intake, &self.producer, rest, stopped).await?;
+            // It cannot be read again under this name, so room to remember it is waited for.
+            current.store(intake, &self.producer, rest, Room::Waited, stopped).await?;
             self.next_generation = (current.generation + 1) % GENERATIONS_MAX;
             self.current = None;
             self.left_behind = None;
         }
         Ok(())
     }
+}
+
+/// What is to happen where there is no room to remember how far a file was read.
+#[derive(Debug, Clone, Copy)]
+enum Room {
+    /// It is an error: the file is read again later.
+    Needed,
+    /// It is waited for.
+    Waited,
 }
 
 impl Current {
@@ -355,12 +365,12 @@ impl Current {
             self.transcoder.feed(&buffer[..len], |text| self.reader.feed(intake, text));
             self.offset += len as u64;
             let full = self.reader.take(false);
-            if !self.store(intake, producer, full, stopped).await? {
+            if !self.store(intake, producer, full, Room::Needed, stopped).await? {
                 return Ok(Progress::Idle);
             }
         }
         let rest = self.reader.take(true);
-        self.store(intake, producer, rest, stopped).await?;
+        self.store(intake, producer, rest, Room::Needed, stopped).await?;
         Ok(progress)
     }
 
@@ -371,6 +381,7 @@ impl Current {
         intake: &Intake,
         producer: &str,
         portions: Vec<Decoded>,
+        room: Room,
         stopped: &mut Stopped,
     ) -> io::Result<bool> {
         for decoded in portions.into_iter().filter(|decoded| decoded.records > 0) {
@@ -382,7 +393,11 @@ impl Current {
             };
             let records = decoded.records;
             let submission = Submission { batches: decoded.batches, quarantined: decoded.quarantined, key: Some(key) };
-            match intake.submit_if_remembered(COLLECTOR, &submission, stopped).await {
+            let stored = match room {
+                Room::Waited => Some(intake.submit(COLLECTOR, &submission, stopped).await),
+                Room::Needed => intake.submit_if_remembered(COLLECTOR, &submission, stopped).await,
+            };
+            match stored {
                 Some(Stored::Yes) => {}
                 Some(Stored::Refused) => intake.count_dropped(self.source.as_str(), "refused", records),
                 Some(Stored::Stopped) => return Ok(false),

@@ -84,6 +84,7 @@ pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileO
         let list = move || list_archives(&archives);
         Inbox::new(intake.clone(), resume.clone(), COLLECTOR, list, RESCAN_EVERY.min(options.settle), options.settle)
     });
+    let trouble = archives.as_ref().map(Inbox::trouble).unwrap_or_default();
     let (encoding, records) = (options.encoding, options.records);
     let absent = Absent::new(options.absent_for);
     let followers = BTreeMap::new();
@@ -95,7 +96,8 @@ pub fn start_files(intake: Intake, resume: Arc<dyn ResumePoints>, options: FileO
             }
             None => files.run(options.poll, stopped).await,
         }
-    }))
+    })
+    .telling(trouble))
 }
 
 fn list_archives(patterns: &[Pattern]) -> Listed {

@@ -75,7 +75,7 @@ pub fn start_inbox(intake: Intake, resume: Arc<dyn ResumePoints>, options: Inbox
     let InboxOptions { directories, poll, settle, absent_for } = options;
     let inbox = Inbox::new(intake, resume, COLLECTOR, move || list(&directories), poll, settle);
     let inbox = Inbox { absent: Some(Absent::new(absent_for)), ..inbox };
-    let trouble = inbox.trouble.clone();
+    let trouble = inbox.trouble();
     Ok(Collector::start("inbox", COLLECTOR, None, |stopped| inbox.run(stopped)).telling(trouble))
 }
 
@@ -121,6 +121,11 @@ impl Inbox {
         Self { intake, resume, collector, list, poll, settle, known, is_full: false, trouble, absent }
     }
 
+    /// What objects wait for, and why.
+    pub(crate) fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
     pub(crate) async fn run(mut self, mut stopped: Stopped) {
         while !is_stopped(&stopped) {
             self.look(&mut stopped).await;
@@ -163,9 +168,11 @@ impl Inbox {
             let there: BTreeSet<String> = listed.objects.keys().map(|path| objects::name_of(path)).collect();
             let prefix = objects::producer_prefix(self.collector);
             let is_there = |producer: &str| producer.strip_prefix(&prefix).map(|name| there.contains(name));
-            let remembered = self.resume.remembered(&prefix).await.into_iter();
-            let judged = remembered.map(|(producer, point)| (is_there(&producer), producer, point));
-            let judged = judged.map(|(is_there, producer, point)| (producer, point, is_there)).collect();
+            let judge = |(producer, point): (String, _)| {
+                let is_there = is_there(&producer);
+                (producer, point, is_there)
+            };
+            let judged = self.resume.remembered(&prefix).await.into_iter().map(judge).collect();
             absent.look(&self.intake, self.collector, judged, stopped).await;
         }
     }

@@ -37,13 +37,6 @@ impl Unreachable {
     pub(crate) fn late() -> Self {
         Self::Kafka(moneta_kafka::Error::Connection(io::ErrorKind::TimedOut.into()))
     }
-
-    /// The error and its causes, in one line.
-    pub(crate) fn chain(&self) -> String {
-        let first: &dyn std::error::Error = self;
-        let causes = std::iter::successors(first.source(), |cause| cause.source());
-        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
-    }
 }
 
 /// What every connection is made with.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_base::TableName;
+use moneta_base::error::chain;
 use moneta_formats::Format;
 use moneta_kafka::{BrokerAddress, Login, Metadata, code, find};
 use tokio::sync::watch;
@@ -148,7 +149,7 @@ impl Cluster {
             let is_well = match looked {
                 Ok(metadata) => self.follow(metadata).await,
                 Err(error) => {
-                    self.shared.tell("brokers", Some(error.chain()));
+                    self.shared.tell("brokers", Some(chain(&error)));
                     false
                 }
             };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use moneta_base::error::chain;
 use moneta_kafka::{BrokerAddress, Connect, Connection, FetchFrom, FetchLimits, Fetched, Place, code};
 
 use super::Shared;
@@ -36,7 +37,7 @@ pub(super) async fn read(shared: Arc<Shared>, leader: BrokerAddress, partitions:
     let thing = format!("broker {leader}");
     let mut reader = LeaderReader { shared: &shared, thing: &thing, partitions };
     if let Err(End::Failed(error)) = reader.run(&leader, &mut stopped).await {
-        shared.tell(&thing, Some(error.chain()));
+        shared.tell(&thing, Some(chain(&error)));
     }
 }
 

@@ -53,15 +53,6 @@ pub(super) enum Unreadable {
     Late,
 }
 
-impl Unreadable {
-    /// The error and its causes, in one line.
-    pub(super) fn chain(&self) -> String {
-        let first: &dyn std::error::Error = self;
-        let causes = std::iter::successors(first.source(), |cause| cause.source());
-        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
-    }
-}
-
 /// A server that may be called.
 pub(super) struct Server {
     pub(super) host: String,

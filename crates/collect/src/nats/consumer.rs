@@ -50,7 +50,7 @@ fn align((was, next): ResumePoint, stream: &StreamInfo) -> Aligned {
     Aligned::There
 }
 
-/// Finds out where reading goes on; [`Stored::Stopped`] when it cannot be remembered any more.
+/// Finds out where reading goes on; anything but [`Stored::Yes`] when that cannot be remembered.
 pub(super) async fn stand(shared: &Shared, place: &mut Place, stream: &StreamInfo, stopped: &mut Stopped) -> Stored {
     let source = place.source.as_str();
     let Some(point) = shared.resume.resume_point(&place.producer).await else {

@@ -8,8 +8,8 @@
 //! a record (`exactly-once`). The consumer on the server only follows: it is acknowledged what is stored, so that streams
 //! that keep messages until then let them go, and is set anew where it does not stand at our number.
 //!
-//! The *epoch* holds when the stream was made, and how often its numbers began anew. Messages that the server removed
-//! before they were read are counted as dropped (`gone`), and said. Only servers that the configuration names are called.
+//! The *epoch* holds when the stream was made, and how often its numbers began anew. Messages that limits of
+//! the stream removed while nobody was connected are counted as dropped (`gone`), and said. Only servers that the configuration names are called.
 
 mod connect;
 mod consumer;
@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_base::TableName;
+use moneta_base::error::chain;
 use moneta_formats::Format;
 use moneta_nats::{Api, Login};
 
@@ -111,7 +112,7 @@ impl Shared {
                 match read(&self, server, &mut stopped).await {
                     End::Stopped => return,
                     End::Failed { error, was_well } => {
-                        reasons.push(format!("{server}: {}", error.chain()));
+                        reasons.push(format!("{server}: {}", chain(&error)));
                         if was_well {
                             // Others may have what this one no longer gives, at once.
                             retry = RETRY_MIN;

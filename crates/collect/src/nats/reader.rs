@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::connect::{Server, Unreadable};
 use super::portion::Portion;
 use super::{Shared, consumer};
-use crate::collector::{Stopped, is_stopped, until_stopped};
+use crate::collector::{Stopped, is_stopped, until_due, until_stopped};
 use crate::intake::Stored;
 use crate::place::Place;
 
@@ -133,7 +133,7 @@ impl StreamReader<'_> {
                 filled.map_err(|_| Halt::Failed(Unreadable::Late))??;
                 false
             }
-            () = until(due) => true,
+            () = until_due(due) => true,
             () = until_stopped(stopped) => false,
         };
         if is_due { self.store(stopped).await } else { Ok(()) }
@@ -189,13 +189,6 @@ impl StreamReader<'_> {
             asked.late = Instant::now() + PULL_WAIT + ANSWER_MAX;
         }
         Ok(())
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
 

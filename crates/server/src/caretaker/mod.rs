@@ -10,9 +10,8 @@ mod presence;
 mod scrub;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use moneta_base::Clock;
@@ -23,6 +22,7 @@ use moneta_ports::{Alarm, AlarmKind, AlarmSink, AuditEvent, Metrics, PortError};
 use moneta_store::Store;
 use moneta_verify::Finding;
 
+use crate::background::Background;
 pub(crate) use crate::caretaker::ladder::Fill;
 use crate::caretaker::ladder::Ladder;
 use crate::caretaker::presence::Presence;
@@ -69,22 +69,12 @@ impl CareBoard {
     }
 }
 
-/// The running caretaker. Dropping it leaves the thread behind: stop it.
-pub(crate) struct Caretaker {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-/// Starts the thread.
+/// Starts the thread; when it is stopped, it finishes the file that is being read.
 ///
 /// # Errors
 /// When the operating system gives no thread.
-pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Caretaker> {
-    let (stop, stopped) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("caretaker".to_owned()).spawn(move || {
-        if let Err(error) = moneta_host::yield_to_others() {
-            tracing::warn!(%error, "the caretaker thread works beside others, not after them");
-        }
+pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Background> {
+    Background::start("caretaker", move |stopped| {
         let (mut ladder, mut presence) = (Ladder::default(), Presence::default());
         let mut scrub = Scrub::resume(&parts);
         parts.board.change(|_| {});
@@ -99,18 +89,7 @@ pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Caretake
                 _ => return scrub.save(&parts),
             }
         }
-    })?;
-    Ok(Caretaker { stop, thread })
-}
-
-impl Caretaker {
-    /// Finishes the file that is being read and ends.
-    pub(crate) fn stop(self) {
-        let _ = self.stop.send(());
-        if self.thread.join().is_err() {
-            tracing::error!("the caretaker panicked");
-        }
-    }
+    })
 }
 
 impl CaretakerParts {

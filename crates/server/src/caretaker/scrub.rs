@@ -10,6 +10,7 @@
 //! A file that cannot be read as that is no error: the passes begin anew.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -244,10 +245,12 @@ fn check(parts: &CaretakerParts, unit: &Unit) -> Vec<Finding> {
     report.findings
 }
 
-/// Reads a segment where it lies. A bucket that does not answer is no damage: its turn comes again with the next pass.
+/// Reads a segment where it lies. A bucket that does not answer, or not to us, is no damage: the turn of the segment
+/// comes again with the next pass.
 fn check_segment(parts: &CaretakerParts, object: &ObjectRef, report: &mut Report) {
     let file = Path::new("store").join(&object.path);
-    let moved = parts.store.moved_segments().into_iter().find(|segment| segment.path == object.path);
+    let moved = parts.store.moved_segment(|segment| segment.path == object.path);
+    let is_moved = moved.is_some();
     let digest = match moved {
         None => moneta_host::sha256_of_file(&parts.data.join(&file)).map(Hash),
         Some(segment) => match parts.store.moved_digest(&segment) {
@@ -258,7 +261,7 @@ fn check_segment(parts: &CaretakerParts, object: &ObjectRef, report: &mut Report
     match digest {
         Ok(digest) if digest == object.hash => {}
         Ok(_) => report.find(file, "its SHA-256 is not the one in the root log"),
-        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+        Err(error) if is_moved && !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
             tracing::warn!(%error, segment = %object.path, "a segment in the bucket could not be read again");
         }
         Err(error) => report.find(file, error.to_string()),
