@@ -25,6 +25,7 @@ pub mod root_entry;
 pub mod root_history;
 pub mod schema;
 pub mod stored;
+pub mod template;
 pub mod terms;
 pub mod types;
 

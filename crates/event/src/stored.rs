@@ -15,7 +15,7 @@
 //! dynamic    STRING, nullable, JSON text; what stands at a path that many values share is also in
 //!            `<name>#<path>`, STRING, nullable: the JSON text of that member, null where there is none (not in the
 //!            Delta schema; a copy, which a reader may pass over)
-//! string     STRING, never null
+//! string     STRING, never null; `_Raw` may leave out what other columns of its row hold (template.rs)
 //! bool, int, long, real   BOOLEAN, INT32, INT64, DOUBLE
 //! ```
 //! The Arrow schema kept in the file's metadata carries each column's Kusto type under `moneta.type`.
@@ -35,6 +35,7 @@ use moneta_base::time::NANOS_PER_TICK;
 
 use crate::record::UnsupportedColumn;
 use crate::schema::{IMPLIED_BY_HEADER, standard};
+use crate::template::{TEMPLATE_KEY, Template, Unfilled};
 use crate::types::TYPE_METADATA_KEY;
 use crate::{BlockHeader, Column, ColumnType};
 
@@ -219,12 +220,69 @@ fn digit(nanos: i64) -> i64 {
     nanos.rem_euclid(NANOS_PER_MICRO) / NANOS_PER_TICK
 }
 
-/// The rows in their own Arrow forms again: the inverse of [`to_parquet_form`]. A column without a Kusto type in its
-/// metadata has the natural type of its Arrow type; companions are merged into their columns.
+/// Why rows of a file have no form of their own.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStored {
+    /// A column that no table has.
+    #[error(transparent)]
+    Unsupported(#[from] UnsupportedColumn),
+    /// Texts that cannot be filled.
+    #[error("column {name:?}: {source}")]
+    Template {
+        /// The column.
+        name: String,
+        /// Why.
+        source: Unfilled,
+    },
+}
+
+/// The same rows with every text whole that stands in the file without what other columns hold (template.rs); a text
+/// that comes as a dictionary stays one.
 ///
 /// # Errors
-/// [`UnsupportedColumn`] for a column that [`to_parquet_form`] does not make.
-pub fn from_parquet_form(rows: &RecordBatch) -> Result<RecordBatch, UnsupportedColumn> {
+/// [`NotStored::Template`] when the rows lack a column that the texts name, or it is no text, or a text is damaged.
+pub fn fill_templates(rows: &RecordBatch) -> Result<RecordBatch, NotStored> {
+    let schema = rows.schema();
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    let mut columns = rows.columns().to_vec();
+    for (index, field) in schema.fields().iter().enumerate() {
+        let failed = |source| NotStored::Template { name: field.name().clone(), source };
+        let Some(template) = Template::of_field(field).map_err(failed)? else { continue };
+        columns[index] = filled(rows, index, &template).map_err(failed)?;
+        let mut metadata = field.metadata().clone();
+        metadata.remove(TEMPLATE_KEY);
+        fields[index] = Arc::new(field.as_ref().clone().with_metadata(metadata));
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+        .expect("the types of the columns are as before"))
+}
+
+fn filled(rows: &RecordBatch, index: usize, template: &Template) -> Result<ArrayRef, Unfilled> {
+    let texts = |array: &ArrayRef| arrow::compute::cast(array, &DataType::Utf8).map_err(|_| Unfilled::Column);
+    let schema = rows.schema();
+    let values = template.columns().iter().map(|name| {
+        let (index, field) = schema.column_with_name(name).ok_or(Unfilled::Column)?;
+        // Else two damaged fields could name each other.
+        match field.metadata().contains_key(TEMPLATE_KEY) {
+            true => Err(Unfilled::Column),
+            false => texts(rows.column(index)),
+        }
+    });
+    let values: Vec<ArrayRef> = values.collect::<Result<_, _>>()?;
+    let values: Vec<_> = values.iter().map(|values| values.as_string_opt()).collect();
+    let stored = rows.column(index);
+    let whole: ArrayRef = Arc::new(template.fill(texts(stored)?.as_string(), &values)?);
+    arrow::compute::cast(&whole, stored.data_type()).map_err(|_| Unfilled::TooLarge)
+}
+
+/// The rows in their own Arrow forms again: the inverse of [`to_parquet_form`]. A column without a Kusto type in its
+/// metadata has the natural type of its Arrow type; companions are merged into their columns, templates are filled.
+///
+/// # Errors
+/// [`NotStored`] for a column that [`to_parquet_form`] does not make, and as [`fill_templates`].
+pub fn from_parquet_form(rows: &RecordBatch) -> Result<RecordBatch, NotStored> {
+    let rows = &fill_templates(rows)?;
     let schema = rows.schema();
     let mut fields = Vec::with_capacity(rows.num_columns());
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(rows.num_columns());
@@ -255,15 +313,12 @@ pub fn from_parquet_form(rows: &RecordBatch) -> Result<RecordBatch, UnsupportedC
     Ok(batch(fields, columns, rows.num_rows()))
 }
 
-/// One column of rows as they stand in Parquet, in its own Arrow form; a text that comes as a dictionary stays one.
+/// One column of rows as they stand in Parquet, templates filled, in its own Arrow form; a text that comes as a
+/// dictionary stays one.
 ///
 /// # Errors
-/// [`UnsupportedColumn`] when the rows lack the column or [`to_parquet_form`] does not make it.
-pub fn column_from_parquet(
-    rows: &RecordBatch,
-    name: &str,
-    column_type: ColumnType,
-) -> Result<ArrayRef, UnsupportedColumn> {
+/// [`NotStored`] when the rows lack the column or [`to_parquet_form`] does not make it.
+pub fn column_from_parquet(rows: &RecordBatch, name: &str, column_type: ColumnType) -> Result<ArrayRef, NotStored> {
     let schema = rows.schema();
     let missing = || UnsupportedColumn { name: name.to_owned(), data_type: DataType::Null };
     let (index, field) = schema.column_with_name(name).ok_or_else(missing)?;
@@ -274,7 +329,7 @@ pub fn column_from_parquet(
         _ => ColumnType::of_field(field),
     };
     if own_type != Some(column_type) {
-        return Err(unsupported(field));
+        return Err(unsupported(field).into());
     }
     match (field.data_type(), column_type.arrow()) {
         (DataType::Dictionary(_, values), DataType::Utf8) if **values == DataType::Utf8 => {
@@ -282,13 +337,13 @@ pub fn column_from_parquet(
             if column_type.nullable() || array.null_count() == 0 {
                 return Ok(array.clone());
             }
-            cast(field, array, column_type)
+            Ok(cast(field, array, column_type)?)
         }
         (DataType::Timestamp(TimeUnit::Microsecond, _) | DataType::Int64, _) => {
             let own = from_parquet_form(rows)?;
-            own.column_by_name(name).cloned().ok_or_else(missing)
+            Ok(own.column_by_name(name).cloned().ok_or_else(missing)?)
         }
-        _ => cast(field, array, column_type),
+        _ => Ok(cast(field, array, column_type)?),
     }
 }
 
@@ -410,6 +465,24 @@ mod tests {
         let after = from_parquet_form(&stored).unwrap();
         assert_eq!(after.schema(), before.schema());
         assert_eq!(record_root(&after).unwrap(), record_root(&before).unwrap());
+    }
+
+    #[test]
+    fn a_text_kept_as_a_template_comes_back_whole() {
+        let before = rows(vec![
+            ("Message", ColumnType::String, Arc::new(StringArray::from(vec!["started", ""]))),
+            ("_Raw", ColumnType::String, Arc::new(StringArray::from(vec!["<1> started", "<2>"]))),
+        ]);
+        let form = to_parquet_form(&before).unwrap();
+        let (messages, raws) = (form.column(0).as_string(), form.column(1).as_string());
+        let template = Template::choose(&["Message"], &[(raws, vec![Some(messages)])]).unwrap();
+        let shortened: ArrayRef = Arc::new(template.shorten(raws, &[Some(messages)]));
+        let fields = vec![form.schema().field(0).clone(), template.mark_field(form.schema().field(1))];
+        let stored = batch(fields, vec![form.column(0).clone(), shortened], 2);
+        assert_eq!(stored.column(1).as_string::<i32>().value(0), "<1> \u{1a}!");
+        assert_eq!(from_parquet_form(&stored).unwrap(), before);
+        let alone = stored.project(&[1]).unwrap();
+        assert!(matches!(from_parquet_form(&alone), Err(NotStored::Template { source: Unfilled::Column, .. })));
     }
 
     #[test]

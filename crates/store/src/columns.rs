@@ -9,15 +9,16 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use moneta_event::stored::{self, PATH_SEPARATOR, TICKS_SUFFIX};
+use moneta_event::stored::{self, PATH_SEPARATOR};
+use moneta_event::template::TEMPLATE_KEY;
 use moneta_event::{Column, ColumnType};
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 
 use crate::file::{Footer, SegmentFile};
 use crate::prune::Prune;
+use crate::reader::columns_read;
 use crate::terms::HeadCache;
 use crate::{Error, SegmentMeta, Store};
 
@@ -167,12 +168,7 @@ impl SegmentColumns {
         let corrupt = |reason: String| Error::corrupt(&self.path, reason);
         let metadata = if as_dictionary { &self.footer.dictionaries } else { &self.footer.arrow };
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata.clone());
-        let schema = builder.parquet_schema();
-        let is_wanted = |index: &usize| {
-            let own = schema.column(*index).name().to_owned();
-            own == name || own.strip_suffix(TICKS_SUFFIX) == Some(name)
-        };
-        let mask = ProjectionMask::leaves(schema, (0..schema.num_columns()).filter(is_wanted).collect::<Vec<_>>());
+        let mask = columns_read(&builder, |column| column == name);
         let mut builder = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(piece_rows);
         if let Some(wanted) = wanted {
             builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
@@ -181,7 +177,11 @@ impl SegmentColumns {
             ));
         }
         let reader = builder.build().map_err(|error| corrupt(error.to_string()))?;
-        let pieces = reader.collect::<Result<Vec<_>, _>>().map_err(|error| corrupt(error.to_string()))?;
+        let pieces = reader.map(|rows| {
+            let rows = rows.map_err(|error| corrupt(error.to_string()))?;
+            stored::fill_templates(&rows).map_err(|error| corrupt(error.to_string()))
+        });
+        let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
         match <[RecordBatch; 1]>::try_from(pieces) {
             Ok([only]) => Ok(only),
             Err(pieces) => {
@@ -191,8 +191,13 @@ impl SegmentColumns {
         }
     }
 
-    /// Whether the column's values stand in the file without a dictionary, at least in part.
+    /// Whether the column's values stand in the file without a dictionary, at least in part; those of a template are
+    /// made one by one.
     fn is_plain(&self, group: usize, name: &str) -> bool {
+        let field = self.footer.arrow.schema().field_with_name(name);
+        if field.is_ok_and(|field| field.metadata().contains_key(TEMPLATE_KEY)) {
+            return true;
+        }
         let columns = self.footer.arrow.metadata().row_group(group).columns();
         let column = columns.iter().find(|column| is_column(column.column_path().parts(), name));
         column.is_none_or(|column| {

@@ -15,7 +15,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::columns::with_dictionaries;
-use crate::segment::{CHECKED_BYTES, CHECKSUMS_KEY};
+use crate::segment::{CHECKED_BYTES, CHECKSUMS_KEY, VERSION_KEY, VERSIONS};
 use crate::source::Source;
 use crate::{Error, SegmentMeta};
 
@@ -64,6 +64,10 @@ impl Footer {
         let arrow = arrow.map_err(|error| corrupt(error.to_string()))?;
         let pairs = arrow.metadata().file_metadata().key_value_metadata();
         let value = |key: &str| pairs.and_then(|pairs| pairs.iter().find(|pair| pair.key == key)?.value.as_deref());
+        let version = value(VERSION_KEY).unwrap_or_default();
+        if !VERSIONS.contains(&version) {
+            return Err(corrupt(format!("its form has version {version:?}, which this program does not know")));
+        }
         let checksums = value(CHECKSUMS_KEY)
             .and_then(parse_checksums)
             .ok_or_else(|| corrupt("its checksums are missing".to_owned()))?;

@@ -23,6 +23,7 @@ mod moving;
 mod part_cache;
 mod paths;
 mod prune;
+mod raw_template;
 mod reader;
 mod retention;
 mod seal;

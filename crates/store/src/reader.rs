@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use moneta_event::Column;
 use moneta_event::stored::{self, TICKS_SUFFIX};
+use moneta_event::template::Template;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderBuilder, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use crate::file::{Footer, SegmentFile};
 use crate::prune::{Prune, TimeRange};
@@ -62,13 +63,7 @@ impl Store {
         let footer = self.footers.get(segment, || Footer::read(&source, segment))?;
         let file = SegmentFile::new(source, segment, footer.clone());
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.arrow.clone());
-        let wanted_here = |name: &str| {
-            wanted.iter().any(|column| *column.name == *name || name.strip_suffix(TICKS_SUFFIX) == Some(&column.name))
-        };
-        let schema = builder.parquet_schema();
-        let kept: Vec<usize> =
-            (0..schema.num_columns()).filter(|index| wanted_here(schema.column(*index).name())).collect();
-        let mask = ProjectionMask::leaves(schema, kept);
+        let mask = columns_read(&builder, |name| wanted.iter().any(|column| *column.name == *name));
         let groups = builder.metadata().row_groups().iter().enumerate();
         let groups = groups.filter(|(_, group)| prunes.iter().all(|prune| prune.may_match(group)));
         let groups = groups.map(|(index, _)| index).collect();
@@ -93,6 +88,22 @@ impl SegmentReader {
         let rows = stored::from_parquet_form(rows).map_err(|error| error.to_string())?;
         stored::align(&rows, &self.wanted).map_err(|error| error.to_string())
     }
+}
+
+/// The columns of a file that must be read for the wanted ones: they, their companions of time, and what templates
+/// leave to other columns.
+pub(crate) fn columns_read<T>(builder: &ArrowReaderBuilder<T>, wanted: impl Fn(&str) -> bool) -> ProjectionMask {
+    let of_wanted = builder.schema().fields().iter().filter(|field| wanted(field.name()));
+    // A field whose names cannot be read is refused when it is filled.
+    let templates: Vec<Template> = of_wanted.filter_map(|field| Template::of_field(field).ok().flatten()).collect();
+    let is_read = |name: &str| {
+        wanted(name)
+            || name.strip_suffix(TICKS_SUFFIX).is_some_and(&wanted)
+            || templates.iter().any(|template| template.columns().iter().any(|column| column == name))
+    };
+    let schema = builder.parquet_schema();
+    let kept: Vec<usize> = (0..schema.num_columns()).filter(|index| is_read(schema.column(*index).name())).collect();
+    ProjectionMask::leaves(schema, kept)
 }
 
 /// The footers read last.

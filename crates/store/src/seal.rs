@@ -15,12 +15,13 @@ use moneta_merkle::{Hash, hash, leaf_hash};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::Error;
 use crate::paths::PathColumns;
+use crate::raw_template::RawTemplate;
 use crate::segment::{
     BLOCKS_KEY, BLOCKS_ROOT_KEY, CHECKED_BYTES, CHECKSUMS_KEY, SHARD_KEY, Segment, SegmentMeta, VERSION, VERSION_KEY,
     file_path,
@@ -98,16 +99,19 @@ fn encode(
     let columns = columns_of(blocks).ok_or_else(|| failed("its blocks disagree on a column's type".to_owned()))?;
     let rows = blocks.iter().map(|block| &block.rows);
     let paths = PathColumns::choose(rows.clone(), &columns);
+    let raw = RawTemplate::choose(rows.clone(), &columns);
     let schema = paths.with_fields(&with_ingest_ticks(&stored::parquet_schema(rows, &columns)));
+    let schema = raw.mark_field(&schema);
     let write = || -> parquet::errors::Result<Output> {
         let output = Output::new(file);
-        let mut writer = ArrowWriter::try_new(output, schema.clone(), Some(properties(shard, blocks, blocks_root)))?;
+        let properties = raw.without_statistics(properties(shard, blocks, blocks_root)).build();
+        let mut writer = ArrowWriter::try_new(output, schema.clone(), Some(properties))?;
         for block in blocks {
             let rows = stored::with_implied_columns(&block.header, 0, &block.rows);
             let form = stored::align(&rows, &columns).and_then(|rows| stored::to_parquet_form(&rows));
             let form = form.map_err(|error| parquet::errors::ParquetError::General(error.to_string()))?;
             let form = paths.with_columns(&form);
-            writer.write(&with_companions(&form, &schema))?;
+            writer.write(&raw.shorten(with_companions(&form, &schema)))?;
         }
         let (mut writer, _) = writer.into_serialized_writer()?;
         let places = write_terms(&mut writer, blocks, &columns)?;
@@ -163,7 +167,7 @@ fn with_ingest_ticks(schema: &SchemaRef) -> SchemaRef {
     Arc::new(arrow::datatypes::Schema::new(fields))
 }
 
-fn properties(shard: &ShardId, blocks: &[Arc<Block>], blocks_root: Hash) -> WriterProperties {
+fn properties(shard: &ShardId, blocks: &[Arc<Block>], blocks_root: Hash) -> WriterPropertiesBuilder {
     let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let rows: Vec<_> = blocks.iter().map(|block| block.header.num_rows.to_string()).collect();
     let metadata = vec![
@@ -187,7 +191,6 @@ fn properties(shard: &ShardId, blocks: &[Arc<Block>], blocks_root: Hash) -> Writ
     builder
         .set_column_dictionary_enabled(seq.clone(), false)
         .set_column_encoding(seq, parquet::basic::Encoding::DELTA_BINARY_PACKED)
-        .build()
 }
 
 /// The form with every column of `schema`; only companion columns can be missing, and their default is zero.

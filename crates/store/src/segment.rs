@@ -4,7 +4,7 @@
 //! `store/<Table>/<yyyy-MM-dd>/<first>-<end>.parquet`: sequences `[first, end)` as 20 digits. Rows in order of `_Seq`,
 //! columns as `moneta_event::stored` describes. Key-value metadata of the Parquet footer:
 //! ```text
-//! moneta.version      1
+//! moneta.version      2 (1: no column is a template)
 //! moneta.shard        <Table>/<yyyy-MM-dd>
 //! moneta.blocks_root  base64 of the RFC 6962 root over the headers of the blocks inside, in order
 //! moneta.blocks       <rows of the first block>,<rows of the second>,… in decimal: where the blocks begin
@@ -23,8 +23,10 @@ use moneta_base::{Seq, Timestamp};
 use moneta_event::ShardId;
 use moneta_merkle::Hash;
 
-/// Version of the form, in the metadata of every file.
-pub(crate) const VERSION: &str = "1";
+/// Version of the form, in the metadata of every file written.
+pub(crate) const VERSION: &str = "2";
+/// Versions that are read.
+pub(crate) const VERSIONS: [&str; 2] = ["1", VERSION];
 /// Metadata key of the version.
 pub(crate) const VERSION_KEY: &str = "moneta.version";
 /// Metadata key of the shard.

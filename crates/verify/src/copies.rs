@@ -43,10 +43,11 @@ fn places(metadata: &ArrowReaderMetadata) -> Result<Vec<TermsPlace>, String> {
     }
 }
 
-/// The rows of one row group, as they stand in the file.
+/// The rows of one row group, as they stand in the file, with whole texts.
 fn rows_of(file: &Bytes, metadata: &ArrowReaderMetadata, group: usize) -> Option<Vec<RecordBatch>> {
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file.clone(), metadata.clone());
-    builder.with_row_groups(vec![group]).build().ok()?.collect::<Result<_, _>>().ok()
+    let rows = builder.with_row_groups(vec![group]).build().ok()?;
+    rows.map(|rows| stored::fill_templates(&rows.ok()?).ok()).collect()
 }
 
 fn texts<'a>(rows: &'a RecordBatch, name: &str) -> Option<&'a StringArray> {

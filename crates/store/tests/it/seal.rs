@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, AsArray};
+use arrow::buffer::BooleanBuffer;
 use moneta_base::{SourceName, Timestamp};
 use moneta_event::{Block, Column, ColumnType, TableSchema, Value, stored};
 use moneta_store::{Bound, Error, Prune, Store, TimeRange};
@@ -201,10 +203,48 @@ fn the_file_tells_where_its_blocks_begin() {
         parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
     let pairs = file.metadata().file_metadata().key_value_metadata().unwrap();
     let value = |key: &str| pairs.iter().find(|pair| pair.key == key).unwrap().value.clone().unwrap();
-    assert_eq!(value("moneta.version"), "1");
+    assert_eq!(value("moneta.version"), "2");
     assert_eq!(value("moneta.blocks"), "5,7,2");
     let rows: Vec<_> = file.build().unwrap().map(|rows| stored::from_parquet_form(&rows.unwrap()).unwrap()).collect();
     assert_eq!(rows.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 14, "any reader can");
+}
+
+#[test]
+fn originals_stand_without_what_other_columns_hold_and_are_read_whole() {
+    let fs = SimFs::new();
+    let (store, mut made) = (open(&fs).unwrap(), Blocks::default());
+    let mut rows = builder("Syslog");
+    let expected: Vec<String> = (0..500).map(|row| format!("<13>{row} host-{row} app: said {}", row * 7_919)).collect();
+    for (row, raw) in expected.iter().enumerate() {
+        rows.set_field("HostName", Value::Text(&format!("host-{row}")));
+        rows.set_field("SyslogMessage", Value::Text(&format!("said {}", row * 7_919)));
+        rows.finish_row(now(), &SourceName::lossy("test"), raw);
+    }
+    store.add_hot(made.make("Syslog", now(), rows)).unwrap();
+    seal_all(&store, "Syslog");
+    let segment = store.snapshot(&table("Syslog")).unwrap().segments[0].clone();
+    let bytes = bytes::Bytes::from(fs.peek(&store.file_of(&segment.path)).unwrap());
+    let file = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+    let stored = file.map(Result::unwrap).next().unwrap();
+    let texts = |array: &ArrayRef| array.as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(texts(stored.column_by_name("_Raw").unwrap())[7], "<13>7 \u{1a}\" app: \u{1a}!");
+
+    let raw = Column::new("_Raw", ColumnType::String);
+    let read = |prunes: &[Prune]| {
+        let rows = store.scan_segment(&segment, std::slice::from_ref(&raw), prunes).unwrap();
+        rows.flat_map(|rows| texts(rows.unwrap().column(0))).collect::<Vec<_>>()
+    };
+    assert_eq!(read(&[]), expected);
+    assert_eq!(
+        read(&[Prune { column: "_Raw".to_owned(), bound: Bound::Text(expected[9].clone()) }]),
+        expected,
+        "shortened texts prune nothing"
+    );
+    let columns = store.segment_columns(&segment).unwrap();
+    assert_eq!(texts(&columns.read(0, &raw, None).unwrap()), expected);
+    let wanted: BooleanBuffer = (0..500).map(|row| row % 100 == 3).collect();
+    let some: Vec<String> = expected.iter().skip(3).step_by(100).cloned().collect();
+    assert_eq!(texts(&columns.read(0, &raw, Some(&wanted)).unwrap()), some);
 }
 
 #[test]

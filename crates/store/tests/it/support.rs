@@ -74,9 +74,10 @@ impl Blocks {
             if row % 3 == 0 {
                 rows.set_field("ProcessID", Value::Long(i64::try_from(row).unwrap()));
             }
-            rows.set_field("SyslogMessage", Value::Text(&format!("message {row} {:x}", row * 0x9e37_79b9_7f4a)));
+            let message = format!("message {row} {:x}", row * 0x9e37_79b9_7f4a);
+            rows.set_field("SyslogMessage", Value::Text(&message));
             let time = Timestamp::from_nanos(now().as_nanos() + i64::try_from(row).unwrap() * 1_000_000_100);
-            rows.finish_row(time, &SourceName::lossy("test"), &format!("raw {row}"));
+            rows.finish_row(time, &SourceName::lossy("test"), &format!("<13>{message}"));
         }
         self.make(name, day, rows)
     }
