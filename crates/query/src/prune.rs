@@ -82,6 +82,21 @@ fn times_of_comparison(left: &Expr, op: Operator, right: &Expr) -> TimeRange {
     }
 }
 
+/// Whether a filter says nothing but between which times rows lie: then every row well within them passes.
+pub(crate) fn is_only_times(filter: &Expr) -> bool {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => is_only_times(left) && is_only_times(right),
+        Expr::BinaryExpr(BinaryExpr { op: Operator::Gt | Operator::GtEq | Operator::Lt | Operator::LtEq, .. }) => {
+            times_of_filter(filter) != TimeRange::ALL
+        }
+        Expr::Between(between) => {
+            let is_bounded = constant_time(&between.low).is_some() && constant_time(&between.high).is_some();
+            !between.negated && is_time_column(&between.expr) && is_bounded
+        }
+        _ => false,
+    }
+}
+
 fn is_time_column(expr: &Expr) -> bool {
     matches!(expr, Expr::Column(column) if column.name == standard::TIME_GENERATED)
 }
@@ -120,6 +135,24 @@ mod tests {
         check(time().gt_eq(at(5)).and(time().lt(at(9))), 5, 9);
         check(time().between(at(2), at(3)), 2, 3);
         check(time().eq(at(4)), 4, 4);
+    }
+
+    #[test]
+    fn filters_that_are_nothing_but_times_are_told_from_others() {
+        for filter in [time().gt(at(5)), at(5).gt_eq(time()).and(time().gt(at(1))), time().between(at(2), at(3))] {
+            assert!(is_only_times(&filter), "{filter}");
+        }
+        let other = col("x").gt(lit(1));
+        for filter in [
+            other.clone(),
+            time().gt(at(5)).and(other),
+            time().eq(at(5)),
+            time().not_between(at(1), at(2)),
+            time().between(at(1), col("x")),
+            time().gt(col("x")),
+        ] {
+            assert!(!is_only_times(&filter), "{filter}");
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ use moneta_store::{Prune, SegmentColumns, TimeRange};
 
 use crate::cache::ColumnCache;
 use crate::prune::{prunes_of_filters, times_of_filters};
-use crate::terms::{CountedTerm, counted_term, terms_of_filters};
+use crate::terms::{Counted, counted, terms_of_filters};
 use chunk::ScanColumn;
 pub(crate) use exec::ScanExec;
 
@@ -153,7 +153,7 @@ impl TableProvider for ScanTable {
         // A filter that is not applied here lets rows pass that are not in the answer: then no number of rows suffices.
         let limit = if filters.iter().all(is_of_rows) { limit } else { None };
         let (prunes, terms) = (prunes_of_filters(filters, times), terms_of_filters(filters, &self.columns));
-        let counted = counted_term(filters, &self.columns);
+        let counted = counted(filters, &self.columns);
         let counters = self.counters.clone();
         let reading = Reading { units, prunes, terms, counted, limit, counters, is_part: self.is_part };
         let column = |index: &usize| ScanColumn { column: self.columns[*index].clone(), path: None };
@@ -177,8 +177,8 @@ pub(crate) struct Reading {
     prunes: Vec<Prune>,
     /// What the term index of a segment is asked.
     terms: TermCondition,
-    /// All that the filters come to, if the index of a segment may know how many rows pass.
-    counted: Option<CountedTerm>,
+    /// All that the filters come to, if a segment may know how many rows pass without reading them.
+    counted: Option<Counted>,
     limit: Option<usize>,
     counters: Arc<ScanCounters>,
     /// Whether rows from elsewhere join those read.

@@ -13,7 +13,10 @@ use moneta_kql_plan::functions::lists::ListFunction;
 use moneta_kql_plan::functions::path::PathFunction;
 use moneta_kql_plan::functions::terms::{TextFunction, TextOperator, TextTest};
 use moneta_kql_plan::json;
+use moneta_store::TimeRange;
 use regex_syntax::hir::{Hir, HirKind};
+
+use crate::prune::{is_only_times, times_of_filters};
 
 /// Filters within filters that are looked into.
 const DEPTH_MAX: usize = 32;
@@ -26,13 +29,30 @@ pub(crate) fn terms_of_filters(filters: &[Expr], columns: &[Column]) -> TermCond
     all(filters.iter().map(|filter| table.condition(filter, 0)).collect())
 }
 
+/// What filters come to when the rows that pass them may be counted without reading one.
+#[derive(Debug, Clone)]
+pub(crate) struct Counted {
+    /// The times that rows lie between.
+    pub(crate) times: TimeRange,
+    /// The term they have; none when only times are asked for.
+    pub(crate) term: Option<CountedTerm>,
+}
+
 /// A term, and the column whose texts are to have it.
 pub(crate) type CountedTerm = (String, Needle);
 
-/// The term that all of `filters` come to, if they are a single `has` of a column: how many rows pass them may then be
-/// known without reading one.
-pub(crate) fn counted_term(filters: &[Expr], columns: &[Column]) -> Option<CountedTerm> {
-    let [filter] = filters else { return None };
+/// What all of `filters` come to, if they are bounds of time and at most one `has` of one word in one column.
+pub(crate) fn counted(filters: &[Expr], columns: &[Column]) -> Option<Counted> {
+    let mut others = filters.iter().filter(|filter| !is_only_times(filter));
+    let term = match (others.next(), others.next()) {
+        (None, _) => None,
+        (Some(only), None) => Some(counted_term(only, columns)?),
+        _ => return None,
+    };
+    Some(Counted { times: times_of_filters(filters), term })
+}
+
+fn counted_term(filter: &Expr, columns: &[Column]) -> Option<CountedTerm> {
     let Expr::ScalarFunction(call) = without_alias(filter) else { return None };
     let operator = call.func.inner().downcast_ref::<TextFunction>()?.operator();
     if operator != (TextOperator { test: TextTest::Has, case_sensitive: false, negated: false }) {
@@ -260,6 +280,7 @@ fn may_read(column_type: ColumnType, needle: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use datafusion::prelude::{col, lit};
+    use moneta_event::schema::standard;
     use moneta_kql::syntax::BinaryOperator;
 
     use super::*;
@@ -308,10 +329,11 @@ mod tests {
     #[test]
     fn one_word_of_one_column_can_be_counted() {
         use BinaryOperator as B;
-        let counted = |filters: &[Expr]| counted_term(filters, &columns()).map(|(column, _)| column);
+        let counted = |filters: &[Expr]| counted(filters, &columns());
+        let column = |filters: &[Expr]| counted(filters).and_then(|counted| counted.term).map(|(column, _)| column);
         let word = || text(B::Has, col("s"), "Word");
-        assert_eq!(counted(&[word()]).as_deref(), Some("s"));
-        assert_eq!(counted(&[word().alias("x")]).as_deref(), Some("s"));
+        assert_eq!(column(&[word()]).as_deref(), Some("s"));
+        assert_eq!(column(&[word().alias("x")]).as_deref(), Some("s"));
         for other in [
             text(B::HasCs, col("s"), "word"),
             text(B::NotHas, col("s"), "word"),
@@ -322,10 +344,15 @@ mod tests {
             text(B::Has, col("n"), "1234"),
             word().and(col("n").eq(lit(4i64))),
         ] {
-            assert_eq!(counted(&[other]), None);
+            assert!(counted(&[other]).is_none());
         }
-        assert_eq!(counted(&[word(), word()]), None);
-        assert_eq!(counted(&[]), None);
+        assert!(counted(&[word(), word()]).is_none());
+        let time = Expr::Column(datafusion::common::Column::from_name(standard::TIME_GENERATED));
+        let at = |nanos| lit(ScalarValue::TimestampNanosecond(Some(nanos), Some("UTC".into())));
+        let within = counted(&[time.clone().gt(at(3)), word(), time.lt(at(9))]).unwrap();
+        assert!(within.term.is_some());
+        assert_eq!((within.times.from.as_nanos(), within.times.to.as_nanos()), (3, 9));
+        assert!(counted(&[]).is_some_and(|counted| counted.term.is_none() && counted.times == TimeRange::ALL));
     }
 
     #[test]

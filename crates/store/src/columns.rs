@@ -17,7 +17,7 @@ use parquet::arrow::arrow_reader::{
 };
 
 use crate::file::{Footer, SegmentFile};
-use crate::prune::Prune;
+use crate::prune::{Prune, TimeRange};
 use crate::reader::columns_read;
 use crate::terms::HeadCache;
 use crate::{Error, SegmentMeta, Store};
@@ -90,6 +90,12 @@ impl SegmentColumns {
     pub fn may_match(&self, group: usize, prunes: &[Prune]) -> bool {
         let group = self.footer.arrow.metadata().row_group(group);
         prunes.iter().all(|prune| prune.may_match(group))
+    }
+
+    /// Whether every row of a row group has an event time after the beginning of a range and before its end.
+    #[must_use]
+    pub fn lies_within(&self, group: usize, times: TimeRange) -> bool {
+        times == TimeRange::ALL || times.encloses(self.footer.arrow.metadata().row_group(group))
     }
 
     /// Compressed bytes of a column in a row group; none for a column the file lacks.

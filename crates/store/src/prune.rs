@@ -37,6 +37,19 @@ impl TimeRange {
         Self { from: self.from.max(other.from), to: self.to.min(other.to) }
     }
 
+    /// Whether all rows of a row group have a time within the range, neither end included; `false` when its statistics do
+    /// not say so.
+    pub(crate) fn encloses(self, group: &RowGroupMetaData) -> bool {
+        let column = group.columns().iter().find(|column| column.column_path().parts() == [standard::TIME_GENERATED]);
+        let Some(Statistics::Int64(times)) = column.and_then(|column| column.statistics()) else { return false };
+        let (Some(0), Some(min), Some(max)) = (times.null_count_opt(), times.min_opt(), times.max_opt()) else {
+            return false;
+        };
+        // A whole microsecond away from the ends: the digits below it stand in another column.
+        let micros = |time: Timestamp| time.as_nanos().div_euclid(NANOS_PER_MICRO);
+        micros(self.from) < *min && *max < micros(self.to)
+    }
+
     /// This range as conditions on `TimeGenerated`.
     #[must_use]
     pub fn prunes(self) -> [Prune; 2] {

@@ -278,15 +278,19 @@ impl ScanExec {
         Ok(true)
     }
 
-    /// The word whose rows are counted by the index alone, where that is all that is wanted.
-    fn counted_term(&self) -> Option<&crate::terms::CountedTerm> {
+    /// What is counted without reading rows, where their number is all that is wanted.
+    fn counted_only(&self) -> Option<&crate::terms::Counted> {
         let is_all = self.is_counted && self.hints.is_empty() && self.reading.limit.is_none();
         self.reading.counted.as_ref().filter(|_| is_all)
     }
 
-    /// How many rows of a row group pass the filters, where that is all that is wanted and the index of words knows it.
+    /// How many rows of a row group pass the filters, where that is all that is wanted, all its rows lie within the times
+    /// and the index of words knows it.
     fn count(&self, segment: &SegmentColumns, group: usize) -> Result<Option<usize>> {
-        let Some((column, needle)) = self.counted_term() else { return Ok(None) };
+        let Some(counted) = self.counted_only().filter(|counted| segment.lies_within(group, counted.times)) else {
+            return Ok(None);
+        };
+        let Some((column, needle)) = &counted.term else { return Ok(Some(segment.group_rows(group))) };
         let count = segment.count_with(group, column, needle);
         let count = count.map_err(|error| DataFusionError::External(Box::new(UnreadableSegment(error.to_string()))))?;
         Ok(count.and_then(|count| usize::try_from(count).ok()))
@@ -431,7 +435,7 @@ impl DisplayAs for ScanExec {
         if let Some(limit) = self.reading.limit {
             write!(f, " limit={limit}")?;
         }
-        if self.counted_term().is_some() {
+        if self.counted_only().is_some() {
             f.write_str(" counted")?;
         }
         if !self.filter_texts.is_empty() {

@@ -249,3 +249,24 @@ fn a_word_is_counted_without_reading_a_row() {
     let answer = ask(&engine, "Logs_CL | where Message has 'duration' and Size > 5 | count");
     assert!(answer.completeness.rows_scanned > 0);
 }
+
+#[test]
+fn rows_of_segments_within_the_times_are_counted_without_reading_them() {
+    let store = store(BLOCKS);
+    seal(&store);
+    let engine = engine(&store, 0);
+    let all = (BLOCKS * BLOCK_ROWS).to_string();
+    let since = "Logs_CL | where TimeGenerated > datetime(1990-01-01)";
+    for rest in
+        ["| count", "| where Message has 'duration' | count", "and TimeGenerated <= datetime(2100-01-01) | count"]
+    {
+        let answer = ask(&engine, &format!("{since} {rest}"));
+        assert_eq!((rows(&answer), answer.completeness.rows_scanned), (vec![all.clone()], 0), "{rest}");
+    }
+    // A bound within the rows has them read, and none is counted that it cuts off.
+    let first = rows(&ask(&engine, "Logs_CL | summarize min(TimeGenerated)"))[0].clone();
+    let answer = ask(&engine, &format!("Logs_CL | where TimeGenerated > datetime({first}) | count"));
+    let later = rows(&ask(&engine, &format!("Logs_CL | summarize countif(TimeGenerated > datetime({first}))")));
+    assert_eq!(rows(&answer), later);
+    assert!(answer.completeness.rows_scanned > 0);
+}
