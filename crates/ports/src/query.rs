@@ -142,14 +142,41 @@ impl ResultTable {
 pub struct Completeness {
     /// Segments read.
     pub segments_read: u64,
-    /// Segments that statistics proved irrelevant.
+    /// Segments not opened, because no event of theirs lies within the times asked for.
     pub segments_pruned: u64,
     /// Hot blocks read.
     pub blocks_read: u64,
+    /// Hot blocks not read, because no event of theirs lies within the times asked for.
+    pub blocks_pruned: u64,
+    /// Row groups of opened segments read, as far as rows of theirs were wanted.
+    pub groups_read: u64,
+    /// Row groups not read, because their statistics exclude what is asked for.
+    pub groups_pruned: u64,
+    /// Row groups not read, because the index of words has no row of theirs with what is asked for.
+    pub groups_without_terms: u64,
+    /// Row groups not read, because the number of their rows is known without.
+    pub groups_counted: u64,
     /// Rows that came out of the scans.
     pub rows_scanned: u64,
-    /// What could not be read, each with the reason. Not empty means the answer is partial.
+    /// What could not be read, each by name with the reason. Not empty means the answer is partial.
     pub not_read: Vec<String>,
+}
+
+impl Completeness {
+    /// What was not read because it was not needed: of what kind, how many, and why. Kinds of which there are none are
+    /// left out.
+    pub fn skipped(&self) -> impl Iterator<Item = (&'static str, u64, &'static str)> {
+        let times = "no event of theirs lies within the times asked for";
+        [
+            ("segments", self.segments_pruned, times),
+            ("blocks", self.blocks_pruned, times),
+            ("row groups", self.groups_pruned, "their statistics exclude what is asked for"),
+            ("row groups", self.groups_without_terms, "the index of words has no row with what is asked for"),
+            ("row groups", self.groups_counted, "the number of rows is known without reading them"),
+        ]
+        .into_iter()
+        .filter(|(_, count, _)| *count > 0)
+    }
 }
 
 /// The answer to a query.

@@ -40,7 +40,7 @@ use crate::outside::Outside;
 use crate::pauses::{Stop, stoppable};
 use crate::render::visualization;
 use crate::running::{Ended, Lane, Running};
-use crate::scan::UnreadableSegment;
+use crate::scan::{ScanCounters, UnreadableSegment};
 use crate::snapshot::Snapshot;
 use crate::tables::Tables;
 use crate::views::{STATE_BYTES_MAX, ViewStates};
@@ -364,7 +364,8 @@ impl Core {
         let limits = ResultLimits::new(&self.limits, request, &prepared.options);
         let (mut tables, mut truncated) = (Vec::new(), None);
         for (index, planned) in prepared.results.iter().enumerate() {
-            let batches = self.rows_of(planned, &memory, &limits, &mut truncated).await?;
+            let counters = &prepared.snapshot.counters;
+            let batches = self.readable_rows_of(planned, counters, &memory, &limits, &mut truncated).await?;
             let name = if index == 0 { "PrimaryResult".to_owned() } else { format!("PrimaryResult_{index}") };
             tables.push(result_table(name, &planned.columns, batches)?);
             if truncated.is_some() {
@@ -397,6 +398,29 @@ impl Core {
             None => memory,
         };
         Ok((prepared, memory))
+    }
+
+    /// The rows of one result, without those of segments that cannot be read: they are named in the answer. Each time a
+    /// scan finds some, the result is asked for anew without them, so that no part of them is in it.
+    async fn readable_rows_of(
+        &self,
+        planned: &Planned,
+        counters: &ScanCounters,
+        memory: &Arc<QueryMemory>,
+        limits: &ResultLimits,
+        truncated: &mut Option<Truncation>,
+    ) -> Result<Vec<RecordBatch>, QueryError> {
+        let before = counters.completeness();
+        loop {
+            match self.rows_of(planned, memory, limits, truncated).await {
+                Err(error) if !counters.leave_out_unreadable() => return Err(error),
+                Err(error) => {
+                    tracing::error!(%error, "a query goes on without a segment that cannot be read");
+                    counters.count_from(&before);
+                }
+                rows => return rows,
+            }
+        }
     }
 
     /// The rows of one result. A join that does not fit into memory is planned again as one that spills.

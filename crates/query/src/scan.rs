@@ -1,7 +1,7 @@
 //! Reading a table for a query: hot blocks and segments as one DataFusion table, pruned by time, filtered, counted as it
 //! goes.
 //!
-//! A scan never hides a failure: a segment that cannot be read fails the query. Filters that look at single rows are
+//! A scan never hides a failure: a segment that cannot be read fails it, and is left out only by name. Filters that look at single rows are
 //! applied here, column by column; all others stay in the plan above, and here only spare reading what they cannot
 //! match.
 
@@ -9,10 +9,10 @@ mod chunk;
 mod exec;
 pub(crate) mod expression;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -66,13 +66,28 @@ pub enum ScanUnit {
     Segment(Arc<dyn SegmentSource>),
 }
 
-/// Counts what the scans of one query read.
+/// Counts what the scans of one query read, and remembers what they could not.
 #[derive(Debug, Default)]
 pub struct ScanCounters {
     segments_read: AtomicU64,
     segments_pruned: AtomicU64,
     blocks_read: AtomicU64,
+    blocks_pruned: AtomicU64,
+    groups_read: AtomicU64,
+    groups_pruned: AtomicU64,
+    groups_without_terms: AtomicU64,
+    groups_counted: AtomicU64,
     rows_scanned: AtomicU64,
+    unreadable: Mutex<Unreadable>,
+}
+
+/// Segments that cannot be read, each with the reason.
+#[derive(Debug, Default)]
+struct Unreadable {
+    /// Found by a scan, which failed.
+    found: BTreeMap<Arc<str>, String>,
+    /// Left out of every scan since.
+    left_out: BTreeMap<Arc<str>, String>,
 }
 
 impl ScanCounters {
@@ -80,13 +95,57 @@ impl ScanCounters {
     #[must_use]
     pub fn completeness(&self) -> Completeness {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let left_out = &self.unreadable().left_out;
         Completeness {
             segments_read: get(&self.segments_read),
             segments_pruned: get(&self.segments_pruned),
             blocks_read: get(&self.blocks_read),
+            blocks_pruned: get(&self.blocks_pruned),
+            groups_read: get(&self.groups_read),
+            groups_pruned: get(&self.groups_pruned),
+            groups_without_terms: get(&self.groups_without_terms),
+            groups_counted: get(&self.groups_counted),
             rows_scanned: get(&self.rows_scanned),
-            not_read: Vec::new(),
+            not_read: left_out.iter().map(|(name, reason)| format!("segment {name}: {reason}")).collect(),
         }
+    }
+
+    /// Puts the counts back to what they were: what was read in vain is not counted.
+    pub(crate) fn count_from(&self, before: &Completeness) {
+        for (counter, count) in [
+            (&self.segments_read, before.segments_read),
+            (&self.segments_pruned, before.segments_pruned),
+            (&self.blocks_read, before.blocks_read),
+            (&self.blocks_pruned, before.blocks_pruned),
+            (&self.groups_read, before.groups_read),
+            (&self.groups_pruned, before.groups_pruned),
+            (&self.groups_without_terms, before.groups_without_terms),
+            (&self.groups_counted, before.groups_counted),
+            (&self.rows_scanned, before.rows_scanned),
+        ] {
+            counter.store(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Leaves the segments that failed a scan out of those that follow; `false` when none did.
+    pub(crate) fn leave_out_unreadable(&self) -> bool {
+        let mut unreadable = self.unreadable();
+        let found = std::mem::take(&mut unreadable.found);
+        let is_any = !found.is_empty();
+        unreadable.left_out.extend(found);
+        is_any
+    }
+
+    fn find_unreadable(&self, name: Arc<str>, reason: String) {
+        self.unreadable().found.insert(name, reason);
+    }
+
+    fn is_left_out(&self, unit: &ScanUnit) -> bool {
+        matches!(unit, ScanUnit::Segment(segment) if self.unreadable().left_out.contains_key(&segment.name()))
+    }
+
+    fn unreadable(&self) -> MutexGuard<'_, Unreadable> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,8 +207,11 @@ impl TableProvider for ScanTable {
         let kept = projection.cloned().unwrap_or_else(|| (0..self.columns.len()).collect());
         let schema = Arc::new(self.schema.project(&kept)?);
         let times = times_of_filters(filters);
-        let (units, pruned): (Vec<_>, Vec<_>) = self.units.iter().cloned().partition(|unit| may_match(unit, times));
-        self.counters.segments_pruned.fetch_add(count_segments(&pruned), Ordering::Relaxed);
+        let readable = self.units.iter().filter(|unit| !self.counters.is_left_out(unit)).cloned();
+        let (units, pruned): (Vec<_>, Vec<_>) = readable.partition(|unit| may_match(unit, times));
+        let num_segments = count_segments(&pruned);
+        self.counters.segments_pruned.fetch_add(num_segments, Ordering::Relaxed);
+        self.counters.blocks_pruned.fetch_add(pruned.len() as u64 - num_segments, Ordering::Relaxed);
         // A filter that is not applied here lets rows pass that are not in the answer: then no number of rows suffices.
         let limit = if filters.iter().all(is_of_rows) { limit } else { None };
         let (prunes, terms) = (prunes_of_filters(filters, times), terms_of_filters(filters, &self.columns));
@@ -247,7 +309,7 @@ fn count_segments(units: &[ScanUnit]) -> u64 {
     units.iter().map(|unit| u64::from(matches!(unit, ScanUnit::Segment(_)))).sum()
 }
 
-/// A segment that could not be read: the query fails and names it, because an answer without it would be wrong.
+/// A segment that could not be read: the scan fails, and what is asked anew without it says so in its answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UnreadableSegment(pub String);

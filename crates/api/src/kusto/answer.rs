@@ -129,12 +129,14 @@ pub(crate) fn column(name: &str, column_type: ColumnType) -> QueryColumn {
 fn statistics(completeness: &Completeness, elapsed: std::time::Duration, num_rows: &[usize]) -> String {
     let tables: Vec<Value> = num_rows.iter().map(|rows| json!({ "table_row_count": rows })).collect();
     let extents = completeness.segments_read + completeness.segments_pruned;
+    let not_read: Vec<Value> = completeness.skipped().map(|(what, count, why)| json!([what, count, why])).collect();
     json!({
         "ExecutionTime": elapsed.as_secs_f64(),
         "input_dataset_statistics": {
             "extents": { "total": extents, "scanned": completeness.segments_read },
             "rows": { "scanned": completeness.rows_scanned },
             "rowstores": { "scanned_blocks": completeness.blocks_read },
+            "not_read": not_read,
         },
         "dataset_statistics": tables,
     })

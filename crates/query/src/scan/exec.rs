@@ -226,10 +226,11 @@ impl ScanExec {
         for unit in units {
             let rows = match unit {
                 ScanUnit::Segment(segment) => {
-                    if !self.read_segment(&**segment, partition, newest_first, &mut rows_left, consume)? {
-                        return Ok(());
+                    let read = self.read_segment(&**segment, partition, newest_first, &mut rows_left, consume);
+                    match read.inspect_err(|error| self.note_unreadable(&**segment, error))? {
+                        true => continue,
+                        false => return Ok(()),
                     }
-                    continue;
                 }
                 ScanUnit::Hot(block) => {
                     self.reading.counters.blocks_read.fetch_add(1, Ordering::Relaxed);
@@ -242,6 +243,14 @@ impl ScanExec {
             }
         }
         Ok(())
+    }
+
+    fn note_unreadable(&self, segment: &dyn SegmentSource, error: &DataFusionError) {
+        if let DataFusionError::External(source) = error.find_root()
+            && let Some(UnreadableSegment(reason)) = source.downcast_ref()
+        {
+            self.reading.counters.find_unreadable(segment.name(), reason.clone());
+        }
     }
 
     /// Reads a partition's row groups of a segment; `false` when no more are wanted.
@@ -262,14 +271,25 @@ impl ScanExec {
         if newest_first {
             groups.reverse();
         }
-        for group in groups.into_iter().filter(|group| segment.may_match(*group, &self.reading.prunes)) {
+        let counters = &self.reading.counters;
+        for group in groups {
+            if !segment.may_match(group, &self.reading.prunes) {
+                counters.groups_pruned.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
             if let Some(count) = self.count(&segment, group)? {
+                counters.groups_counted.fetch_add(1, Ordering::Relaxed);
                 if count > 0 && !computed(&OnlyCounted(count), &self.layers, consume)? {
                     return Ok(false);
                 }
                 continue;
             }
             let rows = segment.rows_with(group, &self.reading.terms).map_err(|error| failed(error.to_string()))?;
+            if rows.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
+                counters.groups_without_terms.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            counters.groups_read.fetch_add(1, Ordering::Relaxed);
             let source = Source::Group { segment: &segment, group, cache: source.cache() };
             if !self.read_chunk(Chunk::new(source, &self.read, rows), rows_left, consume)? {
                 return Ok(false);

@@ -74,9 +74,13 @@ fn block(index: usize, first_seq: u64, previous: Hash) -> Block {
 }
 
 pub fn store(blocks: usize) -> Arc<Store> {
-    let store = Store::open(Arc::new(SimFs::new()), Path::new("/data/store"), TableCatalog::built_in()).unwrap();
+    let store = open(&SimFs::new());
     add(&store, 0..blocks);
-    Arc::new(store)
+    store
+}
+
+fn open(fs: &SimFs) -> Arc<Store> {
+    Arc::new(Store::open(Arc::new(fs.clone()), Path::new("/data/store"), TableCatalog::built_in()).unwrap())
 }
 
 /// Adds blocks behind those before them.
@@ -251,6 +255,37 @@ fn a_word_is_counted_without_reading_a_row() {
 }
 
 #[test]
+fn a_segment_that_cannot_be_read_is_left_out_whole_and_named() {
+    let whole = |bytes: &[u8]| bytes.to_vec();
+    let at = |place: usize, bytes: &[u8]| {
+        let mut damaged = bytes.to_vec();
+        damaged[place] ^= 1;
+        damaged
+    };
+    // The footer is found before a row is read, a column after rows of others were.
+    let damages: [(&dyn Fn(&[u8]) -> Vec<u8>, usize); 3] =
+        [(&whole, 5), (&|bytes| at(bytes.len() - 20, bytes), 3), (&|bytes| at(bytes.len() / 3, bytes), 3)];
+    for (damage, blocks_left) in damages {
+        let fs = SimFs::new();
+        let store = open(&fs);
+        for blocks in [0..2, 2..4] {
+            add(&store, blocks);
+            seal(&store);
+        }
+        add(&store, 4..5);
+        let segment = store.snapshot(&TableName::new(TABLE).unwrap()).unwrap().segments[0].clone();
+        let path = store.file_of(&segment.path);
+        fs.overwrite(&path, &damage(&fs.peek(&path).unwrap()));
+        let answer = ask(&engine(&store, 0), "Logs_CL | summarize count(), dcount(Message), sum(Size), max(Request)");
+        let count = (blocks_left * BLOCK_ROWS).to_string();
+        assert_eq!(rows(&answer)[0].split('|').next(), Some(count.as_str()));
+        let not_read = answer.completeness.not_read;
+        assert_eq!(not_read.len(), usize::from(blocks_left < 5), "{not_read:?}");
+        assert!(not_read.iter().all(|named| named.contains(&segment.path)), "{not_read:?}");
+    }
+}
+
+#[test]
 fn rows_of_segments_within_the_times_are_counted_without_reading_them() {
     let store = store(BLOCKS);
     seal(&store);
@@ -269,4 +304,23 @@ fn rows_of_segments_within_the_times_are_counted_without_reading_them() {
     let later = rows(&ask(&engine, &format!("Logs_CL | summarize countif(TimeGenerated > datetime({first}))")));
     assert_eq!(rows(&answer), later);
     assert!(answer.completeness.rows_scanned > 0);
+}
+
+#[test]
+fn an_answer_says_what_it_did_not_read_and_why() {
+    let store = store(BLOCKS);
+    seal(&store);
+    let engine = engine(&store, 0);
+    let skipped = |query: &str| {
+        let answer = ask(&engine, query);
+        answer.completeness.skipped().map(|(what, count, _)| (what, count)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        skipped("Logs_CL | where TimeGenerated > datetime(2100-01-01) | summarize max(Size)"),
+        [("segments", 1)]
+    );
+    assert_eq!(skipped("Logs_CL | where Size > 5000 | summarize max(Size)"), [("row groups", 2)]);
+    assert_eq!(skipped("Logs_CL | where Message has 'nowhere' | summarize max(Size)"), [("row groups", 2)]);
+    assert_eq!(skipped("Logs_CL | where Message has 'duration' | count"), [("row groups", 2)]);
+    assert_eq!(skipped("Logs_CL | summarize max(Size)"), []);
 }
