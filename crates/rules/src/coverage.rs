@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::analytics::AnalyticsRule;
 use crate::compile::CompiledRules;
-use crate::ir::{Body, Rule};
+use crate::ir::{Body, Metadata, Rule};
 use moneta_base::Level;
 
 /// Version of the layer's form.
@@ -18,27 +19,27 @@ const NAVIGATOR_VERSION: &str = "5.1.0";
 /// Titles of rules listed with a technique; further ones are counted.
 const TITLES_MAX: usize = 20;
 
-/// The layer of a rule set.
+/// The layer of a rule set: Sigma rules that are compiled, and analytics rules.
 ///
 /// # Source
 /// ATT&CK Navigator, layer file format 4.5. Techniques of the enterprise matrix (`T1…`).
 #[must_use]
-pub fn navigator_layer(rules: &CompiledRules, name: &str) -> Value {
-    let mut by_technique: BTreeMap<String, Vec<&Rule>> = BTreeMap::new();
+pub fn navigator_layer(rules: &CompiledRules, queries: &[AnalyticsRule], name: &str) -> Value {
+    let mut by_technique: BTreeMap<String, Vec<&Metadata>> = BTreeMap::new();
     let alerting = |(index, rule): &(usize, &Rule)| match rule.body {
         Body::Detection(_) => rules.alerts_alone(*index),
         Body::Correlation(_) => true,
         Body::Filter(_) => false,
     };
-    let all = rules.rules().iter().map(|rule| &**rule).enumerate();
+    let sigma = rules.rules().iter().map(|rule| &**rule).enumerate().filter(alerting).map(|(_, rule)| &rule.metadata);
     let mut untagged = 0;
-    for (_, rule) in all.filter(alerting) {
-        let techniques: Vec<String> = rule.metadata.tags.iter().filter_map(|tag| technique(tag)).collect();
+    for metadata in sigma.chain(queries.iter().map(|rule| &rule.metadata)) {
+        let techniques: Vec<String> = metadata.tags.iter().filter_map(|tag| technique(tag)).collect();
         untagged += usize::from(techniques.is_empty());
         for technique in techniques {
             let known = by_technique.entry(technique).or_default();
-            if !known.iter().any(|other| other.metadata.id == rule.metadata.id) {
-                known.push(rule);
+            if !known.iter().any(|other| other.id == metadata.id) {
+                known.push(metadata);
             }
         }
     }
@@ -50,7 +51,7 @@ pub fn navigator_layer(rules: &CompiledRules, name: &str) -> Value {
         "domain": "enterprise-attack",
         "description": format!(
             "Techniques that {} rules look for, by their tags; {untagged} rules name none.",
-            rules.rules().len()
+            rules.rules().len() + queries.len()
         ),
         "sorting": 3,
         "hideDisabled": false,
@@ -63,8 +64,8 @@ pub fn navigator_layer(rules: &CompiledRules, name: &str) -> Value {
     })
 }
 
-fn entry(id: &str, rules: &[&Rule]) -> Value {
-    let mut titles: Vec<&str> = rules.iter().map(|rule| rule.metadata.title.as_str()).collect();
+fn entry(id: &str, rules: &[&Metadata]) -> Value {
+    let mut titles: Vec<&str> = rules.iter().map(|rule| rule.title.as_str()).collect();
     titles.sort_unstable();
     let more = titles.len().saturating_sub(TITLES_MAX);
     titles.truncate(TITLES_MAX);
@@ -72,7 +73,7 @@ fn entry(id: &str, rules: &[&Rule]) -> Value {
     if more > 0 {
         comment.push_str(&format!("\nand {more} more"));
     }
-    let of_level = |level: Level| rules.iter().filter(|rule| rule.metadata.level == level).count();
+    let of_level = |level: Level| rules.iter().filter(|rule| rule.level == level).count();
     let levels = Level::ALL.iter().rev().filter(|level| of_level(**level) > 0);
     let metadata: Vec<Value> =
         levels.map(|level| json!({ "name": level.name(), "value": of_level(*level).to_string() })).collect();

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use moneta_event::{Column, ColumnType, TableCatalog};
 use serde::Serialize;
 
+use crate::analytics::AnalyticsRule;
 use crate::compile::{CompiledRules, schema_of};
 use crate::fields::{Resolver, Slot};
-use crate::ir::{Body, Detection, Expression, Field, Matcher, Rule, Test};
+use crate::ir::{Body, Detection, Expression, Field, Matcher, Metadata, Rule, Test};
 use crate::nearest;
 use crate::pattern::{Pattern, Piece};
+use crate::rule_tests::RuleTest;
 use crate::taxonomy::Taxonomy;
 
 /// How much a diagnosis matters.
@@ -51,7 +53,7 @@ pub fn lint(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCatalog) 
     let mut known: HashMap<String, &str> = HashMap::new();
     let mut found = Vec::new();
     for (index, rule) in rules.rules().iter().enumerate() {
-        let mut messages = Messages { rule, found: &mut found };
+        let mut messages = Messages { rule: About::of(rule), found: &mut found };
         about_itself(&mut messages);
         let Body::Detection(detection) = &rule.body else { continue };
         unused_parts(detection, &mut messages);
@@ -72,8 +74,51 @@ pub fn lint(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCatalog) 
     found
 }
 
+/// Diagnoses of an analytics rule, but for what only its query's result tells: `columns` are the columns of that.
+#[must_use]
+pub fn lint_query(rule: &AnalyticsRule, columns: &[String]) -> Vec<Diagnosis> {
+    let mut found = Vec::new();
+    let about =
+        About { file: &rule.file, line: rule.line, metadata: &rule.metadata, tests: &rule.tests, raises_alerts: true };
+    let mut messages = Messages { rule: about, found: &mut found };
+    about_itself(&mut messages);
+    let entities = rule.entities.iter().flat_map(|mapping| &mapping.fields);
+    let of_entities = entities.map(|(identifier, column)| (format!("the entity identifier {identifier}"), column));
+    let details = rule.custom_details.iter().map(|(name, column)| (format!("the custom detail {name}"), column));
+    let lists = rule.entity_columns.iter().map(|column| ("sentinelEntitiesMappings".to_owned(), column));
+    for (what, column) in of_entities.chain(details).chain(lists).filter(|(_, column)| !columns.contains(column)) {
+        let hint = nearest::hint(column, columns.iter().map(String::as_str));
+        messages.warn("unknown_column", &format!("{what} names {column:?}, which the result has not; {hint}"));
+    }
+    found.sort();
+    found
+}
+
+/// What every rule says of itself.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    file: &'a str,
+    line: usize,
+    metadata: &'a Metadata,
+    tests: &'a [RuleTest],
+    /// A filter raises none: nobody asks what it says of itself.
+    raises_alerts: bool,
+}
+
+impl<'a> About<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        Self {
+            file: &rule.file,
+            line: rule.line,
+            metadata: &rule.metadata,
+            tests: &rule.tests,
+            raises_alerts: !matches!(rule.body, Body::Filter(_)),
+        }
+    }
+}
+
 struct Messages<'a> {
-    rule: &'a Rule,
+    rule: About<'a>,
     found: &'a mut Vec<Diagnosis>,
 }
 
@@ -101,7 +146,7 @@ impl Messages<'_> {
 
 fn about_itself(messages: &mut Messages<'_>) {
     let rule = messages.rule;
-    let metadata = &rule.metadata;
+    let metadata = rule.metadata;
     if metadata.id.as_str().starts_with("sha256-") {
         messages.warn("no_id", "the rule has no id, so every change to its text makes it another rule; give it a UUID");
     }
@@ -115,12 +160,12 @@ fn about_itself(messages: &mut Messages<'_>) {
         ("no_technique", "tag of ATT&CK", !metadata.tags.iter().any(|tag| tag.starts_with("attack."))),
     ];
     for (code, what, missing) in texts {
-        if missing && !matches!(rule.body, Body::Filter(_)) {
+        if missing && rule.raises_alerts {
             messages.note(code, &format!("the rule has no {what}"));
         }
     }
     let both = [true, false].map(|outcome| rule.tests.iter().any(|test| test.matches == outcome));
-    if both != [true, true] && !matches!(rule.body, Body::Filter(_)) {
+    if both != [true, true] && rule.raises_alerts {
         messages.note("no_tests", "the rule lacks a test of an event that must match, or of one that must not");
     }
 }

@@ -8,7 +8,7 @@
 //!     events:
 //!       - { EventID: 1102, TimeGenerated: 2026-01-01T00:00:00Z }
 //! ```
-//! Fields are columns of the table, or stand in `_Extra`. A test runs the whole rule set as the monitor would, so that a
+//! Fields are columns of the table, or stand in `_Extra`. A list or a map is the JSON text of it. A test runs the whole rule set as the monitor would, so that a
 //! correlation is tested through the rules it refers to. This module never reads stored events.
 
 use std::sync::Arc;
@@ -80,14 +80,29 @@ fn parse_test(node: &Node) -> Result<RuleTest, Error> {
 }
 
 fn parse_event(node: &Node) -> Result<Vec<(String, String)>, Error> {
-    let refused = |line| Error::rule(line, "an event of a test is a map of fields to texts, numbers or truth values");
-    let Kind::Map(fields) = &node.kind else { return Err(refused(node.line)) };
-    let field = |(name, value): &(String, Node)| match &value.kind {
-        Kind::Scalar(scalar) if scalar.meaning() == Meaning::Null => Ok((name.clone(), String::new())),
-        Kind::Scalar(scalar) => Ok((name.clone(), scalar.text.clone())),
-        _ => Err(refused(value.line)),
+    let Kind::Map(fields) = &node.kind else {
+        return Err(Error::rule(node.line, "an event of a test is a map of fields and values"));
     };
-    fields.iter().map(field).collect()
+    let field = |(name, value): &(String, Node)| match &value.kind {
+        Kind::Scalar(scalar) if scalar.meaning() == Meaning::Null => (name.clone(), String::new()),
+        Kind::Scalar(scalar) => (name.clone(), scalar.text.clone()),
+        Kind::List(_) | Kind::Map(_) => (name.clone(), json_of(value).to_string()),
+    };
+    Ok(fields.iter().map(field).collect())
+}
+
+fn json_of(node: &Node) -> serde_json::Value {
+    match &node.kind {
+        Kind::List(items) => items.iter().map(json_of).collect(),
+        Kind::Map(fields) => fields.iter().map(|(name, value)| (name.clone(), json_of(value))).collect(),
+        Kind::Scalar(scalar) => match scalar.meaning() {
+            Meaning::Null => serde_json::Value::Null,
+            Meaning::Bool(truth) => truth.into(),
+            Meaning::Integer(number) => number.into(),
+            Meaning::Real(number) => number.into(),
+            Meaning::Text => scalar.text.clone().into(),
+        },
+    }
 }
 
 /// Runs the tests of chosen rules, and returns those whose outcome is another than they say.

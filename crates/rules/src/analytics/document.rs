@@ -13,6 +13,7 @@ use super::{
 use crate::error::Error;
 use crate::ir::Metadata;
 use crate::nearest::hint;
+use crate::rule_tests;
 use crate::yaml::{Kind, Meaning, Node};
 
 /// The shortest time between two runs, and the shortest look back.
@@ -29,7 +30,7 @@ const ENTITIES_MAX: usize = 10;
 const DETAILS_MAX: usize = 20;
 
 /// Keys of a document. Those that describe where a rule was published say nothing about how it runs.
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 31] = [
     "id",
     "name",
     "description",
@@ -60,6 +61,7 @@ const KEYS: [&str; 30] = [
     "author",
     "references",
     "enabled",
+    "tests",
 ];
 
 /// Reads a document.
@@ -70,16 +72,20 @@ pub(super) fn parse(file: &str, document: &Node) -> Result<AnalyticsRule, Error>
     Ok(AnalyticsRule {
         metadata: metadata(document)?,
         file: file.to_owned(),
+        enabled: document.get("enabled").map(|_| truth(document, "enabled", true)).transpose()?,
         version: text(document, "version").to_owned(),
         query,
         schedule: schedule(document)?,
         trigger: trigger(document)?,
         entities: entities(document)?,
+        entity_columns: entity_columns(document)?,
         custom_details: columns_by_name(document, "customDetails", DETAILS_MAX)?,
         overrides: overrides(document)?,
         alert_per_row: alert_per_row(document)?,
         suppression: suppression(document)?,
         incident: incident(document)?,
+        tests: rule_tests::parse(document.get("tests"))?,
+        line: document.line,
     })
 }
 
@@ -230,6 +236,15 @@ fn entities(document: &Node) -> Result<Vec<EntityMapping>, Error> {
         entities.push(EntityMapping { entity_type: required(node, "entityType")?.to_owned(), fields });
     }
     Ok(entities)
+}
+
+/// Columns whose values are lists of entities.
+fn entity_columns(document: &Node) -> Result<Vec<String>, Error> {
+    let column = |node: &Node| {
+        only_keys(node, "a mapping of Sentinel's entities", &["columnName"])?;
+        required(node, "columnName").map(str::to_owned)
+    };
+    list(document, "sentinelEntitiesMappings", ENTITIES_MAX)?.iter().map(column).collect()
 }
 
 fn overrides(document: &Node) -> Result<Overrides, Error> {

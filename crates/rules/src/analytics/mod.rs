@@ -11,15 +11,18 @@
 mod arrival;
 mod document;
 mod duration;
+mod trial;
 
 use std::time::Duration;
 
-pub use arrival::Arrival;
+pub use arrival::{Arrival, Step};
 pub use document::tactic_tag;
 pub use duration::parse_duration;
+pub use trial::{Trial, arrived};
 
 use crate::error::NotLoaded;
 use crate::ir::Metadata;
+use crate::rule_tests::RuleTest;
 use crate::yaml;
 use moneta_base::Level;
 
@@ -30,6 +33,10 @@ pub struct AnalyticsRule {
     pub metadata: Metadata,
     /// The file it came in.
     pub file: String,
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// Whether it is to run once it is added; as before when its file does not say.
+    pub enabled: Option<bool>,
     /// Its version, as its author counts; empty where there is none.
     pub version: String,
     /// The query.
@@ -40,6 +47,9 @@ pub struct AnalyticsRule {
     pub trigger: Trigger,
     /// What the columns of the result speak of.
     pub entities: Vec<EntityMapping>,
+    /// Columns of the result that hold entities already, as `Entities` of `SecurityAlert` does: JSON arrays of objects
+    /// with a `Type`.
+    pub entity_columns: Vec<String>,
     /// Values of the result that the alert shows: name and column.
     pub custom_details: Vec<(String, String)>,
     /// What the result says of the alert itself.
@@ -50,6 +60,8 @@ pub struct AnalyticsRule {
     pub suppression: Option<Duration>,
     /// How alerts become incidents.
     pub incident: IncidentSettings,
+    /// Events it must, and must not, alert about.
+    pub tests: Vec<RuleTest>,
 }
 
 /// When a rule runs and what it reads.
@@ -86,6 +98,19 @@ pub enum TriggerOperator {
     Equal,
     /// Any other number.
     NotEqual,
+}
+
+impl TriggerOperator {
+    /// Its name in Sentinel.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GreaterThan => "GreaterThan",
+            Self::LessThan => "LessThan",
+            Self::Equal => "Equal",
+            Self::NotEqual => "NotEqual",
+        }
+    }
 }
 
 impl Trigger {
@@ -170,7 +195,16 @@ impl AnalyticsRule {
     /// How the rule runs on arriving rows; `None` when it must see several rows, or rows of several tables, at once.
     #[must_use]
     pub fn arrival(&self) -> Option<Arrival> {
-        (self.trigger == Trigger::ANY_ROW).then(|| Arrival::of(&self.query)).flatten()
+        let arrival = (self.trigger == Trigger::ANY_ROW).then(|| Arrival::of(&self.query)).flatten();
+        // Tables are followed each by itself, and a rule rests after alerts about any of them.
+        arrival.filter(|arrival| self.suppression.is_none() || arrival.tables().len() == 1)
+    }
+
+    /// What the query asks of groups of rows, as it is written: the conditions after its last `summarize`. None where
+    /// it makes no groups.
+    #[must_use]
+    pub fn thresholds(&self) -> Vec<String> {
+        arrival::conditions_of_groups(&self.query)
     }
 
     /// How bad an alert is.

@@ -1,5 +1,6 @@
 //! What rule files of this kind become, and what is said of those that are wrong.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ entityMappings:
     fieldMappings:
       - identifier: FullName
         columnName: Account
+sentinelEntitiesMappings:
+  - columnName: Entities
+enabled: false
 customDetails:
   Count: Failures
 alertDetailsOverride:
@@ -77,6 +81,7 @@ fn every_key_of_a_rule_is_read() {
     assert_eq!(rule.schedule, Schedule::Scheduled { frequency: hours(1), period: hours(24) });
     assert!(rule.trigger.holds(4) && !rule.trigger.holds(3));
     assert_eq!(rule.entities[0].fields, [("FullName".to_owned(), "Account".to_owned())]);
+    assert_eq!((rule.entity_columns.as_slice(), rule.enabled), (&["Entities".to_owned()][..], Some(false)));
     assert_eq!(rule.custom_details, [("Count".to_owned(), "Failures".to_owned())]);
     assert_eq!(rule.overrides.name_format, "Failures of {{Account}}");
     assert_eq!(rule.overrides.severity_column, "Level");
@@ -107,6 +112,8 @@ fn what_is_wrong_is_named_with_its_line_and_what_was_meant() {
         ("where EventID ==", "where EventID === ", "query, line 2, column"),
         ("columnName: Account", "column: Account", "a field mapping has no key \"column\""),
         ("AlertPerResult", "AlertPerRow", "no aggregationKind"),
+        ("- columnName: Entities", "- column: Entities", "a mapping of Sentinel's entities has no key \"column\""),
+        ("enabled: false", "enabled: 'no'", "enabled is true or false"),
         ("matchingMethod: Selected", "matchingMethod: Any", "no matchingMethod"),
         ("suppressionEnabled: true", "suppressionEnabled: often", "suppressionEnabled is true or false"),
         ("name: Many failures", "description2: x", "no key \"description2\""),
@@ -127,7 +134,17 @@ fn a_query_without_a_schedule_is_told_what_it_lacks() {
 fn a_rule_of_kind_nrt_that_filters_rows_runs_on_arrival() {
     let rule = load("id: a\nname: N\nkind: NRT\nquery: |\n  Syslog | where SyslogMessage has 'x'\n");
     assert_eq!(rule.schedule, Schedule::NearRealTime);
-    assert_eq!(rule.arrival().unwrap().table, "Syslog");
+    assert_eq!(rule.arrival().unwrap().tables(), BTreeSet::from(["Syslog"]));
+}
+
+#[test]
+fn what_a_query_asks_of_groups_is_told() {
+    let asks = |query: &str| load(&format!("id: a\nname: N\nkind: NRT\nquery: |\n  {query}\n")).thresholds();
+    assert_eq!(
+        asks("T | where a > 1 | summarize n = count() by b | where n > 5 and (b != '' or n > 9)"),
+        ["n > 5", "b != '' or n > 9"]
+    );
+    assert_eq!(asks("T | where a > 1"), [""; 0]);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use moneta_base::RuleId;
 use moneta_event::TableCatalog;
 use moneta_event::Value::{Long, Text};
+use moneta_rules::analytics::parse_file;
 use moneta_rules::coverage::navigator_layer;
 use moneta_rules::explain::Step;
-use moneta_rules::lint::{Severity, lint};
+use moneta_rules::lint::{Severity, lint, lint_query};
 use moneta_rules::{CompiledRules, Taxonomy};
 
 use crate::support::{compile, rows, rule, table};
@@ -109,6 +110,20 @@ fn parts_that_do_nothing_and_rules_that_match_everything_are_diagnosed() {
 }
 
 #[test]
+fn columns_that_an_analytics_rule_names_and_its_result_lacks_are_diagnosed() {
+    let text = "id: q\nname: Q\nkind: NRT\nquery: Syslog | project Computer\ncustomDetails: { Who: Computr, Where: Computer }\n";
+    let rules = parse_file("q.yaml", text).rules;
+    let found = lint_query(&rules[0], &["Computer".to_owned()]);
+    let warnings: Vec<_> = found.iter().filter(|one| one.severity == Severity::Warning).collect();
+    assert_eq!((warnings.len(), warnings[0].code), (1, "unknown_column"));
+    assert!(
+        warnings[0].message.contains("Who names \"Computr\"")
+            && warnings[0].message.contains("did you mean \"Computer\"?")
+    );
+    assert!(found.iter().any(|one| one.code == "no_tests") && found.iter().any(|one| one.code == "no_references"));
+}
+
+#[test]
 fn coverage_counts_the_rules_of_each_technique() {
     let tagged = |id: &str, image: &str, tags: &str| {
         rule(id, &format!("s:\n  Image: {image}\ncondition: s")).replacen("level:", &format!("tags: {tags}\nlevel:"), 1)
@@ -118,14 +133,16 @@ fn coverage_counts_the_rules_of_each_technique() {
             + &tagged("b", "y", "[attack.t1059.001, attack.t1003]")
             + &tagged("c", "z", "[]")),
     );
-    let layer = navigator_layer(&rules, "ours");
+    let queries =
+        parse_file("q.yaml", "id: q\nname: Q\nkind: NRT\nquery: Syslog | where a == 1\ntechniques: [T1003]\n").rules;
+    let layer = navigator_layer(&rules, &queries, "ours");
     let scores: Vec<(&str, u64)> = layer["techniques"]
         .as_array()
         .unwrap()
         .iter()
         .map(|entry| (entry["techniqueID"].as_str().unwrap(), entry["score"].as_u64().unwrap()))
         .collect();
-    assert_eq!(scores, [("T1003", 1), ("T1059.001", 2)]);
+    assert_eq!(scores, [("T1003", 2), ("T1059.001", 2)]);
     assert_eq!(
         (layer["domain"].as_str(), layer["versions"]["layer"].as_str()),
         (Some("enterprise-attack"), Some("4.5"))
