@@ -25,7 +25,10 @@ mod told;
 mod worker;
 
 pub use alarms::{AlarmParts, Alarms};
-pub use analytics::{Analytics, AnalyticsParts, Marks};
+pub use analytics::{
+    Analytics, AnalyticsParts, Marks, Past, PastAlert, QueryExplanation, alerts_at, explain as explain_query,
+    query_problems, replay,
+};
 pub use cursor::{producer_of, resume_point};
 pub use incidents::{IncidentBook, IncidentParts, IncidentSettingsOf};
 pub use service::{Monitor, MonitorParts};

@@ -6,11 +6,16 @@
 //! ```
 //! A span is evaluated once: the commit that stores its alerts and its record is the one that moves the mark
 //! (MONITOR-1), so a crash leaves either both or neither. Spans that were missed while nothing ran are evaluated one by
-//! one. The record of every evaluation is a row of `MonetaHealth` with the component `analytics`. Nothing here reads a
-//! rule file or decides what a query may see.
+//! one; those beyond the longest look back are named in a record of their own. The record of every evaluation is a row
+//! of `MonetaHealth` with the component `analytics`. Nothing here reads a rule file or decides what a query may see.
 
+mod explain;
+mod history;
 mod raise;
 mod span;
+
+pub use explain::{QueryExplanation, explain};
+pub use history::{Past, PastAlert, alerts_at, replay};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,10 +37,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::alert::{self, Raised};
-use span::{Plan, Span};
+use crate::throttle::{ALERTS_PER_MINUTE_MAX, Share, Throttle};
+use span::{Due, Plan, Span};
 
 /// Time between two looks at what is due.
 const TICK: Duration = Duration::from_secs(1);
+/// Tries to evaluate a span after which people hear that it does not succeed.
+const TRIES_TOLD: u32 = 8;
+/// The longest pause between two tries, in seconds.
+const PAUSE_SECONDS_MAX: u64 = 60;
 /// Spans of one rule evaluated before the next rule has its turn.
 const SPANS_PER_TURN: usize = 16;
 /// Tables whose rows come from what runs here: rules on their arrival would feed on themselves.
@@ -80,12 +90,13 @@ pub struct Analytics {
     heads: Mutex<BTreeMap<TableName, Seq>>,
     /// Per producer what is known of its progress.
     known: Mutex<HashMap<String, Known>>,
+    throttle: Mutex<Throttle>,
     stopping: AtomicBool,
     wake: Notify,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A rule and how it runs.
+/// A rule and how it runs: one of its tables, where it looks at several as their rows come.
 struct Planned {
     rule: AnalyticsRule,
     plan: Plan,
@@ -100,6 +111,20 @@ struct Known {
     end: Option<u64>,
     /// Until when the rule rests.
     rests_until: Option<Timestamp>,
+    /// Tries in a row to evaluate the next span that did not succeed.
+    tries: u32,
+    /// When the next is due.
+    next_try: Timestamp,
+}
+
+impl Known {
+    /// After a try more that did not succeed. The first comes again at once, each further one waits twice as long.
+    fn tried(self, now: Timestamp) -> Self {
+        let tries = self.tries.saturating_add(1);
+        let pause = 1_u64.checked_shl(tries).map_or(PAUSE_SECONDS_MAX, |pause| pause.min(PAUSE_SECONDS_MAX));
+        let pause = Duration::from_secs(if tries == 1 { 0 } else { pause });
+        Self { tries, next_try: now.saturating_add(pause), ..self }
+    }
 }
 
 impl Analytics {
@@ -133,6 +158,7 @@ impl Analytics {
             rules: Mutex::default(),
             heads,
             known: Mutex::default(),
+            throttle: Mutex::default(),
             stopping: AtomicBool::new(false),
             wake: Notify::new(),
             worker: Mutex::default(),
@@ -142,20 +168,21 @@ impl Analytics {
     /// How a rule runs on arriving rows, if it does: not on tables whose rows come from running rules.
     #[must_use]
     pub fn arrival_of(rule: &AnalyticsRule) -> Option<Arrival> {
-        rule.arrival().filter(|arrival| !NEVER_ON_ARRIVAL.contains(&arrival.table.as_str()))
+        rule.arrival().filter(|arrival| arrival.tables().iter().all(|table| !NEVER_ON_ARRIVAL.contains(table)))
     }
 
     /// Runs these rules from now on.
     pub fn set_rules(&self, rules: &[AnalyticsRule]) {
         let before = self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let planned = |rule: &AnalyticsRule| {
-            let plan = Plan::of(rule, Self::arrival_of(rule));
+        let planned = |rule: &AnalyticsRule, plan: Plan| {
             let producer = plan.producer(rule);
             let known = before.iter().find(|one| one.plan.producer(&one.rule) == producer).map(|one| one.begin);
             let begin = known.unwrap_or_else(|| plan.table().map_or(0, |table| self.head(table)));
             Planned { rule: rule.clone(), plan, begin }
         };
-        let rules = Arc::new(rules.iter().map(planned).collect());
+        let planned =
+            |rule: &AnalyticsRule| Plan::of(rule).into_iter().map(|plan| planned(rule, plan)).collect::<Vec<_>>();
+        let rules = Arc::new(rules.iter().flat_map(planned).collect());
         *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
@@ -164,8 +191,7 @@ impl Analytics {
     /// # Errors
     /// When the query engine cannot say.
     pub fn problems(&self, rule: &AnalyticsRule) -> Result<Vec<String>, QueryError> {
-        let found = self.parts.queries.diagnose(&context(), &rule.query)?;
-        Ok(found.into_iter().map(|one| format!("query, byte {}: {}: {}", one.start, one.code, one.message)).collect())
+        query_problems(&*self.parts.queries, rule)
     }
 
     /// Finishes the evaluation under way and stops.
@@ -200,25 +226,55 @@ impl Analytics {
             // The mark says where the rule began, also after a crash.
             return self.commit(&producer, planned.begin, Vec::new(), known).await;
         }
+        let now = self.parts.clock.now();
         let head = planned.plan.table().map(|table| self.head(table));
-        let Some(span) = planned.plan.next(known.end, self.parts.clock.now(), head) else { return false };
+        let Some(due) = planned.plan.next(known.end, now, head).filter(|_| known.next_try <= now) else { return false };
+        let span = due.span;
         let begun = Instant::now();
         let outcome = match known.rests_until {
             Some(until) if span.at < until => Outcome::Rests(until),
             _ => match self.parts.queries.query(&context(), span.request(&planned.rule, &planned.plan)).await {
                 Ok(answer) if !answer.completeness.not_read.is_empty() => {
-                    tracing::warn!(rule = %planned.rule.metadata.id, not_read = ?answer.completeness.not_read, "a rule could not read everything; it is evaluated again");
-                    return false;
+                    let reason = format!("not everything could be read: {}", answer.completeness.not_read.join("; "));
+                    return self.put_off(planned, &producer, &span, reason, begun.elapsed()).await;
                 }
                 Ok(answer) => Outcome::Answered(Box::new(answer)),
                 Err(error) if error.kind() == ErrorKind::Caller => Outcome::Failed(error.to_string()),
                 Err(error) => {
-                    tracing::warn!(rule = %planned.rule.metadata.id, error = %error, "a rule could not be evaluated; it is tried again");
-                    return false;
+                    return self.put_off(planned, &producer, &span, error.to_string(), begun.elapsed()).await;
                 }
             },
         };
-        self.record(planned, &producer, &span, outcome, begun.elapsed(), known).await
+        self.record(planned, &producer, &due, outcome, begun.elapsed(), known).await
+    }
+
+    /// Notes that a span could not be evaluated now. It is tried again, for ever: a gap would be worse. When that goes
+    /// on, there is a record and an alarm.
+    async fn put_off(&self, planned: &Planned, producer: &str, span: &Span, reason: String, elapsed: Duration) -> bool {
+        let rule = &planned.rule;
+        tracing::warn!(rule = %rule.metadata.id, reason, "a rule could not be evaluated; it is tried again");
+        let tries = {
+            let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = all.entry(producer.to_owned()).or_default();
+            *known = known.tried(self.parts.clock.now());
+            known.tries
+        };
+        if tries != TRIES_TOLD {
+            return false;
+        }
+        self.tell_failed(rule, &format!("{tries} times in a row, and is tried again: {reason}"));
+        let record = self.evaluation(rule, span, &Outcome::PutOff(reason), 0, elapsed);
+        let submission = Submission { batches: record.into_iter().collect(), ..Submission::default() };
+        if let Err(error) = self.parts.events.submit(submission).await {
+            tracing::warn!(error = %error, "the record of an evaluation that is put off could not be stored");
+        }
+        false
+    }
+
+    fn tell_failed(&self, rule: &AnalyticsRule, reason: &str) {
+        let subject = rule.metadata.id.to_string();
+        let text = format!("{} ({subject}) could not be evaluated: {reason}", rule.metadata.title);
+        self.parts.alarms.raise(Alarm { kind: AlarmKind::RuleFailed, subject, text });
     }
 
     /// Stores what an evaluation found, and its record, and delivers.
@@ -226,37 +282,55 @@ impl Analytics {
         &self,
         planned: &Planned,
         producer: &str,
-        span: &Span,
+        due: &Due,
         outcome: Outcome,
         elapsed: Duration,
         mut known: Known,
     ) -> bool {
-        let rule = &planned.rule;
+        let (rule, span) = (&planned.rule, &due.span);
         let mut raised: Vec<Raised> = Vec::new();
         if let Outcome::Answered(answer) = &outcome
             && rule.trigger.holds(num_rows(answer))
         {
             let alerts = raise::raise(rule, planned.plan.table(), span, answer, self.parts.clock.now());
             raised = alerts.into_iter().map(Raised::from).collect();
+            raised.iter_mut().for_each(|one| self.throttle(one));
             known.rests_until = rule.suppression.map(|rest| span.at.saturating_add(rest));
         }
+        let skipped = due.skipped.and_then(|windows| self.skipped(rule, span, windows));
         let record = self.evaluation(rule, span, &outcome, raised.len(), elapsed);
-        let batches = alert::rows(&self.parts.alert_schema, &raised).into_iter().chain(record).collect();
+        let batches = alert::rows(&self.parts.alert_schema, &raised).into_iter().chain(skipped).chain(record).collect();
         if !self.commit(producer, span.end, batches, known).await {
             return false;
         }
         if let Outcome::Failed(reason) = &outcome {
-            let subject = rule.metadata.id.to_string();
-            let text = format!("{} ({subject}) could not be evaluated: {reason}", rule.metadata.title);
-            self.parts.alarms.raise(Alarm { kind: AlarmKind::RuleFailed, subject, text });
+            self.tell_failed(rule, reason);
         }
-        for one in raised {
+        for one in raised.into_iter().filter(|one| !one.is_short()) {
             self.parts.metrics.add_labelled(Metric::MonitorAlerts, &one.alert.level, 1);
             if let Err(error) = self.parts.delivery.deliver(one.alert).await {
                 tracing::error!(error = %error, "an alert is stored but could not be handed to delivery");
             }
         }
         true
+    }
+
+    /// Shortens an alert of a rule that raises too many, and says so once a minute.
+    fn throttle(&self, raised: &mut Raised) {
+        let share = {
+            let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+            throttle.count(&raised.alert.rule_id, self.parts.clock.now())
+        };
+        if share == Share::Full {
+            return;
+        }
+        raised.shorten();
+        self.parts.metrics.add_labelled(Metric::MonitorAlerts, "throttled", 1);
+        if share == Share::FirstShort {
+            let (rule, subject) = (&raised.alert.rule_title, raised.alert.rule_id.to_string());
+            let text = format!("{rule} ({subject}) raised more than {ALERTS_PER_MINUTE_MAX} alerts in a minute.");
+            self.parts.alarms.raise(Alarm { kind: AlarmKind::RuleThrottled, subject, text });
+        }
     }
 
     /// Moves the mark of a rule together with what was found.
@@ -268,7 +342,10 @@ impl Analytics {
         let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match stored {
             Ok(_) => {
-                all.insert(producer.to_owned(), Known { end: Some(end), ..known });
+                all.insert(
+                    producer.to_owned(),
+                    Known { end: Some(end), rests_until: known.rests_until, ..Known::default() },
+                );
                 true
             }
             Err(error) => {
@@ -290,7 +367,7 @@ impl Analytics {
             Some(rest) => self.last_alert(&planned.rule).await.map(|last| last.saturating_add(rest)),
             None => None,
         };
-        let known = Known { end, rests_until };
+        let known = Known { end, rests_until, ..Known::default() };
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(producer.to_owned(), known);
         known
     }
@@ -320,7 +397,8 @@ impl Analytics {
     ///
     /// # Shapes
     /// One row of `MonetaHealth`: `Value` is the number of rows, `Details` an object with `RuleId`, `RuleTitle`, `From`
-    /// and `To` (of the span), `Outcome` (`no-alert`, `alert`, `rests`, `failed`), `Alerts`, `DurationMs`, `Reason`.
+    /// and `To` (of the span), `Outcome` (`no-alert`, `alert`, `rests`, `failed`, `put-off`), `Alerts`, `DurationMs`,
+    /// `Reason`.
     fn evaluation(
         &self,
         rule: &AnalyticsRule,
@@ -329,15 +407,17 @@ impl Analytics {
         num_alerts: usize,
         elapsed: Duration,
     ) -> Option<ParsedBatch> {
+        let short = |reason: &str| reason.chars().take(REASON_CHARS_MAX).collect();
         let (name, rows, reason) = match outcome {
             Outcome::Answered(answer) => {
                 let name = if num_alerts > 0 { "alert" } else { "no-alert" };
                 (name, num_rows(answer), answer.truncated.as_ref().map(ToString::to_string).unwrap_or_default())
             }
             Outcome::Rests(until) => ("rests", 0, format!("the rule rests until {until} after its last alert")),
+            Outcome::PutOff(reason) => ("put-off", 0, short(reason)),
             Outcome::Failed(reason) => {
                 tracing::error!(rule = %rule.metadata.id, reason, "an analytics rule failed");
-                ("failed", 0, reason.chars().take(REASON_CHARS_MAX).collect())
+                ("failed", 0, short(reason))
             }
         };
         let (from, to) = span.bounds();
@@ -346,11 +426,27 @@ impl Analytics {
             "Outcome": name, "Alerts": num_alerts, "DurationMs": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             "Reason": reason,
         });
+        self.health_row(span, rows, &details)
+    }
+
+    /// The record of windows that are too old to be evaluated: as that of an evaluation, with the outcome `skipped`.
+    /// `From` is where the last evaluated window ended, `To` the end of the last one left out.
+    fn skipped(&self, rule: &AnalyticsRule, span: &Span, (from, to): (Timestamp, Timestamp)) -> Option<ParsedBatch> {
+        tracing::warn!(rule = %rule.metadata.id, %from, %to, "windows of a rule are too old to be evaluated");
+        let details = json!({
+            "RuleId": rule.metadata.id.as_str(), "RuleTitle": rule.metadata.title, "From": from.to_string(),
+            "To": to.to_string(), "Outcome": "skipped", "Alerts": 0, "DurationMs": 0,
+            "Reason": "nothing evaluated the rule for longer than missed windows are filled",
+        });
+        self.health_row(span, 0, &details)
+    }
+
+    fn health_row(&self, span: &Span, num_rows: u64, details: &serde_json::Value) -> Option<ParsedBatch> {
         let schema = self.parts.health_schema.clone();
         let mut builder = BatchBuilder::new(schema, RecordClass::Processed, Delivery::ExactlyOnce);
         builder.set_field("Component", Value::Text("analytics"));
         builder.set_field("Metric", Value::Text("evaluation"));
-        builder.set_field("Value", Value::Real(rows as f64));
+        builder.set_field("Value", Value::Real(num_rows as f64));
         builder.set_field("Unit", Value::Text("rows"));
         builder.set_field("Details", Value::Json(&details.to_string()));
         builder.finish_row(span.at, &SourceName::lossy(crate::alert::SOURCE), "");
@@ -358,11 +454,22 @@ impl Analytics {
     }
 }
 
+/// Everything that is wrong with a rule's query, by what an engine knows; empty when it can run.
+///
+/// # Errors
+/// When the engine cannot say.
+pub fn query_problems(engine: &dyn QueryEngine, rule: &AnalyticsRule) -> Result<Vec<String>, QueryError> {
+    let found = engine.diagnose(&context(), &rule.query)?;
+    Ok(found.into_iter().map(|one| format!("query, byte {}: {}: {}", one.start, one.code, one.message)).collect())
+}
+
 /// How an evaluation ended.
 enum Outcome {
     Answered(Box<QueryAnswer>),
     /// The rule rests until then.
     Rests(Timestamp),
+    /// Not now: it is tried again.
+    PutOff(String),
     /// The query can never run so.
     Failed(String),
 }

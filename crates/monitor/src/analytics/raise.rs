@@ -43,7 +43,7 @@ pub(super) fn raise(
     answer: &QueryAnswer,
     now: Timestamp,
 ) -> Vec<QueryAlert> {
-    let rows = answer.tables.first().map(rows_of).unwrap_or_default();
+    let rows = answer.tables.first().map(|table| rows_of(table, ROWS_READ_MAX)).unwrap_or_default();
     let groups: Vec<&[Row]> = if rule.alert_per_row && !rows.is_empty() {
         let single = rows.len().min(ALERTS_MAX - 1);
         let (single, rest) = rows.split_at(single);
@@ -51,55 +51,73 @@ pub(super) fn raise(
     } else {
         vec![&rows]
     };
-    let mut alerts: Vec<QueryAlert> =
-        groups.iter().enumerate().map(|(at, rows)| raise_one(rule, table, span, at, rows, now)).collect();
     let total = answer.tables.first().map_or(0, ResultTable::num_rows);
+    let raising = Raising { rule, table, span, total, now };
+    let mut alerts: Vec<QueryAlert> = groups.iter().enumerate().map(|(at, rows)| raising.raise_one(at, rows)).collect();
     if let Some(last) = alerts.last_mut() {
         last.num_rows += total - rows.len();
     }
     alerts
 }
 
-fn raise_one(
+/// One alert for every row of an evaluation over rows of a table.
+pub(super) fn raise_rows(
     rule: &AnalyticsRule,
-    table: Option<&TableName>,
+    table: &TableName,
     span: &Span,
-    at: usize,
-    rows: &[Row],
+    answer: &QueryAnswer,
+) -> Vec<QueryAlert> {
+    let rows = answer.tables.first().map(|table| rows_of(table, usize::MAX)).unwrap_or_default();
+    let raising = Raising { rule, table: Some(table), span, total: rows.len(), now: span.at };
+    rows.chunks(1).enumerate().map(|(at, row)| raising.raise_one(at, row)).collect()
+}
+
+/// What all alerts of an evaluation have in common.
+struct Raising<'a> {
+    rule: &'a AnalyticsRule,
+    table: Option<&'a TableName>,
+    span: &'a Span,
+    /// Rows of the whole result.
+    total: usize,
     now: Timestamp,
-) -> QueryAlert {
-    let first = rows.first();
-    let of_first = |column: &str| first.and_then(|row| row.get(column)).map(String::as_str).unwrap_or_default();
-    let (metadata, overrides) = (&rule.metadata, &rule.overrides);
-    let level = Level::parse(of_first(&overrides.severity_column)).unwrap_or(metadata.level);
-    let filled = |format: &str, otherwise: &str| match format {
-        "" => otherwise.to_owned(),
-        format => fill(format, &of_first),
-    };
-    let times = rows.iter().filter_map(|row| Timestamp::parse(row.get("TimeGenerated")?));
-    let times = times.fold(None, |range: Option<(Timestamp, Timestamp)>, time| {
-        Some(range.map_or((time, time), |(from, to)| (from.min(time), to.max(time))))
-    });
-    let event = |(at, row): (usize, &Row)| event_of(table, at, row, span.at);
-    let place = format!("{}-{}", span.start, span.end);
-    QueryAlert {
-        alert: Alert {
-            id: alert_id(metadata.id.as_str(), &place, at as u64),
-            raised: now,
-            rule_id: metadata.id.clone(),
-            rule_title: filled(&overrides.name_format, &metadata.title),
-            rule_author: metadata.author.clone(),
-            rule_description: filled(&overrides.description_format, &metadata.description),
-            level: level.name().to_owned(),
-            tags: tags(rule, of_first(&overrides.tactics_column)),
-            events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
-        },
-        status: metadata.status.clone(),
-        references: metadata.references.clone(),
-        num_rows: rows.len(),
-        seqs: rows.iter().filter_map(|row| row.get("_Seq")?.parse().ok()).collect(),
-        times: times.unwrap_or((span.at, span.at)),
-        stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, &of_first) },
+}
+
+impl Raising<'_> {
+    fn raise_one(&self, at: usize, rows: &[Row]) -> QueryAlert {
+        let Self { rule, table, span, total, now } = *self;
+        let first = rows.first();
+        let of_first = |column: &str| first.and_then(|row| row.get(column)).map(String::as_str).unwrap_or_default();
+        let (metadata, overrides) = (&rule.metadata, &rule.overrides);
+        let level = Level::parse(of_first(&overrides.severity_column)).unwrap_or(metadata.level);
+        let filled = |format: &str, otherwise: &str| match format {
+            "" => otherwise.to_owned(),
+            format => fill(format, &of_first),
+        };
+        let times = rows.iter().filter_map(|row| Timestamp::parse(row.get("TimeGenerated")?));
+        let times = times.fold(None, |range: Option<(Timestamp, Timestamp)>, time| {
+            Some(range.map_or((time, time), |(from, to)| (from.min(time), to.max(time))))
+        });
+        let event = |(at, row): (usize, &Row)| event_of(table, at, row, span.at);
+        let place = format!("{}{}-{}", table.map_or("", TableName::as_str), span.start, span.end);
+        QueryAlert {
+            alert: Alert {
+                id: alert_id(metadata.id.as_str(), &place, at as u64),
+                raised: now,
+                rule_id: metadata.id.clone(),
+                rule_title: filled(&overrides.name_format, &metadata.title),
+                rule_author: metadata.author.clone(),
+                rule_description: filled(&overrides.description_format, &metadata.description),
+                level: level.name().to_owned(),
+                tags: tags(rule, of_first(&overrides.tactics_column)),
+                events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
+            },
+            status: metadata.status.clone(),
+            references: metadata.references.clone(),
+            num_rows: rows.len(),
+            seqs: rows.iter().filter_map(|row| row.get("_Seq")?.parse().ok()).collect(),
+            times: times.unwrap_or((span.at, span.at)),
+            stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, total, &of_first) },
+        }
     }
 }
 
@@ -161,6 +179,11 @@ fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
                 add([kind].into_iter().chain(fields).collect());
             }
         }
+        rule.entity_columns
+            .iter()
+            .filter_map(|column| row.get(column))
+            .flat_map(|list| listed(list))
+            .for_each(&mut add);
         for (column, kind, identifier) in ENTITY_COLUMNS {
             if let Some(value) = row.get(column) {
                 add(Map::from_iter([("Type".to_owned(), json!(kind)), (identifier.to_owned(), json!(value))]));
@@ -170,14 +193,42 @@ fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
     found
 }
 
-/// What `ExtendedProperties` says.
-fn properties<'a>(rule: &AnalyticsRule, span: &Span, value: &impl Fn(&str) -> &'a str) -> Map<String, Value> {
+/// The entities of a list in JSON; what is none, such as a reference to another of the list, is left out.
+fn listed(list: &str) -> Vec<Map<String, Value>> {
+    let Ok(Value::Array(members)) = serde_json::from_str(list) else { return Vec::new() };
+    let entity = |member| match member {
+        Value::Object(mut entity) => {
+            let kind = entity.get("Type")?.as_str()?.to_lowercase();
+            // Numbers within the list mean nothing outside of it.
+            entity.remove("$id");
+            entity.insert("Type".to_owned(), json!(kind));
+            Some(entity)
+        }
+        _ => None,
+    };
+    members.into_iter().filter_map(entity).collect()
+}
+
+/// What `ExtendedProperties` says: under Sentinel's names where it has one.
+fn properties<'a>(
+    rule: &AnalyticsRule,
+    span: &Span,
+    total: usize,
+    value: &impl Fn(&str) -> &'a str,
+) -> Map<String, Value> {
     let mut properties = Map::new();
     let (from, to) = span.bounds();
     let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
     set("Query", json!(rule.query));
     set("Query Start", from);
     set("Query End", to);
+    set("Trigger Operator", json!(rule.trigger.operator.name()));
+    set("Trigger Threshold", json!(rule.trigger.threshold.to_string()));
+    set("Search Query Results Overall Count", json!(total.to_string()));
+    let thresholds = rule.thresholds();
+    if !thresholds.is_empty() {
+        set("Query Thresholds", json!(thresholds));
+    }
     if !rule.version.is_empty() {
         set("Rule Version", json!(rule.version));
     }
@@ -193,11 +244,11 @@ fn properties<'a>(rule: &AnalyticsRule, span: &Span, value: &impl Fn(&str) -> &'
 }
 
 /// The first rows of a result.
-fn rows_of(table: &ResultTable) -> Vec<Row> {
+pub(super) fn rows_of(table: &ResultTable, max: usize) -> Vec<Row> {
     let options = FormatOptions::default();
-    let mut rows = Vec::with_capacity(table.num_rows().min(ROWS_READ_MAX));
+    let mut rows = Vec::with_capacity(table.num_rows().min(max));
     for batch in &table.batches {
-        let batch = batch.slice(0, batch.num_rows().min(ROWS_READ_MAX - rows.len()));
+        let batch = batch.slice(0, batch.num_rows().min(max - rows.len()));
         let mut of_batch = vec![Row::new(); batch.num_rows()];
         for (column, values) in table.columns.iter().zip(batch.columns()) {
             let Ok(formatter) = ArrayFormatter::try_new(values, &options) else { continue };

@@ -30,7 +30,8 @@ triggerThreshold: 0
 tactics: [CredentialAccess]
 relevantTechniques: [T1110]
 query: |
-  SecurityEvent | summarize Failures = count() by Account
+  SecurityEvent | summarize Failures = count() by Account | where Failures > 3
+references: [https://attack.mitre.org/techniques/T1110/]
 entityMappings:
   - entityType: Account
     fieldMappings: [{ identifier: FullName, columnName: Account }]
@@ -60,9 +61,10 @@ impl EventSink for Journal {
         let result = match refusal {
             Some(kind) => Err(PortError::new(kind, "refused")),
             None => {
-                let key = submission.key.clone().unwrap();
-                let before = self.marks.lock().unwrap().insert(key.producer, key.sequence);
-                assert!(before.is_none_or(|before| before < key.sequence), "a mark went back or stood still");
+                if let Some(key) = submission.key.clone() {
+                    let before = self.marks.lock().unwrap().insert(key.producer, key.sequence);
+                    assert!(before.is_none_or(|before| before < key.sequence), "a mark went back or stood still");
+                }
                 self.taken.lock().unwrap().push(submission);
                 Ok(IngestReceipt { ranges: Vec::new(), duplicate: false, stored_at: Timestamp::default() })
             }
@@ -229,7 +231,16 @@ async fn an_alert_and_the_record_of_its_evaluation_move_the_mark_in_one_commit()
     assert_eq!(column(alert, "DisplayName"), "Failures of ada");
     assert_eq!((column(alert, "Tactics"), column(alert, "AlertSeverity")), ("CredentialAccess".into(), "Low".into()));
     assert!(column(alert, "Entities").contains("bob"));
-    assert!(column(alert, "ExtendedProperties").contains("Custom Details"));
+    let properties: serde_json::Value = serde_json::from_str(&column(alert, "ExtendedProperties")).unwrap();
+    assert_eq!(
+        (&properties["Trigger Operator"], &properties["Trigger Threshold"]),
+        (&"GreaterThan".into(), &"0".into())
+    );
+    assert_eq!(properties["Query Thresholds"], serde_json::json!(["Failures > 3"]));
+    assert_eq!(properties["Search Query Results Overall Count"], "2");
+    assert!(properties["Query Start"].as_str() < properties["Query End"].as_str());
+    assert!(properties["Custom Details"].as_str().unwrap().contains("Who"));
+    assert_eq!(column(alert, "ExtendedLinks"), "[\"https://attack.mitre.org/techniques/T1110/\"]");
     let [record] = &world.stored("MonetaHealth")[..] else { panic!("one record") };
     let details: serde_json::Value = serde_json::from_str(&column(record, "Details")).unwrap();
     assert_eq!(
@@ -269,6 +280,66 @@ async fn a_window_that_could_not_be_read_or_stored_is_evaluated_again() {
     analytics.turn().await;
     assert_eq!(world.stored("SecurityAlert").len(), 1);
     assert_eq!(world.delivered.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_rule_that_cannot_be_evaluated_for_long_is_told_of_once_and_still_tried() {
+    let world = World::new(vec!["ada"]);
+    let analytics = world.start(SCHEDULED, &[]);
+    analytics.turn().await;
+    world.clock.advance(Duration::from_secs(3_600));
+    world.answers.not_read.lock().unwrap().extend(std::iter::repeat_n("a segment is gone".to_owned(), 12));
+    for tries in 2..=12 {
+        analytics.turn().await;
+        analytics.turn().await;
+        assert_eq!(world.windows().len(), 1 + tries, "the second try comes at once, further ones wait");
+        world.clock.advance(Duration::from_secs(60));
+    }
+    let alarms = world.alarms.0.lock().unwrap().clone();
+    assert_eq!((alarms.len(), alarms[0].kind), (1, AlarmKind::RuleFailed));
+    assert!(alarms[0].text.contains("8 times in a row") && alarms[0].text.contains("a segment is gone"));
+    let record = column(&world.stored("MonetaHealth")[1], "Details");
+    assert!(record.contains("put-off") && record.contains("a segment is gone"), "{record}");
+    analytics.turn().await;
+    let ends: Vec<i64> = world.windows().iter().map(|(_, end)| *end).collect();
+    assert_eq!(ends, [&[0][..], &[1; 13], &[2]].concat(), "no window was passed over");
+    assert_eq!(world.stored("SecurityAlert").len(), 3);
+}
+
+#[tokio::test]
+async fn windows_too_old_to_be_evaluated_are_named_in_one_record() {
+    let world = World::new(Vec::new());
+    world.start(SCHEDULED, &[]).turn().await;
+    world.clock.advance(Duration::from_secs(20 * 86_400));
+    let again = world.start(SCHEDULED, &[]);
+    while world.stored("MonetaHealth").len() < 14 * 24 {
+        again.turn().await;
+    }
+    let skipped: Vec<String> = world
+        .stored("MonetaHealth")
+        .iter()
+        .map(|one| column(one, "Details"))
+        .filter(|one| one.contains("skipped"))
+        .collect();
+    let [record] = &skipped[..] else { panic!("one record: {skipped:?}") };
+    let details: serde_json::Value = serde_json::from_str(record).unwrap();
+    let (from, to) = (Timestamp::from_seconds(1_800_000_000), Timestamp::from_seconds(1_800_000_000 + 6 * 86_400));
+    assert_eq!((&details["From"], &details["To"]), (&from.to_string().into(), &to.to_string().into()));
+    assert_eq!(world.windows()[1].1, 6 * 24 + 1, "the next window follows those that are named");
+}
+
+#[tokio::test]
+async fn a_rule_with_too_many_alerts_is_shortened_and_told_of() {
+    let rule = format!("{SCHEDULED}eventGroupingSettings: {{ aggregationKind: AlertPerResult }}\n");
+    let world = World::new(vec!["ada"; 125]);
+    world.start(&rule, &[]).turn().await;
+    let alerts = &world.stored("SecurityAlert")[0];
+    let properties = alerts.rows.column_by_name("ExtendedProperties").unwrap();
+    let is_short = |row| arrow::util::display::array_value_to_string(properties, row).unwrap().contains("Throttled");
+    assert_eq!((alerts.rows.num_rows(), is_short(119), is_short(120), is_short(124)), (125, false, true, true));
+    assert_eq!(world.delivered.0.lock().unwrap().len(), 120);
+    let alarms = world.alarms.0.lock().unwrap();
+    assert_eq!((alarms.len(), alarms[0].kind), (1, AlarmKind::RuleThrottled));
 }
 
 #[tokio::test]
