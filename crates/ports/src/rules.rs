@@ -125,7 +125,10 @@ pub struct BackfillReport {
     pub num_matches: u64,
     /// Events that correlations forgot because there were too many: their matches may be incomplete when not zero.
     pub num_forgotten: u64,
-    /// The matches, by table, then by row.
+    /// Ids of rules that look at windows of time and were not evaluated, because nothing said from when on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// The matches, by table, then by row; after them the alerts of analytics rules, by rule, then by time.
     pub matches: Vec<BackfillMatch>,
 }
 
@@ -304,7 +307,7 @@ pub trait RuleAdmin: Send + Sync {
         times: (Option<Timestamp>, Option<Timestamp>),
     ) -> BoxFuture<'a, Result<ExceptionPreview, PortError>>;
 
-    /// Why an active Sigma rule matches a stored event, or does not; `None` when the event is not stored.
+    /// Why an active rule matches a stored event, or does not; `None` when the event is not stored.
     ///
     /// # Errors
     /// `Caller` when the rule is not active; when the event cannot be read.

@@ -5,14 +5,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use moneta_base::{Seq, TableName, Timestamp};
+use moneta_base::{Seq, TableName};
 use moneta_event::catalog::table;
 use moneta_ingest::Ingest;
-use moneta_merkle::sha256;
 use moneta_metastore::StoredRule;
 use moneta_monitor::{Analytics, AnalyticsParts, Marks};
 use moneta_ports::{AlarmSink, AlertDelivery, QueryEngine, RuleException, RuleFile, RuleSummary};
-use moneta_rules::analytics::{AnalyticsRule, IncidentSettings, Schedule, is_analytics, parse_file};
+use moneta_rules::analytics::{AnalyticsFile, AnalyticsRule, IncidentSettings, Schedule, is_analytics, parse_file};
 use moneta_rules::{Error, NotLoaded};
 
 use crate::node::World;
@@ -41,45 +40,34 @@ impl AnalyticsSet {
         }
         let enabled = |rule: &AnalyticsRule| !disabled.contains(rule.metadata.id.as_str());
         if let Some(runner) = self.runner.get() {
-            let narrowed = |rule: &AnalyticsRule| AnalyticsRule {
-                query: Rules::narrowed(&rule.query, rule.metadata.id.as_str(), exceptions),
-                ..rule.clone()
-            };
-            runner.set_rules(&rules.iter().filter(|rule| enabled(rule)).map(narrowed).collect::<Vec<_>>());
+            let runs = rules.iter().filter(|rule| enabled(rule)).map(|rule| narrowed(rule, exceptions));
+            runner.set_rules(&runs.collect::<Vec<_>>());
         }
         let known = rules.into_iter().map(|rule| (rule.clone(), enabled(&rule))).collect();
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
+    /// The rules that run, without the rows that exceptions name.
+    pub(crate) fn running(&self, exceptions: &[RuleException]) -> Vec<AnalyticsRule> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|(_, enabled)| *enabled).map(|(rule, _)| narrowed(rule, exceptions)).collect()
+    }
+
     /// What of a file can run, and why the rest cannot: also what its queries say of tables and columns is checked.
-    pub(crate) fn candidates(
-        &self,
-        file: &RuleFile,
-        added_by: &str,
-        added_at: Timestamp,
-    ) -> (Vec<StoredRule>, Vec<NotLoaded>) {
-        let parsed = parse_file(&file.name, &file.text);
-        let (mut stored, mut not_loaded) = (Vec::new(), parsed.not_loaded);
-        for rule in parsed.rules {
+    pub(crate) fn candidates(&self, file: &RuleFile) -> AnalyticsFile {
+        let mut parsed = parse_file(&file.name, &file.text);
+        for rule in std::mem::take(&mut parsed.rules) {
             match self.problem(&rule) {
-                None => stored.push(StoredRule {
-                    rule_id: rule.metadata.id,
-                    file_name: file.name.clone(),
-                    text: file.text.clone(),
-                    sha256: *sha256(file.text.as_bytes()).as_bytes(),
-                    added_by: added_by.to_owned(),
-                    added_at,
-                    pack: None,
-                }),
-                Some(message) => not_loaded.push(NotLoaded {
-                    file: file.name.clone(),
+                None => parsed.rules.push(rule),
+                Some(message) => parsed.not_loaded.push(NotLoaded {
+                    file: rule.file,
                     rule_id: rule.metadata.id.to_string(),
                     title: rule.metadata.title,
                     error: Error::Query(message),
                 }),
             }
         }
-        (stored, not_loaded)
+        parsed
     }
 
     /// What is wrong with a rule's query.
@@ -109,9 +97,16 @@ impl AnalyticsSet {
     }
 }
 
+fn narrowed(rule: &AnalyticsRule, exceptions: &[RuleException]) -> AnalyticsRule {
+    let query = Rules::narrowed(&rule.query, rule.metadata.id.as_str(), exceptions);
+    AnalyticsRule { query, ..rule.clone() }
+}
+
 fn summary(rule: &AnalyticsRule) -> RuleSummary {
     let runs = match (Analytics::arrival_of(rule), rule.schedule) {
-        (Some(arrival), _) => format!("KQL on arrival in {}", arrival.table),
+        (Some(arrival), _) => {
+            format!("KQL on arrival in {}", arrival.tables().into_iter().collect::<Vec<_>>().join(", "))
+        }
         (None, Schedule::Scheduled { frequency, .. }) => format!("KQL every {} s", frequency.as_secs()),
         (None, Schedule::NearRealTime) => "KQL every minute".to_owned(),
     };
@@ -123,6 +118,12 @@ fn summary(rule: &AnalyticsRule) -> RuleSummary {
         author: rule.metadata.author.clone(),
         log_source: runs,
     }
+}
+
+/// Whether a stored rule is to run once it is added; `None` where its file does not say.
+pub(crate) fn stated_enabled(stored: &StoredRule) -> Option<bool> {
+    let file = is_analytics(&stored.text).then(|| parse_file(&stored.file_name, &stored.text))?;
+    file.rules.into_iter().find(|rule| rule.metadata.id == stored.rule_id)?.enabled
 }
 
 /// Starts what runs analytics rules.

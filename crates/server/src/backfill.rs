@@ -1,7 +1,8 @@
 //! Matches rules against what is stored, through the query engine, as the monitor matched or would have matched it.
 //!
 //! Rows are read table by table in order of `_Seq`, a page at a time, and matched by the same compiled rules as on
-//! arrival. Correlations see all of them before they are decided, whatever order tables are read in. Nothing is stored
+//! arrival. Correlations see all of them before they are decided, whatever order tables are read in. Analytics rules
+//! are evaluated over the windows, or the rows, that they were or would have been evaluated over. Nothing is stored
 //! and no alert is raised: the answer is what would have been.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,11 +10,13 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema};
-use moneta_base::{ErrorKind, Seq, TableName};
+use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::schema::standard;
+use moneta_monitor::{Analytics, replay};
 use moneta_ports::{
     BackfillMatch, BackfillReport, BackfillSelection, OpContext, PortError, QueryEngine, QueryRequest, ResultTable,
 };
+use moneta_rules::analytics::AnalyticsRule;
 use moneta_rules::correlation::{Finding, Settings};
 use moneta_rules::hunt::{event_time, text};
 use moneta_rules::{CompiledRules, Correlator, RuleMatch};
@@ -23,7 +26,68 @@ const PAGE_ROWS: usize = 50_000;
 /// Matches that an answer lists at most; all are counted.
 const MATCHES_MAX: usize = 100_000;
 
-/// Matches rules against history. `stored`: the tables that have rows.
+/// Where history lies.
+pub(crate) struct Past<'a> {
+    pub(crate) engine: &'a dyn QueryEngine,
+    pub(crate) ctx: &'a OpContext,
+    /// The tables that have rows.
+    pub(crate) stored: &'a [TableName],
+    pub(crate) now: Timestamp,
+}
+
+impl Past<'_> {
+    /// Matches Sigma rules and analytics rules against history. Those that look at windows of time need to be told from
+    /// when on: they are left out otherwise, or refused where they were asked for.
+    pub(crate) async fn of_all(
+        &self,
+        rules: &Arc<CompiledRules>,
+        queries: &[AnalyticsRule],
+        selection: &BackfillSelection,
+    ) -> Result<BackfillReport, PortError> {
+        let id = |rule: &AnalyticsRule| rule.metadata.id.to_string();
+        let asked = &selection.rule_ids;
+        let (of_queries, of_sigma): (Vec<String>, Vec<String>) =
+            asked.iter().cloned().partition(|asked| queries.iter().any(|rule| id(rule) == *asked));
+        let mut report = BackfillReport::default();
+        if asked.is_empty() || !of_sigma.is_empty() {
+            let selection = BackfillSelection { rule_ids: of_sigma, ..selection.clone() };
+            report = backfill(self.engine, rules, self.ctx, &selection, self.stored).await?;
+        }
+        for rule in queries.iter().filter(|rule| asked.is_empty() || of_queries.contains(&id(rule))) {
+            if asked.is_empty() && selection.from.is_none() && Analytics::arrival_of(rule).is_none() {
+                report.left_out.push(id(rule));
+                continue;
+            }
+            let found = replay(self.engine, self.ctx, rule, (selection.from, selection.to), self.now).await?;
+            add_past(&mut report, rule, found, selection.matches_max);
+        }
+        Ok(report)
+    }
+}
+
+/// Adds the alerts of an analytics rule to a report.
+fn add_past(report: &mut BackfillReport, rule: &AnalyticsRule, past: moneta_monitor::Past, matches_max: Option<usize>) {
+    let room = matches_max.unwrap_or(MATCHES_MAX).min(MATCHES_MAX).saturating_sub(report.matches.len());
+    report.num_rows += past.num_rows;
+    report.num_matches += past.alerts.len() as u64;
+    let found = past.alerts.into_iter().take(room).map(|one| {
+        let first = one.alert.events.into_iter().next();
+        BackfillMatch {
+            rule_id: rule.metadata.id.to_string(),
+            rule_title: one.alert.rule_title,
+            rule_author: one.alert.rule_author,
+            level: one.alert.level,
+            table: first.as_ref().map(|event| event.table.to_string()).unwrap_or_default(),
+            seqs: one.seqs,
+            time: one.time.to_string(),
+            computer: first.as_ref().map(|event| event.computer.clone()).unwrap_or_default(),
+            fields: first.map(|event| event.fields).unwrap_or_default(),
+        }
+    });
+    report.matches.extend(found);
+}
+
+/// Matches Sigma rules against history. `stored`: the tables that have rows.
 pub(crate) async fn backfill(
     engine: &dyn QueryEngine,
     rules: &Arc<CompiledRules>,

@@ -10,17 +10,21 @@ use std::time::Duration;
 use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_merkle::sha256;
 use moneta_metastore::Setting;
+use moneta_monitor::explain_query;
 use moneta_ports::{
     AuditEvent, AuditSink, BackfillMatch, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,
     NewException, OpContext, PortError, QueryEngine, QueryRequest, RuleException, TimeScope,
 };
+use moneta_rules::analytics::AnalyticsRule;
 use moneta_rules::exception::{self, Comparison, Condition};
+use moneta_rules::hunt::event_time;
 use moneta_rules::ir::Body;
 use moneta_rules::{CompiledRules, Rule};
 
 use crate::backfill;
 use crate::node::own_context;
 use crate::rule_admin::{Rules, metastore_failed};
+use crate::rule_trial::explanation;
 
 /// Beginning of the settings that hold exceptions.
 const PREFIX: &str = "rules.exception.";
@@ -280,9 +284,9 @@ impl Rules {
         table: TableName,
         seq: Seq,
     ) -> Result<Option<EventExplanation>, PortError> {
-        if self.analytics.rule(rule_id).is_some() {
-            let message = format!("{rule_id} is an analytics rule: run its query, which `moneta rules show` prints");
-            return Err(refused(message));
+        let queries = self.analytics.running(&self.exceptions_in_force()?);
+        if let Some(rule) = queries.iter().find(|rule| rule.metadata.id.as_str() == rule_id) {
+            return self.explain_query(ctx, rule, &table, seq).await;
         }
         let rules = self.active();
         if !rules.rules().iter().any(|rule| rule.metadata.id.as_str() == rule_id) {
@@ -296,6 +300,20 @@ impl Rules {
             lines: why.lines(table.as_str()),
             explanation: serde_json::to_value(&why).unwrap_or_default(),
         }))
+    }
+
+    async fn explain_query(
+        &self,
+        ctx: &OpContext,
+        rule: &AnalyticsRule,
+        table: &TableName,
+        seq: Seq,
+    ) -> Result<Option<EventExplanation>, PortError> {
+        let engine = self.history()?;
+        let Some(row) = backfill::read_row(&*engine, ctx, table, seq).await? else { return Ok(None) };
+        let why = explain_query(&*engine, ctx, rule, (table, seq, event_time(&row, 0))).await;
+        let why = why.map_err(|error| PortError::new(error.kind(), format!("the query failed: {error}")))?;
+        Ok(Some(explanation(why)))
     }
 
     /// Looks from time to time whether an exception has ended, until the rules are gone.

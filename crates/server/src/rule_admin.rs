@@ -23,9 +23,10 @@ use moneta_rules::rule_tests::{self, TestFailure};
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Rule, Taxonomy, parse_file_with};
 use serde_json::Value;
 
-use crate::analytics::AnalyticsSet;
+use crate::analytics::{AnalyticsSet, stated_enabled};
 use crate::backfill;
 use crate::error::ServerError;
+use crate::rule_trial::RuleTrial;
 
 /// The setting that holds the ids of disabled rules.
 const DISABLED: &str = "rules.disabled";
@@ -257,7 +258,7 @@ impl Rules {
         // A rule that comes anew from elsewhere changes, too: whom it is from is part of what is known of it.
         let known: BTreeMap<RuleId, (SecretHash, Option<Value>)> =
             self.stored()?.into_iter().map(|rule| (rule.rule_id, (rule.sha256, rule.pack))).collect();
-        let Candidates { mut rules, mut report } = self.candidates(ctx, files);
+        let Candidates { mut rules, mut report } = self.candidates(ctx, files).await?;
         rules.iter_mut().for_each(|rule| rule.pack.clone_from(&pack));
         let is_known = |rule: &StoredRule| {
             known.get(&rule.rule_id).is_some_and(|(sha256, from)| *sha256 == rule.sha256 && *from == rule.pack)
@@ -268,17 +269,36 @@ impl Rules {
         if changed.is_empty() {
             return Ok(report);
         }
+        let (disabled, switched) = self.disabled_with(&changed)?;
         // All at once: their commits share a few syncs.
-        try_join_all(changed.iter().map(|rule| self.audit.record(ctx, added_event(rule)))).await?;
+        let events = changed.iter().map(added_event).chain(switched);
+        try_join_all(events.map(|event| self.audit.record(ctx, event))).await?;
         // Every single change is durable by now; one checkpoint over all of them must exist before any takes effect.
         self.audit.publish_now().await?;
+        if let Some(disabled) = disabled {
+            self.store_disabled(ctx, disabled)?;
+        }
         self.metastore.put_rules(&changed).map_err(metastore_failed)?;
         self.reload()?;
         Ok(report)
     }
 
+    /// What added rules say of whether they run: the ids of disabled rules then, where that changes them, and the events
+    /// of the changes.
+    fn disabled_with(&self, added: &[StoredRule]) -> Result<(Option<BTreeSet<String>>, Vec<AuditEvent>), PortError> {
+        let mut disabled = self.disabled()?;
+        let mut events = Vec::new();
+        for (rule, enabled) in added.iter().filter_map(|rule| Some((rule, stated_enabled(rule)?))) {
+            let id = rule.rule_id.as_str();
+            let changed = if enabled { disabled.remove(id) } else { disabled.insert(id.to_owned()) };
+            let action = if enabled { "rule.enable" } else { "rule.disable" };
+            events.extend(changed.then(|| AuditEvent::success(action, "rule", id)));
+        }
+        Ok(((!events.is_empty()).then_some(disabled), events))
+    }
+
     /// What of the files can run, and why the rest cannot.
-    fn candidates(&self, ctx: &OpContext, files: &[RuleFile]) -> Candidates {
+    async fn candidates(&self, ctx: &OpContext, files: &[RuleFile]) -> Result<Candidates, PortError> {
         let mut report = RuleSetReport::default();
         let mut parsed: Vec<Rule> = Vec::new();
         let (queries, files): (Vec<&RuleFile>, Vec<&RuleFile>) =
@@ -299,12 +319,13 @@ impl Rules {
         let compiled = Arc::new(compiled);
         let failures = rule_tests::run(&compiled, &self.catalog, |id| new.contains(id));
         report.failed_tests.extend(failures.into_iter().map(failed_test));
-        let texts: BTreeMap<&str, &str> = files.iter().map(|file| (file.name.as_str(), file.text.as_str())).collect();
-        let stored = |rule: &Arc<Rule>| {
-            let text = texts.get(&*rule.file).copied().unwrap_or_default().to_owned();
+        let texts: BTreeMap<&str, &str> =
+            files.iter().chain(&queries).map(|file| (file.name.as_str(), file.text.as_str())).collect();
+        let stored = |rule_id: &RuleId, file: &str| {
+            let text = texts.get(file).copied().unwrap_or_default().to_owned();
             StoredRule {
-                rule_id: rule.metadata.id.clone(),
-                file_name: rule.file.to_string(),
+                rule_id: rule_id.clone(),
+                file_name: file.to_owned(),
                 sha256: *sha256(text.as_bytes()).as_bytes(),
                 text,
                 added_by: ctx.actor.name.clone(),
@@ -313,13 +334,17 @@ impl Rules {
             }
         };
         let added = compiled.rules().iter().filter(|rule| new.contains(&rule.metadata.id));
-        let mut rules: Vec<StoredRule> = added.map(stored).collect();
+        let mut rules: Vec<StoredRule> = added.map(|rule| stored(&rule.metadata.id, &rule.file)).collect();
         for file in queries {
-            let (stored, not_loaded) = self.analytics.candidates(file, &ctx.actor.name, self.clock.now());
-            rules.extend(stored);
-            report.not_loaded.extend(not_loaded.into_iter().map(rule_report));
+            let found = self.analytics.candidates(file);
+            rules.extend(found.rules.iter().map(|rule| stored(&rule.metadata.id, &rule.file)));
+            report.not_loaded.extend(found.not_loaded.into_iter().map(rule_report));
+            let failures = RuleTrial::new(&self.catalog).test(&found.rules).await;
+            let failures =
+                failures.map_err(|error| PortError::caused_by(error.kind(), "tests cannot be run", error))?;
+            report.failed_tests.extend(failures.into_iter().map(failed_test));
         }
-        Candidates { rules, report }
+        Ok(Candidates { rules, report })
     }
 }
 
@@ -376,7 +401,9 @@ impl RuleAdmin for Rules {
             let engine = self.history()?;
             self.audit.record(ctx, AuditEvent::success("rule.backfill", "rule", selection.rule_ids.join(" "))).await?;
             let tables = self.audit.store().tables_with_rows();
-            backfill::backfill(&*engine, &self.active(), ctx, &selection, &tables).await
+            let queries = self.analytics.running(&self.exceptions_in_force()?);
+            let past = backfill::Past { engine: &*engine, ctx, stored: &tables, now: self.clock.now() };
+            past.of_all(&self.active(), &queries, &selection).await
         })
     }
 

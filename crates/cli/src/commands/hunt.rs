@@ -80,6 +80,12 @@ impl Hunt {
             compiled.rules.rules().len(),
             compiled.not_loaded.len()
         ));
+        if !compiled.queries.is_empty() {
+            console.say(&format!(
+                "{} analytics rules are left out: `moneta query --file` asks their queries of files",
+                compiled.queries.len()
+            ));
+        }
         let format = console.format(self.format);
         let rules = Arc::new(compiled.rules);
         let findings = self.search(&rules, level_min, format)?;

@@ -104,7 +104,7 @@ fn numbers(value: &Value) -> Vec<u64> {
 
 /// What became alerts on arrival, and the rules some of whose alerts name only a part of their events.
 fn stream(moneta: &Moneta, correlations: &BTreeSet<String>) -> (ByRule, BTreeSet<String>) {
-    let query = "SecurityAlert | where ProductComponentName == 'Detection on arrival' \
+    let query = "SecurityAlert | where ProductComponentName in ('Detection on arrival', 'Analytics rules') \
                  | project RuleId, EventTable, EventSeqs, EventCount, MatchedFields";
     let (mut found, mut cut) = (ByRule::new(), BTreeSet::new());
     for line in moneta.ok(&["query", query, "--format", "ndjson", "--all-rows"]).lines() {

@@ -26,6 +26,70 @@ correlation:
     gte: 2
 ";
 
+/// An analytics rule whose test says something wrong.
+const QUERY: &str = "id: secret-word
+name: Secret word
+kind: NRT
+techniques: [T1059]
+query: |
+  Syslog
+  | where SyslogMessage has 'xyzzy' and Computer != 'lab'
+  | project TimeGenerated, Computer, SyslogMessage
+customDetails: { Who: Computr }
+tests:
+- name: it is said
+  table: Syslog
+  matches: true
+  events: [{ SyslogMessage: say xyzzy, Computer: web01 }]
+- name: it is said in the lab
+  table: Syslog
+  matches: true
+  events: [{ SyslogMessage: say xyzzy, Computer: lab }]
+";
+
+#[test]
+fn analytics_rules_are_judged_without_a_store_too() {
+    let moneta = Moneta::new();
+    let rules = [moneta.file("rule.yml", RULE), moneta.file("query.yaml", QUERY)];
+    let run = |command: &[&str]| moneta.run(&[command, &[&rules[0], &rules[1]]].concat());
+    assert_eq!(run(&["rules", "check"]).stdout, "2 rules would load, 0 would not\n");
+    let tested = moneta.run(&["rules", "test", &rules[1]]);
+    assert_eq!((tested.code, tested.stdout.as_str()), (1, "2 tests, 1 failed\n"), "{tested:?}");
+    assert!(tested.stderr.contains("it is said in the lab: should match and does not"), "{tested:?}");
+    let linted = run(&["rules", "lint"]);
+    assert!(linted.stdout.contains("warning[unknown_column]") && linted.stdout.contains("did you mean"), "{linted:?}");
+    let layer: Value = serde_json::from_str(&run(&["rules", "coverage"]).stdout).unwrap();
+    assert!(layer["techniques"].as_array().unwrap().iter().any(|one| one["techniqueID"] == "T1059"), "{layer}");
+    let bad = moneta.file("bad.yaml", QUERY.replace("Syslog\n", "Syslogg\n"));
+    let checked = moneta.run(&["rules", "check", &bad]);
+    assert!(checked.code == 1 && checked.stderr.contains("Syslogg"), "{checked:?}");
+
+    let events = moneta.file(
+        "events.json",
+        "{\"SyslogMessage\":\"say xyzzy\",\"Computer\":\"lab\"}\n{\"SyslogMessage\":\"say xyzzy\",\"Computer\":\"web01\"}\n",
+    );
+    let explain = |number: &str| {
+        let of_table = ["--input-format", "ndjson", "--table", "Syslog", "--number", number];
+        moneta.run(&[&["rules", "explain", &events, &rules[1]][..], &of_table].concat())
+    };
+    let (first, second) = (explain("1"), explain("2"));
+    assert_eq!((first.code, second.code), (1, 0), "{first:?} {second:?}");
+    assert!(first.stdout.contains("+ SyslogMessage has 'xyzzy'\n  - Computer != 'lab'"), "{first:?}");
+    assert!(second.stdout.contains("+ project") && second.stdout.contains("Computer: web01"), "{second:?}");
+    let counting = QUERY.replace("| project TimeGenerated, Computer, SyslogMessage", "| summarize Rows = count()");
+    let whole = moneta.run(&[
+        "rules",
+        "explain",
+        &events,
+        &moneta.file("counting.yaml", counting),
+        "--input-format",
+        "ndjson",
+        "--table",
+        "Syslog",
+    ]);
+    assert!(whole.stdout.contains("looks at several rows together"), "{whole:?}");
+}
+
 #[test]
 fn lint_names_what_is_probably_wrong() {
     let moneta = Moneta::new();

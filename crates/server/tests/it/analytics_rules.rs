@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moneta_base::{SourceName, Timestamp};
+use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::{BatchBuilder, Delivery, RecordClass, Value};
-use moneta_ports::{OpContext, QueryRequest, RuleFile, Submission};
+use moneta_ports::{BackfillSelection, OpContext, QueryRequest, RuleFile, Submission};
 use moneta_server::{Config, Node};
 use moneta_testkit::TestDir;
 
@@ -40,11 +40,15 @@ async fn add(node: &Node, text: &str) -> moneta_ports::RuleSetReport {
 }
 
 async fn store(node: &Node, message: &str) {
+    store_at(node, message, Timestamp::from_seconds(1_767_323_045)).await;
+}
+
+async fn store_at(node: &Node, message: &str, time: Timestamp) {
     let schema = node.catalog().get("Syslog").cloned().unwrap();
     let mut rows = BatchBuilder::new(Arc::clone(&schema), RecordClass::Data, Delivery::AtLeastOnce);
     rows.set_field("SyslogMessage", Value::Text(message));
     rows.set_field("Computer", Value::Text("web01"));
-    rows.finish_row(Timestamp::from_seconds(1_767_323_045), &SourceName::lossy("test"), "");
+    rows.finish_row(time, &SourceName::lossy("test"), "");
     let submission = Submission { batches: vec![rows.finish().unwrap()], quarantined: Vec::new(), key: None };
     node.events().submit(submission).await.unwrap();
 }
@@ -92,6 +96,76 @@ async fn a_row_local_rule_alerts_on_arrival_once_also_across_a_restart() {
     assert!(node.rules().list()[0].enabled);
     store(&node, "xyzzy once more").await;
     until(&node, alerts, 3).await;
+    node.shut_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_says_it_is_not_enabled_is_kept_and_does_not_run() {
+    let dir = TestDir::new();
+    let node = open(&dir).await;
+    let other = RULE.replace("5ad1bd8c", "6ad1bd8c").replace("Secret word", "Other word");
+    assert_eq!(add(&node, &format!("{RULE}enabled: false\n---{other}")).await.loaded, 2);
+    let states = || node.rules().list().into_iter().map(|rule| (rule.title, rule.enabled)).collect::<Vec<_>>();
+    assert_eq!(states(), [("Other word".to_owned(), true), ("Secret word".to_owned(), false)]);
+    assert_eq!(count(&node, "MonetaAudit | where Action == 'rule.disable'").await, 1);
+    store(&node, "say xyzzy").await;
+    until(&node, "SecurityAlert | where AlertName == 'Other word'", 1).await;
+    // The same file again leaves it as people have put it since.
+    let id = node.rules().list()[1].rule_id.clone();
+    node.rules().set_enabled(&context(), &id, true).await.unwrap();
+    assert_eq!(add(&node, &format!("{RULE}enabled: false\n---{other}")).await.unchanged, 2);
+    assert!(states()[1].1);
+    store(&node, "say xyzzy again").await;
+    until(&node, "SecurityAlert | where AlertName == 'Secret word'", 1).await;
+    let of_rule = "SecurityAlert | where AlertName == 'Secret word'";
+    assert_eq!(count(&node, of_rule).await, 1, "rows from before it ran are not looked at");
+    node.shut_down().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_event_is_explained_and_history_gives_the_alerts() {
+    let dir = TestDir::new();
+    let node = open(&dir).await;
+    let counting = "\n---\nid: counting\nname: Counting\nqueryFrequency: 5m\nqueryPeriod: 1h\nquery: |\n  Syslog | summarize \
+                    Rows = count() by Computer | where Rows >= 2\ntests:\n- { name: n, table: Syslog, matches: true, events: [ \
+                    { Computer: a }, { Computer: b } ] }\n";
+    let report = add(&node, &format!("{RULE}{counting}")).await;
+    assert_eq!((report.loaded, report.failed_tests.len()), (2, 1), "{report:?}");
+    let now = Timestamp::from_nanos(
+        i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos()).unwrap(),
+    );
+    let recent = now.saturating_sub(Duration::from_secs(1_200));
+    store_at(&node, "say xyzzy", recent).await;
+    store_at(&node, "nothing", recent).await;
+    until(&node, "SecurityAlert | where AlertName == 'Secret word'", 1).await;
+    let selection = BackfillSelection { rule_ids: vec!["counting".to_owned()], ..BackfillSelection::default() };
+    let error = node.rules().backfill(&context(), selection.clone()).await.unwrap_err();
+    assert!(error.to_string().contains("say from when on"), "{error}");
+    let from = Some(now.saturating_sub(Duration::from_secs(3_600)));
+    let past = node.rules().backfill(&context(), BackfillSelection { from, ..selection }).await.unwrap();
+    assert!(
+        !past.matches.is_empty() && past.matches.iter().all(|one| one.fields.contains(&("Rows".into(), "2".into())))
+    );
+    let past = node.rules().backfill(&context(), BackfillSelection::default()).await.unwrap();
+    let found: Vec<_> =
+        past.matches.iter().map(|one| (one.rule_title.as_str(), one.table.as_str(), &one.seqs[..])).collect();
+    assert_eq!(found, [("Secret word", "Syslog", &[0][..])]);
+    assert_eq!(past.left_out, ["counting"]);
+
+    let table = || TableName::new("Syslog").unwrap();
+    let id = "5ad1bd8c-2f3a-4d3f-9f0e-9b3f0d0a0b0c";
+    let why = node.rules().explain(&context(), id, table(), 0).await.unwrap().unwrap();
+    assert!(
+        why.holds
+            && why.lines[0].contains("alerts about the event")
+            && why.lines[1] == "+ where SyslogMessage has 'xyzzy'"
+    );
+    let why = node.rules().explain(&context(), id, table(), 1).await.unwrap().unwrap();
+    assert!(!why.holds && why.lines[1] == "- where SyslogMessage has 'xyzzy'", "{:?}", why.lines);
+    assert!(node.rules().explain(&context(), id, table(), 99).await.unwrap().is_none());
+    let why = node.rules().explain(&context(), "counting", table(), 1).await.unwrap().unwrap();
+    let lines = why.lines.join("\n");
+    assert!(why.holds && lines.contains("looks at several rows") && lines.contains("Rows >= 2"), "{lines}");
     node.shut_down().await.unwrap();
 }
 

@@ -5,3 +5,4 @@
 mod analytics_rules;
 mod config_doc;
 mod record_proof;
+mod starter_queries;

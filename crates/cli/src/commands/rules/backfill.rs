@@ -8,7 +8,7 @@ use serde_json::json;
 use super::to_value;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
-use crate::output::{Format, Grid};
+use crate::output::{Format, Grid, visible};
 use crate::target::{Target, local_context};
 
 /// Match active rules against what is stored. Raises no alert.
@@ -67,6 +67,14 @@ impl Backfill {
             number("num_rows"),
             found - listed.min(found)
         ));
+        let left_out: Vec<&str> =
+            report["left_out"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
+        if !left_out.is_empty() {
+            let ids = visible(&left_out.join(", "));
+            console.complain(&format!(
+                "these look at windows of time and were left out, say --from to evaluate them: {ids}"
+            ));
+        }
         if number("num_forgotten") > 0 {
             console.complain(&format!(
                 "correlations forgot {} events because there were too many: their matches may be incomplete; choose a shorter time",

@@ -1,10 +1,17 @@
 //! `moneta rules explain`: why a rule matches an event of a file, or a stored one, or does not.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use clap::Args;
 use moneta_base::{RuleId, TableName};
+use moneta_event::TableSchema;
+use moneta_rules::analytics::{AnalyticsRule, arrived};
+use moneta_rules::hunt::event_time;
 use moneta_rules::{CompiledRules, Explanation};
+use moneta_server::RuleTrial;
 use serde_json::json;
 
 use super::{compile, to_value};
@@ -21,6 +28,7 @@ pub struct Explain {
     #[arg(value_name = "EVENTS")]
     events: PathBuf,
     /// The id of the rule, or the path of its file where that holds one rule; of a stored event, the id of an active rule.
+    /// A rule over several events is asked about all of the file.
     #[arg(value_name = "RULE")]
     rule: String,
     /// Rule files, and directories of them, where RULE is an id. May be repeated.
@@ -45,8 +53,11 @@ impl Explain {
     ///
     /// # Errors
     /// When files cannot be read, or there is no such rule or event.
-    pub fn run(&self, console: &Console) -> Result<Exit, Failure> {
-        let (rules, id) = self.rule(console)?;
+    pub async fn run(&self, console: &Console) -> Result<Exit, Failure> {
+        let (rules, id) = match self.rule(console)? {
+            Asked::Sigma(rules, id) => (rules, id),
+            Asked::Query(rule) => return self.run_query(&rule, console).await,
+        };
         let (table, explanation) = self.explain(&rules, &id)?;
         if console.json {
             console.value(&json!({ "table": table, "explanation": explanation }))?;
@@ -70,7 +81,7 @@ impl Explain {
     /// # Errors
     /// When the rule is not active, or the event is not stored.
     pub async fn run_stored(&self, target: &Target, console: &Console) -> Result<Exit, Failure> {
-        let Some((table, seq)) = self.stored() else { return self.run(console) };
+        let Some((table, seq)) = self.stored() else { return self.run(console).await };
         let why = match target {
             Target::Server(client) => {
                 let path = format!("v1/rules/{}/explain", self.rule);
@@ -91,8 +102,8 @@ impl Explain {
         Ok(Exit::negative_unless(why["holds"] == true))
     }
 
-    /// The rules, and the id of the one that is asked about.
-    fn rule(&self, console: &Console) -> Result<(CompiledRules, RuleId), Failure> {
+    /// The rule that is asked about.
+    fn rule(&self, console: &Console) -> Result<Asked, Failure> {
         let mut paths = self.rules.clone();
         let path = PathBuf::from(&self.rule);
         let is_path = path.is_file();
@@ -103,26 +114,69 @@ impl Explain {
         }
         let compiled = compile(&paths, self.placeholders.as_deref())?;
         compiled.complain(console);
-        let rules = compiled.rules;
-        if !is_path {
-            let id = RuleId::new(&self.rule);
-            if !rules.rules().iter().any(|rule| rule.metadata.id == id) {
-                return Err(Failure::usage(format!("no rule with the id {} was loaded", self.rule)));
-            }
-            return Ok((rules, id));
-        }
         let name = path.to_string_lossy();
+        let is_meant = |id: &RuleId, file: &str| if is_path { *file == *name } else { id.as_str() == self.rule };
+        let sigma = compiled.rules.rules().iter().map(|rule| (&rule.metadata.id, &*rule.file));
+        let queries = compiled.queries.iter().map(|rule| (&rule.metadata.id, rule.file.as_str()));
         let ids: Vec<RuleId> =
-            rules.rules().iter().filter(|rule| *rule.file == *name).map(|rule| rule.metadata.id.clone()).collect();
-        match ids.as_slice() {
-            [id] => Ok((rules, id.clone())),
-            [] => Err(Failure::usage(format!("no rule of {name} was loaded"))),
+            sigma.chain(queries).filter(|(id, file)| is_meant(id, file)).map(|(id, _)| id.clone()).collect();
+        let id = match ids.as_slice() {
+            [id] => id.clone(),
+            [] if is_path => return Err(Failure::usage(format!("no rule of {name} was loaded"))),
+            [] => return Err(Failure::usage(format!("no rule with the id {} was loaded", self.rule))),
+            [id, ..] if !is_path => id.clone(),
             several => {
                 let list: Vec<String> = several.iter().map(ToString::to_string).collect();
-                Err(Failure::usage(format!("{name} holds {} rules", several.len()))
-                    .advise(format!("name one by its id and the file with --rules: {}", list.join(", "))))
+                return Err(Failure::usage(format!("{name} holds {} rules", several.len()))
+                    .advise(format!("name one by its id and the file with --rules: {}", list.join(", "))));
             }
+        };
+        Ok(match compiled.queries.into_iter().find(|rule| rule.metadata.id == id) {
+            Some(rule) => Asked::Query(Box::new(rule)),
+            None => Asked::Sigma(Box::new(compiled.rules), id),
+        })
+    }
+
+    /// Explains what an analytics rule makes of an event, among all events of the file.
+    async fn run_query(&self, rule: &AnalyticsRule, console: &Console) -> Result<Exit, Failure> {
+        let wish = Wish::natural().with(self.input_format.as_deref(), self.table.as_deref())?;
+        let mut tables: BTreeMap<TableName, (Arc<TableSchema>, Vec<RecordBatch>)> = BTreeMap::new();
+        let (mut before, mut asked) = (0, None);
+        let outcome = decode_file(&self.events, &wish, |portion| {
+            for batch in portion.batches {
+                let rows = arrived(&batch.rows, &batch.table, before as u64);
+                if let Some(row) = self.number.checked_sub(before + 1).filter(|row| *row < rows.num_rows()) {
+                    asked = Some((batch.table.clone(), (before + row) as u64, event_time(&rows, row)));
+                }
+                before += rows.num_rows();
+                let schema = wish.catalog.get(batch.table.as_str()).cloned();
+                let schema = schema.unwrap_or_else(|| Arc::new(TableSchema::custom(batch.table.clone())));
+                tables.entry(batch.table).or_insert_with(|| (schema, Vec::new())).1.push(rows);
+            }
+            true
+        })?;
+        if outcome == Outcome::NotRecognised {
+            return Err(self.not_recognised());
         }
+        let (table, seq, time) = asked.ok_or_else(|| self.no_such_event(before))?;
+        let trial = RuleTrial::new(&wish.catalog);
+        let why = trial.explain(rule, tables.into_values().collect(), (&table, seq, time)).await?;
+        if console.json {
+            console.value(&json!({ "table": table.to_string(), "explanation": why.explanation }))?;
+        } else {
+            why.lines.iter().try_for_each(|line| console.line(&visible(line)))?;
+        }
+        Ok(Exit::negative_unless(why.holds))
+    }
+
+    fn not_recognised(&self) -> Failure {
+        Failure::usage(format!("the format of {} is not recognised", self.events.display()))
+            .advise("name it with --input-format")
+    }
+
+    fn no_such_event(&self, num_events: usize) -> Failure {
+        Failure::usage(format!("{} has no event {}; it has {num_events}", self.events.display(), self.number))
+            .advise("events count from 1")
     }
 
     /// The table of the event, and why the rule holds there or not.
@@ -143,13 +197,14 @@ impl Explain {
             found.is_none()
         })?;
         if outcome == Outcome::NotRecognised {
-            return Err(Failure::usage(format!("the format of {} is not recognised", self.events.display()))
-                .advise("name it with --input-format"));
+            return Err(self.not_recognised());
         }
-        let missing = || {
-            Failure::usage(format!("{} has no event {}; it has {before}", self.events.display(), self.number))
-                .advise("events count from 1")
-        };
-        found.ok_or_else(missing)
+        found.ok_or_else(|| self.no_such_event(before))
     }
+}
+
+/// A rule of files.
+enum Asked {
+    Sigma(Box<CompiledRules>, RuleId),
+    Query(Box<AnalyticsRule>),
 }

@@ -109,9 +109,9 @@ impl Rules {
     pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
         match self {
             Self::Check(sources) => return offline::check(sources, console),
-            Self::Test(sources) => return offline::test(sources, console),
-            Self::Lint { sources, notes } => return offline::lint(sources, *notes, console),
-            Self::Explain(explain) if explain.stored().is_none() => return explain.run(console),
+            Self::Test(sources) => return offline::test(sources, console).await,
+            Self::Lint { sources, notes } => return offline::lint(sources, *notes, console).await,
+            Self::Explain(explain) if explain.stored().is_none() => return explain.run(console).await,
             Self::Pack(pack) => return pack.run(console),
             Self::Coverage { sources, name, out } => return offline::coverage(sources, name, out.as_deref(), console),
             _ => {}

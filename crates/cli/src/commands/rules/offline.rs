@@ -6,9 +6,11 @@ use std::sync::Arc;
 use clap::Args;
 use moneta_event::TableCatalog;
 use moneta_ports::RuleFile;
+use moneta_rules::analytics::{self, AnalyticsRule};
 use moneta_rules::coverage::navigator_layer;
 use moneta_rules::lint::{self, Severity};
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Taxonomy, parse_file_with, rule_tests};
+use moneta_server::RuleTrial;
 use serde_json::{Value, json};
 
 use crate::console::Console;
@@ -40,9 +42,12 @@ impl Sources {
 ///
 /// # Errors
 /// When files cannot be read.
-pub fn lint(sources: &Sources, notes: bool, console: &Console) -> Result<Exit, Failure> {
+pub async fn lint(sources: &Sources, notes: bool, console: &Console) -> Result<Exit, Failure> {
     let compiled = sources.compile()?;
-    let mut found = lint::lint(&compiled.rules, &Taxonomy::built_in(), &TableCatalog::built_in());
+    let catalog = TableCatalog::built_in();
+    let mut found = lint::lint(&compiled.rules, &Taxonomy::built_in(), &catalog);
+    found.extend(RuleTrial::new(&catalog).lint(&compiled.queries).await?);
+    found.sort();
     found.retain(|diagnosis| notes || diagnosis.severity == Severity::Warning);
     if console.json {
         let not_loaded: Vec<Value> = compiled.not_loaded.iter().map(not_loaded_json).collect();
@@ -69,7 +74,7 @@ pub fn lint(sources: &Sources, notes: bool, console: &Console) -> Result<Exit, F
 pub fn coverage(sources: &Sources, name: &str, out: Option<&Path>, console: &Console) -> Result<Exit, Failure> {
     let compiled = sources.compile()?;
     compiled.complain(console);
-    let layer = navigator_layer(&compiled.rules, name);
+    let layer = navigator_layer(&compiled.rules, &compiled.queries, name);
     match out {
         None => console.line(&format!("{layer:#}"))?,
         Some(path) => std::fs::write(path, format!("{layer:#}\n"))
@@ -83,16 +88,13 @@ pub fn coverage(sources: &Sources, name: &str, out: Option<&Path>, console: &Con
 /// Says which rules would load.
 pub fn check(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
     let compiled = sources.compile()?;
+    let loaded = compiled.rules.rules().len() + compiled.queries.len();
     if console.json {
         let not_loaded: Vec<Value> = compiled.not_loaded.iter().map(not_loaded_json).collect();
-        console.value(&json!({ "loaded": compiled.rules.rules().len(), "not_loaded": not_loaded }))?;
+        console.value(&json!({ "loaded": loaded, "not_loaded": not_loaded }))?;
     } else {
         compiled.complain(console);
-        console.line(&format!(
-            "{} rules would load, {} would not",
-            compiled.rules.rules().len(),
-            compiled.not_loaded.len()
-        ))?;
+        console.line(&format!("{loaded} rules would load, {} would not", compiled.not_loaded.len()))?;
     }
     Ok(Exit::negative_unless(compiled.not_loaded.is_empty()))
 }
@@ -103,12 +105,14 @@ pub fn failed_test(title: &str, test: &str, expected: bool) -> String {
 }
 
 /// Runs the tests that stand beside rules.
-pub fn test(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
+pub async fn test(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
     let compiled = sources.compile()?;
     compiled.complain(console);
-    let tests: usize = compiled.rules.rules().iter().map(|rule| rule.tests.len()).sum();
-    let rules = Arc::new(compiled.rules);
-    let failures = rule_tests::run(&rules, &TableCatalog::built_in(), |_| true);
+    let of_sigma = compiled.rules.rules().iter().map(|rule| rule.tests.len());
+    let tests: usize = of_sigma.chain(compiled.queries.iter().map(|rule| rule.tests.len())).sum();
+    let (rules, catalog) = (Arc::new(compiled.rules), TableCatalog::built_in());
+    let mut failures = rule_tests::run(&rules, &catalog, |_| true);
+    failures.extend(RuleTrial::new(&catalog).test(&compiled.queries).await?);
     if console.json {
         let failed: Vec<Value> = failures
             .iter()
@@ -126,8 +130,10 @@ pub fn test(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
 
 /// Rules ready to match, and those that are not.
 pub struct Compiled {
-    /// The rules.
+    /// The Sigma rules.
     pub rules: CompiledRules,
+    /// The analytics rules, whose queries mean something.
+    pub queries: Vec<AnalyticsRule>,
     /// What cannot run, with the reason.
     pub not_loaded: Vec<NotLoaded>,
 }
@@ -147,8 +153,14 @@ impl Compiled {
 /// When a file cannot be read, or is no file of placeholders.
 pub fn compile(paths: &[PathBuf], placeholders: Option<&Path>) -> Result<Compiled, Failure> {
     let placeholders = read_placeholders(placeholders)?;
-    let (mut rules, mut not_loaded) = (Vec::new(), Vec::new());
+    let (mut rules, mut queries, mut not_loaded) = (Vec::new(), Vec::new(), Vec::new());
     for file in read(paths)? {
+        if analytics::is_analytics(&file.text) {
+            let parsed = analytics::parse_file(&file.name, &file.text);
+            queries.extend(parsed.rules);
+            not_loaded.extend(parsed.not_loaded);
+            continue;
+        }
         let parsed = parse_file_with(&file.name, &file.text, &placeholders);
         rules.extend(parsed.rules);
         not_loaded.extend(parsed.not_loaded);
@@ -156,7 +168,9 @@ pub fn compile(paths: &[PathBuf], placeholders: Option<&Path>) -> Result<Compile
     let catalog = Arc::new(TableCatalog::built_in());
     let (rules, refused) = CompiledRules::compile(rules, &Taxonomy::built_in(), &catalog);
     not_loaded.extend(refused);
-    Ok(Compiled { rules, not_loaded })
+    let (queries, refused) = RuleTrial::new(&catalog).check(queries)?;
+    not_loaded.extend(refused);
+    Ok(Compiled { rules, queries, not_loaded })
 }
 
 fn read_placeholders(path: Option<&Path>) -> Result<Placeholders, Failure> {
