@@ -74,22 +74,28 @@ impl<'a> RuleTrial<'a> {
     /// When the query engine cannot be set up.
     pub async fn test(&self, rules: &[AnalyticsRule]) -> Result<Vec<TestFailure>, ServerError> {
         let mut failures = Vec::new();
-        for (rule, test) in rules.iter().flat_map(|rule| rule.tests.iter().map(move |test| (rule, test))) {
-            let Trial { at, tables } = Trial::of(test, self.catalog);
-            let rows = tables.into_iter().map(|(schema, rows)| (schema, vec![rows])).collect();
-            let name = match alerts_at(&*self.engine(rows)?, rule, at).await {
-                Ok(alerts) if alerts == test.matches => continue,
-                Ok(_) => test.name.clone(),
-                Err(error) => format!("{} ({error})", test.name),
-            };
-            failures.push(TestFailure {
-                rule_id: rule.metadata.id.to_string(),
-                title: rule.metadata.title.clone(),
-                test: name,
-                expected: test.matches,
-            });
+        for rule in rules {
+            for test in &rule.tests {
+                failures.extend(self.failure(rule, test).await?);
+            }
         }
         Ok(failures)
+    }
+
+    async fn failure(&self, rule: &AnalyticsRule, test: &RuleTest) -> Result<Option<TestFailure>, ServerError> {
+        let Trial { at, tables } = Trial::of(test, self.catalog);
+        let rows = tables.into_iter().map(|(schema, rows)| (schema, vec![rows])).collect();
+        let name = match alerts_at(&*self.engine(rows)?, rule, at).await {
+            Ok(alerts) if alerts == test.matches => return Ok(None),
+            Ok(_) => test.name.clone(),
+            Err(error) => format!("{} ({error})", test.name),
+        };
+        Ok(Some(TestFailure {
+            rule_id: rule.metadata.id.to_string(),
+            title: rule.metadata.title.clone(),
+            test: name,
+            expected: test.matches,
+        }))
     }
 
     /// Why a rule alerts about one of some rows, or does not: that of a table with a `_Seq` and an event time.

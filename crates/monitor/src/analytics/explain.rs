@@ -97,7 +97,7 @@ impl Asking<'_> {
             return Ok(Vec::new());
         }
         let columns: Vec<String> =
-            step.conditions.iter().enumerate().map(|(at, text)| format!("c{at} = tobool({text})")).collect();
+            step.conditions.iter().enumerate().map(|(at, text)| format!("c{at} = iff({text}, true, false)")).collect();
         let answer = self.ask(format!("{} | project {}", step.before, columns.join(", ")), at).await?;
         let rows = answer.tables.first().map(|table| rows_of(table, ROWS_SHOWN_MAX)).unwrap_or_default();
         let holds = |at: usize| rows.iter().any(|row| row.get(&format!("c{at}")).is_some_and(|value| value == "true"));
