@@ -60,7 +60,7 @@ fn analytics_rules_are_judged_without_a_store_too() {
     assert!(linted.stdout.contains("warning[unknown_column]") && linted.stdout.contains("did you mean"), "{linted:?}");
     let layer: Value = serde_json::from_str(&run(&["rules", "coverage"]).stdout).unwrap();
     assert!(layer["techniques"].as_array().unwrap().iter().any(|one| one["techniqueID"] == "T1059"), "{layer}");
-    let bad = moneta.file("bad.yaml", QUERY.replace("Syslog\n", "Syslogg\n"));
+    let bad = moneta.file("bad.yaml", QUERY.replace("  Syslog\n", "  Syslogg\n"));
     let checked = moneta.run(&["rules", "check", &bad]);
     assert!(checked.code == 1 && checked.stderr.contains("Syslogg"), "{checked:?}");
 
