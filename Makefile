@@ -57,6 +57,8 @@ torture:         ## Run the long forms of the tests of crashes, damage, forks an
 	MONETA_EDITS=$${MONETA_EDITS:-5000} MONETA_CLEAN_RUNS=$${MONETA_CLEAN_RUNS:-50} MONETA_FORKS=$${MONETA_FORKS:-100000} \
 	MONETA_DAYS=$${MONETA_DAYS:-400} MONETA_OBJECT_COMMITS=$${MONETA_OBJECT_COMMITS:-100000} MONETA_TORTURE=$${MONETA_TORTURE:-10000} MONETA_FILLS=$${MONETA_FILLS:-200} \
 	cargo test --locked --profile $(PROFILE) -p moneta-verify -p moneta-ledger -p moneta-journal -p moneta-store -p moneta-ingest -- --nocapture
+	MONETA_MALFORMED=$${MONETA_MALFORMED:-100000} \
+	cargo test --locked --profile $(PROFILE) -p moneta-formats --test it malformed -- --nocapture
 	MONETA_CORRELATION_KILLS=$${MONETA_CORRELATION_KILLS:-200} \
 	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_correlation -- --nocapture
 	MONETA_BACKFILL=whole cargo test --locked --profile $(PROFILE) -p moneta-cli --test it backfill:: -- --nocapture
@@ -76,9 +78,10 @@ fmt:             ## Format the sources.
 conformance:     ## Run the corpora under $$MONETA_CORPUS and print what passes.
 	MONETA_CONFORMANCE_ALL=1 cargo test --locked --workspace --test it -- --nocapture corpus conformance matrix
 
-fuzz:            ## Run each fuzz target of the query language for FUZZ_SECONDS (60).
+fuzz:            ## Run each fuzz target of the query language and of the log formats for FUZZ_SECONDS (60).
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p moneta-kql --test it -- --nocapture fuzz
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p moneta-kql-plan --test it -- --nocapture fuzz
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --locked -p moneta-formats --test it -- --nocapture fuzz
 
 bench: build     ## Run every benchmark; results go to bench/results.
 	cargo build --locked --profile $(PROFILE) -p moneta-ledger --examples

@@ -34,7 +34,7 @@ pub enum Error {
     Pattern(String),
     /// A file pattern that stands for archives that cannot be read.
     #[error(
-        "file pattern {0:?} stands for archives of a kind that cannot be read: decompress them, or use .gz or .zip"
+        "file pattern {0:?} stands for archives of a kind that cannot be read: decompress them, or use .gz, .zst or .zip"
     )]
     Archive(String),
     /// A pattern for the beginning of records that cannot be used.

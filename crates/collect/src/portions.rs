@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use moneta_base::limits::QUARANTINE_BYTES_MAX;
 use moneta_base::{SourceName, TableName};
-use moneta_event::{Delivery, QuarantinedRecord, RawRecord};
+use moneta_event::{Delivery, QuarantinedRecord, RawRecord, RecordContext};
 use moneta_formats::{Decoded, Decoder, Format};
 use tokio::time::Instant;
 
@@ -61,7 +61,16 @@ pub(crate) fn quarantined(
     reason: String,
 ) -> QuarantinedRecord {
     let bytes = bytes[..bytes.len().min(QUARANTINE_BYTES_MAX)].to_vec();
-    QuarantinedRecord { source: source.clone(), format: format.name(), table, reason_code, reason, offset, bytes }
+    QuarantinedRecord {
+        source: source.clone(),
+        format: format.name(),
+        table,
+        reason_code,
+        reason,
+        offset,
+        bytes,
+        context: RecordContext::default(),
+    }
 }
 
 /// Decodes messages and stores them in portions, by number, size and age.

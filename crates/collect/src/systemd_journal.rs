@@ -14,7 +14,7 @@ use std::time::Duration;
 use moneta_base::limits::{QUARANTINE_BYTES_MAX, RECORD_BYTES_MAX};
 use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::catalog::table;
-use moneta_event::{BatchBuilder, Delivery, QuarantinedRecord, RecordClass, TableSchema, Value};
+use moneta_event::{BatchBuilder, Delivery, QuarantinedRecord, RecordClass, RecordContext, TableSchema, Value};
 use moneta_ports::{IdempotencyKey, KeyLife, Submission};
 use serde_json::{Map, Value as Json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -295,6 +295,7 @@ impl Entries {
             reason,
             offset: 0,
             bytes: line[..line.len().min(QUARANTINE_BYTES_MAX)].to_vec(),
+            context: RecordContext::default(),
         });
     }
 

@@ -1,7 +1,11 @@
 //! Rows of one table, decoded but not yet scrubbed.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
-use moneta_base::{SourceName, TableName};
+use moneta_base::{SourceName, TableName, Timestamp};
+
+use crate::Delivery;
 
 /// Decoded rows of one table.
 ///
@@ -36,4 +40,21 @@ pub struct QuarantinedRecord {
     pub offset: u64,
     /// The bytes as received.
     pub bytes: Vec<u8>,
+    /// What its decoder was told or had read beside the bytes: without it another attempt would not read them alike.
+    pub context: RecordContext,
+}
+
+/// What gives the bytes of one record their meaning beside the bytes themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordContext {
+    /// When it was received; `None`: when it was stored.
+    pub received: Option<Timestamp>,
+    /// Zone of time stamps that name none, in seconds east of UTC.
+    pub zone_offset_seconds: i32,
+    /// How sure the path was.
+    pub delivery: Delivery,
+    /// The table of records whose shape says nothing of their table.
+    pub fallback_table: Option<TableName>,
+    /// Directives or header from the beginning of its input, in formats whose lines mean nothing without them.
+    pub head: Option<Arc<str>>,
 }

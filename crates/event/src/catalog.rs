@@ -11,10 +11,18 @@ use crate::{Column, ColumnType, TableSchema};
 
 const BUILT_IN: [&str; 2] = [include_str!("../tables/microsoft.tables"), include_str!("../tables/moneta.tables")];
 
+/// Whether only Moneta itself writes to a table: events from outside in it would be forged evidence.
+#[must_use]
+pub fn is_own_table(name: &str) -> bool {
+    [table::MONETA_AUDIT, table::MONETA_HEALTH, table::QUARANTINE, table::QUARANTINE_REPLAY].contains(&name)
+}
+
 /// Names of Moneta's own tables and of those its engines write.
 pub mod table {
     /// Records that could not be parsed, with the reason.
     pub const QUARANTINE: &str = "Quarantine";
+    /// Quarantined records that became events since.
+    pub const QUARANTINE_REPLAY: &str = "QuarantineReplay";
     /// Who did what in Moneta.
     pub const MONETA_AUDIT: &str = "MonetaAudit";
     /// Moneta's own state over time.

@@ -29,7 +29,7 @@ pub mod template;
 pub mod terms;
 pub mod types;
 
-pub use batch::{ParsedBatch, QuarantinedRecord};
+pub use batch::{ParsedBatch, QuarantinedRecord, RecordContext};
 pub use block::{Block, BlockHeader, ShardId};
 pub use block_proof::BlockProof;
 

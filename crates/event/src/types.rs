@@ -160,11 +160,12 @@ impl fmt::Display for ColumnType {
 }
 
 /// How sure the path was by which a record came (`_Delivery`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Delivery {
     /// A producer sequence or idempotency key makes resends recognisable.
     ExactlyOnce,
     /// The sender repeats until acknowledged and cannot be recognised when it does.
+    #[default]
     AtLeastOnce,
     /// Nobody would notice a loss on the way (UDP).
     BestEffort,

@@ -82,7 +82,11 @@ impl LineFormat for CallReports {
     fn line(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => return output.quarantine(Refusal::invalid_utf8(error), None, offset, bytes),
+            Err(error) => {
+                // What is held back must not go on behind a line that does not belong to it.
+                self.end_report(output);
+                return output.quarantine(Refusal::invalid_utf8(error), None, offset, bytes);
+            }
         };
         if is_record(text) {
             self.end_report(output);

@@ -44,6 +44,11 @@ pub(crate) fn parse_any(text: &str, zone_offset_seconds: i32) -> Option<Timestam
         [digits @ .., _, _, b':', _, _, b':', _, _] if digits.len() == 9 && digits[8] == b'-' => {
             text.is_ascii().then(|| format!("{}-{}-{} {}", &text[..4], &text[4..6], &text[6..8], &text[9..]))
         }
+        // The hour of a row of Storage Analytics: `20140522T1100`.
+        [digits @ .., b'T', _, _, _, _] if digits.len() == 8 && text.is_ascii() => {
+            let (date, clock) = text.split_at(9);
+            Some(format!("{}-{}-{} {}:{}:00", &date[..4], &date[4..6], &date[6..8], &clock[..2], &clock[2..]))
+        }
         [_, _, _, _, b'.', _, _, b'.', _, _, b' ', ..] if text.is_ascii() => {
             Some(format!("{}-{}-{} {}", &text[..4], &text[5..7], &text[8..10], &text[11..]))
         }

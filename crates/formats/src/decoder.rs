@@ -4,7 +4,7 @@ use moneta_base::Timestamp;
 use moneta_event::RawRecord;
 
 use crate::aide::AideReport;
-use crate::archive::{GzipStream, ZipStream};
+use crate::archive::{CompressedStream, ZipStream};
 use crate::auditd::AuditdLog;
 use crate::call_report::CallReports;
 use crate::client_log::ClientLog;
@@ -57,7 +57,7 @@ impl Decoder {
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Decoded)) {
         if !self.has_begun && !bytes.is_empty() {
             self.has_begun = true;
-            self.output.looks_like = other_format(self.format, bytes);
+            self.output.suspect(other_format(self.format, bytes));
         }
         for piece in bytes.chunks(FEED_BYTES_MAX) {
             self.output.add_input_bytes(piece.len());
@@ -105,6 +105,21 @@ impl Decoder {
         self.output.origin.received = received;
     }
 
+    /// Decodes a quarantined record once more: `bytes` are one record that `format` cut out of its input, and `head` is
+    /// what it kept of the beginning of that input. Rows and faults are those of the record alone.
+    #[must_use]
+    pub fn decode_again(format: Format, options: DecodeOptions, head: Option<&str>, bytes: &[u8]) -> Vec<Decoded> {
+        // Within its input: no mark of an encoding is looked for, and no file header.
+        let options = DecodeOptions { first_offset: options.first_offset.max(1), ..options };
+        let mut portions = Vec::new();
+        let mut decoder = Self::new(format, options);
+        for piece in head.into_iter().flat_map(|head| [head.as_bytes(), b"\n"]).chain([bytes]) {
+            decoder.feed(piece, &mut |portion| portions.push(portion));
+        }
+        decoder.finish(&mut |portion| portions.push(portion));
+        portions
+    }
+
     /// Ends the portion begun, so that a lone record does not wait for company.
     pub fn flush(&mut self, sink: &mut dyn FnMut(Decoded)) {
         self.output.end_portion();
@@ -133,7 +148,7 @@ pub(crate) enum Stream {
     EventXml(Box<EventXmlStream>),
     JournalExport(Box<JournalExport>),
     Unified2(Box<Unified2Stream>),
-    Gzip(Box<GzipStream>),
+    Compressed(Box<CompressedStream>),
     Zip(Box<ZipStream>),
     /// Text whose first bytes have not arrived: they may be the mark of another encoding.
     Marked(Box<Stream>, Vec<u8>),
@@ -204,7 +219,8 @@ impl Stream {
             Format::Ndjson => lines(LineMapper::Json(Box::default())),
             Format::Json => Self::Json(Box::new(JsonStream::new(first_offset))),
             Format::Zip => Self::Zip(Box::new(ZipStream::new(archive_depth))),
-            Format::Gzip => Self::Gzip(Box::new(GzipStream::new(archive_depth))),
+            Format::Gzip => Self::Compressed(Box::new(CompressedStream::gzip(archive_depth))),
+            Format::Zstd => Self::Compressed(Box::new(CompressedStream::zstd(archive_depth))),
         }
     }
 
@@ -216,7 +232,7 @@ impl Stream {
             Self::EventXml(stream) => stream.feed(bytes, output),
             Self::JournalExport(stream) => stream.feed(bytes, output),
             Self::Unified2(stream) => stream.feed(bytes, output),
-            Self::Gzip(stream) => stream.feed(bytes, output),
+            Self::Compressed(stream) => stream.feed(bytes, output),
             Self::Zip(stream) => stream.feed(bytes, output),
             Self::Marked(_, held) => {
                 held.extend_from_slice(bytes);
@@ -263,7 +279,7 @@ impl Stream {
             Self::EventXml(stream) => stream.finish(output),
             Self::JournalExport(stream) => stream.finish(output),
             Self::Unified2(stream) => stream.finish(output),
-            Self::Gzip(stream) => stream.finish(output),
+            Self::Compressed(stream) => stream.finish(output),
             Self::Zip(stream) => stream.finish(output),
             Self::Marked(..) => {
                 self.take_mark(output);
@@ -318,12 +334,15 @@ impl LineMapper {
 
     fn finish(&mut self, end: u64, output: &mut Output) {
         if let Self::Text(format) = self {
-            format.finish(output);
+            output.contain(end, b"", |output| format.finish(output));
             output.advance(end);
         }
     }
 
     fn line(&mut self, line: Line<'_>, end: u64, output: &mut Output) {
+        if let (Self::Text(_), Line::Whole { offset, bytes }) = (&self, line) {
+            output.history.add(offset, bytes, end.saturating_sub(offset + bytes.len() as u64));
+        }
         match line {
             // Blank lines separate; they are no records.
             Line::Whole { bytes, .. } if bytes.iter().all(u8::is_ascii_whitespace) => {
@@ -331,12 +350,12 @@ impl LineMapper {
                     format.blank(output);
                 }
             }
-            Line::Whole { offset, bytes } => match self {
+            Line::Whole { offset, bytes } => output.contain(offset, bytes, |output| match self {
                 Self::Syslog(mapper) => mapper.record(bytes, offset, output),
                 Self::W3c(mapper) => mapper.line(bytes, offset, output),
                 Self::Json(mapper) => mapper.record(bytes, offset, output),
                 Self::Text(format) => format.line(bytes, offset, output),
-            },
+            }),
             Line::TooLong { offset, head, length } => {
                 let table = output.options.table.clone();
                 output.quarantine_too_long(table, offset, head, length);
@@ -346,6 +365,10 @@ impl LineMapper {
             Self::Text(format) => format.pending_offset(),
             Self::Syslog(_) | Self::W3c(_) | Self::Json(_) => None,
         };
+        match held_back {
+            Some(offset) => output.history.forget_before(offset),
+            None => output.history.clear(),
+        }
         output.advance(held_back.unwrap_or(end));
     }
 }

@@ -77,7 +77,9 @@ impl EventXmlStream {
             done = held.len();
         } else if rest.len() > RECORD_BYTES_MAX {
             // Elements outside events; the beginning of one may be cut in two.
-            done = held.len() - START_BYTES;
+            let end = held.len() - START_BYTES;
+            Self::outside(&held[done..end], self.offset + done as u64, output);
+            done = end;
         }
         self.offset += done as u64;
         held.drain(..done);
@@ -91,15 +93,30 @@ impl EventXmlStream {
     }
 
     fn event(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
-        let Some(start) = event_start(bytes) else { return };
+        let start = event_start(bytes);
+        Self::outside(&bytes[..start.unwrap_or(bytes.len())], offset, output);
+        let Some(start) = start else { return };
         let (bytes, offset) = (&bytes[start..], offset + start as u64);
         if bytes.len() > RECORD_BYTES_MAX {
             output.quarantine_too_long(None, offset, bytes, bytes.len() as u64);
             return;
         }
-        let result = std::str::from_utf8(bytes).map_err(Refusal::invalid_utf8).and_then(|text| self.map(text, output));
-        if let Err(refusal) = result {
+        output.contain(offset, bytes, |output| {
+            let text = std::str::from_utf8(bytes).map_err(Refusal::invalid_utf8);
+            if let Err(refusal) = text.and_then(|text| self.map(text, output)) {
+                output.quarantine(refusal, None, offset, bytes);
+            }
+        });
+    }
+
+    /// Looks at what stands outside events: elements are passed over, but neither text that no element encloses nor an
+    /// event whose beginning is missing.
+    fn outside(bytes: &[u8], offset: u64, output: &mut Output) {
+        if ENDS.iter().any(|mark| bytes.ends_with(mark)) {
+            let refusal = Refusal::new("no_event", "the end of an event whose beginning was not found");
             output.quarantine(refusal, None, offset, bytes);
+        } else if has_stray_text(bytes) {
+            output.quarantine(Refusal::new("no_event", "text outside of events and elements"), None, offset, bytes);
         }
     }
 
@@ -117,6 +134,24 @@ impl EventXmlStream {
         let event = event.ok_or_else(|| Refusal::new("no_event", "not a Windows event"))?;
         self.rows.write(&event, text, output)
     }
+}
+
+/// Whether text follows the end of an element, or stands at the beginning: no element encloses it.
+fn has_stray_text(bytes: &[u8]) -> bool {
+    let is_blank = |text: &[u8]| text.iter().all(|b| b.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(b));
+    // Events may stand in the character data of an element.
+    let mut rest = bytes.strip_prefix(b"]]>").unwrap_or(bytes);
+    let mut is_enclosed = false;
+    while let Some(start) = memchr::memchr(b'<', rest) {
+        let Some(end) = memchr::memchr(b'>', &rest[start..]) else { return false };
+        if !is_enclosed && !is_blank(&rest[..start]) {
+            return true;
+        }
+        let tag = &rest[start..start + end];
+        is_enclosed = !tag.starts_with(b"</") && !tag.ends_with(b"/") && !tag.ends_with(b"?");
+        rest = &rest[start + end + 1..];
+    }
+    !is_enclosed && !is_blank(rest)
 }
 
 impl EventXmlStream {

@@ -62,11 +62,13 @@ pub enum Format {
     Zip,
     /// Gzip-compressed file in any of these formats.
     Gzip,
+    /// Zstd-compressed file in any of these formats.
+    Zstd,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Evtx,
         Self::Syslog,
         Self::W3c,
@@ -91,6 +93,7 @@ impl Format {
         Self::Unified2,
         Self::Zip,
         Self::Gzip,
+        Self::Zstd,
     ];
 
     /// The format's name, as on the command line and in counters.
@@ -121,6 +124,7 @@ impl Format {
             Self::Unified2 => "unified2",
             Self::Zip => "zip",
             Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
         }
     }
 
@@ -168,6 +172,7 @@ impl Format {
             Self::Unified2 => "Binary logs of Snort (unified2).",
             Self::Zip => "Zip archive of files in any of these formats.",
             Self::Gzip => "Gzip-compressed file in any of these formats.",
+            Self::Zstd => "Zstd-compressed file in any of these formats.",
         }
     }
 
@@ -197,7 +202,7 @@ impl Format {
             Self::JournalExport => "Syslog",
             Self::Unified2 => "SuricataAlert_CL",
             Self::Zip => "those of its members",
-            Self::Gzip => "those of its content",
+            Self::Gzip | Self::Zstd => "those of its content",
         }
     }
 
@@ -206,7 +211,14 @@ impl Format {
     pub const fn grows_by_lines(self) -> bool {
         !matches!(
             self,
-            Self::Evtx | Self::Json | Self::EventXml | Self::JournalExport | Self::Unified2 | Self::Zip | Self::Gzip
+            Self::Evtx
+                | Self::Json
+                | Self::EventXml
+                | Self::JournalExport
+                | Self::Unified2
+                | Self::Zip
+                | Self::Gzip
+                | Self::Zstd
         )
     }
 
@@ -235,6 +247,7 @@ impl Format {
             "snort" | "fast" | "ossec" | "wazuh" => Some(Self::IdsText),
             "openmetrics" => Some(Self::MetricsText),
             "gz" => Some(Self::Gzip),
+            "zst" => Some(Self::Zstd),
             "journald" | "export" => Some(Self::JournalExport),
             "rfc6035" => Some(Self::CallReport),
             "rfc3611" => Some(Self::RtcpXr),
@@ -263,6 +276,9 @@ pub fn recognise(name: &str, head: &[u8]) -> Option<Format> {
     }
     if head.starts_with(&[0x1f, 0x8b, 8]) {
         return Some(Format::Gzip);
+    }
+    if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        return Some(Format::Zstd);
     }
     if unified2::is_unified2(head) {
         return Some(Format::Unified2);
@@ -386,6 +402,7 @@ mod tests {
         check("x.log", b"ElfFile\0rest", Some(Format::Evtx));
         check("x", b"PK\x03\x04", Some(Format::Zip));
         check("x", b"\x1f\x8b\x08\x00", Some(Format::Gzip));
+        check("x", b"\x28\xb5\x2f\xfd\x04", Some(Format::Zstd));
         check("x", b"{\"a\":1}\n{\"a\":2}\n", Some(Format::Ndjson));
         check("x", b"\xef\xbb\xbf{\"a\":1}", Some(Format::Ndjson));
         check("x", b"{\n  \"a\": 1\n}", Some(Format::Json));

@@ -72,7 +72,7 @@ impl JournalExport {
             }
             match extent(rest) {
                 Extent::Whole(length) => {
-                    self.entry(&rest[..length], self.offset + done as u64, output);
+                    self.entry(&rest[..length], length, self.offset + done as u64, output);
                     done += length;
                     output.advance(self.offset + done as u64);
                 }
@@ -81,11 +81,20 @@ impl JournalExport {
                     self.is_skipping = true;
                 }
                 Extent::Open => break,
-                Extent::Broken(at) => {
-                    let refusal = Refusal::new("invalid_field", format!("no field of an entry at byte {at} of it"));
-                    output.quarantine(refusal, None, self.offset + done as u64, rest);
-                    self.is_skipping = true;
-                }
+                // Kept up to the next blank line, where another entry can begin.
+                Extent::Broken(at) => match memchr::memmem::find(&rest[at.saturating_sub(1)..], b"\n\n") {
+                    Some(found) => {
+                        let length = at.saturating_sub(1) + found + 2;
+                        refuse(at, &rest[..length], self.offset + done as u64, output);
+                        done += length;
+                        output.advance(self.offset + done as u64);
+                    }
+                    None if rest.len() > RECORD_BYTES_MAX => {
+                        output.quarantine_too_long(None, self.offset + done as u64, rest, rest.len() as u64);
+                        self.is_skipping = true;
+                    }
+                    None => break,
+                },
             }
         }
         self.offset += done as u64;
@@ -97,32 +106,38 @@ impl JournalExport {
         let end = self.offset + held.len() as u64;
         if !self.is_skipping && !held.iter().all(|b| *b == b'\n') {
             // The last entry may lack its blank line.
+            let length = held.len();
             held.extend_from_slice(if held.ends_with(b"\n") { b"\n" } else { b"\n\n" });
             match extent(&held) {
-                Extent::Whole(_) => self.entry(&held, self.offset, output),
-                Extent::Open | Extent::Broken(_) => {
-                    output.quarantine(
-                        Refusal::new("cut_off", "the export ends within an entry"),
-                        None,
-                        self.offset,
-                        &held,
-                    );
+                Extent::Whole(_) => self.entry(&held, length, self.offset, output),
+                Extent::Broken(at) => refuse(at, &held[..length], self.offset, output),
+                Extent::Open => {
+                    let refusal = Refusal::new("cut_off", "the export ends within an entry");
+                    output.quarantine(refusal, None, self.offset, &held[..length]);
                 }
             }
         }
         output.advance(end);
     }
 
-    fn entry(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
+    /// Takes an entry, of which `length` bytes were in the input.
+    fn entry(&mut self, bytes: &[u8], length: usize, offset: u64, output: &mut Output) {
         let fields = fields(bytes);
         if fields.is_empty() {
             return;
         }
         let raw = String::from_utf8_lossy(bytes);
-        if let Err(refusal) = write(&fields, raw.trim_end_matches('\n'), &mut self.mapper, output) {
-            output.quarantine(refusal, output.options.table.clone(), offset, bytes);
-        }
+        output.contain(offset, &bytes[..length], |output| {
+            if let Err(refusal) = write(&fields, raw.trim_end_matches('\n'), &mut self.mapper, output) {
+                output.quarantine(refusal, output.options.table.clone(), offset, &bytes[..length]);
+            }
+        });
     }
+}
+
+fn refuse(at: usize, bytes: &[u8], offset: u64, output: &mut Output) {
+    let refusal = Refusal::new("invalid_field", format!("no field of an entry at byte {at} of it"));
+    output.quarantine(refusal, None, offset, bytes);
 }
 
 fn extent(bytes: &[u8]) -> Extent {

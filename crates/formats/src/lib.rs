@@ -29,6 +29,7 @@ pub mod fluent;
 mod format;
 pub mod framing;
 pub mod gelf;
+mod history;
 mod ids_text;
 mod journal_export;
 mod json;

@@ -4,6 +4,7 @@
 //! before a portion's cursor has been delivered when the portion is: data and progress can be committed as one.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use moneta_base::limits::{BLOCK_ROWS_MAX, QUARANTINE_BYTES_MAX, RECORD_FIELDS_MAX};
@@ -11,14 +12,18 @@ use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::builder::ColumnIndex;
 use moneta_event::schema::standard;
 use moneta_event::{
-    BatchBuilder, ColumnType, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, TableSchema, Value,
+    BatchBuilder, ColumnType, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, RecordContext, TableSchema, Value,
 };
 
+use crate::history::History;
 use crate::{DecodeOptions, clock_text};
 
 /// Bytes of original text in one portion at most (one record may exceed it): keeps a portion of wide rows, which hold
 /// each text about three times, near 32 MiB.
 const PORTION_BYTES_MAX: usize = 8 << 20;
+
+/// Bytes of directives or header kept with each refused record at most: every one of them carries its own copy.
+const HEAD_BYTES_KEPT: usize = 8 << 10;
 
 /// Names that records cannot set: every one has a meaning of its own.
 const RESERVED: [&str; 10] = [
@@ -50,6 +55,8 @@ pub struct Decoded {
     /// Every record that began before this position of the input is in this portion or an earlier one, and no other:
     /// a decoder that continues there repeats nothing. Not for archives, which must be decoded from their beginning.
     pub cursor: u64,
+    /// The format that the input looks like, if another was asked for: some formats take almost anything.
+    pub looks_like: Option<&'static str>,
 }
 
 /// The table of a row within [`Output`].
@@ -109,9 +116,13 @@ pub(crate) struct Output {
     ready: Vec<Decoded>,
     /// Whether the bytes being decoded lie inside an archive, where positions are not those of the input.
     pub in_member: bool,
+    /// The lines of records that are not finished.
+    pub history: History,
+    /// Directives or header that the lines being decoded mean nothing without; [`HEAD_BYTES_KEPT`] at most.
+    head: Option<Arc<str>>,
     /// The name of the format that the input looks like, if another was asked for. Said with each refusal until the
     /// first row shows that it was right to ask.
-    pub looks_like: Option<&'static str>,
+    looks_like: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -141,6 +152,8 @@ impl Output {
             portion_bytes: 0,
             ready: Vec::new(),
             in_member: false,
+            history: History::default(),
+            head: None,
             looks_like: None,
         }
     }
@@ -172,10 +185,13 @@ impl Output {
         }
     }
 
-    /// The name of a column that differs from the given one in case only.
+    /// The name of a column that differs from the given one in case only, or in its case and underscores: `org_id` is
+    /// `OrgId`.
     pub fn name_in_other_case(&self, table: TableId, name: &str) -> Option<Arc<str>> {
         let columns = self.tables[table.0].schema.columns();
-        columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)).map(|column| Arc::clone(&column.name))
+        let named = |name: &str| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+        let found = named(name).or_else(|| name.contains('_').then(|| named(&name.replace('_', ""))).flatten());
+        found.map(|column| Arc::clone(&column.name))
     }
 
     /// The name of a table.
@@ -210,6 +226,22 @@ impl Output {
         }
     }
 
+    /// Says that the input looks like another format than the one that was asked for.
+    pub fn suspect(&mut self, other: Option<&'static str>) {
+        self.looks_like = other;
+        self.portion.looks_like = other;
+    }
+
+    /// Says what the lines that follow mean nothing without, to be kept with those that are refused.
+    pub fn set_head(&mut self, head: &str) {
+        self.head = (!head.is_empty() && head.len() <= HEAD_BYTES_KEPT).then(|| head.into());
+    }
+
+    /// Forgets what the beginning of an input said: another begins.
+    pub fn forget_head(&mut self) {
+        self.head = None;
+    }
+
     /// Refuses an event time that must be a clock fault. To be asked before the first field of a row is set.
     pub fn check_time(&self, time: Timestamp) -> Result<(), Refusal> {
         if clock_text::in_range(time, self.origin.received) {
@@ -217,6 +249,29 @@ impl Output {
         }
         let reason = format!("event time {time} is before 1990 or more than two days after receipt");
         Err(Refusal::new("time_out_of_range", reason))
+    }
+
+    /// Refuses a record that names a table of Moneta's own as its table.
+    #[expect(clippy::unused_self, reason = "asked where the other questions about a record are asked")]
+    pub fn check_not_own(&self, table: &TableName) -> Result<(), Refusal> {
+        match moneta_event::catalog::is_own_table(table.as_str()) {
+            true => Err(Refusal::new("own_table", format!("only Moneta itself writes to {table}"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Decodes one record. A defect of a decoder costs this record alone, which is kept: whoever reads on a connection or
+    /// follows a file goes on.
+    pub fn contain(&mut self, offset: u64, bytes: &[u8], decode: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| decode(self))).is_ok() {
+            return;
+        }
+        for rows in &mut self.tables {
+            rows.builder.abandon_row();
+            rows.position = 0;
+        }
+        let refusal = Refusal::new("decoder_failed", "the decoder failed on this record, which is a defect of Moneta");
+        self.quarantine(refusal, self.options.table.clone(), offset, bytes);
     }
 
     /// Ends the row of a table.
@@ -235,11 +290,22 @@ impl Output {
 
     /// Quarantines a record, of which no more is kept than the limit says.
     pub fn quarantine(&mut self, refusal: Refusal, table: Option<TableName>, offset: u64, bytes: &[u8]) {
-        let kept = &bytes[..bytes.len().min(QUARANTINE_BYTES_MAX)];
+        let is_joined = memchr::memchr(b'\n', bytes).is_some();
+        let exact = is_joined.then(|| self.history.exact(offset, bytes)).flatten();
+        let kept = exact.unwrap_or(&bytes[..bytes.len().min(QUARANTINE_BYTES_MAX)]).to_vec();
         let reason = match self.looks_like {
             Some(other) => format!("{}; the input looks like {other}, not {}", refusal.reason, self.format),
             None => refusal.reason,
         };
+        let context = RecordContext {
+            received: Some(self.origin.received),
+            zone_offset_seconds: self.options.zone_offset_seconds,
+            delivery: self.origin.delivery,
+            fallback_table: Some(self.options.fallback_table.clone()),
+            head: self.head.clone(),
+        };
+        let kept_bytes = kept.len();
+        let head_bytes = self.head.as_ref().map_or(0, |head| head.len());
         self.portion.quarantined.push(QuarantinedRecord {
             source: self.origin.source.clone(),
             format: self.format,
@@ -247,9 +313,10 @@ impl Output {
             reason_code: refusal.code,
             reason,
             offset,
-            bytes: kept.to_vec(),
+            bytes: kept,
+            context,
         });
-        self.count(kept.len());
+        self.count(kept_bytes + head_bytes);
     }
 
     /// Quarantines a record longer than any that is parsed, of which only the beginning was kept.
@@ -298,8 +365,9 @@ impl Output {
                 self.portion.batches.extend(full.finish());
             }
         }
-        let cursor = self.portion.cursor;
-        let portion = std::mem::replace(&mut self.portion, Decoded { cursor, ..Decoded::default() });
+        let Decoded { cursor, looks_like, .. } = self.portion;
+        let next = Decoded { cursor, looks_like, ..Decoded::default() };
+        let portion = std::mem::replace(&mut self.portion, next);
         let nothing = portion.records == 0 && portion.members_skipped == 0 && portion.bytes == 0;
         if !nothing {
             self.ready.push(portion);
@@ -386,6 +454,26 @@ mod tests {
             output.advance(row);
         }
         assert_eq!(output.take_ready().len(), 1);
+    }
+
+    #[test]
+    fn a_decoder_that_fails_costs_one_record() {
+        let mut output = output();
+        let table = output.table(&TableName::new("T_CL").unwrap());
+        for record in ["one", "two", "three"] {
+            output.contain(7, record.as_bytes(), |output| {
+                output.set_field(table, record, Value::Text(record));
+                assert_ne!(record, "two");
+                output.finish_row(table, RecordClass::Data, Timestamp::from_seconds(1), record);
+            });
+        }
+        output.end_portion();
+        let portion = output.take_ready().remove(0);
+        let refused = &portion.quarantined[0];
+        assert_eq!((refused.reason_code, refused.bytes.as_slice(), refused.offset), ("decoder_failed", &b"two"[..], 7));
+        assert_eq!((portion.records, portion.batches[0].rows.num_rows()), (3, 2));
+        let second = portion.batches[0].rows.column_by_name("two");
+        assert!(second.is_none_or(|column| column.null_count() == 2 || column.len() == 2));
     }
 
     #[test]

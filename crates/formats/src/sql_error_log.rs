@@ -56,7 +56,11 @@ impl LineFormat for SqlErrorLog {
     fn line(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => return output.quarantine(Refusal::invalid_utf8(error), None, offset, bytes),
+            Err(error) => {
+                // What is held back must not go on behind a line that does not belong to it.
+                self.finish(output);
+                return output.quarantine(Refusal::invalid_utf8(error), None, offset, bytes);
+            }
         };
         let time = head(text).and_then(|(stamp, ..)| clock_text::parse_iso(stamp, output.options.zone_offset_seconds));
         match (head(text), time) {

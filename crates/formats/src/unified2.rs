@@ -4,7 +4,8 @@
 //! hold sensor id, event id, seconds, microseconds, signature, generator, revision, classification, priority, the two
 //! addresses (4 or 16 bytes each), the two ports (u16), protocol, impact flag, impact and blocked (u8 each), and from
 //! 104 on an MPLS label u32, a VLAN u16 and a policy u16. Packets (type 2) and extra data (type 110) belong to the event
-//! before them: they are counted in its row (`packets`) and their bytes stay in the original, in hexadecimal.
+//! before them: they are counted in its row (`packets`) and their bytes stay in the original, in hexadecimal. Where a
+//! record's length cannot be, the next event or packet whose length fits its type is looked for.
 //!
 //! # Source
 //! Snort manual, section "Unified2".
@@ -22,6 +23,8 @@ use crate::output::{Output, Refusal};
 const HEAD_BYTES: usize = 8;
 const PACKET: u32 = 2;
 const EXTRA: u32 = 110;
+/// Bytes that show whether a record is an event or a packet.
+const RECOGNISED_BYTES: usize = 28;
 /// Bytes of an event up to its addresses.
 const BEFORE_ADDRESSES: usize = 36;
 /// Bytes of packets kept in the original of an event.
@@ -33,8 +36,8 @@ pub(crate) struct Unified2Stream {
     held: Vec<u8>,
     /// Stream position of what is held.
     offset: u64,
-    /// Nothing can be found behind a record that is none.
-    is_broken: bool,
+    /// Bytes held that are known to be no record: they are kept once a record follows, or there are many.
+    strange: usize,
     event: Option<Event>,
     slots: Slots,
 }
@@ -45,6 +48,8 @@ struct Event {
     bytes: Vec<u8>,
     packets: i64,
     packet_bytes: Vec<u8>,
+    /// The event and what belongs to it as they came, [`RECORD_BYTES_MAX`] at most.
+    original: Vec<u8>,
 }
 
 /// Whether a file begins with a record of an event or a packet whose length fits its type.
@@ -81,32 +86,50 @@ impl Unified2Stream {
     }
 
     pub fn feed(&mut self, bytes: &[u8], output: &mut Output) {
-        if self.is_broken {
-            self.offset += bytes.len() as u64;
-            return;
-        }
         self.held.extend_from_slice(bytes);
         let held = std::mem::take(&mut self.held);
         let mut done = 0;
-        while let (Some(kind), Some(length)) = (number(&held[done..], 0), number(&held[done..], 4)) {
-            let length = length as usize;
-            if length > RECORD_BYTES_MAX {
-                self.is_broken = true;
-                let reason = format!("a record of {length} bytes: from here on this is not unified2");
-                let rest = &held[done..];
-                self.end_event(output);
-                output.quarantine(Refusal::new("bad_record", reason), None, self.offset + done as u64, rest);
-                self.offset += held.len() as u64;
-                return;
-            }
-            let Some(body) = held.get(done + HEAD_BYTES..done + HEAD_BYTES + length) else { break };
-            self.record(kind, body, self.offset + done as u64, output);
-            done += HEAD_BYTES + length;
+        while let Some(at) = self.next_record(&held, &mut done, output) {
+            let length = number(&held, at + 4).unwrap_or_default() as usize;
+            let Some(record) = held.get(at..at + HEAD_BYTES + length) else { break };
+            self.record(record, self.offset + at as u64, output);
+            done = at + record.len();
             let pending = self.event.as_ref().map_or(self.offset + done as u64, |event| event.offset);
             output.advance(pending);
         }
         self.offset += done as u64;
         self.held = held[done..].to_vec();
+    }
+
+    /// Where the next record begins whose length can be read. Bytes before it that are no record are quarantined, and
+    /// `done` moves over them.
+    fn next_record(&mut self, held: &[u8], done: &mut usize, output: &mut Output) -> Option<usize> {
+        loop {
+            let at = *done + self.strange;
+            let is_record = match self.strange {
+                0 => number(held, at + 4)? as usize <= RECORD_BYTES_MAX,
+                _ => is_unified2(held.get(at..at + RECOGNISED_BYTES)?),
+            };
+            let is_much = self.strange >= RECORD_BYTES_MAX;
+            if self.strange > 0 && (is_record || is_much) {
+                self.refuse_strange(&held[*done..at], self.offset + *done as u64, output);
+                *done = at;
+            }
+            if is_record {
+                return Some(at);
+            }
+            if self.strange == 0 {
+                self.end_event(output);
+            }
+            self.strange += 1;
+        }
+    }
+
+    fn refuse_strange(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
+        self.strange = 0;
+        let length = number(bytes, 4).unwrap_or_default();
+        let reason = format!("a record of {length} bytes cannot be: passed over up to the next event or packet");
+        output.quarantine(Refusal::new("bad_record", reason), None, offset, bytes);
     }
 
     pub fn finish(&mut self, output: &mut Output) {
@@ -118,34 +141,40 @@ impl Unified2Stream {
         output.advance(self.offset + held.len() as u64);
     }
 
-    fn record(&mut self, kind: u32, body: &[u8], offset: u64, output: &mut Output) {
+    fn record(&mut self, record: &[u8], offset: u64, output: &mut Output) {
+        let (kind, body) = (number(record, 0).unwrap_or_default(), &record[HEAD_BYTES..]);
         if let Some(event) = self.event.as_mut().filter(|_| kind == PACKET || kind == EXTRA) {
             event.packets += i64::from(kind == PACKET);
             let room = PACKET_BYTES_KEPT.saturating_sub(event.packet_bytes.len());
             event.packet_bytes.extend_from_slice(&body[..body.len().min(room)]);
+            let room = RECORD_BYTES_MAX.saturating_sub(event.original.len());
+            event.original.extend_from_slice(&record[..record.len().min(room)]);
             return;
         }
         self.end_event(output);
         match event_bytes(kind) {
             Some(needed) if body.len() >= needed => {
-                self.event = Some(Event { offset, kind, bytes: body.to_vec(), packets: 0, packet_bytes: Vec::new() });
+                let (bytes, original) = (body.to_vec(), record.to_vec());
+                self.event = Some(Event { offset, kind, bytes, packets: 0, packet_bytes: Vec::new(), original });
             }
             Some(needed) => {
                 let reason = format!("an event of {} bytes where type {kind} has {needed}", body.len());
-                output.quarantine(Refusal::new("bad_record", reason), None, offset, body);
+                output.quarantine(Refusal::new("bad_record", reason), None, offset, record);
             }
             None => {
                 let reason = format!("a record of type {kind} without an event before it, or of an unknown type");
-                output.quarantine(Refusal::new("unknown_record", reason), None, offset, body);
+                output.quarantine(Refusal::new("unknown_record", reason), None, offset, record);
             }
         }
     }
 
     fn end_event(&mut self, output: &mut Output) {
         let Some(event) = self.event.take() else { return };
-        if let Err(refusal) = event.write(&mut self.slots, output) {
-            output.quarantine(refusal, output.options.table.clone(), event.offset, &event.bytes);
-        }
+        output.contain(event.offset, &event.original, |output| {
+            if let Err(refusal) = event.write(&mut self.slots, output) {
+                output.quarantine(refusal, output.options.table.clone(), event.offset, &event.original);
+            }
+        });
     }
 }
 

@@ -77,6 +77,7 @@ impl VpcFlowLog {
         let words: Vec<&str> = line.split_ascii_whitespace().take(FIELDS_MAX + 1).collect();
         if is_header(&words) {
             self.fields = words.iter().map(|word| (*word).to_owned()).collect();
+            output.set_head(line);
             return Ok(());
         }
         if self.fields.is_empty() {

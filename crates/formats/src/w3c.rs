@@ -58,6 +58,8 @@ pub(crate) struct W3cMapper {
     table: Option<TableId>,
     /// The fields in force; empty before the first `#Fields:`.
     fields: Vec<FieldUse>,
+    /// The line that declared them.
+    fields_line: String,
     /// From `#Date:`, the date of lines that have none.
     date: Option<Timestamp>,
     /// Time of the last line that had no date: going back means midnight has passed.
@@ -111,7 +113,10 @@ impl W3cMapper {
     fn directive(&mut self, line: &str, output: &mut Output) {
         let Some((name, text)) = line[1..].split_once(':') else { return };
         match name.trim().to_ascii_lowercase().as_str() {
-            "fields" => self.fields(text, output),
+            "fields" => {
+                line.clone_into(&mut self.fields_line);
+                self.fields(text, output);
+            }
             "date" | "start-date" => {
                 let stamp: String = text.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
                 if let Some(time) = clock_text::parse_iso(&stamp, 0) {
@@ -119,7 +124,16 @@ impl W3cMapper {
                     self.last_undated = None;
                 }
             }
-            _ => {}
+            _ => return,
+        }
+        self.tell_head(output);
+    }
+
+    /// Keeps the directives in force, for lines that are refused.
+    fn tell_head(&self, output: &mut Output) {
+        match self.date {
+            Some(date) => output.set_head(&format!("#Date: {date}\n{}", self.fields_line)),
+            None => output.set_head(&self.fields_line),
         }
     }
 
@@ -161,7 +175,7 @@ impl W3cMapper {
         Ok(())
     }
 
-    fn time(&mut self, values: &[&str], output: &Output) -> Result<Timestamp, Refusal> {
+    fn time(&mut self, values: &[&str], output: &mut Output) -> Result<Timestamp, Refusal> {
         let mut stamp = Stamp::default();
         for (field, value) in self.fields.iter().zip(values) {
             let value = value.trim_matches('"');
@@ -189,13 +203,14 @@ impl W3cMapper {
         Some(clock_text::shifted(Timestamp::from_nanos(local), zone).truncated_to_ticks())
     }
 
-    fn undated(&mut self, time: &str, zone: i32, output: &Output) -> Option<Timestamp> {
+    fn undated(&mut self, time: &str, zone: i32, output: &mut Output) -> Option<Timestamp> {
         let date = self.date.unwrap_or_else(|| output.origin.received.day().start());
         let local = date.as_nanos().saturating_add(clock_text::parse_clock(time)?);
         let found = clock_text::shifted(Timestamp::from_nanos(local), zone).truncated_to_ticks();
         if self.date.is_some() && self.last_undated.is_some_and(|last| found < last) {
             let next = Timestamp::from_nanos(date.as_nanos().saturating_add(NANOS_PER_DAY));
             self.date = Some(next);
+            self.tell_head(output);
             self.last_undated = Some(Timestamp::from_nanos(found.as_nanos().saturating_add(NANOS_PER_DAY)));
         } else {
             self.last_undated = Some(found);

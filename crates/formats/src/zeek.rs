@@ -32,6 +32,8 @@ pub(crate) struct ZeekLog {
     path: String,
     names: Vec<String>,
     types: Vec<String>,
+    /// The declarations in force, by their names, as they were written.
+    declared: Vec<(String, String)>,
     /// The columns in force, found at the first record behind their declaration.
     columns: Option<(TableId, Vec<Column>)>,
     scratch: Document,
@@ -65,6 +67,7 @@ impl Default for ZeekLog {
             path: String::new(),
             names: Vec::new(),
             types: Vec::new(),
+            declared: Vec::new(),
             columns: None,
             scratch: Document::default(),
         }
@@ -84,7 +87,9 @@ pub(crate) fn is_zeek(head: &[u8]) -> bool {
 impl LineFormat for ZeekLog {
     fn line(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
         if let Some(directive) = bytes.strip_prefix(b"#") {
-            self.directive(&String::from_utf8_lossy(directive));
+            let text = String::from_utf8_lossy(directive);
+            self.directive(&text);
+            self.keep(&text, output);
             return;
         }
         let text = match std::str::from_utf8(bytes) {
@@ -98,6 +103,7 @@ impl LineFormat for ZeekLog {
             let values = text.split(self.separator.as_str()).take(FIELDS_MAX);
             if values.clone().all(is_name) {
                 self.names = values.map(str::to_owned).collect();
+                output.set_head(text);
                 return;
             }
             self.names = (1..=values.count()).map(|position| format!("field_{position}")).collect();
@@ -109,7 +115,23 @@ impl LineFormat for ZeekLog {
     }
 }
 
+/// Declarations that change what records mean, in the order in which they are to be read again.
+const DECLARATIONS: [&str; 7] = ["separator", "set_separator", "empty_field", "unset_field", "path", "fields", "types"];
+
 impl ZeekLog {
+    /// Keeps a declaration for lines that are refused.
+    fn keep(&mut self, directive: &str, output: &mut Output) {
+        let is_end = |rest: &str| rest.starts_with([' ', '\t']) || rest.starts_with(self.separator.as_str());
+        let declares = |name: &&str| directive.strip_prefix(*name).is_some_and(is_end);
+        let Some(name) = DECLARATIONS.into_iter().find(declares) else { return };
+        self.declared.retain(|(known, _)| known != name && !(name == "fields" && known == "types"));
+        self.declared.push((name.to_owned(), format!("#{directive}")));
+        let rank = |name: &str| DECLARATIONS.iter().position(|known| *known == name);
+        self.declared.sort_by_key(|(name, _)| rank(name));
+        let lines: Vec<&str> = self.declared.iter().map(|(_, line)| line.as_str()).collect();
+        output.set_head(&lines.join("\n"));
+    }
+
     fn directive(&mut self, text: &str) {
         // The separator of this line cannot be the one it declares.
         if let Some(declared) = text.strip_prefix("separator") {

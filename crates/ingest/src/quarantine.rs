@@ -55,6 +55,12 @@ fn append(builder: &mut BatchBuilder, record: &QuarantinedRecord, now: Timestamp
     builder.set_field("Truncated", Value::Bool(kept.len() < record.bytes.len()));
     builder.set_field("Original", Value::Text(&original));
     builder.set_field("OriginalEncoding", Value::Text(encoding));
+    let context = &record.context;
+    builder.set_field("ReceivedTime", Value::Time(context.received.unwrap_or(now)));
+    builder.set_field("ZoneOffsetSeconds", Value::Long(context.zone_offset_seconds.into()));
+    builder.set_field("FallbackTable", Value::Text(context.fallback_table.as_ref().map_or("", |table| table.as_str())));
+    builder.set_field("InputHead", Value::Text(context.head.as_deref().unwrap_or_default()));
+    builder.classify(RecordClass::Data, context.delivery);
     builder.finish_row(now, &record.source, "");
 }
 
@@ -71,7 +77,7 @@ fn quarantine_id(record: &QuarantinedRecord) -> String {
 mod tests {
     use arrow::array::AsArray;
     use moneta_base::SourceName;
-    use moneta_event::{TableCatalog, catalog::table};
+    use moneta_event::{RecordContext, TableCatalog, catalog::table};
 
     use super::*;
 
@@ -84,6 +90,7 @@ mod tests {
             reason: "expected a value".into(),
             offset: 3,
             bytes: bytes.to_vec(),
+            context: RecordContext::default(),
         }
     }
 

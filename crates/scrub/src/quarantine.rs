@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use moneta_event::QuarantinedRecord;
+use moneta_event::{QuarantinedRecord, RecordContext};
 
 use crate::finding::{KindCounts, Surroundings};
 use crate::scrubber::Scrubber;
@@ -53,7 +53,9 @@ impl Scrubber {
         } else {
             (self.scrub_bytes(&record.bytes), reason)
         };
-        QuarantinedRecord { source, reason, bytes, ..record }
+        let head = record.context.head.as_ref().map(|head| self.scrub_text(head).into());
+        let context = RecordContext { head, ..record.context };
+        QuarantinedRecord { source, reason, bytes, context, ..record }
     }
 
     /// Masks values in the UTF-16 text whose characters stand at every second byte of `units`.
@@ -123,10 +125,12 @@ mod tests {
             reason: "from c@d.org".into(),
             offset: 3,
             bytes: b"PK\x03\x04abc".to_vec(),
+            context: RecordContext { head: Some("#by c@d.org".into()), ..RecordContext::default() },
         };
         let scrubbed = scrubber().scrub_quarantined(record);
         assert!(scrubbed.bytes.is_empty());
         assert_eq!(short(&scrubbed.reason), "from <email>; 7 bytes withheld: compressed content cannot be scrubbed");
         assert_eq!(short(scrubbed.source.as_str()), "mail/<email>");
+        assert_eq!(short(&scrubbed.context.head.unwrap()), "#by <email>");
     }
 }

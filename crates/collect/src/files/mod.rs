@@ -38,8 +38,8 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(60);
 /// Which files to follow.
 #[derive(Debug, Clone)]
 pub struct FileOptions {
-    /// Files, directories (every file in them) and names with `*` and `?` in their last part. Names that end in `.gz`
-    /// or `.zip` stand for archives; others pass over what was rotated away.
+    /// Files, directories (every file in them) and names with `*` and `?` in their last part. Names that end in `.gz`,
+    /// `.zst` or `.zip` stand for archives; others pass over what was rotated away.
     pub patterns: Vec<String>,
     /// How often files are looked at.
     pub poll: Duration,

@@ -11,9 +11,9 @@ use crate::Error;
 const ROTATED_ENDINGS: [&str; 7] = [".gz", ".xz", ".zst", ".bz2", ".old", ".bak", ".zip"];
 
 /// Endings of archives that are read.
-const ARCHIVE_ENDINGS: [&str; 2] = [".gz", ".zip"];
+const ARCHIVE_ENDINGS: [&str; 3] = [".gz", ".zst", ".zip"];
 /// Endings of those that are not.
-const UNREADABLE_ENDINGS: [&str; 3] = [".xz", ".zst", ".bz2"];
+const UNREADABLE_ENDINGS: [&str; 2] = [".xz", ".bz2"];
 
 /// A file, a directory, or a name with wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use moneta_base::limits::{BLOCK_ROWS_MAX, QUARANTINE_BYTES_MAX, RECORD_BYTES_MAX};
 use moneta_base::{Clock, SourceName, TableName, Timestamp};
-use moneta_event::{BatchBuilder, Delivery, QuarantinedRecord, RecordClass, TableSchema, Value};
+use moneta_event::{BatchBuilder, Delivery, QuarantinedRecord, RecordClass, RecordContext, TableSchema, Value};
 use moneta_formats::Decoded;
 use regex::Regex;
 use tokio::time::Instant;
@@ -170,6 +170,7 @@ impl TextLines {
             reason,
             offset,
             bytes: kept.to_vec(),
+            context: RecordContext::default(),
         });
     }
 

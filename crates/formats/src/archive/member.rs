@@ -46,6 +46,7 @@ impl Member {
             output.options.fallback_table = custom_table_name(name);
         }
         output.in_member = true;
+        output.forget_head();
         Self { name: name.to_owned(), depth, state: State::Head(Vec::new()), outer }
     }
 
@@ -72,6 +73,7 @@ impl Member {
             stream.finish(output);
         }
         output.format = self.outer.format;
+        output.forget_head();
         if let Some(refusal) = fault {
             output.quarantine(refusal, None, offset, &[]);
         }
@@ -86,7 +88,7 @@ impl Member {
             return;
         }
         let format = recognise(&self.name, &head);
-        let is_archive = matches!(format, Some(crate::Format::Zip | crate::Format::Gzip));
+        let is_archive = matches!(format, Some(crate::Format::Zip | crate::Format::Gzip | crate::Format::Zstd));
         match format {
             Some(_) if is_archive && self.depth + 1 >= ARCHIVE_DEPTH_MAX => {
                 let reason = format!("archives within archives more than {ARCHIVE_DEPTH_MAX} deep");

@@ -1,10 +1,10 @@
 //! Archives and compressed files: their members are recognised and decoded as they come out, never held whole.
 
-mod gzip;
+mod compressed;
 mod member;
 mod zip;
 
-pub(crate) use gzip::GzipStream;
+pub(crate) use compressed::CompressedStream;
 pub(crate) use zip::ZipStream;
 
 use moneta_base::limits::DECOMPRESSION_RATIO_MAX;

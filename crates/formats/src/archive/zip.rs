@@ -189,6 +189,10 @@ impl ZipStream {
         match step {
             Ok(step) => self.take_step(&step, output),
             Err(refusal) => {
+                // What came out before the damage is readable.
+                if let State::Data { member: Some(member), .. } = &mut self.state {
+                    member.feed(&self.expanded, output);
+                }
                 self.leave_member(Some(refusal), output);
                 self.state = State::Over;
                 true
@@ -255,12 +259,11 @@ struct Step {
 fn inflate(expander: &mut Decompress, compressed: &[u8], expanded: &mut Vec<u8>) -> Result<Step, Refusal> {
     expanded.resize(EXPANDED_BUFFER_BYTES, 0);
     let (used_before, made_before) = (expander.total_in(), expander.total_out());
-    let status = expander
-        .decompress(compressed, expanded, FlushDecompress::None)
-        .map_err(|e| Refusal::new("bad_archive", format!("zip member is damaged: {e}")))?;
+    let status = expander.decompress(compressed, expanded, FlushDecompress::None);
     let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(0);
     let used = count(expander.total_in(), used_before);
     expanded.truncate(count(expander.total_out(), made_before));
+    let status = status.map_err(|e| Refusal::new("bad_archive", format!("zip member is damaged: {e}")))?;
     Ok(Step { used, is_end: status == Status::StreamEnd })
 }
 

@@ -169,6 +169,8 @@ impl LineFormat for Delimited {
         match std::str::from_utf8(bytes) {
             Ok(text) => self.partial.push_str(text),
             Err(error) => {
+                // The line feed stands between what is refused here.
+                self.partial.pop();
                 self.refuse_partial(Refusal::invalid_utf8(error), output);
                 output.quarantine(Refusal::invalid_utf8(error), None, offset, bytes);
                 return;
@@ -213,6 +215,7 @@ impl Delimited {
         if let Layout::Unknown = self.layout
             && self.first_line(record)
         {
+            output.set_head(record);
             return;
         }
         let values = values(record, self.separator);
@@ -290,6 +293,9 @@ impl Columns {
     /// The plan of the table that a row names, made at its first row.
     fn plan(&mut self, named: &str, output: &mut Output) -> Result<usize, Refusal> {
         let known = output.options.catalog.get(named).map(|schema| schema.name().clone());
+        if let Some(table) = &known {
+            output.check_not_own(table)?;
+        }
         let mappings = Arc::clone(&output.options.mappings);
         let names = || self.names.iter().map(|name| name.strip_suffix(" [UTC]").unwrap_or(name));
         let choice = match (&output.options.table, &known) {

@@ -100,6 +100,7 @@ impl JsonRows {
             return self.windows.write(&event, raw, output);
         }
         if let Some(table) = table_named_by(item, output) {
+            output.check_not_own(&table)?;
             return self.members.write(&table, item, raw, output);
         }
         let mappings = std::sync::Arc::clone(&output.options.mappings);
@@ -206,7 +207,9 @@ impl JsonStream {
 fn take(mapper: &mut JsonMapper, piece: Piece<'_>, end: u64, output: &mut Output) {
     let table = output.options.table.clone();
     match piece {
-        Piece::Object { offset, bytes } => mapper.record(bytes, offset, output),
+        Piece::Object { offset, bytes } => {
+            output.contain(offset, bytes, |output| mapper.record(bytes, offset, output));
+        }
         Piece::Garbage { offset, bytes } => {
             let refusal = Refusal::new("invalid_json", "not a JSON object, or one without its end");
             output.quarantine(refusal, table, offset, bytes);

@@ -81,7 +81,7 @@ impl MappedRows {
         let name = self.table_name(choice, mapping, item, output);
         let Self { plans, scratch } = self;
         let plan = plans.entry((choice, name.clone())).or_insert_with(|| Plan::new(mapping, &name, output));
-        let mut writer = Writer { table: plan.table, output: &mut *output, scratch: &mut *scratch };
+        let mut writer = Writer { table: plan.table, time, output: &mut *output, scratch: &mut *scratch };
         writer.members(&mut plan.levels, ROOT, item, true);
         for (slot, text) in &plan.constants {
             slot.write(output, plan.table, Value::Text(text), scratch);
@@ -102,7 +102,8 @@ impl MappedRows {
                 let value = value.rsplit('-').next().unwrap_or(value);
                 let name = TableName::new(&format!("{before}{}{behind}", in_capitals(value))).ok();
                 let room = self.plans.len() < TABLES_NAMED_MAX;
-                name.filter(|name| room || self.plans.contains_key(&(choice, name.clone())))
+                name.filter(|name| !moneta_event::catalog::is_own_table(name.as_str()))
+                    .filter(|name| room || self.plans.contains_key(&(choice, name.clone())))
                     .unwrap_or_else(|| output.options.fallback_table.clone())
             }
         }
@@ -154,8 +155,10 @@ impl Plan {
         }
         // The event time is said by `TimeGenerated`, unless the table has a column of its own for it.
         for path in &mapping.time {
-            let column = path.last().map(|name| find_column(output, table, name).target);
-            if path.len() > 1 || !matches!(column, Some(Target::Column(_))) {
+            let Some((name, outer)) = path.split_last() else { continue };
+            let column = find_column(output, table, name).target;
+            let may_have_column = outer.is_empty() || mapping.inline.iter().any(|inline| **inline == *outer);
+            if !may_have_column || !matches!(column, Target::Column(_)) {
                 levels.change(path, |node| node.is_time = true);
             }
         }
@@ -197,6 +200,8 @@ impl Levels {
 /// Where the members of one record go.
 struct Writer<'a> {
     table: TableId,
+    /// The time of the event.
+    time: Timestamp,
     output: &'a mut Output,
     scratch: &'a mut Document,
 }
@@ -228,6 +233,14 @@ impl Writer<'_> {
         let is_taken = !node.slots.is_empty() || !keeps_rest;
         match (node.inner, member.value()) {
             (Some(inner), _) if member.is_object() => self.members(levels, inner, member, !is_taken),
+            // Event hubs get some objects as a text that holds them.
+            (Some(inner), Some(Value::Text(text))) if text.starts_with('{') => {
+                let mut within = Document::default();
+                match within.parse(text) {
+                    Ok(object) => self.members(levels, inner, object, !is_taken),
+                    Err(_) => self.output.set(self.table, Target::Extra, name, Value::Text(text)),
+                }
+            }
             (_, Some(value)) if !is_taken && !self.is_said(node, value, member) => match &node.fallback {
                 Some(slot) => slot.write(self.output, self.table, value, self.scratch),
                 // An object was expected here, and something else came; or a time that is none.
@@ -241,9 +254,10 @@ impl Writer<'_> {
     fn is_said(&self, node: &Node, value: Value<'_>, member: Item<'_>) -> bool {
         let name = node.fallback.as_ref().map_or("", |slot| &*slot.name);
         let is_time = node.is_time || name == standard::TIME_GENERATED;
+        let zone = self.output.options.zone_offset_seconds;
         match value {
             Value::Text(text) if name == standard::TYPE => self.output.table_name(self.table) == text,
-            _ => is_time && read_time(member, 0).is_some(),
+            _ => is_time && read_time(member, zone) == Some(self.time),
         }
     }
 }
@@ -267,7 +281,7 @@ impl Level {
 
 impl Convert {
     fn write(self, slot: &Slot, member: Item<'_>, writer: &mut Writer<'_>) {
-        let Writer { table, output, scratch } = writer;
+        let Writer { table, output, scratch, .. } = writer;
         let table = *table;
         let Some(value) = member.value() else { return };
         match self {

@@ -1,7 +1,7 @@
 //! What AppLocker decided: columns that follow from the number of an event and from its fields.
 //!
 //! Layout: the fields stand in `UserData/RuleAndFileData` (`PolicyName`, `RuleName`, `FilePath`, `FileHash`, `Fqbn`,
-//! ...; packaged apps have `Package`). `Fqbn` is `publisher\product\file\version`, or `-` for a file without signature.
+//! ...; packaged apps, 8020 to 8025, have `Package`). `Fqbn` is `publisher\product\file\version`, or `-` for a file without signature.
 
 use moneta_event::Value;
 
@@ -9,6 +9,12 @@ use super::WindowsEvent;
 use crate::output::{Output, TableId};
 
 const PROVIDER: &str = "Microsoft-Windows-AppLocker";
+
+/// Whether an event is a decision of AppLocker: a row of `SecurityEvent`, as the agents of Azure collect them.
+pub(super) fn is_decision(event: &WindowsEvent<'_>) -> bool {
+    let number = event.event_id.parse::<u32>().unwrap_or_default();
+    event.provider == PROVIDER && matches!(number, 8001..=8007 | 8020..=8025)
+}
 
 /// Sets the columns of an event of AppLocker; does nothing for others.
 pub(super) fn write(event: &WindowsEvent<'_>, table: TableId, output: &mut Output) {

@@ -1,8 +1,8 @@
 //! Windows events, whatever carried them: one description of an event, filled by each shape and written to one of two
 //! tables.
 //!
-//! Events of the `Security` channel become rows of `SecurityEvent` with Azure's derived columns; all others, and those
-//! without channel, rows of `Event`. Fields of `EventData` and `UserData` go to the columns of their names, the rest to
+//! Events of the `Security` channel and decisions of AppLocker become rows of `SecurityEvent` with Azure's derived
+//! columns; all others, and those without channel, rows of `Event`. Fields of `EventData` and `UserData` go to the columns of their names, the rest to
 //! `_Extra` under their own names.
 
 mod activity;
@@ -100,7 +100,8 @@ impl<'a> Shape<'a> {
             "log_name" => self.is_winlogbeat_6 = true,
             "EventID" | "EventId" | "Event_ID" => self.has_event_id = member.scalar().is_some_and(is_number),
             "Channel" | "SourceName" | "ProviderGuid" | "Provider_Name" => self.names_origin = true,
-            "TimeGenerated" | "TenantId" => self.is_table_row = true,
+            // The last is of the tables that Azure diagnostics writes.
+            "TimeGenerated" | "TenantId" | "EventTickCount" => self.is_table_row = true,
             _ => {}
         }
     }

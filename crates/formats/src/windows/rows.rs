@@ -94,7 +94,7 @@ impl WindowsRows {
     pub fn write(&mut self, event: &WindowsEvent<'_>, raw: &str, output: &mut Output) -> Result<(), Refusal> {
         let time = event.time.unwrap_or(output.origin.received);
         output.check_time(time)?;
-        let is_security = event.channel.eq_ignore_ascii_case(SECURITY_CHANNEL);
+        let is_security = event.channel.eq_ignore_ascii_case(SECURITY_CHANNEL) || applocker::is_decision(event);
         let slot = if is_security { &mut self.security } else { &mut self.event };
         let table = slot.get_or_insert_with(|| EventTable::resolve(is_security, output));
         let derived = Derived::of(event);
@@ -109,6 +109,9 @@ impl WindowsRows {
         }
         if is_security {
             derived.write(id, output);
+            if applocker::is_decision(event) && output.is_unset_column(id, "Account") {
+                output.set_field(id, "Account", Value::Text(user_name(event)));
+            }
         }
         applocker::write(event, id, output);
         for (name, value) in &event.extra {

@@ -11,7 +11,7 @@ use crate::support::{Whole, decode_pieces, options};
 
 const LINES: &str = "{\"a\":1}\n{\"a\":2}\n";
 
-fn zip_of(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
+pub fn zip_of(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in members {
         writer.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
@@ -20,10 +20,14 @@ fn zip_of(members: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> 
     writer.finish().unwrap().into_inner()
 }
 
-fn gzip_of(bytes: &[u8]) -> Vec<u8> {
+pub fn gzip_of(bytes: &[u8]) -> Vec<u8> {
     let mut writer = GzEncoder::new(Vec::new(), Compression::default());
     writer.write_all(bytes).unwrap();
     writer.finish().unwrap()
+}
+
+pub fn zstd_of(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 3).unwrap()
 }
 
 fn decode(format: Format, bytes: &[u8]) -> Whole {
@@ -76,6 +80,8 @@ fn an_unknown_member_is_quarantined_and_the_next_is_read() {
 fn a_gzip_file_of_several_members_is_one_file() {
     let bytes = [gzip_of(b"{\"a\":1}\n{\"a\""), gzip_of(b":2}\n")].concat();
     assert_eq!(decode(Format::Gzip, &bytes).num_rows(), 2);
+    let bytes = [zstd_of(b"{\"a\":1}\n{\"a\""), zstd_of(b":2}\n")].concat();
+    assert_eq!(decode(Format::Zstd, &bytes).num_rows(), 2);
 }
 
 #[test]
@@ -95,6 +101,8 @@ fn a_bomb_is_stopped_and_what_came_before_is_kept() {
     let whole = decode_pieces(Format::Gzip, options("box"), &gzip_of(bomb.as_bytes()), 1 << 16);
     assert_eq!(whole.reasons().last(), Some(&"decompression_limit"));
     assert!(whole.num_rows() < 200, "{}", whole.num_rows());
+    let whole = decode_pieces(Format::Zstd, options("box"), &zstd_of(bomb.as_bytes()), 1 << 16);
+    assert_eq!(whole.reasons().last(), Some(&"decompression_limit"));
     let zipped = zip_of(&[("bomb.json", bomb.as_bytes())], zip::CompressionMethod::Deflated);
     assert_eq!(
         decode_pieces(Format::Zip, options("box"), &zipped, 1 << 16).reasons().last(),
@@ -107,6 +115,7 @@ fn an_archive_cut_short_yields_what_is_there() {
     let lines = LINES.repeat(2000);
     for (format, bytes) in [
         (Format::Gzip, gzip_of(lines.as_bytes())),
+        (Format::Zstd, zstd_of(lines.as_bytes())),
         (Format::Zip, zip_of(&[("a.json", lines.as_bytes())], zip::CompressionMethod::Deflated)),
     ] {
         let whole = decode_pieces(format, options("box"), &bytes[..bytes.len() / 2], 100);

@@ -89,7 +89,7 @@ fn event(base: usize, record_id: u64, channel: &str, time: &str) -> Vec<u8> {
 }
 
 /// A chunk of events; returns it with the offset of each record.
-fn chunk(events: &[(&str, &str)]) -> (Vec<u8>, Vec<usize>) {
+pub fn chunk(events: &[(&str, &str)]) -> (Vec<u8>, Vec<usize>) {
     let mut chunk = vec![0; 512];
     let mut offsets = Vec::new();
     for (index, (channel, time)) in events.iter().enumerate() {
@@ -118,7 +118,7 @@ fn chunk(events: &[(&str, &str)]) -> (Vec<u8>, Vec<usize>) {
     (chunk, offsets)
 }
 
-fn file(chunks: &[Vec<u8>]) -> Vec<u8> {
+pub fn file(chunks: &[Vec<u8>]) -> Vec<u8> {
     let mut file = vec![0; 4096];
     file[..8].copy_from_slice(b"ElfFile\0");
     chunks.iter().for_each(|chunk| file.extend(chunk));

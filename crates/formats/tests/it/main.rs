@@ -6,12 +6,14 @@
 
 mod archives;
 mod corpus;
+mod damage;
 mod evtx;
 mod goldens;
 mod hostile;
 mod records;
 mod reports;
 mod samples;
+mod shapes;
 mod sources_doc;
 mod support;
 mod texts;

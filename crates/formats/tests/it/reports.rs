@@ -14,9 +14,8 @@ fn both(name: &str, bytes: &[u8], format: Format) -> Whole {
     whole
 }
 
-#[test]
-fn files_that_aide_found_changed_are_rows_with_their_details() {
-    let text = "Start timestamp: 2026-06-01 10:00:00 +0200 (AIDE 0.18)\n\
+/// A report with an added and a changed file.
+pub const AIDE_REPORT: &str = "Start timestamp: 2026-06-01 10:00:00 +0200 (AIDE 0.18)\n\
 AIDE found differences between database and filesystem!!\n\n\
 Summary:\n  Total number of entries:\t3\n  Added entries:\t\t1\n  Removed entries:\t0\n  Changed entries:\t1\n\n\
 ---------------------------------------------------\nAdded entries:\n---------------------------------------------------\n\n\
@@ -27,7 +26,20 @@ f = p..    .C... : /etc/passwd\n\n\
 File: /etc/passwd\n Size      : 100                              | 200\n Perm      : -rw-r--r--                       | -rw-rw-rw-\n\
  SHA256    : AAAA                             | CCCC\n             BBBB                             | DDDD\n\n\
 End timestamp: 2026-06-01 10:00:09 +0200 (run time: 0m 9s)\n";
-    let whole = both("aide.log", text.as_bytes(), Format::Aide);
+
+/// A report of both sides of a call.
+pub const VQ_REPORT: &str = "VQSessionReport: CallTerm\r\nCallID: 4711@gw.example.org\r\nLocalID: Ann <sip:ann@example.org>\r\n\
+RemoteID: Bob <sip:bob@example.net>\r\nLocalAddr: IP=192.0.2.1 PORT=5000 SSRC=1a3b5c7d\r\n\
+RemoteAddr: IP=198.51.100.2 PORT=5002 SSRC=0x2468abcd\r\nLocalMetrics:\r\n\
+Timestamps:START=2026-06-01T10:00:00Z STOP=2026-06-01T10:03:20Z\r\n\
+SessionDesc:PT=18 PD=G729 SR=8000 FMTP=\"annexb=no mode=1\" PLC=3\r\nPacketLoss:NLR=5.0 JDR=2.5\r\n\
+BurstGapLoss:BLD=1 BD=40 GLD=2.0 GD=500 GMIN=16\r\nDelay:RTD=200 ESD=140 IAJ=2 MAJ=10\r\n\
+QualityEst:RLQ=90 RCQ=85 MOSLQ=4.2 MOSCQ=4.3\r\nRemoteMetrics:\r\nPacketLoss:NLR=0.5\r\n\
+DialogID:4711@gw.example.org;to-tag=a;from-tag=b\r\n";
+
+#[test]
+fn files_that_aide_found_changed_are_rows_with_their_details() {
+    let whole = both("aide.log", AIDE_REPORT.as_bytes(), Format::Aide);
     assert_eq!(whole.reasons(), [""; 0]);
     let rows = whole.rows();
     assert_eq!(rows.len(), 2);
@@ -54,15 +66,7 @@ End timestamp: 2026-06-01 10:00:09 +0200 (run time: 0m 9s)\n";
 
 #[test]
 fn a_voice_quality_report_gives_a_row_per_side() {
-    let text = "VQSessionReport: CallTerm\r\nCallID: 4711@gw.example.org\r\nLocalID: Ann <sip:ann@example.org>\r\n\
-RemoteID: Bob <sip:bob@example.net>\r\nLocalAddr: IP=192.0.2.1 PORT=5000 SSRC=1a3b5c7d\r\n\
-RemoteAddr: IP=198.51.100.2 PORT=5002 SSRC=0x2468abcd\r\nLocalMetrics:\r\n\
-Timestamps:START=2026-06-01T10:00:00Z STOP=2026-06-01T10:03:20Z\r\n\
-SessionDesc:PT=18 PD=G729 SR=8000 FMTP=\"annexb=no mode=1\" PLC=3\r\nPacketLoss:NLR=5.0 JDR=2.5\r\n\
-BurstGapLoss:BLD=1 BD=40 GLD=2.0 GD=500 GMIN=16\r\nDelay:RTD=200 ESD=140 IAJ=2 MAJ=10\r\n\
-QualityEst:RLQ=90 RCQ=85 MOSLQ=4.2 MOSCQ=4.3\r\nRemoteMetrics:\r\nPacketLoss:NLR=0.5\r\n\
-DialogID:4711@gw.example.org;to-tag=a;from-tag=b\r\n";
-    let whole = both("vq.txt", text.as_bytes(), Format::CallReport);
+    let whole = both("vq.txt", VQ_REPORT.as_bytes(), Format::CallReport);
     assert_eq!(whole.reasons(), [""; 0]);
     let rows = whole.rows();
     assert_eq!(rows.len(), 2);
@@ -94,7 +98,7 @@ DialogID:4711@gw.example.org;to-tag=a;from-tag=b\r\n";
 }
 
 /// A receiver report without blocks, and an extended report with a block of another kind before that of VoIP metrics.
-const VOIP_PACKET: &str = "80c90001deadbeef80cf000ddeadbeef0400000200000000000000000700000811223344\
+pub const VOIP_PACKET: &str = "80c90001deadbeef80cf000ddeadbeef0400000200000000000000000700000811223344\
 80400d10002803e800c8008cc4b07f1059617f2b9000002800500078";
 
 #[test]
@@ -144,7 +148,7 @@ fn extended_reports_of_rtcp_are_rows_with_units() {
     );
 }
 
-fn journal_entry() -> Vec<u8> {
+pub fn journal_entry() -> Vec<u8> {
     let mut bytes = b"__CURSOR=s=a;i=1\n__REALTIME_TIMESTAMP=1780308000123456\n_HOSTNAME=web1\nPRIORITY=6\n\
 SYSLOG_FACILITY=10\nSYSLOG_IDENTIFIER=sshd\n_PID=812\n_UID=0\nMESSAGE\n"
         .to_vec();
@@ -186,7 +190,7 @@ fn journal_entries_are_rows_of_syslog() {
 }
 
 /// An event of type 7 (IPv4) or 72 (IPv6) in Snort's binary form.
-fn snort_event(kind: u32, addresses: [&[u8]; 2]) -> Vec<u8> {
+pub fn snort_event(kind: u32, addresses: [&[u8]; 2]) -> Vec<u8> {
     let mut body = Vec::new();
     for number in [1u32, 9, 1_780_308_000, 250_000, 2_100_498, 1, 7, 3, 2] {
         body.extend_from_slice(&number.to_be_bytes());

@@ -21,6 +21,7 @@ pub struct Whole {
     pub members_skipped: u64,
     pub bytes: u64,
     pub cursor: u64,
+    pub looks_like: Option<&'static str>,
 }
 
 impl Whole {
@@ -30,6 +31,7 @@ impl Whole {
         self.records += portion.records;
         self.members_skipped += portion.members_skipped;
         self.bytes += portion.bytes;
+        self.looks_like = portion.looks_like;
         assert!(portion.cursor >= self.cursor, "a cursor never goes back");
         self.cursor = portion.cursor;
     }

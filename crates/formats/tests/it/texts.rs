@@ -8,7 +8,7 @@ use crate::samples::check_row;
 use crate::support::{Whole, decode_pieces, options};
 
 /// One well-formed input per format.
-const SAMPLES: [(Format, &str); 17] = [
+pub const SAMPLES: [(Format, &str); 17] = [
     (
         Format::Syslog,
         "<34>Jun  1 10:00:00 host1 su[230]: failed for user\n<13>1 2026-06-01T10:00:00Z h a - - [x y=\"1\"] CEF:0|V|P|1|2|n|3|src=192.0.2.1 msg=a b\n",
@@ -261,133 +261,87 @@ fn clouds_and_measurements_are_typed() {
     check(Format::EventXml, &[&[("Type", json!("SecurityEvent")), ("EventID", json!(7))]]);
 }
 
-/// Lines of every format, damaged at random: nothing panics, and every record is a row or quarantined (which
-/// `decode_pieces` checks). `MONETA_FUZZ_LINES` sets how many a format.
-#[test]
-fn damaged_lines_are_rows_or_quarantined() {
-    let wanted = std::env::var("MONETA_FUZZ_LINES").ok().and_then(|count| count.parse().ok()).unwrap_or(300);
-    for (format, text) in SAMPLES {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ text.len() as u64);
-        let mut done = 0;
-        while done < wanted {
-            let mut input = Vec::new();
-            for _ in 0..50.min(wanted - done) {
-                done += 1;
-                input.extend(random.damaged(text.as_bytes()));
-                input.push(b'\n');
-            }
-            let piece = 1 + random.below(500);
-            decode_pieces(format, options("x"), &input, piece);
-        }
-    }
-}
-
-/// A small generator (splitmix64): the same lines in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).unwrap()
-    }
-
-    /// A text with up to eight places changed, cut out, doubled or replaced by what parsers look for.
-    fn damaged(&mut self, text: &[u8]) -> Vec<u8> {
-        const MARKS: [&[u8]; 20] = [
-            b"\"",
-            b"\\",
-            b"=",
-            b"[",
-            b"]",
-            b"{",
-            b"}",
-            b"<",
-            b">",
-            b";",
-            b"|",
-            b"\t",
-            b"\n",
-            b"\0",
-            b"\xff",
-            b"99999999999999999999",
-            b"-",
-            b"&amp;",
-            "\u{fffd}ä😀".as_bytes(),
-            b"]]>",
-        ];
-        let mut bytes = text.to_vec();
-        for _ in 0..1 + self.below(8) {
-            let at = self.below(bytes.len().max(1));
-            let end = (at + self.below(20)).min(bytes.len());
-            match self.below(5) {
-                0 if !bytes.is_empty() => bytes[at] = self.next().to_le_bytes()[0],
-                1 => drop(bytes.drain(at.min(end)..end)),
-                2 => {
-                    let copy = bytes[at.min(end)..end].to_vec();
-                    bytes.splice(at.min(bytes.len())..at.min(bytes.len()), copy);
-                }
-                3 => bytes.truncate(at),
-                _ => {
-                    let mark = MARKS[self.below(MARKS.len())];
-                    bytes.splice(at.min(bytes.len())..at.min(bytes.len()), mark.iter().copied());
-                }
-            }
-        }
-        bytes
-    }
-}
-
+/// Every pair of formats of these samples: what was asked for, and what is there.
 #[test]
 fn a_wrong_format_names_the_likely_one() {
-    let text = SAMPLES.iter().find(|(format, _)| *format == Format::Auditd).unwrap().1;
-    for asked in [Format::Ndjson, Format::WebLog, Format::StorageLog] {
-        let whole = decode_pieces(asked, options("x"), text.as_bytes(), 1 << 16);
-        assert_eq!(whole.num_rows(), 0);
-        assert!(
-            whole
-                .quarantined
-                .iter()
-                .all(|record| record.reason.ends_with(&format!("looks like auditd, not {}", asked.name()))),
-            "{:?}",
-            whole.quarantined
-        );
+    for (there, text) in SAMPLES.iter().filter(|(format, _)| *format != Format::Evtx) {
+        for asked in Format::ALL {
+            let whole = decode_pieces(asked, options("x"), text.as_bytes(), 1 << 16);
+            let is_json = |format| matches!(format, Format::Ndjson | Format::Json);
+            let is_right = asked == *there || (is_json(asked) && is_json(*there));
+            // Formats that take almost anything say it too: their rows are no proof.
+            assert_eq!(whole.looks_like, (!is_right).then(|| there.name()), "{asked:?} for {there:?}");
+            if whole.num_rows() == 0 && !is_right {
+                let hint = format!("looks like {}, not {}", there.name(), asked.name());
+                let is_said = |record: &moneta_event::QuarantinedRecord| record.reason.ends_with(&hint);
+                assert!(whole.quarantined.iter().all(is_said), "{asked:?} {:?}", whole.quarantined);
+            }
+        }
     }
     let whole = decode_pieces(Format::Auditd, options("x"), b"words\n", 1 << 16);
     assert!(!whole.quarantined[0].reason.contains("looks like"));
 }
 
+/// What AppLocker decides, whatever carries the event.
 #[test]
-fn applocker_tells_its_verdict() {
+fn decisions_of_applocker_are_security_events_with_their_verdict() {
+    let fields = "<PolicyName>EXE</PolicyName><RuleId>{r-1}</RuleId><RuleName>r</RuleName><FilePath>%OSDRIVE%\\A.EXE</FilePath>\
+                  <FileHash>AB</FileHash><Fqbn>O=EXAMPLE\\P\\A.EXE\\1</Fqbn>";
+    let package = "<PolicyName>APPX</PolicyName><RuleId>{r-2}</RuleId><RuleName>p</RuleName><Package>Contoso.App</Package>\
+                   <Fqbn>CN=CONTOSO\\CONTOSO.APP\\APPX\\1.0</Fqbn>";
     let event = |id: u32| {
+        let (channel, fields) = match id {
+            8020.. => ("Packaged app-Execution", package),
+            8005..=8007 => ("MSI and Script", fields),
+            _ => ("EXE and DLL", fields),
+        };
         format!(
             "<Event xmlns='x'><System><Provider Name='Microsoft-Windows-AppLocker'/><EventID>{id}</EventID>\
-             <TimeCreated SystemTime='2026-06-01T10:00:00Z'/><Channel>Microsoft-Windows-AppLocker/EXE and DLL</Channel>\
-             <Computer>c</Computer></System><UserData><RuleAndFileData xmlns='y'><PolicyName>EXE</PolicyName>\
-             <RuleName>r</RuleName><FilePath>%OSDRIVE%\\A.EXE</FilePath><FileHash>AB</FileHash>\
-             <Fqbn>O=EXAMPLE\\P\\A.EXE\\1</Fqbn></RuleAndFileData></UserData></Event>"
+             <TimeCreated SystemTime='2026-06-01T10:00:00Z'/><Channel>Microsoft-Windows-AppLocker/{channel}</Channel>\
+             <Computer>c</Computer><Security UserID='S-1-5-18'/></System><UserData><RuleAndFileData xmlns='y'>{fields}\
+             </RuleAndFileData></UserData></Event>"
         )
     };
-    let text: String = [8002, 8003, 8004, 8001].into_iter().map(event).collect();
+    let ids = (8001..=8007).chain(8020..=8025).chain([8000, 8008]);
+    let text: String = ids.map(event).collect();
     let whole = decode_pieces(Format::EventXml, options("x"), text.as_bytes(), 100);
     let rows = whole.rows();
-    let verdicts: Vec<_> = rows.iter().map(|row| row.get("AppLockerVerdict").cloned().unwrap_or_default()).collect();
-    assert_eq!(verdicts, [json!("allow"), json!("would-block"), json!("block"), Value::Null]);
-    check_row(
-        &rows[2],
-        &[
-            ("Type", json!("Event")),
-            ("PolicyName", json!("EXE")),
-            ("RuleName", json!("r")),
-            ("FilePath", json!("%OSDRIVE%\\A.EXE")),
-            ("FileHash", json!("AB")),
-            ("Publisher", json!("O=EXAMPLE")),
-        ],
-    );
+    let (decisions, others): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["Type"] == "SecurityEvent");
+    assert!(others.len() == 2 && others.iter().all(|row| row["Type"] == "Event"), "{others:?}");
+    let verdicts: Vec<_> =
+        decisions.iter().map(|row| row.get("AppLockerVerdict").and_then(Value::as_str).unwrap_or_default()).collect();
+    let three = ["allow", "would-block", "block"];
+    assert_eq!(verdicts, [[""].as_slice(), &three, &three, &three, &three].concat());
+    let expected = [
+        ("EventID", json!(8004)),
+        ("Channel", json!("Microsoft-Windows-AppLocker/EXE and DLL")),
+        ("PolicyName", json!("EXE")),
+        ("RuleId", json!("{r-1}")),
+        ("RuleName", json!("r")),
+        ("FilePath", json!("%OSDRIVE%\\A.EXE")),
+        ("FileHash", json!("AB")),
+        ("Fqbn", json!("O=EXAMPLE\\P\\A.EXE\\1")),
+        ("Publisher", json!("O=EXAMPLE")),
+        ("AppLockerVerdict", json!("block")),
+    ];
+    check_row(decisions[3], &expected);
+    check_row(decisions[3], &[("Account", json!("NT AUTHORITY\\SYSTEM"))]);
+    check_row(decisions[12], &[("Package", json!("Contoso.App")), ("Publisher", json!("CN=CONTOSO"))]);
+
+    let beat = json!({
+        "@timestamp": "2026-06-01T10:00:00Z",
+        "winlog": {
+            "provider_name": "Microsoft-Windows-AppLocker", "event_id": 8004, "computer_name": "c",
+            "channel": "Microsoft-Windows-AppLocker/EXE and DLL",
+            "user_data": {
+                "xml_name": "RuleAndFileData", "PolicyName": "EXE", "RuleId": "{r-1}", "RuleName": "r",
+                "FilePath": "%OSDRIVE%\\A.EXE", "FileHash": "AB", "Fqbn": "O=EXAMPLE\\P\\A.EXE\\1"
+            }
+        }
+    });
+    let whole = decode_pieces(Format::Ndjson, options("x"), beat.to_string().as_bytes(), 100);
+    check_row(&whole.rows()[0], &[("Type", json!("SecurityEvent"))]);
+    check_row(&whole.rows()[0], &expected);
 }
 
 fn own(text: &str) -> moneta_formats::DecodeOptions {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moneta_base::{ErrorKind, SourceName, TableName, TenantId, Timestamp};
-use moneta_event::{BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, TableCatalog, Value};
+use moneta_event::{
+    BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, RecordContext, TableCatalog, Value,
+};
 use moneta_host::{RealFs, SystemEntropy};
 use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
@@ -151,6 +153,7 @@ async fn ingest_1_personal_data_in_a_refused_record_is_scrubbed_before_it_is_enc
         reason: "not UTF-8".to_owned(),
         offset: 0,
         bytes: b"\xff mail to jane.roe@customer.example now".to_vec(),
+        context: RecordContext { head: Some("#owner: jane.roe@customer.example".into()), ..RecordContext::default() },
     };
     ingest.submit(Submission { quarantined: vec![record], ..Submission::default() }).await.unwrap();
     ingest.shut_down().unwrap();

@@ -1,0 +1,955 @@
+//! Records of cloud services and of management tools, in the shapes that their vendors document: tables, types, values.
+
+use moneta_formats::Format;
+use serde_json::{Map, Value, json};
+
+use crate::samples::check_row;
+use crate::support::{decode, decode_pieces, options};
+
+/// The rows of one record.
+fn rows(record: &Value) -> Vec<Map<String, Value>> {
+    let whole = decode_pieces(Format::Json, options("x"), record.to_string().as_bytes(), 1 << 16);
+    assert_eq!(whole.reasons(), [""; 0], "{:?}", whole.quarantined);
+    whole.rows()
+}
+
+/// Checks the one row of a record.
+fn check(record: Value, table: &str, expected: &[(&str, Value)]) {
+    let rows = rows(&record);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    check_row(&rows[0], &[("Type", json!(table))]);
+    check_row(&rows[0], expected);
+}
+
+/// The envelope of a sign-in, as diagnostic settings write it.
+fn sign_in(category: &str, properties: Value) -> Value {
+    json!({
+        "time": "2026-06-01T10:00:00.1234567Z",
+        "resourceId": "/tenants/0b5e8d1c/providers/Microsoft.aadiam",
+        "operationName": "Sign-in activity",
+        "operationVersion": "1.0",
+        "category": category,
+        "tenantId": "0b5e8d1c",
+        "resultType": "50126",
+        "resultSignature": "None",
+        "resultDescription": "Invalid username or password.",
+        "durationMs": 12,
+        "callerIpAddress": "192.0.2.7",
+        "correlationId": "c0ffee00",
+        "Level": 4,
+        "location": "DE",
+        "properties": properties
+    })
+}
+
+#[test]
+fn sign_ins_of_clients_services_and_managed_identities() {
+    let place = json!({"city": "Bonn", "state": "NRW", "countryOrRegion": "DE", "geoCoordinates": {"latitude": 50.7}});
+    let common = |mut more: Map<String, Value>| {
+        let known = json!({
+            "id": "5d7ba03a", "createdDateTime": "2026-06-01T09:59:58Z", "appId": "a1", "ipAddress": "192.0.2.7",
+            "status": {"errorCode": 50126}, "location": place, "correlationId": "c0ffee00",
+            "conditionalAccessStatus": "notApplied", "resourceDisplayName": "Windows Azure Active Directory",
+            "resourceId": "00000002-0000", "uniqueTokenIdentifier": "dG9rZW4",
+            "authenticationProcessingDetails": [{"key": "Is CAE Token", "value": "False"}]
+        });
+        more.extend(known.as_object().unwrap().clone());
+        Value::from(more)
+    };
+    let shared = [
+        ("TimeGenerated", json!("2026-06-01T10:00:00.1234567Z")),
+        ("CreatedDateTime", json!("2026-06-01T09:59:58.0000000Z")),
+        ("AADTenantId", json!("0b5e8d1c")),
+        ("IPAddress", json!("192.0.2.7")),
+        ("Location", json!("DE")),
+        ("ResultType", json!("50126")),
+        ("ResultDescription", json!("Invalid username or password.")),
+        ("ResourceIdentity", json!("00000002-0000")),
+        ("CorrelationId", json!("c0ffee00")),
+        ("DurationMs", json!(12)),
+        ("Level", json!("4")),
+        ("LocationDetails", json!(place.to_string())),
+        ("AuthenticationProcessingDetails", json!("[{\"key\":\"Is CAE Token\",\"value\":\"False\"}]")),
+        ("_Class", json!("control")),
+    ];
+    let members = |value: Value| value.as_object().unwrap().clone();
+    let user = common(members(json!({
+        "userDisplayName": "Ann", "userPrincipalName": "ann@example.org", "userId": "u1", "isInteractive": false,
+        "clientAppUsed": "Mobile Apps and Desktop clients", "userAgent": "Mozilla/5.0",
+        "deviceDetail": {"operatingSystem": "Windows10"}, "autonomousSystemNumber": 64500, "isRisky": true
+    })));
+    let record = sign_in("NonInteractiveUserSignInLogs", user);
+    check(record.clone(), "AADNonInteractiveUserSignInLogs", &shared);
+    check(
+        record,
+        "AADNonInteractiveUserSignInLogs",
+        &[
+            ("UserPrincipalName", json!("ann@example.org")),
+            ("UserId", json!("u1")),
+            ("IsInteractive", json!("false")),
+            ("IsRisky", json!("true")),
+            ("AutonomousSystemNumber", json!("64500")),
+            ("DeviceDetail", json!("{\"operatingSystem\":\"Windows10\"}")),
+            ("Status", json!("{\"errorCode\":50126}")),
+        ],
+    );
+    let service = common(members(json!({
+        "servicePrincipalId": "sp1", "servicePrincipalName": "deploy", "servicePrincipalCredentialKeyId": "k1"
+    })));
+    let record = sign_in("ServicePrincipalSignInLogs", service);
+    check(record.clone(), "AADServicePrincipalSignInLogs", &shared);
+    check(
+        record,
+        "AADServicePrincipalSignInLogs",
+        &[("ServicePrincipalName", json!("deploy")), ("ServicePrincipalCredentialKeyId", json!("k1"))],
+    );
+    let identity = common(members(json!({"servicePrincipalId": "sp2", "servicePrincipalName": "vm-identity"})));
+    let record = sign_in("ManagedIdentitySignInLogs", identity);
+    check(record.clone(), "AADManagedIdentitySignInLogs", &shared);
+    check(record, "AADManagedIdentitySignInLogs", &[("ServicePrincipalId", json!("sp2")), ("AppId", json!("a1"))]);
+}
+
+#[test]
+fn provisioning_and_risk() {
+    let mut provisioned = sign_in(
+        "ProvisioningLogs",
+        json!({
+            "id": "p1", "activityDateTime": "2026-06-01T10:00:00Z", "jobId": "j1", "cycleId": "y1", "changeId": "g1",
+            "provisioningAction": "create", "durationInMilliseconds": 431,
+            "initiatedBy": {"id": "", "displayName": "Azure AD Provisioning Service", "initiatorType": "system"},
+            "sourceSystem": {"id": "s", "displayName": "Azure Active Directory"},
+            "targetSystem": {"id": "t", "displayName": "ServiceNow"},
+            "sourceIdentity": {"id": "si", "displayName": "Ann", "identityType": "User"},
+            "targetIdentity": {"id": "ti", "displayName": "Ann", "identityType": "User"},
+            "provisioningStatusInfo": {"status": "success", "errorInformation": null},
+            "provisioningSteps": [{"name": "EntryImportAdd", "status": "success"}],
+            "modifiedProperties": [{"displayName": "Active", "oldValue": null, "newValue": "True"}],
+            "servicePrincipal": {"id": "sp", "displayName": "ServiceNow"}
+        }),
+    );
+    provisioned.as_object_mut().unwrap().remove("durationMs");
+    check(
+        provisioned,
+        "AADProvisioningLogs",
+        &[
+            ("AADTenantId", json!("0b5e8d1c")),
+            ("JobId", json!("j1")),
+            ("ProvisioningAction", json!("create")),
+            ("ProvisioningStatusInfo", json!("{\"status\":\"success\",\"errorInformation\":null}")),
+            ("TargetSystem", json!("{\"id\":\"t\",\"displayName\":\"ServiceNow\"}")),
+            ("DurationMs", json!(431)),
+            ("ProvisioningSteps", json!("[{\"name\":\"EntryImportAdd\",\"status\":\"success\"}]")),
+            ("_Class", json!("control")),
+        ],
+    );
+    let risky = sign_in(
+        "RiskyUsers",
+        json!({
+            "id": "u1", "userDisplayName": "Ann", "userPrincipalName": "ann@example.org", "isDeleted": false,
+            "riskLastUpdatedDateTime": "2026-06-01T09:00:00Z", "riskLevel": "high", "riskState": "atRisk",
+            "riskDetail": "none", "isProcessing": false
+        }),
+    );
+    check(
+        risky,
+        "AADRiskyUsers",
+        &[
+            ("Id", json!("u1")),
+            ("RiskLevel", json!("high")),
+            ("RiskState", json!("atRisk")),
+            ("IsDeleted", json!("false")),
+            ("RiskLastUpdatedDateTime", json!("2026-06-01T09:00:00.0000000Z")),
+            ("CorrelationId", json!("c0ffee00")),
+            ("_Class", json!("processed")),
+        ],
+    );
+    let event = sign_in(
+        "UserRiskEvents",
+        json!({
+            "id": "r1", "requestId": "q1", "correlationId": "c0ffee00", "riskEventType": "unfamiliarFeatures",
+            "riskState": "atRisk", "riskLevel": "medium", "riskDetail": "none", "source": "IdentityProtection",
+            "detectionTimingType": "realtime", "activity": "signin", "tokenIssuerType": "AzureAD",
+            "ipAddress": "192.0.2.7", "activityDateTime": "2026-06-01T09:58:00Z",
+            "detectedDateTime": "2026-06-01T09:58:00Z", "lastUpdatedDateTime": "2026-06-01T09:59:00Z",
+            "userId": "u1", "userDisplayName": "Ann", "userPrincipalName": "ann@example.org",
+            "location": {"city": "Bonn", "countryOrRegion": "DE"},
+            "additionalInfo": "[{\"Key\":\"userAgent\",\"Value\":\"Mozilla/5.0\"}]"
+        }),
+    );
+    check(
+        event,
+        "AADUserRiskEvents",
+        &[
+            ("RiskEventType", json!("unfamiliarFeatures")),
+            ("IpAddress", json!("192.0.2.7")),
+            ("Location", json!({"city": "Bonn", "countryOrRegion": "DE"})),
+            ("AdditionalInfo", json!([{"Key": "userAgent", "Value": "Mozilla/5.0"}])),
+            ("DetectedDateTime", json!("2026-06-01T09:58:00.0000000Z")),
+            ("UserPrincipalName", json!("ann@example.org")),
+        ],
+    );
+}
+
+/// The envelope of a storage account's resource log.
+fn storage(service: &str, operation: &str, more: &Value) -> Value {
+    let mut properties = json!({
+        "accountName": "acct", "userAgentHeader": "WA-Storage", "serviceType": service, "objectKey": "/acct/share/dir",
+        "lastModifiedTime": "2026-06-01T09:00:00.0000000Z", "metricResponseType": "Success", "serverLatencyMs": 3,
+        "requestHeaderSize": 289, "responseHeaderSize": 300, "tlsVersion": "TLS 1.2", "etag": "\"0x8D\""
+    });
+    properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({
+        "time": "2026-06-01T10:00:00.1234567Z",
+        "resourceId": format!("/subscriptions/s1/resourceGroups/g1/providers/Microsoft.Storage/storageAccounts/acct/{service}Services/default"),
+        "category": "StorageRead", "operationName": operation, "operationVersion": "2020-04-08", "schemaVersion": "1.0",
+        "statusCode": 403, "statusText": "AuthorizationFailure", "durationMs": 7, "callerIpAddress": "192.0.2.7:4242",
+        "correlationId": "d04f", "location": "West Europe", "protocol": "SMB",
+        "uri": "\\\\acct.file.core.windows.net\\share\\dir",
+        "identity": {
+            "type": "OAuth", "tokenHash": "sha",
+            "requester": {"objectId": "o1", "upn": "ann@example.org", "tenantId": "t1", "appId": "a1",
+                          "audience": "https://storage.azure.com", "tokenIssuer": "https://sts.windows.net/t1"},
+            "authorization": [{"action": "read", "result": "Granted"}]
+        },
+        "properties": properties
+    })
+}
+
+#[test]
+fn storage_of_files_queues_and_tables() {
+    let shared = [
+        ("AccountName", json!("acct")),
+        ("StatusCode", json!("403")),
+        ("StatusText", json!("AuthorizationFailure")),
+        ("AuthenticationType", json!("OAuth")),
+        ("AuthenticationHash", json!("sha")),
+        ("RequesterObjectId", json!("o1")),
+        ("RequesterUpn", json!("ann@example.org")),
+        ("RequesterTokenIssuer", json!("https://sts.windows.net/t1")),
+        ("AuthorizationDetails", json!([{"action": "read", "result": "Granted"}])),
+        ("CallerIpAddress", json!("192.0.2.7:4242")),
+        ("DurationMs", json!("7.0")),
+        ("ServerLatencyMs", json!("3.0")),
+        ("RequestHeaderSize", json!(289)),
+        ("LastModifiedTime", json!("2026-06-01T09:00:00.0000000Z")),
+        ("_SubscriptionId", json!("s1")),
+    ];
+    let smb =
+        json!({"smbTreeConnectID": "0x1", "smbCommandMajor": 5, "smbCommandMinor": "FileRead", "smbStatusCode": "0"});
+    let record = storage("file", "Read", &smb);
+    check(record.clone(), "StorageFileLogs", &shared);
+    check(
+        record,
+        "StorageFileLogs",
+        &[
+            ("SmbCommandMajor", json!(5)),
+            ("SmbTreeConnectID", json!("0x1")),
+            ("Uri", json!("\\\\acct.file.core.windows.net\\share\\dir")),
+        ],
+    );
+    check(storage("queue", "GetMessages", &json!({})), "StorageQueueLogs", &shared);
+    check(storage("table", "QueryEntity", &json!({})), "StorageTableLogs", &shared);
+    check(storage("blob", "GetBlob", &json!({})), "StorageBlobLogs", &shared);
+}
+
+#[test]
+fn requests_to_app_services() {
+    let properties = json!({
+        "CsMethod": "GET", "CsUriStem": "/admin", "SPort": "443", "CIp": "192.0.2.7", "UserAgent": "Mozilla/5.0",
+        "CsHost": "app.example.org", "ScStatus": 404, "ScSubStatus": "0", "ScWin32Status": "0", "ScBytes": 2345,
+        "CsBytes": 678, "TimeTaken": 15, "Result": "Success", "Cookie": "-", "CsUriQuery": "a=b", "CsUsername": "-",
+        "Referer": "-", "ComputerName": "RD501"
+    });
+    let record = |properties: Value| {
+        json!({
+            "time": "2026-06-01T10:00:00Z", "category": "AppServiceHTTPLogs", "EventStampType": "Stamp", "Host": "RD501",
+            "resourceId": "/SUBSCRIPTIONS/S1/RESOURCEGROUPS/G1/PROVIDERS/MICROSOFT.WEB/SITES/APP", "properties": properties
+        })
+    };
+    let expected = [
+        ("CsMethod", json!("GET")),
+        ("CsUriStem", json!("/admin")),
+        ("CIp", json!("192.0.2.7")),
+        ("ScStatus", json!(404)),
+        ("ScBytes", json!(2345)),
+        ("TimeTaken", json!(15)),
+        ("SPort", json!("443")),
+    ];
+    check(record(properties.clone()), "AppServiceHTTPLogs", &expected);
+    // Event hubs get the properties as a text that holds the object.
+    check(record(properties.to_string().into()), "AppServiceHTTPLogs", &expected);
+}
+
+#[test]
+fn calls_of_communication_services() {
+    let envelope = |category: &str, properties: Value| {
+        json!({
+            "time": "2026-06-01T10:00:00.188Z", "correlationId": "call-1", "category": category,
+            "resourceId": "/SUBSCRIPTIONS/S1/RESOURCEGROUPS/G1/PROVIDERS/MICROSOFT.COMMUNICATION/COMMUNICATIONSERVICES/ACS",
+            "operationName": category, "operationVersion": "1.0", "properties": properties
+        })
+    };
+    let summary = json!({
+        "identifier": "acs:61fddbe3", "callStartTime": "2026-06-01T09:54:05.113Z", "callDuration": 6, "callType": "Group",
+        "teamsThreadId": "null", "participantId": "p1", "participantStartTime": "2026-06-01T09:54:06.758Z",
+        "participantDuration": "6", "participantEndReason": "0", "participantType": "ACS", "endpointId": "e1",
+        "endpointType": "VoIP", "sdkVersion": "1.0.1.0", "osVersion": "Windows 10.0.17763 Arch: x64"
+    });
+    check(
+        envelope("CallSummary", summary),
+        "ACSCallSummary",
+        &[
+            ("CorrelationId", json!("call-1")),
+            ("CallDuration", json!(6)),
+            ("ParticipantDuration", json!(6)),
+            ("CallStartTime", json!("2026-06-01T09:54:05.1130000Z")),
+            ("Identifier", json!("acs:61fddbe3")),
+            ("EndpointType", json!("VoIP")),
+            ("ParticipantEndReason", json!("0")),
+            ("_SubscriptionId", json!("S1")),
+        ],
+    );
+    let diagnostics = json!({
+        "identifier": "acs:61fddbe3", "participantId": "p1", "endpointId": "e1", "endpointType": "VoIP",
+        "mediaType": "Audio", "streamId": "1000", "transportType": "UDP", "roundTripTimeAvg": "82",
+        "roundTripTimeMax": "88", "jitterAvg": "1", "jitterMax": "2", "packetLossRateAvg": "0.25", "packetLossRateMax": "1"
+    });
+    check(
+        envelope("CallDiagnostics", diagnostics),
+        "ACSCallDiagnostics",
+        &[
+            ("CorrelationId", json!("call-1")),
+            ("StreamId", json!(1000)),
+            ("RoundTripTimeAvg", json!(82)),
+            ("JitterMax", json!(2)),
+            ("PacketLossRateAvg", json!("0.25")),
+            ("MediaType", json!("Audio")),
+        ],
+    );
+}
+
+#[test]
+fn audit_of_google_cloud_and_kubernetes() {
+    check(
+        json!({
+            "protoPayload": {
+                "@type": "type.googleapis.com/google.cloud.audit.AuditLog",
+                "status": {"code": 7, "message": "PERMISSION_DENIED"},
+                "authenticationInfo": {"principalEmail": "ann@example.org"},
+                "requestMetadata": {"callerIp": "192.0.2.7", "callerSuppliedUserAgent": "gcloud"},
+                "serviceName": "compute.googleapis.com", "methodName": "v1.compute.instances.delete",
+                "authorizationInfo": [{"permission": "compute.instances.delete", "granted": false}],
+                "resourceName": "projects/p1/zones/z/instances/vm", "numResponseItems": "3",
+                "request": {"@type": "type.googleapis.com/compute.instances.delete"}
+            },
+            "insertId": "ins1", "severity": "ERROR", "timestamp": "2026-06-01T10:00:00.123456789Z",
+            "receiveTimestamp": "2026-06-01T10:00:01Z",
+            "resource": {"type": "gce_instance", "labels": {"project_id": "p1", "zone": "z"}},
+            "logName": "projects/p1/logs/cloudaudit.googleapis.com%2Factivity"
+        }),
+        "GCPAuditLogs",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.1234567Z")),
+            ("Timestamp", json!("2026-06-01T10:00:00.1234567Z")),
+            ("PrincipalEmail", json!("ann@example.org")),
+            ("MethodName", json!("v1.compute.instances.delete")),
+            ("ProjectId", json!("p1")),
+            ("GCPResourceType", json!("gce_instance")),
+            ("GCPResourceName", json!("projects/p1/zones/z/instances/vm")),
+            ("Severity", json!("ERROR")),
+            ("InsertId", json!("ins1")),
+            ("LogName", json!("projects/p1/logs/cloudaudit.googleapis.com%2Factivity")),
+            ("StatusMessage", json!("PERMISSION_DENIED")),
+            ("NumResponseItems", json!("3")),
+            ("AuthorizationInfo", json!([{"permission": "compute.instances.delete", "granted": false}])),
+        ],
+    );
+    check(
+        json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "id1",
+            "stage": "ResponseComplete", "requestURI": "/api/v1/namespaces/default/secrets", "verb": "list",
+            "user": {"username": "system:serviceaccount:default:app", "groups": ["system:authenticated"]},
+            "sourceIPs": ["192.0.2.7"], "userAgent": "kubectl/v1.30",
+            "objectRef": {"resource": "secrets", "namespace": "default", "apiVersion": "v1"},
+            "responseStatus": {"code": 403}, "requestReceivedTimestamp": "2026-06-01T10:00:00.100000Z",
+            "stageTimestamp": "2026-06-01T10:00:00.200000Z",
+            "annotations": {"authorization.k8s.io/decision": "forbid"}
+        }),
+        "AKSAudit",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.2000000Z")),
+            ("RequestReceivedTime", json!("2026-06-01T10:00:00.1000000Z")),
+            ("StageReceivedTime", json!("2026-06-01T10:00:00.2000000Z")),
+            ("AuditId", json!("id1")),
+            ("Verb", json!("list")),
+            ("Level", json!("Metadata")),
+            ("SourceIps", json!(["192.0.2.7"])),
+            ("UserAgent", json!("kubectl/v1.30")),
+            ("ResponseStatus", json!({"code": 403})),
+            ("Annotations", json!({"authorization.k8s.io/decision": "forbid"})),
+            ("_Class", json!("control")),
+        ],
+    );
+}
+
+#[test]
+fn audit_of_okta_and_github() {
+    check(
+        json!({
+            "actor": {"id": "00u1", "type": "User", "alternateId": "ann@example.org", "displayName": "Ann", "detailEntry": null},
+            "client": {"userAgent": {"rawUserAgent": "Mozilla/5.0", "os": "Mac OS X", "browser": "CHROME"}, "zone": "null",
+                       "device": "Computer", "id": null, "ipAddress": "192.0.2.7",
+                       "geographicalContext": {"city": "Bonn", "state": "NRW", "country": "Germany", "postalCode": "53111",
+                                               "geolocation": {"lat": 50.7, "lon": 7.1}}},
+            "authenticationContext": {"authenticationProvider": null, "authenticationStep": 0, "externalSessionId": "s1"},
+            "displayMessage": "User login to Okta", "eventType": "user.session.start",
+            "outcome": {"result": "FAILURE", "reason": "INVALID_CREDENTIALS"}, "published": "2026-06-01T10:00:00.123Z",
+            "securityContext": {"asNumber": 64500, "asOrg": "example", "isp": "isp", "domain": "example.org", "isProxy": false},
+            "severity": "WARN", "debugContext": {"debugData": {"requestUri": "/api/v1/authn"}},
+            "legacyEventType": "core.user_auth.login_failed", "transaction": {"type": "WEB", "id": "t1", "detail": {}},
+            "uuid": "id1", "version": "0", "request": {"ipChain": [{"ip": "192.0.2.7"}]},
+            "target": [{"id": "x", "type": "AppInstance"}]
+        }),
+        "OktaV2_CL",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.1230000Z")),
+            ("EventOriginalType", json!("user.session.start")),
+            ("EventOriginalUid", json!("id1")),
+            ("ActorUsername", json!("ann@example.org")),
+            ("SrcIpAddr", json!("192.0.2.7")),
+            ("SrcGeoLatitude", json!("50.7")),
+            ("SecurityContextAsNumber", json!(64500)),
+            ("SecurityContextIsProxy", json!("false")),
+            ("OriginalOutcomeResult", json!("FAILURE")),
+            ("EventOriginalResultDetails", json!("INVALID_CREDENTIALS")),
+            ("DebugData", json!({"requestUri": "/api/v1/authn"})),
+            ("LegacyEventType", json!("core.user_auth.login_failed")),
+            ("AuthenticationContextAuthenticationStep", json!(0)),
+            ("Version", json!("0")),
+        ],
+    );
+    check(
+        json!({
+            "@timestamp": 1_780_308_000_123_i64, "_document_id": "d1", "action": "repo.destroy", "actor": "ann",
+            "actor_id": 42, "actor_ip": "192.0.2.7", "actor_location": {"country_code": "DE"}, "business": "b",
+            "business_id": 7, "created_at": 1_780_308_000_123_i64, "operation_type": "remove", "org": "o", "org_id": 9,
+            "repo": "o/r", "repo_id": 11, "public_repo": false, "user_agent": "Mozilla/5.0", "actor_is_bot": false
+        }),
+        "GitHubAuditLogsV2_CL",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.1230000Z")),
+            ("Action", json!("repo.destroy")),
+            ("Actor", json!("ann")),
+            ("ActorId", json!("42.0")),
+            ("ActorIp", json!("192.0.2.7")),
+            ("CountryCode", json!("DE")),
+            ("DocumentId", json!("d1")),
+            ("OperationType", json!("remove")),
+            ("Org", json!("o")),
+            ("OrgId", json!("9.0")),
+            ("RepoId", json!("11.0")),
+            ("PublicRepo", json!("false")),
+            ("ActorIsBot", json!("false")),
+        ],
+    );
+}
+
+#[test]
+fn tables_of_defender_as_they_are_streamed() {
+    let stream = |table: &str, properties: Value| {
+        json!({
+            "time": "2026-06-01T10:00:05Z", "tenantId": "t1", "operationName": "Publish",
+            "category": format!("AdvancedHunting-{table}"), "_TimeReceivedBySvc": "2026-06-01T10:00:01Z",
+            "properties": properties
+        })
+    };
+    check(
+        stream(
+            "EmailEvents",
+            json!({
+                "Timestamp": "2026-06-01T10:00:00.123Z", "NetworkMessageId": "n1", "SenderFromAddress": "a@example.org",
+                "RecipientEmailAddress": "b@example.net", "Subject": "hi", "EmailDirection": "Inbound",
+                "DeliveryAction": "Blocked", "ThreatTypes": "Phish", "UrlCount": 2, "AttachmentCount": 0,
+                "SenderIPv4": "192.0.2.7", "EmailClusterId": 4_112_557_000_i64, "ReportId": "r1"
+            }),
+        ),
+        "EmailEvents",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.1230000Z")),
+            ("Timestamp", json!("2026-06-01T10:00:00.1230000Z")),
+            ("NetworkMessageId", json!("n1")),
+            ("DeliveryAction", json!("Blocked")),
+            ("UrlCount", json!(2)),
+            ("EmailClusterId", json!(4_112_557_000_i64)),
+        ],
+    );
+    check(
+        stream(
+            "EmailUrlInfo",
+            json!({"Timestamp": "2026-06-01T10:00:00Z", "Url": "https://x/", "UrlDomain": "x", "NetworkMessageId": "n1"}),
+        ),
+        "EmailUrlInfo",
+        &[("Url", json!("https://x/")), ("UrlDomain", json!("x"))],
+    );
+    check(
+        stream(
+            "EmailAttachmentInfo",
+            json!({"Timestamp": "2026-06-01T10:00:00Z", "FileName": "a.exe", "SHA256": "AB", "FileSize": 7}),
+        ),
+        "EmailAttachmentInfo",
+        &[("FileName", json!("a.exe")), ("SHA256", json!("AB")), ("FileSize", json!(7))],
+    );
+    check(
+        stream(
+            "DeviceProcessEvents",
+            json!({"Timestamp": "2026-06-01T10:00:00Z", "DeviceName": "d", "ActionType": "ProcessCreated", "ProcessId": 7, "FileName": "a.exe"}),
+        ),
+        "DeviceProcessEvents",
+        &[("DeviceName", json!("d")), ("ProcessId", json!(7))],
+    );
+    check(
+        stream(
+            "IdentityLogonEvents",
+            json!({"Timestamp": "2026-06-01T10:00:00Z", "AccountUpn": "ann@example.org", "LogonType": "Interactive"}),
+        ),
+        "IdentityLogonEvents",
+        &[("AccountUpn", json!("ann@example.org"))],
+    );
+}
+
+/// Tables that only Moneta writes take no records from outside, whatever those name as their table.
+#[test]
+fn no_record_becomes_a_row_of_a_table_of_monetas_own() {
+    for name in ["MonetaAudit", "MonetaHealth", "Quarantine", "QuarantineReplay"] {
+        let stream = json!({"time": "2026-06-01T10:00:00Z", "category": format!("AdvancedHunting-{name}"), "properties": {"a": 1}});
+        assert_eq!(rows(&stream)[0]["Type"], "x_CL");
+        let named = json!({"Type": name, "ActorName": "ann", "Action": "query"}).to_string();
+        let table = format!("Type,ActorName,TimeGenerated\n{name},ann,2026-06-01T10:00:00Z\n");
+        for (format, text) in [(Format::Json, named), (Format::Csv, table)] {
+            let whole = decode_pieces(format, options("x"), text.as_bytes(), 100);
+            assert_eq!((whole.num_rows(), whole.reasons()), (0, vec!["own_table"]), "{text}");
+        }
+    }
+}
+
+#[test]
+fn exports_of_operations_manager() {
+    check(
+        json!({
+            "AlertName": "Health Service Heartbeat Failure", "AlertDescription": "The System Center Management Health Service failed.",
+            "Severity": "2", "Priority": "1", "RaisedDateTime": "2026-06-01T10:00:00Z", "ManagedEntityPath": "srv1.example.org",
+            "ManagedEntityName": "Microsoft.SystemCenter.HealthService", "RepeatCount": 3
+        }),
+        "Alert",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+            ("TimeRaised", json!("2026-06-01T10:00:00.0000000Z")),
+            ("AlertSeverity", json!("2")),
+            ("AlertPriority", json!("1")),
+            ("Computer", json!("srv1.example.org")),
+            ("RepeatCount", json!(3)),
+            ("_Class", json!("processed")),
+        ],
+    );
+    let separated = |text: &str, table: &str, expected: &[(&str, Value)]| {
+        let whole = decode("scom.csv", text.as_bytes());
+        assert_eq!(whole.reasons(), [""; 0]);
+        let rows = whole.rows();
+        check_row(&rows[0], &[("Type", json!(table))]);
+        check_row(&rows[0], expected);
+    };
+    separated(
+        "NTEventID,ProviderName,ComputerName,DateTime,Message\n21025,OpsMgr Connector,srv1,2026-06-01T10:00:00Z,\"new, configuration\"\n",
+        "Event",
+        &[
+            ("EventID", json!(21025)),
+            ("Source", json!("OpsMgr Connector")),
+            ("Computer", json!("srv1")),
+            ("RenderedDescription", json!("new, configuration")),
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+        ],
+    );
+    separated(
+        "ObjectName,CounterName,InstanceName,SampleValue,DateTime,Path\nMemory,Available MBytes,,2048.5,2026-06-01T10:00:00Z,srv1\n",
+        "Perf",
+        &[
+            ("ObjectName", json!("Memory")),
+            ("CounterValue", json!("2048.5")),
+            ("Computer", json!("srv1")),
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+        ],
+    );
+    separated(
+        "MonitorName,ManagedEntity,Computer,OldHealthState,NewHealthState,EventDateTime\nCPU,Windows,srv1,1,3,2026-06-01T10:00:00Z\n",
+        "ScomState_CL",
+        &[
+            ("MonitorName", json!("CPU")),
+            ("OldHealthState", json!("1")),
+            ("NewHealthState", json!("3")),
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+        ],
+    );
+}
+
+#[test]
+fn audio_of_a_skype_quality_database() {
+    let text = "ConferenceDateTime,SessionSeq,StreamID,MediaLineLabel,JitterInterArrival,JitterInterArrivalMax,PacketLossRate,\
+RoundTrip,DegradationAvg,OverallAvgNetworkMOS\n2026-06-01 10:00:00,1,77,0,5,20,0.02,80,0.3,4.1\n";
+    let rows = decode("audio.csv", text.as_bytes()).rows();
+    check_row(
+        &rows[0],
+        &[
+            ("Type", json!("CallQuality_CL")),
+            ("SessionId", json!("1")),
+            ("StreamId", json!("77")),
+            ("JitterAvg", json!("5.0")),
+            ("PacketLossRateAvg", json!("0.02")),
+            ("RoundTripTimeAvg", json!("80.0")),
+            ("MosDegradationAvg", json!("0.3")),
+        ],
+    );
+}
+
+/// Items of the continuous export, and envelopes of the SDKs, of every type.
+#[test]
+fn telemetry_items_of_every_type() {
+    let exported = |kind: &str, item: Value, metrics: Value| {
+        json!({
+            (kind): item,
+            "internal": {"data": {"id": "i1", "documentVersion": "1.61"}},
+            "context": {
+                "data": {"eventTime": "2026-06-01T10:00:00.5Z"}, "device": {"roleName": "shop"}, "operation": {"id": "o1"},
+                "custom": {"dimensions": [{"ProcessId": "4068"}], "metrics": metrics}
+            }
+        })
+    };
+    let one = |kind: &str, item: Value| exported(kind, json!([item]), json!([]));
+    let shared =
+        [("AppRoleName", json!("shop")), ("OperationId", json!("o1")), ("Properties", json!({"ProcessId": "4068"}))];
+    let check_export = |kind: &str, item: Value, table: &str, expected: &[(&str, Value)]| {
+        check(one(kind, item.clone()), table, &shared);
+        check(one(kind, item), table, expected);
+    };
+    check_export(
+        "remoteDependency",
+        json!({"name": "GET /x", "commandName": "/x", "dependencyTypeName": "Http", "durationMetric": {"value": 20_000.0}, "resultCode": "500", "success": false, "count": 1, "id": "d1"}),
+        "AppDependencies",
+        &[
+            ("Data", json!("/x")),
+            ("DependencyType", json!("Http")),
+            ("DurationMs", json!("2.0")),
+            ("Success", json!("false")),
+            ("ItemCount", json!(1)),
+        ],
+    );
+    check_export(
+        "basicException",
+        json!({"assembly": "A", "exceptionType": "E", "method": "m", "outerExceptionMessage": "o", "problemId": "p", "handledAt": "UserCode", "parsedStack": [{"method": "m", "level": 0}]}),
+        "AppExceptions",
+        &[
+            ("ExceptionType", json!("E")),
+            ("OuterMessage", json!("o")),
+            ("ProblemId", json!("p")),
+            ("HandledAt", json!("UserCode")),
+        ],
+    );
+    check_export(
+        "event",
+        json!({"name": "Checkout", "count": 2}),
+        "AppEvents",
+        &[("Name", json!("Checkout")), ("ItemCount", json!(2))],
+    );
+    check_export(
+        "message",
+        json!({"loggerName": "l", "raw": "low disk", "severityLevel": "Warning"}),
+        "AppTraces",
+        &[("Message", json!("low disk")), ("SeverityLevel", json!(2))],
+    );
+    check_export(
+        "view",
+        json!({"name": "Home", "url": "https://x/", "durationMetric": {"value": 15_000_000}}),
+        "AppPageViews",
+        &[("Name", json!("Home")), ("DurationMs", json!("1500.0"))],
+    );
+    check_export(
+        "availability",
+        json!({"testName": "ping", "testRunId": "t1", "result": "Fail", "message": "timeout", "runLocation": "Paris", "durationMetric": {"value": 10_000}, "dataSizeMetric": {"value": 12}}),
+        "AppAvailabilityResults",
+        &[
+            ("Name", json!("ping")),
+            ("Id", json!("t1")),
+            ("Success", json!("false")),
+            ("Location", json!("Paris")),
+            ("DurationMs", json!("1.0")),
+            ("Size", json!("12.0")),
+        ],
+    );
+    check_export(
+        "clientPerformance",
+        json!({"name": "Home", "total": {"value": 30_000}, "clientProcess": {"value": 10_000}, "networkConnection": {"value": 0}}),
+        "AppBrowserTimings",
+        &[
+            ("TotalDurationMs", json!("3.0")),
+            ("ProcessingDurationMs", json!("1.0")),
+            ("NetworkDurationMs", json!("0.0")),
+        ],
+    );
+    check_export(
+        "performanceCounter",
+        json!({"available_bytes": {"value": 2048.0}, "categoryName": "Memory", "instanceName": ""}),
+        "AppPerformanceCounters",
+        &[("Category", json!("Memory")), ("Counter", json!("available_bytes")), ("Value", json!("2048.0"))],
+    );
+    let measured = json!([{"dispatchRate": {"value": 0.5, "count": 4.0, "min": 0.25, "max": 1.0, "sum": 2.0}}, {"depth": {"value": 7}}]);
+    let metrics = rows(&exported("metric", json!([]), measured));
+    assert_eq!(metrics.len(), 2);
+    check_row(
+        &metrics[0],
+        &[
+            ("Type", json!("AppMetrics")),
+            ("Name", json!("dispatchRate")),
+            ("Sum", json!("2.0")),
+            ("Min", json!("0.25")),
+            ("Max", json!("1.0")),
+            ("ItemCount", json!(4)),
+            ("AppRoleName", json!("shop")),
+        ],
+    );
+    check_row(&metrics[1], &[("Name", json!("depth")), ("Sum", json!("7.0")), ("Min", json!("7.0"))]);
+
+    let sent = |base_type: &str, base: Value| {
+        json!({
+            "time": "2026-06-01T10:00:00Z", "iKey": "k1", "name": "Microsoft.ApplicationInsights.Item",
+            "tags": {"ai.cloud.role": "shop", "ai.operation.id": "o1"}, "data": {"baseType": base_type, "baseData": base}
+        })
+    };
+    check(
+        sent(
+            "ExceptionData",
+            json!({"ver": 2, "severityLevel": 3, "problemId": "p", "exceptions": [
+            {"typeName": "Outer", "message": "o", "hasFullStack": true, "parsedStack": [{"level": 0, "method": "m", "assembly": "a"}]},
+            {"typeName": "Inner", "message": "i", "hasFullStack": true}]}),
+        ),
+        "AppExceptions",
+        &[
+            ("ExceptionType", json!("Outer")),
+            ("OuterMessage", json!("o")),
+            ("InnermostType", json!("Inner")),
+            ("InnermostMessage", json!("i")),
+            ("Method", json!("m")),
+            ("SeverityLevel", json!(3)),
+            ("IKey", json!("k1")),
+        ],
+    );
+    check(
+        sent("MessageData", json!({"ver": 2, "message": "low disk", "severityLevel": "Error"})),
+        "AppTraces",
+        &[("Message", json!("low disk")), ("SeverityLevel", json!(3)), ("AppRoleName", json!("shop"))],
+    );
+    check(
+        sent(
+            "RemoteDependencyData",
+            json!({"ver": 2, "name": "SELECT", "id": "d1", "type": "SQL", "target": "db", "data": "select 1", "duration": "00:00:00.0125", "success": true, "resultCode": "0"}),
+        ),
+        "AppDependencies",
+        &[
+            ("Target", json!("db")),
+            ("Data", json!("select 1")),
+            ("DurationMs", json!("12.5")),
+            ("DependencyType", json!("SQL")),
+        ],
+    );
+    check(
+        sent(
+            "AvailabilityData",
+            json!({"ver": 2, "id": "t1", "name": "ping", "duration": "00:00:01", "success": true, "runLocation": "Paris"}),
+        ),
+        "AppAvailabilityResults",
+        &[("Success", json!("true")), ("Location", json!("Paris")), ("DurationMs", json!("1000.0"))],
+    );
+    check(
+        sent("PageViewData", json!({"ver": 2, "name": "Home", "url": "https://x/", "duration": "00:00:02"})),
+        "AppPageViews",
+        &[("Url", json!("https://x/")), ("DurationMs", json!("2000.0"))],
+    );
+    check(
+        sent(
+            "PageViewPerfData",
+            json!({"ver": 2, "name": "Home", "perfTotal": "00:00:01.5", "networkConnect": "00:00:00.1", "domProcessing": "00:00:01"}),
+        ),
+        "AppBrowserTimings",
+        &[
+            ("TotalDurationMs", json!("1500.0")),
+            ("NetworkDurationMs", json!("100.0")),
+            ("ProcessingDurationMs", json!("1000.0")),
+        ],
+    );
+    check(
+        sent("EventData", json!({"ver": 2, "name": "Checkout", "properties": {"a": "b"}, "measurements": {"m": 1.5}})),
+        "AppEvents",
+        &[("Name", json!("Checkout")), ("Properties", json!({"a": "b"})), ("Measurements", json!({"m": 1.5}))],
+    );
+    let metrics = rows(&sent(
+        "MetricData",
+        json!({"ver": 2, "metrics": [{"name": "a", "value": 4.5, "count": 3, "min": 1, "max": 2}, {"name": "b", "value": 1}], "properties": {"p": "q"}}),
+    ));
+    assert_eq!(metrics.len(), 2);
+    check_row(
+        &metrics[0],
+        &[
+            ("Name", json!("a")),
+            ("Sum", json!("4.5")),
+            ("ItemCount", json!(3)),
+            ("Max", json!("2.0")),
+            ("Properties", json!({"p": "q"})),
+        ],
+    );
+    check_row(&metrics[1], &[("Name", json!("b")), ("Max", json!("1.0")), ("Properties", json!({"p": "q"}))]);
+}
+
+#[test]
+fn platform_metrics_and_metrics_of_storage() {
+    let record = json!({
+        "count": 4, "total": 10.0, "minimum": 1.0, "maximum": 5.0, "average": 2.5, "metricName": "CpuPercentage",
+        "resourceId": "/SUBSCRIPTIONS/S1/RESOURCEGROUPS/G1/PROVIDERS/MICROSOFT.WEB/SERVERFARMS/PLAN",
+        "time": "2026-06-01T10:00:00.0000000Z", "timeGrain": "PT1M"
+    });
+    check(
+        json!({"records": [record]}),
+        "AzureMetrics",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+            ("MetricName", json!("CpuPercentage")),
+            ("Average", json!("2.5")),
+            ("Count", json!("4.0")),
+            ("Total", json!("10.0")),
+            ("TimeGrain", json!("PT1M")),
+            ("ResourceGroup", json!("G1")),
+            ("Resource", json!("PLAN")),
+            ("ResourceProvider", json!("MICROSOFT.WEB")),
+        ],
+    );
+    let text = "PartitionKey,RowKey,Timestamp,TotalIngress,TotalEgress,TotalRequests,TotalBillableRequests,Availability,\
+AverageE2ELatency,PercentSuccess\n20260601T1000,user;GetBlob,2026-06-01T11:05:00Z,3217,8000,12,12,100,7.5,91.7\n";
+    let rows = decode("metrics.csv", text.as_bytes()).rows();
+    check_row(
+        &rows[0],
+        &[
+            ("Type", json!("StorageMetrics_CL")),
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+            ("Period", json!("20260601T1000")),
+            ("AccessAndOperation", json!("user;GetBlob")),
+            ("TotalRequests", json!(12)),
+            ("Availability", json!("100.0")),
+            ("AverageE2ELatency", json!("7.5")),
+        ],
+    );
+    check(
+        json!({"PartitionKey": "20260601T0000", "RowKey": "data", "Timestamp": "2026-06-02T01:00:00Z", "Capacity": 4096, "ContainerCount": 2, "ObjectCount": 9}),
+        "StorageMetrics_CL",
+        &[
+            ("Capacity", json!(4096)),
+            ("ObjectCount", json!(9)),
+            ("TimeGenerated", json!("2026-06-01T00:00:00.0000000Z")),
+        ],
+    );
+}
+
+#[test]
+fn tables_of_azure_diagnostics() {
+    let row = |mut more: Value| {
+        let known = json!({
+            "PartitionKey": "0639000000000000000", "RowKey": "d___r___i", "Timestamp": "2026-06-01T10:01:00Z",
+            "PreciseTimeStamp": "2026-06-01T10:00:00.5Z", "EventTickCount": 639_000_000_000_000_000_i64,
+            "DeploymentId": "d", "Role": "Web", "RoleInstance": "Web_IN_0"
+        });
+        more.as_object_mut().unwrap().extend(known.as_object().unwrap().clone());
+        more
+    };
+    check(
+        row(json!({
+            "ProviderGuid": "{g}", "ProviderName": "Service Control Manager", "EventId": 7036, "Level": 4, "Pid": 512,
+            "Tid": 600, "Opcode": 0, "Task": 0, "Channel": "System", "RawXml": "<Event/>", "Description": "running"
+        })),
+        "WindowsEvent",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.5000000Z")),
+            ("Provider", json!("Service Control Manager")),
+            ("EventID", json!(7036)),
+            ("EventLevel", json!(4)),
+            ("Channel", json!("System")),
+            ("Computer", json!("Web_IN_0")),
+            ("SystemProcessId", json!(512)),
+            ("RawEventData", json!("<Event/>")),
+        ],
+    );
+    check(
+        row(json!({"CounterName": "\\Memory\\Available Bytes", "CounterValue": 2048.5})),
+        "Perf",
+        &[
+            ("CounterPath", json!("\\Memory\\Available Bytes")),
+            ("CounterValue", json!("2048.5")),
+            ("Computer", json!("Web_IN_0")),
+        ],
+    );
+    check(
+        row(json!({"Level": 3, "Pid": 1, "Tid": 2, "EventId": 0, "Message": "low disk"})),
+        "AppTraces",
+        &[("Message", json!("low disk")), ("AppRoleName", json!("Web")), ("AppRoleInstance", json!("Web_IN_0"))],
+    );
+}
+
+/// Call records of an exchange that no mapping knows: the example of the documentation.
+#[test]
+fn call_records_of_any_exchange_by_a_mapping() {
+    let mapping = include_str!("../../../../docs/examples/sip-calls.toml");
+    let mappings = moneta_formats::Mappings::with_built_in(&[("sip-calls.toml", mapping)]).unwrap();
+    let options = moneta_formats::DecodeOptions { mappings: std::sync::Arc::new(mappings), ..options("calls.csv") };
+    let text = "call_id,from_uri,to_uri,invite_time,answer_time,bye_time,duration_s,sip_code,sip_reason,trunk\n\
+a1@gw,sip:+4930123@gw,sip:+4989456@gw,2026-06-01T10:00:00Z,2026-06-01T10:00:03Z,2026-06-01T10:01:03Z,60,200,OK,t1\n\
+a2@gw,sip:+4930123@gw,sip:+4989457@gw,2026-06-01T10:02:00Z,,2026-06-01T10:02:01Z,0,486,Busy Here,t1\n";
+    let whole = decode_pieces(Format::Csv, options, text.as_bytes(), 7);
+    assert_eq!(whole.reasons(), [""; 0]);
+    let rows = whole.rows();
+    check_row(
+        &rows[0],
+        &[
+            ("Type", json!("CallDetailRecord_CL")),
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+            ("CallId", json!("a1@gw")),
+            ("CallerNumber", json!("sip:+4930123@gw")),
+            ("AnswerTime", json!("2026-06-01T10:00:03.0000000Z")),
+            ("DurationSeconds", json!(60)),
+            ("Source", json!("SipGateway")),
+            ("Trunk", json!("t1")),
+        ],
+    );
+    check_row(&rows[1], &[("FailureCode", json!(486)), ("FailureReason", json!("Busy Here"))]);
+    assert_eq!(rows[1].get("AnswerTime"), None);
+}
+
+#[test]
+fn video_and_shared_applications_of_a_skype_quality_database() {
+    let video = "ConferenceDateTime,SessionSeq,MediaLineLabel,StreamID,VideoPayloadDescription,JitterInterArrival,VideoPacketLossRate,\
+RecvFrameRateAverage,RoundTrip\n2026-06-01 10:00:00,1,1,78,H264,6,0.03,14.5,90\n";
+    let rows = decode("video.csv", video.as_bytes()).rows();
+    check_row(
+        &rows[0],
+        &[
+            ("Type", json!("CallQuality_CL")),
+            ("MediaLabel", json!("1")),
+            ("StreamId", json!("78")),
+            ("CodecName", json!("H264")),
+            ("JitterAvg", json!("6.0")),
+            ("PacketLossRateAvg", json!("0.03")),
+            ("RoundTripTimeAvg", json!("90.0")),
+        ],
+    );
+    let shared = "ConferenceDateTime,SessionSeq,MediaLineLabel,RoundTrip,JitterInterArrival,SpoiledTilePercentTotal\n\
+2026-06-01 10:00:00,1,3,95,7,1.5\n";
+    let rows = decode("sharing.csv", shared.as_bytes()).rows();
+    check_row(
+        &rows[0],
+        &[("Type", json!("CallQuality_CL")), ("MediaLabel", json!("3")), ("RoundTripTimeAvg", json!("95.0"))],
+    );
+}
