@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use moneta_base::{Seq, SourceName, TableName};
-use moneta_event::catalog::table;
+use moneta_event::catalog::is_own_table;
 use moneta_event::{Delivery, ParsedBatch};
 use moneta_formats::{DecodeOptions, Format};
 use moneta_ports::{IdempotencyKey, OpContext};
@@ -24,9 +24,6 @@ use crate::state::App;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Characters of such a name at most.
 const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
-
-/// Tables that only Moneta itself writes: events from outside in them would be forged evidence.
-const OWN_TABLES: [&str; 3] = [table::MONETA_AUDIT, table::MONETA_HEALTH, table::QUARANTINE];
 
 /// The acknowledgement: what it counts is on disk.
 #[derive(Debug, Serialize)]
@@ -99,7 +96,7 @@ pub(crate) fn check_tables(batches: &[ParsedBatch]) -> Result<(), ApiError> {
 }
 
 fn check_not_own(table: &TableName) -> Result<(), ApiError> {
-    if OWN_TABLES.contains(&table.as_str()) {
+    if is_own_table(table.as_str()) {
         return Err(ApiError::forbidden(format!("only Moneta itself writes to {table}")));
     }
     Ok(())

@@ -17,6 +17,7 @@ use crate::ApiError;
 use crate::address::Path;
 use crate::auth::{MayAdmin, MayQuery};
 use crate::body::JsonBody;
+use crate::ingest::writable_table;
 use crate::state::App;
 
 /// Quarantined records one request may name; all of them need no names.
@@ -45,6 +46,11 @@ pub(crate) struct Replay {
     all: bool,
     #[serde(default)]
     seqs: Vec<Seq>,
+    format: Option<String>,
+    reason: Option<String>,
+    source: Option<String>,
+    as_format: Option<String>,
+    as_table: Option<String>,
 }
 
 /// `GET /v1/sources`.
@@ -57,19 +63,28 @@ pub(crate) async fn source_quality(MayQuery(ctx): MayQuery, State(state): State<
     Json(state.operations.source_quality(&ctx))
 }
 
-/// `POST /v1/quarantine/replay` with `{"all":true}` or `{"seqs":[..]}`.
+/// `POST /v1/quarantine/replay` with `{"all":true}`, `{"seqs":[..]}`, or what narrows the selection: `format`, `reason`,
+/// `source`. `as_format` and `as_table` say how to decode instead.
 pub(crate) async fn replay(
     MayAdmin(ctx): MayAdmin,
     State(state): State<App>,
     JsonBody(body): JsonBody<Replay>,
 ) -> Result<Json<ReplayReport>, ApiError> {
-    let selection = match (body.all, body.seqs) {
-        (true, seqs) if seqs.is_empty() => ReplaySelection::All,
-        (false, seqs) if !seqs.is_empty() && seqs.len() <= REPLAY_SEQS_MAX => ReplaySelection::Seqs(seqs),
-        _ => {
-            let message = format!("send {{\"all\":true}}, or 1 to {REPLAY_SEQS_MAX} numbers as {{\"seqs\":[..]}}");
-            return Err(ApiError::bad_request(message));
-        }
+    let narrows = !body.seqs.is_empty() || body.format.is_some() || body.reason.is_some() || body.source.is_some();
+    if body.all == narrows || body.seqs.len() > REPLAY_SEQS_MAX {
+        let message = format!(
+            "send {{\"all\":true}}, or what to select: 1 to {REPLAY_SEQS_MAX} \"seqs\", \"format\", \"reason\", \"source\""
+        );
+        return Err(ApiError::bad_request(message));
+    }
+    let as_table = body.as_table.as_deref().map(|name| writable_table(&state, name)).transpose()?;
+    let selection = ReplaySelection {
+        seqs: body.seqs,
+        format: body.format,
+        reason_code: body.reason,
+        source: body.source,
+        as_format: body.as_format,
+        as_table,
     };
     Ok(Json(state.operations.replay_quarantine(&ctx, selection).await?))
 }

@@ -53,6 +53,9 @@ pub(crate) struct Uploaded {
     tables: BTreeMap<String, u64>,
     accepted: u64,
     quarantined: u64,
+    /// The format that the content looks like, if another was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looks_like: Option<&'static str>,
     /// Bytes received, decompressed where the transfer was compressed.
     bytes: u64,
     parts: u64,
@@ -167,6 +170,7 @@ impl Upload {
             *uploaded.tables.entry(batch.table.to_string()).or_insert(0) += rows;
             uploaded.accepted += rows;
         }
+        uploaded.looks_like = portion.looks_like;
         uploaded.quarantined += portion.quarantined.len() as u64;
         uploaded.parts += 1;
         uploaded.duplicate_parts += u64::from(receipt.duplicate);

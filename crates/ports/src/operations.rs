@@ -307,19 +307,28 @@ fn placed_at_as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> R
     serializer.collect_str(time)
 }
 
-/// Which quarantined records to decode again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReplaySelection {
-    /// Every record not replayed before.
-    All,
-    /// These rows of `Quarantine`.
-    Seqs(Vec<Seq>),
+/// Which quarantined records to decode again, of those that have not become events since. Everything that is given
+/// narrows the selection; the default is all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplaySelection {
+    /// These rows of `Quarantine`; any when empty.
+    pub seqs: Vec<Seq>,
+    /// Those that this format refused, by its name in `Format`.
+    pub format: Option<String>,
+    /// Those refused for this reason, by its code.
+    pub reason_code: Option<String>,
+    /// Those of this source.
+    pub source: Option<String>,
+    /// Decodes them as this format, not as the one that refused them.
+    pub as_format: Option<String>,
+    /// Stores all of them in this table.
+    pub as_table: Option<TableName>,
 }
 
 /// What became of replayed records.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ReplayReport {
-    /// Records that are events now.
+    /// Events that they became.
     pub num_stored: u64,
     /// Records that were refused again.
     pub num_refused: u64,

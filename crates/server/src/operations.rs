@@ -46,6 +46,8 @@ pub(crate) struct NodeOperations {
     pub(crate) metastore: Arc<Metastore>,
     /// Held while a hold is placed or released: two at once must not see the same set.
     pub(crate) holds: tokio::sync::Mutex<()>,
+    /// Held while quarantined records are replayed.
+    pub(crate) replaying: tokio::sync::Mutex<()>,
     rules: Arc<Rules>,
     pub(crate) catalog: Arc<TableCatalog>,
     witnesses: Arc<Board>,
@@ -88,6 +90,7 @@ impl NodeOperations {
             engine: engine.clone(),
             metastore: metastore.clone(),
             holds: tokio::sync::Mutex::default(),
+            replaying: tokio::sync::Mutex::default(),
             rules: rules.clone(),
             catalog: catalog.clone(),
             witnesses: witnesses.clone(),

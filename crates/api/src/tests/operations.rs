@@ -61,6 +61,13 @@ async fn operators_see_the_state_and_change_settings() {
     for (body, expected) in [
         (r#"{"all":true}"#, StatusCode::OK),
         (r#"{"seqs":[1,2]}"#, StatusCode::OK),
+        (
+            r#"{"format":"syslog","reason":"invalid_utf8","source":"x","as_format":"ndjson","as_table":"A_CL"}"#,
+            StatusCode::OK,
+        ),
+        (r#"{"as_format":"ndjson"}"#, StatusCode::BAD_REQUEST),
+        (r#"{"all":true,"as_table":"Quarantine"}"#, StatusCode::FORBIDDEN),
+        (r#"{"all":true,"format":"ndjson"}"#, StatusCode::BAD_REQUEST),
         (r#"{}"#, StatusCode::BAD_REQUEST),
         (r#"{"all":true,"seqs":[1]}"#, StatusCode::BAD_REQUEST),
         (r#"{"every":true}"#, StatusCode::BAD_REQUEST),

@@ -41,14 +41,18 @@ impl Decode {
             Wish::natural().with(self.format.as_deref(), self.table.as_deref())?.with_mappings(&self.mappings)?;
         let mut good = true;
         for input in files::find(&self.paths)? {
-            let mut failure = None;
+            let (mut failure, mut looks_like) = (None, None);
             let outcome = decode_file(&input.path, &wish, |portion| {
                 good &= portion.quarantined.is_empty();
+                looks_like = portion.looks_like;
                 failure = show(&portion, console).err();
                 failure.is_none()
             })?;
             if let Some(error) = failure {
                 return Err(error.into());
+            }
+            if let Some(other) = looks_like {
+                console.complain(&format!("{}: looks like {other}", input.path.display()));
             }
             if outcome == Outcome::NotRecognised {
                 console.complain(&format!("{}: the format was not recognised", input.path.display()));

@@ -68,6 +68,8 @@ struct Summary {
     /// Records that had been stored before.
     already_stored: u64,
     not_recognised: Vec<String>,
+    /// Files that look like another format than the one asked for, and which.
+    looks_like: BTreeMap<String, String>,
     bytes: u64,
     elapsed_ms: u64,
     events_per_second: u64,
@@ -182,6 +184,9 @@ async fn store(
         refuse_own_tables(&portion)?;
         let receipt = submit(&*events, &portion, &part_key(&key, part)).await?;
         summary.add_portion(&portion, &receipt);
+        if let Some(other) = portion.looks_like {
+            summary.looks_like.insert(name_of(input), other.to_owned());
+        }
         part += 1;
     }
     let outcome =
@@ -207,9 +212,7 @@ fn part_key(file_key: &str, part: u64) -> IdempotencyKey {
 
 /// Events from outside in a table that only Moneta writes would be forged evidence.
 fn refuse_own_tables(portion: &Decoded) -> Result<(), Failure> {
-    use moneta_event::catalog::table;
-    let own = [table::MONETA_AUDIT, table::MONETA_HEALTH, table::QUARANTINE];
-    match portion.batches.iter().find(|batch| own.contains(&batch.table.as_str())) {
+    match portion.batches.iter().find(|batch| moneta_event::catalog::is_own_table(batch.table.as_str())) {
         Some(batch) => Err(Failure::new(Exit::Denied, format!("only Moneta itself writes to {}", batch.table))),
         None => Ok(()),
     }
@@ -254,6 +257,9 @@ impl Summary {
     fn add_answer(&mut self, answer: &Value) {
         let number = |member: &str| answer[member].as_u64().unwrap_or_default();
         self.files += 1;
+        if let (Some(name), Some(other)) = (answer["name"].as_str(), answer["looks_like"].as_str()) {
+            self.looks_like.insert(name.to_owned(), other.to_owned());
+        }
         if number("parts") > 0 && number("duplicate_parts") == number("parts") {
             self.already_stored += number("accepted") + number("quarantined");
             return;
@@ -279,6 +285,9 @@ impl Summary {
             console.grid(&grid, OutputFormat::Table)?;
         }
         console.line(&self.sentence())?;
+        for (name, other) in self.looks_like.iter().take(NAMES_LISTED_MAX) {
+            console.say(&format!("looks like {other}: {name}; if it is, replay what was refused with --as {other}"));
+        }
         for name in self.not_recognised.iter().take(NAMES_LISTED_MAX) {
             console.say(&format!("not recognised: {name}"));
         }

@@ -1,7 +1,7 @@
 //! `moneta quarantine`: records that could not be parsed.
 
 use clap::Subcommand;
-use moneta_base::Seq;
+use moneta_base::{Seq, TableName};
 use moneta_ports::operations::ReplaySelection;
 use serde_json::json;
 
@@ -25,14 +25,33 @@ pub enum Quarantine {
         reason: Option<String>,
     },
     /// Decode them again, after a parser or mapping was mended. Stores nothing twice.
-    Replay {
-        /// All of them.
-        #[arg(long, conflicts_with = "seqs")]
-        all: bool,
-        /// Those with these `_Seq` in `Quarantine`.
-        #[arg(required_unless_present = "all", value_name = "SEQ")]
-        seqs: Vec<Seq>,
-    },
+    Replay(Replay),
+}
+
+/// Which records to decode again, and how.
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    /// All of them.
+    #[arg(long, conflicts_with_all = ["seqs", "format", "reason", "source"])]
+    all: bool,
+    /// Those that this format refused.
+    #[arg(long, value_name = "NAME")]
+    format: Option<String>,
+    /// Those refused for this reason, by its code.
+    #[arg(long, value_name = "CODE")]
+    reason: Option<String>,
+    /// Those of this source.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Decode them as this format: they were taken for another.
+    #[arg(long = "as", value_name = "FORMAT")]
+    as_format: Option<String>,
+    /// Store all of them in this table.
+    #[arg(long, value_name = "TABLE")]
+    table: Option<String>,
+    /// Those with these `_Seq` in `Quarantine`.
+    #[arg(required_unless_present_any = ["all", "format", "reason", "source"], value_name = "SEQ")]
+    seqs: Vec<Seq>,
 }
 
 impl Quarantine {
@@ -44,7 +63,7 @@ impl Quarantine {
         let target = Target::open(global, Missing::Refuse).await?;
         let outcome = match self {
             Self::List { take, reason } => list(&target, *take, reason.as_deref(), console).await,
-            Self::Replay { seqs, .. } => replay(&target, seqs, console).await,
+            Self::Replay(which) => replay(&target, which, console).await,
         };
         let closed = target.close().await;
         let exit = outcome?;
@@ -66,14 +85,27 @@ async fn list(target: &Target, take: u32, reason: Option<&str>, console: &Consol
     Ok(Exit::Success)
 }
 
-async fn replay(target: &Target, seqs: &[Seq], console: &Console) -> Result<Exit, Failure> {
+async fn replay(target: &Target, replay: &Replay, console: &Console) -> Result<Exit, Failure> {
+    let Replay { all, format, reason, source, as_format, table, seqs } = replay;
     let report = match target {
         Target::Server(client) => {
-            let body = if seqs.is_empty() { json!({ "all": true }) } else { json!({ "seqs": seqs }) };
+            let body = json!({
+                "all": all, "seqs": seqs, "format": format, "reason": reason, "source": source,
+                "as_format": as_format, "as_table": table,
+            });
             client.post("v1/quarantine/replay", &body).await?
         }
         Target::Directory(node) => {
-            let selection = if seqs.is_empty() { ReplaySelection::All } else { ReplaySelection::Seqs(seqs.to_vec()) };
+            let as_table = table.as_deref().map(TableName::new).transpose();
+            let as_table = as_table.map_err(|error| Failure::usage(error.to_string()))?;
+            let selection = ReplaySelection {
+                seqs: seqs.clone(),
+                format: format.clone(),
+                reason_code: reason.clone(),
+                source: source.clone(),
+                as_format: as_format.clone(),
+                as_table,
+            };
             to_value(&node.operations().replay_quarantine(&local_context(), selection).await?)?
         }
     };
