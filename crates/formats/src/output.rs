@@ -252,7 +252,6 @@ impl Output {
     }
 
     /// Refuses a record that names a table of Moneta's own as its table.
-    #[expect(clippy::unused_self, reason = "asked where the other questions about a record are asked")]
     pub fn check_not_own(&self, table: &TableName) -> Result<(), Refusal> {
         match moneta_event::catalog::is_own_table(table.as_str()) {
             true => Err(Refusal::new("own_table", format!("only Moneta itself writes to {table}"))),
