@@ -48,6 +48,14 @@ pub enum Error {
     /// A text encoding that there is not.
     #[error("{0:?} is no text encoding: write a label of the WHATWG Encoding Standard, such as windows-1252")]
     Encoding(String),
+    /// A query of a subscription that is no XML.
+    #[error("the query of subscription {subscription:?} cannot be used: {reason}")]
+    Query {
+        /// The subscription.
+        subscription: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A directory of the inbox cannot be read.
     #[error("the inbox {directory} cannot be read", directory = .directory.display())]
     Inbox {
@@ -65,9 +73,12 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Listen { .. } | Self::NoJournal(_) | Self::Tls { .. } => ErrorKind::OPERATOR,
-            Self::Pattern(_) | Self::Archive(_) | Self::RecordStart { .. } | Self::Encoding(_) | Self::Inbox { .. } => {
-                ErrorKind::Caller
-            }
+            Self::Pattern(_)
+            | Self::Archive(_)
+            | Self::RecordStart { .. }
+            | Self::Encoding(_)
+            | Self::Query { .. }
+            | Self::Inbox { .. } => ErrorKind::Caller,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Inputs: files, directories of objects, journal, host metrics, topics of Kafka; listeners for syslog, GELF and
-//! Fluent.
+//! Inputs: files, directories of objects, journal, host metrics, topics of Kafka; listeners for syslog, GELF, Fluent,
+//! Windows Event Forwarding and uploaded journals.
 //!
 //! Each `start_*` function starts one collector on the current tokio runtime and returns a [`Collector`] to stop it.
 //! A collector turns what it reads into submissions to an [`EventSink`](moneta_ports::EventSink) and keeps no state of
@@ -12,14 +12,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod absent;
+mod certificate;
 mod collector;
 mod error;
 mod files;
 mod fluent;
 mod gelf;
 mod host;
+mod http;
 mod inbox;
 mod intake;
+mod journal_upload;
 mod kafka;
 mod listener;
 mod nats;
@@ -30,6 +33,7 @@ mod syslog;
 mod systemd_journal;
 mod tls;
 mod udp;
+mod wef;
 
 pub use collector::{Collector, Trouble};
 pub use error::Error;
@@ -39,9 +43,11 @@ pub use gelf::{start_gelf_tcp, start_gelf_udp};
 pub use host::{HostOptions, start_host};
 pub use inbox::{InboxOptions, start_inbox};
 pub use intake::{Intake, ResumePoint, ResumePoints};
+pub use journal_upload::start_journal_upload;
 pub use kafka::{KafkaOptions, KafkaStart, start_kafka};
 pub use listener::ListenOptions;
 pub use nats::{NatsOptions, NatsStart, start_nats};
 pub use syslog::{start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp};
 pub use systemd_journal::{JournalOptions, start_systemd_journal};
 pub use tls::{ServerTrust, TlsFiles};
+pub use wef::{Bookmarks, WefOptions, WefSubscription, start_wef};

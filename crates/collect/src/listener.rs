@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, client, server};
 
 use crate::Error;
 use crate::collector::{Collector, Stopped, until_stopped};
@@ -51,9 +51,23 @@ impl ListenOptions {
 }
 
 /// Reads and writes of one connection.
-pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The certificates that the peer showed, its own first, in DER; none where it showed none.
+    fn certificates(&self) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl Duplex for TcpStream {}
+
+impl Duplex for client::TlsStream<TcpStream> {}
+
+impl Duplex for server::TlsStream<TcpStream> {
+    fn certificates(&self) -> Vec<Vec<u8>> {
+        let shown = self.get_ref().1.peer_certificates().unwrap_or_default();
+        shown.iter().map(|certificate| certificate.to_vec()).collect()
+    }
+}
 
 /// A connection, with or without TLS.
 pub(crate) type Connected = Box<dyn Duplex>;
@@ -76,20 +90,30 @@ pub(crate) async fn start(
     tls: Option<TlsAcceptor>,
     serve: impl Serve,
 ) -> Result<Collector, Error> {
+    let (listener, local) = bind(name, address).await?;
+    Ok(Collector::start(name, label, Some(local), |stopped| accept(listener, connections_max, tls, serve, stopped)))
+}
+
+/// Takes an address; says which it became.
+///
+/// # Errors
+/// As [`start`].
+pub(crate) async fn bind(name: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     let failed = |source| Error::Listen { what: name, address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
-    let room = Arc::new(Semaphore::new(connections_max));
-    Ok(Collector::start(name, label, Some(local), |stopped| accept(listener, room, tls, Arc::new(serve), stopped)))
+    Ok((listener, local))
 }
 
-async fn accept(
+/// Accepts connections and serves them until it must stop, and those that it has to their end.
+pub(crate) async fn accept(
     listener: TcpListener,
-    room: Arc<Semaphore>,
+    connections_max: usize,
     tls: Option<TlsAcceptor>,
-    serve: Arc<impl Serve>,
+    serve: impl Serve,
     mut stopped: Stopped,
 ) {
+    let (room, serve) = (Arc::new(Semaphore::new(connections_max)), Arc::new(serve));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {

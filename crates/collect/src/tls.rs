@@ -87,6 +87,17 @@ impl ServerTrust {
     }
 }
 
+/// The certificates of the authorities of senders, in DER.
+///
+/// # Errors
+/// [`Error::Tls`] when none are named, or the file cannot be used.
+pub(crate) fn client_authorities(files: &TlsFiles) -> Result<Vec<Vec<u8>>, Error> {
+    let path = files.client_authority.as_ref();
+    let path =
+        path.ok_or_else(|| unusable(&files.certificate, "the authority of the senders' certificates is missing"))?;
+    Ok(certificates(path)?.into_iter().map(|certificate| certificate.to_vec()).collect())
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let all = read.map_err(|error| unusable(path, error))?;

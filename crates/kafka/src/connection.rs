@@ -1,10 +1,14 @@
 //! One connection to one broker: requests, one at a time, and their answers.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::cluster::Transport;
 use crate::messages::{
     self, API_VERSIONS, Api, FETCH, FETCH_OLD, FetchFrom, FetchLimits, Fetched, LIST_OFFSETS, METADATA, Metadata,
     PRODUCE, Place, SASL_AUTHENTICATE, SASL_HANDSHAKE,
 };
+use crate::scram::{self, Hash};
 use crate::wire::{Reader, Writer};
 use crate::{Error, NewRecord, write_batch};
 
@@ -15,9 +19,46 @@ const READ_BYTES: usize = 1 << 20;
 /// By what brokers know this client in their logs and quotas.
 const CLIENT_ID: &str = "moneta";
 
-/// How to sign in: the mechanism PLAIN, which sends the password as it is. Behind TLS only, where it matters.
+/// How to prove who one is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mechanism {
+    /// The password is sent as it is: behind TLS only, where it matters.
+    #[default]
+    Plain,
+    /// Both sides prove that they know the password, which is not sent; with SHA-256.
+    ScramSha256,
+    /// As that, with SHA-512.
+    ScramSha512,
+}
+
+impl Mechanism {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+
+    /// By what it is registered.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+
+    fn hash(self) -> Option<Hash> {
+        match self {
+            Self::Plain => None,
+            Self::ScramSha256 => Some(Hash::Sha256),
+            Self::ScramSha512 => Some(Hash::Sha512),
+        }
+    }
+}
+
+/// How to sign in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {
+    /// How the password is proved.
+    pub mechanism: Mechanism,
     /// The name; `$ConnectionString` for Azure Event Hubs.
     pub user: String,
     /// The password; the connection string for Azure Event Hubs.
@@ -26,7 +67,7 @@ pub struct Login {
 
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Login").field("mechanism", &self.mechanism).field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -49,14 +90,29 @@ impl Connection {
         let versions = connection.ask(API_VERSIONS, &[]).await?;
         connection.versions = messages::read_versions(&versions)?;
         if let Some(login) = login {
-            let mechanism = messages::write_mechanism("PLAIN");
-            let answer = connection.ask_known(SASL_HANDSHAKE, &mechanism).await?;
-            messages::read_mechanism(&answer)?;
-            let words = messages::write_plain(&login.user, &login.password);
-            let answer = connection.ask_known(SASL_AUTHENTICATE, &words).await?;
-            messages::read_authenticated(&answer)?;
+            connection.sign_in(login).await?;
         }
         Ok(connection)
+    }
+
+    async fn sign_in(&mut self, login: &Login) -> Result<(), Error> {
+        let Login { mechanism, user, password } = login;
+        let answer = self.ask_known(SASL_HANDSHAKE, &messages::write_mechanism(mechanism.name())).await?;
+        messages::read_mechanism(&answer, mechanism.name())?;
+        let Some(hash) = mechanism.hash() else {
+            // PLAIN: nobody to act for, the name, the password (RFC 4616).
+            return self.say(&format!("\0{user}\0{password}")).await.map(drop);
+        };
+        let client = scram::Client::new(hash, user, nonce());
+        let server_first = self.say(&client.first()).await?;
+        let (last, proved) = client.prove(password, &server_first)?;
+        proved.check(&self.say(&last).await?)
+    }
+
+    /// Says one thing while signing in; what the broker says to it.
+    async fn say(&mut self, words: &str) -> Result<Vec<u8>, Error> {
+        let answer = self.ask_known(SASL_AUTHENTICATE, &messages::write_words(words)).await?;
+        messages::read_words(&answer)
     }
 
     /// Who leads the partitions of topics.
@@ -149,8 +205,125 @@ impl Connection {
     }
 }
 
+/// A text that is new every time.
+fn nonce() -> String {
+    let mut bytes = [0; 24];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has random bytes");
+    STANDARD.encode(bytes)
+}
+
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use aws_lc_rs::{digest, hmac, pbkdf2};
+    use futures::executor::block_on;
+    use futures::future::BoxFuture;
+
+    use super::*;
+
+    const SALT: &[u8] = b"salt";
+    const ITERATIONS: u32 = 4_096;
+
+    /// A broker that knows what RFC 5802 has a server keep: two keys, not the password.
+    struct Broker {
+        stored_key: Vec<u8>,
+        server_key: Vec<u8>,
+        /// What was said so far that both sides sign.
+        exchange: String,
+        answer: Vec<u8>,
+    }
+
+    fn signed(key: &[u8], message: &[u8]) -> Vec<u8> {
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, key), message).as_ref().to_vec()
+    }
+
+    impl Broker {
+        fn new(password: &str) -> Self {
+            let mut salted = [0; 64];
+            let iterations = ITERATIONS.try_into().unwrap();
+            pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, iterations, SALT, password.as_bytes(), &mut salted);
+            let stored_key = digest::digest(&digest::SHA512, &signed(&salted, b"Client Key")).as_ref().to_vec();
+            let (exchange, answer) = (String::new(), Vec::new());
+            Self { stored_key, server_key: signed(&salted, b"Server Key"), exchange, answer }
+        }
+
+        fn hear(&mut self, request: &[u8]) {
+            let key = i16::from_be_bytes([request[4], request[5]]);
+            let body = &request[4 + 8 + 2 + CLIENT_ID.len()..];
+            let mut answer = Writer::default();
+            answer.raw(&request[8..12]);
+            match key {
+                18 => {
+                    answer.i16(0).length(2);
+                    for key in [17, 36] {
+                        answer.i16(key).i16(0).i16(1);
+                    }
+                }
+                17 => drop(
+                    answer.i16(if body[2..] == *b"SCRAM-SHA-512" { 0 } else { 33 }).length(1).text("SCRAM-SHA-512"),
+                ),
+                _ => {
+                    let (code, words) = self.words(std::str::from_utf8(&body[4..]).unwrap());
+                    answer.i16(code).i16(-1).bytes(words.as_bytes());
+                }
+            }
+            self.answer.extend_from_slice(&u32::try_from(answer.0.len()).unwrap().to_be_bytes());
+            self.answer.extend(answer.0);
+        }
+
+        fn words(&mut self, said: &str) -> (i16, String) {
+            if let Some(first) = said.strip_prefix("n,,") {
+                let nonce = first.split_once(",r=").unwrap().1;
+                let own = format!("r={nonce}more,s={},i={ITERATIONS}", STANDARD.encode(SALT));
+                self.exchange = format!("{first},{own}");
+                return (0, own);
+            }
+            let (without_proof, proof) = said.rsplit_once(",p=").unwrap();
+            let exchange = format!("{},{without_proof}", self.exchange);
+            let signature = signed(&self.stored_key, exchange.as_bytes());
+            let proof = STANDARD.decode(proof).unwrap();
+            let client_key: Vec<u8> =
+                proof.iter().zip(&signature).map(|(proof, signature)| proof ^ signature).collect();
+            match digest::digest(&digest::SHA512, &client_key).as_ref() == self.stored_key {
+                true => (0, format!("v={}", STANDARD.encode(signed(&self.server_key, exchange.as_bytes())))),
+                false => (58, String::new()),
+            }
+        }
+    }
+
+    impl Transport for Broker {
+        fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
+            self.hear(bytes);
+            Box::pin(async { Ok(()) })
+        }
+
+        fn read<'a>(&'a mut self, buffer: &'a mut [u8]) -> BoxFuture<'a, io::Result<()>> {
+            buffer.copy_from_slice(&self.answer.drain(..buffer.len()).collect::<Vec<u8>>());
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    fn open(broker: Broker, mechanism: Mechanism) -> Result<(), String> {
+        let login = Login { mechanism, user: "moneta".to_owned(), password: "secret".to_owned() };
+        block_on(Connection::open(Box::new(broker), Some(&login))).map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn both_sides_prove_that_they_know_the_password() {
+        assert_eq!(open(Broker::new("secret"), Mechanism::ScramSha512), Ok(()));
+        let refused = open(Broker::new("other"), Mechanism::ScramSha512).unwrap_err();
+        assert!(refused.contains("SASL_AUTHENTICATION_FAILED"), "{refused}");
+        let posing = Broker { server_key: b"guessed".to_vec(), ..Broker::new("secret") };
+        let refused = open(posing, Mechanism::ScramSha512).unwrap_err();
+        assert!(refused.contains("does not know the password"), "{refused}");
+        let refused = open(Broker::new("secret"), Mechanism::ScramSha256).unwrap_err();
+        assert!(refused.ends_with("SCRAM-SHA-256; it has SCRAM-SHA-512"), "{refused}");
     }
 }

@@ -43,8 +43,16 @@ pub enum Error {
         version: i16,
     },
     /// The broker lacks the mechanism by which to sign in.
-    #[error("the broker does not know the mechanism PLAIN; it has {0}")]
-    Mechanism(String),
+    #[error("the broker does not know the mechanism {wanted}; it has {known}")]
+    Mechanism {
+        /// The one asked for.
+        wanted: &'static str,
+        /// Those that it has.
+        known: String,
+    },
+    /// The broker does not sign in as SCRAM has it.
+    #[error("the broker cannot be signed in to: {0}")]
+    Scram(&'static str),
     /// The broker refused what was asked.
     #[error("the broker answered {request} with {name} ({code})", name = name_of(*code))]
     Refused {

@@ -154,26 +154,31 @@ pub(crate) fn write_mechanism(mechanism: &str) -> Vec<u8> {
 }
 
 /// Whether the broker takes the mechanism.
-pub(crate) fn read_mechanism(answer: &[u8]) -> Result<(), Error> {
+pub(crate) fn read_mechanism(answer: &[u8], wanted: &'static str) -> Result<(), Error> {
     const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
     let mut reader = Reader(answer);
     let code = reader.i16()?;
     let known = reader.list(2, Reader::name)?;
     if code == UNSUPPORTED_SASL_MECHANISM {
-        return Err(Error::Mechanism(if known.is_empty() { "none".to_owned() } else { known.join(", ") }));
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(Error::Mechanism { wanted, known });
     }
     check(SASL_HANDSHAKE, code)
 }
 
-/// PLAIN: nobody to act for, the name, the password (RFC 4616).
-pub(crate) fn write_plain(user: &str, password: &str) -> Vec<u8> {
+/// What a mechanism says.
+pub(crate) fn write_words(words: &str) -> Vec<u8> {
     let mut body = Writer::default();
-    body.bytes(format!("\0{user}\0{password}").as_bytes());
+    body.bytes(words.as_bytes());
     body.0
 }
 
-pub(crate) fn read_authenticated(answer: &[u8]) -> Result<(), Error> {
-    check(SASL_AUTHENTICATE, Reader(answer).i16()?)
+/// What the broker says to it.
+pub(crate) fn read_words(answer: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut reader = Reader(answer);
+    check(SASL_AUTHENTICATE, reader.i16()?)?;
+    let _reason = reader.text()?;
+    reader.bytes().map(<[u8]>::to_vec)
 }
 
 pub(crate) fn write_metadata(topics: &[String]) -> Vec<u8> {

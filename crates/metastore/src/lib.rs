@@ -1,5 +1,5 @@
-//! Small, precious state that is not events: accounts, credentials, sessions, one-time links, rules, settings, incidents and
-//! the objects of queries, in one SQLite file.
+//! Small, precious state that is not events: accounts, credentials, sessions, one-time links, rules, settings, incidents,
+//! bookmarks and the objects of queries, in one SQLite file.
 //!
 //! Every method is one short transaction that is on disk when it returns. No secret stands here in clear: passwords
 //! as argon2id hashes, credentials, cookies and links as SHA-256 of 256 random bits. This crate decides nothing: who
@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod account;
+pub mod bookmark;
 pub mod credential;
 pub mod error;
 pub mod incident;

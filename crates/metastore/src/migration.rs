@@ -15,11 +15,11 @@ use crate::error::Doing;
 const APPLICATION_ID: i64 = 0x4d4e_5441;
 
 /// The steps; step `n` (from 1) leads to version `n`.
-const STEPS: [&str; 5] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
+const STEPS: [&str; 6] = [VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5, VERSION_6];
 
 /// The version this program writes.
-pub const SCHEMA_VERSION: i64 = 5;
-const _: () = assert!(STEPS.len() == 5, "SCHEMA_VERSION is the number of steps");
+pub const SCHEMA_VERSION: i64 = 6;
+const _: () = assert!(STEPS.len() == 6, "SCHEMA_VERSION is the number of steps");
 
 /// Times are nanoseconds since 1970 in UTC; lists and values are JSON text.
 const VERSION_1: &str = "
@@ -152,6 +152,15 @@ CREATE INDEX incident_key_created ON incident_key (key, created);
 /// The signed pack that a rule came with.
 const VERSION_5: &str = "
 ALTER TABLE rule ADD COLUMN pack TEXT CHECK (json_valid(pack));
+";
+
+/// Where senders go on that do not know it themselves, in words of their own.
+const VERSION_6: &str = "
+CREATE TABLE bookmark (
+    key     TEXT PRIMARY KEY,
+    text    TEXT NOT NULL,
+    changed INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the file to [`SCHEMA_VERSION`], step by step.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use moneta_base::Level;
 use moneta_base::error::chain;
-use moneta_kafka::Login;
+use moneta_kafka::{Login, Mechanism};
 use moneta_notify::channels::alertmanager::Alertmanager;
 use moneta_notify::channels::email::{Email, MailLogin, MailTls};
 use moneta_notify::channels::kafka::Kafka;
@@ -194,7 +194,7 @@ impl ChannelConfig {
         let brokers = self.brokers.iter().map(|text| broker(text)).collect::<Result<_, _>>()?;
         let topic = self.topic.clone().ok_or("topic is missing: the one that alerts go to")?;
         check_topic(&topic)?;
-        let login = self.login()?.map(|(user, password)| Login { user, password });
+        let login = self.login()?.map(|(user, password)| Login { mechanism: Mechanism::Plain, user, password });
         // The address of each broker is filled in when it is called.
         let peer = self.peer_at(String::new(), allow_private_hosts);
         Kafka::new(brokers, topic, peer, encrypted, login).map_err(|error| chain(&error))

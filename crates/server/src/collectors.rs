@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use moneta_collect::{
     Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, ListenOptions, RecordStart, ResumePoint,
-    ResumePoints, TlsFiles, Trouble, start_files, start_fluent, start_gelf_tcp, start_gelf_udp, start_host,
-    start_inbox, start_kafka, start_nats, start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp,
-    start_systemd_journal,
+    ResumePoints, TlsFiles, Trouble, WefOptions, start_files, start_fluent, start_gelf_tcp, start_gelf_udp, start_host,
+    start_inbox, start_journal_upload, start_kafka, start_nats, start_relp, start_syslog_tcp, start_syslog_tls,
+    start_syslog_udp, start_systemd_journal, start_wef,
 };
 use moneta_ingest::Ingest;
 use moneta_ports::operations::CollectorStatus;
@@ -20,6 +20,7 @@ use crate::channel_config::read_secret;
 use crate::config::{Config, SyslogConfig};
 use crate::error::ServerError;
 use crate::node::Node;
+use crate::wef_config::StoredBookmarks;
 
 /// The running collectors.
 pub(crate) struct Collectors(Vec<Collector>);
@@ -38,6 +39,8 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
     let mut collectors = start_syslog(config, &intake).await?;
     collectors.extend(start_gelf(config, &intake).await?);
     collectors.extend(start_fluent_forward(config, &intake).await?);
+    collectors.extend(start_forwarded(config, &intake, node).await?);
+    collectors.extend(start_uploads(config, &intake).await?);
     collectors.extend(start_topics(config, &intake, &node.ingest)?);
     collectors.extend(start_streams(config, &intake, &node.ingest)?);
     collectors.extend(start_own_machine(config, &intake, &node.ingest).await?);
@@ -88,6 +91,29 @@ async fn start_fluent_forward(config: &Config, intake: &Intake) -> Result<Option
     let key = wanted.shared_key_file.as_ref().map(|path| read_secret("shared_key_file", path)).transpose();
     let key = key.map_err(|message| ServerError::Setting { key: "fluent", message })?;
     let listener = start_fluent(intake.clone(), ListenOptions::new(address), tls.as_ref(), key).await;
+    Ok(Some(listener.map_err(failed)?))
+}
+
+async fn start_forwarded(config: &Config, intake: &Intake, node: &Node) -> Result<Option<Collector>, ServerError> {
+    let Some(address) = config.wef.listen else { return Ok(None) };
+    let setting = |message| ServerError::Setting { key: "wef", message };
+    let files = tls_files(&config.syslog, true)?.filter(|files| files.client_authority.is_some());
+    let needed = "machines prove who they are by certificates: name syslog.tls_client_authority".to_owned();
+    let options = WefOptions {
+        listen: ListenOptions::new(address),
+        tls: files.ok_or_else(|| setting(needed))?,
+        subscriptions: config.wef.build().map_err(setting)?,
+    };
+    let bookmarks = StoredBookmarks { metastore: node.metastore.clone(), clock: node.world.clock.clone() };
+    let listener = start_wef(intake.clone(), Arc::new(bookmarks), options).await;
+    Ok(Some(listener.map_err(failed)?))
+}
+
+async fn start_uploads(config: &Config, intake: &Intake) -> Result<Option<Collector>, ServerError> {
+    let wanted = &config.journal_upload;
+    let Some(address) = wanted.listen else { return Ok(None) };
+    let tls = tls_files(&config.syslog, wanted.tls)?;
+    let listener = start_journal_upload(intake.clone(), ListenOptions::new(address), tls.as_ref()).await;
     Ok(Some(listener.map_err(failed)?))
 }
 

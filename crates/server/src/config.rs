@@ -12,6 +12,7 @@ use crate::channel_config::ChannelConfig;
 use crate::kafka_config::KafkaConfig;
 use crate::nats_config::NatsConfig;
 use crate::objects_config::ObjectsConfig;
+use crate::wef_config::WefConfig;
 
 /// Prefix of environment variables that override the file.
 pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
@@ -32,6 +33,10 @@ pub struct Config {
     pub gelf: GelfConfig,
     /// Events of Fluentd and Fluent Bit.
     pub fluent: FluentConfig,
+    /// Events that Windows machines forward.
+    pub wef: WefConfig,
+    /// Journals that other machines upload.
+    pub journal_upload: JournalUploadConfig,
     /// Topics of Kafka.
     pub kafka: KafkaConfig,
     /// Streams of NATS.
@@ -151,6 +156,16 @@ pub struct FluentConfig {
     pub tls: bool,
     /// A file that holds the key which senders must know; absent: they need none.
     pub shared_key_file: Option<PathBuf>,
+}
+
+/// `[journal_upload]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalUploadConfig {
+    /// Address of the listener for `systemd-journal-upload`; absent: none.
+    pub listen: Option<SocketAddr>,
+    /// Whether it speaks TLS, with the files of `[syslog]`.
+    pub tls: bool,
 }
 
 /// `[collect]`

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use moneta_collect::{KafkaOptions, KafkaStart};
-use moneta_kafka::{BrokerAddress, Login};
+use moneta_kafka::{BrokerAddress, Login, Mechanism};
 use serde::{Deserialize, Serialize};
 
 use crate::channel_config::read_secret;
@@ -47,8 +47,10 @@ pub struct KafkaSource {
     pub certificate: Option<PathBuf>,
     /// Its private key, in PEM.
     pub key: Option<PathBuf>,
-    /// The name by which to sign in (SASL PLAIN); nobody signs in when absent.
+    /// The name by which to sign in; nobody signs in when absent.
     pub user: Option<String>,
+    /// How: `PLAIN` (when absent), `SCRAM-SHA-256` or `SCRAM-SHA-512`.
+    pub mechanism: Option<String>,
     /// A file that holds the password.
     pub password_file: Option<PathBuf>,
     /// Whether the password may be sent without TLS.
@@ -89,14 +91,21 @@ impl KafkaSource {
 
     fn login(&self, encrypted: bool) -> Result<Option<Login>, String> {
         let (user, path) = match (&self.user, &self.password_file) {
-            (None, None) => return Ok(None),
+            (None, None) if self.mechanism.is_none() => return Ok(None),
             (Some(user), Some(path)) => (user.clone(), path),
-            _ => return Err("user and password_file go together".to_owned()),
+            _ => return Err("user and password_file go together, and with mechanism".to_owned()),
         };
+        let wanted = self.mechanism.as_deref().unwrap_or(Mechanism::Plain.name());
+        let mechanism = Mechanism::ALL.into_iter().find(|known| known.name() == wanted);
+        let known = Mechanism::ALL.map(Mechanism::name).join(", ");
+        let mechanism = mechanism.ok_or_else(|| format!("no mechanism {wanted:?}; there are {known}"))?;
         if !encrypted && !self.allow_plaintext {
-            return Err("the password would be sent in the clear: let TLS on, or set allow_plaintext".to_owned());
+            return Err(
+                "the password would be sent in the clear, or could be guessed: let TLS on, or set allow_plaintext"
+                    .to_owned(),
+            );
         }
-        Ok(Some(Login { user, password: read_secret("password_file", path)? }))
+        Ok(Some(Login { mechanism, user, password: read_secret("password_file", path)? }))
     }
 }
 
@@ -146,6 +155,9 @@ mod tests {
             (format!("{HUB}{login}\ntls = false"), "in the clear"),
             (format!("{HUB}{login}\ntls = false\nallow_plaintext = true"), ""),
             (format!("{HUB}user = \"u\""), "go together"),
+            (format!("{HUB}mechanism = \"PLAIN\""), "go together"),
+            (format!("{HUB}{login}\nmechanism = \"SCRAM-SHA-512\""), ""),
+            (format!("{HUB}{login}\nmechanism = \"SCRAM-SHA-1\""), "there are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"),
             (format!("{HUB}key = \"k\""), "certificate and key go together"),
             (format!("{HUB}tls = false\nauthority = \"a\""), "tls = false turns off"),
             (format!("{HUB}format = \"evtx\""), "there are syslog, ndjson"),

@@ -42,6 +42,7 @@ mod snapshot;
 mod source_config;
 mod tls;
 mod volume;
+mod wef_config;
 mod witness;
 mod witnessing;
 

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::listener::{Connected, Duplex};
+use crate::listener::Connected;
 
 /// How long it may take to reach a broker and to agree on keys.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -73,9 +73,9 @@ impl Connect for Brokers {
 }
 
 /// A connection as the protocol uses it.
-struct Wire<T>(T);
+struct Wire(Connected);
 
-impl<T: Duplex> Transport for Wire<T> {
+impl Transport for Wire {
     fn write<'a>(&'a mut self, bytes: &'a [u8]) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move {
             self.0.write_all(bytes).await?;

@@ -132,12 +132,12 @@ fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/tls").join(name)
 }
 
-fn tls_files() -> TlsFiles {
+pub fn tls_files() -> TlsFiles {
     TlsFiles { certificate: file("server.pem"), key: file("server.key"), client_authority: Some(file("ca.pem")) }
 }
 
 /// Connects with a certificate of that name, or without.
-async fn connect(address: SocketAddr, certificate: Option<&str>) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect(address: SocketAddr, certificate: Option<&str>) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(file("ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());

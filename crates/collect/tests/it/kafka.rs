@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use moneta_collect::{Collector, KafkaOptions, KafkaStart, ServerTrust, start_kafka};
 use moneta_formats::Format;
-use moneta_kafka::{BrokerAddress, Login};
+use moneta_kafka::{BrokerAddress, Login, Mechanism};
 use moneta_ports::Metric;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -177,7 +177,9 @@ async fn only_who_knows_the_password_reads_behind_tls() {
     let tls = TlsAcceptor::from(Arc::new(config));
     let broker = Broker::start(anywhere(), Arc::new(Mutex::new(log)), Some(tls)).await;
     append(&broker, &messages(0..3));
-    let login = |password: &str| Some(Login { user: "moneta".to_owned(), password: password.to_owned() });
+    let login = |password: &str| {
+        Some(Login { mechanism: Mechanism::Plain, user: "moneta".to_owned(), password: password.to_owned() })
+    };
     let trusting = ServerTrust { authority: Some(fixture.path("ca.pem")), own: None };
 
     let nobody_trusted = KafkaOptions { tls: Some(ServerTrust::default()), login: login("secret"), ..options(&broker) };
