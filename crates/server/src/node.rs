@@ -117,7 +117,7 @@ impl Node {
         let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
         let incidents =
             start_incidents(&world, &ingest, &metastore, &rules, alarms.clone(), tenant, &report.recovered)?;
-        let quiet = Duration::from_secs(config.notify.repeat_minutes.saturating_mul(60));
+        let quiet = std::time::Duration::from_secs(config.notify.repeat_minutes.saturating_mul(60));
         let told = (deliveries.port(), alarms.clone(), quiet);
         let monitor = start_monitor(&world, data, &ingest, told, &rules, tenant, report).await?;
         rules.attach(monitor.clone());
@@ -518,7 +518,7 @@ async fn start_monitor(
     world: &World,
     data: &Path,
     ingest: &Arc<Ingest>,
-    (delivery, alarms, quiet): (Arc<dyn AlertDelivery>, Arc<Alarms>, Duration),
+    (delivery, alarms, quiet): (Arc<dyn AlertDelivery>, Arc<Alarms>, std::time::Duration),
     rules: &Rules,
     tenant: TenantId,
     report: OpenReport,
