@@ -111,6 +111,13 @@ impl Length {
 pub(crate) type Admit<'a> = &'a mut dyn FnMut(&Rule, &str) -> Option<Length>;
 
 impl Raised {
+    /// Keeps the first event only: the rule raises too many alerts to tell them all.
+    pub(crate) fn shorten(&mut self) {
+        self.alert.events.truncate(1);
+        self.event_refs.truncate(1);
+        self.properties.extend(Length::Short.properties());
+    }
+
     /// Whether it is stored short.
     pub(crate) fn is_short(&self) -> bool {
         self.properties.contains_key(THROTTLED)

@@ -59,7 +59,7 @@ pub fn warnings(
 ) -> Vec<Diagnosis> {
     let mut found = Vec::new();
     for rule in rules.rules().iter().filter(|rule| wanted(&rule.metadata.id)) {
-        let mut messages = Messages { rule, found: &mut found };
+        let mut messages = Messages { rule: About::of(rule), found: &mut found };
         match &rule.body {
             Body::Detection(detection) => fields(detection, taxonomy, catalog, &mut messages),
             Body::Correlation(_) => compared_fields(rules, taxonomy, catalog, &mut messages),
