@@ -61,6 +61,8 @@ torture:         ## Run the long forms of the tests of crashes, damage, forks an
 	cargo test --locked --profile $(PROFILE) -p moneta-formats --test it malformed -- --nocapture
 	MONETA_CORRELATION_KILLS=$${MONETA_CORRELATION_KILLS:-200} \
 	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_correlation -- --nocapture
+	MONETA_ORDER_CASES=$${MONETA_ORDER_CASES:-10000} \
+	cargo test --locked --profile $(PROFILE) -p moneta-rules --test it correlation_order -- --nocapture
 	MONETA_BACKFILL=whole cargo test --locked --profile $(PROFILE) -p moneta-cli --test it backfill:: -- --nocapture
 	MONETA_FILE_KILLS=$${MONETA_FILE_KILLS:-200} \
 	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_files -- --nocapture

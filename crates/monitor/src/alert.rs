@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use moneta_base::{Level, RuleId, SourceName, Timestamp};
+use moneta_base::{Level, RuleId, Seq, SourceName, TableName, Timestamp};
 use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
 use moneta_merkle::sha256;
 use moneta_ports::{Alarm, Alert, MatchedEvent};
-use moneta_rules::correlation::{EventRef, Finding};
+use moneta_rules::correlation::{Finding, FoundEvent};
 use moneta_rules::hunt::{event_time, text};
-use moneta_rules::{Correlator, Rule, RuleMatch};
+use moneta_rules::{Correlator, Explainer, Rule, RuleMatch};
 use serde_json::json;
 
 use crate::entities::Entities;
@@ -40,8 +40,8 @@ pub(crate) struct Raised {
     severity: &'static str,
     status: String,
     event_count: usize,
-    event_seqs: Vec<u64>,
-    references: Vec<String>,
+    /// The events by table and sequence, [`SEQS_NAMED_MAX`] at most.
+    event_refs: Vec<(TableName, Seq)>,
     /// Earliest and latest time of all its events.
     times: (Timestamp, Timestamp),
     /// What its events speak of, or what the rule says they do.
@@ -63,7 +63,6 @@ pub(crate) struct Stated {
 pub(crate) struct QueryAlert {
     pub(crate) alert: Alert,
     pub(crate) status: String,
-    pub(crate) references: Vec<String>,
     pub(crate) num_rows: usize,
     /// `_Seq` of the rows, where the result has it.
     pub(crate) seqs: Vec<u64>,
@@ -73,30 +72,83 @@ pub(crate) struct QueryAlert {
 
 /// The member of `ExtendedProperties` of an alert that is stored short.
 pub(crate) const THROTTLED: &str = "Throttled";
+/// The one with the id of the alert that people were told of shortly before: the same rule, the same entities.
+pub(crate) const REPEATS: &str = "Repeats";
+/// The one that says which text of the rule it was.
+pub(crate) const RULE_VERSION: &str = "Rule Version";
+/// The one with the rule's licence.
+pub(crate) const RULE_LICENSE: &str = "Rule License";
+/// The one that says what held.
+pub(crate) const EXPLANATION: &str = "Explanation";
+/// The one with the sequences of the events by table, where they lie in several.
+pub(crate) const EVENT_SEQS_BY_TABLE: &str = "Event Seqs By Table";
+
+/// How much of an alert is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// All that it lists.
+    Full,
+    /// The first event only: the rule raises too many alerts to tell them all.
+    Short,
+}
+
+impl Length {
+    fn events_max(self) -> usize {
+        if self == Self::Short { 1 } else { EVENTS_LISTED_MAX }
+    }
+
+    fn seqs_max(self) -> usize {
+        if self == Self::Short { 1 } else { SEQS_NAMED_MAX }
+    }
+
+    fn properties(self) -> serde_json::Map<String, serde_json::Value> {
+        let mark = (self == Self::Short).then(|| (THROTTLED.to_owned(), true.into()));
+        mark.into_iter().collect()
+    }
+}
+
+/// Asked before an alert of a rule with that id is built: how much of it, or `None` when it is stored already.
+pub(crate) type Admit<'a> = &'a mut dyn FnMut(&Rule, &str) -> Option<Length>;
 
 impl Raised {
     /// Keeps the first event only: the rule raises too many alerts to tell them all.
     pub(crate) fn shorten(&mut self) {
         self.alert.events.truncate(1);
-        self.event_seqs.truncate(1);
-        self.properties.insert(THROTTLED.to_owned(), true.into());
+        self.event_refs.truncate(1);
+        self.properties.extend(Length::Short.properties());
     }
 
     /// Whether it is stored short.
     pub(crate) fn is_short(&self) -> bool {
         self.properties.contains_key(THROTTLED)
     }
+
+    /// Whether people are told of it.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.is_short() && !self.properties.contains_key(REPEATS)
+    }
+
+    /// What it speaks of.
+    pub(crate) fn entities(&self) -> &[serde_json::Value] {
+        &self.entities
+    }
+
+    /// Notes that people were told of the same by an alert shortly before.
+    pub(crate) fn repeat(&mut self, alert_id: String) {
+        self.properties.insert(REPEATS.to_owned(), alert_id.into());
+    }
 }
 
 impl From<QueryAlert> for Raised {
     fn from(found: QueryAlert) -> Self {
+        let table = found.alert.events.first().map(|event| event.table.clone());
+        let seqs: Vec<Seq> = found.seqs.into_iter().take(SEQS_NAMED_MAX).collect();
         Self {
             component: ANALYTICS,
             severity: Level::parse(&found.alert.level).map_or("Medium", Level::severity),
             status: found.status,
             event_count: found.num_rows,
-            event_seqs: found.seqs.into_iter().take(SEQS_NAMED_MAX).collect(),
-            references: found.references,
+            event_refs: table.iter().flat_map(|table| seqs.iter().map(|seq| (table.clone(), *seq))).collect(),
             times: found.times,
             entities: found.stated.entities,
             properties: found.stated.properties,
@@ -107,46 +159,62 @@ impl From<QueryAlert> for Raised {
 
 /// The alerts of a block: one per rule that holds in any of its rows, and one per correlation that holds with them; of
 /// correlations only where the rows were matched before.
-pub(crate) fn raise(correlator: &mut Correlator, block: &Block, now: Timestamp, again: bool) -> Vec<Raised> {
+pub(crate) fn raise(
+    correlator: &mut Correlator,
+    block: &Block,
+    now: Timestamp,
+    again: bool,
+    admit: Admit<'_>,
+) -> Vec<Raised> {
     let table = &block.header.shard.table;
     let rules = Arc::clone(correlator.rules());
     let matches = rules.match_batch(table, &block.rows);
     let mut raised = Vec::new();
     if !matches.is_empty() && !again {
         let explainer = rules.explainer(table, &block.rows);
-        let explain = |rule, row| explainer.explain(rule, row);
-        let alone = matches.iter().filter(|found| rules.alerts_alone(found.rule));
-        raised.extend(alone.map(|found| raise_one(&rules.rules()[found.rule], found, block, now, &explain)));
+        for found in matches.iter().filter(|found| rules.alerts_alone(found.rule)) {
+            let rule = &rules.rules()[found.rule];
+            let first = block.header.first_seq + u64::from(found.rows[0]);
+            let id = alert_id(rule.metadata.id.as_str(), table.as_str(), first);
+            let length = admit(rule, &id);
+            raised.extend(length.map(|length| raise_one((id, rule, length), found, block, now, &explainer)));
+        }
     }
     let mut findings = correlator.observe(table, &block.rows, block.header.first_seq, &matches);
     findings.extend(correlator.advance(block.header.ingest_time.saturating_sub(LATENESS)));
-    raised.extend(findings.iter().map(|finding| raise_finding(&rules.rules()[finding.rule], finding, now)));
+    for finding in &findings {
+        let rule = &rules.rules()[finding.rule];
+        let id = moneta_base::TenantId::from_random(finding.identity).to_string();
+        let length = admit(rule, &id);
+        raised.extend(length.map(|length| raise_finding((id, rule, length), finding, now)));
+    }
     raised
 }
 
-/// The alert of a correlation. Its events may lie in earlier blocks: they show what they share, not their fields.
-fn raise_finding(rule: &Rule, finding: &Finding, now: Timestamp) -> Raised {
-    let event = |event: &EventRef| MatchedEvent {
-        table: event.table.clone(),
-        seq: event.seq,
-        time: event.time,
+/// The alert of a correlation. Its events may lie in earlier blocks: they show what they share and what was compared.
+fn raise_finding((id, rule, length): (String, &Rule, Length), finding: &Finding, now: Timestamp) -> Raised {
+    let event = |event: &FoundEvent| MatchedEvent {
+        table: event.at.table.clone(),
+        seq: event.at.seq,
+        time: event.at.time,
         computer: String::new(),
-        fields: finding.group.clone(),
+        fields: finding.group.iter().chain(&event.values).cloned().collect(),
+        rules: event.rules.clone(),
     };
-    let events = finding.events.iter().take(EVENTS_LISTED_MAX).map(event).collect();
+    let events = finding.events.iter().take(length.events_max()).map(event).collect();
     let mut entities = Entities::default();
     finding.group.iter().for_each(|(field, value)| entities.add_field(field, value));
+    let refs = finding.events.iter().take(length.seqs_max()).map(|event| (event.at.table.clone(), event.at.seq));
     Raised {
-        alert: alert_of(rule, moneta_base::TenantId::from_random(finding.identity).to_string(), now, events),
+        alert: Alert { explanation: finding.explanation(), ..alert_of(rule, id, now, events) },
         component: DETECTION,
         severity: rule.metadata.level.severity(),
         status: rule.metadata.status.clone(),
         event_count: finding.num_events,
-        event_seqs: finding.events.iter().take(SEQS_NAMED_MAX).map(|event| event.seq).collect(),
-        references: rule.metadata.references.clone(),
+        event_refs: refs.collect(),
         times: finding.times,
         entities: entities.into_values(),
-        properties: serde_json::Map::new(),
+        properties: length.properties(),
     }
 }
 
@@ -159,18 +227,22 @@ fn alert_of(rule: &Rule, id: String, now: Timestamp, events: Vec<MatchedEvent>) 
         rule_title: metadata.title.clone(),
         rule_author: metadata.author.clone(),
         rule_description: metadata.description.clone(),
+        rule_version: rule.version(),
+        rule_license: metadata.license.clone(),
+        rule_references: metadata.references.clone(),
         level: metadata.level.name().to_owned(),
         tags: metadata.tags.clone(),
+        explanation: String::new(),
         events,
     }
 }
 
 fn raise_one(
-    rule: &Rule,
+    (id, rule, length): (String, &Rule, Length),
     found: &RuleMatch,
     block: &Block,
     now: Timestamp,
-    explain: &dyn Fn(usize, u32) -> Vec<(String, String)>,
+    explainer: &Explainer<'_>,
 ) -> Raised {
     let table = &block.header.shard.table;
     let seq = |row: u32| block.header.first_seq + u64::from(row);
@@ -179,14 +251,15 @@ fn raise_one(
         seq: seq(*row),
         time: event_time(&block.rows, *row as usize),
         computer: text(&block.rows, "Computer", *row as usize),
-        fields: explain(found.rule, *row),
+        fields: explainer.explain(found.rule, *row),
+        rules: Vec::new(),
     };
     let times = || found.rows.iter().map(|row| event_time(&block.rows, *row as usize));
     let metadata = &rule.metadata;
-    let id = alert_id(metadata.id.as_str(), table.as_str(), seq(found.rows[0]));
-    let alert = alert_of(rule, id, now, found.rows.iter().take(EVENTS_LISTED_MAX).map(event).collect());
+    let listed = || found.rows.iter().take(length.events_max());
+    let alert = alert_of(rule, id, now, listed().map(event).collect());
     let mut entities = Entities::default();
-    entities.add_rows(&block.rows, found.rows.iter().take(EVENTS_LISTED_MAX).map(|row| *row as usize));
+    entities.add_rows(&block.rows, listed().map(|row| *row as usize));
     alert.events.iter().flat_map(|event| &event.fields).for_each(|(field, value)| entities.add_field(field, value));
     Raised {
         alert,
@@ -194,11 +267,10 @@ fn raise_one(
         severity: metadata.level.severity(),
         status: metadata.status.clone(),
         event_count: found.rows.len(),
-        event_seqs: found.rows.iter().take(SEQS_NAMED_MAX).map(|row| seq(*row)).collect(),
-        references: metadata.references.clone(),
+        event_refs: found.rows.iter().take(length.seqs_max()).map(|row| (table.clone(), seq(*row))).collect(),
         times: (times().min().unwrap_or_default(), times().max().unwrap_or_default()),
         entities: entities.into_values(),
-        properties: serde_json::Map::new(),
+        properties: length.properties(),
     }
 }
 
@@ -219,8 +291,12 @@ pub(crate) fn raise_alarm(alarm: &Alarm, now: Timestamp) -> Raised {
         rule_title: alarm.kind.title().to_owned(),
         rule_author: "Moneta".to_owned(),
         rule_description: format!("{} {}", alarm.text, alarm.kind.advice()),
+        rule_version: String::new(),
+        rule_license: String::new(),
+        rule_references: Vec::new(),
         level: alarm.kind.level().to_owned(),
         tags: Vec::new(),
+        explanation: String::new(),
         events: Vec::new(),
         rule_id,
     };
@@ -230,8 +306,7 @@ pub(crate) fn raise_alarm(alarm: &Alarm, now: Timestamp) -> Raised {
         severity: Level::parse(alarm.kind.level()).map_or("High", Level::severity),
         status: "stable".to_owned(),
         event_count: 0,
-        event_seqs: Vec::new(),
-        references: Vec::new(),
+        event_refs: Vec::new(),
         times: (now, now),
         entities: Vec::new(),
         properties: serde_json::Map::new(),
@@ -272,10 +347,11 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("Entities", &json!(raised.entities).to_string());
     text("Tactics", &tactics.join(","));
     text("Techniques", &json!(techniques).to_string());
-    if !raised.properties.is_empty() {
-        text("ExtendedProperties", &json!(raised.properties).to_string());
+    let properties = properties(raised);
+    if !properties.is_empty() {
+        text("ExtendedProperties", &json!(properties).to_string());
     }
-    text("ExtendedLinks", &json!(raised.references).to_string());
+    text("ExtendedLinks", &json!(alert.rule_references).to_string());
     text("RuleId", alert.rule_id.as_str());
     text("RuleAuthor", &alert.rule_author);
     text("RuleLevel", &alert.level);
@@ -296,9 +372,26 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
         .collect();
     builder.set_field("MatchedFields", Value::Json(&json!(fields).to_string()));
     builder.set_field("RuleTags", Value::Json(&json!(alert.tags).to_string()));
-    builder.set_field("EventSeqs", Value::Json(&json!(raised.event_seqs).to_string()));
+    let seqs: Vec<Seq> = raised.event_refs.iter().map(|(_, seq)| *seq).collect();
+    builder.set_field("EventSeqs", Value::Json(&json!(seqs).to_string()));
     builder.set_field("Events", Value::Json(&json!(alert.events).to_string()));
     builder.finish_row(alert.raised, &SourceName::lossy(SOURCE), "");
+}
+
+/// What `ExtendedProperties` says: what the alert has no column for.
+fn properties(raised: &Raised) -> serde_json::Map<String, serde_json::Value> {
+    let alert = &raised.alert;
+    let texts =
+        [(RULE_VERSION, &alert.rule_version), (RULE_LICENSE, &alert.rule_license), (EXPLANATION, &alert.explanation)];
+    let stated = texts.into_iter().filter(|(_, text)| !text.is_empty());
+    let mut properties = raised.properties.clone();
+    properties.extend(stated.map(|(name, text)| (name.to_owned(), json!(text))));
+    let mut by_table: BTreeMap<&str, Vec<Seq>> = BTreeMap::new();
+    raised.event_refs.iter().for_each(|(table, seq)| by_table.entry(table.as_str()).or_default().push(*seq));
+    if by_table.len() > 1 {
+        properties.insert(EVENT_SEQS_BY_TABLE.to_owned(), json!(by_table));
+    }
+    properties
 }
 
 /// The ATT&CK names among the tags that pass a test, as Sentinel writes them: `T1059.001`, `DefenseEvasion`.

@@ -17,6 +17,7 @@ mod analytics;
 mod cursor;
 mod entities;
 mod incidents;
+mod repeats;
 mod service;
 mod sources;
 mod state;

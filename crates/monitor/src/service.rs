@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use moneta_base::{Clock, Seq, TableName, TenantId, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{Block, TableSchema};
-use moneta_ports::{AlarmSink, AlertDelivery, BlockSubscriber, EventSink, Metric, Metrics};
+use moneta_ports::{Alarm, AlarmKind, AlarmSink, AlertDelivery, BlockSubscriber, EventSink, Metric, Metrics};
 use moneta_rules::CompiledRules;
 
 use crate::cursor::Cursors;
@@ -38,6 +39,8 @@ pub struct MonitorParts {
     pub resume: BTreeMap<TableName, Seq>,
     /// Where the state of correlations is kept.
     pub state: StatePlace,
+    /// How long people hear once of the same rule about the same entities; of every alert when it is zero.
+    pub quiet: Duration,
 }
 
 /// Matches rules on arriving blocks. Share it in an `Arc`.
@@ -80,6 +83,11 @@ impl Monitor {
     /// Outside a tokio runtime.
     pub fn start(parts: MonitorParts, rules: Arc<CompiledRules>) -> std::io::Result<Arc<Self>> {
         let mut start = parts.state.read(&rules);
+        if let Some(reason) = &start.lost {
+            let file = parts.state.file().display().to_string();
+            let text = format!("The state of correlations in {file} is not used ({reason}): all of them begin anew.");
+            parts.alarms.raise(Alarm { kind: AlarmKind::CorrelationsShort, subject: "state".to_owned(), text });
+        }
         let alerts = start.positions.remove(&alert_table());
         let alerts = AlertsSeen { end: alerts.unwrap_or(0), kept: alerts };
         let shared = Arc::new(Shared {
@@ -97,6 +105,7 @@ impl Monitor {
             alarms: parts.alarms,
             clock: parts.clock,
             alert_schema: parts.alert_schema,
+            quiet: parts.quiet,
             runtime: tokio::runtime::Handle::current(),
         };
         let thread = start_worker(worker, start, parts.state, inbox)?;

@@ -48,35 +48,32 @@ pub(crate) struct Start {
     pub(crate) correlator: Correlator,
     /// Per table the sequence after the last row in the state.
     pub(crate) positions: BTreeMap<TableName, Seq>,
+    /// Why what the last run left is not used, where it is not.
+    pub(crate) lost: Option<String>,
 }
 
 impl StatePlace {
-    fn file(&self) -> PathBuf {
+    /// The file.
+    pub(crate) fn file(&self) -> PathBuf {
         self.directory.join(FILE_NAME)
     }
 
     /// What the last run left; nothing where it left none, or none that can be read.
     pub(crate) fn read(&self, rules: &Arc<CompiledRules>) -> Start {
-        let fresh =
-            || Start { correlator: Correlator::new(rules.clone(), Settings::default()), positions: BTreeMap::new() };
+        let fresh = |lost| Start {
+            correlator: Correlator::new(rules.clone(), Settings::default()),
+            positions: BTreeMap::new(),
+            lost,
+        };
         let bytes = match self.fs.read(&self.file()) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return fresh(),
-            Err(error) => {
-                tracing::error!(error = %error, "the state of correlations cannot be read: they begin anew");
-                return fresh();
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return fresh(None),
+            Err(error) => return fresh(Some(format!("it cannot be read: {error}"))),
         };
-        let Some(state) = checked(&bytes) else {
-            tracing::error!("the state of correlations is damaged: they begin anew");
-            return fresh();
-        };
+        let Some(state) = checked(&bytes) else { return fresh(Some("it is damaged".to_owned())) };
         match Snapshot::read(state, rules.clone(), Settings::default()) {
-            Ok(snapshot) => Start { correlator: snapshot.correlator, positions: snapshot.positions },
-            Err(error) => {
-                tracing::error!(error = %error, "the state of correlations cannot be used: they begin anew");
-                fresh()
-            }
+            Ok(snapshot) => Start { correlator: snapshot.correlator, positions: snapshot.positions, lost: None },
+            Err(error) => fresh(Some(error.to_string())),
         }
     }
 

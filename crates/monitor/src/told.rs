@@ -9,10 +9,10 @@ use moneta_ports::{Alert, MatchedEvent};
 use moneta_rules::hunt::{text, time};
 use serde_json::{Map, Value};
 
-use crate::alert::{PROVIDER, SOURCE, THROTTLED};
+use crate::alert::{EXPLANATION, PROVIDER, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED};
 
 /// The alerts of a block that Moneta raised and tells people of, from a sequence on, with their sequences: all but
-/// those that are stored short. Of blocks of other tables there are none, nor of alerts that came from elsewhere,
+/// those that are stored short or repeat another. Of blocks of other tables there are none, nor of alerts that came from elsewhere,
 /// whatever they say of themselves.
 #[must_use]
 pub fn told_alerts(block: &Block, from: Seq) -> Vec<(Seq, Alert)> {
@@ -41,13 +41,16 @@ fn is_told(rows: &RecordBatch, row: usize) -> bool {
         && has(standard::SOURCE, SOURCE)
         && has(standard::RAW, "");
     let properties = text(rows, "ExtendedProperties", row);
-    let is_short = || serde_json::from_str::<Map<String, Value>>(&properties).is_ok_and(|p| p.contains_key(THROTTLED));
-    is_own && time(rows, "ProcessingEndTime", row).is_some() && !is_short()
+    let is_untold = |p: Map<String, Value>| p.contains_key(THROTTLED) || p.contains_key(REPEATS);
+    let is_quiet = || serde_json::from_str(&properties).is_ok_and(is_untold);
+    is_own && time(rows, "ProcessingEndTime", row).is_some() && !is_quiet()
 }
 
 fn of_row(rows: &RecordBatch, row: usize) -> Option<Alert> {
     let text = |column: &str| text(rows, column, row);
     let events: Vec<Value> = serde_json::from_str(&text("Events")).unwrap_or_default();
+    let properties: Map<String, Value> = serde_json::from_str(&text("ExtendedProperties")).unwrap_or_default();
+    let property = |name: &str| properties.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Some(Alert {
         id: text("SystemAlertId"),
         raised: time(rows, "ProcessingEndTime", row)?,
@@ -55,8 +58,12 @@ fn of_row(rows: &RecordBatch, row: usize) -> Option<Alert> {
         rule_title: text("AlertName"),
         rule_author: text("RuleAuthor"),
         rule_description: text("Description"),
+        rule_version: property(RULE_VERSION),
+        rule_license: property(RULE_LICENSE),
+        rule_references: serde_json::from_str(&text("ExtendedLinks")).unwrap_or_default(),
         level: text("RuleLevel"),
         tags: serde_json::from_str(&text("RuleTags")).unwrap_or_default(),
+        explanation: property(EXPLANATION),
         events: events.iter().filter_map(event).collect(),
     })
 }
@@ -68,5 +75,6 @@ fn event(event: &Value) -> Option<MatchedEvent> {
         time: Timestamp::parse(event["time"].as_str()?)?,
         computer: event["computer"].as_str().unwrap_or_default().to_owned(),
         fields: serde_json::from_value(event["fields"].clone()).unwrap_or_default(),
+        rules: serde_json::from_value(event["rules"].clone()).unwrap_or_default(),
     })
 }

@@ -11,11 +11,12 @@ use moneta_event::{Block, ParsedBatch, TableSchema};
 use moneta_ports::{
     Alarm, AlarmKind, AlarmSink, AlertDelivery, EventSink, IdempotencyKey, KeyLife, Metric, PortError, Submission,
 };
-use moneta_rules::Correlator;
-use moneta_rules::correlation::{Settings, Snapshot};
+use moneta_rules::correlation::{Counters, Settings, Snapshot};
+use moneta_rules::{Correlator, Rule};
 use tokio::runtime::Handle;
 
-use crate::alert::{self, Raised};
+use crate::alert::{self, Length, Raised};
+use crate::repeats::{Matter, Repeats};
 use crate::service::{Shared, alert_table};
 use crate::state::{Keeper, Start, StatePlace};
 use crate::throttle::{ALERTS_PER_MINUTE_MAX, Share, Throttle};
@@ -46,6 +47,8 @@ pub(crate) struct Worker {
     pub(crate) alarms: Arc<dyn AlarmSink>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) alert_schema: Arc<TableSchema>,
+    /// How long the same rule about the same entities is told once.
+    pub(crate) quiet: Duration,
     pub(crate) runtime: Handle,
 }
 
@@ -68,6 +71,7 @@ struct Matching {
     /// Ids of alerts that the last run stored after its last snapshot.
     known: HashSet<String>,
     throttle: Throttle,
+    repeats: Repeats,
 }
 
 impl Worker {
@@ -78,6 +82,7 @@ impl Worker {
             positions: start.positions,
             known: HashSet::new(),
             throttle: Throttle::default(),
+            repeats: Repeats::new(self.quiet),
         };
         let mut flush_due = Instant::now() + FLUSH_INTERVAL;
         loop {
@@ -136,9 +141,10 @@ impl Worker {
             self.renew(&mut matching.correlator);
             // MONITOR-2: what the last run matched, correlations see again; what it stored is not raised again.
             let again = self.shared.cursors.is_matched(table, end);
-            let mut raised = alert::raise(&mut matching.correlator, block, self.clock.now(), again);
-            raised.retain(|one| !matching.known.contains(&one.alert.id));
-            raised.iter_mut().for_each(|one| self.throttle(one, &mut matching.throttle));
+            let Matching { correlator, known, throttle, .. } = matching;
+            let mut admit = |rule: &Rule, id: &str| (!known.contains(id)).then(|| self.throttle(rule, throttle));
+            let mut raised = alert::raise(correlator, block, self.clock.now(), again, &mut admit);
+            raised.iter_mut().for_each(|one| self.note_repeat(one, &mut matching.repeats));
             match alert::rows(&self.alert_schema, &raised) {
                 None if again => {}
                 None => self.shared.cursors.set_matched(table, end),
@@ -149,6 +155,7 @@ impl Worker {
                     }
                 }
             }
+            self.tell_given_up(&mut matching.correlator);
             matching.positions.insert(table.clone(), end);
         }
         let rows = u64::from(block.header.num_rows);
@@ -156,18 +163,56 @@ impl Worker {
         self.shared.backlog_rows.fetch_sub(rows, Ordering::Relaxed);
     }
 
-    /// Shortens an alert of a rule that raises too many, and says so once a minute.
-    fn throttle(&self, raised: &mut Raised, throttle: &mut Throttle) {
-        let share = throttle.count(&raised.alert.rule_id, self.clock.now());
-        if share == Share::Full {
-            return;
+    /// Counts what correlations gave up, and tells people of those that forgot events.
+    fn tell_given_up(&self, correlator: &mut Correlator) {
+        for (rule, Counters { too_late, evicted }) in correlator.newly_given_up() {
+            let count = |reason, number| {
+                self.shared.metrics.add_labelled(Metric::MonitorCorrelationGivenUp, reason, number);
+            };
+            count("too_late", too_late);
+            if evicted == 0 {
+                continue;
+            }
+            count("evicted", evicted);
+            let metadata = &correlator.rules().rules()[rule].metadata;
+            let (title, subject) = (&metadata.title, metadata.id.to_string());
+            let text = format!("{title} ({subject}) has more events to keep than it may, and forgets the oldest.");
+            self.alarms.raise(Alarm { kind: AlarmKind::CorrelationsShort, subject, text });
         }
-        raised.shorten();
+    }
+
+    /// Whether an alert of a rule is short because the rule raises too many, which is told once a minute.
+    fn throttle(&self, rule: &Rule, throttle: &mut Throttle) -> Length {
+        let share = throttle.count(&rule.metadata.id, self.clock.now());
+        if share == Share::Full {
+            return Length::Full;
+        }
         self.shared.metrics.add_labelled(Metric::MonitorAlerts, "throttled", 1);
         if share == Share::FirstShort {
-            let (rule, subject) = (&raised.alert.rule_title, raised.alert.rule_id.to_string());
+            let (rule, subject) = (&rule.metadata.title, rule.metadata.id.to_string());
             let text = format!("{rule} ({subject}) raised more than {ALERTS_PER_MINUTE_MAX} alerts in a minute.");
             self.alarms.raise(Alarm { kind: AlarmKind::RuleThrottled, subject, text });
+        }
+        Length::Short
+    }
+
+    /// Marks an alert that repeats what people were told, and lets the next one say how many did.
+    fn note_repeat(&self, raised: &mut Raised, repeats: &mut Repeats) {
+        if raised.is_short() {
+            return;
+        }
+        let alert = &raised.alert;
+        match repeats.count(alert.rule_id.as_str(), raised.entities(), &alert.id, self.clock.now()) {
+            Matter::New { untold: 0 } => {}
+            Matter::New { untold } => {
+                let blank = if alert.explanation.is_empty() { "" } else { ". " };
+                let more = format!("{blank}{untold} more alerts about the same since the last one that was sent");
+                raised.alert.explanation.push_str(&more);
+            }
+            Matter::Same(told) => {
+                self.shared.metrics.add_labelled(Metric::MonitorAlerts, "repeated", 1);
+                raised.repeat(told);
+            }
         }
     }
 
@@ -193,7 +238,7 @@ impl Worker {
             Ok(()) => {
                 self.shared.cursors.set_stored(table, end);
                 self.shared.metrics.observe(Metric::MonitorLatency, self.clock.now().since(block.header.ingest_time));
-                raised.into_iter().filter(|one| !one.is_short()).for_each(|one| self.deliver(one));
+                raised.into_iter().filter(Raised::is_told).for_each(|one| self.deliver(one));
                 true
             }
             Err(error) => {

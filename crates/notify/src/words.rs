@@ -31,17 +31,24 @@ pub(crate) fn facts(alert: &Alert) -> Vec<(String, String)> {
         ("Level".to_owned(), alert.level.clone()),
         ("Raised".to_owned(), alert.raised.to_string()),
         ("Rule".to_owned(), format!("{} ({})", alert.rule_title, alert.rule_id)),
+        ("Found".to_owned(), alert.explanation.clone()),
         ("Author".to_owned(), alert.rule_author.clone()),
+        ("Licence".to_owned(), alert.rule_license.clone()),
+        ("Version".to_owned(), alert.rule_version.clone()),
+        ("References".to_owned(), alert.rule_references.join(" ")),
         ("Hosts".to_owned(), hosts(alert).join(", ")),
         ("Tags".to_owned(), alert.tags.join(", ")),
         ("Alert".to_owned(), alert.id.clone()),
     ];
-    let events = alert.events.iter().map(|event| format!("{} {}", event.table, event.seq));
+    let events = alert.events.iter().map(|event| match event.rules.as_slice() {
+        [] => format!("{} {}", event.table, event.seq),
+        rules => format!("{} {} ({})", event.table, event.seq, rules.join(" and ")),
+    });
     facts.push(("Events".to_owned(), events.collect::<Vec<_>>().join(", ")));
     let fields = alert.events.iter().flat_map(|event| &event.fields);
     for (name, value) in fields {
         let fact = (name.clone(), value.clone());
-        if facts.len() < FIELDS_MAX + 8 && !facts.contains(&fact) {
+        if facts.len() < FIELDS_MAX + 12 && !facts.contains(&fact) {
             facts.push(fact);
         }
     }
@@ -80,13 +87,18 @@ pub(crate) fn sample() -> Alert {
         rule_author: "Ada".to_owned(),
         rule_description: "What\nit is".to_owned(),
         level: "critical".to_owned(),
+        rule_version: "2025-01-02 sha256:0123456789ab".to_owned(),
+        rule_license: "DRL 1.1".to_owned(),
+        rule_references: vec!["https://example.org/why".to_owned()],
         tags: vec!["attack.t1059".to_owned()],
+        explanation: "event_count gte 3 within 5m: 4".to_owned(),
         events: vec![MatchedEvent {
             table: TableName::new("Syslog").expect("a name"),
             seq: 7,
             time: Timestamp::from_seconds(1_767_323_000),
             computer: "web01".to_owned(),
             fields: vec![("User".to_owned(), "eve\u{202e}".to_owned())],
+            rules: Vec::new(),
         }],
     }
 }
@@ -100,6 +112,8 @@ mod tests {
         assert_eq!(headline(&sample()), "[critical] Bad <thing> |here|=\\ on web01");
         let facts = facts(&sample());
         assert!(facts.contains(&("Author".to_owned(), "Ada".to_owned())));
+        assert!(facts.contains(&("Found".to_owned(), "event_count gte 3 within 5m: 4".to_owned())));
+        assert!(facts.contains(&("References".to_owned(), "https://example.org/why".to_owned())));
         assert!(facts.contains(&("User".to_owned(), "eve ".to_owned())), "{facts:?}");
         assert_eq!(short("abcdef", 4), "abc…");
     }

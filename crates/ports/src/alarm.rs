@@ -31,6 +31,8 @@ pub enum AlarmKind {
     RuleFailed,
     /// A rule raises so many alerts that they are no longer delivered one by one.
     RuleThrottled,
+    /// A correlation forgot events to stay within its bounds, or the state of all of them was lost.
+    CorrelationsShort,
     /// Alerts of a table could not be stored, and it is matched no further until the next start.
     DetectionStalled,
     /// Alerts join no incidents any more until the next start.
@@ -49,7 +51,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -63,6 +65,7 @@ impl AlarmKind {
         Self::DeliveryFailed,
         Self::RuleFailed,
         Self::RuleThrottled,
+        Self::CorrelationsShort,
         Self::DetectionStalled,
         Self::IncidentsStalled,
         Self::BucketFailed,
@@ -89,6 +92,7 @@ impl AlarmKind {
             Self::DeliveryFailed => "delivery-failed",
             Self::RuleFailed => "rule-failed",
             Self::RuleThrottled => "rule-throttled",
+            Self::CorrelationsShort => "correlations-short",
             Self::DetectionStalled => "detection-stalled",
             Self::IncidentsStalled => "incidents-stalled",
             Self::BucketFailed => "bucket-failed",
@@ -116,6 +120,7 @@ impl AlarmKind {
             Self::DeliveryFailed => "Alerts do not reach a receiver",
             Self::RuleFailed => "An analytics rule cannot be evaluated",
             Self::RuleThrottled => "A rule raises too many alerts",
+            Self::CorrelationsShort => "A correlation does not remember all it should",
             Self::DetectionStalled => "Detection on a table stands still",
             Self::IncidentsStalled => "Alerts join no incidents",
             Self::BucketFailed => "Object storage does not do as it should",
@@ -182,6 +187,10 @@ impl AlarmKind {
                 "Its alerts are stored with their first event only, are not delivered, and make no incidents, until it \
                  calms down. Narrow the rule, or make an exception."
             }
+            Self::CorrelationsShort => {
+                "It may miss what it looks for. Narrow the rules it counts, group by a field with fewer values, or shorten \
+                 its timespan; `moneta rules backfill` looks at what is stored once more."
+            }
             Self::DetectionStalled => {
                 "No rule sees its new records, which are stored all the same. Mend what the reason names and restart: the \
                  journal keeps the records, and detection goes on where it stopped."
@@ -216,6 +225,7 @@ impl AlarmKind {
             | Self::SourceGapped
             | Self::DeliveryFailed
             | Self::RuleFailed
+            | Self::CorrelationsShort
             | Self::DetectionStalled
             | Self::IncidentsStalled
             | Self::BucketFailed

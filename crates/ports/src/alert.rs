@@ -18,11 +18,14 @@ pub struct MatchedEvent {
     pub time: Timestamp,
     /// The machine it came from, where known.
     pub computer: String,
-    /// The fields and values that met the rule's conditions.
+    /// The fields and values that met the rule's conditions; of a correlation, the values it compares.
     pub fields: Vec<(String, String)>,
+    /// Of a correlation: titles of its rules that the event met.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
 }
 
-/// An alert: one rule met by one or more events of one block.
+/// An alert: one rule met by one or more events of one block, or one correlation.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Alert {
     /// Unique and deterministic: the same events and rule give the same id after a restart.
@@ -39,11 +42,19 @@ pub struct Alert {
     pub rule_author: String,
     /// Its description.
     pub rule_description: String,
+    /// Which text of the rule it was; empty where it is not known.
+    pub rule_version: String,
+    /// Its licence, as it states it.
+    pub rule_license: String,
+    /// Where it is explained.
+    pub rule_references: Vec<String>,
     /// `informational`, `low`, `medium`, `high` or `critical`.
     pub level: String,
     /// Its tags, such as `attack.t1059.001`.
     pub tags: Vec<String>,
-    /// The events, in order of sequence.
+    /// What held, where the events alone do not say it: a correlation's condition, its number and its group.
+    pub explanation: String,
+    /// The events, in order of sequence; of a correlation, in order of time.
     pub events: Vec<MatchedEvent>,
 }
 

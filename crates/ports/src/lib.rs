@@ -49,7 +49,7 @@ pub use query::{
 pub use rules::{
     BackfillMatch, BackfillReport, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,
     FailedRuleTest, NewException, RuleAdmin, RuleException, RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource,
-    RuleSummary,
+    RuleSummary, RuleWarning,
 };
 pub use sources::{SourceQuality, SourceStatus};
 pub use volume::{Space, Volume};

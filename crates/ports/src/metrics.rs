@@ -131,6 +131,8 @@ metrics! {
     MonitorEvents = Counter "moneta_monitor_events_total";
     /// Alerts raised, by level.
     MonitorAlerts = Counter "moneta_monitor_alerts_total" ["level"];
+    /// Events that correlations gave up: `too_late` to be used, or `evicted` because a bound on what is kept was met.
+    MonitorCorrelationGivenUp = Counter "moneta_monitor_correlation_given_up_events_total" ["reason"];
     /// Time from durable event to durable alert.
     MonitorLatency = Timing "moneta_monitor_alert_latency_seconds";
     /// Alerts delivered to webhooks, by outcome.

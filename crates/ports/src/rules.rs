@@ -39,6 +39,23 @@ pub struct FailedRuleTest {
     pub expected: bool,
 }
 
+/// Why a rule that loads probably does not find what it looks for.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RuleWarning {
+    /// The file.
+    pub file: String,
+    /// Line of the rule there, from 1.
+    pub line: usize,
+    /// The rule's id.
+    pub rule_id: String,
+    /// Its title.
+    pub title: String,
+    /// `unknown_field` or `type_mismatch`.
+    pub code: String,
+    /// What it is, with the nearest name where there is one.
+    pub message: String,
+}
+
 /// What became of a set of rule files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct RuleSetReport {
@@ -50,6 +67,9 @@ pub struct RuleSetReport {
     pub not_loaded: Vec<RuleReport>,
     /// Tests of the rules that load which fail: those rules are active all the same.
     pub failed_tests: Vec<FailedRuleTest>,
+    /// Fields and types of the rules that load which are probably not what their authors mean: those rules are active
+    /// all the same.
+    pub warnings: Vec<RuleWarning>,
     /// Ids of rules that came with an earlier version of the pack and are not in this one: they stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,

@@ -49,7 +49,7 @@ pub fn finding_line(rules: &CompiledRules, finding: &Finding, file: &str) -> Hun
         level: metadata.level.name(),
         tags: metadata.tags.clone(),
         file: file.to_owned(),
-        table: finding.events.last().map(|event| event.table.to_string()).unwrap_or_default(),
+        table: finding.events.last().map(|event| event.at.table.to_string()).unwrap_or_default(),
         record_id: None,
         time: finding.times.1,
         computer: String::new(),

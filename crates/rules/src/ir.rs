@@ -22,6 +22,8 @@ pub struct Rule {
     pub body: Body,
     /// The tests that stand beside it.
     pub tests: Vec<crate::rule_tests::RuleTest>,
+    /// SHA-256, in hexadecimal digits, of all that it says, wherever in the file it says so.
+    pub digest: String,
     /// The file it came from.
     pub file: Arc<str>,
     /// Line in the file, from 1.
@@ -64,6 +66,14 @@ pub struct Filter {
 }
 
 impl Rule {
+    /// Which text of the rule it is: the day of its last change where it states one, and the beginning of its digest.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let days = [&self.metadata.modified, &self.metadata.date];
+        let day = days.into_iter().find(|day| !day.is_empty()).map(|day| format!("{day} ")).unwrap_or_default();
+        format!("{day}sha256:{}", &self.digest[..12])
+    }
+
     /// The log source of a rule over single events.
     #[must_use]
     pub fn log_source(&self) -> Option<&LogSource> {

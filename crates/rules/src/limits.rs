@@ -1,7 +1,7 @@
 //! Bounds on what a rule may ask for, each with its reason. A rule above one is refused with the bound's name.
 
-/// Bytes in one rule file at most. The largest public rule has about 60 kB.
-pub const RULE_FILE_BYTES_MAX: usize = 1 << 20;
+/// Bytes in one rule file at most. The largest public rule has 295 kB: a list of some 4,400 driver hashes.
+pub const RULE_FILE_BYTES_MAX: usize = 512 << 10;
 
 /// Documents in one rule file at most.
 pub const RULE_DOCUMENTS_MAX: usize = 1_000;
@@ -9,8 +9,8 @@ pub const RULE_DOCUMENTS_MAX: usize = 1_000;
 /// Nesting of a rule file at most: detections need four levels.
 pub const RULE_DEPTH_MAX: usize = 32;
 
-/// Tests in one rule at most, after modifiers have multiplied its values.
-pub const RULE_TESTS_MAX: usize = 20_000;
+/// Tests in one rule at most, after modifiers have multiplied its values. The largest public rule has some 4,400.
+pub const RULE_TESTS_MAX: usize = 8_000;
 
 /// Ways of writing one value with other dashes at most (`windash`): five dashes that begin options, each as one of five.
 pub const DASH_VARIANTS_MAX: usize = 3_125;
@@ -27,6 +27,10 @@ pub const CORRELATION_DEPTH_MAX: usize = 16;
 /// Fields by which one correlation groups, or whose values it counts, at most.
 pub const CORRELATION_FIELDS_MAX: usize = 32;
 
+/// Events or values that a correlation may count to at most. A group keeps twice as many: windows that events come late
+/// for lie behind the newest one.
+pub const CORRELATION_EVENTS_MAX: usize = 100_000;
+
 /// Days that a correlation may look back at most.
 pub const TIMESPAN_DAYS_MAX: i64 = 366;
 
@@ -42,6 +46,12 @@ pub const CONDITION_BYTES_MAX: usize = 64 << 10;
 /// Bytes a compiled regular expression may take: nested counted repetitions grow fast. Public rules need up to 2 MiB
 /// (`\w{1,64}`, where a word character is any of Unicode's).
 pub const REGEX_BYTES_MAX: usize = 4 << 20;
+
+/// Alternatives of one regular expression at most: a list of values is searched faster, and by all rules together.
+pub const REGEX_ALTERNATIVES_MAX: usize = 1_000;
+
+/// Nesting of a regular expression at most.
+pub const REGEX_DEPTH_MAX: u32 = 50;
 
 /// Values that one field of one event can have at most (elements of a JSON array); later ones are not tested.
 pub const FIELD_VALUES_MAX: usize = 256;

@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use moneta_base::RuleId;
 use moneta_event::{Column, ColumnType, TableCatalog};
 use serde::Serialize;
 
 use crate::analytics::AnalyticsRule;
 use crate::compile::{CompiledRules, schema_of};
+use crate::correlation::{Kind, Plan};
 use crate::fields::{Resolver, Slot};
 use crate::ir::{Body, Detection, Expression, Field, Matcher, Metadata, Rule, Test};
 use crate::nearest;
@@ -46,6 +48,29 @@ pub struct Diagnosis {
     pub message: String,
 }
 
+/// What keeps rules from finding what they look for: warnings about fields that no column has and about values that a
+/// column cannot hold. Of the wanted rules, by file and line.
+#[must_use]
+pub fn warnings(
+    rules: &CompiledRules,
+    taxonomy: &Taxonomy,
+    catalog: &TableCatalog,
+    wanted: impl Fn(&RuleId) -> bool,
+) -> Vec<Diagnosis> {
+    let mut found = Vec::new();
+    for rule in rules.rules().iter().filter(|rule| wanted(&rule.metadata.id)) {
+        let mut messages = Messages { rule: About::of(rule), found: &mut found };
+        match &rule.body {
+            Body::Detection(detection) => fields(detection, taxonomy, catalog, &mut messages),
+            Body::Correlation(_) => compared_fields(rules, taxonomy, catalog, &mut messages),
+            Body::Filter(_) => {}
+        }
+    }
+    found.retain(|one| one.severity == Severity::Warning);
+    found.sort();
+    found
+}
+
 /// Diagnoses of all rules, by file and line.
 #[must_use]
 pub fn lint(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCatalog) -> Vec<Diagnosis> {
@@ -55,6 +80,7 @@ pub fn lint(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCatalog) 
     for (index, rule) in rules.rules().iter().enumerate() {
         let mut messages = Messages { rule: About::of(rule), found: &mut found };
         about_itself(&mut messages);
+        compared_fields(rules, taxonomy, catalog, &mut messages);
         let Body::Detection(detection) = &rule.body else { continue };
         unused_parts(detection, &mut messages);
         fields(detection, taxonomy, catalog, &mut messages);
@@ -214,6 +240,51 @@ fn fields(detection: &Detection, taxonomy: &Taxonomy, catalog: &TableCatalog, me
     for ((code, _), fault) in faults.iter().filter(|(_, fault)| fault.places.len() == targets.len()) {
         messages.push(fault.severity, code, &fault.message);
     }
+}
+
+/// The fields by which a correlation groups and that it compares, in the events of every rule below it.
+fn compared_fields(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCatalog, messages: &mut Messages<'_>) {
+    let resolved = rules.correlations();
+    let own = |plan: &&Plan| rules.rules()[plan.rule].metadata.id == messages.rule.metadata.id;
+    let Some(plan) = resolved.plans.iter().find(own) else { return };
+    let numeric =
+        matches!(plan.definition.kind, Kind::ValueSum { .. } | Kind::ValueAvg { .. } | Kind::ValuePercentile { .. });
+    let mut known: BTreeSet<(usize, &str)> = BTreeSet::new();
+    for (leaf, places) in plan.inputs.iter().flatten() {
+        let Body::Detection(detection) = &rules.rules()[*leaf].body else { continue };
+        let Some(names) = resolved.leaves.get(leaf).map(|leaf| &leaf.fields) else { continue };
+        let of_rule = format!("in the events of {}, ", rules.rules()[*leaf].metadata.title);
+        let grouped = places.group.iter().map(|at| (at, false));
+        for (at, is_number) in grouped.chain(places.values.iter().map(|at| (at, numeric))) {
+            let name = names[*at].as_str();
+            if !known.insert((*leaf, name)) {
+                continue;
+            }
+            let mut faults = Vec::new();
+            for target in taxonomy.targets(&detection.log_source).unwrap_or_default() {
+                let schema = schema_of(&target.table, catalog);
+                let resolver = Resolver { schema: &schema, target: &target, taxonomy };
+                let slot = resolver.resolve(&Field::named(name));
+                faults.push(match is_unknown(&slot, &resolver) {
+                    true => Some(("unknown_field", unknown_field(name, &resolver))),
+                    false => number_fault(name, &slot).filter(|_| is_number).map(|fault| ("type_mismatch", fault)),
+                });
+            }
+            // What is wrong in one place and right in another is no fault of the rule.
+            if let Some(Some((code, fault))) = faults.iter().find(|_| faults.iter().all(Option::is_some)) {
+                messages.push(fault.severity, code, &format!("{of_rule}{}", fault.message));
+            }
+        }
+    }
+}
+
+/// Why a field has no numbers.
+fn number_fault(name: &str, slot: &Slot) -> Option<Fault> {
+    let column = slot.columns.first().filter(|column| column.path.is_empty())?;
+    let column_type = column.column_type?;
+    let message = format!("{name} is to be a number, but the column {} is of type {}", column.name, column_type.name());
+    let fault = Fault { severity: Severity::Warning, message, places: BTreeSet::new() };
+    matches!(column_type, ColumnType::Bool | ColumnType::DateTime).then_some(fault)
 }
 
 /// What is wrong with a field, and in which of the places.

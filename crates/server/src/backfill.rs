@@ -260,8 +260,8 @@ impl Run<'_> {
     fn found(&mut self, findings: Vec<Finding>) {
         for finding in findings {
             self.list(finding.rule, || BackfillMatch {
-                table: finding.events.last().map(|event| event.table.to_string()).unwrap_or_default(),
-                seqs: finding.events.iter().map(|event| event.seq).collect(),
+                table: finding.events.last().map(|event| event.at.table.to_string()).unwrap_or_default(),
+                seqs: finding.events.iter().map(|event| event.at.seq).collect(),
                 time: finding.times.1.to_string(),
                 computer: String::new(),
                 fields: finding.group.clone(),

@@ -293,15 +293,23 @@ impl Default for RetentionConfig {
 }
 
 /// `[notify]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotifyConfig {
     /// Address of the webhook that gets every alert, signed.
     pub webhook_url: Option<String>,
     /// Hosts of receivers that may have private addresses; loopback ones of them need no encryption.
     pub allow_private_hosts: Vec<String>,
+    /// Minutes in which people hear once of the same rule about the same entities; 0 tells them of every alert.
+    pub repeat_minutes: u64,
     /// Further receivers.
     pub channels: Vec<ChannelConfig>,
+}
+
+impl Default for NotifyConfig {
+    fn default() -> Self {
+        Self { webhook_url: None, allow_private_hosts: Vec::new(), repeat_minutes: 10, channels: Vec::new() }
+    }
 }
 
 /// `[query]`

@@ -151,7 +151,11 @@ impl Deliveries {
             rule_author: "Moneta".to_owned(),
             rule_description: format!("{} asked for this test. Nothing happened.", ctx.actor.name),
             level: options.level_min.name().to_owned(),
+            rule_version: String::new(),
+            rule_license: String::new(),
+            rule_references: Vec::new(),
             tags: Vec::new(),
+            explanation: String::new(),
             events: Vec::new(),
         }
     }

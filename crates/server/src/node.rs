@@ -117,8 +117,9 @@ impl Node {
         let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
         let incidents =
             start_incidents(&world, &ingest, &metastore, &rules, alarms.clone(), tenant, &report.recovered)?;
-        let monitor =
-            start_monitor(&world, data, &ingest, (deliveries.port(), alarms.clone()), &rules, tenant, report).await?;
+        let quiet = std::time::Duration::from_secs(config.notify.repeat_minutes.saturating_mul(60));
+        let told = (deliveries.port(), alarms.clone(), quiet);
+        let monitor = start_monitor(&world, data, &ingest, told, &rules, tenant, report).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
@@ -517,7 +518,7 @@ async fn start_monitor(
     world: &World,
     data: &Path,
     ingest: &Arc<Ingest>,
-    (delivery, alarms): (Arc<dyn AlertDelivery>, Arc<Alarms>),
+    (delivery, alarms, quiet): (Arc<dyn AlertDelivery>, Arc<Alarms>, std::time::Duration),
     rules: &Rules,
     tenant: TenantId,
     report: OpenReport,
@@ -534,6 +535,7 @@ async fn start_monitor(
         tenant,
         resume: resume_points(ingest, &report).await,
         state: StatePlace { fs: world.fs.clone(), directory: data.join("monitor") },
+        quiet,
     };
     let monitor = Monitor::start(parts, rules.active()).map_err(failed)?;
     monitor.recover(&report.recovered);

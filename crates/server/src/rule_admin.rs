@@ -15,10 +15,11 @@ use moneta_monitor::{Analytics, Monitor};
 use moneta_ports::{
     AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, EventExplanation, ExceptionCondition,
     ExceptionPreview, FailedRuleTest, NewException, OpContext, PortError, QueryEngine, RuleAdmin, RuleException,
-    RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary,
+    RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary, RuleWarning,
 };
 use moneta_rules::analytics::{IncidentSettings, is_analytics};
 use moneta_rules::exception;
+use moneta_rules::lint::{self, Diagnosis};
 use moneta_rules::rule_tests::{self, TestFailure};
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Rule, Taxonomy, parse_file_with};
 use serde_json::Value;
@@ -319,6 +320,8 @@ impl Rules {
         let compiled = Arc::new(compiled);
         let failures = rule_tests::run(&compiled, &self.catalog, |id| new.contains(id));
         report.failed_tests.extend(failures.into_iter().map(failed_test));
+        let warnings = lint::warnings(&compiled, &self.taxonomy, &self.catalog, |id| new.contains(id));
+        report.warnings.extend(warnings.into_iter().map(rule_warning));
         let texts: BTreeMap<&str, &str> =
             files.iter().chain(&queries).map(|file| (file.name.as_str(), file.text.as_str())).collect();
         let stored = |rule_id: &RuleId, file: &str| {
@@ -493,6 +496,11 @@ fn summary(rule: &Rule) -> RuleSummary {
 fn failed_test(failure: TestFailure) -> FailedRuleTest {
     let TestFailure { rule_id, title, test, expected } = failure;
     FailedRuleTest { rule_id, title, test, expected }
+}
+
+fn rule_warning(warning: Diagnosis) -> RuleWarning {
+    let Diagnosis { file, line, rule_id, title, code, message, .. } = warning;
+    RuleWarning { file, line, rule_id, title, code: code.to_owned(), message }
 }
 
 fn rule_report(rule: NotLoaded) -> RuleReport {

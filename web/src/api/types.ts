@@ -167,6 +167,7 @@ export interface RuleSetReport {
   unchanged: number;
   not_loaded: { file: string; rule_id: string; title: string; problem: string | null }[];
   failed_tests: { rule_id: string; title: string; test: string; expected: boolean }[];
+  warnings: { file: string; line: number; rule_id: string; title: string; code: string; message: string }[];
 }
 
 export interface SavedQuery {

@@ -85,6 +85,11 @@ function Report({ files, report }: { files: RuleFile[]; report: RuleSetReport })
           {one.expected ? "should match and does not" : "should not match and does"}.
         </p>
       ))}
+      {report.warnings.map((one, index) => (
+        <p key={index} className="bad">
+          <strong><Text text={one.title || one.rule_id} /></strong> is active, but <Text text={one.message} />.
+        </p>
+      ))}
       {report.not_loaded.map((rule, index) => (
         <div key={index}>
           <p><strong><Text text={rule.title || rule.rule_id || "A rule"} /></strong> <span className="quiet"><Text text={rule.file} /></span></p>

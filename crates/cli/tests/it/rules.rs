@@ -153,6 +153,23 @@ fn a_rule_is_added_with_its_failing_tests_named() {
 }
 
 #[test]
+fn a_rule_is_added_with_the_fields_that_no_column_has() {
+    let moneta = Moneta::new();
+    let source = "{ product: windows, category: process_creation }";
+    let counted = "---\ntitle: Many\nid: 5f7c1b1e-0000-4000-8000-000000000002\ncorrelation: { type: event_count, rules: [typo], group-by: [Usre], timespan: 5m, condition: { gte: 3 } }\n";
+    let rule = moneta.file(
+        "typo.yml",
+        format!("title: Typo\nname: typo\nid: 5f7c1b1e-0000-4000-8000-000000000001\nlogsource: {source}\ndetection:\n  s: {{ Imagee: x }}\n  condition: s\n{counted}"),
+    );
+    let added = moneta.run(&["rules", "add", &rule]);
+    assert!(added.code == 0 && added.stdout.contains("2 rules loaded"), "{added:?}");
+    assert!(added.stderr.contains("did you mean \"Image\"?"), "{added:?}");
+    assert!(added.stderr.contains("in the events of Typo, "), "{added:?}");
+    let report: Value = serde_json::from_str(&moneta.run(&["--json", "rules", "add", &rule]).stdout).unwrap();
+    assert_eq!(report["warnings"][0]["code"], "unknown_field");
+}
+
+#[test]
 fn coverage_is_a_layer_of_the_navigator() {
     let moneta = Moneta::new();
     let rule = moneta.file("rule.yml", RULE);

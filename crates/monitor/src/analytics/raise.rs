@@ -108,11 +108,14 @@ impl Raising<'_> {
                 rule_author: metadata.author.clone(),
                 rule_description: filled(&overrides.description_format, &metadata.description),
                 level: level.name().to_owned(),
+                rule_version: rule.version.clone(),
+                rule_license: metadata.license.clone(),
+                rule_references: metadata.references.clone(),
                 tags: tags(rule, of_first(&overrides.tactics_column)),
+                explanation: String::new(),
                 events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
             },
             status: metadata.status.clone(),
-            references: metadata.references.clone(),
             num_rows: rows.len(),
             seqs: rows.iter().filter_map(|row| row.get("_Seq")?.parse().ok()).collect(),
             times: times.unwrap_or((span.at, span.at)),
@@ -131,6 +134,7 @@ fn event_of(table: Option<&TableName>, at: usize, row: &Row, otherwise: Timestam
         time: row.get("TimeGenerated").and_then(|time| Timestamp::parse(time)).unwrap_or(otherwise),
         computer: row.get("Computer").cloned().unwrap_or_default(),
         fields: row.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        rules: Vec::new(),
     }
 }
 
@@ -228,9 +232,6 @@ fn properties<'a>(
     let thresholds = rule.thresholds();
     if !thresholds.is_empty() {
         set("Query Thresholds", json!(thresholds));
-    }
-    if !rule.version.is_empty() {
-        set("Rule Version", json!(rule.version));
     }
     let details: Map<String, Value> =
         rule.custom_details.iter().map(|(name, column)| (name.clone(), json!([value(column)]))).collect();

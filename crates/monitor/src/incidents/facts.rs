@@ -1,5 +1,7 @@
 //! What grouping must know of an alert, out of its row in `SecurityAlert`: also of alerts that came from elsewhere.
 
+use std::collections::{BTreeMap, HashSet};
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use moneta_event::Block;
@@ -7,7 +9,7 @@ use moneta_ports::{Evidence, IncidentAlert, IncidentSeverity};
 use moneta_rules::hunt::{event_time, text, time};
 use serde_json::{Map, Value};
 
-use crate::alert::THROTTLED;
+use crate::alert::{EVENT_SEQS_BY_TABLE, THROTTLED};
 
 /// Events of an alert that are kept with an incident.
 const EVIDENCE_MAX: usize = 1_000;
@@ -39,7 +41,11 @@ fn of_row(rows: &RecordBatch, row: usize, seq: u64) -> Option<Facts> {
     let time = |column: &str| time(rows, column, row).unwrap_or(generated);
     let properties: Map<String, Value> = serde_json::from_str(&text("ExtendedProperties")).unwrap_or_default();
     let details = properties.get("Custom Details").and_then(Value::as_str);
-    let events = evidence(&text("Events"), &text("EventTable"), &text("EventSeqs"));
+    let seqs_by_table = properties.get(EVENT_SEQS_BY_TABLE).cloned().unwrap_or_default();
+    let seqs_by_table = serde_json::from_value(seqs_by_table).unwrap_or_else(|_| {
+        BTreeMap::from([(text("EventTable"), serde_json::from_str(&text("EventSeqs")).unwrap_or_default())])
+    });
+    let events = evidence(&text("Events"), seqs_by_table);
     let alert = IncidentAlert {
         id,
         seq,
@@ -70,21 +76,21 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// The listed events, then those that are named only.
-fn evidence(events: &str, table: &str, seqs: &str) -> Vec<Evidence> {
+fn evidence(events: &str, seqs_by_table: BTreeMap<String, Vec<u64>>) -> Vec<Evidence> {
     let listed: Vec<Value> = serde_json::from_str(events).unwrap_or_default();
     let mut found: Vec<Evidence> = listed.iter().filter_map(of_event).collect();
-    let one_table = found.iter().all(|event| event.table == table);
-    let seqs: Vec<u64> = serde_json::from_str(seqs).unwrap_or_default();
-    if one_table && !table.is_empty() {
-        let known: std::collections::HashSet<u64> = found.iter().map(|event| event.seq).collect();
-        let named = |seq: u64| Evidence {
-            table: table.to_owned(),
+    let known: HashSet<(String, u64)> = found.iter().map(|event| (event.table.clone(), event.seq)).collect();
+    // Sequences without a table beside events of several name no rows.
+    let is_unclear = seqs_by_table.len() == 1 && known.iter().any(|(table, _)| !seqs_by_table.contains_key(table));
+    for (table, seqs) in seqs_by_table.into_iter().filter(|(table, _)| !is_unclear && !table.is_empty()) {
+        let named = seqs.into_iter().filter(|seq| !known.contains(&(table.clone(), *seq)));
+        found.extend(named.map(|seq| Evidence {
+            table: table.clone(),
             seq,
             time: String::new(),
             computer: String::new(),
             fields: Vec::new(),
-        };
-        found.extend(seqs.into_iter().filter(|seq| !known.contains(seq)).map(named));
+        }));
     }
     found.truncate(EVIDENCE_MAX);
     found
@@ -113,13 +119,18 @@ mod tests {
     #[test]
     fn evidence_is_what_is_listed_and_then_what_is_named() {
         let events = r#"[{"table":"T","seq":4,"time":"x","computer":"c","fields":[["A","b"]]}]"#;
-        let found = evidence(events, "T", "[4,5]");
+        let named =
+            |pairs: &[(&str, &[u64])]| pairs.iter().map(|(table, seqs)| ((*table).to_owned(), seqs.to_vec())).collect();
+        let found = evidence(events, named(&[("T", &[4, 5])]));
         assert_eq!(found.iter().map(|event| event.seq).collect::<Vec<_>>(), [4, 5]);
         assert_eq!(found[0].fields, [("A".to_owned(), "b".to_owned())]);
         // Sequences of events in several tables name no rows.
         let mixed = r#"[{"table":"T","seq":4},{"table":"U","seq":1}]"#;
-        assert_eq!(evidence(mixed, "T", "[4,1,9]").len(), 2);
-        assert!(evidence("", "", "[1]").is_empty());
+        assert_eq!(evidence(mixed, named(&[("T", &[4, 1, 9])])).len(), 2);
+        let found = evidence(mixed, named(&[("T", &[4, 9]), ("U", &[1, 4])]));
+        let places: Vec<_> = found.iter().map(|event| (event.table.as_str(), event.seq)).collect();
+        assert_eq!(places, [("T", 4), ("U", 1), ("T", 9), ("U", 4)]);
+        assert!(evidence("", named(&[("", &[1])])).is_empty());
     }
 
     #[test]

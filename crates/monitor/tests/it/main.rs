@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod analytics;
+mod burst;
 mod incidents;
 mod sources;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
@@ -111,6 +113,11 @@ fn start_with(sink: Sink, rule: &str) -> Fixture {
 
 /// A process on this disk, whose journal has these cursors.
 fn start_on(fs: &SimFs, sink: Sink, rule: &str, resume: BTreeMap<TableName, Seq>) -> Fixture {
+    start_quiet(fs, sink, rule, resume, Duration::ZERO)
+}
+
+/// The same, where people hear once in so long of the same rule about the same entities.
+fn start_quiet(fs: &SimFs, sink: Sink, rule: &str, resume: BTreeMap<TableName, Seq>, quiet: Duration) -> Fixture {
     let catalog = TableCatalog::built_in();
     let parsed = parse_file("rule.yml", rule);
     assert!(parsed.not_loaded.is_empty(), "{:?}", parsed.not_loaded);
@@ -126,6 +133,7 @@ fn start_on(fs: &SimFs, sink: Sink, rule: &str, resume: BTreeMap<TableName, Seq>
         tenant: TenantId::from_random([3; 16]),
         resume,
         state: StatePlace { fs: Arc::new(fs.clone()), directory: "/state".into() },
+        quiet,
     };
     Fixture { alarms, monitor: Monitor::start(parts, Arc::new(rules)).unwrap(), sink, delivered }
 }
@@ -135,15 +143,28 @@ fn syslog() -> TableName {
 }
 
 fn block(first_seq: Seq, messages: &[&str]) -> Arc<Block> {
-    let schema = TableCatalog::built_in().get("Syslog").unwrap().clone();
+    let rows: Vec<Row<'_>> = messages.iter().map(|message| (0, vec![("SyslogMessage", *message)])).collect();
+    block_of_rows("Syslog", first_seq, &rows)
+}
+
+/// Seconds after a fixed time, and columns with their texts.
+type Row<'a> = (i64, Vec<(&'a str, &'a str)>);
+
+/// So many rows that are all the same.
+fn block_of(table: &str, first_seq: Seq, row: &[(&str, &str)], num_rows: usize) -> Arc<Block> {
+    block_of_rows(table, first_seq, &vec![(0, row.to_vec()); num_rows])
+}
+
+fn block_of_rows(table: &str, first_seq: Seq, given: &[Row<'_>]) -> Arc<Block> {
+    let schema = TableCatalog::built_in().get(table).unwrap().clone();
     let mut rows = BatchBuilder::new(schema, RecordClass::Data, Delivery::BestEffort);
-    for message in messages {
-        rows.set_field("SyslogMessage", Value::Text(message));
-        rows.finish_row(Timestamp::from_seconds(1_700_000_000), &SourceName::lossy("s"), message);
+    for (seconds, row) in given {
+        row.iter().for_each(|(column, text)| rows.set_field(column, Value::Text(text)));
+        rows.finish_row(Timestamp::from_seconds(1_700_000_000 + seconds), &SourceName::lossy("s"), "raw");
     }
     let position = BlockPosition {
         tenant: TenantId::from_random([3; 16]),
-        shard: ShardId { table: syslog(), day: IngestDay(20_000) },
+        shard: ShardId { table: TableName::new(table).unwrap(), day: IngestDay(20_000) },
         shard_index: 0,
         first_seq,
         ingest_time: Timestamp::from_seconds(1_799_999_999),
@@ -312,4 +333,62 @@ async fn a_rule_that_matches_everything_is_stored_short_and_reported_once() {
     assert_eq!(taken.iter().flat_map(|one| &one.batches).count(), 130, "all are stored");
     let alarms = fixture.alarms.0.lock().unwrap();
     assert_eq!((alarms.len(), alarms[0].kind), (1, AlarmKind::RuleThrottled));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_hear_once_of_the_same_rule_about_the_same() {
+    let fixture = start_quiet(&SimFs::new(), Sink::default(), RULE, BTreeMap::new(), Duration::from_secs(600));
+    (0..3).for_each(|seq| fixture.monitor.on_block(&block(seq, &["say xyzzy"])));
+    fixture.monitor.stop().await;
+    let delivered = fixture.delivered.0.lock().unwrap();
+    assert_eq!(delivered.len(), 1);
+    let taken = fixture.sink.taken.lock().unwrap();
+    let batches: Vec<_> = taken.iter().flat_map(|one| &one.batches).collect();
+    assert_eq!(batches.len(), 3, "all are stored");
+    let properties = |at: usize| {
+        let column = batches[at].rows.column_by_name("ExtendedProperties").unwrap();
+        serde_json::from_str::<serde_json::Value>(column.as_string::<i32>().value(0)).unwrap()
+    };
+    assert_eq!(properties(0)["Repeats"], serde_json::Value::Null);
+    assert_eq!(properties(1)["Repeats"], delivered[0].id.as_str());
+    assert!(properties(2)["Rule Version"].as_str().unwrap().starts_with("sha256:"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_hear_of_state_that_is_lost() {
+    let (fs, rule) = (SimFs::new(), format!("{RULE}{CORRELATION}"));
+    let before = start_on(&fs, Sink::default(), &rule, BTreeMap::new());
+    before.monitor.on_block(&block(0, &["say xyzzy"]));
+    before.monitor.stop().await;
+    assert!(before.alarms.0.lock().unwrap().is_empty());
+    let path = std::path::Path::new("/state/correlations");
+    moneta_base::fs::write_atomically(&fs, path, b"damaged").unwrap();
+    let again = start_on(&fs, Sink::default(), &rule, BTreeMap::new());
+    again.monitor.stop().await;
+    let alarms = again.alarms.0.lock().unwrap();
+    assert_eq!((alarms.len(), alarms[0].kind), (1, AlarmKind::CorrelationsShort));
+    assert!(alarms[0].text.contains("it is damaged"), "{}", alarms[0].text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_of_a_correlation_says_what_held_and_for_each_event_why() {
+    let other = RULE
+        .replace("11111111-2222-4333-8444-555555555555", "other")
+        .replace("xyzzy", "plugh")
+        .replace("Secret word", "Other word")
+        .replace("syslog", "auth");
+    let both = "---\ntitle: Both\nid: both\nlicense: MIT\nmodified: 2026-01-02\nreferences: [ 'https://example.org/b' ]\ncorrelation: { type: temporal, rules: [ 11111111-2222-4333-8444-555555555555, other ], timespan: 1h }\n";
+    let fixture = start_with(Sink::default(), &format!("{RULE}---{other}{both}"));
+    fixture.monitor.on_block(&block_of("Syslog", 0, &[("SyslogMessage", "say xyzzy"), ("Facility", "auth")], 1));
+    fixture.monitor.on_block(&block_of("Syslog", 1, &[("SyslogMessage", "say plugh"), ("Facility", "auth")], 1));
+    fixture.monitor.stop().await;
+    let delivered = fixture.delivered.0.lock().unwrap();
+    assert_eq!(delivered.len(), 1, "{delivered:?}");
+    let alert = &delivered[0];
+    assert_eq!(alert.explanation, "temporal, all of 11111111-2222-4333-8444-555555555555, other within 1h");
+    let met: Vec<_> = alert.events.iter().map(|event| (event.seq, event.rules.join("+"))).collect();
+    assert_eq!(met, [(0, "Secret word".to_owned()), (1, "Other word".to_owned())]);
+    assert!(alert.rule_version.starts_with("2026-01-02 sha256:"), "{}", alert.rule_version);
+    assert_eq!((alert.rule_license.as_str(), alert.rule_references.len()), ("MIT", 1));
+    assert_eq!(told_alerts(&alert_block(&fixture.sink), 0), [(0, alert.clone())], "the row says all of it");
 }

@@ -76,13 +76,18 @@ pub fn alert(id: &str) -> Alert {
         rule_author: "An author".to_owned(),
         rule_description: String::new(),
         level: "high".to_owned(),
+        rule_version: "2025-01-02 sha256:0123456789ab".to_owned(),
+        rule_license: "DRL 1.1".to_owned(),
+        rule_references: vec!["https://example.org/why".to_owned()],
         tags: vec!["attack.t1059".to_owned()],
+        explanation: "event_count gte 3 within 5m: 4".to_owned(),
         events: vec![MatchedEvent {
             table: TableName::new("SecurityEvent").unwrap(),
             seq: 7,
             time: Timestamp::from_seconds(1_767_323_000),
             computer: "host1".to_owned(),
             fields: vec![("EventID".to_owned(), "4688".to_owned())],
+            rules: Vec::new(),
         }],
     }
 }
@@ -103,6 +108,10 @@ async fn an_alert_arrives_signed() {
     assert_eq!(request.header("webhook-signature"), sign(SECRET, "a-1", 1_767_323_045, &request.body));
     let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body["rule_author"], "An author");
+    assert_eq!(
+        (&body["rule_license"], &body["rule_references"][0]),
+        (&"DRL 1.1".into(), &"https://example.org/why".into())
+    );
     assert_eq!(body["events"][0]["table"], "SecurityEvent");
     fixture.channel.stop().await;
     assert_eq!(outcome(&fixture.metrics, "delivered"), 1);

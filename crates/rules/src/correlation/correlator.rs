@@ -2,18 +2,22 @@
 //!
 //! # Memory
 //! A group keeps the events of `timespan` plus [`Settings::lateness_nanos`] before its newest one, and those that still
-//! wait for the watermark; older events that arrive are counted as [`Counters::too_late`] and not used. A group above [`Settings::group_entries_max`] forgets its
-//! oldest events, a correlation above [`Settings::groups_max`] forgets the group whose newest event is the oldest, and
-//! above [`Settings::entries_max`] events in all, the group whose newest event is the oldest of all correlations is
-//! forgotten; all are counted as [`Counters::evicted`].
+//! wait for the watermark; older events that arrive are counted as [`Counters::too_late`] and not used. A group above
+//! [`Settings::group_entries_max`], or above twice what its correlation counts to where that is more, forgets its oldest
+//! events. A correlation above [`Settings::groups_max`] forgets the group whose newest event is the oldest, and above
+//! [`Settings::entries_max`] events in all the correlation that holds the most of them does: one that is met by
+//! everything takes nothing from the others. All are counted as [`Counters::evicted`], but for the oldest events of a
+//! group that has twice as many as its correlation counts to, where nothing but their number matters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use moneta_base::{Seq, TableName, Timestamp};
 
-use super::group::{Entry, Group, GroupKey, Inserted, holds};
+use super::finding::{self, Finding};
+use super::group::{Entry, Group, GroupKey, Inserted, Measure, bits, digest};
 use super::{Mode, Plan};
 use crate::compile::{CompiledRules, RuleMatch};
 use crate::hunt::event_time;
@@ -25,7 +29,7 @@ pub struct Settings {
     pub lateness_nanos: i64,
     /// Groups of one correlation at most.
     pub groups_max: usize,
-    /// Events of one group at most.
+    /// Events of one group at most, unless its correlation counts to more.
     pub group_entries_max: usize,
     /// Events of all groups of all correlations at most: some 200 bytes each in memory, and as much in a snapshot.
     pub entries_max: usize,
@@ -54,34 +58,10 @@ pub struct Counters {
     pub evicted: u64,
 }
 
-/// An event by where it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventRef {
-    /// Its table.
-    pub table: TableName,
-    /// Its sequence there.
-    pub seq: Seq,
-    /// Its time.
-    pub time: Timestamp,
-}
-
-/// A correlation that holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Index of the rule in [`CompiledRules::rules`].
-    pub rule: usize,
-    /// The fields and values that the events share; several values of one field are joined by a comma.
-    pub group: Vec<(String, String)>,
-    /// Begin and end of the period that it is the only finding of.
-    pub period: (Timestamp, Timestamp),
-    /// Times of the first and last event of the window that met the condition when it was found.
-    pub times: (Timestamp, Timestamp),
-    /// The number of events in that window.
-    pub num_events: usize,
-    /// The events, in order of time, up to [`Settings::listed_events_max`].
-    pub events: Vec<EventRef>,
-    /// The same for every order of arrival: rule, group and period.
-    pub identity: [u8; 16],
+impl Counters {
+    fn plus(self, other: Self) -> Self {
+        Self { too_late: self.too_late + other.too_late, evicted: self.evicted + other.evicted }
+    }
 }
 
 /// An event that met a rule, with the values correlations need.
@@ -102,7 +82,27 @@ pub(crate) struct State {
     /// Groups by the time of their newest event.
     pub by_age: BTreeSet<(i64, GroupKey)>,
     /// What waits for the watermark: the time it waits for, the group, and the event's time or the period.
-    pub due: BTreeSet<(i64, GroupKey, i64)>,
+    pub due: BTreeSet<Due>,
+    /// Events in all its groups.
+    pub held: usize,
+    /// What was given up and not yet told.
+    pub given_up: Counters,
+}
+
+/// The time something waits for, its group, and the event's time or the period.
+pub(crate) type Due = (i64, GroupKey, i64);
+
+/// What an event of that time waits for.
+pub(crate) fn due(plan: &Plan, key: &GroupKey, time: i64) -> Option<Due> {
+    let span = plan.definition.span_nanos;
+    let period = time.div_euclid(span);
+    match plan.mode {
+        Mode::Growing => None,
+        // Events of the same moment may still come until the watermark is behind it.
+        Mode::Closed => Some((time.saturating_add(1), Arc::clone(key), time)),
+        Mode::Following => Some((time.saturating_add(span), Arc::clone(key), time)),
+        Mode::Whole => Some((period.saturating_add(1).saturating_mul(span), Arc::clone(key), period)),
+    }
 }
 
 /// Evaluates the correlations of a rule set.
@@ -115,9 +115,8 @@ pub struct Correlator {
     pub(crate) watermark: i64,
     /// Time of the newest event of all.
     pub(crate) newest: i64,
-    /// Events in all groups.
-    pub(crate) held: usize,
-    counters: Counters,
+    /// What was given up and is told.
+    told: Counters,
 }
 
 /// An entry on its way into a correlation.
@@ -134,7 +133,7 @@ impl Correlator {
     #[must_use]
     pub fn new(rules: Arc<CompiledRules>, settings: Settings) -> Self {
         let states = rules.correlations().plans.iter().map(|_| State::default()).collect();
-        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, held: 0, counters: Counters::default() }
+        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, told: Counters::default() }
     }
 
     /// The rules it evaluates.
@@ -146,7 +145,20 @@ impl Correlator {
     /// What was given up so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters
+        self.states.iter().fold(self.told, |sum, state| sum.plus(state.given_up))
+    }
+
+    /// What correlations gave up since this was asked last, by the index of their rules in [`CompiledRules::rules`].
+    pub fn newly_given_up(&mut self) -> Vec<(usize, Counters)> {
+        let mut given_up = Vec::new();
+        for (plan, state) in self.rules.correlations().plans.iter().zip(&mut self.states) {
+            let counters = std::mem::take(&mut state.given_up);
+            if counters != Counters::default() {
+                self.told = self.told.plus(counters);
+                given_up.push((plan.rule, counters));
+            }
+        }
+        given_up
     }
 
     /// Takes the matches of a batch and returns what holds now and did not before. Feeding a batch again changes
@@ -219,8 +231,7 @@ impl Correlator {
     /// holds now and did in neither.
     pub fn merge(&mut self, other: Self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        self.counters.too_late += other.counters.too_late;
-        self.counters.evicted += other.counters.evicted;
+        self.told = self.told.plus(other.counters());
         self.newest = self.newest.max(other.newest);
         for (mine, theirs) in self.states.iter_mut().zip(&other.states) {
             for (key, group) in &theirs.groups {
@@ -228,8 +239,9 @@ impl Correlator {
             }
         }
         for (correlation, state) in other.states.into_iter().enumerate() {
-            for entry in state.groups.into_values().flat_map(|group| group.entries) {
-                for input in (0..64).filter(|input| entry.inputs >> input & 1 == 1) {
+            let entries = state.groups.values().flat_map(Group::entries);
+            for entry in entries {
+                for input in bits(entry.inputs) {
                     let (time, identity, event) = (entry.time, entry.identity, Arc::clone(&entry.event));
                     self.insert(Arrival { correlation, input, time, identity, event }, &mut findings);
                 }
@@ -255,19 +267,15 @@ impl Correlator {
         let Some(fields) = plan.inputs[arrival.input].get(&arrival.event.leaf) else { return };
         let value = |at: &usize| arrival.event.fields.get(*at).map(|texts| texts.join(",")).unwrap_or_default();
         let key: GroupKey = fields.group.iter().map(value).collect();
-        let entry = Entry {
-            time: arrival.time,
-            identity: arrival.identity,
-            inputs: 1 << arrival.input,
-            values: fields.values.as_slice().into(),
-            event: arrival.event,
-        };
-        let Some((at, time)) = self.place(arrival.correlation, plan, &key, entry) else { return };
-        self.evaluate_around(arrival.correlation, plan, &key, at, time, findings);
+        let measure = Measure::of(plan, &arrival.event, &fields.values, arrival.identity);
+        let Arrival { correlation, input, time, identity, event } = arrival;
+        let entry = Entry { time, identity, inputs: 1 << input, event, measure };
+        let Some(at) = self.place(correlation, plan, &key, entry) else { return };
+        self.evaluate_around(correlation, plan, &key, at, time, findings);
     }
 
-    /// Puts an entry into its group within the bounds; `None` when it changes nothing.
-    fn place(&mut self, correlation: usize, plan: &Plan, key: &GroupKey, entry: Entry) -> Option<(usize, i64)> {
+    /// Puts an entry into its group within the bounds; where it is, or `None` when it changes nothing.
+    fn place(&mut self, correlation: usize, plan: &Plan, key: &GroupKey, entry: Entry) -> Option<usize> {
         let span = plan.definition.span_nanos;
         let kept = span.saturating_add(self.settings.lateness_nanos);
         // What waits for the watermark is not forgotten before it is decided, however far apart events are.
@@ -277,10 +285,9 @@ impl Correlator {
         };
         let state = &mut self.states[correlation];
         let group = state.groups.entry(Arc::clone(key)).or_default();
-        let (before, held_before) = (group.newest(), group.entries.len());
-        let time = entry.time;
-        if time < before.saturating_sub(kept) {
-            self.counters.too_late += 1;
+        let (before, held_before) = (group.newest(), group.entries().len());
+        if entry.time < before.saturating_sub(kept) {
+            state.given_up.too_late += 1;
             return None;
         }
         let Inserted::At(mut at) = group.insert(entry) else { return None };
@@ -290,39 +297,43 @@ impl Correlator {
             state.by_age.insert((newest, Arc::clone(key)));
             at = at.saturating_sub(group.forget_before(newest.saturating_sub(kept).min(decided), span));
         }
-        let is_full = group.entries.len() > self.settings.group_entries_max;
+        let is_full = group.entries().len() > self.settings.group_entries_max.max(2 * plan.definition.counts_to());
         if is_full {
-            group.entries.remove(0);
-            self.counters.evicted += 1;
+            forget_first(group, &mut state.due, plan, key);
+            state.given_up.evicted += u64::from(!plan.needs_newest_only());
         }
-        self.held = self.held + group.entries.len() - held_before;
+        state.held = state.held + group.entries().len() - held_before;
         if is_full {
             at = at.checked_sub(1)?;
         }
         let too_many = state.groups.len() > self.settings.groups_max;
         let forgotten = too_many && self.forget_oldest_group(correlation).as_ref() == Some(key);
-        (!forgotten && !self.forget_down_to_bound(correlation, key)).then_some((at, time))
+        (!forgotten && !self.forget_down_to_bound(correlation, key)).then_some(at)
     }
 
     /// Forgets the group of a correlation whose newest event is the oldest.
     fn forget_oldest_group(&mut self, correlation: usize) -> Option<GroupKey> {
+        let plan = &self.rules.correlations().plans[correlation];
         let state = &mut self.states[correlation];
         let (_, oldest) = state.by_age.pop_first()?;
-        let forgotten = state.groups.remove(&oldest).map_or(0, |group| group.entries.len());
-        state.due.retain(|(_, waiting, _)| *waiting != oldest);
-        self.held -= forgotten;
-        self.counters.evicted += forgotten as u64;
+        let group = state.groups.remove(&oldest)?;
+        for waiting in group.entries().iter().filter_map(|entry| due(plan, &oldest, entry.time)) {
+            state.due.remove(&waiting);
+        }
+        state.held -= group.entries().len();
+        state.given_up.evicted += group.entries().len() as u64;
         Some(oldest)
     }
 
-    /// Forgets the oldest groups of all correlations until the bound on events holds; whether one of them was this.
+    /// Forgets the oldest groups of the correlation that holds the most until the bound on events holds; whether one of
+    /// them was this.
     fn forget_down_to_bound(&mut self, correlation: usize, key: &GroupKey) -> bool {
         let mut it_was_this = false;
-        while self.held > self.settings.entries_max {
-            let ages = self.states.iter().enumerate().filter_map(|(at, state)| Some((state.by_age.first()?.0, at)));
-            let Some((_, oldest)) = ages.min() else { break };
-            let forgotten = self.forget_oldest_group(oldest);
-            it_was_this |= oldest == correlation && forgotten.as_ref() == Some(key);
+        while self.states.iter().map(|state| state.held).sum::<usize>() > self.settings.entries_max {
+            let holding = self.states.iter().enumerate().map(|(at, state)| (state.held, at));
+            let Some((_, largest)) = holding.max() else { break };
+            let forgotten = self.forget_oldest_group(largest);
+            it_was_this |= largest == correlation && forgotten.as_ref() == Some(key);
         }
         it_was_this
     }
@@ -337,91 +348,81 @@ impl Correlator {
         time: i64,
         findings: &mut Vec<Finding>,
     ) {
-        let span = plan.definition.span_nanos;
         let passed = self.watermark_of(plan);
-        let state = &mut self.states[correlation];
+        let waiting = due(plan, key, time);
         match plan.mode {
-            Mode::Whole => {
-                let period = time.div_euclid(span);
-                let end = period.saturating_add(1).saturating_mul(span);
-                if end <= passed {
-                    self.decide(correlation, plan, key, period, findings);
-                } else {
-                    state.due.insert((end, Arc::clone(key), period));
-                }
+            Mode::Growing => self.look_at_windows(correlation, plan, key, (at, i64::MAX), findings),
+            Mode::Closed => {
+                self.states[correlation].due.extend(waiting.filter(|(end, _, _)| *end > passed));
+                self.look_at_windows(correlation, plan, key, (at, passed), findings);
             }
-            Mode::Following => {
-                let end = time.saturating_add(span);
-                if end <= passed {
-                    self.decide(correlation, plan, key, time, findings);
-                } else {
-                    state.due.insert((end, Arc::clone(key), time));
-                }
-            }
-            Mode::Closed | Mode::Growing => {
-                let entries = &state.groups[key].entries;
-                let changed = entries[at..].partition_point(|entry| entry.time < time.saturating_add(span));
-                let times: Vec<i64> = entries[at..at + changed].iter().map(|entry| entry.time).collect();
-                if plan.mode == Mode::Closed && time > passed {
-                    state.due.insert((time, Arc::clone(key), time));
-                }
-                for (anchor, anchor_time) in (at..).zip(times) {
-                    if plan.mode == Mode::Growing || anchor_time <= passed {
-                        self.look_at_window(correlation, plan, key, anchor, findings);
-                    }
-                }
-            }
+            Mode::Whole | Mode::Following => match waiting {
+                Some((end, _, about)) if end <= passed => self.decide(correlation, plan, key, about, findings),
+                waiting => self.states[correlation].due.extend(waiting),
+            },
         }
     }
 
     /// Decides what waited for the watermark: a period, or the windows that end at a time.
     fn decide(&mut self, correlation: usize, plan: &Plan, key: &GroupKey, waiting: i64, findings: &mut Vec<Finding>) {
         let span = plan.definition.span_nanos;
-        let Some(group) = self.states[correlation].groups.get(key) else { return };
-        if plan.mode == Mode::Following {
-            let window = group.unfollowed(waiting, span).to_vec();
-            self.found(correlation, plan, key, waiting.div_euclid(span), &window, findings);
-            return;
-        }
-        if plan.mode != Mode::Whole {
-            let from = group.entries.partition_point(|entry| entry.time < waiting);
-            let to = group.entries.partition_point(|entry| entry.time <= waiting);
-            for anchor in from..to {
-                self.look_at_window(correlation, plan, key, anchor, findings);
+        let Some(group) = self.states[correlation].groups.get_mut(key) else { return };
+        match plan.mode {
+            Mode::Following => {
+                let last = group.unfollowed(waiting, span);
+                self.found(correlation, plan, key, waiting.div_euclid(span), last, findings);
             }
-            return;
-        }
-        let window = group.period(waiting, span);
-        if holds(&plan.definition, plan.counts_findings, window) {
-            let window = window.to_vec();
-            self.found(correlation, plan, key, waiting, &window, findings);
+            Mode::Whole => {
+                let period = group.period(waiting, span);
+                if group.holds(plan, period.clone()) {
+                    self.found(correlation, plan, key, waiting, period, findings);
+                }
+            }
+            Mode::Closed | Mode::Growing => {
+                let at = group.position(waiting);
+                self.look_at_windows(correlation, plan, key, (at, waiting.saturating_add(1)), findings);
+            }
         }
     }
 
-    fn look_at_window(
+    /// Looks at the windows that end at an entry or less than a span after it, and before a time.
+    fn look_at_windows(
         &mut self,
         correlation: usize,
         plan: &Plan,
         key: &GroupKey,
-        anchor: usize,
+        (mut at, before): (usize, i64),
         findings: &mut Vec<Finding>,
     ) {
-        let Some(group) = self.states[correlation].groups.get(key) else { return };
-        if anchor >= group.entries.len() {
-            return;
-        }
         let span = plan.definition.span_nanos;
-        let window = group.window_until(anchor, span);
-        if !holds(&plan.definition, plan.counts_findings, window) {
-            return;
+        let first = |group: &Group| group.entries().get(at).map(|entry| entry.time);
+        let Some(first) = self.states[correlation].groups.get(key).and_then(first) else { return };
+        let before = before.min(first.saturating_add(span));
+        let mut may_hold = false;
+        // A finding may make a correlation above forget groups to stay within its bounds, this one among them.
+        while let Some(group) = self.states[correlation].groups.get_mut(key) {
+            let Some(time) = group.entries().get(at).map(|entry| entry.time).filter(|time| *time < before) else {
+                return;
+            };
+            let period = time.div_euclid(span);
+            // Without an alert to raise and nobody above, nobody asks.
+            if plan.parents.is_empty() && group.fired.contains(&period) {
+                at = group.position(period.saturating_add(1).saturating_mul(span));
+                continue;
+            }
+            let window = group.window_start(at, span)..at + 1;
+            if plan.mode == Mode::Growing && !may_hold {
+                // What does not hold over all the windows together holds in none of them.
+                may_hold = group.holds(plan, window.start..group.position(before));
+                if !may_hold {
+                    return;
+                }
+            }
+            if group.holds(plan, window.clone()) {
+                self.found(correlation, plan, key, period, window, findings);
+            }
+            at += 1;
         }
-        let period = group.entries[anchor].time.div_euclid(span);
-        // Without an alert to raise and nobody above, the window need not be copied.
-        if plan.parents.is_empty() && group.fired.contains(&period) {
-            return;
-        }
-        let window = window.to_vec();
-        self.found(correlation, plan, key, period, &window, findings);
     }
 
     /// Raises the finding of a period once, and hands it to the correlations above.
@@ -431,63 +432,35 @@ impl Correlator {
         plan: &Plan,
         key: &GroupKey,
         period: i64,
-        window: &[Entry],
+        window: Range<usize>,
         findings: &mut Vec<Finding>,
     ) {
-        let Some(last) = window.last() else { return };
         let rules = Arc::clone(&self.rules);
+        let Some(group) = self.states[correlation].groups.get_mut(key) else { return };
+        let Some(last) = window.end.checked_sub(1).filter(|last| *last >= window.start) else { return };
+        let (time, event) = (group.entries()[last].time, Arc::clone(&group.entries()[last].event));
         let rule_id = rules.rules()[plan.rule].metadata.id.clone();
         let mut parts: Vec<&[u8]> = vec![rule_id.as_str().as_bytes()];
         let period_bytes = period.to_be_bytes();
         parts.push(&period_bytes);
         parts.extend(key.iter().map(|value| value.as_bytes()));
         let identity = digest(&parts);
-        let is_new = self.states[correlation].groups.get_mut(key).is_some_and(|group| group.fired.insert(period));
-        if is_new && !rules.correlations().silent.contains(&plan.rule) {
-            findings.push(self.finding(plan, key, period, window, identity));
+        if group.fired.insert(period) && !rules.correlations().silent.contains(&plan.rule) {
+            let listed_max = self.settings.listed_events_max;
+            findings.push(finding::of_window(&rules, plan, key, group, window, (period, identity, listed_max)));
         }
         for (parent, input) in &plan.parents {
-            let event = Arc::clone(&last.event);
-            let arrival = Arrival { correlation: *parent, input: *input, time: last.time, identity, event };
-            self.insert(arrival, findings);
-        }
-    }
-
-    fn finding(&self, plan: &Plan, key: &GroupKey, period: i64, window: &[Entry], identity: [u8; 16]) -> Finding {
-        let span = plan.definition.span_nanos;
-        let time = |nanos| Timestamp::from_nanos(nanos);
-        let mut events = Vec::new();
-        let mut seen = BTreeSet::new();
-        for entry in window {
-            let Ok(table) = TableName::new(&entry.event.table) else { continue };
-            let event = EventRef { table, seq: entry.event.seq, time: time(entry.time) };
-            if seen.insert(event.clone()) && events.len() < self.settings.listed_events_max {
-                events.push(event);
-            }
-        }
-        Finding {
-            rule: plan.rule,
-            group: plan.definition.group_by.iter().cloned().zip(key.iter().cloned()).collect(),
-            period: (time(period.saturating_mul(span)), time(period.saturating_add(1).saturating_mul(span))),
-            times: (
-                time(window.first().map_or(0, |entry| entry.time)),
-                time(window.last().map_or(0, |entry| entry.time)),
-            ),
-            num_events: seen.len(),
-            events,
-            identity,
+            let event = Arc::clone(&event);
+            self.insert(Arrival { correlation: *parent, input: *input, time, identity, event }, findings);
         }
     }
 }
 
-/// The first half of a SHA-256 over parts, each with its length before it.
-fn digest(parts: &[&[u8]]) -> [u8; 16] {
-    let mut bytes = Vec::new();
-    for part in parts {
-        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(part);
+/// Forgets the oldest entry of a group, and what only it waited for.
+fn forget_first(group: &mut Group, waiting: &mut BTreeSet<Due>, plan: &Plan, key: &GroupKey) {
+    let of_entry = |at: usize| group.entries().get(at).and_then(|entry| due(plan, key, entry.time));
+    if let Some(gone) = of_entry(0).filter(|gone| of_entry(1).as_ref() != Some(gone)) {
+        waiting.remove(&gone);
     }
-    let mut half = [0; 16];
-    half.copy_from_slice(&moneta_merkle::sha256(&bytes).as_bytes()[..16]);
-    half
+    group.forget_first(1);
 }

@@ -1,10 +1,14 @@
-//! The events of one group of one correlation, in order of time, and whether a window of them meets the condition.
+//! The events of one group of one correlation, in order of time, and whether a stretch of them meets the condition.
+//!
+//! Windows of one group overlap almost wholly, so counts are kept for one stretch of entries ([`Tally`]) and moved with
+//! it: an event costs what it adds to a window and takes from it, not what the window holds.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::correlator::LeafMatch;
-use super::{Correlation, Kind, RuleCondition, Threshold};
+use super::{Correlation, Kind, Mode, Plan, RuleCondition};
 use crate::ir::{Expression, Field};
 
 /// Values by which events are grouped.
@@ -21,8 +25,50 @@ pub(crate) struct Entry {
     pub inputs: u64,
     /// The event behind it.
     pub event: Arc<LeafMatch>,
-    /// Positions of the values to count or compare among the event's.
-    pub values: Arc<[usize]>,
+    /// What it adds to the condition.
+    pub measure: Measure,
+}
+
+/// What an entry adds to a condition.
+#[derive(Debug, Clone)]
+pub(crate) enum Measure {
+    /// Itself.
+    One,
+    /// Which inputs it came by.
+    Inputs,
+    /// What is counted once: digests of values, of a combination of them, or of a finding.
+    Distinct(Box<[[u8; 16]]>),
+    /// Numbers, in the order in which the event has them.
+    Numbers(Box<[f64]>),
+}
+
+impl Measure {
+    /// What an event adds; `positions` are those of the condition's fields among the event's values.
+    pub fn of(plan: &Plan, event: &LeafMatch, positions: &[usize], identity: [u8; 16]) -> Self {
+        let texts = |field: &usize| event.fields.get(*field).map_or(&[][..], Vec::as_slice);
+        match &plan.definition.kind {
+            Kind::EventCount(_) if plan.counts_findings => Self::Distinct([identity].into()),
+            Kind::EventCount(_) | Kind::Absence => Self::One,
+            Kind::Temporal(_) | Kind::TemporalOrdered(_) => Self::Inputs,
+            Kind::ValueCount { .. } | Kind::FirstSeen { .. } | Kind::ValueShare { .. } => match positions {
+                [field] => Self::Distinct(texts(field).iter().map(|text| digest(&[text.as_bytes()])).collect()),
+                // An event that lacks one of several fields has no combination of them.
+                fields if fields.iter().any(|field| texts(field).is_empty()) => Self::Distinct([].into()),
+                fields => {
+                    let digests: Vec<[u8; 16]> = fields
+                        .iter()
+                        .map(|field| digest(&texts(field).iter().map(String::as_bytes).collect::<Vec<_>>()))
+                        .collect();
+                    Self::Distinct([digest(&digests.iter().map(<[u8; 16]>::as_slice).collect::<Vec<_>>())].into())
+                }
+            },
+            Kind::ValueSum { .. } | Kind::ValueAvg { .. } | Kind::ValuePercentile { .. } => {
+                let texts = positions.first().map_or(&[][..], texts);
+                let numbers = texts.iter().filter_map(|text| text.trim().parse::<f64>().ok());
+                Self::Numbers(numbers.filter(|number| number.is_finite()).collect())
+            }
+        }
+    }
 }
 
 impl Entry {
@@ -31,23 +77,74 @@ impl Entry {
         (self.time, &self.event.table, self.event.seq, &self.identity)
     }
 
-    /// The texts of a condition's field.
-    fn texts(&self, field: usize) -> &[String] {
-        self.values.get(field).and_then(|at| self.event.fields.get(*at)).map_or(&[], Vec::as_slice)
+    fn distinct(&self) -> &[[u8; 16]] {
+        match &self.measure {
+            Measure::Distinct(keys) => keys,
+            _ => &[],
+        }
     }
 
-    fn numbers(&self) -> impl Iterator<Item = f64> + '_ {
-        self.texts(0).iter().filter_map(|text| text.trim().parse::<f64>().ok()).filter(|number| number.is_finite())
+    fn numbers(&self) -> &[f64] {
+        match &self.measure {
+            Measure::Numbers(numbers) => numbers,
+            _ => &[],
+        }
     }
+}
+
+/// Counts over a stretch of entries.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    /// The stretch.
+    range: Range<usize>,
+    /// How often each thing to be counted once is there.
+    distinct: HashMap<[u8; 16], u32>,
+    /// How many entries came by each input.
+    inputs: Vec<u32>,
+}
+
+impl Tally {
+    fn add(&mut self, entry: &Entry) {
+        entry.distinct().iter().for_each(|key| *self.distinct.entry(*key).or_default() += 1);
+        if matches!(entry.measure, Measure::Inputs) {
+            self.inputs.resize(64, 0);
+            bits(entry.inputs).for_each(|input| self.inputs[input] += 1);
+        }
+    }
+
+    fn remove(&mut self, entry: &Entry) {
+        for key in entry.distinct() {
+            if let Some(count) = self.distinct.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.distinct.remove(key);
+                }
+            }
+        }
+        if matches!(entry.measure, Measure::Inputs) {
+            bits(entry.inputs).for_each(|input| self.inputs[input] -= 1);
+        }
+    }
+
+    /// The inputs that some entry came by, as bits.
+    fn met(&self) -> u64 {
+        self.inputs.iter().zip(0..).filter(|(count, _)| **count > 0).fold(0, |met, (_, input)| met | 1 << input)
+    }
+}
+
+/// The positions of the bits that are set.
+pub(crate) fn bits(word: u64) -> impl Iterator<Item = usize> {
+    (0..64).filter(move |bit| word >> bit & 1 == 1)
 }
 
 /// One group.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
     /// Ascending.
-    pub entries: Vec<Entry>,
+    entries: VecDeque<Entry>,
     /// Periods for which an alert was raised.
     pub fired: BTreeSet<i64>,
+    tally: Tally,
 }
 
 /// What became of an entry.
@@ -59,9 +156,19 @@ pub(crate) enum Inserted {
 }
 
 impl Group {
+    /// A group without entries that raised alerts for these periods.
+    pub fn fired(periods: impl IntoIterator<Item = i64>) -> Self {
+        Self { fired: periods.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The entries in order of time.
+    pub fn entries(&self) -> &VecDeque<Entry> {
+        &self.entries
+    }
+
     /// Event time of the newest entry.
     pub fn newest(&self) -> i64 {
-        self.entries.last().map_or(i64::MIN, |entry| entry.time)
+        self.entries.back().map_or(i64::MIN, |entry| entry.time)
     }
 
     /// Puts an entry where it belongs. One that is there, seen through another rule, gains that rule.
@@ -72,120 +179,190 @@ impl Group {
                 if known.inputs | entry.inputs == known.inputs {
                     return Inserted::Known;
                 }
+                let is_counted = self.tally.range.contains(&at);
+                if is_counted {
+                    self.tally.remove(known);
+                }
                 known.inputs |= entry.inputs;
                 // Whichever rule came first, the same one's values count.
                 if entry.event.leaf < known.event.leaf {
                     known.event = entry.event;
-                    known.values = entry.values;
+                    known.measure = entry.measure;
+                }
+                if is_counted {
+                    self.tally.add(known);
                 }
                 Inserted::At(at)
             }
             Err(at) => {
+                let Range { start, end } = self.tally.range;
+                if at <= start {
+                    self.tally.range = start + 1..end + 1;
+                } else if at < end {
+                    self.tally.add(&entry);
+                    self.tally.range = start..end + 1;
+                }
                 self.entries.insert(at, entry);
                 Inserted::At(at)
             }
         }
     }
 
-    /// Forgets entries before a time, and the periods that ended before it.
+    /// Forgets entries before a time, and the periods that ended before it; how many entries.
     pub fn forget_before(&mut self, time: i64, span: i64) -> usize {
-        let old = self.entries.partition_point(|entry| entry.time < time);
-        self.entries.drain(..old);
+        let old = self.position(time);
+        self.forget_first(old);
         self.fired.retain(|period| period.saturating_add(1).saturating_mul(span) > time);
         old
     }
 
-    /// The entries of the window that ends at an entry.
-    pub fn window_until(&self, at: usize, span: i64) -> &[Entry] {
-        let end = self.entries[at].time;
-        let start = self.entries.partition_point(|entry| entry.time <= end.saturating_sub(span));
-        &self.entries[start..=at]
+    /// Forgets the oldest entries.
+    pub fn forget_first(&mut self, number: usize) {
+        let Range { start, end } = self.tally.range;
+        if start < number {
+            self.count(start.max(number)..end.max(number));
+        }
+        self.entries.drain(..number);
+        self.tally.range = self.tally.range.start - number..self.tally.range.end - number;
+    }
+
+    /// The place of the first entry that is not before a time.
+    pub fn position(&self, time: i64) -> usize {
+        self.entries.partition_point(|entry| entry.time < time)
+    }
+
+    /// The window that ends at an entry: where its first entry is.
+    pub fn window_start(&self, at: usize, span: i64) -> usize {
+        let begin = self.entries[at].time.saturating_sub(span);
+        self.entries.partition_point(|entry| entry.time <= begin)
     }
 
     /// The entries of a time, where none follows them within a span; nothing otherwise.
-    pub fn unfollowed(&self, time: i64, span: i64) -> &[Entry] {
-        let from = self.entries.partition_point(|entry| entry.time < time);
-        let to = self.entries.partition_point(|entry| entry.time <= time);
+    pub fn unfollowed(&self, time: i64, span: i64) -> Range<usize> {
+        let from = self.position(time);
+        let to = self.position(time.saturating_add(1));
         let is_followed = self.entries.get(to).is_some_and(|next| next.time < time.saturating_add(span));
-        if is_followed { &[] } else { &self.entries[from..to] }
+        if is_followed { from..from } else { from..to }
     }
 
     /// The entries of a period.
-    pub fn period(&self, period: i64, span: i64) -> &[Entry] {
+    pub fn period(&self, period: i64, span: i64) -> Range<usize> {
         let (start, end) = (period.saturating_mul(span), period.saturating_add(1).saturating_mul(span));
-        let from = self.entries.partition_point(|entry| entry.time < start);
-        let to = self.entries.partition_point(|entry| entry.time < end);
-        &self.entries[from..to]
+        self.position(start)..self.position(end)
+    }
+
+    /// The counts over a stretch.
+    fn count(&mut self, range: Range<usize>) -> &Tally {
+        let (tally, entries) = (&mut self.tally, &self.entries);
+        if range.start >= tally.range.end || range.end <= tally.range.start {
+            *tally = Tally { range: range.start..range.start, ..Tally::default() };
+        }
+        while tally.range.start > range.start {
+            tally.range.start -= 1;
+            tally.add(&entries[tally.range.start]);
+        }
+        while tally.range.end < range.end {
+            tally.add(&entries[tally.range.end]);
+            tally.range.end += 1;
+        }
+        while tally.range.start < range.start {
+            tally.remove(&entries[tally.range.start]);
+            tally.range.start += 1;
+        }
+        while tally.range.end > range.end {
+            tally.range.end -= 1;
+            tally.remove(&entries[tally.range.end]);
+        }
+        tally
+    }
+
+    /// Whether a stretch meets the condition. None without entries does.
+    pub fn holds(&mut self, plan: &Plan, range: Range<usize>) -> bool {
+        if range.is_empty() {
+            return false;
+        }
+        let definition = &plan.definition;
+        match &definition.kind {
+            Kind::EventCount(threshold)
+            | Kind::ValueCount { threshold, .. }
+            | Kind::ValueSum { threshold, .. }
+            | Kind::ValueAvg { threshold, .. }
+            | Kind::ValuePercentile { threshold, .. }
+            | Kind::ValueShare { threshold, .. } => {
+                self.number(plan, range).is_some_and(|number| threshold.holds(number))
+            }
+            Kind::Temporal(condition) => {
+                let met = self.count(range).met();
+                rules_hold(condition, &definition.rules, met)
+            }
+            Kind::TemporalOrdered(condition) => {
+                // Rules met in their order are met at all: most windows need no closer look.
+                let possible = low_bits(self.count(range.clone()).met().trailing_ones());
+                let is_possible = plan.mode != Mode::Growing || rules_hold(condition, &definition.rules, possible);
+                is_possible && rules_hold(condition, &definition.rules, self.met_in_order(definition, range))
+            }
+            Kind::FirstSeen { before, .. } => before.holds(as_real(range.len() - 1)) && self.ends_with_new(range),
+            // The window is that of an event that nothing follows.
+            Kind::Absence => true,
+        }
+    }
+
+    /// The number that a condition compares, over a stretch; `None` where it compares none, or there is none.
+    pub fn number(&mut self, plan: &Plan, range: Range<usize>) -> Option<f64> {
+        match &plan.definition.kind {
+            Kind::EventCount(_) if plan.counts_findings => Some(as_real(self.count(range).distinct.len())),
+            Kind::EventCount(_) => Some(as_real(range.len())),
+            Kind::ValueCount { .. } => Some(as_real(self.count(range).distinct.len())),
+            Kind::ValueSum { .. } => self.numbers(range).map(|numbers| numbers.iter().sum()),
+            Kind::ValueAvg { .. } => {
+                self.numbers(range).map(|numbers| numbers.iter().sum::<f64>() / as_real(numbers.len()))
+            }
+            Kind::ValuePercentile { percent, .. } => self.numbers(range).map(|numbers| percentile(numbers, *percent)),
+            Kind::ValueShare { threshold, .. } => {
+                let counts = &self.count(range).distinct;
+                let total: f64 = counts.values().map(|count| f64::from(*count)).sum();
+                let shares = counts.values().map(|count| 100.0 * f64::from(*count) / total);
+                shares.filter(|share| threshold.holds(*share)).max_by(f64::total_cmp)
+            }
+            Kind::FirstSeen { .. } | Kind::Temporal(_) | Kind::TemporalOrdered(_) | Kind::Absence => None,
+        }
+    }
+
+    /// The numbers of a stretch, in the order of its entries; `None` without any.
+    fn numbers(&self, range: Range<usize>) -> Option<Vec<f64>> {
+        let numbers: Vec<f64> = self.entries.range(range).flat_map(Entry::numbers).copied().collect();
+        (!numbers.is_empty()).then_some(numbers)
+    }
+
+    /// Whether the last entry of a stretch has a value that none before it has.
+    fn ends_with_new(&mut self, range: Range<usize>) -> bool {
+        let last = self.entries[range.end - 1].distinct().to_vec();
+        let counts = &self.count(range).distinct;
+        let own = |key: &[u8; 16]| last.iter().filter(|other| *other == key).count();
+        last.iter().any(|key| counts.get(key).is_some_and(|count| *count as usize == own(key)))
+    }
+
+    /// The inputs that entries of a stretch came by in their order, as bits. For a condition that asks for some of the
+    /// rules only, the longest beginning of the list that is met in order counts as met.
+    fn met_in_order(&self, definition: &Correlation, range: Range<usize>) -> u64 {
+        let mut steps = 0;
+        for entry in self.entries.range(range) {
+            // One entry is one step, even when it meets the rule after it too.
+            if (steps as usize) < definition.rules.len() && entry.inputs >> steps & 1 == 1 {
+                steps += 1;
+            }
+        }
+        low_bits(steps)
     }
 }
 
-/// Whether a window meets the condition. No window without entries does.
-pub(crate) fn holds(definition: &Correlation, counts_findings: bool, window: &[Entry]) -> bool {
-    if window.is_empty() {
-        return false;
-    }
-    match &definition.kind {
-        Kind::EventCount(threshold) => threshold.holds(as_real(count(window, counts_findings))),
-        Kind::ValueCount { fields, threshold } => threshold.holds(as_real(distinct(window, fields.len()))),
-        Kind::Temporal(condition) => {
-            let met = window.iter().fold(0, |met, entry| met | entry.inputs);
-            rules_hold(condition, &definition.rules, met)
-        }
-        Kind::TemporalOrdered(condition) => ordered_holds(condition, definition, window),
-        Kind::ValueSum { threshold, .. } => some(window).is_some_and(|n| threshold.holds(n.iter().sum())),
-        Kind::ValueAvg { threshold, .. } => {
-            some(window).is_some_and(|n| threshold.holds(n.iter().sum::<f64>() / as_real(n.len())))
-        }
-        Kind::ValuePercentile { percent, threshold, .. } => {
-            some(window).is_some_and(|numbers| threshold.holds(percentile(numbers, *percent)))
-        }
-        Kind::ValueShare { threshold, .. } => share_holds(window, threshold),
-        Kind::FirstSeen { fields, before } => first_seen(window, fields.len(), before),
-        // The window is that of an event that nothing follows.
-        Kind::Absence => true,
-    }
+fn low_bits(number: u32) -> u64 {
+    1u64.checked_shl(number).map_or(u64::MAX, |bit| bit - 1)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "groups are bounded far below 2^53")]
 fn as_real(count: usize) -> f64 {
     count as f64
-}
-
-fn count(window: &[Entry], counts_findings: bool) -> usize {
-    match counts_findings {
-        true => window.iter().map(|entry| &entry.identity).collect::<HashSet<_>>().len(),
-        false => window.len(),
-    }
-}
-
-/// Whether the last entry of a window has a value that none before it has.
-fn first_seen(window: &[Entry], fields: usize, wanted: &Threshold) -> bool {
-    let Some((last, before)) = window.split_last() else { return false };
-    if !wanted.holds(as_real(before.len())) {
-        return false;
-    }
-    if fields == 1 {
-        let is_new = |text: &String| !before.iter().any(|entry| entry.texts(0).contains(text));
-        return last.texts(0).iter().any(is_new);
-    }
-    let same = |entry: &Entry| (0..fields).all(|field| entry.texts(field) == last.texts(field));
-    (0..fields).all(|field| !last.texts(field).is_empty()) && !before.iter().any(same)
-}
-
-/// Distinct values of one field, or distinct combinations of several. Absent values are none.
-fn distinct(window: &[Entry], fields: usize) -> usize {
-    if fields == 1 {
-        return window.iter().flat_map(|entry| entry.texts(0)).collect::<HashSet<_>>().len();
-    }
-    let combination = |entry: &Entry| (0..fields).map(|field| entry.texts(field).to_vec()).collect::<Vec<_>>();
-    let complete = |values: &Vec<Vec<String>>| values.iter().all(|texts| !texts.is_empty());
-    window.iter().map(combination).filter(complete).collect::<HashSet<_>>().len()
-}
-
-/// The numbers of a window, in the order of its entries; `None` without any.
-fn some(window: &[Entry]) -> Option<Vec<f64>> {
-    let numbers: Vec<f64> = window.iter().flat_map(Entry::numbers).collect();
-    (!numbers.is_empty()).then_some(numbers)
 }
 
 fn percentile(mut numbers: Vec<f64>, percent: f64) -> f64 {
@@ -196,11 +373,16 @@ fn percentile(mut numbers: Vec<f64>, percent: f64) -> f64 {
     numbers[below] + (numbers[above] - numbers[below]) * rank.fract()
 }
 
-fn share_holds(window: &[Entry], threshold: &Threshold) -> bool {
-    let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
-    window.iter().flat_map(|entry| entry.texts(0)).for_each(|text| *counts.entry(text).or_default() += 1);
-    let total = as_real(counts.values().sum());
-    counts.values().any(|count| threshold.holds(100.0 * as_real(*count) / total))
+/// The first half of a SHA-256 over parts, each with its length before it.
+pub(crate) fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    let mut half = [0; 16];
+    half.copy_from_slice(&moneta_merkle::sha256(&bytes).as_bytes()[..16]);
+    half
 }
 
 /// Whether a set of inputs, as bits, meets a condition over them.
@@ -224,18 +406,4 @@ fn expression_holds(expression: &Expression, rules: &[String], met: u64) -> bool
             Field::Anywhere => false,
         },
     }
-}
-
-/// Whether entries meet the rules in their order. For a condition that asks for some of the rules only, the longest
-/// beginning of the list that is met in order counts as met.
-fn ordered_holds(condition: &RuleCondition, definition: &Correlation, window: &[Entry]) -> bool {
-    let mut steps = 0;
-    for entry in window {
-        // One entry is one step, even when it meets the rule after it too.
-        if steps < definition.rules.len() && entry.inputs >> steps & 1 == 1 {
-            steps += 1;
-        }
-    }
-    let met = if steps == 64 { u64::MAX } else { (1 << steps) - 1 };
-    rules_hold(condition, &definition.rules, met)
 }

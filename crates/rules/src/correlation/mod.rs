@@ -1,7 +1,7 @@
 //! Correlation: rules over what other rules found, keyed by group, in event time.
 //!
 //! A correlation is a function of the *set* of events, so that every order of arrival and every division of the stream
-//! gives the same alerts:
+//! gives the same alerts, as long as no event comes behind the watermark, and no bound of [`Settings`] is met:
 //!
 //! - Bounds from below on counts (`gt`, `gte`), and rules that must all be met, can only become true by more events. They
 //!   are looked at in the window that ends at each event (`timespan` long, its beginning left out), as soon as the event
@@ -24,15 +24,18 @@
 //! This module never performs I/O and reads no clock: the watermark is given to it.
 
 mod correlator;
+mod finding;
 mod group;
 mod plan;
 mod snapshot;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::ir::Expression;
 
-pub use correlator::{Correlator, Counters, EventRef, Finding, Settings};
+pub use correlator::{Correlator, Counters, Settings};
+pub use finding::{EventRef, Finding, FoundEvent};
 pub(crate) use plan::{Plan, Resolved, resolve};
 pub use snapshot::{Snapshot, SnapshotError};
 
@@ -194,6 +197,43 @@ impl Correlation {
         if growing { Mode::Growing } else { Mode::Whole }
     }
 
+    /// The number of events that must be told apart to decide the condition.
+    pub(crate) fn counts_to(&self) -> usize {
+        let threshold = match &self.kind {
+            Kind::EventCount(threshold)
+            | Kind::ValueCount { threshold, .. }
+            | Kind::FirstSeen { before: threshold, .. } => threshold,
+            _ => return 0,
+        };
+        let largest = threshold.bounds.iter().map(|(_, limit)| limit.ceil()).fold(0.0, f64::max);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is not negative")]
+        let whole = largest as usize;
+        whole
+    }
+
+    /// The condition in words: `event_count gte 5 within 10m`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let of = |fields: &[String]| fields.join(", ");
+        let what = match &self.kind {
+            Kind::EventCount(threshold) => format!("event_count {threshold}"),
+            Kind::ValueCount { fields, threshold } => format!("value_count of {} {threshold}", of(fields)),
+            Kind::ValueSum { field, threshold } => format!("value_sum of {field} {threshold}"),
+            Kind::ValueAvg { field, threshold } => format!("value_avg of {field} {threshold}"),
+            Kind::ValuePercentile { field, percent, threshold } => {
+                format!("the {percent}th percentile of {field} {threshold}")
+            }
+            Kind::ValueShare { field, threshold } => format!("the share in percent of a value of {field} {threshold}"),
+            Kind::FirstSeen { fields, before } => {
+                format!("a value of {} that none of the events before has, their number {before},", of(fields))
+            }
+            Kind::Absence => "no event after one".to_owned(),
+            Kind::Temporal(condition) => format!("temporal, {}", condition.describe(&self.rules)),
+            Kind::TemporalOrdered(condition) => format!("temporal_ordered, {}", condition.describe(&self.rules)),
+        };
+        format!("{what} within {}", span_text(self.span_nanos))
+    }
+
     /// The fields whose values are counted or compared.
     pub(crate) fn value_fields(&self) -> &[String] {
         match &self.kind {
@@ -205,6 +245,48 @@ impl Correlation {
             | Kind::ValueShare { field, .. } => std::slice::from_ref(field),
         }
     }
+}
+
+impl RuleCondition {
+    fn describe(&self, rules: &[String]) -> String {
+        match self {
+            Self::All => format!("all of {}", rules.join(", ")),
+            Self::Count(threshold) => format!("the number of rules met among {} {threshold}", rules.join(", ")),
+            Self::Expression(_) => format!("the condition over {}", rules.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (bound, limit)) in self.bounds.iter().enumerate() {
+            let between = if number == 0 { "" } else { " and " };
+            write!(f, "{between}{} {limit}", bound.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl Bound {
+    /// Its key in a rule.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Above => "gt",
+            Self::AtLeast => "gte",
+            Self::Below => "lt",
+            Self::AtMost => "lte",
+            Self::Equal => "eq",
+            Self::Different => "neq",
+        }
+    }
+}
+
+/// A timespan in the largest unit of rules that divides it.
+fn span_text(nanos: i64) -> String {
+    let seconds = nanos / 1_000_000_000;
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let fits = units.iter().find(|(size, _)| seconds % size == 0);
+    fits.map_or_else(String::new, |(size, unit)| format!("{}{unit}", seconds / size))
 }
 
 fn has_negation(expression: &Expression) -> bool {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Correlation, Mode};
+use super::{Correlation, Kind, Mode};
 use crate::error::Error;
 use crate::ir::{Body, Expression, Field, Rule};
 use crate::limits;
@@ -30,6 +30,13 @@ pub(crate) struct Plan {
     /// By leaf, what its events must meet to count here: the filters that name this correlation and are for the leaf's
     /// log source.
     pub filters: BTreeMap<usize, Vec<Expression>>,
+}
+
+impl Plan {
+    /// Whether a group's newest events, twice as many as are counted to, decide as well as all of them.
+    pub fn needs_newest_only(&self) -> bool {
+        self.mode == Mode::Growing && !self.counts_findings && matches!(self.definition.kind, Kind::EventCount(_))
+    }
 }
 
 /// Positions among the values that a leaf's matches carry.

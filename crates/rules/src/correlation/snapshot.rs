@@ -23,9 +23,9 @@ use std::sync::Arc;
 use moneta_base::{ErrorKind, Seq, TableName};
 use serde::{Deserialize, Serialize};
 
-use super::correlator::{LeafMatch, State};
-use super::group::{Entry, Group, GroupKey};
-use super::{Correlator, Mode, Plan, Settings};
+use super::correlator::{LeafMatch, State, due};
+use super::group::{Entry, Group, GroupKey, Measure};
+use super::{Correlator, Plan, Settings};
 use crate::compile::CompiledRules;
 
 const VERSION: u32 = 1;
@@ -145,7 +145,7 @@ impl Correlator {
             let groups = state.groups.iter().map(|(key, group)| GroupForm {
                 key: key.to_vec(),
                 fired: group.fired.iter().copied().collect(),
-                entries: group.entries.iter().map(&mut entry_form).collect(),
+                entries: group.entries().iter().map(&mut entry_form).collect(),
             });
             let groups = groups.collect();
             correlations.push(CorrelationForm {
@@ -203,7 +203,6 @@ impl Snapshot {
             let state = read_state(form, &plans[index], &events)?;
             let newest = state.groups.values().map(Group::newest).max().unwrap_or(i64::MIN);
             correlator.newest = correlator.newest.max(newest);
-            correlator.held += state.groups.values().map(|group| group.entries.len()).sum::<usize>();
             correlator.states[index] = state;
         }
         Ok(Self { correlator, positions })
@@ -214,7 +213,7 @@ fn read_state(form: CorrelationForm, plan: &Plan, events: &[Option<Arc<LeafMatch
     let mut state = State::default();
     for group_form in form.groups {
         let key: GroupKey = group_form.key.into();
-        let mut group = Group { entries: Vec::new(), fired: group_form.fired.into_iter().collect() };
+        let mut group = Group::fired(group_form.fired);
         for entry_form in group_form.entries {
             let missing = || SnapshotError::Damaged(format!("there is no event {}", entry_form.event));
             let Some(event) = events.get(entry_form.event).ok_or_else(missing)?.clone() else { continue };
@@ -223,31 +222,15 @@ fn read_state(form: CorrelationForm, plan: &Plan, events: &[Option<Arc<LeafMatch
                 .map_err(|error| SnapshotError::Damaged(error.to_string()))?;
             let fields = plan.inputs.iter().find_map(|input| input.get(&event.leaf));
             let Some(fields) = fields else { continue };
-            let values = fields.values.as_slice().into();
-            let entry = Entry { time: entry_form.time, identity, inputs: entry_form.inputs, event, values };
-            note_due(&mut state, plan, &key, entry.time);
+            let measure = Measure::of(plan, &event, &fields.values, identity);
+            let entry = Entry { time: entry_form.time, identity, inputs: entry_form.inputs, event, measure };
+            // What was decided before is decided again, to the same end.
+            state.due.extend(due(plan, &key, entry.time));
             group.insert(entry);
         }
+        state.held += group.entries().len();
         state.by_age.insert((group.newest(), Arc::clone(&key)));
         state.groups.insert(key, group);
     }
     Ok(state)
-}
-
-/// Notes what an entry waits for. What was decided before is decided again, to the same end.
-fn note_due(state: &mut State, plan: &Plan, key: &GroupKey, time: i64) {
-    let span = plan.definition.span_nanos;
-    match plan.mode {
-        Mode::Growing => {}
-        Mode::Following => {
-            state.due.insert((time.saturating_add(span), Arc::clone(key), time));
-        }
-        Mode::Closed => {
-            state.due.insert((time, Arc::clone(key), time));
-        }
-        Mode::Whole => {
-            let period = time.div_euclid(span);
-            state.due.insert((period.saturating_add(1).saturating_mul(span), Arc::clone(key), period));
-        }
-    }
 }

@@ -48,14 +48,19 @@ pub(super) fn parse(node: &Node, generate: Option<&Node>) -> Result<Correlation,
     }
     let timespan = node.get("timespan").ok_or_else(|| Error::rule(node.line, "the correlation has no timespan"))?;
     let kind_node = node.get("type").ok_or_else(|| Error::rule(node.line, "the correlation has no type"))?;
-    Ok(Correlation {
+    let correlation = Correlation {
         kind: parse_kind(kind_node, node.get("condition"), &rules)?,
         group_by: bounded(node.get("group-by").map(Node::texts).unwrap_or_default(), "fields of group-by")?,
         span_nanos: parse_timespan(timespan)?,
         aliases: parse_aliases(node.get("aliases"), &rules)?,
         generate: parse_generate(node.get("generate").or(generate))?,
         rules,
-    })
+    };
+    if correlation.counts_to() > limits::CORRELATION_EVENTS_MAX {
+        let bound = limits::CORRELATION_EVENTS_MAX;
+        return Err(Error::Limit { what: "what the correlation counts to", limit: "CORRELATION_EVENTS_MAX", bound });
+    }
+    Ok(correlation)
 }
 
 fn bounded(names: Vec<String>, what: &'static str) -> Result<Vec<String>, Error> {

@@ -83,7 +83,7 @@ fn parse_document(file: &Arc<str>, document: &Node, placeholders: &Placeholders)
     let body = parse_body(document, placeholders)?;
     let metadata = parse_metadata(document, title)?;
     let tests = crate::rule_tests::parse(document.get("tests"))?;
-    Ok(Rule { metadata, body, tests, file: Arc::clone(file), line })
+    Ok(Rule { metadata, body, tests, digest: digest(document), file: Arc::clone(file), line })
 }
 
 fn parse_body(document: &Node, placeholders: &Placeholders) -> Result<Body, Error> {
@@ -120,7 +120,11 @@ fn parse_metadata(document: &Node, title: String) -> Result<Metadata, Error> {
         }
     };
     let stated_id = text_of(document, "id");
-    let id = if stated_id.is_empty() { RuleId::new(&digest_id(document)) } else { RuleId::new(&stated_id) };
+    let id = if stated_id.is_empty() {
+        RuleId::new(&format!("sha256-{}", &digest(document)[..32]))
+    } else {
+        RuleId::new(&stated_id)
+    };
     Ok(Metadata {
         id,
         name: text_of(document, "name"),
@@ -144,8 +148,8 @@ fn parse_log_source(node: &Node) -> LogSource {
     LogSource { product: part("product"), category: part("category"), service: part("service") }
 }
 
-/// A stable id for a rule that states none.
-fn digest_id(document: &Node) -> String {
+/// SHA-256, in hexadecimal digits, of all that a rule says.
+fn digest(document: &Node) -> String {
     // Lines are left out of the digest: moving a rule within its file must not make it another rule.
     fn write(node: &Node, out: &mut String) {
         match &node.kind {
@@ -163,8 +167,7 @@ fn digest_id(document: &Node) -> String {
     }
     let mut text = String::new();
     write(document, &mut text);
-    let digest = moneta_merkle::sha256(text.as_bytes());
-    format!("sha256-{}", hex::encode(&digest.as_bytes()[..16]))
+    moneta_merkle::sha256(text.as_bytes()).to_hex()
 }
 
 fn text_of(document: &Node, key: &str) -> String {
@@ -210,11 +213,21 @@ mod tests {
 
     #[test]
     fn a_rule_bomb_is_refused_by_the_name_of_its_limit() {
-        let values: String = (0..20_001).map(|value| format!("\n      - v{value}")).collect();
+        let values: String = (0..10_000).map(|value| format!("\n      - v{value}")).collect();
         refused(&RULE.replace("Image: a", &format!("Image:{values}")), "RULE_TESTS_MAX");
         // Each dash option makes five values of one.
-        let values: String = (0..4_001).map(|value| format!("\n      - -v{value}")).collect();
+        let values: String = (0..1_601).map(|value| format!("\n      - -v{value}")).collect();
         refused(&RULE.replace("Image: a", &format!("Image|windash:{values}")), "RULE_TESTS_MAX");
+        let alternatives: Vec<String> = (0..10_000).map(|value| format!("v{value}")).collect();
+        let regex = |text: &str| RULE.replace("Image: a", &format!("Image|re: '{text}'"));
+        refused(&regex(&format!("({})", alternatives.join("|"))), "REGEX_ALTERNATIVES_MAX (1000)");
+        refused(&regex("((((a{1,100}){1,100}){1,100}){1,100})+"), "REGEX_BYTES_MAX");
+        refused(&regex(&format!("{}a{}", "(".repeat(100), "+)*".repeat(100))), "REGEX_DEPTH_MAX");
+        // What is nested and small costs time in proportion to the text, whatever the text: it is no bomb.
+        assert_eq!(parse_file("a.yml", &regex("^(([a-z])+.)+[A-Z]([a-z])+$")).not_loaded, []);
+        let keywords: String = (0..100_000).map(|word| format!("\n    - word{word}")).collect();
+        assert!(keywords.len() > 1 << 20);
+        refused(&RULE.replace("sel:\n    Image: a", &format!("sel:{keywords}")), "RULE_FILE_BYTES_MAX");
         let condition = vec!["sel"; 30_000].join(" or ");
         refused(&RULE.replace("condition: sel", &format!("condition: {condition}")), "CONDITION_BYTES_MAX");
     }
@@ -232,5 +245,18 @@ mod tests {
         let without = RULE.replace("id: 1\n", "");
         assert_eq!(id(&without), id(&format!("# moved\n\n{without}")));
         assert_ne!(id(&without), id(&without.replace("Image: a", "Image: b")));
+    }
+
+    #[test]
+    fn a_rules_version_is_its_day_and_what_it_says() {
+        let version = |text: &str| parse_file("a", text).rules[0].version();
+        let plain = version(RULE);
+        assert_eq!((plain.len(), plain.starts_with("sha256:")), ("sha256:".len() + 12, true));
+        assert_ne!(version(&RULE.replace("Image: a", "Image: b")), plain);
+        assert_eq!(version(&format!("# moved\n{RULE}")), plain);
+        let dated = RULE.replace("level: high", "level: high\ndate: 2024-01-02");
+        assert!(version(&dated).starts_with("2024-01-02 sha256:"), "{}", version(&dated));
+        let changed = dated.replace("level: high", "level: high\nmodified: 2025-03-04");
+        assert!(version(&changed).starts_with("2025-03-04 sha256:"), "{}", version(&changed));
     }
 }

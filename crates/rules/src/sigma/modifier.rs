@@ -418,16 +418,40 @@ fn regex_source(draft: &Draft, flags: &str, line: usize) -> Result<Arc<str>, Err
 
 /// Compiles a rule's regular expression within its limits: linear time, bounded size.
 pub(crate) fn compile_regex(source: &str) -> Result<regex::Regex, String> {
+    if num_alternatives(source) > limits::REGEX_ALTERNATIVES_MAX {
+        let bound = limits::REGEX_ALTERNATIVES_MAX;
+        return Err(format!("it has more than REGEX_ALTERNATIVES_MAX ({bound}) alternatives; write a list of values"));
+    }
     regex::RegexBuilder::new(source)
         .size_limit(limits::REGEX_BYTES_MAX)
         .dfa_size_limit(limits::REGEX_BYTES_MAX)
+        .nest_limit(limits::REGEX_DEPTH_MAX)
         .build()
         .map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => {
                 format!("it compiles to more than REGEX_BYTES_MAX ({}) bytes", limits::REGEX_BYTES_MAX)
             }
+            other if other.to_string().contains("nested") => {
+                format!("it is nested deeper than REGEX_DEPTH_MAX ({})", limits::REGEX_DEPTH_MAX)
+            }
             other => other.to_string(),
         })
+}
+
+/// Alternatives of a regular expression, those of all its groups together.
+fn num_alternatives(source: &str) -> usize {
+    let (mut escaped, mut in_class, mut bars) = (false, false, 0);
+    for c in source.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '|' if !in_class => bars += 1,
+            _ => {}
+        }
+    }
+    bars + 1
 }
 
 /// The value once per value of its placeholders.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use moneta_base::Timestamp;
 use moneta_event::TableCatalog;
 use moneta_event::Value::{self, Text};
-use moneta_rules::correlation::{Correlator, Finding, Settings, Snapshot};
+use moneta_rules::correlation::{Correlator, Counters, Finding, Settings, Snapshot};
 use moneta_rules::exception::{self, Comparison, Condition};
 use moneta_rules::{CompiledRules, Taxonomy, parse_file};
 
@@ -309,17 +309,75 @@ fn a_snapshot_goes_on_where_it_was_taken() {
 
 #[test]
 fn memory_is_bounded_and_what_is_given_up_is_counted() {
-    let counted =
-        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 3\n";
+    let both = "  type: temporal\n  rules: [rule_a, rule_b]\n  group-by: [User]\n  timespan: 1h\n";
     let settings = Settings { groups_max: 2, group_entries_max: 2, lateness_nanos: 0, ..Settings::default() };
-    let mut correlator = Correlator::new(with_correlation(counted), settings);
+    let mut correlator = Correlator::new(with_correlation(both), settings);
     let events =
         [(0, "a", "ann", ""), (1, "a", "bob", ""), (2, "a", "cid", ""), (3, "a", "cid", ""), (4, "a", "cid", "")];
     // Ann's group is the oldest, and the third event of Cid is one too many to keep.
     assert_eq!(feed(&mut correlator, 0, &events), []);
     assert_eq!(correlator.counters().evicted, 2);
+    assert_eq!(correlator.newly_given_up(), [(3, Counters { too_late: 0, evicted: 2 })]);
+    assert_eq!(correlator.newly_given_up(), []);
+    assert_eq!(correlator.counters().evicted, 2, "what was told is counted still");
     feed(&mut correlator, 5, &[(90_000, "a", "bob", ""), (4, "a", "bob", "")]);
     assert_eq!(correlator.counters().too_late, 1);
+}
+
+#[test]
+fn a_group_keeps_as_many_events_as_its_correlation_counts_to() {
+    let counted = "  type: event_count\n  rules: [rule_a]\n  timespan: 1h\n  condition:\n    gte: 12000\n";
+    let all: Vec<Event<'_>> = vec![(1, "a", "ann", ""); 12_000];
+    assert_eq!(findings(counted, &all[1..]), []);
+    assert_eq!(findings(counted, &all), [one("", 1, 1, 12_000)]);
+    // Values that many events share, over a window that is longer than what is usually kept.
+    let values =
+        "  type: value_count\n  rules: [rule_a]\n  timespan: 1h\n  condition:\n    field: BytesOut\n    gte: 11000\n";
+    let numbers: Vec<String> = (0..11_000).map(|number: u32| number.to_string()).collect();
+    let distinct: Vec<Event<'_>> = numbers.iter().map(|number| (1, "a", "ann", number.as_str())).collect();
+    assert_eq!(findings(values, &distinct[1..]), []);
+    assert_eq!(findings(values, &distinct), [one("", 1, 1, 11_000)]);
+}
+
+#[test]
+fn a_correlation_that_is_met_by_everything_takes_nothing_from_the_others() {
+    let loud = "  type: temporal\n  rules: [rule_a, rule_c]\n  group-by: [BytesOut]\n  timespan: 1h\n";
+    let quiet = "---\ntitle: Quiet\nid: quiet\ncorrelation:\n  type: event_count\n  rules: [rule_b]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 3\n";
+    let text = format!("{}---\ntitle: Loud\nid: loud\ncorrelation:\n{loud}{quiet}", base());
+    let settings = Settings { entries_max: 10, ..Settings::default() };
+    let mut correlator = Correlator::new(Arc::new(compile(&text)), settings);
+    let numbers: Vec<String> = (0..50).map(|number: u32| number.to_string()).collect();
+    let mut events: Vec<Event<'_>> = vec![(0, "b", "ann", ""), (1, "b", "ann", "")];
+    events.extend(numbers.iter().map(|number| (2, "a", "bob", number.as_str())));
+    assert_eq!(feed(&mut correlator, 0, &events), []);
+    assert_eq!(correlator.counters().evicted, 42);
+    let found = feed(&mut correlator, 100, &[(3, "b", "ann", "")]);
+    assert_eq!(found.iter().map(shown).collect::<Vec<_>>(), [one("ann", 0, 3, 3)]);
+}
+
+#[test]
+fn a_finding_says_what_held_and_of_each_event_why() {
+    let sum = "  type: value_sum\n  rules: [rule_a, rule_b]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    field: BytesOut\n    gte: 12\n";
+    let mut correlator = Correlator::new(with_correlation(sum), Settings::default());
+    feed(&mut correlator, 0, &[(0, "a", "ann", "5"), (9, "b", "ann", "8")]);
+    let found = correlator.finish().remove(0);
+    assert_eq!(found.explanation(), "value_sum of BytesOut gte 12 within 10m: 13 where User = ann");
+    let events: Vec<_> =
+        found.events.iter().map(|event| (event.at.seq, event.rules.concat(), event.values[0].1.clone())).collect();
+    assert_eq!(events, [(0, "a".to_owned(), "5".to_owned()), (1, "b".to_owned(), "8".to_owned())]);
+}
+
+#[test]
+fn events_of_one_moment_are_summed_together() {
+    let sum = "  type: value_sum\n  rules: [rule_a]\n  timespan: 10m\n  condition:\n    field: BytesOut\n    gte: 5\n";
+    let mut correlator = Correlator::new(with_correlation(sum), Settings::default());
+    let moment = Timestamp::from_seconds(HOUR + 1);
+    let mut found = feed(&mut correlator, 1, &[(1, "a", "ann", "5")]);
+    found.extend(correlator.advance(moment));
+    // Another of the same moment comes, before it in order, and takes away from the sum.
+    found.extend(feed(&mut correlator, 0, &[(1, "a", "ann", "-1")]));
+    found.extend(correlator.finish());
+    assert_eq!(found, []);
 }
 
 #[test]
@@ -366,6 +424,10 @@ fn what_cannot_be_resolved_is_refused_with_the_reason() {
         ),
         ("  type: value_count\n  rules: [rule_a]\n  timespan: 1h\n  condition:\n    gte: 1\n", "names no field"),
         ("  type: event_count\n  rules: [rule_a]\n  timespan: soon\n  condition:\n    gte: 1\n", "timespan \"soon\""),
+        (
+            "  type: event_count\n  rules: [rule_a]\n  timespan: 1h\n  condition:\n    gte: 100001\n",
+            "CORRELATION_EVENTS_MAX",
+        ),
         ("  type: event_count\n  rules: [rule_a]\n  timespan: 9999d\n  condition:\n    gte: 1\n", "TIMESPAN_DAYS_MAX"),
         ("  type: temporal\n  rules: [rule_a]\n  timespan: 1h\n  groupby: [User]\n", "did you mean \"group-by\"?"),
         ("  type: temporal\n  rules: [rule_a]\n  timespan: 1h\n  aliases:\n    x:\n      rule_q: y\n", "rule_q"),

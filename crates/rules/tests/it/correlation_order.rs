@@ -8,13 +8,19 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use moneta_base::Timestamp;
 use moneta_event::Value::Text;
-use moneta_rules::correlation::{Correlator, Finding, Settings, Snapshot};
+use moneta_rules::correlation::{Correlator, Counters, Finding, Settings, Snapshot};
 use moneta_rules::{CompiledRules, RuleMatch};
 
 use crate::support::{HOUR, compile, rule, table, timed_rows};
 
 const CASES: u64 = 25;
 const EVENTS: usize = 40;
+/// Seconds that events come after their time at most, and the watermark follows.
+const LATENESS: i64 = 300;
+
+fn num_cases() -> u64 {
+    std::env::var("MONETA_ORDER_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES)
+}
 
 /// Numbers from a seed: the same on every machine.
 struct Numbers(u64);
@@ -55,6 +61,8 @@ fn rules() -> Arc<CompiledRules> {
         ("many", "event_count", "[order]", "condition:\n    gte: 2"),
         ("above", "temporal", "[mean, sum]", ""),
         ("new", "first_seen", "[a_]", "condition:\n    field: BytesOut\n    gte: 2"),
+        ("median", "value_median", "[a_]", "condition:\n    field: BytesOut\n    gte: 4"),
+        ("quarter", "value_percentile", "[a_, b_]", "condition:\n    field: BytesOut\n    percentile: 25\n    lt: 3"),
         ("silent", "absence", "[b_]", ""),
         ("behind", "temporal", "[silent, new]", ""),
     ];
@@ -66,7 +74,9 @@ fn rules() -> Arc<CompiledRules> {
             )
         })
         .collect();
-    Arc::new(compile(&(base.concat() + &text)))
+    // The same people under another name in the events of one of the rules.
+    let aliases = "---\ntitle: alias\nid: alias\ncorrelation:\n  type: temporal\n  rules: [a_, b_]\n  group-by: [who]\n  timespan: 5m\n  generate: true\n  aliases:\n    who:\n      a_: User\n      b_: TargetUser\n";
+    Arc::new(compile(&(base.concat() + &text + aliases)))
 }
 
 /// An event in a batch of its own, with its matches.
@@ -84,8 +94,13 @@ fn stream(rules: &CompiledRules, numbers: &mut Numbers) -> Vec<Event> {
         .map(|_| {
             let user = ["ann", "bob", ""][numbers.below(3)];
             let number = ["0", "1", "2", "3", "4", "5", "6", "7", "8"][numbers.below(9)];
-            let fields =
-                [("EventLog", "System"), ("Image", ["a", "b"][numbers.below(2)]), ("User", user), ("BytesOut", number)];
+            let fields = [
+                ("EventLog", "System"),
+                ("Image", ["a", "b"][numbers.below(2)]),
+                ("User", user),
+                ("TargetUser", ["ann", "bob", ""][numbers.below(3)]),
+                ("BytesOut", number),
+            ];
             let given = fields.into_iter().filter(|(_, text)| !text.is_empty());
             (i64::try_from(numbers.below(1_800)).unwrap(), given.map(|(name, text)| (name, Text(text))).collect())
         })
@@ -138,7 +153,7 @@ fn run(rules: &Arc<CompiledRules>, events: &[Event], parts: usize, numbers: &mut
 
 #[test]
 fn every_order_and_division_of_the_stream_gives_the_same_alerts() {
-    let cases = std::env::var("MONETA_ORDER_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES);
+    let cases = num_cases();
     let rules = rules();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let mut total = 0;
@@ -158,6 +173,59 @@ fn every_order_and_division_of_the_stream_gives_the_same_alerts() {
         total += seen.len();
     }
     println!("{cases} orders and divisions, {total} alerts, all the same");
+    assert!(total > 0);
+}
+
+/// All findings of a stream as a server sees it: each event comes up to [`LATENESS`] after its time, the watermark
+/// follows the newest arrival by as much, and what parts of the stream found meanwhile is merged from time to time.
+fn run_live(rules: &Arc<CompiledRules>, events: &[Event], parts: usize, numbers: &mut Numbers) -> Vec<Finding> {
+    let delayed = events.iter().map(|event| (event.seconds + i64::try_from(numbers.below(301)).unwrap(), event));
+    let mut arrivals: Vec<(i64, &Event)> = delayed.collect();
+    arrivals.sort_by_key(|(at, event)| (*at, event.seq));
+    let anew = || Correlator::new(Arc::clone(rules), Settings::default());
+    let (mut whole, mut shards) = (anew(), Vec::from_iter((1..parts).map(|_| anew())));
+    let mut found = Vec::new();
+    for (at, event) in arrivals {
+        match numbers.below(parts) {
+            0 => found.extend(feed(&mut whole, event)),
+            shard => found.extend(feed(&mut shards[shard - 1], event)),
+        }
+        if numbers.below(3) == 0 {
+            for shard in &mut shards {
+                found.extend(whole.merge(std::mem::replace(shard, anew())));
+            }
+            found.extend(whole.advance(Timestamp::from_seconds(HOUR + at - LATENESS)));
+        }
+        if numbers.below(8) == 0 {
+            let bytes = whole.snapshot(&std::collections::BTreeMap::new());
+            whole = Snapshot::read(&bytes, Arc::clone(rules), Settings::default()).unwrap().correlator;
+        }
+    }
+    shards.into_iter().for_each(|shard| found.extend(whole.merge(shard)));
+    found.extend(whole.finish());
+    assert_eq!(whole.counters(), Counters::default(), "nothing is given up");
+    found
+}
+
+#[test]
+fn every_order_within_the_lateness_gives_the_same_alerts_while_the_watermark_moves() {
+    let cases = num_cases();
+    let rules = rules();
+    let mut numbers = Numbers(0x0123_4567_89ab_cdef);
+    let mut total = 0;
+    for case in 0..cases {
+        let events = stream(&rules, &mut numbers);
+        let expected = identities(&run(&rules, &events, 1, &mut numbers));
+        let parts = 1 + numbers.below(4);
+        let found = run_live(&rules, &events, parts, &mut numbers);
+        let difference: Vec<_> = expected.symmetric_difference(&identities(&found)).cloned().collect();
+        assert!(difference.is_empty(), "case {case}, {parts} parts: {difference:?}");
+        if parts == 1 {
+            assert_eq!(found.len(), expected.len(), "an alert was raised twice in case {case}");
+        }
+        total += expected.len();
+    }
+    println!("{cases} orders within the lateness, {total} alerts, all the same");
     assert!(total > 0);
 }
 

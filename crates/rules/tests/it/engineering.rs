@@ -6,7 +6,7 @@ use moneta_event::Value::{Long, Text};
 use moneta_rules::analytics::parse_file;
 use moneta_rules::coverage::navigator_layer;
 use moneta_rules::explain::Step;
-use moneta_rules::lint::{Severity, lint, lint_query};
+use moneta_rules::lint::{self, Severity, lint, lint_query};
 use moneta_rules::{CompiledRules, Taxonomy};
 
 use crate::support::{compile, rows, rule, table};
@@ -148,4 +148,33 @@ fn coverage_counts_the_rules_of_each_technique() {
         (Some("enterprise-attack"), Some("4.5"))
     );
     assert!(layer["description"].as_str().unwrap().contains("1 rules name none"));
+}
+
+#[test]
+fn fields_that_correlations_compare_are_looked_for_in_the_events_of_their_rules() {
+    let correlation = |kind: &str, group: &str, condition: &str| {
+        format!(
+            "{}---\ntitle: C\nid: c\ncorrelation:\n  type: {kind}\n  rules: [r]\n  group-by: [{group}]\n  timespan: 5m\n  condition: {condition}\n",
+            rule("r", "s:\n  Image: a\ncondition: s")
+        )
+    };
+    let found = |text: &str| -> Vec<String> {
+        let all =
+            lint::warnings(&compile(text), &Taxonomy::built_in(), &TableCatalog::built_in(), |id| id.as_str() == "c");
+        all.into_iter().map(|one| format!("{}: {}", one.code, one.message)).collect()
+    };
+    assert_eq!(found(&correlation("event_count", "User", "{ gte: 3 }")), Vec::<String>::new());
+    let typo = found(&correlation("event_count", "Usre", "{ gte: 3 }"));
+    assert!(typo.len() == 1 && typo[0].starts_with("unknown_field: in the events of r, "), "{typo:?}");
+    assert!(typo[0].contains("did you mean \"User\"?"), "{typo:?}");
+    let time = found(&correlation("value_sum", "User", "{ field: TimeGenerated, gte: 3 }"));
+    assert!(time.len() == 1 && time[0].starts_with("type_mismatch: "), "{time:?}");
+    // Only of those that are asked for.
+    let own = lint::warnings(
+        &compile(&correlation("event_count", "Usre", "{ gte: 3 }")),
+        &Taxonomy::built_in(),
+        &TableCatalog::built_in(),
+        |id| id.as_str() == "r",
+    );
+    assert_eq!(own, []);
 }

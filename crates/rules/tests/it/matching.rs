@@ -1,9 +1,10 @@
 //! Sigma's semantics on rows: each test names one fact.
 
+use moneta_event::TableCatalog;
 use moneta_event::Value::{self, Bool, Json, Long, Text};
-use moneta_rules::hunt;
+use moneta_rules::{CompiledRules, Placeholders, Taxonomy, hunt, parse_file_with};
 
-use crate::support::{compile, rows, rule, table};
+use crate::support::{compile, decode_text, rows, rule, table};
 
 /// The rows (of `Event`, channel System) that meet a detection; the plain evaluation must agree.
 #[track_caller]
@@ -271,4 +272,134 @@ fn a_field_is_found_in_every_column_of_its_name_whatever_the_case() {
     check("s:\n  ProcessPath: a\ncondition: s", events, &[0, 1]);
     check("s:\n  processpath: a\ncondition: s", events, &[0, 1]);
     check("s:\n  ProcessPath: null\ncondition: s", events, &[]);
+}
+
+#[test]
+fn parts_of_a_time_compare_as_numbers() {
+    // A Saturday in the first ISO week, the Sunday after it, and the year's last Monday, which is of the next year's.
+    let events: &[&[(&str, Value<'_>)]] = &[
+        &[("CreationUtcTime", Text("2026-01-03 02:03:04.000"))],
+        &[("CreationUtcTime", Text("2026-01-04 22:45:00.000"))],
+        &[("CreationUtcTime", Text("2024-12-30 11:59:59.999"))],
+        &[("CreationUtcTime", Text("no time"))],
+        &[],
+    ];
+    check("s:\n  CreationUtcTime|minute: 45\ncondition: s", events, &[1]);
+    check("s:\n  CreationUtcTime|minute|gt: 3\ncondition: s", events, &[1, 2]);
+    check("s:\n  CreationUtcTime|day:\n    - 3\n    - 30\ncondition: s", events, &[0, 2]);
+    check("s:\n  CreationUtcTime|day|lt: 5\ncondition: s", events, &[0, 1]);
+    check("s:\n  CreationUtcTime|week: 1\ncondition: s", events, &[0, 1, 2]);
+    check("s:\n  CreationUtcTime|month: 12\ncondition: s", events, &[2]);
+    check("s:\n  CreationUtcTime|month|lte: 11\ncondition: s", events, &[0, 1]);
+    check("s:\n  CreationUtcTime|year: 2024\ncondition: s", events, &[2]);
+}
+
+#[test]
+fn flags_of_a_regex_change_lines_and_dots() {
+    let events: &[&[(&str, Value<'_>)]] =
+        &[&[("CommandLine", Text("first\nsecond"))], &[("CommandLine", Text("first second"))], &[]];
+    check("s:\n  CommandLine|re: '^second$'\ncondition: s", events, &[]);
+    check("s:\n  CommandLine|re|m: '^second$'\ncondition: s", events, &[0]);
+    check("s:\n  CommandLine|re: 'first.second'\ncondition: s", events, &[1]);
+    check("s:\n  CommandLine|re|s: 'first.second'\ncondition: s", events, &[0, 1]);
+    check("s:\n  CommandLine|re|i|m|s: '^SECOND$'\ncondition: s", events, &[0]);
+}
+
+/// A command line with base64 in it.
+fn encoded(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    format!("tool -e {}", base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
+#[test]
+fn encodings_are_found_in_what_tools_write() {
+    let wide = |text: &str, to: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to).collect::<Vec<u8>>();
+    let (little, big) = (wide("Get-Item", u16::to_le_bytes), wide("Get-Item", u16::to_be_bytes));
+    let marked = [&[0xff, 0xfe][..], &little].concat();
+    let lines = [encoded(b"Get-Item"), encoded(&little), encoded(&big), encoded(&marked)];
+    let rows: Vec<Vec<(&str, Value<'_>)>> = lines.iter().map(|line| vec![("CommandLine", Text(line))]).collect();
+    let events: Vec<&[(&str, Value<'_>)]> = rows.iter().map(Vec::as_slice).collect();
+    let of = |modifiers: &str| format!("s:\n  CommandLine|{modifiers}|base64offset|contains: Get-Item\ncondition: s");
+    check("s:\n  CommandLine|base64|contains: Get-Item\ncondition: s", &events, &[0]);
+    check("s:\n  CommandLine|base64offset|contains: Get-Item\ncondition: s", &events, &[0]);
+    // But for its last zero, which its neighbours may change in base64, the one order lies within the other.
+    check(&of("wide"), &events, &[1, 2, 3]);
+    check(&of("utf16le"), &events, &[1, 2, 3]);
+    check(&of("utf16be"), &events, &[2]);
+    check("s:\n  CommandLine|utf16|base64|contains: Get-Item\ncondition: s", &events, &[3]);
+}
+
+#[test]
+fn base64_is_found_at_every_offset() {
+    let lines: Vec<String> =
+        ["", "a", "ab", "abc"].map(|before| encoded(format!("{before}http://x").as_bytes())).into();
+    let rows: Vec<Vec<(&str, Value<'_>)>> = lines.iter().map(|line| vec![("CommandLine", Text(line))]).collect();
+    let events: Vec<&[(&str, Value<'_>)]> = rows.iter().map(Vec::as_slice).collect();
+    check("s:\n  CommandLine|base64offset|contains: 'http://'\ncondition: s", &events, &[0, 1, 2, 3]);
+    check("s:\n  CommandLine|base64|contains: 'http:/'\ncondition: s", &events, &[0, 3]);
+}
+
+#[test]
+fn dashes_of_options_vary() {
+    let lines =
+        ["cmd -f x", "cmd /f x", "cmd \u{2013}f x", "cmd \u{2014}f x", "cmd \u{2015}f x", "cmd =f x", "cmd f x"];
+    let rows: Vec<Vec<(&str, Value<'_>)>> = lines.iter().map(|line| vec![("CommandLine", Text(line))]).collect();
+    let events: Vec<&[(&str, Value<'_>)]> = rows.iter().map(Vec::as_slice).collect();
+    check("s:\n  CommandLine|contains|windash: ' -f '\ncondition: s", &events, &[0, 1, 2, 3, 4]);
+    check("s:\n  CommandLine|windash|endswith: '/f x'\ncondition: s", &events, &[0, 1, 2, 3, 4]);
+    check("s:\n  CommandLine|contains: ' -f '\ncondition: s", &events, &[0]);
+}
+
+#[test]
+fn placeholders_stand_for_the_values_of_an_installation() {
+    let placeholders = Placeholders::parse("Admins = ['ann', 'b*']\nNobody = []").unwrap();
+    let batch = rows(
+        "Event",
+        &["ann", "bob", "cid"]
+            .map(|user| [("EventLog", Text("System")), ("User", Text(user))])
+            .each_ref()
+            .map(|r| &r[..]),
+    );
+    let met = |condition: &str| {
+        let parsed = parse_file_with("r", &rule("r", condition), &placeholders);
+        assert_eq!(parsed.not_loaded, []);
+        let (compiled, refused) =
+            CompiledRules::compile(parsed.rules, &Taxonomy::built_in(), &TableCatalog::built_in());
+        assert_eq!(refused, []);
+        compiled.match_batch(&table("Event"), &batch).first().map(|found| found.rows.clone()).unwrap_or_default()
+    };
+    assert_eq!(met("s:\n  User|expand: '%Admins%'\ncondition: s"), [0, 1]);
+    assert_eq!(met("s:\n  User|expand: '%Admins%'\ncondition: not s"), [2]);
+    assert_eq!(met("s:\n  User|endswith|expand: '%Admins%'\ncondition: s"), [0, 1]);
+    assert!(met("s:\n  User|expand: '%Nobody%'\ncondition: s").is_empty());
+}
+
+/// Records as auditd wrote them: a program that was started, and one that could not be.
+const AUDIT: &str = r#"type=SYSCALL msg=audit(1492037291.036:59): arch=c000003e syscall=59 success=yes exit=0 a0=1522170 a1=1506120 a2=14faeb0 a3=7ffcc4582df0 items=2 ppid=12041 pid=13393 auid=1000 uid=1000 gid=1001 euid=1000 suid=1000 fsuid=1000 egid=1001 sgid=1001 fsgid=1001 tty=pts1 ses=802 comm="grep" exe="/usr/bin/grep" subj=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023 key="user_commands"
+type=EXECVE msg=audit(1492037291.036:59): argc=3 a0="grep" a1="--color=auto" a2="mapping"
+type=CWD msg=audit(1492037291.036:59):  cwd="/home/andrew_kroh"
+type=PATH msg=audit(1492037291.036:59): item=0 name="/usr/bin/grep" inode=2512 dev=08:01 mode=0100755 ouid=0 ogid=0 rdev=00:00 obj=system_u:object_r:bin_t:s0 objtype=NORMAL
+type=SYSCALL msg=audit(1492037292.036:60): arch=c000003e syscall=59 success=no exit=-2 a0=1522170 a1=1506120 a2=14faeb0 a3=7ffcc4582df0 items=1 ppid=12041 pid=13394 auid=1000 uid=1000 gid=1001 euid=1000 suid=1000 fsuid=1000 egid=1001 sgid=1001 fsgid=1001 tty=pts1 ses=802 comm="bash" exe="/usr/bin/grep" subj=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023 key="user_commands"
+type=EXECVE msg=audit(1492037292.036:60): argc=3 a0="grep" a1="--color=auto" a2="mapping"
+"#;
+
+#[test]
+fn rules_of_process_creation_see_programs_that_auditd_saw_start() {
+    let rule = |test: &str| {
+        format!(
+            "title: t\nid: r\nlogsource: {{ product: linux, category: process_creation }}\ndetection:\n  s:\n    {test}\n  condition: s\n"
+        )
+    };
+    let batches = decode_text("audit.log", AUDIT);
+    let met = |test: &str| -> Vec<u32> {
+        let compiled = compile(&rule(test));
+        let matches = batches.iter().flat_map(|batch| compiled.match_batch(&batch.table, &batch.rows));
+        matches.flat_map(|found| found.rows).collect()
+    };
+    assert_eq!(batches.iter().map(|batch| batch.rows.num_rows()).sum::<usize>(), 2);
+    assert_eq!(met("Image|endswith: /grep"), [0]);
+    assert_eq!(met("CommandLine: 'grep --color=auto mapping'"), [0]);
+    assert_eq!(met("CurrentDirectory: /home/andrew_kroh"), [0]);
+    assert_eq!(met("LogonId: 802"), [0]);
+    assert!(met("ProcessId: 13394").is_empty());
 }

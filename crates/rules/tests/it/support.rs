@@ -81,16 +81,23 @@ pub fn rows(table: &str, rows: &[&[(&str, Value<'_>)]]) -> RecordBatch {
 
 /// Decodes a file, its format recognised.
 pub fn decode(path: &Path, catalog: &Arc<TableCatalog>) -> Vec<ParsedBatch> {
-    let bytes = std::fs::read(path).unwrap();
-    let name = path.to_string_lossy();
+    decode_bytes(&path.to_string_lossy(), &std::fs::read(path).unwrap(), catalog)
+}
+
+/// Decodes a text as if it were a file of that name.
+pub fn decode_text(name: &str, text: &str) -> Vec<ParsedBatch> {
+    decode_bytes(name, text.as_bytes(), &Arc::new(TableCatalog::built_in()))
+}
+
+fn decode_bytes(name: &str, bytes: &[u8], catalog: &Arc<TableCatalog>) -> Vec<ParsedBatch> {
     let head = &bytes[..bytes.len().min(HEAD_BYTES)];
-    let format = recognise(&name, head).expect("a known format");
+    let format = recognise(name, head).expect("a known format");
     // Later than every sample: events from the future are quarantined.
     let received = Timestamp::from_seconds(2_000_000_000);
     let options = DecodeOptions::new(Arc::clone(catalog), SourceName::lossy("test"), received);
     let mut decoder = Decoder::new(format, options);
     let mut batches = Vec::new();
-    decoder.feed(&bytes, &mut |decoded| batches.extend(decoded.batches));
+    decoder.feed(bytes, &mut |decoded| batches.extend(decoded.batches));
     decoder.finish(&mut |decoded| batches.extend(decoded.batches));
     batches
 }

@@ -179,6 +179,11 @@ fn report_added(report: &Value, console: &Console) -> Result<bool, Failure> {
             let told = failed_test(text("title"), text("test"), one["expected"] == true);
             console.complain(&visible(&format!("loaded, but its test fails: {told}")));
         }
+        for one in report["warnings"].as_array().into_iter().flatten() {
+            let text = |member: &str| one[member].as_str().unwrap_or_default();
+            let place = format!("{}:{} ({})", text("file"), one["line"], text("title"));
+            console.complain(&visible(&format!("loaded, but {}: {place}: {}", text("code"), text("message"))));
+        }
         console.line(&format!(
             "{} rules loaded, {} unchanged, {} not loaded",
             report["loaded"],
