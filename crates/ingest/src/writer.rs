@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use moneta_base::{Clock, ErrorKind, Seq, TableName, limits};
 use moneta_event::Block;
+use moneta_event::signed_receipt::ReceiptBlock;
 use moneta_journal::{Commit, CommitOutcome, Journal, ProducerMark, Receipt, SeqRange};
 use moneta_ledger::Ledger;
 use moneta_ports::{IngestReceipt, Metric, NoRoomToRemember, PortError, StoredRange};
@@ -32,9 +33,18 @@ const GROUP_ROWS_MAX: usize = 4 * limits::BLOCK_ROWS_MAX;
 /// One submission on its way to disk.
 pub(crate) struct Job {
     pub(crate) commit: Commit,
-    pub(crate) reply: oneshot::Sender<Result<IngestReceipt, PortError>>,
+    /// Whether the sender wants to know the blocks.
+    pub(crate) wants_blocks: bool,
+    pub(crate) reply: oneshot::Sender<Result<Acknowledged, PortError>>,
     /// Room in the queue, given back when the job is done.
     pub(crate) _room: OwnedSemaphorePermit,
+}
+
+/// What the writer answers once a commit is on disk.
+pub(crate) struct Acknowledged {
+    pub(crate) receipt: IngestReceipt,
+    /// The blocks that the rows are in; none unless they were asked for, and none of what was stored before.
+    pub(crate) blocks: Vec<ReceiptBlock>,
 }
 
 enum Command {
@@ -192,13 +202,18 @@ impl Writer {
     fn commit(&mut self, group: Vec<Job>) -> bool {
         let started = Instant::now();
         let (commits, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|job| (job.commit, (job.reply, job._room))).unzip();
+            group.into_iter().map(|job| (job.commit, (job.wants_blocks, job.reply, job._room))).unzip();
         let appended = self.journal.append(commits, self.clock.now());
         self.note_commit(started.elapsed());
-        appended.blocks.into_iter().for_each(|block| self.hand_on(block.into_inner()));
-        for (outcome, (reply, _room)) in appended.outcomes.into_iter().zip(replies) {
+        let blocks: Vec<_> = appended.blocks.into_iter().map(|block| block.into_inner()).collect();
+        blocks.iter().for_each(|block| self.hand_on(block.clone()));
+        for (outcome, (wants_blocks, reply, _room)) in appended.outcomes.into_iter().zip(replies) {
+            let acknowledged = self.answer(outcome).map(|receipt| {
+                let is_named = wants_blocks && !receipt.duplicate;
+                Acknowledged { blocks: if is_named { blocks_of(&receipt, &blocks) } else { Vec::new() }, receipt }
+            });
             // A sender that went away has its rows stored all the same.
-            let _ = reply.send(self.answer(outcome));
+            let _ = reply.send(acknowledged);
         }
         self.journal.poisoned().is_none()
     }
@@ -268,6 +283,16 @@ pub(crate) fn append_to_ledger(block: &Block, ledger: &Ledger) -> Result<(), mon
         ledger.append_root(&entry)?;
     }
     Ok(())
+}
+
+/// The blocks of a group that hold rows of one of its commits.
+fn blocks_of(receipt: &IngestReceipt, blocks: &[Arc<Block>]) -> Vec<ReceiptBlock> {
+    let of_range = |range: &StoredRange| {
+        let (table, start, end) = (range.table.clone(), range.first_seq, range.first_seq + range.num_rows);
+        let headers = blocks.iter().map(|block| &block.header).filter(move |header| header.shard.table == table);
+        headers.filter_map(move |header| ReceiptBlock::of(header, start, end))
+    };
+    receipt.ranges.iter().flat_map(of_range).collect()
 }
 
 fn ingest_receipt(receipt: Receipt, duplicate: bool) -> IngestReceipt {

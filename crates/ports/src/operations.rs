@@ -356,6 +356,22 @@ pub enum ProofAnswer {
     NotStored(String),
 }
 
+/// What the log has to say to a receipt that it signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReceiptAnswer {
+    /// Everything is under the checkpoint: the text of the proof, as `moneta-verify receipt` reads it.
+    Kept(String),
+    /// Blocks of it were dropped by policy with their day; which.
+    Dropped(String),
+    /// The log signed for records that it does not have.
+    Broken {
+        /// What is not there, in words.
+        reason: String,
+        /// The proof that another block is in the place of one; none when the place is empty.
+        proof: Option<String>,
+    },
+}
+
 /// A file of the ledger that anyone with the right may fetch: a checkpoint or a tile.
 ///
 /// A value of this type names no file outside the ledger: every part was checked when it was parsed.
@@ -540,6 +556,16 @@ pub trait Operations: Send + Sync {
         table: TableName,
         seq: Seq,
     ) -> BoxFuture<'a, Result<ProofAnswer, PortError>>;
+
+    /// Looks for the blocks that a signed receipt names, and proves them. Audited.
+    ///
+    /// # Errors
+    /// `Caller` for what is not a receipt of this log; when the act cannot be audited or a checkpoint cannot be signed.
+    fn prove_receipt<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        receipt: String,
+    ) -> BoxFuture<'a, Result<ReceiptAnswer, PortError>>;
 
     /// A file of the ledger; `None` when it does not exist.
     ///

@@ -22,6 +22,7 @@ pub mod inventory;
 pub mod journal;
 pub mod ledger;
 pub mod proof;
+pub mod receipt;
 pub mod report;
 pub mod segment;
 mod store;

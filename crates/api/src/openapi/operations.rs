@@ -148,7 +148,7 @@ pub(super) static ALL: &[Operation] = &[
         NOTHING,
         Body::Events,
         200,
-        Answer::Object(&["table", "accepted", "quarantined", "first_seq", "num_rows", "duplicate", "stored_at"]),
+        Answer::Object(&["table", "accepted", "quarantined", "first_seq", "num_rows", "duplicate", "stored_at", "receipt"]),
     ),
     op(
         ("POST", "/v1/ingest", INGEST, "Stores a file of any size, streamed"),
@@ -157,6 +157,7 @@ pub(super) static ALL: &[Operation] = &[
             may("format", Kind::Text),
             may("table", Kind::Text),
             may("zone_offset_seconds", Kind::Integer(-64_800, 64_800)),
+            may("receipts", Kind::Flag),
         ],
         Body::Bytes(&["application/octet-stream"]),
         200,
@@ -372,6 +373,13 @@ pub(super) static ALL: &[Operation] = &[
         Body::None,
         200,
         Answer::Other("text/plain; charset=utf-8"),
+    ),
+    op(
+        ("POST", "/v1/receipts/proof", SIGNED_IN, "Proves what the log signed a receipt for"),
+        NOTHING,
+        Body::Bytes(&["text/plain"]),
+        200,
+        Answer::Object(&["promise", "reason", "proof"]),
     ),
     op(
         ("GET", "/ledger/{*path}", QUERY, "Checkpoints and tiles of the ledger, as C2SP tlog-tiles lays them out"),

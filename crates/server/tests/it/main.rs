@@ -4,5 +4,6 @@
 
 mod analytics_rules;
 mod config_doc;
+mod receipts;
 mod record_proof;
 mod starter_queries;

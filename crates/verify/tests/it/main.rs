@@ -4,6 +4,7 @@
 
 mod agreement;
 mod installation;
+mod receipts;
 mod retention;
 mod tamper;
 mod vectors;
