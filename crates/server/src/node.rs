@@ -201,7 +201,8 @@ impl Node {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Background, ServerError> {
-        let (watched, audit, runtime) = (self.ingest.clone(), self.ingest.clone(), tokio::runtime::Handle::current());
+        let (watched, ledger) = (self.ingest.clone(), self.ingest.clone());
+        let (audit, runtime) = (self.ingest.clone(), tokio::runtime::Handle::current());
         let parts = CaretakerParts {
             fs: self.world.fs.clone(),
             data: self.data.clone(),
@@ -210,6 +211,7 @@ impl Node {
                 rung: watched.rung(),
                 producers_percent: watched.status().producers_percent,
             }),
+            checkpoints: Box::new(move || ledger.status().into()),
             audit: Box::new(move |event| runtime.block_on(audit.record(&own_context(), event))),
             key: self.ingest.ledger().verifier_key().clone(),
             alarms: self.alarms.clone(),
