@@ -38,6 +38,8 @@ pub struct Policy {
     pub retention_days_default: u32,
     /// Days single tables are kept.
     pub retention_days: BTreeMap<TableName, u32>,
+    /// The fewest days any table is kept, whatever the numbers above say.
+    pub retention_floor_days: u32,
     /// What must not be dropped, whatever the days say.
     pub holds: Vec<Hold>,
 }
@@ -46,7 +48,8 @@ impl Policy {
     /// Days a table is kept.
     #[must_use]
     pub fn days_of(&self, table: &TableName) -> u32 {
-        self.retention_days.get(table).copied().unwrap_or(self.retention_days_default)
+        let days = self.retention_days.get(table).copied().unwrap_or(self.retention_days_default);
+        days.max(self.retention_floor_days)
     }
 
     /// Whether a hold keeps a day of a table.

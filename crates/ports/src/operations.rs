@@ -347,6 +347,18 @@ pub struct Snapshot {
     pub made_at: String,
 }
 
+/// Numbers of days by the names of the rules that ask for them.
+///
+/// # Source
+/// OMB M-21-31: twelve months active and eighteen months cold, which are never more than 915 days.
+pub const RETENTION_PRESETS: [(&str, u32); 3] = [("90d", 90), ("180d", 180), ("m-21-31", 915)];
+
+/// The days of a preset.
+#[must_use]
+pub fn retention_preset(name: &str) -> Option<u32> {
+    RETENTION_PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, days)| *days)
+}
+
 /// The answer to whoever asks for the proof of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProofAnswer {

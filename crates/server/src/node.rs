@@ -427,15 +427,16 @@ pub(crate) fn policy(config: &Config, metastore: &Metastore) -> Result<Policy, S
     for (table, days) in &config.retention.tables {
         let table = moneta_base::TableName::new(table)
             .map_err(|error| ServerError::Setting { key: "retention.tables", message: error.to_string() })?;
-        retention_days.insert(table, *days);
+        retention_days.insert(table, days.0);
     }
     retention_days
         .extend(metastore.retention_days().map_err(|error| ServerError::part("metastore", error.kind(), error))?);
     Ok(Policy {
         seal_age: std::time::Duration::from_secs(config.store.seal_age_seconds),
         seal_bytes: config.store.seal_bytes,
-        retention_days_default: config.retention.default_days,
+        retention_days_default: config.retention.default_days.0,
         retention_days,
+        retention_floor_days: config.retention.floor_days.0,
         holds: holds::load(metastore).map_err(|error| ServerError::part("holds", error.kind, error))?,
     })
 }

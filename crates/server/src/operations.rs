@@ -16,7 +16,9 @@ use moneta_ports::operations::{
     Operations, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, TableStatus, VerifyFinding,
     VerifyReport,
 };
-use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, ReceiptAnswer, SourceQuality, SourceStatus};
+use moneta_ports::{
+    AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, ReceiptAnswer, SourceQuality, SourceStatus,
+};
 use moneta_query::Engine;
 use moneta_store::Store;
 
@@ -262,6 +264,14 @@ impl Operations for NodeOperations {
         Box::pin(async move {
             if days == Some(0) {
                 return Err(PortError::new(ErrorKind::Caller, "0 days would drop today's records; the least is 1"));
+            }
+            let floor = self.ingest.policy().retention_floor_days;
+            if let Some(days) = days.filter(|days| *days < floor) {
+                let message = format!(
+                    "{days} days are fewer than the floor of {floor}, which only retention.floor_days in the configuration \
+                     changes, at the next start"
+                );
+                return Err(PortError::new(ErrorKind::Caller, message));
             }
             let mut event = AuditEvent::success("retention.change", "table", table.as_str());
             event.details.insert("days".to_owned(), days.map_or(serde_json::Value::Null, Into::into));

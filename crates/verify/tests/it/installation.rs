@@ -145,6 +145,7 @@ pub fn policy(days: u32) -> Policy {
         seal_bytes: usize::MAX,
         retention_days_default: days,
         retention_days: BTreeMap::new(),
+        retention_floor_days: 1,
         holds: Vec::new(),
     }
 }
