@@ -56,6 +56,7 @@ torture:         ## Run the long forms of the tests of crashes, damage, forks an
 	@scripts/install-debian.sh test
 	MONETA_EDITS=$${MONETA_EDITS:-5000} MONETA_CLEAN_RUNS=$${MONETA_CLEAN_RUNS:-50} MONETA_FORKS=$${MONETA_FORKS:-100000} \
 	MONETA_DAYS=$${MONETA_DAYS:-400} MONETA_OBJECT_COMMITS=$${MONETA_OBJECT_COMMITS:-100000} MONETA_POWER_CUTS=$${MONETA_POWER_CUTS:-100000} MONETA_FILLS=$${MONETA_FILLS:-200} \
+	MONETA_FAULTS=$${MONETA_FAULTS:-all} MONETA_RESENT_RECORDS=$${MONETA_RESENT_RECORDS:-10000000} \
 	cargo test --locked --profile $(PROFILE) -p moneta-verify -p moneta-ledger -p moneta-journal -p moneta-store -p moneta-ingest -- --nocapture
 	MONETA_CORRELATION_KILLS=$${MONETA_CORRELATION_KILLS:-200} \
 	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_correlation -- --nocapture

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod resend;
 mod volume;
 
 use std::collections::BTreeMap;
