@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use moneta_base::{SourceName, TenantId, Timestamp};
+use moneta_base::{Clock, SourceName, TenantId, Timestamp};
 use moneta_event::{BatchBuilder, Delivery, RecordClass, TableCatalog, Value};
 use moneta_keys::KeyRing;
 use moneta_merkle::VerifierKey;
@@ -31,6 +31,12 @@ const KEPT_DAYS: u32 = 3;
 /// The day of the last look at retention: what was stored on the first days is past it, what came later is not.
 const LAST_DAY: i64 = 6;
 const FAULTS: [Fault; 5] = [Fault::PowerCut, Fault::Eio, Fault::Enospc, Fault::Eintr, Fault::ShortWrite];
+
+/// Its patterns take longer to compile than a run takes.
+static SCRUBBER: LazyLock<Arc<Scrubber>> = LazyLock::new(|| {
+    let token_keys = TokenKeys { current: 1, keys: BTreeMap::from([(1, [7; 32])]) };
+    Arc::new(Scrubber::new(moneta_scrub::Policy::built_in(), token_keys).unwrap())
+});
 
 struct Roomy;
 
@@ -70,12 +76,11 @@ fn rows_of(sequence: u64) -> u64 {
 impl Installation {
     fn new() -> Self {
         let keys = KeyRing::open(Arc::new(SimFs::new()), Path::new("/keys"), &SeededEntropy::new(3)).unwrap();
-        let token_keys = TokenKeys { current: 1, keys: BTreeMap::from([(1, [7; 32])]) };
         Self {
             fs: SimFs::new(),
             clock: Arc::new(FixedClock::new(Timestamp::from_seconds(START))),
             keys,
-            scrubber: Arc::new(Scrubber::new(moneta_scrub::Policy::built_in(), token_keys).unwrap()),
+            scrubber: SCRUBBER.clone(),
             acknowledged: BTreeMap::new(),
         }
     }
@@ -99,6 +104,7 @@ impl Installation {
                 seal_bytes: usize::MAX,
                 retention_days_default: KEPT_DAYS,
                 retention_days: BTreeMap::new(),
+                retention_floor_days: 1,
                 holds: Vec::new(),
             },
             metrics: Arc::new(Metrics::new()),

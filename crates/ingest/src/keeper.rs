@@ -267,6 +267,11 @@ impl Keeper {
 
     /// Drops every ingest day past its table's retention; returns the number of days.
     fn drop_expired(&self, policy: &Policy, now: Timestamp) -> Result<usize, PortError> {
+        // A write that failed may have left rows of a day in the journal, which the next start brings back: a day that was
+        // dropped meanwhile would open again.
+        if self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).stopped.is_some() {
+            return Ok(0);
+        }
         let due = self.store.due_drops(&|table| policy.days_of(table), now.day());
         let mut dropped = 0;
         for shard in &due {

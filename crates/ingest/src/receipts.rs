@@ -25,7 +25,8 @@ impl Ingest {
                 }
             },
         };
-        let sender = key.map(|IdempotencyKey { producer, epoch, sequence, .. }| ReceiptSender { producer, epoch, sequence });
+        let sender =
+            key.map(|IdempotencyKey { producer, epoch, sequence, .. }| ReceiptSender { producer, epoch, sequence });
         let origin = self.ledger.origin().to_owned();
         let signed = self.ledger.sign_receipt(&SignedReceipt { origin, stored_at: receipt.stored_at, sender, blocks });
         signed.map_err(|error| tracing::error!(error = %chain(&error), "a receipt could not be signed")).ok()
@@ -63,7 +64,9 @@ impl Ingest {
         let failed = |error: moneta_ledger::Error| PortError::caused_by(error.kind(), "the ledger failed", error);
         found
             .await
-            .map_err(|error| PortError::caused_by(moneta_base::ErrorKind::Internal, "a look-up was interrupted", error))?
+            .map_err(|error| {
+                PortError::caused_by(moneta_base::ErrorKind::Internal, "a look-up was interrupted", error)
+            })?
             .map_err(failed)
     }
 }

@@ -1,7 +1,7 @@
 //! What the service and its threads tell each other: subscribers, counters, the state of the write path.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) has_all_subscribers: AtomicBool,
     pub(crate) status: Mutex<IngestStatus>,
     pub(crate) events_total: AtomicU64,
+    /// Durable blocks whose headers the ledger did not take yet.
+    pub(crate) headers_behind: AtomicUsize,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -28,6 +30,7 @@ impl Shared {
             has_all_subscribers: AtomicBool::new(false),
             status: Mutex::default(),
             events_total: AtomicU64::new(0),
+            headers_behind: AtomicUsize::new(0),
             metrics,
         }
     }
@@ -95,7 +98,10 @@ pub(crate) fn publish(ledger: &Ledger, shared: &Shared, now: Timestamp) -> Resul
     let mut status = shared.status.lock().unwrap_or_else(PoisonError::into_inner);
     match published {
         Ok(checkpoint) => {
-            (status.covered_at, status.ledger_failure) = (Some(now), None);
+            status.ledger_failure = None;
+            if shared.headers_behind.load(Ordering::Acquire) == 0 {
+                status.covered_at = Some(now);
+            }
             if let Some(signed) = &checkpoint {
                 status.last_checkpoint = Some((now, signed.size()));
                 shared.metrics.set(Metric::LedgerTreeSize, signed.size());

@@ -4,7 +4,7 @@
 //! An error of the journal that leaves the disk in doubt stops the thread: nothing more is acknowledged until the
 //! process has restarted and recovered from disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use moneta_base::error::chain;
 use moneta_base::{Clock, ErrorKind, Seq, TableName, limits};
 use moneta_event::Block;
 use moneta_event::signed_receipt::ReceiptBlock;
 use moneta_journal::{Commit, CommitOutcome, Journal, ProducerMark, Receipt, SeqRange};
-use moneta_ledger::Ledger;
+use moneta_ledger::{Ledger, LogName};
 use moneta_ports::{IngestReceipt, Metric, NoRoomToRemember, PortError, StoredRange};
 use moneta_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -122,6 +123,9 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     /// Whether the last group had more than one commit.
     pub(crate) is_crowded: bool,
+    /// Durable blocks whose headers the ledger did not take yet, in order: a header that came before one of these would
+    /// stand in its place. They are in memory as hot rows anyway.
+    pub(crate) behind: VecDeque<Arc<Block>>,
 }
 
 /// Starts the thread.
@@ -232,15 +236,14 @@ impl Writer {
     }
 
     /// Makes a durable block queryable, provable and known to the subscribers.
-    fn hand_on(&self, block: Arc<Block>) {
+    fn hand_on(&mut self, block: Arc<Block>) {
+        self.behind.push_back(block.clone());
+        self.append_headers();
         if let Err(error) = self.store.add_hot(block.clone()) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "a durable block is not queryable; a restart reads it from the journal"
             );
-        }
-        if let Err(error) = append_to_ledger(&block, &self.ledger) {
-            tracing::error!(error = %error, "a block header could not be appended to the ledger; a restart appends it from the journal");
         }
         let num_rows = u64::from(block.header.num_rows);
         self.shared.events_total.fetch_add(num_rows, Ordering::Relaxed);
@@ -249,6 +252,19 @@ impl Writer {
         for subscriber in self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
             subscriber.on_block(&block);
         }
+    }
+
+    /// Appends the headers that wait, as far as the ledger takes them. What it does not take is tried again with the next
+    /// block, and after a restart from the journal; no checkpoint counts as complete meanwhile.
+    fn append_headers(&mut self) {
+        while let Some(block) = self.behind.front() {
+            if let Err(error) = append_to_ledger(block, &self.ledger) {
+                tracing::error!(error = %chain(&error), waiting = self.behind.len(), "the ledger takes no headers now");
+                break;
+            }
+            self.behind.pop_front();
+        }
+        self.shared.headers_behind.store(self.behind.len(), Ordering::Release);
     }
 
     fn answer(&self, outcome: Result<CommitOutcome, moneta_journal::Error>) -> Result<IngestReceipt, PortError> {
@@ -278,7 +294,12 @@ impl Writer {
 /// Appends a block's header, and what the root log says of its rows: for new blocks and, at start, for those in the
 /// journal that no checkpoint covers yet.
 pub(crate) fn append_to_ledger(block: &Block, ledger: &Ledger) -> Result<(), moneta_ledger::Error> {
-    ledger.append_block(&block.header.shard, &block.header.encode())?;
+    let header = &block.header;
+    // A try that failed at the entries below has put the header there.
+    if ledger.next_index(&LogName::Shard(header.shard.clone()))? <= header.shard_index {
+        let index = ledger.append_block(&header.shard, &header.encode())?;
+        assert_eq!(index, header.shard_index, "LEDGER-2: a header stands in its place in the shard log");
+    }
     for entry in root_entries(block) {
         ledger.append_root(&entry)?;
     }
