@@ -123,12 +123,7 @@ impl BlockProof {
     ///
     /// # Errors
     /// [`BlockProofError`] naming the step that failed.
-    pub fn verify_leaf(
-        &self,
-        leaf: &Hash,
-        origin: &str,
-        keys: &[VerifierKey],
-    ) -> Result<ProvenBlock, BlockProofError> {
+    pub fn verify_leaf(&self, leaf: &Hash, origin: &str, keys: &[VerifierKey]) -> Result<ProvenBlock, BlockProofError> {
         let checkpoint = self.root.verify(&self.tick, origin, keys)?;
         let entry = RootEntry::decode(&self.tick)?;
         let listed = entry.tick_of(&self.shard).filter(|growth| growth.size == self.size);

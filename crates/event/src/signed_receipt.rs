@@ -353,7 +353,8 @@ fn number(text: &str) -> Result<u64, ReceiptError> {
 }
 
 fn field<'text>(line: Option<&'text str>, name: &str) -> Result<&'text str, ReceiptError> {
-    line.and_then(|line| line.strip_prefix(name)).ok_or(ReceiptError::Malformed("a line has another name or is missing"))
+    line.and_then(|line| line.strip_prefix(name))
+        .ok_or(ReceiptError::Malformed("a line has another name or is missing"))
 }
 
 fn take_line<'text>(rest: &mut &'text str) -> Option<&'text str> {

@@ -12,13 +12,10 @@ use moneta_ports::audit::Outcome;
 use moneta_ports::{AuditEvent, AuditSink, OpContext, PortError, ReceiptAnswer};
 
 /// Proves what a receipt promises.
-pub(crate) async fn prove(
-    ingest: &Arc<Ingest>,
-    ctx: &OpContext,
-    text: String,
-) -> Result<ReceiptAnswer, PortError> {
-    let receipt = SignedReceipt::open(text.as_bytes(), ingest.ledger().verifier_key())
-        .map_err(|error| PortError::new(ErrorKind::Caller, format!("this is no receipt of this log: {}", chain(&error))))?;
+pub(crate) async fn prove(ingest: &Arc<Ingest>, ctx: &OpContext, text: String) -> Result<ReceiptAnswer, PortError> {
+    let receipt = SignedReceipt::open(text.as_bytes(), ingest.ledger().verifier_key()).map_err(|error| {
+        PortError::new(ErrorKind::Caller, format!("this is no receipt of this log: {}", chain(&error)))
+    })?;
     ingest.publish_now().await?;
     let (redeeming, promised) = (ingest.clone(), receipt.clone());
     let answer = tokio::task::spawn_blocking(move || redeem(&redeeming, &promised)).await;
@@ -38,8 +35,9 @@ pub(crate) async fn prove(
 
 fn redeem(ingest: &Ingest, receipt: &SignedReceipt) -> Result<ReceiptAnswer, PortError> {
     let ledger = ingest.ledger();
-    let failed =
-        |error: moneta_ledger::Error| PortError::caused_by(error.kind(), "the blocks of the receipt cannot be proved", error);
+    let failed = |error: moneta_ledger::Error| {
+        PortError::caused_by(error.kind(), "the blocks of the receipt cannot be proved", error)
+    };
     let proof = match ledger.redeem(receipt).map_err(failed)? {
         Promise::Proof(proof) => proof,
         Promise::Dropped(shard) => return Ok(ReceiptAnswer::Dropped(format!("{shard} was dropped by policy"))),

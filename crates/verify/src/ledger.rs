@@ -31,7 +31,7 @@ pub struct RootState {
 }
 
 /// The tiles of one log in a directory. Reads what the checkpoint covers, from the newest file that holds it.
-struct LogDir(PathBuf);
+pub(crate) struct LogDir(pub(crate) PathBuf);
 
 impl TileReader for LogDir {
     fn read_tile(&self, tile: TilePath) -> Result<Vec<u8>, BoxError> {

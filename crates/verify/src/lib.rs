@@ -20,6 +20,7 @@ mod copies;
 pub mod export;
 pub mod inventory;
 pub mod journal;
+pub mod known;
 pub mod ledger;
 pub mod proof;
 pub mod receipt;

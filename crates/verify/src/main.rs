@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use moneta_merkle::{Quorum, VerifierKey, WitnessKey};
 use moneta_verify::export::verify_export;
 use moneta_verify::receipt::{self, Promise};
-use moneta_verify::{CopiedBucket, MovedSegments, Options, Report, proof, verify_store};
+use moneta_verify::{CopiedBucket, MovedSegments, Options, Report, known, proof, verify_store};
 
 /// Checks records, proofs and checkpoints of Moneta without its server.
 #[derive(Parser)]
@@ -37,6 +37,9 @@ enum Command {
         /// A directory with a copy of the bucket that segments were moved to, as `aws s3 sync` makes it.
         #[arg(long, value_name = "DIR")]
         objects: Option<PathBuf>,
+        /// A root checkpoint that was kept elsewhere, which the directory must continue; may be given again.
+        #[arg(long = "checkpoint", value_name = "FILE", requires = "key")]
+        checkpoints: Vec<PathBuf>,
         #[command(flatten)]
         witnesses: Witnesses,
     },
@@ -144,10 +147,13 @@ fn run(arguments: &Arguments) -> Result<u8> {
 fn check(arguments: &Arguments) -> Result<bool> {
     match &arguments.command {
         Command::Receipt { .. } => unreachable!("checked by the caller"),
-        Command::Store { dir, key, objects, witnesses } => {
+        Command::Store { dir, key, objects, checkpoints, witnesses } => {
             let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
             let moved = objects.clone().map(|dir| Box::new(CopiedBucket(dir)) as Box<dyn MovedSegments>);
-            let report = verify_store(dir, Options { key, quorum: witnesses.quorum()?, moved })?;
+            let mut report = verify_store(dir, Options { key: key.clone(), quorum: witnesses.quorum()?, moved })?;
+            for (file, key) in checkpoints.iter().zip(key.iter().cycle()) {
+                known::check(dir, file, &read(file)?, key, &mut report);
+            }
             print_report(&report, arguments.json)?;
             Ok(report.is_clean())
         }

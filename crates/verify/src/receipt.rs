@@ -67,7 +67,8 @@ pub fn check_receipt_in_store(receipt: &[u8], data: &Path, key: &VerifierKey) ->
             Found::Not(verdict) => return Ok(verdict),
         }
     }
-    let dropped = if num_dropped > 0 { format!("; {num_dropped} of its blocks were dropped by policy") } else { String::new() };
+    let dropped =
+        if num_dropped > 0 { format!("; {num_dropped} of its blocks were dropped by policy") } else { String::new() };
     Ok(Promise::Kept(format!("{}; all of it is in the ledger{dropped}", describe(&receipt))))
 }
 

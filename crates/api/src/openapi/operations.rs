@@ -148,7 +148,16 @@ pub(super) static ALL: &[Operation] = &[
         NOTHING,
         Body::Events,
         200,
-        Answer::Object(&["table", "accepted", "quarantined", "first_seq", "num_rows", "duplicate", "stored_at", "receipt"]),
+        Answer::Object(&[
+            "table",
+            "accepted",
+            "quarantined",
+            "first_seq",
+            "num_rows",
+            "duplicate",
+            "stored_at",
+            "receipt",
+        ]),
     ),
     op(
         ("POST", "/v1/ingest", INGEST, "Stores a file of any size, streamed"),

@@ -226,7 +226,10 @@ fn acknowledged_commits_survive_any_crash_exactly_once_and_in_order() {
         });
         let (receipts, cuts) = result.unwrap_or_else(|_| panic!("the property fails for seed {seed}"));
         (acknowledged, num_cuts, seed) = (acknowledged + receipts, num_cuts + cuts, seed + 1);
-        assert!(seed < 100 || num_cuts as u64 > seed / 10, "faults no longer meet calls: {num_cuts} cuts in {seed} lives");
+        assert!(
+            seed < 100 || num_cuts as u64 > seed / 10,
+            "faults no longer meet calls: {num_cuts} cuts in {seed} lives"
+        );
     }
     println!("journal: {num_cuts} power cuts in the middle of a call, seeds 0 to {}, {acknowledged} commits", seed - 1);
     assert!(acknowledged as u64 > 5 * seed, "the test must get something done: {acknowledged}");

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod installation;
+mod known;
 mod receipts;
 mod retention;
 mod tamper;
