@@ -55,7 +55,8 @@ web-test:        ## Test the pages in Chromium against a server of their own; pi
 torture:         ## Run the long forms of the tests of crashes, damage, forks and tampering: hours.
 	@scripts/install-debian.sh test
 	MONETA_EDITS=$${MONETA_EDITS:-5000} MONETA_CLEAN_RUNS=$${MONETA_CLEAN_RUNS:-50} MONETA_FORKS=$${MONETA_FORKS:-100000} \
-	MONETA_DAYS=$${MONETA_DAYS:-400} MONETA_OBJECT_COMMITS=$${MONETA_OBJECT_COMMITS:-100000} MONETA_TORTURE=$${MONETA_TORTURE:-10000} MONETA_FILLS=$${MONETA_FILLS:-200} \
+	MONETA_DAYS=$${MONETA_DAYS:-400} MONETA_OBJECT_COMMITS=$${MONETA_OBJECT_COMMITS:-100000} MONETA_POWER_CUTS=$${MONETA_POWER_CUTS:-100000} MONETA_FILLS=$${MONETA_FILLS:-200} \
+	MONETA_FAULTS=$${MONETA_FAULTS:-all} MONETA_RESENT_RECORDS=$${MONETA_RESENT_RECORDS:-10000000} \
 	cargo test --locked --profile $(PROFILE) -p moneta-verify -p moneta-ledger -p moneta-journal -p moneta-store -p moneta-ingest -- --nocapture
 	MONETA_MALFORMED=$${MONETA_MALFORMED:-100000} \
 	cargo test --locked --profile $(PROFILE) -p moneta-formats --test it malformed -- --nocapture
@@ -66,6 +67,9 @@ torture:         ## Run the long forms of the tests of crashes, damage, forks an
 	MONETA_BACKFILL=whole cargo test --locked --profile $(PROFILE) -p moneta-cli --test it backfill:: -- --nocapture
 	MONETA_FILE_KILLS=$${MONETA_FILE_KILLS:-200} \
 	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it kill_files -- --nocapture
+	MONETA_KILLS=$${MONETA_KILLS:-1000} MONETA_SYSLOG_KILLS=$${MONETA_SYSLOG_KILLS:-20} MONETA_MOVE_KILLS=$${MONETA_MOVE_KILLS:-200} \
+	MONETA_FLIPS=$${MONETA_FLIPS:-1000} \
+	cargo test --locked --profile $(PROFILE) -p moneta-cli --test it -- --nocapture --test-threads 1 kill_json kill_syslog moving:: flips::
 
 lint:            ## Check formatting, lints, documentation and licences.
 	cargo fmt --all --check

@@ -17,7 +17,7 @@ use crate::ApiError;
 use crate::address::Path;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
-use crate::intake::{Lot, place, store};
+use crate::intake::{Lot, place, store_for_receipt};
 use crate::state::App;
 
 /// Names a request so that sending it again stores nothing twice.
@@ -40,6 +40,8 @@ pub(crate) struct Accepted {
     /// Whether the same request had been stored before.
     duplicate: bool,
     stored_at: String,
+    /// What the log signed for it: the sender can have it proved, and hold it against the log.
+    receipt: Option<String>,
 }
 
 /// `POST /v1/ingest/{table}`: a JSON object, an array of objects, or one object a line.
@@ -57,7 +59,7 @@ pub(crate) async fn events(
     let format = if lines { Format::Ndjson } else { Format::Json };
     let mut options = decode_options(&state, &source_of(&ctx), key.is_some());
     options.table = Some(table.clone());
-    let stored = store(&state, vec![Lot { format, options, bytes: body }], key).await?;
+    let stored = store_for_receipt(&state, vec![Lot { format, options, bytes: body }], key).await?;
     let receipt = stored.receipt;
     let ranges: Vec<_> = receipt.ranges.iter().filter(|range| range.table == table).collect();
     let num_rows = ranges.iter().map(|range| range.num_rows).sum();
@@ -69,6 +71,7 @@ pub(crate) async fn events(
         num_rows,
         duplicate: receipt.duplicate,
         stored_at: receipt.stored_at.to_string(),
+        receipt: stored.signed,
     }))
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Lot {
 /// The acknowledgement: what it counts is on disk.
 pub(crate) struct Stored {
     pub(crate) receipt: IngestReceipt,
+    /// What the log signed for it, for those that asked.
+    pub(crate) signed: Option<String>,
     /// Records stored in `Quarantine`.
     pub(crate) num_quarantined: usize,
 }
@@ -46,12 +48,29 @@ pub(crate) async fn place(state: &App) -> Result<SemaphorePermit<'_>, ApiError> 
 /// Stores lots together: all of them or none. A record that is no event goes to `Quarantine`; a request without a
 /// single event is refused, because its sender still has it and can mend what is wrong with all of it.
 pub(crate) async fn store(state: &App, lots: Vec<Lot>, key: Option<IdempotencyKey>) -> Result<Stored, ApiError> {
+    let submission = submission(lots, key).await?;
+    let num_quarantined = submission.quarantined.len();
+    let receipt = state.events.submit(submission).await?;
+    Ok(Stored { receipt, signed: None, num_quarantined })
+}
+
+/// As [`store`], with a receipt that the log signed.
+pub(crate) async fn store_for_receipt(
+    state: &App,
+    lots: Vec<Lot>,
+    key: Option<IdempotencyKey>,
+) -> Result<Stored, ApiError> {
+    let submission = submission(lots, key).await?;
+    let num_quarantined = submission.quarantined.len();
+    let (receipt, signed) = state.events.submit_for_receipt(submission).await?;
+    Ok(Stored { receipt, signed, num_quarantined })
+}
+
+async fn submission(lots: Vec<Lot>, key: Option<IdempotencyKey>) -> Result<Submission, ApiError> {
     let (batches, quarantined) = on_other_thread(move || decode(lots)).await?;
     check_some_events(&batches, &quarantined)?;
     check_tables(&batches)?;
-    let num_quarantined = quarantined.len();
-    let receipt = state.events.submit(Submission { batches, quarantined, key }).await?;
-    Ok(Stored { receipt, num_quarantined })
+    Ok(Submission { batches, quarantined, key })
 }
 
 /// Runs what takes long away from the threads that answer requests.

@@ -39,6 +39,7 @@ mod otlp;
 mod page;
 mod prometheus;
 mod protobuf;
+mod receipts;
 mod router;
 mod rows;
 mod rules;

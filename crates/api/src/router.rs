@@ -17,8 +17,8 @@ use crate::observe::observe;
 use crate::state::{App, Shared};
 use crate::{
     ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, export, flight, gelf, health,
-    incidents, ingest, kusto, ledger, loki, objects, openapi, operations, otlp, page, prometheus, rules, splunk,
-    upload,
+    incidents, ingest, kusto, ledger, loki, objects, openapi, operations, otlp, page, prometheus, receipts, rules,
+    splunk, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -120,6 +120,7 @@ fn quick() -> Router<App> {
         .route("/v1/holds/{name}", put(operations::place_hold))
         .route("/v1/holds/{name}/release", post(operations::release_hold))
         .route("/v1/tables/{table}/rows/{seq}/proof", get(operations::prove_record))
+        .route("/v1/receipts/proof", post(receipts::prove))
         .route("/ledger/{*path}", get(ledger::file))
         .route("/v1/rest/auth/metadata", get(kusto::auth_metadata))
         .route("/v1/rest/ingest/{database}/{table}", post(kusto::streaming_ingest))

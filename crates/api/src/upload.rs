@@ -13,7 +13,7 @@ use axum::extract::{Query, Request, State};
 use bytes::Bytes;
 use moneta_base::ErrorKind;
 use moneta_formats::{Decoded, Decoder, Format, HEAD_BYTES, recognise_with};
-use moneta_ports::{IngestReceipt, Submission};
+use moneta_ports::{IngestReceipt, SignedAnswer, Submission};
 use serde::{Deserialize, Serialize};
 
 use crate::ApiError;
@@ -42,6 +42,9 @@ pub(crate) struct Parameters {
     table: Option<String>,
     /// Zone of time stamps that name none, in seconds east of UTC.
     zone_offset_seconds: Option<i32>,
+    /// Whether the answer has a receipt of each part.
+    #[serde(default)]
+    receipts: bool,
 }
 
 /// What became of a file.
@@ -64,6 +67,9 @@ pub(crate) struct Uploaded {
     /// When the last part became durable; absent when there was none.
     stored_at: Option<String>,
     elapsed_ms: u64,
+    /// What the log signed for each part, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipts: Option<Vec<String>>,
 }
 
 /// `POST /v1/ingest?name=...&format=...`: the file as body.
@@ -89,7 +95,8 @@ pub(crate) async fn file(
     let mut options = decode_options(&state, &name, key.is_some());
     options.table = table;
     options.zone_offset_seconds = parameters.zone_offset_seconds.unwrap_or(0);
-    let uploaded = Uploaded { name, format: format.name(), ..Uploaded::default() };
+    let receipts = parameters.receipts.then(Vec::new);
+    let uploaded = Uploaded { name, format: format.name(), receipts, ..Uploaded::default() };
     let mut upload = Upload { state, key, uploaded };
     let outcome = upload.run(Decoder::new(format, options), pieces, head).await;
     upload.uploaded.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -135,14 +142,15 @@ impl Upload {
     async fn store_all(&mut self, portions: Vec<Decoded>) -> Result<(), ApiError> {
         for portion in portions.into_iter().filter(|portion| portion.records > 0) {
             check_tables(&portion.batches)?;
-            let receipt = self.store(&portion).await?;
+            let (receipt, signed) = self.store(&portion).await?;
             self.note(&portion, &receipt);
+            self.uploaded.receipts.iter_mut().for_each(|receipts| receipts.extend(signed.clone()));
         }
         Ok(())
     }
 
     /// Stores one part, waiting while the journal cannot keep up.
-    async fn store(&self, portion: &Decoded) -> Result<IngestReceipt, ApiError> {
+    async fn store(&self, portion: &Decoded) -> Result<SignedAnswer, ApiError> {
         let mut attempt = 0;
         loop {
             let submission = Submission {
@@ -150,7 +158,11 @@ impl Upload {
                 quarantined: portion.quarantined.clone(),
                 key: self.key.as_ref().map(|key| key.part(self.uploaded.parts)),
             };
-            match self.state.events.submit(submission).await {
+            let stored = match self.uploaded.receipts {
+                Some(_) => self.state.events.submit_for_receipt(submission).await,
+                None => self.state.events.submit(submission).await.map(|receipt| (receipt, None)),
+            };
+            match stored {
                 Err(error) if attempt < ATTEMPTS_MAX => match error.kind {
                     ErrorKind::Environment { retry_after: Some(after) } => {
                         attempt += 1;

@@ -45,6 +45,8 @@ pub struct Upload<'a> {
     pub table: Option<&'a str>,
     /// Names its content.
     pub key: Option<String>,
+    /// Whether the answer is to have a receipt of each part.
+    pub receipts: bool,
 }
 
 impl Client {
@@ -193,6 +195,7 @@ impl Client {
         let mut parameters = vec![("name", upload.name)];
         parameters.extend(upload.format.map(|format| ("format", format)));
         parameters.extend(upload.table.map(|table| ("table", table)));
+        parameters.extend(upload.receipts.then_some(("receipts", "true")));
         let mut attempt = 0;
         loop {
             let file = tokio::fs::File::open(upload.path).await;

@@ -5,6 +5,7 @@
 //!  0  done
 //!  1  done, and the answer is negative: something does not verify, a rule does not load, a file was not understood
 //!  2  the command, its input or the request is wrong
+//!  3  done, and the answer is evidence: the log signed for records that it does not have
 //! 69  a server or a data directory is not available now
 //! 70  a defect in Moneta, or damaged data
 //! 74  reading or writing failed
@@ -33,6 +34,8 @@ pub enum Exit {
     Negative,
     /// What was asked is wrong.
     Usage,
+    /// It ran, and the log is convicted by its own signature.
+    Evidence,
     /// What it needs is not available now.
     Unavailable,
     /// A defect, or damaged data.
@@ -53,6 +56,7 @@ impl Exit {
             Self::Success => 0,
             Self::Negative => 1,
             Self::Usage => 2,
+            Self::Evidence => 3,
             Self::Unavailable => 69,
             Self::Internal => 70,
             Self::Io => 74,

@@ -116,11 +116,19 @@ impl BlockProof {
     /// # Errors
     /// [`BlockProofError`] naming the step that failed.
     pub fn verify(&self, header: &[u8], origin: &str, keys: &[VerifierKey]) -> Result<ProvenBlock, BlockProofError> {
+        self.verify_leaf(&leaf_hash(header), origin, keys)
+    }
+
+    /// As [`BlockProof::verify`], for whoever has the leaf hash of the header and not the header.
+    ///
+    /// # Errors
+    /// [`BlockProofError`] naming the step that failed.
+    pub fn verify_leaf(&self, leaf: &Hash, origin: &str, keys: &[VerifierKey]) -> Result<ProvenBlock, BlockProofError> {
         let checkpoint = self.root.verify(&self.tick, origin, keys)?;
         let entry = RootEntry::decode(&self.tick)?;
         let listed = entry.tick_of(&self.shard).filter(|growth| growth.size == self.size);
         let growth = listed.ok_or(BlockProofError::NotListed)?;
-        verify_inclusion(&leaf_hash(header), self.index, self.size, &self.hashes, &growth.root)?;
+        verify_inclusion(leaf, self.index, self.size, &self.hashes, &growth.root)?;
         Ok(ProvenBlock { at: entry.at, checkpoint })
     }
 }

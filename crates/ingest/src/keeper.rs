@@ -38,6 +38,8 @@ pub struct Policy {
     pub retention_days_default: u32,
     /// Days single tables are kept.
     pub retention_days: BTreeMap<TableName, u32>,
+    /// The fewest days any table is kept, whatever the numbers above say.
+    pub retention_floor_days: u32,
     /// What must not be dropped, whatever the days say.
     pub holds: Vec<Hold>,
 }
@@ -46,7 +48,8 @@ impl Policy {
     /// Days a table is kept.
     #[must_use]
     pub fn days_of(&self, table: &TableName) -> u32 {
-        self.retention_days.get(table).copied().unwrap_or(self.retention_days_default)
+        let days = self.retention_days.get(table).copied().unwrap_or(self.retention_days_default);
+        days.max(self.retention_floor_days)
     }
 
     /// Whether a hold keeps a day of a table.
@@ -63,7 +66,7 @@ pub type JournalLengths<'a> = dyn Fn() -> Result<Vec<(PathBuf, u64)>, PortError>
 /// is. What follows the journal must be copied before it asks: state that is newer than its journal passes rows over.
 pub type BetweenChanges = Box<dyn FnOnce(&Ledger, &JournalLengths<'_>) -> Result<u64, PortError> + Send>;
 
-enum Command {
+pub(crate) enum Command {
     Between(BetweenChanges, mpsc::SyncSender<Result<u64, PortError>>),
     SealAll(mpsc::SyncSender<Result<usize, PortError>>),
     Stop,
@@ -113,17 +116,23 @@ pub(crate) struct Keeper {
     pub(crate) unmergeable: Mutex<BTreeSet<String>>,
 }
 
-/// Starts the thread.
-///
-/// # Errors
-/// When the operating system gives no thread.
-pub(crate) fn start_keeper(keeper: Keeper) -> std::io::Result<KeeperHandle> {
+/// The way to a keeper that does not run yet, and what it will listen to.
+pub(crate) fn keeper_handle() -> (KeeperHandle, Receiver<Command>) {
     let (commands, inbox) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || keeper.run(&inbox))?;
-    Ok(KeeperHandle { commands, thread: Mutex::new(Some(thread)) })
+    (KeeperHandle { commands, thread: Mutex::default() }, inbox)
 }
 
 impl Keeper {
+    /// Starts the thread behind a handle.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub(crate) fn start(self, handle: &KeeperHandle, inbox: Receiver<Command>) -> std::io::Result<()> {
+        let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || self.run(&inbox))?;
+        *handle.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(())
+    }
+
     fn run(&self, inbox: &Receiver<Command>) {
         // Sealing keeps a core busy for a second or two: on a small machine records and alerts would wait for it.
         if let Err(error) = moneta_host::yield_to_others() {
@@ -144,7 +153,7 @@ impl Keeper {
         }
     }
 
-    fn tick(&self, retention_due: &mut Timestamp) {
+    pub(crate) fn tick(&self, retention_due: &mut Timestamp) {
         let now = self.clock.now();
         self.log(publish(&self.ledger, &self.shared, now).map(drop), "checkpoint");
         let policy = self.policy();
@@ -171,8 +180,8 @@ impl Keeper {
     fn note_state(&self, now: Timestamp) {
         let hot_blocks: usize = self.store.hot_stats().values().map(|hot| hot.num_blocks).sum();
         self.shared.metrics.set(Metric::StoreHotBlocks, hot_blocks as u64);
-        let last = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).last_checkpoint;
-        self.shared.metrics.set(Metric::LedgerCheckpointAge, last.map_or(0, |(at, _)| now.since(at).as_secs()));
+        let covered_at = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).covered_at;
+        self.shared.metrics.set(Metric::LedgerCheckpointAge, covered_at.map_or(0, |at| now.since(at).as_secs()));
     }
 
     fn policy(&self) -> Policy {
@@ -186,7 +195,7 @@ impl Keeper {
     }
 
     /// Seals the tables for which `due` holds; returns the number of segments.
-    fn seal(&self, due: impl Fn(&moneta_store::HotStats) -> bool) -> Result<usize, PortError> {
+    pub(crate) fn seal(&self, due: impl Fn(&moneta_store::HotStats) -> bool) -> Result<usize, PortError> {
         let failed =
             |error: moneta_store::Error| PortError::caused_by(error.kind(), "a segment could not be sealed", error);
         let mut num_segments = 0;
@@ -258,6 +267,11 @@ impl Keeper {
 
     /// Drops every ingest day past its table's retention; returns the number of days.
     fn drop_expired(&self, policy: &Policy, now: Timestamp) -> Result<usize, PortError> {
+        // A write that failed may have left rows of a day in the journal, which the next start brings back: a day that was
+        // dropped meanwhile would open again.
+        if self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).stopped.is_some() {
+            return Ok(0);
+        }
         let due = self.store.due_drops(&|table| policy.days_of(table), now.day());
         let mut dropped = 0;
         for shard in &due {

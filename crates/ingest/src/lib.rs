@@ -13,9 +13,12 @@
 
 mod audit;
 mod audit_entries;
+#[cfg(test)]
+mod fault_tests;
 mod keeper;
 mod open;
 mod quarantine;
+mod receipts;
 mod room;
 mod service;
 mod shared;
@@ -26,4 +29,4 @@ pub use open::{OpenError, OpenReport, Parts};
 pub use quarantine::encoding as quarantine_encoding;
 pub use room::Rung;
 pub use service::Ingest;
-pub use shared::IngestStatus;
+pub use shared::{IngestStatus, LedgerFailure, LedgerOutcome};

@@ -1,7 +1,9 @@
 //! Opens the durable state and brings its parts to agree: what the journal holds beyond the store becomes hot again,
 //! what it holds beyond the ledger is appended again, and what was sealed without its root entry gets one.
 
+use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, RwLock};
 
 use moneta_base::fs::FileSystem;
@@ -15,7 +17,7 @@ use moneta_scrub::Scrubber;
 use moneta_store::{BucketOptions, Store};
 use tokio::sync::Semaphore;
 
-use crate::keeper::{Keeper, Policy, merge_entry, segment_entry, start_keeper};
+use crate::keeper::{Command, Keeper, Policy, keeper_handle, merge_entry, segment_entry};
 use crate::room::Room;
 use crate::service::{Ingest, QUEUE_PERMITS};
 use crate::shared::Shared;
@@ -96,52 +98,70 @@ impl Ingest {
     /// # Errors
     /// [`OpenError`], naming the part that is damaged or cannot be read.
     pub fn open(data: &Path, parts: Parts) -> Result<(Arc<Self>, OpenReport), OpenError> {
-        let store = Store::open(parts.fs.clone(), &data.join("store"), parts.catalog)?;
-        let store = Arc::new(match parts.bucket {
-            Some(bucket) => store.with_bucket(bucket)?,
-            None => store,
-        });
-        let (ledger, _) = Ledger::open(parts.fs.clone(), &data.join("ledger"), parts.signer, &parts.origin)?;
-        let ledger = Arc::new(ledger);
-        let (journal, recovery) = Journal::open(parts.fs, &data.join("journal"), JournalOptions::new(parts.tenant))?;
-        let recovered: Vec<Arc<Block>> = recovery.blocks.into_iter().map(|block| block.into_inner()).collect();
-        let headers_appended = reconcile(&recovered, &store, &ledger, &*parts.clock)?;
-        let shared = Arc::new(Shared::new(parts.metrics));
-        let (clock, policy) = (parts.clock, Arc::new(RwLock::new(parts.policy)));
-        let writer = Writer {
-            journal,
-            clock: clock.clone(),
-            store: store.clone(),
-            ledger: ledger.clone(),
-            shared: shared.clone(),
-            is_crowded: false,
-        };
-        let writer = Arc::new(start_writer(writer)?);
-        let keeper = Keeper {
-            clock: clock.clone(),
-            store: store.clone(),
-            ledger: ledger.clone(),
-            shared: shared.clone(),
-            policy: policy.clone(),
-            writer: writer.clone(),
-            unmergeable: Mutex::default(),
-        };
-        let room = Room::new(parts.volume, clock.clone());
-        let ingest = Self {
-            room,
-            clock,
-            entropy: parts.entropy,
-            scrubber: parts.scrubber,
-            store,
-            ledger,
-            shared,
-            writer,
-            keeper: start_keeper(keeper)?,
-            policy,
-            queue: Arc::new(Semaphore::new(QUEUE_PERMITS)),
-        };
-        Ok((Arc::new(ingest), OpenReport { dropped: recovery.dropped, recovered, headers_appended }))
+        let Assembled { ingest, keeper, inbox, report } = assemble(data, parts)?;
+        keeper.start(&ingest.keeper, inbox)?;
+        Ok((ingest, report))
     }
+}
+
+/// The service before its keeper runs.
+pub(crate) struct Assembled {
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) keeper: Keeper,
+    pub(crate) inbox: Receiver<Command>,
+    pub(crate) report: OpenReport,
+}
+
+/// Opens journal, store and ledger, brings them to agree and starts the writer.
+pub(crate) fn assemble(data: &Path, parts: Parts) -> Result<Assembled, OpenError> {
+    let store = Store::open(parts.fs.clone(), &data.join("store"), parts.catalog)?;
+    let store = Arc::new(match parts.bucket {
+        Some(bucket) => store.with_bucket(bucket)?,
+        None => store,
+    });
+    let (ledger, _) = Ledger::open(parts.fs.clone(), &data.join("ledger"), parts.signer, &parts.origin)?;
+    let ledger = Arc::new(ledger);
+    let (journal, recovery) = Journal::open(parts.fs, &data.join("journal"), JournalOptions::new(parts.tenant))?;
+    let recovered: Vec<Arc<Block>> = recovery.blocks.into_iter().map(|block| block.into_inner()).collect();
+    let headers_appended = reconcile(&recovered, &store, &ledger, &*parts.clock)?;
+    let shared = Arc::new(Shared::new(parts.metrics));
+    let (clock, policy) = (parts.clock, Arc::new(RwLock::new(parts.policy)));
+    let writer = Writer {
+        journal,
+        clock: clock.clone(),
+        store: store.clone(),
+        ledger: ledger.clone(),
+        shared: shared.clone(),
+        is_crowded: false,
+        behind: VecDeque::new(),
+    };
+    let writer = Arc::new(start_writer(writer)?);
+    let keeper = Keeper {
+        clock: clock.clone(),
+        store: store.clone(),
+        ledger: ledger.clone(),
+        shared: shared.clone(),
+        policy: policy.clone(),
+        writer: writer.clone(),
+        unmergeable: Mutex::default(),
+    };
+    let room = Room::new(parts.volume, clock.clone());
+    let (handle, inbox) = keeper_handle();
+    let ingest = Ingest {
+        room,
+        clock,
+        entropy: parts.entropy,
+        scrubber: parts.scrubber,
+        store,
+        ledger,
+        shared,
+        writer,
+        keeper: handle,
+        policy,
+        queue: Arc::new(Semaphore::new(QUEUE_PERMITS)),
+    };
+    let report = OpenReport { dropped: recovery.dropped, recovered, headers_appended };
+    Ok(Assembled { ingest: Arc::new(ingest), keeper, inbox, report })
 }
 
 /// Makes the store and the ledger agree with the journal; returns the number of headers appended.

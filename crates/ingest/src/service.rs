@@ -12,7 +12,8 @@ use moneta_journal::{Commit, MarkKind, ProducerMark};
 use moneta_ledger::Ledger;
 use moneta_merkle::{Hash, sha256};
 use moneta_ports::{
-    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metric, PortError, Submission,
+    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metric, PortError, SignedAnswer,
+    Submission,
 };
 use moneta_scrub::{ScrubbedBatch, Scrubber};
 use moneta_store::Store;
@@ -22,7 +23,7 @@ use crate::keeper::{BetweenChanges, KeeperHandle, Policy};
 use crate::quarantine;
 use crate::room::{Room, Rung, Stream};
 use crate::shared::{IngestStatus, Shared, publish};
-use crate::writer::{Job, WriterHandle};
+use crate::writer::{Acknowledged, Job, WriterHandle};
 
 /// Bytes of rows waiting for the writer at most; beyond that senders wait, then are told to come back.
 const QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -215,11 +216,23 @@ impl Ingest {
         scrubbed
     }
 
+    async fn take(&self, submission: Submission, wants_blocks: bool) -> Result<Acknowledged, PortError> {
+        let key = submission.key.clone();
+        if let Err(refused) = self.room.admit(stream_of(&submission)) {
+            self.shared.metrics.add_labelled(Metric::IngestRefused, "disk_full", 1);
+            return Err(refused);
+        }
+        self.wait_for_subscribers(key.as_ref()).await?;
+        let batches = self.prepare(submission)?;
+        self.commit(batches, key, wants_blocks).await
+    }
+
     async fn commit(
         &self,
         batches: Vec<ScrubbedBatch>,
         key: Option<IdempotencyKey>,
-    ) -> Result<IngestReceipt, PortError> {
+        wants_blocks: bool,
+    ) -> Result<Acknowledged, PortError> {
         let bytes: usize = batches.iter().map(|batch| batch.rows().get_array_memory_size()).sum();
         let permits = bytes.div_ceil(PERMIT_BYTES).clamp(1, QUEUE_PERMITS);
         let permits = u32::try_from(permits).expect("clamped to 65,536");
@@ -230,7 +243,7 @@ impl Ingest {
         };
         let mark = key.map(|key| mark(key, &batches));
         let (reply, answer) = oneshot::channel();
-        self.writer.send(Job { commit: Commit { batches, mark }, reply, _room: room })?;
+        self.writer.send(Job { commit: Commit { batches, mark }, wants_blocks, reply, _room: room })?;
         answer.await.unwrap_or_else(|_| {
             Err(PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart"))
         })
@@ -239,15 +252,15 @@ impl Ingest {
 
 impl EventSink for Ingest {
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>> {
+        Box::pin(async move { self.take(submission, false).await.map(|acknowledged| acknowledged.receipt) })
+    }
+
+    fn submit_for_receipt(&self, submission: Submission) -> BoxFuture<'_, Result<SignedAnswer, PortError>> {
         Box::pin(async move {
             let key = submission.key.clone();
-            if let Err(refused) = self.room.admit(stream_of(&submission)) {
-                self.shared.metrics.add_labelled(Metric::IngestRefused, "disk_full", 1);
-                return Err(refused);
-            }
-            self.wait_for_subscribers(key.as_ref()).await?;
-            let batches = self.prepare(submission)?;
-            self.commit(batches, key).await
+            let Acknowledged { receipt, blocks } = self.take(submission, true).await?;
+            let signed = self.sign_receipt(&receipt, key, blocks).await;
+            Ok((receipt, signed))
         })
     }
 }

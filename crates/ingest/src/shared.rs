@@ -1,10 +1,11 @@
 //! What the service and its threads tell each other: subscribers, counters, the state of the write path.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use moneta_base::error::chain;
 use moneta_base::{Seq, TableName, Timestamp};
 use moneta_ledger::Ledger;
 use moneta_merkle::SignedCheckpoint;
@@ -17,6 +18,8 @@ pub(crate) struct Shared {
     pub(crate) has_all_subscribers: AtomicBool,
     pub(crate) status: Mutex<IngestStatus>,
     pub(crate) events_total: AtomicU64,
+    /// Durable blocks whose headers the ledger did not take yet.
+    pub(crate) headers_behind: AtomicUsize,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -27,6 +30,7 @@ impl Shared {
             has_all_subscribers: AtomicBool::new(false),
             status: Mutex::default(),
             events_total: AtomicU64::new(0),
+            headers_behind: AtomicUsize::new(0),
             metrics,
         }
     }
@@ -47,6 +51,26 @@ impl Shared {
     }
 }
 
+/// Why there is no new checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerFailure {
+    /// What happened first, in words.
+    pub reason: String,
+    /// What comes of it.
+    pub outcome: LedgerOutcome,
+}
+
+/// What comes of a checkpoint that could not be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerOutcome {
+    /// It is tried again.
+    Retried,
+    /// Nothing is signed any more until the ledger has been opened again.
+    Stopped,
+    /// As [`Self::Stopped`]: the disk gave back other bytes than were written.
+    NotAsWritten,
+}
+
 /// The state of the write path, for status pages and metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IngestStatus {
@@ -56,6 +80,10 @@ pub struct IngestStatus {
     pub last_commit: Duration,
     /// When the last checkpoint was signed, and the size of its tree.
     pub last_checkpoint: Option<(Timestamp, u64)>,
+    /// When everything that had been acknowledged was last under a checkpoint.
+    pub covered_at: Option<Timestamp>,
+    /// Why no checkpoint could be signed the last time that one was due.
+    pub ledger_failure: Option<LedgerFailure>,
     /// Bytes in journal files.
     pub journal_bytes: u64,
     /// How much of the room for the marks of senders, files and objects is in use, in percent.
@@ -67,15 +95,35 @@ pub struct IngestStatus {
 /// Signs a checkpoint if anything changed, and notes it in the status.
 pub(crate) fn publish(ledger: &Ledger, shared: &Shared, now: Timestamp) -> Result<Option<SignedCheckpoint>, PortError> {
     let published = ledger.publish(now);
-    let failed =
-        |error: moneta_ledger::Error| PortError::caused_by(error.kind(), "the ledger could not be published", error);
-    let checkpoint = published.map_err(failed)?;
-    if let Some(signed) = &checkpoint {
-        let mut status = shared.status.lock().unwrap_or_else(PoisonError::into_inner);
-        status.last_checkpoint = Some((now, signed.size()));
-        shared.metrics.set(Metric::LedgerTreeSize, signed.size());
+    let mut status = shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+    match published {
+        Ok(checkpoint) => {
+            status.ledger_failure = None;
+            if shared.headers_behind.load(Ordering::Acquire) == 0 {
+                status.covered_at = Some(now);
+            }
+            if let Some(signed) = &checkpoint {
+                status.last_checkpoint = Some((now, signed.size()));
+                shared.metrics.set(Metric::LedgerTreeSize, signed.size());
+            }
+            Ok(checkpoint)
+        }
+        Err(error) => {
+            // A ledger that stopped says only that afterwards: what stopped it is what people need to know.
+            if !matches!(error, moneta_ledger::Error::Stopped) || status.ledger_failure.is_none() {
+                status.ledger_failure = Some(LedgerFailure { reason: chain(&error), outcome: outcome_of(&error) });
+            }
+            Err(PortError::caused_by(error.kind(), "the ledger could not be published", error))
+        }
     }
-    Ok(checkpoint)
+}
+
+fn outcome_of(error: &moneta_ledger::Error) -> LedgerOutcome {
+    match error {
+        moneta_ledger::Error::ReadBack { .. } => LedgerOutcome::NotAsWritten,
+        error if error.leaves_disk_known() => LedgerOutcome::Retried,
+        _ => LedgerOutcome::Stopped,
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! An error of the journal that leaves the disk in doubt stops the thread: nothing more is acknowledged until the
 //! process has restarted and recovered from disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use moneta_base::error::chain;
 use moneta_base::{Clock, ErrorKind, Seq, TableName, limits};
 use moneta_event::Block;
+use moneta_event::signed_receipt::ReceiptBlock;
 use moneta_journal::{Commit, CommitOutcome, Journal, ProducerMark, Receipt, SeqRange};
-use moneta_ledger::Ledger;
+use moneta_ledger::{Ledger, LogName};
 use moneta_ports::{IngestReceipt, Metric, NoRoomToRemember, PortError, StoredRange};
 use moneta_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -32,9 +34,18 @@ const GROUP_ROWS_MAX: usize = 4 * limits::BLOCK_ROWS_MAX;
 /// One submission on its way to disk.
 pub(crate) struct Job {
     pub(crate) commit: Commit,
-    pub(crate) reply: oneshot::Sender<Result<IngestReceipt, PortError>>,
+    /// Whether the sender wants to know the blocks.
+    pub(crate) wants_blocks: bool,
+    pub(crate) reply: oneshot::Sender<Result<Acknowledged, PortError>>,
     /// Room in the queue, given back when the job is done.
     pub(crate) _room: OwnedSemaphorePermit,
+}
+
+/// What the writer answers once a commit is on disk.
+pub(crate) struct Acknowledged {
+    pub(crate) receipt: IngestReceipt,
+    /// The blocks that the rows are in; none unless they were asked for, and none of what was stored before.
+    pub(crate) blocks: Vec<ReceiptBlock>,
 }
 
 enum Command {
@@ -112,6 +123,9 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     /// Whether the last group had more than one commit.
     pub(crate) is_crowded: bool,
+    /// Durable blocks whose headers the ledger did not take yet, in order: a header that came before one of these would
+    /// stand in its place. They are in memory as hot rows anyway.
+    pub(crate) behind: VecDeque<Arc<Block>>,
 }
 
 /// Starts the thread.
@@ -192,13 +206,18 @@ impl Writer {
     fn commit(&mut self, group: Vec<Job>) -> bool {
         let started = Instant::now();
         let (commits, replies): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|job| (job.commit, (job.reply, job._room))).unzip();
+            group.into_iter().map(|job| (job.commit, (job.wants_blocks, job.reply, job._room))).unzip();
         let appended = self.journal.append(commits, self.clock.now());
         self.note_commit(started.elapsed());
-        appended.blocks.into_iter().for_each(|block| self.hand_on(block.into_inner()));
-        for (outcome, (reply, _room)) in appended.outcomes.into_iter().zip(replies) {
+        let blocks: Vec<_> = appended.blocks.into_iter().map(|block| block.into_inner()).collect();
+        blocks.iter().for_each(|block| self.hand_on(block.clone()));
+        for (outcome, (wants_blocks, reply, _room)) in appended.outcomes.into_iter().zip(replies) {
+            let acknowledged = self.answer(outcome).map(|receipt| {
+                let is_named = wants_blocks && !receipt.duplicate;
+                Acknowledged { blocks: if is_named { blocks_of(&receipt, &blocks) } else { Vec::new() }, receipt }
+            });
             // A sender that went away has its rows stored all the same.
-            let _ = reply.send(self.answer(outcome));
+            let _ = reply.send(acknowledged);
         }
         self.journal.poisoned().is_none()
     }
@@ -217,15 +236,14 @@ impl Writer {
     }
 
     /// Makes a durable block queryable, provable and known to the subscribers.
-    fn hand_on(&self, block: Arc<Block>) {
+    fn hand_on(&mut self, block: Arc<Block>) {
+        self.behind.push_back(block.clone());
+        self.append_headers();
         if let Err(error) = self.store.add_hot(block.clone()) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "a durable block is not queryable; a restart reads it from the journal"
             );
-        }
-        if let Err(error) = append_to_ledger(&block, &self.ledger) {
-            tracing::error!(error = %error, "a block header could not be appended to the ledger; a restart appends it from the journal");
         }
         let num_rows = u64::from(block.header.num_rows);
         self.shared.events_total.fetch_add(num_rows, Ordering::Relaxed);
@@ -234,6 +252,19 @@ impl Writer {
         for subscriber in self.shared.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
             subscriber.on_block(&block);
         }
+    }
+
+    /// Appends the headers that wait, as far as the ledger takes them. What it does not take is tried again with the next
+    /// block, and after a restart from the journal; no checkpoint counts as complete meanwhile.
+    fn append_headers(&mut self) {
+        while let Some(block) = self.behind.front() {
+            if let Err(error) = append_to_ledger(block, &self.ledger) {
+                tracing::error!(error = %chain(&error), waiting = self.behind.len(), "the ledger takes no headers now");
+                break;
+            }
+            self.behind.pop_front();
+        }
+        self.shared.headers_behind.store(self.behind.len(), Ordering::Release);
     }
 
     fn answer(&self, outcome: Result<CommitOutcome, moneta_journal::Error>) -> Result<IngestReceipt, PortError> {
@@ -263,11 +294,26 @@ impl Writer {
 /// Appends a block's header, and what the root log says of its rows: for new blocks and, at start, for those in the
 /// journal that no checkpoint covers yet.
 pub(crate) fn append_to_ledger(block: &Block, ledger: &Ledger) -> Result<(), moneta_ledger::Error> {
-    ledger.append_block(&block.header.shard, &block.header.encode())?;
+    let header = &block.header;
+    // A try that failed at the entries below has put the header there.
+    if ledger.next_index(&LogName::Shard(header.shard.clone()))? <= header.shard_index {
+        let index = ledger.append_block(&header.shard, &header.encode())?;
+        assert_eq!(index, header.shard_index, "LEDGER-2: a header stands in its place in the shard log");
+    }
     for entry in root_entries(block) {
         ledger.append_root(&entry)?;
     }
     Ok(())
+}
+
+/// The blocks of a group that hold rows of one of its commits.
+fn blocks_of(receipt: &IngestReceipt, blocks: &[Arc<Block>]) -> Vec<ReceiptBlock> {
+    let of_range = |range: &StoredRange| {
+        let (table, start, end) = (range.table.clone(), range.first_seq, range.first_seq + range.num_rows);
+        let headers = blocks.iter().map(|block| &block.header).filter(move |header| header.shard.table == table);
+        headers.filter_map(move |header| ReceiptBlock::of(header, start, end))
+    };
+    receipt.ranges.iter().flat_map(of_range).collect()
 }
 
 fn ingest_receipt(receipt: Receipt, duplicate: bool) -> IngestReceipt {

@@ -121,7 +121,8 @@ impl Error {
     }
 
     /// Reports whether a publish that failed so may be tried again without opening the ledger anew.
-    pub(crate) fn leaves_disk_known(&self) -> bool {
+    #[must_use]
+    pub fn leaves_disk_known(&self) -> bool {
         matches!(self, Error::Io { .. } | Error::Merkle(moneta_merkle::Error::Signer { .. }))
     }
 }

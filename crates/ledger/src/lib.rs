@@ -39,6 +39,7 @@ mod headers;
 mod ledger;
 mod prove;
 mod publish;
+mod receipts;
 mod retention;
 #[cfg(test)]
 mod tests;
@@ -52,4 +53,5 @@ pub use cosigning::{Cosigned, Cosigner, WitnessAlarm, WitnessLink, WitnessReply}
 pub use error::{Error, Result};
 pub use ledger::{Ledger, LogName, OpenReport};
 pub use publish::{OPEN_SHARDS_MAX, PublishStats};
+pub use receipts::Promise;
 pub use witness::{Witness, WitnessAnswer};

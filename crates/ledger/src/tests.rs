@@ -513,11 +513,13 @@ fn a_cut_between_root_and_shard_checkpoints_is_mended() {
 }
 
 /// LEDGER-1: whatever the power cut leaves, the tree under the last published checkpoint is the beginning of every
-/// later one, and nothing that was published is lost.
+/// later one, and nothing that was published is lost. `MONETA_POWER_CUTS` sets how many cuts there must have been in the
+/// middle of a call.
 #[test]
 fn published_trees_only_grow_through_power_cuts() {
-    let runs = if std::env::var_os("MONETA_TORTURE").is_some() { 5_000 } else { 150 };
-    for seed in 0..runs {
+    let wanted = std::env::var("MONETA_POWER_CUTS").ok().map_or(1_000, |cuts| cuts.parse().unwrap());
+    let (mut num_cuts, mut seed) = (0, 0);
+    while num_cuts < wanted {
         let fs = SimFs::new();
         let mut random = Random::new(seed);
         let mut seen: Vec<SignedCheckpoint> = Vec::new();
@@ -530,12 +532,16 @@ fn published_trees_only_grow_through_power_cuts() {
             seen.push(ledger.root_checkpoint());
             fs.fail_call(random.below(300), Fault::PowerCut);
             live(&ledger, &mut random, &mut seen);
+            num_cuts += usize::from(fs.is_cut());
             fs.crash(random.next_u64());
         }
         let ledger = opened(&fs);
         assert_published(&ledger, &seen, seed);
         assert_clean(&ledger);
+        seed += 1;
+        assert!(num_cuts as u64 >= seed, "faults no longer meet calls: {num_cuts} cuts in {seed} runs");
     }
+    println!("ledger: {num_cuts} power cuts in the middle of a call, seeds 0 to {}", seed - 1);
 }
 
 /// Appends and publishes until the power is cut or the day is over.

@@ -5,7 +5,7 @@ use std::fmt;
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AlarmKind {
-    /// The newest checkpoint with a quorum of cosignatures is too old.
+    /// The newest checkpoint, or the newest with a quorum of cosignatures, is too old.
     CheckpointAge,
     /// A witness knows a tree of this log that the log does not continue.
     SplitView,
@@ -107,7 +107,7 @@ impl AlarmKind {
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
-            Self::CheckpointAge => "Checkpoints are not witnessed",
+            Self::CheckpointAge => "Checkpoints are too old",
             Self::SplitView => "A witness saw another history of the ledger",
             Self::RolledBack => "The ledger was rolled back",
             Self::SourceSilent => "A source fell silent",
@@ -136,8 +136,9 @@ impl AlarmKind {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::CheckpointAge => {
-                "Until witnesses cosign again, whoever holds the signing key could exchange the newest records. Ingest \
-                 goes on. Look whether the witnesses run and can be reached."
+                "Until there is a new one, whoever can write to the disk or holds the signing key could exchange the newest \
+                 records. Ingest goes on. Look whether the witnesses run and can be reached; when it is the log itself \
+                 that signs nothing, mend what the reason names, look at the disk, and restart."
             }
             Self::SplitView => {
                 "Somebody signed two histories with the key of this log. Keep the files of the ledger and of the \

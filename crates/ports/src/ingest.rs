@@ -73,6 +73,9 @@ pub struct IngestReceipt {
 #[error("the room that remembers how far senders, files and objects got is full")]
 pub struct NoRoomToRemember;
 
+/// An acknowledgement, and the receipt that the log signed for it.
+pub type SignedAnswer = (IngestReceipt, Option<String>);
+
 /// Takes events; resolves only when they are durable.
 pub trait EventSink: Send + Sync {
     /// Scrubs and stores a submission.
@@ -81,6 +84,15 @@ pub trait EventSink: Send + Sync {
     /// `Environment` with a retry time under back-pressure, without one when the disk is full; `Caller` for a key
     /// that was used for other content.
     fn submit(&self, submission: Submission) -> BoxFuture<'_, Result<IngestReceipt, PortError>>;
+
+    /// As [`Self::submit`], with the text of a receipt that the log signed, as `moneta_event::signed_receipt` lays it
+    /// out. None when there is no log, or it has dropped the day of a submission that was stored before.
+    ///
+    /// # Errors
+    /// As [`Self::submit`]. A receipt that cannot be made is no error: what was stored is stored.
+    fn submit_for_receipt(&self, submission: Submission) -> BoxFuture<'_, Result<SignedAnswer, PortError>> {
+        Box::pin(async move { self.submit(submission).await.map(|receipt| (receipt, None)) })
+    }
 }
 
 /// Hears of every block once it is durable, in sequence order within a table.

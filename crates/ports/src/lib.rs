@@ -34,14 +34,15 @@ pub use incidents::{
     IncidentStatus, Incidents, RuleJudgement, Verdict,
 };
 pub use ingest::{
-    BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, NoRoomToRemember, StoredRange, Submission,
+    BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, NoRoomToRemember, SignedAnswer, StoredRange,
+    Submission,
 };
 pub use metrics::{Metric, MetricKind, Metrics};
 pub use objects::{
     CreateMode, DeclaredTable, IngestionMapping, MappingKind, MaterializedView, QueryObjects, SavedQuery,
     StoredFunction, TableChange, ViewStatus, Watchlist, WatchlistFormat, WatchlistUpload,
 };
-pub use operations::{LedgerPath, Operations};
+pub use operations::{LedgerPath, Operations, ReceiptAnswer};
 pub use query::{
     Completeness, EditorCompletion, EditorHover, QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError,
     QueryLanguage, QueryRequest, QueryState, ResultTable, RowStream, TimeScope, Truncation,

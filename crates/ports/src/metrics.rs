@@ -109,7 +109,7 @@ metrics! {
     StoreScrubbedBytes = Counter "moneta_store_scrubbed_bytes_total";
     /// Blocks not yet in a segment.
     StoreHotBlocks = Gauge "moneta_store_hot_blocks";
-    /// Age of the newest checkpoint.
+    /// Time since everything acknowledged was last under a checkpoint.
     LedgerCheckpointAge = Gauge "moneta_ledger_checkpoint_age_seconds";
     /// Entries of the root log under the newest checkpoint.
     LedgerTreeSize = Gauge "moneta_ledger_root_entries";

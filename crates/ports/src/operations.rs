@@ -356,6 +356,18 @@ pub struct Snapshot {
     pub made_at: String,
 }
 
+/// Numbers of days by the names of the rules that ask for them.
+///
+/// # Source
+/// OMB M-21-31: twelve months active and eighteen months cold, which are never more than 915 days.
+pub const RETENTION_PRESETS: [(&str, u32); 3] = [("90d", 90), ("180d", 180), ("m-21-31", 915)];
+
+/// The days of a preset.
+#[must_use]
+pub fn retention_preset(name: &str) -> Option<u32> {
+    RETENTION_PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, days)| *days)
+}
+
 /// The answer to whoever asks for the proof of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProofAnswer {
@@ -363,6 +375,22 @@ pub enum ProofAnswer {
     Proof(String),
     /// There is no such row; why, and which rows there are.
     NotStored(String),
+}
+
+/// What the log has to say to a receipt that it signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReceiptAnswer {
+    /// Everything is under the checkpoint: the text of the proof, as `moneta-verify receipt` reads it.
+    Kept(String),
+    /// Blocks of it were dropped by policy with their day; which.
+    Dropped(String),
+    /// The log signed for records that it does not have.
+    Broken {
+        /// What is not there, in words.
+        reason: String,
+        /// The proof that another block is in the place of one; none when the place is empty.
+        proof: Option<String>,
+    },
 }
 
 /// A file of the ledger that anyone with the right may fetch: a checkpoint or a tile.
@@ -549,6 +577,16 @@ pub trait Operations: Send + Sync {
         table: TableName,
         seq: Seq,
     ) -> BoxFuture<'a, Result<ProofAnswer, PortError>>;
+
+    /// Looks for the blocks that a signed receipt names, and proves them. Audited.
+    ///
+    /// # Errors
+    /// `Caller` for what is not a receipt of this log; when the act cannot be audited or a checkpoint cannot be signed.
+    fn prove_receipt<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        receipt: String,
+    ) -> BoxFuture<'a, Result<ReceiptAnswer, PortError>>;
 
     /// A file of the ledger; `None` when it does not exist.
     ///

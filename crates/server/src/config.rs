@@ -281,14 +281,42 @@ pub struct WitnessConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
     /// Days every table is kept unless it has a number of its own.
-    pub default_days: u32,
+    pub default_days: Days,
     /// Days for single tables.
-    pub tables: BTreeMap<String, u32>,
+    pub tables: BTreeMap<String, Days>,
+    /// The fewest days any table is kept: nobody sets fewer while the server runs.
+    pub floor_days: Days,
+}
+
+/// A number of days, or the name of a rule that asks for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Days(pub u32);
+
+impl<'de> Deserialize<'de> for Days {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(u32),
+            Text(String),
+        }
+        let text = match Written::deserialize(deserializer)? {
+            Written::Number(days) => return Ok(Self(days)),
+            Written::Text(text) => text,
+        };
+        // A variable of the environment is text, whatever it says.
+        let days = text.parse().ok().or_else(|| moneta_ports::operations::retention_preset(&text));
+        days.map(Self).ok_or_else(|| {
+            let names = moneta_ports::operations::RETENTION_PRESETS.map(|(name, _)| name).join(", ");
+            serde::de::Error::custom(format!("{text:?} is neither a number of days nor one of {names}"))
+        })
+    }
 }
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { default_days: 365, tables: BTreeMap::new() }
+        Self { default_days: Days(365), tables: BTreeMap::new(), floor_days: Days(1) }
     }
 }
 
@@ -435,8 +463,17 @@ impl Config {
         if server.tls_certificate.is_some() && !server.tls_names.is_empty() {
             return Err("server.tls_names is for the private authority: server.tls_certificate has its own".to_owned());
         }
-        if self.retention.default_days == 0 || self.retention.tables.values().any(|days| *days == 0) {
+        let retention = &self.retention;
+        if retention.floor_days.0 == 0 {
             return Err("retention: 0 days would drop today's records; the least is 1".to_owned());
+        }
+        if let Some(days) = retention.tables.values().chain([&retention.default_days]).min()
+            && days < &retention.floor_days
+        {
+            let (days, floor) = (days.0, retention.floor_days.0);
+            return Err(format!(
+                "retention: {days} days are fewer than retention.floor_days, {floor}; the least is {floor}"
+            ));
         }
         self.objects.check()?;
         let ledger = &self.ledger;
@@ -547,6 +584,22 @@ mod tests {
 
     #[test]
     fn zero_days_of_retention_are_refused() {
-        assert!(load("[retention.tables]\nPerf = 0", &[]).unwrap_err().contains("least is 1"));
+        for zero in ["[retention.tables]\nPerf = 0", "[retention]\nfloor_days = 0", "[retention]\ndefault_days = 0"] {
+            assert!(load(zero, &[]).unwrap_err().contains("least is 1"), "{zero}");
+        }
+    }
+
+    #[test]
+    fn days_have_names_and_a_floor() {
+        let named =
+            load("[retention]\ndefault_days = \"m-21-31\"\ntables = { Perf = \"90d\" }\nfloor_days = 90", &[]).unwrap();
+        assert_eq!((named.retention.default_days, named.retention.tables["Perf"]), (Days(915), Days(90)));
+        assert!(
+            load("[retention]\nfloor_days = \"180d\"\ntables = { Perf = 90 }", &[])
+                .unwrap_err()
+                .contains("least is 180")
+        );
+        assert!(load("[retention]\nfloor_days = 400", &[]).unwrap_err().contains("365 days are fewer"));
+        assert!(load("[retention]\ndefault_days = \"m-1\"", &[]).unwrap_err().contains("m-21-31"));
     }
 }

@@ -33,6 +33,7 @@ mod objects_config;
 mod offline;
 mod operations;
 mod prove;
+mod receipts;
 mod replay;
 mod rule_admin;
 mod rule_packs;

@@ -202,7 +202,8 @@ impl Node {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Background, ServerError> {
-        let (watched, audit, runtime) = (self.ingest.clone(), self.ingest.clone(), tokio::runtime::Handle::current());
+        let (watched, ledger) = (self.ingest.clone(), self.ingest.clone());
+        let (audit, runtime) = (self.ingest.clone(), tokio::runtime::Handle::current());
         let parts = CaretakerParts {
             fs: self.world.fs.clone(),
             data: self.data.clone(),
@@ -211,6 +212,7 @@ impl Node {
                 rung: watched.rung(),
                 producers_percent: watched.status().producers_percent,
             }),
+            checkpoints: Box::new(move || ledger.status().into()),
             audit: Box::new(move |event| runtime.block_on(audit.record(&own_context(), event))),
             key: self.ingest.ledger().verifier_key().clone(),
             alarms: self.alarms.clone(),
@@ -426,15 +428,16 @@ pub(crate) fn policy(config: &Config, metastore: &Metastore) -> Result<Policy, S
     for (table, days) in &config.retention.tables {
         let table = moneta_base::TableName::new(table)
             .map_err(|error| ServerError::Setting { key: "retention.tables", message: error.to_string() })?;
-        retention_days.insert(table, *days);
+        retention_days.insert(table, days.0);
     }
     retention_days
         .extend(metastore.retention_days().map_err(|error| ServerError::part("metastore", error.kind(), error))?);
     Ok(Policy {
         seal_age: std::time::Duration::from_secs(config.store.seal_age_seconds),
         seal_bytes: config.store.seal_bytes,
-        retention_days_default: config.retention.default_days,
+        retention_days_default: config.retention.default_days.0,
         retention_days,
+        retention_floor_days: config.retention.floor_days.0,
         holds: holds::load(metastore).map_err(|error| ServerError::part("holds", error.kind, error))?,
     })
 }

@@ -16,7 +16,9 @@ use moneta_ports::operations::{
     Operations, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, TableStatus, VerifyFinding,
     VerifyReport,
 };
-use moneta_ports::{AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, SourceQuality, SourceStatus};
+use moneta_ports::{
+    AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, ReceiptAnswer, SourceQuality, SourceStatus,
+};
 use moneta_query::Engine;
 use moneta_store::Store;
 
@@ -26,7 +28,7 @@ use crate::node::World;
 use crate::objects::FromStore;
 use crate::rule_admin::Rules;
 use crate::witnessing::Board;
-use crate::{capacity, holds, prove, replay, snapshot};
+use crate::{capacity, holds, prove, receipts, replay, snapshot};
 
 /// Age of the last checkpoint beyond which the ledger counts as not ready.
 const CHECKPOINT_AGE_MAX_SECONDS: u64 = 900;
@@ -202,11 +204,9 @@ impl Operations for NodeOperations {
         let stopped = self.ingest.status().stopped;
         let journal =
             PartState { part: "journal".to_owned(), ready: stopped.is_none(), reason: stopped.unwrap_or_default() };
-        let age = self.checkpoint().age_seconds;
-        #[expect(clippy::cast_precision_loss, reason = "a small constant")]
-        let late = age > CHECKPOINT_AGE_MAX_SECONDS as f64
-            && self.ingest.store().hot_stats().values().any(|hot| hot.num_blocks > 0);
-        let reason = if late { format!("the last checkpoint is {age:.0} s old") } else { String::new() };
+        let age = self.world.clock.now().since(self.ingest.status().covered_at.unwrap_or(self.started_at)).as_secs();
+        let late = age > CHECKPOINT_AGE_MAX_SECONDS;
+        let reason = if late { format!("nothing has come under a checkpoint for {age} s") } else { String::new() };
         let ledger = PartState { part: "ledger".to_owned(), ready: !late, reason };
         let full = self.ingest.rung() == Rung::AuditOnly;
         let reason = if full { "the disk is full: nothing but the audit stream is stored" } else { "" };
@@ -267,6 +267,14 @@ impl Operations for NodeOperations {
         Box::pin(async move {
             if days == Some(0) {
                 return Err(PortError::new(ErrorKind::Caller, "0 days would drop today's records; the least is 1"));
+            }
+            let floor = self.ingest.policy().retention_floor_days;
+            if let Some(days) = days.filter(|days| *days < floor) {
+                let message = format!(
+                    "{days} days are fewer than the floor of {floor}, which only retention.floor_days in the configuration \
+                     changes, at the next start"
+                );
+                return Err(PortError::new(ErrorKind::Caller, message));
             }
             let mut event = AuditEvent::success("retention.change", "table", table.as_str());
             event.details.insert("days".to_owned(), days.map_or(serde_json::Value::Null, Into::into));
@@ -332,6 +340,14 @@ impl Operations for NodeOperations {
         seq: Seq,
     ) -> BoxFuture<'a, Result<ProofAnswer, PortError>> {
         Box::pin(prove::prove(&self.ingest, ctx, table, seq))
+    }
+
+    fn prove_receipt<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        receipt: String,
+    ) -> BoxFuture<'a, Result<ReceiptAnswer, PortError>> {
+        Box::pin(receipts::prove(&self.ingest, ctx, receipt))
     }
 
     fn ledger_file(&self, path: LedgerPath) -> BoxFuture<'_, Result<Option<Vec<u8>>, PortError>> {

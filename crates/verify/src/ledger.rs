@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use moneta_base::error::chain;
-use moneta_base::{Seq, TableName};
+use moneta_base::{Seq, TableName, Timestamp};
 use moneta_event::root_entry::{ObjectRef, RootEvent, SegmentRows, ShardGrowth};
 use moneta_event::root_history::ShardStatus;
 use moneta_event::{BlockHeader, RootEntry, RootHistory, ShardId};
@@ -25,11 +25,13 @@ pub struct RootState {
     pub dropped: BTreeMap<ShardId, Vec<(Seq, Seq)>>,
     /// Segment files by path, with the rows they hold.
     pub segments: BTreeMap<String, (SegmentRows, ObjectRef)>,
+    /// When the newest entry was made.
+    pub newest: Option<Timestamp>,
     history: RootHistory,
 }
 
 /// The tiles of one log in a directory. Reads what the checkpoint covers, from the newest file that holds it.
-struct LogDir(PathBuf);
+pub(crate) struct LogDir(pub(crate) PathBuf);
 
 impl TileReader for LogDir {
     fn read_tile(&self, tile: TilePath) -> Result<Vec<u8>, BoxError> {
@@ -131,6 +133,7 @@ fn check_cosigned(
 
 impl RootState {
     fn apply(&mut self, entry: RootEntry) {
+        self.newest = self.newest.max(Some(entry.at));
         match entry.event {
             RootEvent::Tick { shards } => {
                 self.shards.extend(shards.into_iter().map(|growth| (growth.shard.clone(), growth)))
@@ -164,6 +167,12 @@ impl RootState {
     #[must_use]
     pub fn number_of(&self, shard: &ShardId) -> u64 {
         self.history.get(shard).map_or(0, |status| status.number)
+    }
+
+    /// What the root log says of a shard; `None` when it does not know it.
+    #[must_use]
+    pub fn status_of(&self, shard: &ShardId) -> Option<&ShardStatus> {
+        self.history.get(shard)
     }
 
     /// Whether the directory of a shard that was not dropped is gone, which is then a finding.

@@ -1,6 +1,7 @@
 //! `moneta-verify`: what an auditor runs on a laptop. Reads files, talks to nobody.
 //!
-//! Exit codes: 0 everything fits, 1 something does not, 2 it could not be checked.
+//! Exit codes: 0 everything fits, 1 something does not, 2 it could not be checked, 3 the log signed for records that it
+//! does not have, and the receipt that was checked is the evidence.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use moneta_merkle::{Quorum, VerifierKey, WitnessKey};
 use moneta_verify::export::verify_export;
-use moneta_verify::{CopiedBucket, MovedSegments, Options, Report, proof, verify_store};
+use moneta_verify::receipt::{self, Promise};
+use moneta_verify::{CopiedBucket, MovedSegments, Options, Report, known, proof, verify_store};
 
 /// Checks records, proofs and checkpoints of Moneta without its server.
 #[derive(Parser)]
@@ -35,6 +37,9 @@ enum Command {
         /// A directory with a copy of the bucket that segments were moved to, as `aws s3 sync` makes it.
         #[arg(long, value_name = "DIR")]
         objects: Option<PathBuf>,
+        /// A root checkpoint that was kept elsewhere, which the directory must continue; may be given again.
+        #[arg(long = "checkpoint", value_name = "FILE", requires = "key")]
+        checkpoints: Vec<PathBuf>,
         #[command(flatten)]
         witnesses: Witnesses,
     },
@@ -60,6 +65,20 @@ enum Command {
         origin: Option<String>,
         #[command(flatten)]
         witnesses: Witnesses,
+    },
+    /// Check a receipt that the log signed when it took records.
+    Receipt {
+        /// The receipt.
+        file: PathBuf,
+        /// The log's verifier key: a file with it, or its text.
+        #[arg(long)]
+        key: String,
+        /// The proof, as `moneta prove --receipt` writes it.
+        #[arg(long, value_name = "FILE", conflicts_with = "store")]
+        proof: Option<PathBuf>,
+        /// A data directory, or a copy of one, that should have the records.
+        #[arg(long, value_name = "DIR")]
+        store: Option<PathBuf>,
     },
     /// Check an exported record proof.
     Proof {
@@ -103,8 +122,7 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "note: a reader tripped at {place}; the file is named below");
     }));
     match run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "could not check: {error:#}");
             ExitCode::from(2)
@@ -112,12 +130,30 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<bool> {
+/// Checks; returns the exit code.
+fn run(arguments: &Arguments) -> Result<u8> {
+    if let Command::Receipt { file, key, proof, store } = &arguments.command {
+        let (receipt, key) = (read(file)?, read_key(key, VerifierKey::parse)?);
+        let proof = proof.as_ref().map(|file| String::from_utf8(read(file)?).context("a proof is text")).transpose()?;
+        let promise = match store {
+            Some(dir) => receipt::check_receipt_in_store(&receipt, dir, &key),
+            None => receipt::check_receipt(&receipt, proof.as_deref(), &key),
+        };
+        return print_promise(promise, arguments.json);
+    }
+    check(arguments).map(|fits| u8::from(!fits))
+}
+
+fn check(arguments: &Arguments) -> Result<bool> {
     match &arguments.command {
-        Command::Store { dir, key, objects, witnesses } => {
+        Command::Receipt { .. } => unreachable!("checked by the caller"),
+        Command::Store { dir, key, objects, checkpoints, witnesses } => {
             let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
             let moved = objects.clone().map(|dir| Box::new(CopiedBucket(dir)) as Box<dyn MovedSegments>);
-            let report = verify_store(dir, Options { key, quorum: witnesses.quorum()?, moved })?;
+            let mut report = verify_store(dir, Options { key: key.clone(), quorum: witnesses.quorum()?, moved })?;
+            for (file, key) in checkpoints.iter().zip(key.iter().cycle()) {
+                known::check(dir, file, &read(file)?, key, &mut report);
+            }
             print_report(&report, arguments.json)?;
             Ok(report.is_clean())
         }
@@ -190,6 +226,22 @@ fn print_report(report: &Report, json: bool) -> Result<()> {
         report.num_inventory_files,
     )?;
     Ok(())
+}
+
+fn print_promise(promise: Result<Promise>, json: bool) -> Result<u8> {
+    let (state, words, code, text) = match promise {
+        Ok(Promise::Signed(text)) => ("signed", "signed", 0, text),
+        Ok(Promise::Kept(text)) => ("kept", "kept", 0, text),
+        Ok(Promise::Broken(text)) => ("broken", "SIGNED AND NOT THERE", 3, text),
+        Ok(Promise::Undecided(text)) => ("undecided", "cannot tell", 2, text),
+        Err(error) => ("not-valid", "NOT VALID", 1, format!("{error:#}")),
+    };
+    let mut out = std::io::stdout().lock();
+    match json {
+        true => writeln!(out, "{}", serde_json::json!({ "promise": state, "text": text }))?,
+        false => writeln!(out, "{words}: {text}")?,
+    }
+    Ok(code)
 }
 
 fn print_verdict(verdict: Result<String>, json: bool) -> Result<bool> {

@@ -79,6 +79,14 @@ impl EventSink for Fakes {
             Ok(receipt)
         })
     }
+
+    fn submit_for_receipt(&self, submission: Submission) -> BoxFuture<'_, Result<SignedAnswer, PortError>> {
+        Box::pin(async move {
+            let receipt = self.submit(submission).await?;
+            let signed = format!("signed {} {}", receipt.ranges.len(), receipt.duplicate);
+            Ok((receipt, Some(signed)))
+        })
+    }
 }
 
 /// Facts that streams ended with.
@@ -670,6 +678,20 @@ impl Operations for Fakes {
             _ => ProofAnswer::NotStored("_Seq 0 to 0 are stored".to_owned()),
         };
         Box::pin(async move { Ok(answer) })
+    }
+
+    fn prove_receipt<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        receipt: String,
+    ) -> BoxFuture<'a, Result<ReceiptAnswer, PortError>> {
+        let answer = match receipt.as_str() {
+            "kept" => Ok(ReceiptAnswer::Kept(format!("proof for {}", ctx.actor.name))),
+            "dropped" => Ok(ReceiptAnswer::Dropped("by policy".to_owned())),
+            "broken" => Ok(ReceiptAnswer::Broken { reason: "vanished".to_owned(), proof: None }),
+            _ => Err(PortError::new(ErrorKind::Caller, "no receipt of this log")),
+        };
+        Box::pin(async move { answer })
     }
 
     fn ledger_file(&self, path: LedgerPath) -> BoxFuture<'_, Result<Option<Vec<u8>>, PortError>> {

@@ -49,6 +49,7 @@ async fn objects_arrays_and_lines_are_stored_and_acknowledged() {
         assert_eq!((&json["table"], &json["first_seq"]), (&"Mine_CL".into(), &100.into()));
         assert_eq!((&json["duplicate"], &json["quarantined"]), (&false.into(), &0.into()));
         assert_eq!(json["stored_at"], "2026-01-02T03:04:05.0000000Z");
+        assert_eq!(json["receipt"], "signed 1 false");
     }
     let stored = fixture.fakes.submissions.lock().unwrap();
     let batch = &stored[0].batches[0];

@@ -139,6 +139,23 @@ async fn a_row_is_proved_or_said_not_to_be_there() {
 }
 
 #[tokio::test]
+async fn whoever_has_a_receipt_may_have_it_proved() {
+    let fixture = Fixture::new();
+    let sender = fixture.credential(&[Scope::Ingest]).await;
+    for (receipt, promise, reason) in
+        [("kept", "kept", ""), ("dropped", "dropped", "by policy"), ("broken", "broken", "vanished")]
+    {
+        let answer = fixture.send(&sender, "POST", "/v1/receipts/proof", receipt).await;
+        let json = answer.json();
+        assert_eq!((answer.status, &json["promise"]), (StatusCode::OK, &promise.into()), "{}", answer.text());
+        assert_eq!((&json["reason"], json["proof"].is_string()), (&reason.into(), receipt == "kept"));
+    }
+    let forged = fixture.send(&sender, "POST", "/v1/receipts/proof", "forged").await;
+    assert_eq!(forged.status, StatusCode::BAD_REQUEST);
+    assert_eq!(fixture.call("POST", "/v1/receipts/proof", &[], "kept").await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn every_page_is_the_one_document() {
     let fixture = Fixture::new();
     for (path, kind) in [("/", "text/html"), ("/welcome?token=x", "text/html"), ("/query?q=T", "text/html")] {

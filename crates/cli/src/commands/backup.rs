@@ -6,6 +6,7 @@ use clap::Args;
 use moneta_base::Timestamp;
 use moneta_ports::operations::{ExportSelection, Snapshot};
 use moneta_server::backup::{self, BackupError, BackupReport};
+use moneta_verify::known::{self, Standing};
 use serde_json::json;
 
 use crate::arguments::Global;
@@ -34,6 +35,10 @@ pub struct Restore {
     /// A file with the log's verifier key, kept elsewhere than the backup. Without it the backup's own copy is trusted.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// A root checkpoint that was kept elsewhere, as `/ledger/root/checkpoint` or a witness gives it: says what was stored
+    /// between the backup and it, and is gone.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    checkpoint: Option<PathBuf>,
 }
 
 impl Backup {
@@ -152,9 +157,28 @@ impl Restore {
             size_text(report.total_bytes),
             report.made_at
         ));
+        let gap = match (&self.checkpoint, &key) {
+            (Some(file), Some(key)) => say_gap(file, &global.data_dir, key, console)?,
+            _ => false,
+        };
         let checked = verify::check_dir(global, key)?;
         verify::print(&checked, console)?;
-        Ok(Exit::negative_unless(checked["findings"].as_array().is_some_and(Vec::is_empty)))
+        Ok(Exit::negative_unless(!gap && checked["findings"].as_array().is_some_and(Vec::is_empty)))
+    }
+}
+
+/// Says what a checkpoint knows that the restored directory does not have; returns whether there is anything.
+fn say_gap(file: &Path, data: &Path, key: &moneta_merkle::VerifierKey, console: &Console) -> Result<bool, Failure> {
+    let checkpoint = std::fs::read(file);
+    let checkpoint = checkpoint.map_err(|error| Failure::io(format!("cannot read {}", file.display()), error))?;
+    let standing = known::standing(data, &checkpoint, key)
+        .map_err(|error| Failure::new(Exit::Internal, format!("cannot compare with {}: {error:#}", file.display())))?;
+    match standing {
+        Standing::Continues => Ok(false),
+        gap => {
+            console.say(&format!("GAP: held against {}, {gap}", file.display()));
+            Ok(true)
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! off, stores nothing twice. The keys are the same through a server and on the directory.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,7 +14,7 @@ use moneta_event::Delivery;
 use moneta_formats::Decoded;
 use moneta_host::SystemClock;
 use moneta_merkle::sha256;
-use moneta_ports::{EventSink, IdempotencyKey, IngestReceipt, KeyLife, PortError, Submission};
+use moneta_ports::{EventSink, IdempotencyKey, IngestReceipt, KeyLife, PortError, SignedAnswer, Submission};
 use moneta_server::Node;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -37,6 +37,8 @@ const PORTIONS_AHEAD: usize = 2;
 const ATTEMPTS_MAX: u32 = 120;
 /// The longest wait between two of them.
 const WAIT_MAX: Duration = Duration::from_secs(5);
+/// Characters of the key that a receipt's file name begins with.
+const RECEIPT_NAME_CHARACTERS: usize = 16;
 /// Names of files that are listed when their format is unknown.
 const NAMES_LISTED_MAX: usize = 10;
 
@@ -55,6 +57,9 @@ pub struct Ingest {
     /// Store files again that were stored before.
     #[arg(long)]
     again: bool,
+    /// Keep what the log signs for each part of a file in this directory, for `moneta prove --receipt`.
+    #[arg(long, value_name = "DIR")]
+    receipts: Option<PathBuf>,
 }
 
 /// What became of everything.
@@ -84,10 +89,11 @@ impl Ingest {
         let wish = Wish::natural().with(self.format.as_deref(), self.table.as_deref())?;
         let wish = Wish { delivery: Delivery::ExactlyOnce, ..wish };
         let inputs = files::find(&self.paths)?;
+        let keeper = self.receipts.as_deref().map(ReceiptKeeper::new).transpose()?;
         let target = Target::open(global, Missing::Create).await?;
         let progress = progress(&inputs, console);
         let started = Instant::now();
-        let outcome = self.store_all(&target, &inputs, &wish, &progress).await;
+        let outcome = self.store_all(&target, &inputs, &wish, keeper.as_ref(), &progress).await;
         progress.finish_and_clear();
         let closed = target.close().await;
         let mut summary = outcome?;
@@ -104,6 +110,7 @@ impl Ingest {
         target: &Target,
         inputs: &[Input],
         wish: &Wish,
+        keeper: Option<&ReceiptKeeper>,
         progress: &ProgressBar,
     ) -> Result<Summary, Failure> {
         let mut summary = Summary::default();
@@ -111,8 +118,8 @@ impl Ingest {
             progress.set_message(name_of(input));
             let key = self.key(input)?;
             match target {
-                Target::Server(client) => self.send(client, input, key, &mut summary).await?,
-                Target::Directory(node) => store(node, input, wish, key, &mut summary, progress).await?,
+                Target::Server(client) => self.send(client, input, key, keeper, &mut summary).await?,
+                Target::Directory(node) => store(node, input, wish, key, keeper, &mut summary, progress).await?,
             }
             summary.bytes += input.size_bytes;
             progress.set_position(summary.bytes);
@@ -128,7 +135,14 @@ impl Ingest {
         Ok(sha256(format!("{content} {format} {table}{again}").as_bytes()).to_hex())
     }
 
-    async fn send(&self, client: &Client, input: &Input, key: String, summary: &mut Summary) -> Result<(), Failure> {
+    async fn send(
+        &self,
+        client: &Client,
+        input: &Input,
+        key: String,
+        keeper: Option<&ReceiptKeeper>,
+        summary: &mut Summary,
+    ) -> Result<(), Failure> {
         let name = name_of(input);
         if self.format.is_none() && !is_recognised(input)? {
             summary.not_recognised.push(name);
@@ -139,10 +153,37 @@ impl Ingest {
             name: &name,
             format: self.format.as_deref(),
             table: self.table.as_deref(),
-            key: Some(key),
+            key: Some(key.clone()),
+            receipts: keeper.is_some(),
         };
-        summary.add_answer(&client.upload(&upload).await?);
+        let answer = client.upload(&upload).await?;
+        summary.add_answer(&answer);
+        if let Some(keeper) = keeper {
+            let receipts = answer["receipts"].as_array().into_iter().flatten();
+            for (part, receipt) in (0..).zip(receipts.filter_map(Value::as_str)) {
+                keeper.keep(&key, part, receipt)?;
+            }
+        }
         Ok(())
+    }
+}
+
+/// Keeps receipts as files: `<key of the file's content>-<part>.receipt`.
+struct ReceiptKeeper {
+    dir: PathBuf,
+}
+
+impl ReceiptKeeper {
+    fn new(dir: &Path) -> Result<Self, Failure> {
+        let made = std::fs::create_dir_all(dir);
+        made.map_err(|error| Failure::io(format!("cannot make {}", dir.display()), error))?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    fn keep(&self, key: &str, part: u64, receipt: &str) -> Result<(), Failure> {
+        let short: String = key.chars().take(RECEIPT_NAME_CHARACTERS).collect();
+        let path = self.dir.join(format!("{short}-{part:06}.receipt"));
+        std::fs::write(&path, receipt).map_err(|error| Failure::io(format!("cannot write {}", path.display()), error))
     }
 }
 
@@ -166,6 +207,7 @@ async fn store(
     input: &Input,
     wish: &Wish,
     key: String,
+    keeper: Option<&ReceiptKeeper>,
     summary: &mut Summary,
     progress: &ProgressBar,
 ) -> Result<(), Failure> {
@@ -182,10 +224,13 @@ async fn store(
             continue;
         }
         refuse_own_tables(&portion)?;
-        let receipt = submit(&*events, &portion, &part_key(&key, part)).await?;
+        let (receipt, signed) = submit(&*events, &portion, &part_key(&key, part), keeper.is_some()).await?;
         summary.add_portion(&portion, &receipt);
         if let Some(other) = portion.looks_like {
             summary.looks_like.insert(name_of(input), other.to_owned());
+        }
+        if let (Some(keeper), Some(signed)) = (keeper, signed) {
+            keeper.keep(&key, part, &signed)?;
         }
         part += 1;
     }
@@ -218,12 +263,22 @@ fn refuse_own_tables(portion: &Decoded) -> Result<(), Failure> {
     }
 }
 
-async fn submit(events: &dyn EventSink, portion: &Decoded, key: &IdempotencyKey) -> Result<IngestReceipt, PortError> {
+async fn submit(
+    events: &dyn EventSink,
+    portion: &Decoded,
+    key: &IdempotencyKey,
+    wants_receipt: bool,
+) -> Result<SignedAnswer, PortError> {
     let mut attempt = 0;
     loop {
         let (batches, quarantined) = (portion.batches.clone(), portion.quarantined.clone());
-        let error = match events.submit(Submission { batches, quarantined, key: Some(key.clone()) }).await {
-            Ok(receipt) => return Ok(receipt),
+        let submission = Submission { batches, quarantined, key: Some(key.clone()) };
+        let stored = match wants_receipt {
+            true => events.submit_for_receipt(submission).await,
+            false => events.submit(submission).await.map(|receipt| (receipt, None)),
+        };
+        let error = match stored {
+            Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
         match error.kind {

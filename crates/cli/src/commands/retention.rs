@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use moneta_base::TableName;
+use moneta_ports::operations::retention_preset;
 use serde_json::json;
 
 use crate::arguments::Global;
@@ -20,7 +21,7 @@ pub enum Retention {
         /// The table.
         #[arg(value_name = "TABLE")]
         table: String,
-        /// Days, at least 1; or `default` for the configured ones.
+        /// Days, at least 1; `90d`, `180d` or `m-21-31`; or `default` for the configured ones.
         #[arg(value_name = "DAYS")]
         days: String,
         /// Really, when the new number drops days that are kept now.
@@ -88,7 +89,11 @@ fn parse_days(text: &str) -> Result<Option<u32>, Failure> {
     match text.parse() {
         _ if text == "default" => Ok(None),
         Ok(days) if days > 0 => Ok(Some(days)),
-        _ => Err(Failure::usage(format!("{text:?} is not a number of days")).advise("a number from 1, or `default`")),
+        _ => match retention_preset(text) {
+            Some(days) => Ok(Some(days)),
+            None => Err(Failure::usage(format!("{text:?} is not a number of days"))
+                .advise("a number from 1, `90d`, `180d`, `m-21-31`, or `default`")),
+        },
     }
 }
 
@@ -100,7 +105,8 @@ mod tests {
     fn days_are_a_number_from_one_or_the_default() {
         assert_eq!(parse_days("30").unwrap(), Some(30));
         assert_eq!(parse_days("default").unwrap(), None);
-        for bad in ["0", "-1", "many", ""] {
+        assert_eq!((parse_days("180d").unwrap(), parse_days("m-21-31").unwrap()), (Some(180), Some(915)));
+        for bad in ["0", "-1", "many", "", "d", "7d"] {
             assert!(parse_days(bad).is_err(), "{bad}");
         }
     }

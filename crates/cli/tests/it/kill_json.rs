@@ -1,4 +1,5 @@
-//! JSON senders and a server that is killed again and again: what was acknowledged is stored, and stored once.
+//! JSON senders and a server that is killed again and again: what was acknowledged is stored, and stored once, and
+//! everything fits after each start.
 //!
 //! `MONETA_KILLS` sets the number of kills.
 
@@ -32,7 +33,7 @@ struct Load {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn acknowledged_events_survive_kills_and_are_stored_once() {
-    let kills = number("MONETA_KILLS", 10);
+    let kills = number("MONETA_KILLS", 50);
     let moneta = Moneta::new();
     let mut server = moneta.serve();
     let credential = moneta.ok(&["credential", "create", "--name", "sender", "--scope", "ingest"]).trim().to_owned();
@@ -53,6 +54,8 @@ async fn acknowledged_events_survive_kills_and_are_stored_once() {
         server.kill();
         server = moneta.serve();
         slowest = slowest.max(server.ready_in);
+        let verified = moneta.ok(&["verify"]);
+        assert!(verified.contains("everything fits"), "{verified}");
     }
     load.stop.store(true, Ordering::Relaxed);
     for sender in senders {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod resend;
 mod volume;
 
 use std::collections::BTreeMap;
@@ -78,6 +79,7 @@ fn policy(retention_days_default: u32) -> Policy {
         seal_bytes: usize::MAX,
         retention_days_default,
         retention_days: BTreeMap::new(),
+        retention_floor_days: 1,
         holds: Vec::new(),
     }
 }
@@ -174,7 +176,10 @@ async fn store_3_a_day_past_its_retention_is_gone_with_an_entry_and_the_rest_sti
     ingest.seal_all().unwrap();
     fixture.clock.set(Timestamp::from_seconds(START + 10 * 86_400));
     ingest.submit(submission(&["new"], 2)).await.unwrap();
-    ingest.set_policy(policy(3));
+    let short = Policy { retention_days: BTreeMap::from([(syslog(), 3)]), ..policy(5) };
+    ingest.set_policy(Policy { retention_floor_days: 30, ..short.clone() });
+    assert_eq!((ingest.policy().days_of(&syslog()), short.days_of(&syslog())), (30, 3), "nobody goes below the floor");
+    ingest.set_policy(short);
     wait_until(|| num_rows(&ingest, &syslog()) == 1);
     ingest.shut_down().unwrap();
     fixture.assert_verifies(1);

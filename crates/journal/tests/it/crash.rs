@@ -2,7 +2,7 @@
 //!
 //! A model holds what was acknowledged. Each life of the journal ends with a fault at a random call, then perhaps a
 //! power cut; the next life must show exactly what the model holds, and of the group that was being written all or
-//! nothing. Set `MONETA_TORTURE` to a number of seeds for longer runs.
+//! nothing. `MONETA_POWER_CUTS` sets how many cuts there must have been in the middle of a call.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use moneta_testkit::{Fault, Random, SimFs};
 
 use crate::support::*;
 
-const SEEDS: u64 = 150;
+const POWER_CUTS: usize = 1_000;
 const LIVES: usize = 8;
 const TABLES: [&str; 3] = ["Syslog", "Event", "Mine_CL"];
 
@@ -42,6 +42,8 @@ struct Model {
     in_flight: Vec<Sent>,
     block_ends: Vec<(TableName, u64)>,
     next_name: u64,
+    /// Power cuts in the middle of a call.
+    num_cuts: usize,
 }
 
 impl Model {
@@ -57,6 +59,7 @@ impl Model {
             in_flight: Vec::new(),
             block_ends: Vec::new(),
             next_name: 0,
+            num_cuts: 0,
         }
     }
 
@@ -65,7 +68,7 @@ impl Model {
             Ok(opened) => opened,
             Err(error) => {
                 assert!(self.fs.is_cut(), "only a power cut during recovery may keep it from opening: {error}");
-                return self.fs.crash(self.random.next_u64());
+                return self.crash();
             }
         };
         self.check_recovered(&recovery);
@@ -84,12 +87,17 @@ impl Model {
         }
         self.fs.clear_faults();
         if self.fs.is_cut() || self.random.chance(2) {
-            self.fs.crash(self.random.next_u64());
+            self.crash();
         }
         // The next life may be cut down while it recovers.
         if self.random.chance(3) {
             self.fs.fail_call(self.random.below(12), Fault::PowerCut);
         }
+    }
+
+    fn crash(&mut self) {
+        self.num_cuts += usize::from(self.fs.is_cut());
+        self.fs.crash(self.random.next_u64());
     }
 
     fn step(&mut self, journal: &mut Journal) {
@@ -207,16 +215,22 @@ impl Model {
 
 #[test]
 fn acknowledged_commits_survive_any_crash_exactly_once_and_in_order() {
-    let seeds = std::env::var("MONETA_TORTURE").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
-    let mut acknowledged = 0;
-    for seed in 0..seeds {
+    let wanted = std::env::var("MONETA_POWER_CUTS").ok().map_or(POWER_CUTS, |cuts| cuts.parse().unwrap());
+    let (mut acknowledged, mut num_cuts, mut seed) = (0, 0, 0);
+    while num_cuts < wanted {
         let result = std::panic::catch_unwind(|| {
             let mut model = Model::new(seed);
             (0..LIVES).for_each(|_| model.live());
             model.fs.clear_faults();
-            model.receipts.len()
+            (model.receipts.len(), model.num_cuts)
         });
-        acknowledged += result.unwrap_or_else(|_| panic!("the property fails for seed {seed}"));
+        let (receipts, cuts) = result.unwrap_or_else(|_| panic!("the property fails for seed {seed}"));
+        (acknowledged, num_cuts, seed) = (acknowledged + receipts, num_cuts + cuts, seed + 1);
+        assert!(
+            seed < 100 || num_cuts as u64 > seed / 10,
+            "faults no longer meet calls: {num_cuts} cuts in {seed} lives"
+        );
     }
-    assert!(acknowledged as u64 > 5 * seeds, "the test must get something done: {acknowledged}");
+    println!("journal: {num_cuts} power cuts in the middle of a call, seeds 0 to {}, {acknowledged} commits", seed - 1);
+    assert!(acknowledged as u64 > 5 * seed, "the test must get something done: {acknowledged}");
 }

@@ -1,10 +1,11 @@
-//! Looks after what is stored while the server runs: whether there is room, whether everything is there, and whether it
-//! still is what was signed. Findings are alarms, and stand in the status.
+//! Looks after what is stored while the server runs: whether there is room, whether it comes under checkpoints, whether
+//! everything is there, and whether it still is what was signed. Findings are alarms, and stand in the status.
 //!
 //! A thread of its own with a budget of bytes: neither queries nor ingest wait for it. It reads the files and the root
 //! log by the code of `moneta-verify`, which shares nothing with the code that wrote them. It never writes but its own
 //! progress, and never mends.
 
+mod checkpoints;
 mod ladder;
 mod presence;
 mod scrub;
@@ -23,6 +24,8 @@ use moneta_store::Store;
 use moneta_verify::Finding;
 
 use crate::background::Background;
+use crate::caretaker::checkpoints::CheckpointWatch;
+pub(crate) use crate::caretaker::checkpoints::Checkpoints;
 pub(crate) use crate::caretaker::ladder::Fill;
 use crate::caretaker::ladder::Ladder;
 use crate::caretaker::presence::Presence;
@@ -41,6 +44,8 @@ pub(crate) struct CaretakerParts {
     pub(crate) store: Arc<Store>,
     /// How full disk and journal are.
     pub(crate) fill: Box<dyn Fn() -> Fill + Send + Sync>,
+    /// How far the checkpoints are.
+    pub(crate) checkpoints: Box<dyn Fn() -> Checkpoints + Send + Sync>,
     /// Writes to the audit table.
     pub(crate) audit: Box<dyn Fn(AuditEvent) -> Result<(), PortError> + Send + Sync>,
     pub(crate) key: VerifierKey,
@@ -76,10 +81,12 @@ impl CareBoard {
 pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Background> {
     Background::start("caretaker", move |stopped| {
         let (mut ladder, mut presence) = (Ladder::default(), Presence::default());
+        let mut checkpoints = CheckpointWatch::default();
         let mut scrub = Scrub::resume(&parts);
         parts.board.change(|_| {});
         loop {
             ladder.look(&parts);
+            checkpoints.look(&parts);
             presence.look(&parts);
             if parts.budget > 0 {
                 scrub.step(&parts);

@@ -4,6 +4,7 @@
 
 mod analytics_rules;
 mod config_doc;
+mod receipts;
 mod record_proof;
 mod replay;
 mod starter_queries;

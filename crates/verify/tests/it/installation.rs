@@ -65,6 +65,11 @@ impl Installation {
         Ingest::open(data, parts).unwrap().0
     }
 
+    /// Moves the clock to a second counted from the first moment.
+    pub fn set_seconds(&self, seconds: i64) {
+        self.clock.set(Timestamp::from_seconds(START + seconds));
+    }
+
     /// Text of the verifier key.
     pub fn key(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("keys/ledger.vkey")).unwrap().trim_end().to_owned()
@@ -140,6 +145,7 @@ pub fn policy(days: u32) -> Policy {
         seal_bytes: usize::MAX,
         retention_days_default: days,
         retention_days: BTreeMap::new(),
+        retention_floor_days: 1,
         holds: Vec::new(),
     }
 }
@@ -154,7 +160,7 @@ pub async fn submit(ingest: &Arc<Ingest>, name: &str, salt: i64, rows: usize) {
     ingest.submit(Submission { batches, ..Submission::default() }).await.unwrap();
 }
 
-fn batch(name: &str, salt: i64, num_rows: usize) -> ParsedBatch {
+pub fn batch(name: &str, salt: i64, num_rows: usize) -> ParsedBatch {
     let catalog = TableCatalog::built_in();
     let custom = || Arc::new(moneta_event::TableSchema::custom(table(name)));
     let schema = catalog.get(name).cloned().unwrap_or_else(custom);

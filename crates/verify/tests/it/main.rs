@@ -4,6 +4,8 @@
 
 mod agreement;
 mod installation;
+mod known;
+mod receipts;
 mod retention;
 mod tamper;
 mod vectors;
