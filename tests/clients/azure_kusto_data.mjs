@@ -1,6 +1,6 @@
 // azure-kusto-data: queries, commands and errors, signed in with a token.
 
-import { Client, KustoConnectionStringBuilder } from "azure-kusto-data";
+import { Client, ClientRequestProperties, KustoConnectionStringBuilder } from "azure-kusto-data";
 import { credential, expectRows, main, query, refused, run, same, url, wrong } from "./proof.mjs";
 
 const client = (token = credential) =>
@@ -21,10 +21,18 @@ await main({
     const answer = await client().execute("Moneta", `${mine} | project Step | order by Step asc`);
     const steps = [...answer.primaryResults[0].rows()].map((row) => row.Step);
     same(steps, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    const properties = new ClientRequestProperties();
+    properties.setParameter("least", 7);
+    const text = `declare query_parameters(least: long); ${mine} | where Step >= least | count`;
+    const counted = await client().execute("Moneta", text, properties);
+    same([...counted.primaryResults[0].rows()][0].Count, 3);
     const tables = await client().executeMgmt("Moneta", ".show tables");
     const names = [...tables.primaryResults[0].rows()].map((row) => row.TableName);
     same(names.includes("ClientsNodeKusto_CL"), true);
   },
-  badInput: () => refused(() => client().execute("Moneta", `${mine} | where Stpe == 1`), "400"),
+  badInput: async () => {
+    const asked = () => client().execute("Moneta", `${mine} | where Stpe == 1`);
+    await refused(asked, "400", "Semantic error", "Stpe", "did you mean");
+  },
   badCredential: () => refused(() => client(wrong).execute("Moneta", "print 1"), "401"),
 });

@@ -18,8 +18,12 @@ def version(package):
 
 def library(package, path):
     """The installed file, or that of the package unpacked."""
-    if pathlib.Path(path).exists():
-        return path
+    return path if pathlib.Path(path).exists() else f"{unpacked(package)}{path}"
+
+
+@functools.cache
+def unpacked(package):
+    """The directory of a package, unpacked once."""
     unpacked = CACHE / f"deb-{package}-{version(package)}"
     if not unpacked.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -28,4 +32,4 @@ def library(package, path):
             [archive] = pathlib.Path(fresh).glob("*.deb")
             subprocess.run(["dpkg", "-x", archive, f"{unpacked}.part-{os.getpid()}"], check=True)
         os.rename(f"{unpacked}.part-{os.getpid()}", unpacked)
-    return str(unpacked) + path
+    return unpacked

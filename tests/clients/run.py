@@ -37,6 +37,8 @@ class Client:
     """What it needs when that is not among the others' and takes long to install: run by name and for the document."""
     daemon: str = ""
     """The program of Debian's that it runs; its package is then one of Debian's too."""
+    unpacked: bool = False
+    """Whether its package is one of Debian's, whose programs run unpacked without being installed."""
 
     @property
     def is_node(self):
@@ -45,7 +47,7 @@ class Client:
     def version(self):
         if self.package == "":
             return ""
-        if self.daemon:
+        if self.daemon or self.unpacked:
             return debian_package.version(self.package)
         if self.is_node:
             package = pathlib.Path(os.environ["MONETA_NODE_MODULES"]) / "node_modules" / self.package / "package.json"
@@ -71,8 +73,15 @@ CLIENTS = [
     Client("azure_kusto_data.py", "azure-kusto-data", "Kusto queries, commands, sign-in by token and by id and secret"),
     Client("azure_kusto_data.mjs", "azure-kusto-data", "Kusto queries and commands from Node"),
     Client("azure_kusto_ingest.py", "azure-kusto-ingest", "Kusto tables, mappings and streaming ingest"),
+    Client("azure_kusto_bare.py", "azure-kusto-ingest", "Kusto by a bare address, where this machine needs no credential"),
     Client("msticpy_client.py", "msticpy", "Kusto from notebooks", requirements="requirements-msticpy.txt"),
     Client("splunk_handler_client.py", "splunk-handler", "Splunk HTTP Event Collector with acknowledgements"),
+    Client(
+        "syslog_ng_client.py",
+        "syslog-ng-mod-http",
+        "Splunk HTTP Event Collector from a syslog daemon",
+        unpacked=True,
+    ),
     Client("logging_loki_client.py", "python-logging-loki", "Loki push"),
     Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
     Client("elasticsearch_client.mjs", "@elastic/elasticsearch", "Elasticsearch bulk from Node"),
@@ -86,6 +95,19 @@ CLIENTS = [
     Client("confluent_kafka_client.py", "confluent-kafka", "Kafka: topics as a source, with keys, headers, all codecs"),
     Client(
         "adbc_flightsql_client.py", "adbc-driver-flightsql", "Arrow Flight SQL: queries of any size, with and without TLS"
+    ),
+    Client("pino_loki.mjs", "pino-loki", "Loki push from Node"),
+    Client(
+        "prometheus_client.py",
+        "prometheus",
+        "Prometheus remote write, and promtool's queries in PromQL",
+        unpacked=True,
+    ),
+    Client(
+        "alertmanager_client.py",
+        "prometheus-alertmanager",
+        "Alertmanager's webhook, and alerts of amtool",
+        unpacked=True,
     ),
     Client("pagerduty_client.py", "pagerduty", "PagerDuty events in"),
 ]
@@ -178,6 +200,10 @@ def main():
         for client in [client for client in chosen if client.is_node]:
             print(f"{client.package}: not run, Node is missing", file=sys.stderr)
         chosen = [client for client in chosen if not client.is_node]
+    if not shutil.which("apt-get"):
+        for client in [client for client in chosen if client.unpacked]:
+            print(f"{client.package}: not run, this is no Debian", file=sys.stderr)
+        chosen = [client for client in chosen if not client.unpacked]
     for client in [client for client in chosen if client.daemon and not shutil.which(client.daemon)]:
         print(f"{client.package}: not run, {client.daemon} is missing", file=sys.stderr)
         chosen.remove(client)

@@ -5,11 +5,12 @@
 DuckDB's own Delta extension comes from a server of its own, not from PyPI: where it is not installed already, DuckDB
 reads the Parquet files that deltalake says belong to the table, which still proves that DuckDB reads the files.
 The digit below a microsecond is in a companion column that none of these readers shows. `_Raw` comes with marks for what
-other columns hold; filling them is a few lines.
+other columns hold; filling them is a few lines. Then the examples of `docs/delta.md` are run as they stand, over this table.
 """
 
 import datetime
 import json
+import pathlib
 import re
 import sys
 
@@ -17,6 +18,11 @@ import deltalake
 import duckdb
 import polars
 import pyarrow.parquet
+
+
+DOCUMENT = pathlib.Path(__file__).parent.parent.parent / "docs" / "delta.md"
+DOCUMENTED = "/var/lib/moneta/store/Syslog"
+"""The table that the examples name."""
 
 
 def main(table_dir: str, num_rows: int, first_time: str) -> None:
@@ -38,6 +44,15 @@ def main(table_dir: str, num_rows: int, first_time: str) -> None:
     count, time, how = read_with_duckdb(table, table_dir)
     print(f"duckdb reads {how}")
     report("duckdb", count, num_rows, time.astimezone(datetime.timezone.utc), expected)
+
+    examples = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(examples) == 3, f"{len(examples)} examples in {DOCUMENT}"
+    for example in examples:
+        assert example.count(DOCUMENTED) == 1, example
+        names = {}
+        exec(compile(example.replace(DOCUMENTED, table_dir), str(DOCUMENT), "exec"), names)
+        assert names["total"] == num_rows, f"{names['total']} rows, not {num_rows}, by\n{example}"
+    print(f"{len(examples)} examples of {DOCUMENT.name} count {num_rows} rows")
 
 
 def check_originals(path: str) -> None:

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 /// The crates of each layer. In the last layer crates may use those named before them: edges are wired somewhere.
 pub const LAYERS: [&[&str]; 5] = [
     &["base", "merkle", "event", "kql", "geometry"],
-    &["formats", "scrub", "kql-plan", "rules", "kafka", "nats", "s3"],
+    &["formats", "scrub", "kql-plan", "promql", "rules", "kafka", "nats", "s3"],
     &["host", "journal", "store", "ledger", "keys", "metastore", "ports"],
     &["collect", "ingest", "query", "monitor", "notify", "access"],
     &["api", "verify", "server", "cli"],

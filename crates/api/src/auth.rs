@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, Method, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use moneta_access::Presented;
-use moneta_ports::{OpContext, Scope};
+use moneta_ports::{Actor, ActorKind, OpContext, Scope};
 
 use crate::ApiError;
-use crate::observe::{client_info, is_over_tls};
+use crate::observe::{client_info, is_local, is_over_tls, origin};
 use crate::state::App;
 
 /// The cookie of a session.
@@ -75,9 +75,32 @@ async fn authenticate(parts: &Parts, state: &App) -> Result<OpContext, ApiError>
             check_same_site(parts)?;
             Presented::Session(cookie)
         }
-        (None, None) => Presented::Nothing,
+        (None, None) => match loopback(parts, state)? {
+            Some(ctx) => return Ok(ctx),
+            None => Presented::Nothing,
+        },
     };
     Ok(state.access.authenticate(&client, presented).await?)
+}
+
+/// Who a request is that presents nothing, where the operator lets those of this machine in. By the address at the other
+/// end, so it holds wherever the server listens; a page of another site in a browser of this machine is not let in.
+fn loopback(parts: &Parts, state: &App) -> Result<Option<OpContext>, ApiError> {
+    let Some(identity) = state.options.loopback.as_ref().filter(|_| is_local(parts)) else { return Ok(None) };
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let is_foreign = text("sec-fetch-site").is_some_and(|site| !matches!(site, "same-origin" | "none"))
+        || parts.headers.contains_key(header::ORIGIN) && text("origin") != Some(&origin(parts));
+    if is_foreign {
+        return Err(ApiError::forbidden("pages of other sites need a credential here"));
+    }
+    let client = client_info(parts);
+    Ok(Some(OpContext {
+        actor: Actor { kind: ActorKind::Loopback, name: identity.name.clone() },
+        scopes: identity.scopes.clone(),
+        client_address: client.address,
+        correlation_id: client.correlation_id,
+        expires: None,
+    }))
 }
 
 /// What stands in base64 on both sides of a colon.

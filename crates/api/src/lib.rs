@@ -55,5 +55,5 @@ pub use error::ApiError;
 pub use observe::Peer;
 pub use router::router;
 pub use rows::json_rows;
-pub use state::{ApiOptions, ApiState};
+pub use state::{ApiOptions, ApiState, LoopbackIdentity};
 pub use witness::witness_router;

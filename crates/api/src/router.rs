@@ -143,6 +143,8 @@ fn pages() -> Router<App> {
         .route("/audit", get(page::index))
         .route("/settings", get(page::index))
         .route("/assets/{name}", get(page::asset))
+        // Where nothing else is; senders of Elasticsearch's ask other methods of such paths.
+        .route("/{database}", get(kusto::deep_link).fallback(not_found))
 }
 
 fn queries() -> Router<App> {

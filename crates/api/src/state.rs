@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use moneta_access::Access;
-use moneta_base::{Clock, Entropy};
+use moneta_base::{Clock, Entropy, Timestamp};
 use moneta_event::TableCatalog;
 use moneta_formats::Mappings;
-use moneta_ports::{AlertChannels, EventSink, Incidents, Metrics, Operations, QueryEngine, QueryObjects, RuleAdmin};
+use moneta_ports::{
+    AlertChannels, EventSink, Incidents, Metrics, Operations, QueryEngine, QueryObjects, RuleAdmin, Scope,
+};
 use tokio::sync::{Mutex, Semaphore};
 
 /// Bodies of events held in memory at once: each may have [`EVENTS_BODY_BYTES_MAX`](crate::body::EVENTS_BODY_BYTES_MAX).
@@ -18,6 +20,19 @@ const INGEST_AT_ONCE_MAX: usize = 16;
 pub struct ApiOptions {
     /// Version of the program.
     pub version: String,
+    /// When the program was built, where that is known.
+    pub built: Option<Timestamp>,
+    /// Who requests from this machine are that present nothing; absent: nobody.
+    pub loopback: Option<LoopbackIdentity>,
+}
+
+/// Who a request from the server's own machine is that presents nothing.
+#[derive(Debug, Clone)]
+pub struct LoopbackIdentity {
+    /// The name that audit rows carry.
+    pub name: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
 }
 
 /// The services behind the interface.
@@ -60,11 +75,14 @@ pub(crate) struct Shared {
     pub(crate) verifying: Mutex<()>,
     /// The last acknowledgement id given to a Splunk client.
     pub(crate) last_ack: AtomicU64,
+    /// When the interface came into being.
+    pub(crate) started: Timestamp,
 }
 
 impl Shared {
     pub(crate) fn new(api: ApiState) -> Arc<Self> {
         Arc::new(Self {
+            started: api.clock.now(),
             api,
             ingest_places: Semaphore::new(INGEST_AT_ONCE_MAX),
             verifying: Mutex::new(()),

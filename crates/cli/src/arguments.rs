@@ -91,6 +91,8 @@ pub enum Command {
     /// Add, list or remove lists of values that queries read with `_GetWatchlist('NAME')`.
     #[command(subcommand)]
     Watchlist(commands::objects::Watchlist),
+    /// Make functions, queries, watchlists, rules, holds and retention as files declare them.
+    Apply(commands::apply::Apply),
     /// Add, list, remove or check detection rules.
     #[command(subcommand)]
     Rules(commands::rules::Rules),
@@ -128,11 +130,13 @@ pub enum Command {
     /// Place or release legal holds, and show how much is kept.
     #[command(subcommand)]
     Store(commands::store::Store),
-    /// Show the configuration in effect.
+    /// Show or check the configuration in effect.
     #[command(subcommand)]
     Config(commands::config::Config),
     /// Print completions for a shell.
     Completions(commands::completions::Completions),
+    /// Write the manual pages.
+    Man(commands::man::Man),
 }
 
 #[cfg(test)]

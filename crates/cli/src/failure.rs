@@ -21,6 +21,7 @@ use std::io;
 use moneta_base::ErrorKind;
 use moneta_ports::{PortError, QueryError};
 use moneta_server::ServerError;
+use moneta_server::config::ConfigError;
 use serde_json::json;
 
 use crate::console::Console;
@@ -90,13 +91,15 @@ pub struct Failure {
     advice: Option<String>,
     /// A text that tells the message better, on a terminal: a query with its mistakes marked.
     rendered: Option<String>,
+    /// The line of a file that it is about, with the place marked.
+    place: Option<String>,
 }
 
 impl Failure {
     /// A failure with a message of its own.
     #[must_use]
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), advice: None, rendered: None }
+        Self { exit, message: message.into(), causes: Vec::new(), advice: None, rendered: None, place: None }
     }
 
     /// What was asked is wrong.
@@ -138,19 +141,40 @@ impl Failure {
         Self { rendered: Some(text.into()), ..self }
     }
 
+    /// Marks what is wrong in the line of a file.
+    #[must_use]
+    pub fn at(self, place: Option<String>) -> Self {
+        Self { place, ..self }
+    }
+
+    /// A word that names nothing, and what probably was meant, or all there is.
+    #[must_use]
+    pub fn unknown<'a>(what: &str, word: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        let advice = match moneta_kql::nearest(word, known.iter().copied()) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None => known.join(", "),
+        };
+        Self::usage(format!("there is no {what} {word:?}")).advise(advice)
+    }
+
     /// Tells the failure on standard error; returns how the process ends.
     pub fn report(&self, console: &Console) -> Exit {
         if self.is_closed_output() {
             return Exit::Success;
         }
         if console.json {
-            let error = json!({ "message": self.message, "causes": self.causes, "advice": self.advice, "exit": self.exit.code() });
+            let error = json!({ "message": self.message, "place": self.place, "causes": self.causes,
+                "advice": self.advice, "exit": self.exit.code() });
             console.complain(&json!({ "error": error }).to_string());
             return self.exit;
         }
         match &self.rendered {
             Some(text) => console.complain(text.trim_end()),
             None => console.complain(&format!("{} {}", console.label("error:", false), self.message)),
+        }
+        if let Some(place) = &self.place {
+            console.complain(place.trim_end_matches('\n'));
         }
         self.causes.iter().for_each(|cause| console.complain(&format!("  because: {cause}")));
         if let Some(advice) = &self.advice {
@@ -205,9 +229,13 @@ impl From<ServerError> for Failure {
     }
 }
 
-impl From<moneta_server::config::ConfigError> for Failure {
-    fn from(error: moneta_server::config::ConfigError) -> Self {
-        Self::new(Exit::Config, error.to_string()).caused_by(&error)
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let failure = Self::new(Exit::Config, error.to_string()).caused_by(&error);
+        match error {
+            ConfigError::Invalid { place, .. } => failure.at(place),
+            ConfigError::Unreadable { .. } => failure,
+        }
     }
 }
 

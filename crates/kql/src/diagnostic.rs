@@ -90,13 +90,11 @@ pub fn render_diagnostics(text: &str, diagnostics: &[Diagnostic]) -> String {
     output
 }
 
-fn render_one(text: &str, diagnostic: &Diagnostic, output: &mut String) {
-    let offset = floor_boundary(text, diagnostic.span.start);
+/// Renders where a part of a text stands: its line and column, the line itself, carets below the part. The text need
+/// not be a query.
+pub fn render_place(text: &str, span: Span) -> String {
+    let offset = floor_boundary(text, span.start);
     let place = line_column(text, offset);
-    let severity = match diagnostic.severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    };
     let (start, _) = line_start(text, offset);
     let line = text[start..].lines().next().unwrap_or("");
     // A long line is shown from a little before the place.
@@ -104,18 +102,39 @@ fn render_one(text: &str, diagnostic: &Diagnostic, output: &mut String) {
     let shown: String = line.chars().skip(skipped).take(LINE_SHOWN_CHARACTERS_MAX).collect();
     let indent: String =
         shown.chars().take(place.column - 1 - skipped).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    let end = floor_boundary(text, diagnostic.span.end).clamp(offset, (start + line.len()).max(offset));
+    let end = floor_boundary(text, span.end).clamp(offset, (start + line.len()).max(offset));
     let room = (shown.chars().count() + 1).saturating_sub(place.column - 1 - skipped).max(1);
     let carets = "^".repeat(text[offset..end].chars().count().clamp(1, room));
     let number = place.line.to_string();
     let gutter = " ".repeat(number.len());
+    let LineColumn { line, column } = place;
+    format!("{gutter}--> line {line}, column {column}\n{gutter} |\n{number} | {shown}\n{gutter} | {indent}{carets}\n")
+}
+
+/// The part of a line, counted from 1, without the blanks around it: what an error is about that knows no more.
+pub fn line_span(text: &str, line: usize) -> Span {
+    let mut start = 0;
+    for (index, content) in text.split_inclusive('\n').enumerate() {
+        if index + 1 == line {
+            let blanks = content.len() - content.trim_start().len();
+            let end = start + content.trim_end().len();
+            return Span::new((start + blanks).min(end), end);
+        }
+        start += content.len();
+    }
+    Span::new(text.len(), text.len())
+}
+
+fn render_one(text: &str, diagnostic: &Diagnostic, output: &mut String) {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
     // Writing to a String cannot fail.
     let _ = writeln!(output, "{severity}[{}]: {}", diagnostic.code, diagnostic.message);
-    let _ = writeln!(output, "{gutter}--> line {}, column {}", place.line, place.column);
-    let _ = writeln!(output, "{gutter} |");
-    let _ = writeln!(output, "{number} | {shown}");
-    let _ = writeln!(output, "{gutter} | {indent}{carets}");
+    output.push_str(&render_place(text, diagnostic.span));
     if let Some(suggestion) = &diagnostic.suggestion {
+        let gutter = " ".repeat(line_column(text, diagnostic.span.start).line.to_string().len());
         let _ = writeln!(output, "{gutter} = help: {suggestion}");
     }
 }
@@ -157,6 +176,20 @@ mod tests {
             render_diagnostics(text, &[diagnostic]),
             "error[SYN0002]: unknown operator `sumarize`\n --> line 2, column 3\n  |\n2 | | sumarize count()\n  |   ^^^^^^^^\n  = help: did you mean `summarize`?\n"
         );
+    }
+
+    #[test]
+    fn a_line_is_a_place_without_the_blanks_around_it() {
+        let text = "a: 1\n  b: é \r\nc";
+        let check = |line: usize, expected: &str| {
+            let span = line_span(text, line);
+            assert_eq!(&text[span.start..span.end], expected, "{line}");
+        };
+        check(1, "a: 1");
+        check(2, "b: é");
+        check(3, "c");
+        check(9, "");
+        assert_eq!(render_place(text, line_span(text, 2)), " --> line 2, column 3\n  |\n2 |   b: é \n  |   ^^^^\n");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub mod syntax;
 pub mod time;
 pub mod token;
 
-pub use diagnostic::{Diagnostic, LineColumn, Severity, line_column, render_diagnostics};
+pub use diagnostic::{Diagnostic, LineColumn, Severity, line_column, line_span, render_diagnostics, render_place};
 pub use format::format;
 pub use nearest::nearest;
 pub use parser::{Parse, parse};

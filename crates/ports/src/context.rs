@@ -15,6 +15,8 @@ pub enum ActorKind {
     Service,
     /// Whoever holds the data directory: the command line working on it directly.
     LocalOperator,
+    /// A program of the server's own machine that presented nothing, where the operator lets such in.
+    Loopback,
 }
 
 impl ActorKind {
@@ -26,6 +28,7 @@ impl ActorKind {
             Self::Credential => "credential",
             Self::Service => "service",
             Self::LocalOperator => "local-operator",
+            Self::Loopback => "loopback",
         }
     }
 }

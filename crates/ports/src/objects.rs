@@ -217,6 +217,9 @@ pub struct Watchlist {
     pub num_rows: u64,
     /// Bytes of its stored form.
     pub size_bytes: u64,
+    /// SHA-256 of the rows as they were handed in, in hexadecimal digits; empty for one stored by a version that kept none.
+    #[serde(default)]
+    pub content_sha256: String,
     /// What it is for.
     #[serde(default)]
     pub description: String,
@@ -235,6 +238,10 @@ pub struct Watchlist {
 pub trait QueryObjects: Send + Sync {
     /// All functions by name.
     fn functions(&self) -> Vec<StoredFunction>;
+
+    /// The columns of the rows that a function gives, as names and types; empty when it gives a value, takes a table, no
+    /// longer binds, or is not there.
+    fn function_columns(&self, ctx: &OpContext, name: &str) -> Vec<(String, String)>;
 
     /// Makes or changes a function.
     ///

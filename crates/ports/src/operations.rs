@@ -1,5 +1,6 @@
 //! What people and programs ask of a running installation: its state, its proofs, its quarantine, its settings.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use moneta_base::{IngestDay, Seq, TableName, Timestamp};
@@ -39,6 +40,8 @@ pub struct Status {
     pub scrubbing: Option<ScrubbingStatus>,
     /// Tables that hold rows, by name.
     pub tables: Vec<TableStatus>,
+    /// How long tables are kept.
+    pub retention: RetentionStatus,
     /// Rules that are active.
     pub rules_loaded: usize,
     /// Where events come from.
@@ -143,6 +146,15 @@ pub struct TableStatus {
     pub bytes_per_day: u64,
     /// Bytes of segments once the table has as many days as it is kept.
     pub forecast_bytes: u64,
+}
+
+/// How long tables are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RetentionStatus {
+    /// Days of tables that have no number of their own.
+    pub default_days: u32,
+    /// Days of the others, which need not hold rows.
+    pub tables: BTreeMap<String, u32>,
 }
 
 /// The state of one collector.

@@ -326,7 +326,7 @@ impl Core {
     }
 
     /// The tables and objects of now.
-    fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::new(self.tables.clone(), self.object_set(), self.outside.clone()).with_states(&self.states)
     }
 

@@ -60,6 +60,15 @@ impl Error {
         ErrorKind::Caller
     }
 
+    /// The line of the file that it is about, from 1, where one is known.
+    #[must_use]
+    pub const fn line(&self) -> Option<usize> {
+        match self {
+            Self::Yaml { line, .. } | Self::Rule { line, .. } | Self::Unsupported { line, .. } => Some(*line),
+            _ => None,
+        }
+    }
+
     pub(crate) fn rule(line: usize, message: impl Into<String>) -> Self {
         Self::Rule { line, message: message.into() }
     }

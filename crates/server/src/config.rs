@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, overridden by `MONETA_<SECTION>__<KEY>` in the environment, overridden by flags.
 //!
-//! Every key has a default that makes a safe single machine. An unknown key is an error that lists the known ones.
+//! Every key has a default that makes a safe single machine. An unknown key is an error that says which was probably
+//! meant, and where it stands.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -77,6 +78,10 @@ pub struct ServerConfig {
     pub tls_key: Option<PathBuf>,
     /// Further names and addresses by which clients reach this server, for the certificate of the private authority.
     pub tls_names: Vec<String>,
+    /// What programs of this machine may do without a credential, by the address they come from; empty: nothing.
+    pub loopback_scopes: Vec<String>,
+    /// The name under which audit rows have them.
+    pub loopback_name: String,
 }
 
 impl Default for ServerConfig {
@@ -87,7 +92,27 @@ impl Default for ServerConfig {
             tls_certificate: None,
             tls_key: None,
             tls_names: Vec::new(),
+            loopback_scopes: Vec::new(),
+            loopback_name: "loopback".to_owned(),
         }
+    }
+}
+
+impl ServerConfig {
+    /// Changes are made by somebody with a name, so `admin` is none of the scopes.
+    fn check_loopback(&self) -> Result<(), String> {
+        const GIVEN: [&str; 3] = ["ingest", "query", "respond"];
+        if let Some(scope) = self.loopback_scopes.iter().find(|scope| !GIVEN.contains(&scope.as_str())) {
+            let known = GIVEN.join(", ");
+            return Err(format!(
+                "server.loopback_scopes: `{scope}` is not given without a credential; these are: {known}"
+            ));
+        }
+        let is_good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'@');
+        if !(1..=64).contains(&self.loopback_name.len()) || !self.loopback_name.bytes().all(is_good) {
+            return Err("server.loopback_name: 1 to 64 letters, digits and `.`, `_`, `-`, `@`".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -431,6 +456,8 @@ pub enum ConfigError {
         origin: String,
         /// What is wrong and what is expected.
         message: String,
+        /// The line of the file with the place marked, where one is known.
+        place: Option<String>,
     },
 }
 
@@ -447,12 +474,33 @@ impl Config {
             Some(path) => read_table(path)?,
             None => toml::Table::new(),
         };
+        for (name, value) in environment {
+            apply_variable(&mut table, &name, value)?;
+        }
         let origin = path.map_or_else(|| "configuration".to_owned(), |path| path.display().to_string());
-        apply_environment(&mut table, environment)?;
-        let invalid = |message: String| ConfigError::Invalid { origin: origin.clone(), message };
-        let config: Self = table.try_into().map_err(|error: toml::de::Error| invalid(error.message().to_owned()))?;
+        let invalid = |message: String| ConfigError::Invalid { origin: origin.clone(), message, place: None };
+        let config: Self = table.try_into().map_err(|error: toml::de::Error| invalid(advised(error.message())))?;
         config.check().map_err(invalid)?;
         Ok(config)
+    }
+
+    /// The files and directories that it names, with their keys.
+    #[must_use]
+    pub fn files(&self) -> Vec<(&'static str, &Path)> {
+        let named = [
+            ("server.tls_certificate", &self.server.tls_certificate),
+            ("server.tls_key", &self.server.tls_key),
+            ("syslog.tls_certificate", &self.syslog.tls_certificate),
+            ("syslog.tls_key", &self.syslog.tls_key),
+            ("syslog.tls_client_authority", &self.syslog.tls_client_authority),
+            ("fluent.shared_key_file", &self.fluent.shared_key_file),
+            ("objects.credentials_file", &self.objects.credentials_file),
+            ("query.geoip_database", &self.query.geoip_database),
+            ("scrub.policy", &self.scrub.policy),
+            ("mappings.directory", &self.mappings.directory),
+            ("rules.placeholders", &self.rules.placeholders),
+        ];
+        named.into_iter().filter_map(|(key, path)| Some((key, path.as_deref()?))).collect()
     }
 
     fn check(&self) -> Result<(), String> {
@@ -463,6 +511,7 @@ impl Config {
         if server.tls_certificate.is_some() && !server.tls_names.is_empty() {
             return Err("server.tls_names is for the private authority: server.tls_certificate has its own".to_owned());
         }
+        server.check_loopback()?;
         let retention = &self.retention;
         if retention.floor_days.0 == 0 {
             return Err("retention: 0 days would drop today's records; the least is 1".to_owned());
@@ -498,32 +547,50 @@ fn loopback(port: u16) -> SocketAddr {
 fn read_table(path: &Path) -> Result<toml::Table, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    // The text, and not the table it makes, knows where things stand.
+    toml::from_str::<Config>(&text).map_err(|error| {
+        let (message, place) = explain_toml(&text, &error);
+        ConfigError::Invalid { origin: path.display().to_string(), message, place }
+    })?;
     text.parse().map_err(|error: toml::de::Error| ConfigError::Invalid {
         origin: path.display().to_string(),
-        message: error.to_string(),
+        message: error.message().to_owned(),
+        place: None,
     })
 }
 
-/// Sets `section.key` for every `MONETA_SECTION__KEY`. Values are TOML where they parse as such, else text.
-fn apply_environment(
-    table: &mut toml::Table,
-    environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<(), ConfigError> {
-    for (name, text) in environment {
-        let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX).filter(|_| !NOT_KEYS.contains(&name.as_str())) else {
-            continue;
-        };
-        let Some((section, key)) = key.split_once("__") else { continue };
-        let value = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("v"));
-        let value = value.unwrap_or(toml::Value::String(text));
-        let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let section = section.as_table_mut().ok_or_else(|| ConfigError::Invalid {
-            origin: name.clone(),
-            message: "the section is not a table".to_owned(),
-        })?;
-        section.insert(key.to_lowercase(), value);
+/// What is wrong with a TOML text, with what was probably meant; and its line with the place marked.
+#[must_use]
+pub fn explain_toml(text: &str, error: &toml::de::Error) -> (String, Option<String>) {
+    let place =
+        error.span().map(|span| moneta_kql::render_place(text, moneta_kql::syntax::Span::new(span.start, span.end)));
+    (advised(error.message()), place)
+}
+
+/// The message with the known name that is nearest to an unknown one. Names stand in backticks, the unknown one first.
+fn advised(message: &str) -> String {
+    let mut names = message.split('`').skip(1).step_by(2);
+    let meant =
+        names.next().filter(|_| message.starts_with("unknown ")).and_then(|name| moneta_kql::nearest(name, names));
+    match meant {
+        Some(meant) => format!("{message}; did you mean `{meant}`?"),
+        None => message.to_owned(),
     }
-    Ok(())
+}
+
+/// Sets `section.key` for `MONETA_SECTION__KEY`. The value is TOML where it parses as such, else text.
+fn apply_variable(table: &mut toml::Table, name: &str, text: String) -> Result<(), ConfigError> {
+    let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX).filter(|_| !NOT_KEYS.contains(&name)) else { return Ok(()) };
+    let Some((section, key)) = key.split_once("__") else { return Ok(()) };
+    let value = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("v"));
+    let value = value.unwrap_or(toml::Value::String(text));
+    let invalid = |message: String| ConfigError::Invalid { origin: name.to_owned(), message, place: None };
+    let section = table.entry(section.to_lowercase()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+    let section = section.as_table_mut().ok_or_else(|| invalid("the section is not a table".to_owned()))?;
+    section.insert(key.to_lowercase(), value);
+    // Now, while it is known which variable was the last: the file was right before.
+    let tried: Result<Config, toml::de::Error> = table.clone().try_into();
+    tried.map(drop).map_err(|error| invalid(advised(error.message())))
 }
 
 #[cfg(test)]
@@ -560,12 +627,43 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_is_shown_where_it_stands_with_what_was_meant() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[server]\n\n[store]\nseal_age_secnds = 1\n").unwrap();
+        let Err(ConfigError::Invalid { message, place, .. }) = Config::load(Some(file.path()), []) else { panic!() };
+        assert!(message.ends_with("; did you mean `seal_age_seconds`?"), "{message}");
+        let place = place.unwrap();
+        assert!(place.contains("line 4, column 1") && place.contains("4 | seal_age_secnds = 1\n  | ^^^^"), "{place}");
+        let message = load("", &[("MONETA_STROE__SEAL_BYTES", "1")]).unwrap_err();
+        assert!(
+            message.starts_with("MONETA_STROE__SEAL_BYTES: ") && message.contains("did you mean `store`?"),
+            "{message}"
+        );
+        let message = load("", &[("MONETA_STORE__SEAL_BYTES", "many")]).unwrap_err();
+        assert!(message.starts_with("MONETA_STORE__SEAL_BYTES: "), "{message}");
+        let message = load("[store\n", &[]).unwrap_err();
+        assert!(!message.is_empty());
+    }
+
+    #[test]
     fn a_certificate_comes_with_its_key_and_without_further_names() {
         load("[server]\nlisten = \"0.0.0.0:80\"\ntls_names = [\"us.example\"]", &[]).unwrap();
         let message = load("[server]\ntls_key = \"k\"", &[]).unwrap_err();
         assert!(message.contains("both"), "{message}");
         let message = load("[server]\ntls_key = \"k\"\ntls_certificate = \"c\"\ntls_names = [\"n\"]", &[]).unwrap_err();
         assert!(message.contains("tls_names"), "{message}");
+    }
+
+    #[test]
+    fn what_needs_no_credential_is_never_to_change_things() {
+        let config = load("[server]\nloopback_scopes = [\"query\", \"ingest\"]", &[]).unwrap();
+        assert_eq!(config.server.loopback_name, "loopback");
+        for scope in ["admin", "everything"] {
+            let message = load(&format!("[server]\nloopback_scopes = [\"{scope}\"]"), &[]).unwrap_err();
+            assert!(message.contains(scope) && message.contains("ingest, query, respond"), "{message}");
+        }
+        let message = load("[server]\nloopback_name = \"a b\"", &[]).unwrap_err();
+        assert!(message.contains("loopback_name"), "{message}");
     }
 
     #[test]

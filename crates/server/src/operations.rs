@@ -13,8 +13,8 @@ use moneta_metastore::Metastore;
 use moneta_monitor::SourceWatch;
 use moneta_ports::operations::{
     CheckpointStatus, CollectorStatus, DiskStatus, ExportSelection, Hold, HoldRequest, JournalStatus, LedgerPath,
-    Operations, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status, TableStatus, VerifyFinding,
-    VerifyReport,
+    Operations, PartState, ProofAnswer, ReplayReport, ReplaySelection, RetentionStatus, Snapshot, Status, TableStatus,
+    VerifyFinding, VerifyReport,
 };
 use moneta_ports::{
     AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, ReceiptAnswer, SourceQuality, SourceStatus,
@@ -153,6 +153,12 @@ impl NodeOperations {
         store.tables_with_rows().into_iter().filter_map(status).collect()
     }
 
+    fn retention(&self) -> RetentionStatus {
+        let policy = self.ingest.policy();
+        let tables = policy.retention_days.iter().map(|(table, days)| (table.to_string(), *days)).collect();
+        RetentionStatus { default_days: policy.retention_days_default, tables }
+    }
+
     fn journal(&self) -> JournalStatus {
         let status = self.ingest.status();
         let oldest = self.ingest.store().hot_stats().values().map(|hot| hot.oldest).min();
@@ -226,6 +232,7 @@ impl Operations for NodeOperations {
                 checkpoint: self.checkpoint(),
                 scrubbing: self.care.state(),
                 tables: self.tables(),
+                retention: self.retention(),
                 rules_loaded: self.rules.active().rules().len(),
                 collectors: collectors.map(|ask| ask()).unwrap_or_default(),
             })

@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::map_request;
 use moneta_access::NewCredential;
-use moneta_api::{ApiOptions, ApiState, router};
+use moneta_api::{ApiOptions, ApiState, LoopbackIdentity, router};
+use moneta_base::Timestamp;
 use moneta_ports::Scope;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::background::Background;
 use crate::collectors::{Collectors, start_collectors};
-use crate::config::Config;
+use crate::config::{Config, ServerConfig};
 use crate::error::ServerError;
 use crate::listener::{Other, SecureListener};
 use crate::local::{self, LocalServer};
@@ -78,7 +79,7 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
     let allow_plaintext = config.server.allow_plaintext;
     let listener = SecureListener::start(listener, tls.acceptor, allow_plaintext)
         .map_err(|source| ServerError::Listen { address, what: "HTTP", source })?;
-    let http = start_http(&node, listener, stopped);
+    let http = start_http(&node, &config.server, listener, stopped);
     on_ready(&ready);
     told_to_stop.await;
     shut_down(node, collectors, http, Watchers { witnessing, caretaker, mover }, &stop).await
@@ -123,7 +124,12 @@ async fn admin_link(node: &Node, address: SocketAddr) -> Result<Option<String>, 
 
 type HttpTask = tokio::task::JoinHandle<std::io::Result<()>>;
 
-fn start_http(node: &Node, listener: SecureListener, mut stopped: watch::Receiver<bool>) -> HttpTask {
+fn start_http(
+    node: &Node,
+    config: &ServerConfig,
+    listener: SecureListener,
+    mut stopped: watch::Receiver<bool>,
+) -> HttpTask {
     let state = ApiState {
         access: node.access(),
         events: node.events(),
@@ -138,11 +144,33 @@ fn start_http(node: &Node, listener: SecureListener, mut stopped: watch::Receive
         mappings: node.mappings(),
         clock: node.world.clock.clone(),
         entropy: node.world.entropy.clone(),
-        options: ApiOptions { version: env!("CARGO_PKG_VERSION").to_owned() },
+        options: ApiOptions {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            built: built(),
+            loopback: loopback_identity(config),
+        },
     };
     let service = router(state).layer(map_request(name_peer)).into_make_service_with_connect_info::<Other>();
     let stop = async move { drop(stopped.wait_for(|stop| *stop).await) };
     tokio::spawn(async move { axum::serve(listener, service).with_graceful_shutdown(stop).await })
+}
+
+/// When the program's file was written: packages keep the time of the build.
+fn built() -> Option<Timestamp> {
+    let written = std::fs::metadata(std::env::current_exe().ok()?).ok()?.modified().ok()?;
+    let seconds = written.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+    Some(Timestamp::from_seconds(i64::try_from(seconds).ok()?))
+}
+
+/// Who programs of this machine are that present no credential, where the operator lets them in.
+fn loopback_identity(config: &ServerConfig) -> Option<LoopbackIdentity> {
+    let scopes: Vec<Scope> = config.loopback_scopes.iter().filter_map(|name| Scope::parse(name)).collect();
+    if scopes.is_empty() {
+        return None;
+    }
+    let name = config.loopback_name.clone();
+    tracing::warn!(actor = %name, scopes = config.loopback_scopes.join(" "), "programs of this machine need no credential");
+    Some(LoopbackIdentity { name, scopes })
 }
 
 /// Tells the interface who is at the other end, in its own words.

@@ -7,12 +7,14 @@
 
 use aws_lc_rs::digest;
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use moneta_ports::{IdempotencyKey, OpContext};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::filter::filtered;
 use super::{Refusal, cause};
 use crate::ApiError;
 use crate::auth::MayIngest;
@@ -25,6 +27,13 @@ use crate::state::App;
 const GENERATION: &str = "0123456789.-_";
 /// Begins the names of the indexes behind a data stream.
 const BACKING_PREFIX: &str = ".ds-";
+
+/// What a bulk request may ask beside; the rest changes nothing here.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parameters {
+    filter_path: String,
+}
 
 type Caller = Result<MayIngest, ApiError>;
 
@@ -85,6 +94,8 @@ async fn one(
 async fn run(caller: Caller, state: &App, index: Option<&str>, request: Request) -> Result<Response, Refusal> {
     let MayIngest(ctx) = caller?;
     let _place = place(state).await?;
+    let parameters = Query::<Parameters>::try_from_uri(request.uri());
+    let Query(parameters) = parameters.map_err(|error| ApiError::bad_request(error.body_text()))?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
     let started = std::time::Instant::now();
     let (reader, index, sender) = (state.clone(), index.map(str::to_owned), ctx.clone());
@@ -115,7 +126,8 @@ async fn run(caller: Caller, state: &App, index: Option<&str>, request: Request)
         })
         .collect();
     let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    Ok(Json(json!({ "took": took, "errors": errors, "items": answers })).into_response())
+    let answer = json!({ "took": took, "errors": errors, "items": answers });
+    Ok(Json(filtered(answer, &parameters.filter_path)).into_response())
 }
 
 /// One thing to do, and what became of it.

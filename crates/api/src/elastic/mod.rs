@@ -6,6 +6,7 @@
 //! with the events, retention is set here, and events are stored as they are sent.
 
 mod bulk;
+mod filter;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};

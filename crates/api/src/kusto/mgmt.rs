@@ -4,28 +4,33 @@
 use std::sync::Arc;
 
 use moneta_event::{ColumnType, TableSchema};
-use moneta_ports::{DeclaredTable, OpContext, QueryRequest, StoredFunction};
+use moneta_ports::{DeclaredTable, OpContext, QueryRequest};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, Rows, Table, column};
 use super::fault::Fault;
 use super::request::KustoRequest;
 use super::v1::net_type;
-use super::{DATABASE, is_our_database, objects, views};
+use super::{DATABASE, is_our_database, objects, records, signatures, views};
 use crate::ApiError;
 use crate::state::App;
 
 /// What is answered to any other command.
 const KNOWN: &str = ".show databases, .show databases schema [as json], .show databases entities, .show schema as json, \
-    .show tables, .show table T cslschema, .show version, .show cluster, .show functions, .show function F, \
+    .show tables, .show tables details, .show table T cslschema, .show table T details, .show version, .show cluster, .show functions, .show function F, \
     .create function, .create-or-alter function, .alter function, .drop function, .create table, .create-merge table, .alter-merge table, .alter table, .drop table, \
     .create table T ingestion csv|json mapping, .show table T ingestion mappings, .show queries, \
-    .show running queries, .cancel query \"id\", .show materialized-views, \
+    .show running queries, .cancel query \"id\", .show commands, .show operations, .show ingestion failures, \
+    .show materialized-views, .show materialized-view V [cslschema], \
     .create materialized-view, .create-or-alter materialized-view, .drop materialized-view";
 
 /// Runs a command, and the operators it is piped into.
 pub(crate) async fn run(state: &App, ctx: &OpContext, request: KustoRequest) -> Result<Answer, Fault> {
     let (command, piped) = objects::split_pipe(&request.text);
+    if let Some(query) = records::query_of(command) {
+        let text = format!("{query}\n{}", piped.unwrap_or_default());
+        return ask(state, ctx, QueryRequest { text, ..request.query }).await;
+    }
     let table = match objects::run(state, ctx, command, request.readonly).await {
         Some(table) => table?,
         None => find_way(state, ctx, command)?,
@@ -35,7 +40,11 @@ pub(crate) async fn run(state: &App, ctx: &OpContext, request: KustoRequest) -> 
     let name = command.replace('\\', "\\\\").replace('\'', "\\'");
     let text = format!("['{name}'] {piped}");
     let given = vec![objects::given(command, table)?];
-    let query = QueryRequest { text: text.clone(), given, ..request.query };
+    ask(state, ctx, QueryRequest { text, given, ..request.query }).await
+}
+
+async fn ask(state: &App, ctx: &OpContext, query: QueryRequest) -> Result<Answer, Fault> {
+    let text = query.text.clone();
     let answer = state.queries.query(ctx, query).await.map_err(|error| Fault::of_query(&error, &text))?;
     Answer::of_query(answer).map_err(|error| Fault::from(ApiError::internal(&error)))
 }
@@ -60,11 +69,12 @@ fn find_way(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fault> {
             one_table(&tables(), words[2], form, &state.objects.declared_tables())
         }
         [".show", "external", "tables"] => Ok(empty(&["TableName", "TableType", "Folder", "DocString"])),
-        [".show", "databases", "entities", ..] => Ok(entities(&tables())),
+        [".show", "operations", ..] => Ok(operations()),
+        [".show", "databases", "entities", ..] => Ok(entities(state, ctx)),
         [".show", "database" | "databases" | "schema", ..] if lower.contains(&"schema") => {
             check_databases(&words, &lower)?;
             if lower.ends_with(&["as", "json"]) {
-                Ok(schema_json(state, &tables()))
+                Ok(schema_json(state, ctx, &tables()))
             } else {
                 Ok(schema_rows(&tables()))
             }
@@ -121,7 +131,8 @@ fn version(state: &App) -> Table {
         ("ServiceOffering", ColumnType::String),
     ];
     let version = &state.options.version;
-    let row = json!([version, null, "Engine", format!("Moneta {version}"), json!({ "Type": "Moneta" }).to_string()]);
+    let built = state.options.built.map(|time| time.to_string());
+    let row = json!([version, built, "Engine", format!("Moneta {version}"), json!({ "Type": "Moneta" }).to_string()]);
     table(&columns, vec![row])
 }
 
@@ -134,7 +145,7 @@ fn cluster(state: &App) -> Table {
         ("IsAdmin", ColumnType::Bool),
         ("ProductVersion", ColumnType::String),
     ];
-    table(&columns, vec![json!(["0", "", "moneta", null, true, state.options.version])])
+    table(&columns, vec![json!(["0", "", "moneta", state.started.to_string(), true, state.options.version])])
 }
 
 fn databases() -> Table {
@@ -155,7 +166,7 @@ fn databases() -> Table {
 }
 
 /// What is said of a table: its folder and what it is for.
-fn description<'a>(declared: &'a [DeclaredTable], name: &str) -> (&'a str, &'a str) {
+pub(super) fn description<'a>(declared: &'a [DeclaredTable], name: &str) -> (&'a str, &'a str) {
     let found = declared.iter().find(|table| table.name == name);
     found.map_or(("", ""), |table| (&table.folder, &table.doc_string))
 }
@@ -211,7 +222,8 @@ fn schema_table<'a>(
     table(&columns, schemas.map(row).collect())
 }
 
-fn entities(tables: &[Arc<TableSchema>]) -> Table {
+/// Tables, materialised views and functions with what they take and give.
+fn entities(state: &App, ctx: &OpContext) -> Table {
     let names = [
         "DatabaseName",
         "EntityType",
@@ -221,13 +233,50 @@ fn entities(tables: &[Arc<TableSchema>]) -> Table {
         "CslInputSchema",
         "Content",
         "CslOutputSchema",
-        "Properties",
     ];
-    let columns = names.map(|name| (name, ColumnType::String));
-    let row = |schema: &Arc<TableSchema>| {
-        json!([DATABASE, "Table", schema.name().as_str(), "", "", "", "", csl_schema(schema), "{}"])
-    };
-    table(&columns, tables.iter().map(row).collect())
+    let mut columns = names.map(|name| (name, ColumnType::String)).to_vec();
+    columns.push(("Properties", ColumnType::Dynamic));
+    let declared = state.objects.declared_tables();
+    let mut rows = Vec::new();
+    for schema in state.queries.schema(ctx) {
+        let name = schema.name().as_str();
+        let (folder, doc) = description(&declared, name);
+        rows.push(json!([DATABASE, "Table", name, doc, folder, "", "", csl_schema(&schema), {}]));
+    }
+    for status in state.objects.views() {
+        let (view, output) = (&status.view, csl_columns(&status.columns));
+        let row =
+            json!([DATABASE, "MaterializedView", view.name, view.doc_string, view.folder, "", view.query, output, {}]);
+        rows.push(row);
+    }
+    for function in state.objects.functions() {
+        let output = csl_columns(&state.objects.function_columns(ctx, &function.name));
+        let (doc, folder) = (&function.doc_string, &function.folder);
+        let (takes, body) = (&function.parameters, &function.body);
+        rows.push(json!([DATABASE, "Function", function.name, doc, folder, takes, body, output, {}]));
+    }
+    table(&columns, rows)
+}
+
+/// Nothing: every command here is done when it is answered.
+fn operations() -> Table {
+    let columns = [
+        ("OperationId", ColumnType::Guid),
+        ("Operation", ColumnType::String),
+        ("NodeId", ColumnType::String),
+        ("StartedOn", ColumnType::DateTime),
+        ("LastUpdatedOn", ColumnType::DateTime),
+        ("Duration", ColumnType::TimeSpan),
+        ("State", ColumnType::String),
+        ("Status", ColumnType::String),
+        ("RootActivityId", ColumnType::Guid),
+        ("ShouldRetry", ColumnType::Bool),
+        ("Database", ColumnType::String),
+        ("Principal", ColumnType::String),
+        ("User", ColumnType::String),
+        ("AdminEpochStartTime", ColumnType::DateTime),
+    ];
+    table(&columns, Vec::new())
 }
 
 /// One row for the database, one for each table, one for each column.
@@ -259,7 +308,7 @@ fn schema_rows(tables: &[Arc<TableSchema>]) -> Table {
 }
 
 /// The schema as one JSON text: what the editor and Grafana complete from.
-fn schema_json(state: &App, tables: &[Arc<TableSchema>]) -> Table {
+fn schema_json(state: &App, ctx: &OpContext, tables: &[Arc<TableSchema>]) -> Table {
     let (mut by_name, declared) = (Map::new(), state.objects.declared_tables());
     for schema in tables {
         let name = schema.name().to_string();
@@ -276,29 +325,11 @@ fn schema_json(state: &App, tables: &[Arc<TableSchema>]) -> Table {
         "EntityGroups": {},
         "MajorVersion": 1,
         "MinorVersion": 0,
-        "Functions": function_schemas(&state.objects.functions()),
+        "Functions": signatures::schemas(state, ctx),
         "DatabaseAccessMode": "ReadWrite",
     });
     let schema = json!({ "Plugins": [], "Databases": { DATABASE: database } });
     table(&[("DatabaseSchema", ColumnType::String)], vec![json!([schema.to_string()])])
-}
-
-/// The stored functions, as editors read them.
-fn function_schemas(functions: &[StoredFunction]) -> Map<String, Value> {
-    let schema = |function: &StoredFunction| {
-        let value = json!({
-            "Name": function.name,
-            "InputParameters": [],
-            "Parameters": function.parameters,
-            "Body": function.body,
-            "Folder": function.folder,
-            "DocString": function.doc_string,
-            "FunctionKind": "Unknown",
-            "OutputColumns": [],
-        });
-        (function.name.clone(), value)
-    };
-    functions.iter().map(schema).collect()
 }
 
 fn ordered_columns(schema: &TableSchema) -> Vec<Value> {
@@ -308,8 +339,16 @@ fn ordered_columns(schema: &TableSchema) -> Vec<Value> {
 }
 
 fn csl_schema(schema: &TableSchema) -> String {
-    let parts: Vec<String> = columns_of(schema).iter().map(|(name, kind)| format!("{name}:{kind}")).collect();
-    parts.join(",")
+    csl_columns(&columns_of(schema))
+}
+
+/// `a:string,['b c']:long`.
+pub(super) fn csl_columns<T: std::fmt::Display>(columns: &[(String, T)]) -> String {
+    let is_plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let part = |(name, kind): &(String, T)| {
+        if is_plain(name) { format!("{name}:{kind}") } else { format!("['{}']:{kind}", name.replace('\'', "\\'")) }
+    };
+    columns.iter().map(part).collect::<Vec<_>>().join(",")
 }
 
 pub(super) fn system_type(kind: ColumnType) -> String {

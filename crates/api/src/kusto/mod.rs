@@ -6,6 +6,7 @@
 
 mod answer;
 pub(crate) mod cell;
+mod deep_link;
 mod fault;
 mod handlers;
 mod ingest;
@@ -13,13 +14,16 @@ mod mapping;
 mod mappings;
 mod mgmt;
 mod objects;
+mod records;
 mod request;
+mod signatures;
 mod span;
 mod tables;
 mod v1;
 mod v2;
 mod views;
 
+pub(crate) use deep_link::deep_link;
 pub(crate) use handlers::{auth_metadata, explain, management, query_v1, query_v1_get, query_v2, query_v2_get};
 pub(crate) use ingest::stream as streaming_ingest;
 

@@ -39,6 +39,7 @@ pub(super) async fn run(state: &App, ctx: &OpContext, text: &str, readonly: bool
         ))));
     }
     Some(match (command.0.as_str(), command.1.as_str()) {
+        (".alter", "function") if property(rest).is_some() => describe_function(state, ctx, rest).await,
         (".create" | ".create-or-alter" | ".alter", "function") => put_function(state, ctx, &command.0, rest).await,
         (".drop", "function") => drop_function(state, ctx, rest).await,
         (".show", "functions") if rest.is_empty() => Ok(functions(state.objects.functions())),
@@ -52,8 +53,10 @@ pub(super) async fn run(state: &App, ctx: &OpContext, text: &str, readonly: bool
             (name, after) if strip_word(after, "ingestion").is_some() => {
                 mappings::show(state, &name, strip_word(after, "ingestion").unwrap_or_default())
             }
+            (name, "details") => tables::details(state, ctx, Some(&name)).await,
             _ => return None,
         },
+        (".show", "tables") if rest.eq_ignore_ascii_case("details") => tables::details(state, ctx, None).await,
         (_, "table" | "tables") if command.0 != ".show" => tables::run(state, ctx, &command.0, rest).await,
         (".create", "async") if next_word(rest).0.eq_ignore_ascii_case("materialized-view") => {
             views::put(state, ctx, ".create", next_word(rest).1).await
@@ -108,6 +111,28 @@ async fn drop_function(state: &App, ctx: &OpContext, rest: &str) -> Result<Table
     }
     state.objects.drop_function(ctx, &name).await.map_err(ApiError::from)?;
     Ok(dropped(Some(&name)))
+}
+
+/// The property that `F docstring '..'` or `F folder '..'` sets, and its text.
+fn property(rest: &str) -> Option<(&'static str, Option<String>)> {
+    let (_, after) = tables::entity(rest.trim_end_matches(';'));
+    ["docstring", "folder"].into_iter().find_map(|name| Some((name, text_of(strip_word(after, name)?))))
+}
+
+async fn describe_function(state: &App, ctx: &OpContext, rest: &str) -> Result<Table, Fault> {
+    let (name, _) = tables::entity(rest);
+    let Some((property, Some(text))) = property(rest) else {
+        return Err(Fault::bad_request("write the text as a string: .alter function F docstring \"what it is for\""));
+    };
+    let found = state.objects.functions().into_iter().find(|function| function.name == name);
+    let mut function = found.ok_or_else(|| not_found("Function", &name))?;
+    match property {
+        "folder" => function.folder = text,
+        _ => function.doc_string = text,
+    }
+    // Its text stays, and with it whether it binds.
+    let made = state.objects.put_function(ctx, function, CreateMode::Alter, true).await.map_err(ApiError::from)?;
+    Ok(functions(vec![made]))
 }
 
 /// What a verb does when the name is taken or free.

@@ -1,15 +1,17 @@
 //! The management commands that declare tables, taken apart and carried out. Columns are only ever added, and a table
 //! that holds events stays: retention alone ends what is stored.
 
+use moneta_event::ColumnType;
 use moneta_kql::lexer::tokenize;
 use moneta_kql::token::TokenKind;
 use moneta_ports::{DeclaredTable, OpContext, TableChange};
+use serde_json::json;
 
 use super::answer::Table;
 use super::fault::Fault;
-use super::mappings;
-use super::mgmt::{schemas_json, table_list};
-use super::objects::{bare_name, group_end, properties, strip_word, text_of};
+use super::mgmt::{self, description, schemas_json, table_list};
+use super::objects::{bare_name, group_end, not_found, properties, strip_word, text_of};
+use super::{DATABASE, mappings};
 use crate::ApiError;
 use crate::state::App;
 
@@ -86,6 +88,43 @@ async fn drop_tables(state: &App, ctx: &OpContext, rest: &str) -> Result<Table, 
         state.objects.withdraw_table(ctx, &name).await.map_err(ApiError::from)?;
     }
     Ok(table_list(&state.queries.schema(ctx), &state.objects.declared_tables()))
+}
+
+/// `.show table T details` and, without a name, of all tables.
+pub(super) async fn details(state: &App, ctx: &OpContext, name: Option<&str>) -> Result<Table, Fault> {
+    let columns = [
+        ("TableName", ColumnType::String),
+        ("DatabaseName", ColumnType::String),
+        ("Folder", ColumnType::String),
+        ("DocString", ColumnType::String),
+        ("TotalExtents", ColumnType::Long),
+        ("TotalExtentSize", ColumnType::Real),
+        ("TotalRowCount", ColumnType::Long),
+        ("HotExtents", ColumnType::Long),
+        ("RetentionPolicy", ColumnType::String),
+        ("MinExtentsCreationTime", ColumnType::DateTime),
+    ];
+    let (schemas, declared) = (state.queries.schema(ctx), state.objects.declared_tables());
+    let status = state.operations.status(ctx).await.map_err(ApiError::from)?;
+    let mut rows = Vec::new();
+    for table in
+        schemas.iter().map(|schema| schema.name().as_str()).filter(|table| name.is_none_or(|name| name == *table))
+    {
+        let (folder, doc) = description(&declared, table);
+        let stored = status.tables.iter().find(|status| status.name == table).cloned().unwrap_or_default();
+        let retention = stored.retention_days.map(|days| {
+            json!({ "SoftDeletePeriod": format!("{days}.00:00:00"), "Recoverability": "Disabled" }).to_string()
+        });
+        #[expect(clippy::cast_precision_loss, reason = "Kusto gives sizes so")]
+        let size = stored.segment_bytes as f64;
+        let oldest = stored.oldest_day.map(|day| format!("{day}T00:00:00.0000000Z"));
+        let (segments, blocks) = (stored.num_segments, stored.num_hot_blocks);
+        rows.push(json!([table, DATABASE, folder, doc, segments, size, stored.num_rows, blocks, retention, oldest]));
+    }
+    match name.filter(|_| rows.is_empty()) {
+        Some(name) => Err(not_found("Table", name)),
+        None => Ok(mgmt::table(&columns, rows)),
+    }
 }
 
 /// The name that a text begins with, bare, and what follows it.

@@ -5,10 +5,13 @@ use moneta_kql::token::TokenKind;
 use moneta_ports::{MaterializedView, OpContext, ViewStatus};
 use serde_json::{Map, Value, json};
 
+use super::DATABASE;
 use super::answer::Table;
 use super::fault::Fault;
-use super::mgmt::{system_type, table};
+use super::mgmt::{csl_columns, table};
 use super::objects::{bare_name, create_mode, dropped, group_end, head, name_to_drop, not_found};
+use super::signatures::typed;
+use super::tables::entity;
 use crate::ApiError;
 use crate::state::App;
 
@@ -32,13 +35,31 @@ pub(super) async fn drop(state: &App, ctx: &OpContext, rest: &str) -> Result<Tab
     Ok(dropped(Some(&name)))
 }
 
-/// `.show materialized-view Name`.
+/// `.show materialized-view Name [cslschema | schema as json]`.
 pub(super) fn show(state: &App, rest: &str) -> Result<Table, Fault> {
-    let name = bare_name(rest.trim_end_matches(';').trim());
-    match state.objects.views().into_iter().find(|status| status.view.name == name) {
-        Some(found) => Ok(table_of(vec![found])),
-        None => Err(not_found("MaterializedView", &name)),
-    }
+    let (name, form) = entity(rest.trim_end_matches(';'));
+    let found = state.objects.views().into_iter().find(|status| status.view.name == name);
+    let found = found.ok_or_else(|| not_found("MaterializedView", &name))?;
+    let words: Vec<String> = form.split_whitespace().map(str::to_ascii_lowercase).collect();
+    let schema = match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => return Ok(table_of(vec![found])),
+        ["cslschema"] | ["schema", "as", "csl"] => csl_columns(&found.columns),
+        ["schema"] | ["schema", "as", "json"] => {
+            json!({ "Name": name, "OrderedColumns": ordered_columns(&found) }).to_string()
+        }
+        _ => {
+            return Err(Fault::bad_request(format!(
+                "`{form}` cannot follow a view; `cslschema`, `schema as json` can"
+            )));
+        }
+    };
+    let names = ["TableName", "Schema", "DatabaseName", "Folder", "DocString"];
+    let row = json!([name, schema, DATABASE, found.view.folder, found.view.doc_string]);
+    Ok(table(&names.map(|name| (name, ColumnType::String)), vec![row]))
+}
+
+fn ordered_columns(status: &ViewStatus) -> Vec<Value> {
+    status.columns.iter().map(|(name, kind)| typed(name, kind)).collect()
 }
 
 /// Views as rows. One is healthy when its query still binds.
@@ -74,12 +95,8 @@ pub(super) fn table_of(views: Vec<ViewStatus>) -> Table {
 
 /// Views by name with their columns, as editors read them.
 pub(super) fn schemas(views: &[ViewStatus]) -> Map<String, Value> {
-    let column = |(name, kind): &(String, String)| {
-        let kind = ColumnType::parse(kind).unwrap_or(ColumnType::Dynamic);
-        json!({ "Name": name, "Type": system_type(kind), "CslType": kind.name() })
-    };
     let schema = |status: &ViewStatus| {
-        let columns: Vec<Value> = status.columns.iter().map(column).collect();
+        let columns = ordered_columns(status);
         let (folder, doc) = (&status.view.folder, &status.view.doc_string);
         let value = json!({ "Name": status.view.name, "Folder": folder, "DocString": doc, "OrderedColumns": columns });
         (status.view.name.clone(), value)

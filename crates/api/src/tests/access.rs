@@ -5,9 +5,10 @@ use moneta_ports::Scope;
 use serde_json::json;
 
 use super::{Fixture, PASSWORD};
+use crate::LoopbackIdentity;
 
 /// Paths that answer without a credential: they must, or nobody could begin.
-const OPEN: [(&str, &str); 32] = [
+const OPEN: [(&str, &str); 33] = [
     // The pages themselves hold nothing; what they show they ask for.
     ("GET", "/"),
     ("GET", "/welcome"),
@@ -23,6 +24,8 @@ const OPEN: [(&str, &str); 32] = [
     ("GET", "/audit"),
     ("GET", "/settings"),
     ("GET", "/assets/{name}"),
+    // Leads to a page.
+    ("GET", "/{database}"),
     ("GET", "/health/livez"),
     ("GET", "/health/readyz"),
     ("GET", "/healthz"),
@@ -54,7 +57,7 @@ const FOREIGN_SOURCES: [&str; 6] = [
     include_str!("../elastic/mod.rs"),
     include_str!("../loki.rs"),
     include_str!("../otlp/mod.rs"),
-    include_str!("../prometheus.rs"),
+    include_str!("../prometheus/mod.rs"),
     include_str!("../splunk.rs"),
 ];
 
@@ -152,6 +155,41 @@ async fn scopes_open_their_own_doors_only() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn without_a_credential_only_this_machine_gets_in_and_only_where_that_is_set() {
+    let identity = LoopbackIdentity { name: "workstation".to_owned(), scopes: vec![Scope::Query] };
+    let mut fixture = Fixture::with(Some(identity));
+    let body = json!({ "csl": "T" }).to_string();
+    let call = async |fixture: &Fixture, headers: &[(&str, &str)]| {
+        let host =
+            if headers.iter().any(|(name, _)| *name == "host") { None } else { Some(("host", "localhost:7979")) };
+        let headers: Vec<_> =
+            [("content-type", "application/json")].into_iter().chain(host).chain(headers.to_vec()).collect();
+        fixture.call("POST", "/v1/rest/query", &headers, body.clone()).await.status
+    };
+    assert_eq!(call(&fixture, &[]).await, StatusCode::UNAUTHORIZED, "another machine");
+    fixture.peer = "127.0.0.1:4711".parse().unwrap();
+    assert_eq!(call(&fixture, &[]).await, StatusCode::OK);
+    let (ctx, _) = fixture.fakes.queries.lock().unwrap().pop().unwrap();
+    assert_eq!((ctx.actor.kind.name(), ctx.actor.name.as_str()), ("loopback", "workstation"));
+    assert_eq!(ctx.client_address, "127.0.0.1");
+    for (headers, expected) in [
+        (vec![("x-forwarded-for", "192.0.2.1")], StatusCode::UNAUTHORIZED),
+        (vec![("host", "rebound.example")], StatusCode::UNAUTHORIZED),
+        (vec![("authorization", "Bearer mnt_x_y")], StatusCode::UNAUTHORIZED),
+        (vec![("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+        (vec![("origin", "http://evil.example")], StatusCode::FORBIDDEN),
+        (vec![("origin", "http://localhost:7979"), ("sec-fetch-site", "same-origin")], StatusCode::OK),
+    ] {
+        assert_eq!(call(&fixture, &headers).await, expected, "{headers:?}");
+    }
+    let answer = fixture.call("POST", "/v1/ingest/Mine_CL", &[("host", "localhost")], "{}").await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN, "a scope that was not given");
+    let mut without = Fixture::new();
+    without.peer = fixture.peer;
+    assert_eq!(call(&without, &[]).await, StatusCode::UNAUTHORIZED, "off unless set");
 }
 
 #[tokio::test]

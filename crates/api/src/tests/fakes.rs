@@ -204,6 +204,10 @@ impl QueryObjects for Fakes {
         self.functions.lock().unwrap().clone()
     }
 
+    fn function_columns(&self, _: &OpContext, _: &str) -> Vec<(String, String)> {
+        vec![("n".to_owned(), "long".to_owned())]
+    }
+
     fn put_function<'a>(
         &'a self,
         _: &'a OpContext,
@@ -211,7 +215,9 @@ impl QueryObjects for Fakes {
         _: CreateMode,
         _: bool,
     ) -> BoxFuture<'a, Result<StoredFunction, PortError>> {
-        self.functions.lock().unwrap().push(function.clone());
+        let mut functions = self.functions.lock().unwrap();
+        functions.retain(|known| known.name != function.name);
+        functions.push(function.clone());
         Box::pin(async { Ok(function) })
     }
 
@@ -376,11 +382,37 @@ fn answer(text: &str) -> Result<QueryAnswer, QueryError> {
             let message = "the result has more than 2 rows".to_owned();
             answer.truncated = Some(Truncation { code: "E_QUERY_RESULT_SET_TOO_LARGE", message });
         }
+        // A metric and, under a name that two series have, one that becomes the same without it.
+        text if text.starts_with("InsightsMetrics") => answer.tables = vec![metrics(text)],
         "damaged" => answer.completeness.not_read = vec!["segment 7: bad checksum".to_owned()],
         "chart" => answer.visualization = Some(serde_json::json!({ "Visualization": "timechart" })),
         _ => {}
     }
     Ok(answer)
+}
+
+/// Samples of now and of 15 seconds ago.
+fn metrics(query: &str) -> ResultTable {
+    let column = |name: &str, column_type| QueryColumn { name: name.to_owned(), column_type };
+    let text = |name: &str| column(name, ColumnType::String);
+    let columns = vec![
+        column("TimeGenerated", ColumnType::DateTime),
+        text("Name"),
+        text("Tags"),
+        column("Val", ColumnType::Real),
+    ];
+    let name = if query.contains("'twice'") { "twice" } else { "up" };
+    let tags = if name == "up" { [r#"{"job":"web","instance":"a"}"#; 2] } else { ["{}", r#"{"n":1}"#] };
+    let times = [NOW.as_nanos(), NOW.as_nanos() - 15_000_000_000];
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(TimestampNanosecondArray::from(times.to_vec()).with_timezone("UTC")),
+        Arc::new(StringArray::from(vec![name; 2])),
+        Arc::new(StringArray::from(tags.to_vec())),
+        Arc::new(Float64Array::from(vec![1.0, 0.5])),
+    ];
+    let named = columns.iter().zip(arrays).map(|(column, array)| (column.name.clone(), array, true));
+    let batches = vec![RecordBatch::try_from_iter_with_nullable(named).unwrap()];
+    ResultTable { name: "PrimaryResult".to_owned(), columns, batches }
 }
 
 fn sample_table() -> ResultTable {

@@ -265,6 +265,66 @@ async fn functions_are_made_and_shown_by_commands() {
 }
 
 #[tokio::test]
+async fn editors_learn_what_functions_take_and_give() {
+    let fixture = Fixture::new();
+    let credential = fixture.credential(&[Scope::Query]).await;
+    let rows = async |csl: &str| {
+        let answer = fixture.send(&credential, "POST", "/v1/rest/mgmt", &json!({ "csl": csl }).to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{csl}: {}", answer.text());
+        answer.json()["Tables"][0]["Rows"].clone()
+    };
+    rows(".create function F(since:timespan = 1d) { T | count }").await;
+    assert_eq!(rows(".alter function F docstring 'what it says'").await[0][4], "what it says");
+    let described = rows(".alter function ['F'] folder \"a\"").await;
+    assert_eq!(described, json!([["F", "(since:timespan = 1d)", "{ T | count }", "a", "what it says"]]));
+    rows(".create materialized-view with (folder='v') V on table T { T | summarize n = count() }").await;
+    rows(".create table B_CL (a:long) with (folder = 'f', docstring = 'of b')").await;
+
+    let schema = rows(".show schema as json").await[0][0].as_str().unwrap().to_owned();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let function = &schema["Databases"]["Moneta"]["Functions"]["F"];
+    let since = json!({ "Name": "since", "Type": "System.TimeSpan", "CslType": "timespan", "CslDefaultValue": "1d" });
+    assert_eq!(function["InputParameters"], json!([since]));
+    assert_eq!(function["OutputColumns"], json!([{ "Name": "n", "Type": "System.Int64", "CslType": "long" }]));
+
+    let entities = rows(".show databases entities with (showObfuscatedStrings=true)").await;
+    let kinds: Vec<_> = entities.as_array().unwrap().iter().map(|row| (row[1].as_str(), row[2].as_str())).collect();
+    let expected = [("Table", "Mine_CL"), ("MaterializedView", "V"), ("Function", "F")];
+    assert_eq!(kinds, expected.map(|(kind, name)| (Some(kind), Some(name))));
+    assert_eq!(entities[1][4], "v");
+    assert_eq!(
+        entities[2],
+        json!(["Moneta", "Function", "F", "what it says", "a", "(since:timespan = 1d)", "{ T | count }", "n:long", {}])
+    );
+
+    let of_view = rows(".show materialized-view V cslschema").await;
+    assert_eq!(of_view[0][0], "V");
+    let as_json = rows(".show materialized-view V schema as json").await;
+    assert!(as_json[0][1].as_str().unwrap().starts_with("{\"Name\":\"V\""), "{as_json}");
+}
+
+#[tokio::test]
+async fn what_operators_ask_of_a_cluster_is_answered() {
+    let fixture = Fixture::new();
+    let credential = fixture.credential(&[Scope::Query]).await;
+    let run =
+        async |csl: &str| fixture.send(&credential, "POST", "/v1/rest/mgmt", &json!({ "csl": csl }).to_string()).await;
+    let cluster = run(".show cluster").await.json()["Tables"][0]["Rows"][0].clone();
+    assert_eq!(cluster[3], fixture.clock.now().to_string());
+    assert_eq!(run(".show operations").await.json()["Tables"][0]["Rows"], json!([]));
+    let details = run(".show table Mine_CL details").await;
+    assert_eq!(details.json()["Tables"][0]["Rows"][0][0], "Mine_CL");
+    assert_eq!(run(".show tables details").await.json()["Tables"][0]["Rows"].as_array().unwrap().len(), 1);
+    assert!(run(".show table None_CL details").await.text().contains("was not found"));
+    for (command, table) in [(".show ingestion failures", "Quarantine"), (".show commands | take 1", "MonetaAudit")] {
+        run(command).await;
+        let (_, request) = fixture.fakes.queries.lock().unwrap().pop().unwrap();
+        assert!(request.text.starts_with(table), "{}", request.text);
+        assert_eq!(request.text.ends_with("| take 1"), command.ends_with("| take 1"));
+    }
+}
+
+#[tokio::test]
 async fn what_a_command_shows_is_a_table_for_the_operators_after_it() {
     let (fixture, answer) = ask("/v1/rest/mgmt", json!({ "csl": ".show tables | where TableName has 'x'" })).await;
     let queries = fixture.fakes.queries.lock().unwrap();
@@ -362,4 +422,30 @@ async fn tables_and_mappings_are_made_shown_and_dropped_by_commands() {
     assert_eq!(rows(".show table Mine_CL ingestion mappings").await, json!([]));
     rows(".drop table B_CL").await;
     rows(".drop tables (A_CL, C_CL, D_CL) ifexists").await;
+}
+
+#[tokio::test]
+async fn a_deep_link_leads_to_the_page_and_runs_nothing() {
+    let fixture = Fixture::new();
+    let answer = fixture.call("GET", "/Moneta?query=T%20%7C%20take%205&web=0", &[("accept", "text/html")], "").await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::FOUND, "/query?q=T%20%7C%20take%205"));
+    let command = fixture.call("GET", "/netdefaultdb?query=.drop%20table%20T", &[], "").await;
+    assert_eq!((command.status, command.header("location")), (StatusCode::FOUND, "/query?q=.drop%20table%20T"));
+    assert!(fixture.fakes.queries.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_deep_link_is_found_nowhere_as_before() {
+    let fixture = Fixture::new();
+    let credential = fixture.credential(&[Scope::Ingest, Scope::Query]).await;
+    for (method, path) in [
+        ("GET", "/Moneta"),
+        ("GET", "/logs-2026?query=T"),
+        ("HEAD", "/logs-2026"),
+        ("PUT", "/logs-2026"),
+        ("DELETE", "/Moneta?query=T"),
+    ] {
+        let answer = fixture.send(&credential, method, path, "").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}");
+    }
 }

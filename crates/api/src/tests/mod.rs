@@ -12,6 +12,7 @@ mod kusto;
 mod objects;
 mod openapi;
 mod operations;
+mod prometheus;
 mod senders;
 mod shippers;
 
@@ -33,7 +34,7 @@ use moneta_testkit::{FixedClock, SeededEntropy, TestDir};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::{ApiOptions, ApiState, router};
+use crate::{ApiOptions, ApiState, LoopbackIdentity, router};
 
 pub(in crate::tests) const PASSWORD: &str = "correct horse battery";
 
@@ -68,6 +69,11 @@ impl Answer {
 
 impl Fixture {
     pub(in crate::tests) fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// With an identity for requests from this machine that present nothing.
+    pub(in crate::tests) fn with(loopback: Option<LoopbackIdentity>) -> Self {
         let dir = TestDir::new();
         let (fakes, clock) = (Arc::new(Fakes::default()), Arc::new(FixedClock::default()));
         let metrics = Arc::new(Metrics::new());
@@ -94,7 +100,7 @@ impl Fixture {
             mappings: moneta_formats::Mappings::built_in(),
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(8)),
-            options: ApiOptions { version: "1.2.3".to_owned() },
+            options: ApiOptions { version: "1.2.3".to_owned(), built: None, loopback },
         });
         Self { router, fakes, access, clock, peer: "192.0.2.1:4711".parse().unwrap(), _dir: dir }
     }

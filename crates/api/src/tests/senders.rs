@@ -164,6 +164,16 @@ async fn loki_streams_are_stored_line_by_line() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
         assert!(answer.text().ends_with('\n') && answer.text().len() > 10, "{}", answer.text());
     }
+    // `PushRequest`: streams (1) of labels (1) and entries (2) of a time (1) and a line (2).
+    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat();
+    let time = [0x08, 0xa5, 0xeb, 0xdc, 0xca, 0x06, 0x10, 0x07];
+    let entry = field(2, &[field(1, &time), field(2, b"packed")].concat());
+    let request = field(1, &[field(1, br#"{app="y", dc="a\"b"}"#), entry].concat());
+    let packed = snap::raw::Encoder::new().compress_vec(&request).unwrap();
+    let answer = sender.post("Bearer", path, "application/x-protobuf", packed).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+    assert_eq!(sender.stored("Line").last().unwrap().2, "packed");
+    assert_eq!(sender.stored("Labels").last().unwrap().2, r#"{"app":"y","dc":"a\"b"}"#);
     // A block that says it holds 2 GiB.
     let bomb = sender.post("Bearer", path, "application/x-protobuf", vec![0xff, 0xff, 0xff, 0xff, 0x07, 0]).await;
     assert_eq!(bomb.status, StatusCode::PAYLOAD_TOO_LARGE);
@@ -229,7 +239,7 @@ async fn each_item_of_a_bulk_request_is_answered_by_itself() {
     let body = "{\"create\":{\"_index\":\".ds-door-2026.01.02-000001\",\"_id\":\"1\"}}\n{\"a\":1}\n\
         {\"index\":{}}\n{\"a\":2}\n{\"delete\":{\"_id\":\"1\"}}\n{\"update\":{\"_id\":\"1\"}}\n{\"doc\":{}}\n\
         {\"index\":{}}\nnot json\n{\"index\":{\"_index\":\"MonetaAudit\"}}\n{\"a\":3}\n\n";
-    let answer = sender.post("ApiKey", "/window/_bulk?filter_path=errors", kind, body).await;
+    let answer = sender.post("ApiKey", "/window/_bulk", kind, body).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
     let json = answer.json();
     let statuses: Vec<u64> = json["items"]

@@ -1,10 +1,12 @@
 //! Shippers that no package brings for a test: the calls they make, from documentation, with what they need answered.
 //!
 //! A file of `shippers/` has calls one after the other, with a blank line between: method and path, headers, the body's
-//! lines after `>`, and after `=` what must come: a status, a header, a JSON value at a pointer, rows stored in a table.
+//! lines after `>`, and after `=` what must come: a status, a header, a JSON value at a pointer (`-` for none), rows
+//! stored in a table. `? busy` says that the store has no room at that moment.
 
 use axum::http::StatusCode;
-use moneta_ports::Scope;
+use moneta_base::ErrorKind;
+use moneta_ports::{PortError, Scope};
 use serde_json::Value;
 
 use super::{Answer, Fixture};
@@ -15,6 +17,7 @@ struct Call<'a> {
     path: &'a str,
     headers: Vec<(&'a str, &'a str)>,
     body: String,
+    busy: bool,
     expected: Vec<&'a str>,
 }
 
@@ -31,6 +34,8 @@ fn call<'a>(mut lines: impl Iterator<Item = &'a str>) -> Option<Call<'a>> {
         if let Some(line) = line.strip_prefix("> ") {
             call.body.push_str(line);
             call.body.push('\n');
+        } else if line == "? busy" {
+            call.busy = true;
         } else if let Some(expected) = line.strip_prefix("= ") {
             call.expected.push(expected);
         } else {
@@ -47,6 +52,7 @@ fn check(fixture: &Fixture, call: &Call<'_>, answer: &Answer) {
         match words.as_slice() {
             [status] => assert_eq!(answer.status.as_str(), *status, "{named}"),
             ["header", name, value] => assert_eq!(answer.header(name), *value, "{named}"),
+            ["json", pointer, "-"] => assert_eq!(answer.json().pointer(pointer), None, "{named}"),
             ["json", pointer, value] => {
                 let value: Value = serde_json::from_str(value).unwrap();
                 assert_eq!(answer.json().pointer(pointer), Some(&value), "{named}");
@@ -65,9 +71,9 @@ fn check(fixture: &Fixture, call: &Call<'_>, answer: &Answer) {
 #[tokio::test]
 async fn shippers_find_what_they_ask_for_and_their_events_are_stored() {
     for (name, text, num_calls) in [
-        ("filebeat", include_str!("shippers/filebeat.txt"), 9),
+        ("filebeat", include_str!("shippers/filebeat.txt"), 11),
         ("winlogbeat", include_str!("shippers/winlogbeat.txt"), 2),
-        ("logstash", include_str!("shippers/logstash.txt"), 8),
+        ("logstash", include_str!("shippers/logstash.txt"), 10),
     ] {
         let fixture = Fixture::new();
         let token = fixture.credential(&[Scope::Ingest]).await;
@@ -77,6 +83,10 @@ async fn shippers_find_what_they_ask_for_and_their_events_are_stored() {
             let authorization = format!("ApiKey {token}");
             let mut headers = call.headers.clone();
             headers.push(("authorization", &authorization));
+            if call.busy {
+                let refusal = PortError::new(ErrorKind::RETRY, "no room");
+                fixture.fakes.refusals.lock().unwrap().push(refusal);
+            }
             let answer = fixture.call(call.method, call.path, &headers, call.body.clone()).await;
             check(&fixture, call, &answer);
             // Without a credential nothing but the first question is answered.
@@ -84,4 +94,25 @@ async fn shippers_find_what_they_ask_for_and_their_events_are_stored() {
             assert_eq!(open.status == StatusCode::UNAUTHORIZED, call.path != "/", "{name}: {}", call.path);
         }
     }
+}
+
+/// Beats halve a batch that is refused as too large until it is taken; Logstash drops what it cannot send so.
+#[tokio::test]
+async fn a_batch_that_is_too_large_is_refused_as_such_and_its_parts_are_taken() {
+    let fixture = Fixture::new();
+    let authorization = format!("ApiKey {}", fixture.credential(&[Scope::Ingest]).await);
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/x-ndjson")];
+    let event = format!("{{\"create\":{{\"_index\":\"door\"}}}}\n{{\"text\":\"{}\"}}\n", "x".repeat(1 << 19));
+    let send = async |count: usize| {
+        let answer = fixture.call("POST", "/_bulk?filter_path=errors", &headers, event.repeat(count)).await;
+        (answer.status, answer.json())
+    };
+    let (status, refused) = send(80).await;
+    assert_eq!((status, &refused["status"]), (StatusCode::PAYLOAD_TOO_LARGE, &413.into()), "{refused}");
+    assert_eq!(refused["error"]["type"], "content_too_long_exception");
+    assert!(fixture.fakes.submissions.lock().unwrap().is_empty());
+    for _ in 0..2 {
+        assert_eq!(send(40).await, (StatusCode::OK, serde_json::json!({ "errors": false })));
+    }
+    assert_eq!(fixture.fakes.submissions.lock().unwrap().len(), 2);
 }

@@ -1,5 +1,7 @@
 //! `moneta config`: the configuration in effect and where each value comes from.
 
+use std::fs::File;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use clap::Subcommand;
@@ -14,7 +16,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::Grid;
 use crate::target::load_config;
 
-/// Show the configuration in effect.
+/// Show or check the configuration in effect.
 #[derive(Debug, Subcommand)]
 pub enum Config {
     /// Show every key with its value.
@@ -23,6 +25,8 @@ pub enum Config {
         #[arg(long)]
         origin: bool,
     },
+    /// Say whether a server would start with this configuration: every key is known, every file is there.
+    Validate,
     /// Print the secret with which webhook calls are signed, as Standard Webhooks writes it: for the receiver.
     WebhookSecret,
 }
@@ -35,6 +39,7 @@ impl Config {
     pub fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
         match self {
             Self::Show { origin } => show(*origin, global, console),
+            Self::Validate => validate(global, console),
             Self::WebhookSecret => print_webhook_secret(global, console),
         }
     }
@@ -56,10 +61,33 @@ fn show(origin: bool, global: &Global, console: &Console) -> Result<Exit, Failur
     Ok(Exit::Success)
 }
 
+fn validate(global: &Global, console: &Console) -> Result<Exit, Failure> {
+    let config = load_config(global)?;
+    for (key, path) in config.files() {
+        let opened =
+            std::fs::metadata(path).and_then(|found| if found.is_dir() { Ok(()) } else { File::open(path).map(drop) });
+        opened.map_err(|error| {
+            Failure::new(Exit::Config, format!("{key}: {} cannot be read", path.display())).caused_by(&error)
+        })?;
+    }
+    if console.json {
+        console.value(&json!({ "valid": true, "file": global.config }))?;
+    } else {
+        let file = global.config.as_ref().map_or("the configuration".to_owned(), |file| file.display().to_string());
+        console.line(&format!("{file} is valid"))?;
+    }
+    Ok(Exit::Success)
+}
+
 fn print_webhook_secret(global: &Global, console: &Console) -> Result<Exit, Failure> {
     let secret = moneta_keys::read_webhook_secret(&RealFs, &global.data_dir.join("keys"));
     let secret = secret.map_err(|error| Failure::new(Exit::Io, error.to_string()).caused_by(&error))?;
-    console.line(&format!("whsec_{}", BASE64.encode(secret.expose())))?;
+    let secret = format!("whsec_{}", BASE64.encode(secret.expose()));
+    if console.json {
+        console.value(&json!({ "secret": secret }))?;
+    } else {
+        console.line(&secret)?;
+    }
     Ok(Exit::Success)
 }
 

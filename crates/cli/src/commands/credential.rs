@@ -105,8 +105,7 @@ async fn issue(access: &Access, name: &str, scopes: Vec<Scope>, days: u64) -> Re
 }
 
 fn parse_scope(name: &str) -> Result<Scope, Failure> {
-    Scope::parse(name)
-        .ok_or_else(|| Failure::usage(format!("there is no scope {name:?}")).advise("ingest, query, respond or admin"))
+    Scope::parse(name).ok_or_else(|| Failure::unknown("scope", name, Scope::ALL.map(Scope::name)))
 }
 
 fn create_private(path: &Path) -> Result<std::fs::File, Failure> {

@@ -69,10 +69,8 @@ impl Hunt {
     /// # Errors
     /// When rules or files cannot be read.
     pub fn run(&self, console: &Console) -> Result<Exit, Failure> {
-        let level_min = Level::parse(&self.level).ok_or_else(|| {
-            let known = Level::ALL.map(Level::name).join(", ");
-            Failure::usage(format!("there is no level {:?}", self.level)).advise(known)
-        })?;
+        let unknown = || Failure::unknown("level", &self.level, Level::ALL.map(Level::name));
+        let level_min = Level::parse(&self.level).ok_or_else(unknown)?;
         let compiled = compile(&self.rules, self.placeholders.as_deref())?;
         compiled.complain(console);
         console.say(&format!(

@@ -243,9 +243,9 @@ fn statuses(word: &str) -> Result<Vec<IncidentStatus>, Failure> {
     match word {
         "open" => Ok(vec![IncidentStatus::New, IncidentStatus::Active]),
         "all" => Ok(Vec::new()),
-        word => IncidentStatus::parse(word).map(|status| vec![status]).ok_or_else(|| {
-            Failure::usage(format!("there is no status {word:?}")).advise("open, new, active, closed or all")
-        }),
+        word => IncidentStatus::parse(word)
+            .map(|status| vec![status])
+            .ok_or_else(|| Failure::unknown("status", word, ["open", "new", "active", "closed", "all"])),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use moneta_kql::limits::QUERY_SIZE_BYTES_MAX;
+use serde_json::json;
 
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
@@ -42,14 +43,16 @@ impl Fmt {
     fn run(&self, console: &Console) -> Result<Exit, Failure> {
         let mut changed = 0;
         if self.files.is_empty() {
-            changed += usize::from(self.standard_input()?);
+            changed += usize::from(self.standard_input(console)?);
         }
         for file in &self.files {
             if file.as_os_str() == "-" {
-                changed += usize::from(self.standard_input()?);
+                changed += usize::from(self.standard_input(console)?);
             } else if self.file(file)? {
                 changed += 1;
-                if self.check {
+                if console.json {
+                    console.value(&json!({ "file": file, "changed": !self.check }))?;
+                } else if self.check {
                     console.line(&file.display().to_string())?;
                 }
             }
@@ -58,7 +61,7 @@ impl Fmt {
     }
 
     /// Formats standard input; whether that changes anything.
-    fn standard_input(&self) -> Result<bool, Failure> {
+    fn standard_input(&self, console: &Console) -> Result<bool, Failure> {
         let mut text = String::new();
         std::io::stdin()
             .lock()
@@ -66,10 +69,13 @@ impl Fmt {
             .read_to_string(&mut text)
             .map_err(|error| Failure::io("cannot read the query from standard input", error))?;
         let formatted = formatted(&text, "standard input")?;
-        if !self.check {
+        let changes = formatted != text;
+        if console.json {
+            console.value(&json!({ "text": formatted, "changes": changes }))?;
+        } else if !self.check {
             std::io::stdout().lock().write_all(formatted.as_bytes())?;
         }
-        Ok(formatted != text)
+        Ok(changes)
     }
 
     /// Formats a file; whether that changes anything.

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod alerts;
+pub mod apply;
 pub mod backup;
 pub mod completions;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod hunt;
 pub mod incidents;
 pub mod ingest;
 pub mod kql;
+pub mod man;
 pub mod mapping;
 pub mod objects;
 pub mod prove;
@@ -49,6 +51,7 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Function(command) => command.run(global, console).await,
         Command::SavedQuery(command) => command.run(global, console).await,
         Command::Watchlist(command) => command.run(global, console).await,
+        Command::Apply(command) => command.run(global, console).await,
         Command::Hunt(command) => command.run(console),
         Command::Verify(command) => command.run(global, console).await,
         Command::Backup(command) => command.run(global, console).await,
@@ -62,6 +65,7 @@ pub async fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failu
         Command::Retention(command) => command.run(global, console).await,
         Command::Store(command) => command.run(global, console).await,
         Command::Config(command) => command.run(global, console),
-        Command::Completions(command) => command.run(),
+        Command::Completions(command) => command.run(console),
+        Command::Man(command) => command.run(console),
     }
 }

@@ -1,10 +1,10 @@
 //! `moneta function`, `moneta saved-query`, `moneta watchlist`: what people store beside the events.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use moneta_ports::{CreateMode, SavedQuery, StoredFunction, WatchlistFormat, WatchlistUpload};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::query::text_or_input;
 use super::rules::to_value;
@@ -109,25 +109,16 @@ impl Function {
             Self::Add { name, text, description, folder, skip_validation } => {
                 let text = text_or_input(text)?;
                 let (parameters, body) = split_function(&text)?;
-                let (parameters, body) = (parameters.to_owned(), body.to_owned());
-                let target = Target::open(global, Missing::Create).await?;
-                let outcome = match &target {
-                    Target::Server(client) => {
-                        let body = json!({ "parameters": parameters, "body": body, "folder": folder,
-                            "doc_string": description, "skip_validation": skip_validation });
-                        client.put(&format!("v1/functions/{name}"), &body).await.map(drop)
-                    }
-                    Target::Directory(node) => {
-                        let (folder, doc_string) = (folder.clone(), description.clone());
-                        let name = name.clone();
-                        let function =
-                            StoredFunction { name, parameters, body, folder, doc_string, ..StoredFunction::default() };
-                        let mode = CreateMode::CreateOrAlter;
-                        let made =
-                            node.objects().put_function(&local_context(), function, mode, *skip_validation).await;
-                        made.map(drop).map_err(Failure::from)
-                    }
+                let function = StoredFunction {
+                    name: name.clone(),
+                    parameters: parameters.to_owned(),
+                    body: body.to_owned(),
+                    folder: folder.clone(),
+                    doc_string: description.clone(),
+                    ..StoredFunction::default()
                 };
+                let target = Target::open(global, Missing::Create).await?;
+                let outcome = put_function(&target, &function, *skip_validation).await;
                 finish(target, outcome, &format!("stored {}", visible(name)), console).await
             }
             Self::List => list(global, console, "functions", &["name", "parameters", "folder", "doc_string"]).await,
@@ -146,25 +137,16 @@ impl Saved {
             Self::Add { name, text, sql, description, folder } => {
                 let text = text_or_input(text)?;
                 let language = if *sql { "sql" } else { "kql" };
-                let target = Target::open(global, Missing::Create).await?;
-                let outcome = match &target {
-                    Target::Server(client) => {
-                        let body = json!({ "text": text, "language": language, "folder": folder,
-                            "doc_string": description });
-                        client.put(&format!("v1/saved-queries/{name}"), &body).await.map(drop)
-                    }
-                    Target::Directory(node) => {
-                        let query = SavedQuery {
-                            name: name.clone(),
-                            text,
-                            language: language.to_owned(),
-                            folder: folder.clone(),
-                            doc_string: description.clone(),
-                            ..SavedQuery::default()
-                        };
-                        node.objects().save_query(&local_context(), query).await.map(drop).map_err(Failure::from)
-                    }
+                let query = SavedQuery {
+                    name: name.clone(),
+                    text,
+                    language: language.to_owned(),
+                    folder: folder.clone(),
+                    doc_string: description.clone(),
+                    ..SavedQuery::default()
                 };
+                let target = Target::open(global, Missing::Create).await?;
+                let outcome = save_query(&target, &query).await;
                 finish(target, outcome, &format!("saved {}", visible(name)), console).await
             }
             Self::List => list(global, console, "saved_queries", &["name", "language", "text", "folder"]).await,
@@ -182,29 +164,79 @@ impl Watchlist {
         match self {
             Self::Add { name, file, key, description } => {
                 let content = std::fs::read(file).map_err(|error| files::unreadable(file, error))?;
-                let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-                let is_json = ["json", "ndjson", "jsonl"].contains(&ending);
-                let target = Target::open(global, Missing::Create).await?;
-                let outcome = match &target {
-                    Target::Server(client) => {
-                        let mut parameters = vec![("description", description.as_str())];
-                        parameters.push(("format", if is_json { "json" } else { "csv" }));
-                        parameters.extend(key.as_deref().map(|key| ("key", key)));
-                        client.put_bytes(&format!("v1/watchlists/{name}"), &parameters, content).await.map(drop)
-                    }
-                    Target::Directory(node) => {
-                        let format = if is_json { WatchlistFormat::Json } else { WatchlistFormat::Csv };
-                        let (name, description) = (name.clone(), description.clone());
-                        let upload = WatchlistUpload { name, search_key: key.clone(), format, content, description };
-                        node.objects().put_watchlist(&local_context(), upload).await.map(drop).map_err(Failure::from)
-                    }
+                let upload = WatchlistUpload {
+                    name: name.clone(),
+                    search_key: key.clone(),
+                    format: watchlist_format(file),
+                    content,
+                    description: description.clone(),
                 };
+                let target = Target::open(global, Missing::Create).await?;
+                let outcome = put_watchlist(&target, &upload).await;
                 finish(target, outcome, &format!("stored {}", visible(name)), console).await
             }
             Self::List => list(global, console, "watchlists", &["name", "search_key", "num_rows", "description"]).await,
             Self::Remove { name } => remove(global, console, "watchlists", name).await,
         }
     }
+}
+
+/// Stores a function, or replaces the one of its name.
+///
+/// # Errors
+/// When it is refused.
+pub async fn put_function(target: &Target, function: &StoredFunction, skip_validation: bool) -> Result<(), Failure> {
+    match target {
+        Target::Server(client) => {
+            let body = json!({ "parameters": function.parameters, "body": function.body, "folder": function.folder,
+                "doc_string": function.doc_string, "skip_validation": skip_validation });
+            client.put(&format!("v1/functions/{}", function.name), &body).await.map(drop)
+        }
+        Target::Directory(node) => {
+            let (objects, ctx, mode) = (node.objects(), local_context(), CreateMode::CreateOrAlter);
+            Ok(objects.put_function(&ctx, function.clone(), mode, skip_validation).await.map(drop)?)
+        }
+    }
+}
+
+/// Saves a query, or replaces the one of its name.
+///
+/// # Errors
+/// When it is refused.
+pub async fn save_query(target: &Target, query: &SavedQuery) -> Result<(), Failure> {
+    match target {
+        Target::Server(client) => {
+            let SavedQuery { name, text, language, folder, doc_string, .. } = query;
+            let body = json!({ "text": text, "language": language, "folder": folder, "doc_string": doc_string });
+            client.put(&format!("v1/saved-queries/{name}"), &body).await.map(drop)
+        }
+        Target::Directory(node) => Ok(node.objects().save_query(&local_context(), query.clone()).await.map(drop)?),
+    }
+}
+
+/// Stores a watchlist, or replaces the one of its name.
+///
+/// # Errors
+/// When it is refused.
+pub async fn put_watchlist(target: &Target, upload: &WatchlistUpload) -> Result<(), Failure> {
+    match target {
+        Target::Server(client) => {
+            let format = if upload.format == WatchlistFormat::Json { "json" } else { "csv" };
+            let mut parameters = vec![("description", upload.description.as_str()), ("format", format)];
+            parameters.extend(upload.search_key.as_deref().map(|key| ("key", key)));
+            let path = format!("v1/watchlists/{}", upload.name);
+            client.put_bytes(&path, &parameters, upload.content.clone()).await.map(drop)
+        }
+        Target::Directory(node) => {
+            Ok(node.objects().put_watchlist(&local_context(), upload.clone()).await.map(drop)?)
+        }
+    }
+}
+
+/// How the rows of a file are written, by its name.
+pub fn watchlist_format(file: &Path) -> WatchlistFormat {
+    let ending = file.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if ["json", "ndjson", "jsonl"].contains(&ending) { WatchlistFormat::Json } else { WatchlistFormat::Csv }
 }
 
 async fn finish(target: Target, outcome: Result<(), Failure>, said: &str, console: &Console) -> Result<Exit, Failure> {
@@ -215,10 +247,12 @@ async fn finish(target: Target, outcome: Result<(), Failure>, said: &str, consol
     Ok(Exit::Success)
 }
 
-/// The objects of a kind, by the member of the server's answer that holds them.
-async fn list(global: &Global, console: &Console, kind: &str, columns: &[&str]) -> Result<Exit, Failure> {
-    let target = Target::open(global, Missing::Refuse).await?;
-    let all = match &target {
+/// The objects of a kind as JSON.
+///
+/// # Errors
+/// When they cannot be read.
+pub async fn all(target: &Target, kind: &str) -> Result<Value, Failure> {
+    match target {
         Target::Server(client) => {
             client.get(&format!("v1/{}", kind.replace('_', "-"))).await.map(|mut all| all[kind].take())
         }
@@ -227,7 +261,13 @@ async fn list(global: &Global, console: &Console, kind: &str, columns: &[&str]) 
             "saved_queries" => to_value(&node.objects().saved_queries()),
             _ => to_value(&node.objects().watchlists()),
         },
-    };
+    }
+}
+
+/// Lists the objects of a kind, by the member of the server's answer that holds them.
+async fn list(global: &Global, console: &Console, kind: &str, columns: &[&str]) -> Result<Exit, Failure> {
+    let target = Target::open(global, Missing::Refuse).await?;
+    let all = all(&target, kind).await;
     let closed = target.close().await;
     let all = all?;
     closed?;
@@ -253,7 +293,10 @@ async fn remove(global: &Global, console: &Console, kind: &str, name: &str) -> R
 }
 
 /// `(parameters) { body }`, taken apart at the brace that opens the body; without parameters: a body alone.
-fn split_function(text: &str) -> Result<(&str, &str), Failure> {
+///
+/// # Errors
+/// When it is no function.
+pub fn split_function(text: &str) -> Result<(&str, &str), Failure> {
     let text = text.trim();
     if text.starts_with('{') {
         return Ok(("()", text));

@@ -56,15 +56,23 @@ async fn set(target: &Target, table: &str, days: &str, yes: bool, console: &Cons
     let name = TableName::new(table).map_err(|error| Failure::usage(error.to_string()))?;
     let days = parse_days(days)?;
     refuse_surprise(target, table, days, yes).await?;
-    match target {
-        Target::Server(client) => {
-            client.put(&format!("v1/tables/{table}/retention"), &json!({ "days": days })).await?;
-        }
-        Target::Directory(node) => node.operations().set_retention(&local_context(), name, days).await?,
-    }
+    put(target, &name, days).await?;
     let text = days.map_or_else(|| "the configured number of".to_owned(), |days| days.to_string());
     console.say(&format!("{table} is kept for {text} days"));
     Ok(Exit::Success)
+}
+
+/// Sets the days of a table; `None` goes back to the configured ones.
+///
+/// # Errors
+/// When the change cannot be made.
+pub async fn put(target: &Target, table: &TableName, days: Option<u32>) -> Result<(), Failure> {
+    match target {
+        Target::Server(client) => {
+            client.put(&format!("v1/tables/{table}/retention"), &json!({ "days": days })).await.map(drop)
+        }
+        Target::Directory(node) => Ok(node.operations().set_retention(&local_context(), table.clone(), days).await?),
+    }
 }
 
 /// What is dropped does not come back: fewer days than now must be confirmed.

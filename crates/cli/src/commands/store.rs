@@ -121,16 +121,23 @@ impl Hold {
             to: self.to.clone(),
             reason: self.reason.clone(),
         };
-        match target {
-            Target::Server(client) => {
-                client.put(&format!("v1/holds/{}", self.name), &json!(request)).await?;
-            }
-            Target::Directory(node) => {
-                node.operations().place_hold(&local_context(), self.name.clone(), request).await?;
-            }
-        }
+        place_hold(target, &self.name, &request).await?;
         console.say(&format!("the hold {} is in force", self.name));
         Ok(Exit::Success)
+    }
+}
+
+/// Places a hold.
+///
+/// # Errors
+/// When it cannot be, or its name is taken.
+pub async fn place_hold(target: &Target, name: &str, request: &HoldRequest) -> Result<(), Failure> {
+    match target {
+        Target::Server(client) => client.put(&format!("v1/holds/{name}"), &json!(request)).await.map(drop),
+        Target::Directory(node) => {
+            let placed = node.operations().place_hold(&local_context(), name.to_owned(), request.clone()).await;
+            Ok(placed.map(drop)?)
+        }
     }
 }
 

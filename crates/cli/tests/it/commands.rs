@@ -135,6 +135,56 @@ fn files_are_queried_without_a_store() {
 }
 
 #[test]
+fn a_mistake_in_a_file_is_shown_where_it_stands() {
+    let moneta = Moneta::new();
+    let config = moneta.file("moneta.toml", "[store]\nseal_age_secnds = 1\n");
+    let run = moneta.run(&["--config", &config, "config", "validate"]);
+    assert_eq!(run.code, 78, "{run:?}");
+    for part in ["did you mean `seal_age_seconds`?", "--> line 2, column 1", "2 | seal_age_secnds = 1", "^^^^"] {
+        assert!(run.stderr.contains(part), "{part} in {}", run.stderr);
+    }
+    let absent = moneta.file("absent.toml", "[rules]\nplaceholders = '/no/such/file'\n");
+    let run = moneta.run(&["--config", &absent, "config", "validate"]);
+    assert!(run.code == 78 && run.stderr.contains("rules.placeholders: /no/such/file"), "{run:?}");
+    let good = moneta.file("good.toml", "[store]\nseal_age_seconds = 1\n");
+    assert_eq!(moneta.json(&["--config", &good, "config", "validate"])["valid"], true);
+    let rule = moneta.file(
+        "rule.yml",
+        "title: Odd\nlevel: hihg\nlogsource: { product: linux }\ndetection: { k: [a], condition: k }\n",
+    );
+    let run = moneta.run(&["rules", "check", &rule]);
+    assert!(run.code == 1 && run.stderr.contains("2 | level: hihg\n  | ^^^^^^^^^^^"), "{run:?}");
+    let run = moneta.run(&["credential", "create", "x", "--scope", "qurey"]);
+    assert!(run.code == 2 && run.stderr.contains("did you mean \"query\"?"), "{run:?}");
+}
+
+#[test]
+fn every_result_is_json_when_asked_for() {
+    let moneta = Moneta::new();
+    moneta.ok(&["ingest", &moneta.file("steps.ndjson", json_lines(1))]);
+    assert!(moneta.json(&["config", "webhook-secret"])["secret"].as_str().unwrap().starts_with("whsec_"));
+    assert_eq!(moneta.json(&["completions", "bash"])["shell"], "bash");
+    let query = moneta.file("query.kql", "T|take 1");
+    assert_eq!(moneta.json(&["kql", "fmt", &query])["changed"], true);
+    let run = moneta.run_with_input(&["--json", "kql", "fmt"], "T|take 1");
+    let told: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(told["changes"], true, "{run:?}");
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let moneta = Moneta::new();
+    let dir = moneta.dir.join("man1");
+    moneta.ok(&["man", dir.to_str().unwrap()]);
+    for (page, words) in
+        [("moneta.1", "Exit codes"), ("moneta-apply.1", "dry\\-run"), ("moneta-rules-add.1", "credential\\-file")]
+    {
+        let text = std::fs::read_to_string(dir.join(page)).unwrap();
+        assert!(text.contains(".TH ") && text.contains(words), "{page}: {text}");
+    }
+}
+
+#[test]
 fn exit_codes_tell_apart_what_went_wrong() {
     let moneta = Moneta::new();
     let check = |arguments: &[&str], code: i32, words: &str| {
@@ -244,6 +294,19 @@ fn the_doctor_names_what_fails_with_a_fix() {
     let run = moneta.run(&["doctor"]);
     assert!(run.code == 1 && run.stdout.contains("FAIL port http"), "{run:?}");
     drop(taken);
+    let found = |what: &str| {
+        // A busy machine may fail at something else.
+        let findings: serde_json::Value = serde_json::from_str(&moneta.run(&["--json", "doctor"]).stdout).unwrap();
+        let found = findings.as_array().unwrap().iter().find(|finding| finding["what"] == what);
+        found.unwrap_or_else(|| panic!("{what}: {findings}")).clone()
+    };
+    let server = moneta.serve();
+    assert_eq!(found("certificate")["verdict"], "OK");
+    assert_eq!(found("last backup")["verdict"], "WARN");
+    assert!(found("acknowledgement")["found"].as_str().unwrap().contains("row on disk"));
+    moneta.ok(&["backup", moneta.dir.join("backups").to_str().unwrap()]);
+    assert_eq!(found("last backup")["verdict"], "OK");
+    server.stop();
 }
 
 #[test]

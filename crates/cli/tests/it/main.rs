@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod acceptance;
+mod apply;
 mod backfill;
 mod commands;
 mod custody;

@@ -207,6 +207,11 @@ impl QueryObjects for Engine {
         self.core.object_set().functions.values().cloned().collect()
     }
 
+    fn function_columns(&self, ctx: &OpContext, name: &str) -> Vec<(String, String)> {
+        let set = self.core.object_set();
+        set.functions.get(name).map_or_else(Vec::new, |function| functions::columns(&self.core, ctx, function))
+    }
+
     fn put_function<'a>(
         &'a self,
         ctx: &'a OpContext,

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use moneta_kql::syntax::{LetValue, ParameterType, Statement};
+use moneta_event::Column;
+use moneta_kql::syntax::{FunctionDeclaration, LetValue, ParameterType, Statement};
 use moneta_kql::token::TokenKind;
 use moneta_kql::{Diagnostic, render_diagnostics};
 use moneta_ports::{OpContext, PortError, QueryRequest, StoredFunction};
@@ -35,7 +36,7 @@ pub(super) fn check(
     if function.parameters.len() + function.body.len() > TEXT_BYTES_MAX {
         return Err(refused(format!("the function has more than {TEXT_BYTES_MAX} bytes")));
     }
-    let text = format!("let {} = {} {};", function.name, function.parameters, function.body);
+    let text = text_of(function);
     let parsed = moneta_kql::parse(&text);
     if parsed.diagnostics.iter().any(Diagnostic::is_error) {
         return Err(refused(render_diagnostics(&text, &parsed.diagnostics)));
@@ -51,11 +52,38 @@ pub(super) fn check(
     if skip_validation {
         return Ok(());
     }
+    match arguments(declaration) {
+        Some(arguments) => bind_call(core, ctx, set, function, &arguments),
+        None => Ok(()),
+    }
+}
+
+/// The columns of the rows that a stored function gives; empty when it gives a value, takes a table or does not bind.
+pub(super) fn columns(core: &Core, ctx: &OpContext, function: &StoredFunction) -> Vec<(String, String)> {
+    let parsed = moneta_kql::parse(&text_of(function));
+    let Some(Statement::Let(node)) = parsed.tree.statements.first() else { return Vec::new() };
+    let LetValue::Function(declaration) = &node.value else { return Vec::new() };
+    let Some(arguments) = arguments(declaration) else { return Vec::new() };
+    let call = format!("{}({})", function.name, arguments.join(", "));
+    let options = core.bind_options(ctx, &QueryRequest::new(&call));
+    let (bound, _) = moneta_kql_plan::bind(&moneta_kql::parse(&call).tree, &core.snapshot(), &options);
+    let result = bound.and_then(|bound| bound.results.into_iter().next());
+    let columns = result.map(|result| result.relation.columns);
+    let column = |column: &Column| (column.name.to_string(), column.column_type.name().to_owned());
+    columns.iter().flat_map(|columns| columns.iter()).map(column).collect()
+}
+
+fn text_of(function: &StoredFunction) -> String {
+    format!("let {} = {} {};", function.name, function.parameters, function.body)
+}
+
+/// Arguments with which a function can be bound; `None` when it takes a table: which columns that will have, only its
+/// callers know.
+fn arguments(declaration: &FunctionDeclaration) -> Option<Vec<String>> {
     let mut arguments = Vec::new();
     for parameter in &declaration.parameters {
         match &parameter.ty {
-            // Which columns it will have, only its callers know.
-            ParameterType::Table(_) => return Ok(()),
+            ParameterType::Table(_) => return None,
             ParameterType::Scalar(_) if parameter.default.is_some() => {}
             ParameterType::Scalar(name) if name.text == "string" => {
                 arguments.push(format!("{}=''", parameter.name.text));
@@ -63,7 +91,7 @@ pub(super) fn check(
             ParameterType::Scalar(name) => arguments.push(format!("{}={}(null)", parameter.name.text, name.text)),
         }
     }
-    bind_call(core, ctx, set, function, &arguments)
+    Some(arguments)
 }
 
 /// Refuses a function that calls itself, be it through others: no query could use it.

@@ -86,6 +86,7 @@ pub(super) fn read(
         columns: columns.iter().map(|c| (c.name.to_string(), c.column_type.name().to_owned())).collect(),
         num_rows: num_rows as u64,
         size_bytes: content.len() as u64,
+        content_sha256: moneta_merkle::sha256(&upload.content).to_hex(),
         description: upload.description.clone(),
         changed_by: changed_by.to_owned(),
         changed_at: now.as_nanos(),

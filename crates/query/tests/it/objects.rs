@@ -40,6 +40,24 @@ async fn functions_are_called_by_name_and_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn the_columns_of_a_function_are_known_without_running_it() {
+    let fixture = Fixture::new(Limits::default());
+    put(
+        &fixture,
+        function("From", "(first: long, word: string)", "{ Steps_CL | where Step >= first | project Step, Text }"),
+    )
+    .await
+    .unwrap();
+    put(&fixture, function("Twice", "(n: long = 4)", "{ n * 2 }")).await.unwrap();
+    put(&fixture, function("Last", "(T: (*))", "{ T | take 1 }")).await.unwrap();
+    let columns = |name: &str| fixture.engine.function_columns(&admin(), name);
+    assert_eq!(columns("From"), [("Step", "long"), ("Text", "string")].map(|(n, k)| (n.to_owned(), k.to_owned())));
+    for name in ["Twice", "Last", "Absent"] {
+        assert!(columns(name).is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_function_that_cannot_be_is_refused_with_the_reason() {
     let fixture = Fixture::new(Limits::default());
     let check = async |function: StoredFunction, words: &str| {

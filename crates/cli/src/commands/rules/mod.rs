@@ -10,6 +10,7 @@ mod show;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use moneta_ports::RuleFile;
 use serde_json::{Value, json};
 
 use crate::arguments::Global;
@@ -143,7 +144,7 @@ async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Ex
     let (packs, paths): (Vec<PathBuf>, Vec<PathBuf>) = paths.iter().cloned().partition(|path| pack::is_pack(path));
     let mut all_load = true;
     if !paths.is_empty() {
-        all_load &= report_added(&add_files(target, &paths).await?, console)?;
+        all_load &= report_added(&add_files(target, read(&paths)?).await?, console)?;
     }
     for path in &packs {
         all_load &= report_added(&pack::add(target, path).await?, console)?;
@@ -151,8 +152,11 @@ async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Ex
     Ok(Exit::negative_unless(all_load))
 }
 
-async fn add_files(target: &Target, paths: &[PathBuf]) -> Result<Value, Failure> {
-    let files = read(paths)?;
+/// Adds rules, or replaces those with the same ids; what became of them.
+///
+/// # Errors
+/// When they cannot be changed.
+pub async fn add_files(target: &Target, files: Vec<RuleFile>) -> Result<Value, Failure> {
     match target {
         Target::Server(client) => {
             let files: Vec<Value> =
@@ -165,38 +169,42 @@ async fn add_files(target: &Target, paths: &[PathBuf]) -> Result<Value, Failure>
 
 /// Says what became of rules; whether all load, and all tests beside them hold.
 fn report_added(report: &Value, console: &Console) -> Result<bool, Failure> {
-    let not_loaded = report["not_loaded"].as_array().cloned().unwrap_or_default();
-    let failed_tests = report["failed_tests"].as_array().cloned().unwrap_or_default();
+    let num_not_loaded = report["not_loaded"].as_array().map_or(0, Vec::len);
+    let is_good = num_not_loaded == 0 && report["failed_tests"].as_array().is_none_or(Vec::is_empty);
     if console.json {
         console.value(report)?;
     } else {
-        for rule in &not_loaded {
-            let text = |member: &str| visible(rule[member].as_str().unwrap_or_default());
-            console.complain(&format!("not loaded: {} ({}): {}", text("file"), text("title"), text("problem")));
-        }
-        for one in &failed_tests {
-            let text = |member: &str| one[member].as_str().unwrap_or_default();
-            let told = failed_test(text("title"), text("test"), one["expected"] == true);
-            console.complain(&visible(&format!("loaded, but its test fails: {told}")));
-        }
-        for one in report["warnings"].as_array().into_iter().flatten() {
-            let text = |member: &str| one[member].as_str().unwrap_or_default();
-            let place = format!("{}:{} ({})", text("file"), one["line"], text("title"));
-            console.complain(&visible(&format!("loaded, but {}: {place}: {}", text("code"), text("message"))));
-        }
-        console.line(&format!(
-            "{} rules loaded, {} unchanged, {} not loaded",
-            report["loaded"],
-            report["unchanged"],
-            not_loaded.len()
-        ))?;
+        complain(report, console);
+        let (loaded, unchanged) = (&report["loaded"], &report["unchanged"]);
+        console.line(&format!("{loaded} rules loaded, {unchanged} unchanged, {num_not_loaded} not loaded"))?;
         let left: Vec<&str> = report["left"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if !left.is_empty() {
             let ids = visible(&left.join(", "));
             console.say(&format!("rules of earlier versions of the pack that are not in this one stay: {ids}"));
         }
     }
-    Ok(not_loaded.is_empty() && failed_tests.is_empty())
+    Ok(is_good)
+}
+
+/// Names rules that do not load, and tests beside rules that fail; whether there are any.
+pub fn complain(report: &Value, console: &Console) -> bool {
+    let list = |member: &str| report[member].as_array().cloned().unwrap_or_default();
+    let (not_loaded, failed_tests) = (list("not_loaded"), list("failed_tests"));
+    for rule in &not_loaded {
+        let text = |member: &str| visible(rule[member].as_str().unwrap_or_default());
+        console.complain(&format!("not loaded: {} ({}): {}", text("file"), text("title"), text("problem")));
+    }
+    for one in &failed_tests {
+        let text = |member: &str| one[member].as_str().unwrap_or_default();
+        let told = failed_test(text("title"), text("test"), one["expected"] == true);
+        console.complain(&visible(&format!("loaded, but its test fails: {told}")));
+    }
+    for one in list("warnings") {
+        let text = |member: &str| one[member].as_str().unwrap_or_default();
+        let place = format!("{}:{} ({})", text("file"), one["line"], text("title"));
+        console.complain(&visible(&format!("loaded, but {}: {place}: {}", text("code"), text("message"))));
+    }
+    !(not_loaded.is_empty() && failed_tests.is_empty())
 }
 
 async fn remove(target: &Target, rule_id: &str, console: &Console) -> Result<Exit, Failure> {

@@ -1,10 +1,12 @@
 //! What can be said of rule files without a store: whether they load, pass their tests, are well made, what they cover.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use moneta_event::TableCatalog;
+use moneta_kql::{line_span, render_place};
 use moneta_ports::RuleFile;
 use moneta_rules::analytics::{self, AnalyticsRule};
 use moneta_rules::coverage::navigator_layer;
@@ -136,6 +138,8 @@ pub struct Compiled {
     pub queries: Vec<AnalyticsRule>,
     /// What cannot run, with the reason.
     pub not_loaded: Vec<NotLoaded>,
+    /// The texts of the files that these are in.
+    texts: BTreeMap<String, String>,
 }
 
 impl Compiled {
@@ -143,6 +147,10 @@ impl Compiled {
     pub fn complain(&self, console: &Console) {
         for rule in &self.not_loaded {
             console.say(&visible(&format!("not loaded: {} ({}): {}", rule.file, rule.title, rule.error)));
+            if let (Some(text), Some(line)) = (self.texts.get(&rule.file), rule.error.line()) {
+                let place = render_place(text, line_span(text, line));
+                place.lines().for_each(|line| console.say(&visible(line)));
+            }
         }
     }
 }
@@ -154,14 +162,21 @@ impl Compiled {
 pub fn compile(paths: &[PathBuf], placeholders: Option<&Path>) -> Result<Compiled, Failure> {
     let placeholders = read_placeholders(placeholders)?;
     let (mut rules, mut queries, mut not_loaded) = (Vec::new(), Vec::new(), Vec::new());
+    let mut texts = BTreeMap::new();
     for file in read(paths)? {
         if analytics::is_analytics(&file.text) {
             let parsed = analytics::parse_file(&file.name, &file.text);
             queries.extend(parsed.rules);
+            if !parsed.not_loaded.is_empty() {
+                texts.insert(file.name, file.text);
+            }
             not_loaded.extend(parsed.not_loaded);
             continue;
         }
         let parsed = parse_file_with(&file.name, &file.text, &placeholders);
+        if !parsed.not_loaded.is_empty() {
+            texts.insert(file.name, file.text);
+        }
         rules.extend(parsed.rules);
         not_loaded.extend(parsed.not_loaded);
     }
@@ -170,7 +185,7 @@ pub fn compile(paths: &[PathBuf], placeholders: Option<&Path>) -> Result<Compile
     not_loaded.extend(refused);
     let (queries, refused) = RuleTrial::new(&catalog).check(queries)?;
     not_loaded.extend(refused);
-    Ok(Compiled { rules, queries, not_loaded })
+    Ok(Compiled { rules, queries, not_loaded, texts })
 }
 
 fn read_placeholders(path: Option<&Path>) -> Result<Placeholders, Failure> {

@@ -1,6 +1,10 @@
 //! `moneta doctor`: looks for what could keep Moneta from working here, each with what to do about it.
 //!
-//! Changes nothing but a file of its own in the data directory, which it removes.
+//! Changes nothing but a file of its own in the data directory, which it removes; a running server audits what it asks.
+
+mod certificates;
+mod names;
+mod server;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -93,9 +97,14 @@ impl Doctor {
         let mut findings = directory(&global.data_dir);
         findings.extend([clock(&global.data_dir), time_service(), open_files()]);
         findings.extend(listeners(&config, status.is_some()));
-        match &status {
-            Some(status) => findings.extend(running(status)),
-            None => findings.push(last_shutdown(&global.data_dir)),
+        findings.extend(certificates::findings(&config, &global.data_dir, SystemClock::new().now()));
+        findings.extend(names::findings(&config).await?);
+        match (&server, &status) {
+            (Some(client), Some(status)) => {
+                findings.extend(running(status));
+                findings.extend(server::findings(client, SystemClock::new().now()).await?);
+            }
+            _ => findings.push(last_shutdown(&global.data_dir)),
         }
         findings.extend(sources(&config));
         print(&findings, console)?;

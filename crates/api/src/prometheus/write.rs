@@ -4,17 +4,16 @@
 //! Prometheus Remote-Write 1.0 and 2.0 specifications: a message in protobuf as one block of Snappy; the media type
 //! names the message, and without a name it is that of 1.0. Senders drop what gets a 4xx and repeat what gets a 5xx.
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use moneta_base::{TableName, Timestamp};
 use moneta_event::schema::standard;
 use serde_json::{Map, Value};
 
+use super::{NAMESPACE, TABLE};
 use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
@@ -23,20 +22,13 @@ use crate::loki::unpack;
 use crate::protobuf::{Fields, Malformed, Wire, varints};
 use crate::state::App;
 
-const TABLE: &str = "InsightsMetrics";
-/// What the metrics are called in the table.
-const NAMESPACE: &str = "prometheus";
 /// The label that holds the name of a metric.
 const NAME_LABEL: &str = "__name__";
 /// The message of version 2.
 const VERSION_2: &str = "io.prometheus.write.v2.Request";
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/api/v1/write", post(write))
-}
-
 /// `POST /api/v1/write`.
-async fn write(
+pub(super) async fn write(
     caller: Result<MayIngest, ApiError>,
     State(state): State<App>,
     request: Request,
