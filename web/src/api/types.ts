@@ -175,6 +175,8 @@ export interface SavedQuery {
   language: "kql" | "sql";
   folder: string;
   doc_string: string;
+  /** Who saved it last: they may replace and remove it, and administrators. */
+  changed_by: string;
 }
 
 export interface StoredFunction {

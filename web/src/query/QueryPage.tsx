@@ -9,7 +9,7 @@ import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } fro
 import type { Cell, Column, QueryResult } from "../api/kusto";
 import { Failure } from "../app/Failure";
 import { readPreference, writePreference } from "../app/preferences";
-import { useMayAdmin, useZone } from "../app/session";
+import { useZone } from "../app/session";
 import { plural, showCount } from "../parts/numbers";
 import { RangePicker } from "../parts/RangePicker";
 import { Text } from "../parts/Text";
@@ -42,7 +42,6 @@ export function QueryPage() {
   const search = useSearch({ from: "/query" }) as QuerySearch;
   const navigate = useNavigate({ from: "/query" });
   const zone = useZone();
-  const mayAdmin = useMayAdmin();
   const editor = useRef<EditorHandle>(null);
   const [text, setText] = useState(search.q ?? FIRST_TEXT);
   const [cameByLink] = useState(search.q !== undefined);
@@ -138,7 +137,7 @@ export function QueryPage() {
           <span className="grow" />
           <Button appearance="subtle" icon={<TextAlignLeftRegular />} onClick={() => editor.current?.format()} disabled={language === "sql"}>Lay out</Button>
           <Button appearance="subtle" icon={<HistoryRegular />} onClick={() => setDialog("library")}>Queries</Button>
-          {mayAdmin && <Button appearance="subtle" icon={<SaveRegular />} onClick={() => setDialog("save")}>Save</Button>}
+          <Button appearance="subtle" icon={<SaveRegular />} onClick={() => setDialog("save")}>Save</Button>
           <Button appearance="subtle" icon={<LinkRegular />} onClick={share}>{copied ? "Copied" : "Copy link"}</Button>
           <Menu
             checkedValues={{ language: [language], show: search.histogram === "no" ? [] : ["histogram"] }}

@@ -201,8 +201,8 @@ pub(super) static ALL: &[Operation] = &[
     ask(
         "PUT",
         "/v1/saved-queries/{name}",
-        ADMIN,
-        "Saves or replaces a query",
+        QUERY,
+        "Saves a query or replaces one's own; another's with `admin`",
         &[
             must("text", Kind::Text),
             may("language", Kind::Word(&["kql", "sql"])),
@@ -211,7 +211,7 @@ pub(super) static ALL: &[Operation] = &[
         ],
         &["name", "text", "language"],
     ),
-    change("DELETE", "/v1/saved-queries/{name}", ADMIN, "Removes a saved query", Body::None),
+    change("DELETE", "/v1/saved-queries/{name}", QUERY, "Removes one's own saved query; another's with `admin`", Body::None),
     get("/v1/watchlists", QUERY, "Watchlists", Answer::Object(&["watchlists"])),
     op(
         ("PUT", "/v1/watchlists/{name}", ADMIN, "Stores or replaces a watchlist"),
