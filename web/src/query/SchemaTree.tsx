@@ -15,7 +15,7 @@ export function SchemaTree({ insert, times }: { insert(text: string): void; time
   const [search, setSearch] = useState("");
   const [stars, setStars] = useState<string[]>(() => readPreference("stars", []));
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
-  const [profiled, setProfiled] = useState<{ table: string; column: string }>();
+  const [profiled, setProfiled] = useState<{ table: string; column: SchemaTable["columns"][number] }>();
   const toggleStar = (name: string) => {
     const next = stars.includes(name) ? stars.filter((star) => star !== name) : [...stars, name];
     setStars(next);
@@ -98,7 +98,7 @@ interface ColumnsProps {
   table: SchemaTable;
   wanted: string;
   insert(text: string): void;
-  profile(column: string): void;
+  profile(column: SchemaTable["columns"][number]): void;
 }
 
 function Columns({ table, wanted, insert, profile }: ColumnsProps) {
@@ -111,7 +111,7 @@ function Columns({ table, wanted, insert, profile }: ColumnsProps) {
           <button type="button" className="schema-name" onClick={() => insert(columnName(column.name))}>
             {column.name} <span className="quiet">{column.type}</span>
           </button>
-          <button type="button" className="star" aria-label={`Values of ${column.name}`} title="Values of this column" onClick={() => profile(column.name)}>
+          <button type="button" className="star" aria-label={`Values of ${column.name}`} title="Values of this column" onClick={() => profile(column)}>
             <DataHistogramRegular />
           </button>
         </li>
