@@ -47,7 +47,7 @@ const incident = createRoute({
 const live = createRoute({
   getParentRoute: () => root,
   path: "/live",
-  validateSearch: only("table", "where"),
+  validateSearch: only("q", "every", "at", "row"),
   component: lazyRouteComponent(() => import("../live/LivePage"), "LivePage"),
 });
 

@@ -81,10 +81,11 @@ export function QueryPage() {
     setSearch({ row: undefined, sort: undefined, filter: undefined, columns: undefined, group: undefined, table: undefined });
     void start({ text: asked, ...times, rowsMax, language });
   };
+  const current = () => (editor.current?.current() ?? blockAt(text, text.length))?.text.trim() ?? "";
   const runCurrent = () => {
-    const block = editor.current?.current() ?? blockAt(text, text.length);
-    if (block && block.text.trim() !== "") runText(block.text);
+    if (current() !== "") runText(current());
   };
+  const followLive = () => void navigate({ to: "/live", search: (previous) => ({ tz: previous.tz, q: current() }) as never });
   const chooseRange = (chosen: string) => {
     setSearch({ range: chosen });
     if (run.state === "done") runText(run.asked.text, chosen);
@@ -154,6 +155,7 @@ export function QueryPage() {
                 <MenuItemRadio name="language" value="kql">KQL</MenuItemRadio>
                 <MenuItemRadio name="language" value="sql">SQL</MenuItemRadio>
                 <MenuItemCheckbox name="show" value="histogram">Histogram above the results</MenuItemCheckbox>
+                <MenuItem disabled={language === "sql"} onClick={followLive}>Follow live</MenuItem>
               </MenuList>
             </MenuPopover>
           </Menu>
