@@ -5,4 +5,5 @@
 mod analytics_rules;
 mod config_doc;
 mod record_proof;
+mod rule_drafts;
 mod starter_queries;
