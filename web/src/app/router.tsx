@@ -54,7 +54,7 @@ const live = createRoute({
 const rules = createRoute({
   getParentRoute: () => root,
   path: "/rules",
-  validateSearch: only("text", "level", "rule", "view", "runs", "at", "ended", "except", "where"),
+  validateSearch: only("text", "level", "rule", "view", "runs", "at", "ended", "except", "where", "edit", "add", "cell"),
   component: lazyRouteComponent(() => import("../rules/RulesPage"), "RulesPage"),
 });
 

@@ -100,6 +100,16 @@ export async function expectAccessible(page: Page): Promise<void> {
   expect(found).toEqual([]);
 }
 
+/** Puts a text into the place of what stands in the editor of the page. */
+export async function write(page: Page, text: string): Promise<void> {
+  const lines = page.locator(".monaco-editor .view-lines").first();
+  await lines.waitFor();
+  await lines.click();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.press("Delete");
+  await page.keyboard.insertText(text);
+}
+
 export async function picture(page: Page, name: string): Promise<void> {
   mkdirSync(PICTURES, { recursive: true });
   await page.screenshot({ path: join(PICTURES, `${name}.png`) });

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
-import { address, close, expectAccessible, open, picture } from "./browser";
+import { address, close, expectAccessible, open, picture, write } from "./browser";
 import { HOSTILE } from "./data";
 
 afterAll(close);
@@ -10,14 +10,6 @@ afterAll(close);
 const link = (query: string, more = "") => address(`/query?q=${encodeURIComponent(query)}${more}`);
 /** A grid of rows, or a tree of them where they are grouped. */
 const grid = (page: Page) => page.locator('.grid[aria-label="Results"]');
-
-async function write(page: Page, text: string): Promise<void> {
-  await page.locator(".monaco-editor").first().waitFor();
-  await page.locator(".monaco-editor .view-lines").first().click();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.press("Delete");
-  await page.keyboard.insertText(text);
-}
 
 test("a query is written, run by key, read, sorted, narrowed and exported", async () => {
   const { page, context, complaints } = await open();
