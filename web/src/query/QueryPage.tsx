@@ -17,6 +17,7 @@ import { parseRange, rangeBounds } from "../parts/time";
 import { Chart } from "../results/Chart";
 import { isDrawn } from "../results/chartOptions";
 import { download, EXPORT_FORMATS, exportAddress, follow, toCsv, toNdjson } from "../results/exports";
+import { expand, parseExpanded, toggled } from "../results/expand";
 import { Grid } from "../results/Grid";
 import { arrange, filtersText, GROUP_COLUMNS_MAX, parseFilters, parseGroups, parseSort, sortText } from "../results/gridModel";
 import { Inspector } from "../results/Inspector";
@@ -36,7 +37,7 @@ const FIRST_TEXT = "SecurityAlert\n| summarize Alerts = count(), Last = max(Time
 const ROW_LIMITS = [1_000, 10_000, 100_000] as const;
 const ADDRESS_QUIET_MS = 400;
 
-type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string };
+type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string; expand?: string; rows?: string };
 
 export function QueryPage() {
   const search = useSearch({ from: "/query" }) as QuerySearch;
@@ -78,7 +79,7 @@ export function QueryPage() {
 
   const runText = (asked: string, rangeText = search.range) => {
     const times = language === "kql" && limitsTime(asked) ? {} : rangeBounds(parseRange(rangeText));
-    setSearch({ row: undefined, sort: undefined, filter: undefined, columns: undefined, group: undefined, table: undefined });
+    setSearch({ row: undefined, sort: undefined, filter: undefined, columns: undefined, group: undefined, table: undefined, expand: undefined });
     void start({ text: asked, ...times, rowsMax, language });
   };
   const current = () => (editor.current?.current() ?? blockAt(text, text.length))?.text.trim() ?? "";
@@ -245,7 +246,9 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
   const filters = useMemo(() => parseFilters(search.columns), [search.columns]);
   const groupBy = useMemo(() => parseGroups(search.group), [search.group]);
   const group = (names: string[]) => setSearch({ group: names.length > 0 ? JSON.stringify(names) : undefined });
-  const table = result.tables[which];
+  const source = result.tables[which];
+  const expanded = useMemo(() => parseExpanded(search.expand), [search.expand]);
+  const table = useMemo(() => source && expand(source, expanded), [source, expanded]);
   const drawn = isDrawn(result.visualization) && which === result.tables.length - 1;
   const view = drawn && search.view !== "table" ? "chart" : "table";
   const sort = useMemo(() => parseSort(search.sort), [search.sort]);
@@ -351,7 +354,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
       </div>
       <div className="results-body">
         {view === "chart" ? (
-          <Chart table={table} visualization={result.visualization} />
+          <Chart table={source ?? table} visualization={result.visualization} />
         ) : (
           <Grid
             table={table}
@@ -362,13 +365,18 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
             filters={filters}
             onFilters={showsFilters ? (next) => setSearch({ columns: filtersText(next) }) : undefined}
             groupBy={groupBy}
+            expanded={expanded}
+            onExpand={(name) => {
+              const next = toggled(expanded, name);
+              setSearch({ expand: next.length > 0 ? JSON.stringify(next) : undefined });
+            }}
             label="Results"
             onSort={(next) => setSearch({ sort: sortText(next) })}
             onOpen={(opened) => setSearch({ row: String(opened) })}
-            {...(onFilter ? { onFilter: (column, value, keep) => onFilter(column, value, keep) } : {})}
+            {...(onFilter ? { onFilter: (column, value, keep) => (column.from ? onFilter(column.from.column, value, keep, column.from.path) : onFilter(column, value, keep)) } : {})}
           />
         )}
-        {isOpen && <Inspector table={table} row={row} zone={zone} onFilter={onFilter} close={() => setSearch({ row: undefined })} />}
+        {isOpen && source && <Inspector table={source} row={row} zone={zone} onFilter={onFilter} close={() => setSearch({ row: undefined })} />}
       </div>
     </div>
   );
