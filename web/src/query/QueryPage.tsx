@@ -15,7 +15,7 @@ import { RangePicker } from "../parts/RangePicker";
 import { Text } from "../parts/Text";
 import { parseRange, rangeBounds } from "../parts/time";
 import { Chart } from "../results/Chart";
-import { isDrawn } from "../results/chartOptions";
+import { isDrawn, pivotGroups, undrawn } from "../results/chartOptions";
 import { download, EXPORT_FORMATS, exportAddress, follow, toCsv, toNdjson } from "../results/exports";
 import { expand, parseExpanded, toggled } from "../results/expand";
 import { Grid } from "../results/Grid";
@@ -244,11 +244,14 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
   const hidesEmpty = search.empty !== "shown";
   const [showsFilters, setShowsFilters] = useState(search.columns !== undefined);
   const filters = useMemo(() => parseFilters(search.columns), [search.columns]);
-  const groupBy = useMemo(() => parseGroups(search.group), [search.group]);
-  const group = (names: string[]) => setSearch({ group: names.length > 0 ? JSON.stringify(names) : undefined });
   const source = result.tables[which];
   const expanded = useMemo(() => parseExpanded(search.expand), [search.expand]);
   const table = useMemo(() => source && expand(source, expanded), [source, expanded]);
+  const ofPivot = useMemo(() => (source ? pivotGroups(source, result.visualization) : []), [source, result.visualization]);
+  const groupBy = useMemo(() => (search.group === undefined ? ofPivot : parseGroups(search.group)), [search.group, ofPivot]);
+  // Of a pivot, no groups at all are a choice too.
+  const group = (names: string[]) => setSearch({ group: names.length > 0 || ofPivot.length > 0 ? JSON.stringify(names) : undefined });
+  const notDrawn = undrawn(result.visualization);
   const drawn = isDrawn(result.visualization) && which === result.tables.length - 1;
   const view = drawn && search.view !== "table" ? "chart" : "table";
   const sort = useMemo(() => parseSort(search.sort), [search.sort]);
@@ -280,6 +283,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
           <MessageBarBody><Text text={result.warnings.join("\n")} /></MessageBarBody>
         </MessageBar>
       )}
+      {notDrawn && <MessageBar intent="info"><MessageBarBody>{notDrawn}</MessageBarBody></MessageBar>}
       {isCut && (
         <MessageBar intent="info">
           <MessageBarBody>

@@ -135,6 +135,11 @@ test.each([
   ["scatterchart", "Visit_CL | take 200 | project Seconds, Twice = Seconds * 2 | render scatterchart"],
   ["linechart", "range x from 1 to 50 step 1 | extend y = x * x | render linechart"],
   ["card", "Visit_CL | count | render card"],
+  ["anomalychart", "Visit_CL | make-series Visits = count() on TimeGenerated from ago(4h) to now() step 5m | extend Odd = series_decompose_anomalies(Visits) | render anomalychart with (anomalycolumns=Odd)"],
+  ["stackedareachart", "Visit_CL | summarize count() by bin(TimeGenerated, 10m), Door | render stackedareachart"],
+  ["ladderchart", "Visit_CL | summarize First = min(TimeGenerated), Last = max(TimeGenerated) by Door, Holder = tostring(Badge.holder) | top 20 by First asc | render ladderchart"],
+  ["ysplit-panels", "Visit_CL | summarize avg(Seconds), count() by bin(TimeGenerated, 10m) | render timechart with (ysplit=panels)"],
+  ["ysplit-axes", "Visit_CL | summarize avg(Seconds), count() by bin(TimeGenerated, 10m) | render timechart with (ysplit=axes)"],
 ])("%s is drawn and has its table", async (kind, query) => {
   const { page, context, complaints } = await open({ dark: kind === "piechart" });
   await page.goto(link(query));
