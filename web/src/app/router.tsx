@@ -68,6 +68,7 @@ const sources = createRoute({
 const store = createRoute({
   getParentRoute: () => root,
   path: "/store",
+  validateSearch: only("dialog", "view"),
   component: lazyRouteComponent(() => import("../store/StorePage"), "StorePage"),
 });
 
@@ -81,7 +82,7 @@ const verify = createRoute({
 const audit = createRoute({
   getParentRoute: () => root,
   path: "/audit",
-  validateSearch: only("range", "actor", "action", "outcome"),
+  validateSearch: only("range", "actor", "action", "outcome", "sort", "row"),
   component: lazyRouteComponent(() => import("../audit/AuditPage"), "AuditPage"),
 });
 

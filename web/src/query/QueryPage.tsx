@@ -46,7 +46,8 @@ export function QueryPage() {
   const editor = useRef<EditorHandle>(null);
   const [text, setText] = useState(search.q ?? FIRST_TEXT);
   const [cameByLink] = useState(search.q !== undefined);
-  const [rowsMax, setRowsMax] = useState<number>(() => readPreference("rowsMax", 10_000));
+  const [rowsUsual, setRowsUsual] = useState<number>(() => readPreference("rowsMax", 10_000));
+  const rowsMax = ROW_LIMITS.find((limit) => String(limit) === search.rows) ?? rowsUsual;
   const [showsSchema, setShowsSchema] = useState(() => readPreference("schema", true));
   const [dialog, setDialog] = useState<"library" | "save">();
   const [copied, setCopied] = useState(false);
@@ -103,6 +104,7 @@ export function QueryPage() {
   const share = () => {
     const address = new URL(location.href);
     address.searchParams.set("q", text);
+    address.searchParams.set("rows", String(rowsMax));
     void navigator.clipboard?.writeText(address.href).then(() => {
       setCopied(true);
       setTimeout(() => setCopied(false), 2_000);
@@ -130,8 +132,9 @@ export function QueryPage() {
             aria-label="Rows at most"
             value={String(rowsMax)}
             onChange={(_, data) => {
-              setRowsMax(Number(data.value));
+              setRowsUsual(Number(data.value));
               writePreference("rowsMax", Number(data.value));
+              setSearch({ rows: data.value });
             }}
           >
             {ROW_LIMITS.map((limit) => <option key={limit} value={limit}>{showCount(limit)} rows at most</option>)}
@@ -292,7 +295,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
         </MessageBar>
       )}
       {search.histogram !== "no" && asked.language === "kql" && !asked.text.trimStart().startsWith(".") && (
-        <Histogram text={asked.text} times={times} onChoose={onRange} />
+        <Histogram text={asked.text} times={times} onChoose={onRange} showsTable={search.histogram === "table"} showTable={(shows) => setSearch({ histogram: shows ? "table" : undefined })} />
       )}
       <div className="toolbar" role="toolbar" aria-label="Results">
         {result.tables.length > 1 && (

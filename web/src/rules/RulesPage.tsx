@@ -29,6 +29,7 @@ interface RulesSearch extends ExceptionsSearch {
   runs?: string;
   edit?: string;
   add?: string;
+  cell?: string;
 }
 
 const VIEWS = ["list", "matrix", "coverage", "exceptions"];
@@ -64,7 +65,7 @@ export function RulesPage() {
               ) : view === "exceptions" ? (
                 <Exceptions rules={all} search={search} setSearch={setSearch} />
               ) : view === "matrix" ? (
-                <Matrix rules={all} fired={alerts} choose={(rule) => setSearch({ rule })} />
+                <Matrix rules={all} fired={alerts} cell={search.cell} open={(cell) => setSearch({ cell })} choose={(rule) => setSearch({ rule })} />
               ) : (
                 <RuleList all={all} fired={alerts} search={search} setSearch={setSearch} />
               )
