@@ -3,7 +3,7 @@ import {
   Button, Input, Menu, MenuGroup, MenuGroupHeader, MenuItem, MenuItemCheckbox, MenuItemRadio, MenuList, MenuPopover, MenuTrigger, MessageBar, MessageBarBody,
   MessageBarTitle, ProgressBar, Select, Spinner, Tab, TabList, ToggleButton,
 } from "@fluentui/react-components";
-import { ArrowDownloadRegular, DismissRegular, HistoryRegular, LinkRegular, MoreHorizontalRegular, PanelLeftRegular, PlayRegular, SaveRegular, TextAlignLeftRegular } from "@fluentui/react-icons";
+import { ArrowDownloadRegular, DismissRegular, HistoryRegular, LinkRegular, LiveRegular, MoreHorizontalRegular, PanelLeftRegular, PlayRegular, SaveRegular, TextAlignLeftRegular } from "@fluentui/react-icons";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Cell, Column, QueryResult } from "../api/kusto";
@@ -13,6 +13,7 @@ import { useZone } from "../app/session";
 import { plural, showCount } from "../parts/numbers";
 import { RangePicker } from "../parts/RangePicker";
 import { Text } from "../parts/Text";
+import { visible } from "../parts/text";
 import { parseRange, rangeBounds } from "../parts/time";
 import { Chart } from "../results/Chart";
 import { isDrawn, pivotGroups, undrawn } from "../results/chartOptions";
@@ -140,7 +141,6 @@ export function QueryPage() {
             {ROW_LIMITS.map((limit) => <option key={limit} value={limit}>{showCount(limit)} rows at most</option>)}
           </Select>
           <span className="grow" />
-          <Button appearance="subtle" icon={<TextAlignLeftRegular />} onClick={() => editor.current?.format()} disabled={language === "sql"}>Lay out</Button>
           <Button appearance="subtle" icon={<HistoryRegular />} onClick={() => setDialog("library")}>Queries</Button>
           <Button appearance="subtle" icon={<SaveRegular />} onClick={() => setDialog("save")}>Save</Button>
           <Button appearance="subtle" icon={<LinkRegular />} onClick={share}>{copied ? "Copied" : "Copy link"}</Button>
@@ -159,7 +159,8 @@ export function QueryPage() {
                 <MenuItemRadio name="language" value="kql">KQL</MenuItemRadio>
                 <MenuItemRadio name="language" value="sql">SQL</MenuItemRadio>
                 <MenuItemCheckbox name="show" value="histogram">Histogram above the results</MenuItemCheckbox>
-                <MenuItem disabled={language === "sql"} onClick={followLive}>Follow live</MenuItem>
+                <MenuItem disabled={language === "sql"} icon={<TextAlignLeftRegular />} onClick={() => editor.current?.format()}>Lay out</MenuItem>
+                <MenuItem disabled={language === "sql"} icon={<LiveRegular />} onClick={followLive}>Follow live</MenuItem>
               </MenuList>
             </MenuPopover>
           </Menu>
@@ -326,11 +327,11 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
             {groupBy.length < GROUP_COLUMNS_MAX && (
               <Select size="small" aria-label="Group by" value="" onChange={(_, data) => data.value && group([...groupBy, data.value])}>
                 <option value="">Group by…</option>
-                {table.columns.filter((column) => !groupBy.includes(column.name)).map((column) => <option key={column.name} value={column.name}>{column.name}</option>)}
+                {table.columns.filter((column) => !groupBy.includes(column.name)).map((column) => <option key={column.name} value={column.name}>{visible(column.name)}</option>)}
               </Select>
             )}
             {groupBy.map((name) => (
-              <Button key={name} size="small" icon={<DismissRegular />} iconPosition="after" aria-label={`Do not group by ${name}`} onClick={() => group(groupBy.filter((other) => other !== name))}>{name}</Button>
+              <Button key={name} size="small" icon={<DismissRegular />} iconPosition="after" aria-label={`Do not group by ${visible(name)}`} onClick={() => group(groupBy.filter((other) => other !== name))}>{visible(name)}</Button>
             ))}
           </>
         )}

@@ -6,6 +6,7 @@ import { useMemo, useState } from "react";
 import type { RuleSummary } from "../api/types";
 import { Failure } from "../app/Failure";
 import { plural, showCount } from "../parts/numbers";
+import { scrollTo } from "../parts/scroll";
 import { Text } from "../parts/Text";
 import { download } from "../results/exports";
 import { matrix, navigatorLayer, NO_TECHNIQUE } from "./matrix";
@@ -49,8 +50,15 @@ interface MatrixProps {
   choose(rule: string): void;
 }
 
+/** Names of techniques; none until they are here. */
+function useTechniqueNames(): (technique: string) => string {
+  const names = useQuery({ queryKey: ["technique-names"], staleTime: Infinity, queryFn: async () => (await import("./attack")).techniqueName });
+  return names.data ?? (() => "");
+}
+
 export function Matrix({ rules, fired, cell, open, choose }: MatrixProps) {
   const { facts, done } = useFacts(rules);
+  const nameOf = useTechniqueNames();
   const [openedTactic, openedTechnique] = (cell ?? "").split("/");
   const columns = useMemo(() => matrix(rules, facts.data ?? new Map<string, RuleFacts>(), fired), [rules, facts.data, fired]);
   if (facts.isError) return <Failure error={facts.error} title="The rules were not read" retry={() => void facts.refetch()} />;
@@ -90,7 +98,7 @@ export function Matrix({ rules, fired, cell, open, choose }: MatrixProps) {
                   aria-pressed={openedCell === cell}
                   onClick={() => open(openedCell === cell ? undefined : `${tactic}/${cell.technique}`)}
                 >
-                  <span>{cell.technique}</span>
+                  <span>{cell.technique}{" "}<span className="technique-name">{nameOf(cell.technique)}</span></span>
                   <span className="quiet">{plural(cell.running.length, "rule")}{cell.resting.length > 0 && `, ${cell.resting.length} rest`}{cell.alerts > 0 && `, ${plural(cell.alerts, "alert")}`}</span>
                 </button>
               ))}
@@ -100,8 +108,8 @@ export function Matrix({ rules, fired, cell, open, choose }: MatrixProps) {
       </div>
       {empty.length > 0 && <p className="quiet">No rule names these tactics: {empty.map((tactic) => tactic.replaceAll("-", " ")).join(", ")}.</p>}
       {openedTactic && openedCell && (
-        <section className="panel" aria-label={`Rules for ${openedCell.technique}`}>
-          <h2>{openedCell.technique}, {openedTactic.replaceAll("-", " ")}</h2>
+        <section ref={scrollTo} className="panel" aria-label={`Rules for ${openedCell.technique}`}>
+          <h2>{[openedCell.technique, nameOf(openedCell.technique)].filter(Boolean).join(" ")}, {openedTactic.replaceAll("-", " ")}</h2>
           <ul>
             {[...openedCell.running, ...openedCell.resting].map((rule) => (
               <li key={rule.rule_id}>

@@ -13,17 +13,25 @@ import { showAge } from "../parts/time";
 import { useSubmit } from "../parts/useSubmit";
 import { useStatus } from "../query/schema";
 import { Checkpoint } from "./Checkpoint";
+import { GrowthChart } from "./GrowthChart";
 import { Holds } from "./Holds";
 
 const REFRESH_MS = 15_000;
 const FINDINGS_MAX = 200;
 
+interface StoreSearch {
+  /** The dialog that is open, and what it is about: `retention:Syslog`. */
+  dialog?: string | undefined;
+  view?: string | undefined;
+}
+
 export function StorePage() {
   const status = useStatus(REFRESH_MS);
   const mayAdmin = useMayAdmin();
-  const search = useSearch({ from: "/store" }) as { dialog?: string };
+  const search = useSearch({ from: "/store" }) as StoreSearch;
   const navigate = useNavigate({ from: "/store" });
-  const open = (dialog: string | undefined) => void navigate({ search: (previous: object) => ({ ...previous, dialog }) as never, replace: true });
+  const setSearch = (change: StoreSearch) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
+  const open = (dialog: string | undefined) => setSearch({ dialog });
   const [dialog, subject = ""] = splitDialog(search.dialog);
   const changing = dialog === "retention" ? status.data?.tables.find((table) => table.name === subject) : undefined;
   return (
@@ -74,6 +82,7 @@ export function StorePage() {
               </div>
               <p className="quiet">A table grows by the mean of its last seven whole days with rows. Its forecast is what it takes once it has as many days as it is kept.</p>
             </Section>
+            <GrowthChart status={status} showsTable={search.view === "growth-table"} showTable={(shows) => setSearch({ view: shows ? "growth-table" : undefined })} />
             <Checkpoint checkpoint={status.checkpoint} />
             {mayAdmin && <Holds tables={status.tables.map((table) => table.name)} dialog={dialog} subject={subject} open={open} />}
           </>

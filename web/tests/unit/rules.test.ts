@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { RuleSummary } from "../../src/api/types";
+import { techniqueName } from "../../src/rules/attack";
 import { matrix, navigatorLayer } from "../../src/rules/matrix";
 import { isExplained } from "../../src/rules/rules";
 import { excerpt, factsOf, idsOf, isQueryRule, newRule, serverProblem, syntaxProblems } from "../../src/rules/ruleText";
@@ -97,4 +98,11 @@ test("a new rule has its id and tests, and is no query", () => {
   expect(isQueryRule(text)).toBe(false);
   expect(isQueryRule("id: a\nquery: |\n  T\n  | take 1\n")).toBe(true);
   expect(idsOf("id: a\n---\nid: b\n---\n[1")).toEqual(["a", "b"]);
+});
+
+test("techniques have names, sub-techniques their own or that of their technique", () => {
+  expect(techniqueName("T1110.001")).toBe("Password Guessing");
+  expect(techniqueName("T1566.999")).toBe("Phishing");
+  expect(techniqueName("T9999")).toBe("");
+  expect(techniqueName("__proto__")).toBe("");
 });
