@@ -156,8 +156,8 @@ test("records that could not be read stand with their reason and are read again"
   const { url } = inject("installation");
   const session = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join("; ");
   const authorization = await ingestRight(url, session, "damaged");
-  const answer = await fetch(`${url}/v1/ingest?name=bad.evtx`, { method: "POST", headers: { authorization }, body: "ElfFile\0 this is <b>no</b>\u202e event log" });
-  console.log(`a damaged file: ${answer.status} ${await answer.text()}`);
+  const answer = await fetch(`${url}/v1/ingest/Damaged_CL`, { method: "POST", headers: { authorization, "content-type": "application/x-ndjson" }, body: '{"a":1}\nthis is <b>no</b>\u202e JSON\n' });
+  expect(((await answer.json()) as { quarantined: number }).quarantined).toBe(1);
   await page.goto(address("/sources"));
   const reasons = page.getByRole("group", { name: "Reasons" });
   await reasons.getByRole("row").nth(1).waitFor();

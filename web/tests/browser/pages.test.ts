@@ -66,6 +66,7 @@ test.each(PAGES)("%s at 200 %% zoom of a small screen", async (name, path, sign)
   // Nothing is cut off at the side: what is wide scrolls in its own frame.
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   expect(overflow).toBeLessThanOrEqual(0);
+  await expectAccessible(page);
   await picture(page, `${name}-narrow`);
   expect(complaints).toEqual([]);
   await context.close();

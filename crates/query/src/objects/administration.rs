@@ -60,7 +60,7 @@ impl Engine {
     async fn denied(&self, ctx: &OpContext, event: AuditEvent, reason: String) -> PortError {
         let denied = AuditEvent { outcome: moneta_ports::Outcome::Denied, reason: reason.clone(), ..event };
         match self.audit.record(ctx, denied).await {
-            Ok(_) => PortError::new(ErrorKind::Denied, reason),
+            Ok(()) => PortError::new(ErrorKind::Denied, reason),
             Err(error) => error,
         }
     }
