@@ -361,8 +361,7 @@ impl Rules {
                 pack: None,
             }
         };
-        let mut rules: Vec<StoredRule> =
-            added.into_iter().map(|rule| stored(&rule.metadata.id, &rule.file)).collect();
+        let mut rules: Vec<StoredRule> = added.into_iter().map(|rule| stored(&rule.metadata.id, &rule.file)).collect();
         let mut analytics = Vec::new();
         for file in queries {
             let found = self.analytics.candidates(file);
