@@ -97,6 +97,7 @@ fn quick() -> Router<App> {
         .route("/v1/watchlists/{name}", put(objects::put_watchlist).delete(objects::delete_watchlist))
         .route("/v1/rules", get(rules::list).post(rules::add))
         .route("/v1/rules/backfill", post(rules::backfill))
+        .route("/v1/rules/check", post(rules::check))
         .route("/v1/rules/packs", post(rules::add_pack))
         .route("/v1/rules/{id}", get(rules::show).delete(rules::remove))
         .route("/v1/rules/{id}/explain", post(rules::explain))

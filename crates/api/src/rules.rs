@@ -28,6 +28,12 @@ struct RuleFileBody {
     text: String,
 }
 
+impl From<RuleFileBody> for RuleFile {
+    fn from(RuleFileBody { name, text }: RuleFileBody) -> Self {
+        Self { name, text }
+    }
+}
+
 /// `POST /v1/rules` with `{"files":[{"name","text"}]}`: those that load are active when it answers; the others are
 /// named with the reason.
 pub(crate) async fn add(
@@ -35,10 +41,22 @@ pub(crate) async fn add(
     State(state): State<App>,
     request: Request,
 ) -> Result<Json<RuleSetReport>, ApiError> {
+    Ok(Json(state.rules.add(&ctx, files(request).await?).await?))
+}
+
+/// `POST /v1/rules/check` with the same body: what adding them would answer, with their tests run. Changes nothing.
+pub(crate) async fn check(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    request: Request,
+) -> Result<Json<RuleSetReport>, ApiError> {
+    Ok(Json(state.rules.check(&ctx, files(request).await?).await?))
+}
+
+async fn files(request: Request) -> Result<Vec<RuleFile>, ApiError> {
     let bytes = Pieces::of(request).collect(RULES_BODY_BYTES_MAX).await?;
     let body: AddRules = parse_json(&bytes)?;
-    let files = body.files.into_iter().map(|file| RuleFile { name: file.name, text: file.text }).collect();
-    Ok(Json(state.rules.add(&ctx, files).await?))
+    Ok(body.files.into_iter().map(RuleFile::from).collect())
 }
 
 /// `POST /v1/rules/packs` with a signed rule pack as its body: as `POST /v1/rules`, once a trusted key's signature and
@@ -124,20 +142,26 @@ fn check_known(state: &App, id: &str) -> Result<(), ApiError> {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Backfill {
     rules: Vec<String>,
+    files: Vec<RuleFileBody>,
     from: Option<String>,
     to: Option<String>,
     limit: Option<usize>,
 }
 
-/// `POST /v1/rules/backfill` with `{"rules":[ids],"from":time,"to":time,"limit":n}`, each of which may be left out: what
-/// active rules meet in what is stored. Raises no alert.
+/// `POST /v1/rules/backfill` with `{"rules":[ids],"files":[{"name","text"}],"from":time,"to":time,"limit":n}`, each of
+/// which may be left out: what active rules, or those of the files, meet in what is stored. Raises no alert.
 pub(crate) async fn backfill(
     MayAdmin(ctx): MayAdmin,
     State(state): State<App>,
     JsonBody(body): JsonBody<Backfill>,
 ) -> Result<Json<BackfillReport>, ApiError> {
-    let selection =
-        BackfillSelection { rule_ids: body.rules, from: time(body.from)?, to: time(body.to)?, matches_max: body.limit };
+    let selection = BackfillSelection {
+        rule_ids: body.rules,
+        drafts: body.files.into_iter().map(RuleFile::from).collect(),
+        from: time(body.from)?,
+        to: time(body.to)?,
+        matches_max: body.limit,
+    };
     Ok(Json(state.rules.backfill(&ctx, selection).await?))
 }
 

@@ -65,7 +65,9 @@ pub struct RuleSetReport {
     pub unchanged: usize,
     /// Every rule that is not active, with the reason.
     pub not_loaded: Vec<RuleReport>,
-    /// Tests of the rules that load which fail: those rules are active all the same.
+    /// Tests of the rules that load, which were run.
+    pub num_tests: usize,
+    /// Those of them that fail: their rules are active all the same.
     pub failed_tests: Vec<FailedRuleTest>,
     /// Fields and types of the rules that load which are probably not what their authors mean: those rules are active
     /// all the same.
@@ -126,8 +128,10 @@ pub struct RuleSource {
 /// Which rules are matched against what is stored, and against which of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackfillSelection {
-    /// Ids of the rules; all active ones when empty.
+    /// Ids of the rules; all active ones when empty, or all drafts when there are any.
     pub rule_ids: Vec<String>,
+    /// Rules that are not added: they stand in the place of active ones of their ids, for this run alone.
+    pub drafts: Vec<RuleFile>,
     /// The earliest event time, included.
     pub from: Option<Timestamp>,
     /// The end of event times, not included.
@@ -259,6 +263,13 @@ pub trait RuleAdmin: Send + Sync {
     /// When the change cannot be audited or stored.
     fn add<'a>(&'a self, ctx: &'a OpContext, files: Vec<RuleFile>) -> BoxFuture<'a, Result<RuleSetReport, PortError>>;
 
+    /// What [`Self::add`] would answer, with all tests run. Changes nothing.
+    ///
+    /// # Errors
+    /// When what is stored cannot be read.
+    fn check<'a>(&'a self, ctx: &'a OpContext, files: Vec<RuleFile>)
+    -> BoxFuture<'a, Result<RuleSetReport, PortError>>;
+
     /// Adds or replaces the rules of a signed pack, as [`Self::add`] does those of files.
     ///
     /// # Errors
@@ -283,10 +294,10 @@ pub trait RuleAdmin: Send + Sync {
         enabled: bool,
     ) -> BoxFuture<'a, Result<(), PortError>>;
 
-    /// Matches active rules against what is stored. Raises no alert.
+    /// Matches active rules, or drafts, against what is stored. Raises no alert.
     ///
     /// # Errors
-    /// `Caller` when a rule is not active; when something stored cannot be read.
+    /// `Caller` when a rule is not active, or a draft does not load; when something stored cannot be read.
     fn backfill<'a>(
         &'a self,
         ctx: &'a OpContext,

@@ -230,7 +230,8 @@ impl Rules {
         let filter = exception::filter("preview", rule_id, &conditions(&said)?).map_err(refused)?;
         let now = self.alone(rule_id, None)?;
         let then = self.alone(rule_id, Some(filter))?;
-        let selection = BackfillSelection { rule_ids: vec![rule_id.to_owned()], from, to, matches_max: None };
+        let selection =
+            BackfillSelection { rule_ids: vec![rule_id.to_owned()], from, to, ..BackfillSelection::default() };
         let tables = self.audit.store().tables_with_rows();
         let before = backfill::backfill(&*engine, &now, ctx, &selection, &tables).await?;
         let after = backfill::backfill(&*engine, &then, ctx, &selection, &tables).await?;

@@ -17,7 +17,7 @@ use moneta_ports::{
     ExceptionPreview, FailedRuleTest, NewException, OpContext, PortError, QueryEngine, RuleAdmin, RuleException,
     RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary, RuleWarning,
 };
-use moneta_rules::analytics::{IncidentSettings, is_analytics};
+use moneta_rules::analytics::{AnalyticsRule, IncidentSettings, is_analytics};
 use moneta_rules::exception;
 use moneta_rules::lint::{self, Diagnosis};
 use moneta_rules::rule_tests::{self, TestFailure};
@@ -256,17 +256,9 @@ impl Rules {
         pack: Option<&RulePack>,
     ) -> Result<RuleSetReport, PortError> {
         let pack = pack.map(|pack| serde_json::json!(pack));
-        // A rule that comes anew from elsewhere changes, too: whom it is from is part of what is known of it.
-        let known: BTreeMap<RuleId, (SecretHash, Option<Value>)> =
-            self.stored()?.into_iter().map(|rule| (rule.rule_id, (rule.sha256, rule.pack))).collect();
-        let Candidates { mut rules, mut report } = self.candidates(ctx, files).await?;
+        let Candidates { mut rules, mut report, .. } = self.candidates(ctx, files).await?;
         rules.iter_mut().for_each(|rule| rule.pack.clone_from(&pack));
-        let is_known = |rule: &StoredRule| {
-            known.get(&rule.rule_id).is_some_and(|(sha256, from)| *sha256 == rule.sha256 && *from == rule.pack)
-        };
-        let (unchanged, changed): (Vec<_>, Vec<_>) = rules.into_iter().partition(is_known);
-        report.unchanged = unchanged.len();
-        report.loaded = changed.len();
+        let changed = self.changed(rules, &mut report)?;
         if changed.is_empty() {
             return Ok(report);
         }
@@ -298,6 +290,40 @@ impl Rules {
         Ok(((!events.is_empty()).then_some(disabled), events))
     }
 
+    /// Those that are not stored as they are; both are counted.
+    fn changed(&self, rules: Vec<StoredRule>, report: &mut RuleSetReport) -> Result<Vec<StoredRule>, PortError> {
+        // A rule that comes anew from elsewhere changes, too: whom it is from is part of what is known of it.
+        let known: BTreeMap<RuleId, (SecretHash, Option<Value>)> =
+            self.stored()?.into_iter().map(|rule| (rule.rule_id, (rule.sha256, rule.pack))).collect();
+        let is_known = |rule: &StoredRule| {
+            known.get(&rule.rule_id).is_some_and(|(sha256, from)| *sha256 == rule.sha256 && *from == rule.pack)
+        };
+        let (unchanged, changed): (Vec<_>, Vec<_>) = rules.into_iter().partition(is_known);
+        report.unchanged = unchanged.len();
+        report.loaded = changed.len();
+        Ok(changed)
+    }
+
+    /// Matches rules that are not added against what is stored.
+    async fn backfill_drafts(
+        &self,
+        ctx: &OpContext,
+        selection: BackfillSelection,
+        tables: &[TableName],
+    ) -> Result<BackfillReport, PortError> {
+        let Candidates { rules, report, compiled, analytics } = self.candidates(ctx, &selection.drafts).await?;
+        if let Some(RuleReport { file, problem, .. }) = report.not_loaded.into_iter().next() {
+            let message = format!("{file}: {}", problem.unwrap_or_default());
+            return Err(PortError::new(ErrorKind::Caller, message));
+        }
+        let drafts = rules.iter().map(|rule| rule.rule_id.to_string());
+        let rule_ids = if selection.rule_ids.is_empty() { drafts.collect() } else { selection.rule_ids };
+        let selection = BackfillSelection { rule_ids, drafts: Vec::new(), ..selection };
+        let engine = self.history()?;
+        let past = backfill::Past { engine: &*engine, ctx, stored: tables, now: self.clock.now() };
+        past.of_all(&compiled, &analytics, &selection).await
+    }
+
     /// What of the files can run, and why the rest cannot.
     async fn candidates(&self, ctx: &OpContext, files: &[RuleFile]) -> Result<Candidates, PortError> {
         let mut report = RuleSetReport::default();
@@ -318,6 +344,8 @@ impl Rules {
         let not_loaded = not_loaded.into_iter().filter(|rule| new.contains(&RuleId::new(&rule.rule_id)));
         report.not_loaded.extend(not_loaded.map(rule_report));
         let compiled = Arc::new(compiled);
+        let added: Vec<&Arc<Rule>> = compiled.rules().iter().filter(|rule| new.contains(&rule.metadata.id)).collect();
+        report.num_tests = added.iter().map(|rule| rule.tests.len()).sum();
         let failures = rule_tests::run(&compiled, &self.catalog, |id| new.contains(id));
         report.failed_tests.extend(failures.into_iter().map(failed_test));
         let warnings = lint::warnings(&compiled, &self.taxonomy, &self.catalog, |id| new.contains(id));
@@ -336,18 +364,20 @@ impl Rules {
                 pack: None,
             }
         };
-        let added = compiled.rules().iter().filter(|rule| new.contains(&rule.metadata.id));
-        let mut rules: Vec<StoredRule> = added.map(|rule| stored(&rule.metadata.id, &rule.file)).collect();
+        let mut rules: Vec<StoredRule> = added.into_iter().map(|rule| stored(&rule.metadata.id, &rule.file)).collect();
+        let mut analytics = Vec::new();
         for file in queries {
             let found = self.analytics.candidates(file);
             rules.extend(found.rules.iter().map(|rule| stored(&rule.metadata.id, &rule.file)));
             report.not_loaded.extend(found.not_loaded.into_iter().map(rule_report));
+            report.num_tests += found.rules.iter().map(|rule| rule.tests.len()).sum::<usize>();
             let failures = RuleTrial::new(&self.catalog).test(&found.rules).await;
             let failures =
                 failures.map_err(|error| PortError::caused_by(error.kind(), "tests cannot be run", error))?;
             report.failed_tests.extend(failures.into_iter().map(failed_test));
+            analytics.extend(found.rules);
         }
-        Ok(Candidates { rules, report })
+        Ok(Candidates { rules, report, compiled, analytics })
     }
 }
 
@@ -355,6 +385,10 @@ impl Rules {
 struct Candidates {
     rules: Vec<StoredRule>,
     report: RuleSetReport,
+    /// Those that match events, among the active ones.
+    compiled: Arc<CompiledRules>,
+    /// Those that are queries.
+    analytics: Vec<AnalyticsRule>,
 }
 
 impl RuleAdmin for Rules {
@@ -362,6 +396,18 @@ impl RuleAdmin for Rules {
         Box::pin(async move {
             let _one_at_a_time = self.changing.lock().await;
             self.add_files(ctx, &files, None).await
+        })
+    }
+
+    fn check<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        files: Vec<RuleFile>,
+    ) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
+        Box::pin(async move {
+            let Candidates { rules, mut report, .. } = self.candidates(ctx, &files).await?;
+            self.changed(rules, &mut report)?;
+            Ok(report)
         })
     }
 
@@ -404,6 +450,9 @@ impl RuleAdmin for Rules {
             let engine = self.history()?;
             self.audit.record(ctx, AuditEvent::success("rule.backfill", "rule", selection.rule_ids.join(" "))).await?;
             let tables = self.audit.store().tables_with_rows();
+            if !selection.drafts.is_empty() {
+                return self.backfill_drafts(ctx, selection, &tables).await;
+            }
             let queries = self.analytics.running(&self.exceptions_in_force()?);
             let past = backfill::Past { engine: &*engine, ctx, stored: &tables, now: self.clock.now() };
             past.of_all(&self.active(), &queries, &selection).await

@@ -53,8 +53,8 @@ function Detail({ alert, chooseRule }: { alert: Alert; chooseRule(rule: string):
           {alert.last && alert.last !== alert.first && ` to ${showTime(alert.last, zone)}`}
         </dd>
         {alert.entity && (<><dt>Concerns</dt><dd><Text text={alert.entity} /></dd></>)}
-        {alert.tactics && (<><dt>Tactics</dt><dd>{alert.tactics}</dd></>)}
-        {alert.techniques.length > 0 && (<><dt>Techniques</dt><dd>{alert.techniques.join(", ")}</dd></>)}
+        {alert.tactics && (<><dt>Tactics</dt><dd><Text text={alert.tactics} /></dd></>)}
+        {alert.techniques.length > 0 && (<><dt>Techniques</dt><dd><Text text={alert.techniques.join(", ")} /></dd></>)}
         <dt>Rule</dt>
         <dd>level {alert.ruleLevel}{alert.ruleAuthor && <>, by <Text text={alert.ruleAuthor} /></>}</dd>
         <dt>Id</dt>

@@ -85,7 +85,7 @@ export function AlertsPage() {
         <Find label="Find in alerts" text={search.text ?? ""} onChange={(text) => setSearch({ text: text || undefined } as never)} />
         {search.rule && (
           <Button size="small" icon={<DismissRegular />} iconPosition="after" onClick={() => setSearch({ rule: undefined } as never)}>
-            Rule: {search.rule}
+            Rule: <Text text={search.rule} />
           </Button>
         )}
         <span className="grow" />

@@ -8,6 +8,8 @@ export type ColumnType =
 export interface Column {
   name: string;
   type: ColumnType;
+  /** Where a column comes from that the page made of the members of a dynamic one. */
+  from?: { column: Column; path: (string | number)[] };
 }
 
 /** A value as JSON has it: `dynamic` may be anything. */

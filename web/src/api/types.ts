@@ -93,7 +93,7 @@ export interface Judgement {
 export interface RuleDetails {
   /** Absent for a rule that is stored and cannot run. */
   rule: Omit<RuleSummary, "judgement"> | null;
-  source: { file: string; text: string; added_by: string; added_at: string };
+  source: { file: string; text: string; added_by: string; added_at: string; pack?: { name: string; version: number; signer: string } };
   judgement: Judgement;
 }
 
@@ -166,6 +166,7 @@ export interface RuleSetReport {
   loaded: number;
   unchanged: number;
   not_loaded: { file: string; rule_id: string; title: string; problem: string | null }[];
+  num_tests: number;
   failed_tests: { rule_id: string; title: string; test: string; expected: boolean }[];
   warnings: { file: string; line: number; rule_id: string; title: string; code: string; message: string }[];
 }
@@ -176,6 +177,8 @@ export interface SavedQuery {
   language: "kql" | "sql";
   folder: string;
   doc_string: string;
+  /** Who saved it last: they may replace and remove it, and administrators. */
+  changed_by: string;
 }
 
 export interface StoredFunction {

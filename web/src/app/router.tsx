@@ -19,7 +19,7 @@ const home = createRoute({ getParentRoute: () => root, path: "/", component: Hom
 const query = createRoute({
   getParentRoute: () => root,
   path: "/query",
-  validateSearch: only("q", "range", "view", "lang", "histogram", "sort", "filter", "row", "columns", "group", "empty", "table"),
+  validateSearch: only("q", "range", "view", "lang", "histogram", "sort", "filter", "row", "columns", "group", "empty", "table", "expand", "rows"),
   component: lazyRouteComponent(() => import("../query/QueryPage"), "QueryPage"),
 });
 
@@ -47,14 +47,14 @@ const incident = createRoute({
 const live = createRoute({
   getParentRoute: () => root,
   path: "/live",
-  validateSearch: only("table", "where"),
+  validateSearch: only("q", "every", "at", "row"),
   component: lazyRouteComponent(() => import("../live/LivePage"), "LivePage"),
 });
 
 const rules = createRoute({
   getParentRoute: () => root,
   path: "/rules",
-  validateSearch: only("text", "level", "rule", "view", "runs", "at", "ended", "except", "where"),
+  validateSearch: only("text", "level", "rule", "view", "runs", "at", "ended", "except", "where", "edit", "add", "cell"),
   component: lazyRouteComponent(() => import("../rules/RulesPage"), "RulesPage"),
 });
 
@@ -68,6 +68,7 @@ const sources = createRoute({
 const store = createRoute({
   getParentRoute: () => root,
   path: "/store",
+  validateSearch: only("dialog", "view"),
   component: lazyRouteComponent(() => import("../store/StorePage"), "StorePage"),
 });
 
@@ -81,7 +82,7 @@ const verify = createRoute({
 const audit = createRoute({
   getParentRoute: () => root,
   path: "/audit",
-  validateSearch: only("range", "actor", "action", "outcome"),
+  validateSearch: only("range", "actor", "action", "outcome", "sort", "row"),
   component: lazyRouteComponent(() => import("../audit/AuditPage"), "AuditPage"),
 });
 

@@ -2,15 +2,15 @@
 import { Button, Input, Select } from "@fluentui/react-components";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useMemo, useState } from "react";
-import { asObjects, quote, runQuery } from "../api/kusto";
+import { useMemo } from "react";
+import { asObjects, quote, runQuery, type ResultTable } from "../api/kusto";
 import { useZone } from "../app/session";
 import { plural } from "../parts/numbers";
 import { Answered, Page } from "../parts/Page";
 import { RangePicker } from "../parts/RangePicker";
-import { parseRange, rangeBounds } from "../parts/time";
+import { parseRange, rangeBounds, type Zone } from "../parts/time";
 import { Grid } from "../results/Grid";
-import { parseSort, sortText, type Sort } from "../results/gridModel";
+import { parseSort, sortText } from "../results/gridModel";
 import { Inspector } from "../results/Inspector";
 
 interface AuditSearch {
@@ -18,6 +18,9 @@ interface AuditSearch {
   actor?: string;
   action?: string;
   outcome?: string;
+  sort?: string;
+  /** The `_Seq` of the row that is open: others come before it. */
+  row?: string;
 }
 
 const ROWS_MAX = 5_000;
@@ -38,15 +41,14 @@ export function AuditPage() {
   const navigate = useNavigate({ from: "/audit" });
   const zone = useZone();
   const range = useMemo(() => parseRange(search.range), [search.range]);
-  const [sort, setSort] = useState<Sort>();
-  const [row, setRow] = useState<number>();
-  const setSearch = (change: Record<string, string | undefined>) => {
-    setRow(undefined);
+  const { sort: sortedBy, row: opened, ...asked } = search;
+  const sort = useMemo(() => parseSort(sortedBy), [sortedBy]);
+  const setSearch = (change: Record<string, string | undefined>) =>
     void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
-  };
+  const narrow = (change: Record<string, string | undefined>) => setSearch({ ...change, row: undefined });
   // To look is an act, and is a row itself: the page asks when it is opened or told to, never by itself.
   const rows = useQuery({
-    queryKey: ["audit", search],
+    queryKey: ["audit", asked],
     queryFn: async () => (await runQuery(auditQuery(search), { ...rangeBounds(range), rowsMax: ROWS_MAX })).tables[0],
     staleTime: Infinity,
   });
@@ -64,13 +66,13 @@ export function AuditPage() {
       }
     >
       <div className="toolbar">
-        <RangePicker range={range} zone={zone} onChange={(text) => setSearch({ range: text })} />
-        <Input placeholder="Who" aria-label="Who" value={search.actor ?? ""} onChange={(_, data) => setSearch({ actor: data.value || undefined })} />
-        <Select aria-label="What" value={search.action ?? ""} onChange={(_, data) => setSearch({ action: data.value || undefined })}>
+        <RangePicker range={range} zone={zone} onChange={(text) => narrow({ range: text })} />
+        <Input placeholder="Who" aria-label="Who" value={search.actor ?? ""} onChange={(_, data) => narrow({ actor: data.value || undefined })} />
+        <Select aria-label="What" value={search.action ?? ""} onChange={(_, data) => narrow({ action: data.value || undefined })}>
           <option value="">Every act</option>
           {values("Action").map((action) => <option key={action} value={action}>{action}</option>)}
         </Select>
-        <Select aria-label="How it ended" value={search.outcome ?? ""} onChange={(_, data) => setSearch({ outcome: data.value || undefined })}>
+        <Select aria-label="How it ended" value={search.outcome ?? ""} onChange={(_, data) => narrow({ outcome: data.value || undefined })}>
           <option value="">Every outcome</option>
           {values("Outcome").map((outcome) => <option key={outcome} value={outcome}>{outcome}</option>)}
         </Select>
@@ -86,13 +88,13 @@ export function AuditPage() {
                   table={table}
                   zone={zone}
                   search=""
-                  sort={sort ?? parseSort(undefined)}
+                  sort={sort}
                   hidesEmpty
-                  label={`Audit, sorted by ${sortText(sort) ?? "newest first"}`}
-                  onSort={setSort}
-                  onOpen={setRow}
+                  label={`Audit, sorted by ${sortedBy ?? "newest first"}`}
+                  onSort={(next) => setSearch({ sort: sortText(next) })}
+                  onOpen={(row) => setSearch({ row: seqOf(table, row) })}
                 />
-                {row !== undefined && <Inspector table={table} row={row} zone={zone} close={() => setRow(undefined)} />}
+                <OpenRow table={table} seq={opened} zone={zone} close={() => setSearch({ row: undefined })} />
               </div>
             </>
           )
@@ -100,4 +102,13 @@ export function AuditPage() {
       </Answered>
     </Page>
   );
+}
+
+function seqOf(table: ResultTable, row: number): string {
+  return String(table.rows[row]?.[table.columns.findIndex((column) => column.name === "_Seq")]);
+}
+
+function OpenRow({ table, seq, zone, close }: { table: ResultTable; seq: string | undefined; zone: Zone; close(): void }) {
+  const row = useMemo(() => (seq === undefined ? -1 : table.rows.findIndex((_, index) => seqOf(table, index) === seq)), [table, seq]);
+  return row < 0 ? null : <Inspector table={table} row={row} zone={zone} close={close} />;
 }

@@ -1,28 +1,29 @@
 // What a column holds in the chosen time: how many values, the most frequent, the least and the greatest.
 import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Spinner } from "@fluentui/react-components";
 import { useQuery } from "@tanstack/react-query";
-import { asObjects, runQuery } from "../api/kusto";
+import { asObjects, runQuery, type Cell } from "../api/kusto";
 import { Failure } from "../app/Failure";
+import { useZone } from "../app/session";
 import { showCount } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { cellText } from "../results/gridModel";
-import { columnName } from "./filters";
+import { isNumeric, Value } from "../results/Value";
+import { isOrdered, profileQueries } from "./profile";
+import type { SchemaTable } from "./schema";
 
 interface ProfileProps {
   table: string;
-  column: string;
+  column: SchemaTable["columns"][number];
   times: { from?: string; to?: string };
   close(): void;
 }
 
 export function ColumnProfile({ table, column, times, close }: ProfileProps) {
-  const name = columnName(column);
-  const source = columnName(table);
+  const zone = useZone();
   const profile = useQuery({
-    queryKey: ["profile", table, column, times],
+    queryKey: ["profile", table, column.name, times],
     queryFn: async () => {
-      const facts = `${source} | project Value = tostring(${name}) | summarize Rows = count(), Empty = countif(isempty(Value)), Distinct = dcount(Value), Least = minif(Value, isnotempty(Value)), Greatest = max(Value)`;
-      const top = `${source} | summarize Rows = count() by Value = tostring(${name}) | top 10 by Rows`;
+      const { facts, top } = profileQueries(table, column);
       const [first, second] = await Promise.all([runQuery(facts, times), runQuery(top, times)]);
       return { facts: asObjects(first)[0] ?? {}, top: asObjects(second) };
     },
@@ -33,7 +34,7 @@ export function ColumnProfile({ table, column, times, close }: ProfileProps) {
       <DialogSurface>
         <DialogBody>
           <DialogTitle>
-            {table}.{column}
+            <Text text={`${table}.${column.name}`} /> <span className="quiet">{column.type}</span>
           </DialogTitle>
           <DialogContent>
             {profile.isPending && <Spinner label="Reading the column" />}
@@ -47,10 +48,16 @@ export function ColumnProfile({ table, column, times, close }: ProfileProps) {
                   <dd>{showCount(Number(profile.data.facts.Empty ?? 0))}</dd>
                   <dt>Different values</dt>
                   <dd>about {showCount(Number(profile.data.facts.Distinct ?? 0))}</dd>
-                  <dt>First in order of text</dt>
-                  <dd><Text text={cellText(profile.data.facts.Least).slice(0, 200)} /></dd>
-                  <dt>Last</dt>
-                  <dd><Text text={cellText(profile.data.facts.Greatest).slice(0, 200)} /></dd>
+                  <dt>{isOrdered(column.type) ? "Least" : "First in order of text"}</dt>
+                  <dd><Value value={bound(profile.data.facts.Least)} type={column.type} zone={zone} /></dd>
+                  <dt>{isOrdered(column.type) ? "Greatest" : "Last in order of text"}</dt>
+                  <dd><Value value={bound(profile.data.facts.Greatest)} type={column.type} zone={zone} /></dd>
+                  {isNumeric(column.type) && (
+                    <>
+                      <dt>Mean</dt>
+                      <dd><Value value={bound(profile.data.facts.Mean)} type="real" zone={zone} /></dd>
+                    </>
+                  )}
                 </dl>
                 <table className="plain">
                   <caption>Most frequent values</caption>
@@ -77,4 +84,9 @@ export function ColumnProfile({ table, column, times, close }: ProfileProps) {
       </DialogSurface>
     </Dialog>
   );
+}
+
+/** A bound of the column: none when no row has a value. */
+function bound(value: Cell | undefined): Cell {
+  return value === "" || value === undefined ? null : value;
 }

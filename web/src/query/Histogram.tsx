@@ -2,7 +2,7 @@
 import { Button } from "@fluentui/react-components";
 import { useQuery } from "@tanstack/react-query";
 import type { EChartsType } from "echarts/core";
-import { useMemo, useState } from "react";
+import { useMemo } from "react";
 import { asObjects, runQuery } from "../api/kusto";
 import { Failure } from "../app/Failure";
 import { useSession, useZone } from "../app/session";
@@ -18,6 +18,8 @@ interface HistogramProps {
   text: string;
   times: { from?: string; to?: string };
   onChoose(range: string): void;
+  showsTable: boolean;
+  showTable(shows: boolean): void;
 }
 
 /** The times that the bars span: the chosen ones, else those of the events. */
@@ -31,10 +33,9 @@ async function spanOf(text: string, times: { from?: string; to?: string }): Prom
   return [Date.parse(String(row.First)), Date.parse(String(row.Last)) + 1];
 }
 
-export function Histogram({ text, times, onChoose }: HistogramProps) {
+export function Histogram({ text, times, onChoose, showsTable, showTable }: HistogramProps) {
   const { isDark } = useSession();
   const zone = useZone();
-  const [showsTable, setShowsTable] = useState(false);
   const canAsk = histogramQuery(text, "1h") !== undefined;
   const bars = useQuery({
     queryKey: ["histogram", text, times],
@@ -93,7 +94,7 @@ export function Histogram({ text, times, onChoose }: HistogramProps) {
       <div className="histogram-head quiet">
         <span>{data ? `${plural(total, "event")}${data.bin ? `, bars of ${data.bin}` : ""}; drag to choose a time` : "Counting…"}</span>
         <span className="grow" />
-        <Button size="small" appearance="subtle" aria-pressed={showsTable} onClick={() => setShowsTable(!showsTable)}>
+        <Button size="small" appearance="subtle" aria-pressed={showsTable} onClick={() => showTable(!showsTable)}>
           {showsTable ? "Bars" : "As a table"}
         </Button>
       </div>

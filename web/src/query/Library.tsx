@@ -5,9 +5,10 @@ import { useState } from "react";
 import { send } from "../api/client";
 import type { SavedQuery } from "../api/types";
 import { Failure } from "../app/Failure";
-import { useMayAdmin, useZone } from "../app/session";
+import { useMayAdmin, useSession, useZone } from "../app/session";
 import { plural, showMs } from "../parts/numbers";
 import { Text } from "../parts/Text";
+import { visible } from "../parts/text";
 import { showTime } from "../parts/time";
 import { useSubmit } from "../parts/useSubmit";
 import { forgetHistory, readHistory } from "./history";
@@ -17,6 +18,13 @@ export function useSavedQueries() {
     queryKey: ["saved-queries"],
     queryFn: async () => (await send<{ saved_queries: SavedQuery[] }>("GET", "/v1/saved-queries")).saved_queries,
   });
+}
+
+/** Tells of a saved query whether who is signed in may replace and remove it: their own, or any as an administrator. */
+function useMayChange(): (query: SavedQuery) => boolean {
+  const { session } = useSession();
+  const mayAdmin = useMayAdmin();
+  return (query) => mayAdmin || query.changed_by === session.name;
 }
 
 interface LibraryProps {
@@ -59,10 +67,11 @@ function History({ open }: Pick<LibraryProps, "open">) {
     <>
       <ul className="texts">
         {entries.map((entry) => (
-          <li key={entry.at + entry.text}>
-            <button type="button" onClick={() => open(entry.text, "kql")}>
+          <li key={entry.at + entry.language + entry.text}>
+            <button type="button" onClick={() => open(entry.text, entry.language)}>
               <code><Text text={entry.text} /></code>
               <span className="quiet">
+                {entry.language === "sql" && "SQL, "}
                 {showTime(entry.at, zone)}
                 {entry.problem ? ", failed" : `, ${plural(entry.rows ?? 0, "row")} in ${showMs(entry.ms ?? 0)}`}
               </span>
@@ -78,7 +87,7 @@ function History({ open }: Pick<LibraryProps, "open">) {
 function Saved({ open }: Pick<LibraryProps, "open">) {
   const saved = useSavedQueries();
   const client = useQueryClient();
-  const mayAdmin = useMayAdmin();
+  const mayChange = useMayChange();
   const [error, setError] = useState<unknown>();
   if (saved.isError) return <Failure error={saved.error} />;
   const list = saved.data ?? [];
@@ -99,11 +108,11 @@ function Saved({ open }: Pick<LibraryProps, "open">) {
         {list.map((query) => (
           <li key={query.name}>
             <button type="button" onClick={() => open(query.text, query.language)}>
-              <strong>{query.name}</strong> {query.folder && <span className="quiet">{query.folder}</span>}
+              <strong><Text text={query.name} /></strong> <span className="quiet">{query.folder && <><Text text={query.folder} />, </>}saved by <Text text={query.changed_by} /></span>
               <code><Text text={query.text} /></code>
               {query.doc_string && <span className="quiet"><Text text={query.doc_string} /></span>}
             </button>
-            {mayAdmin && <Button size="small" appearance="subtle" aria-label={`Remove ${query.name}`} onClick={() => void remove(query.name)}>Remove</Button>}
+            {mayChange(query) && <Button size="small" appearance="subtle" aria-label={`Remove ${query.name}`} onClick={() => void remove(query.name)}>Remove</Button>}
           </li>
         ))}
       </ul>
@@ -116,7 +125,10 @@ export function SaveDialog({ text, language, close }: { text: string; language: 
   const saved = useSavedQueries();
   const [name, setName] = useState("");
   const [about, setAbout] = useState("");
-  const isTaken = (saved.data ?? []).some((query) => query.name === name.trim());
+  const mayChange = useMayChange();
+  const taken = (saved.data ?? []).find((query) => query.name === name.trim());
+  const isOthers = taken !== undefined && !mayChange(taken);
+  const warning = isOthers ? `${visible(taken.changed_by)} saved one of this name; choose another name.` : taken ? "There is one of this name; saving replaces it." : "";
   const { error, isBusy, submit } = useSubmit(
     () => send("PUT", `/v1/saved-queries/${encodeURIComponent(name.trim())}`, { body: { text, language, doc_string: about } }),
     "saved-queries",
@@ -129,7 +141,7 @@ export function SaveDialog({ text, language, close }: { text: string; language: 
           <DialogBody>
             <DialogTitle>Save this query</DialogTitle>
             <DialogContent>
-              <Field label="Name" required validationState={isTaken ? "warning" : "none"} validationMessage={isTaken ? "There is one of this name; saving replaces it." : ""}>
+              <Field label="Name" required validationState={isOthers ? "error" : taken ? "warning" : "none"} validationMessage={warning}>
                 <Input value={name} onChange={(_, data) => setName(data.value)} />
               </Field>
               <Field label="What it is for">
@@ -139,7 +151,7 @@ export function SaveDialog({ text, language, close }: { text: string; language: 
             </DialogContent>
             <DialogActions>
               <Button onClick={close}>Cancel</Button>
-              <Button type="submit" appearance="primary" disabled={name.trim() === "" || isBusy}>{isTaken ? "Replace" : "Save"}</Button>
+              <Button type="submit" appearance="primary" disabled={name.trim() === "" || isOthers || isBusy}>{taken ? "Replace" : "Save"}</Button>
             </DialogActions>
           </DialogBody>
         </form>

@@ -3,20 +3,22 @@ import {
   Button, Input, Menu, MenuGroup, MenuGroupHeader, MenuItem, MenuItemCheckbox, MenuItemRadio, MenuList, MenuPopover, MenuTrigger, MessageBar, MessageBarBody,
   MessageBarTitle, ProgressBar, Select, Spinner, Tab, TabList, ToggleButton,
 } from "@fluentui/react-components";
-import { ArrowDownloadRegular, DismissRegular, HistoryRegular, LinkRegular, MoreHorizontalRegular, PanelLeftRegular, PlayRegular, SaveRegular, TextAlignLeftRegular } from "@fluentui/react-icons";
+import { ArrowDownloadRegular, DismissRegular, HistoryRegular, LinkRegular, LiveRegular, MoreHorizontalRegular, PanelLeftRegular, PlayRegular, SaveRegular, TextAlignLeftRegular } from "@fluentui/react-icons";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Cell, Column, QueryResult } from "../api/kusto";
 import { Failure } from "../app/Failure";
 import { readPreference, writePreference } from "../app/preferences";
-import { useMayAdmin, useZone } from "../app/session";
+import { useZone } from "../app/session";
 import { plural, showCount } from "../parts/numbers";
 import { RangePicker } from "../parts/RangePicker";
 import { Text } from "../parts/Text";
+import { visible } from "../parts/text";
 import { parseRange, rangeBounds } from "../parts/time";
 import { Chart } from "../results/Chart";
-import { isDrawn } from "../results/chartOptions";
+import { isDrawn, pivotGroups, undrawn } from "../results/chartOptions";
 import { download, EXPORT_FORMATS, exportAddress, follow, toCsv, toNdjson } from "../results/exports";
+import { expand, parseExpanded, toggled } from "../results/expand";
 import { Grid } from "../results/Grid";
 import { arrange, filtersText, GROUP_COLUMNS_MAX, parseFilters, parseGroups, parseSort, sortText } from "../results/gridModel";
 import { Inspector } from "../results/Inspector";
@@ -36,17 +38,17 @@ const FIRST_TEXT = "SecurityAlert\n| summarize Alerts = count(), Last = max(Time
 const ROW_LIMITS = [1_000, 10_000, 100_000] as const;
 const ADDRESS_QUIET_MS = 400;
 
-type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string };
+type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string; expand?: string; rows?: string };
 
 export function QueryPage() {
   const search = useSearch({ from: "/query" }) as QuerySearch;
   const navigate = useNavigate({ from: "/query" });
   const zone = useZone();
-  const mayAdmin = useMayAdmin();
   const editor = useRef<EditorHandle>(null);
   const [text, setText] = useState(search.q ?? FIRST_TEXT);
   const [cameByLink] = useState(search.q !== undefined);
-  const [rowsMax, setRowsMax] = useState<number>(() => readPreference("rowsMax", 10_000));
+  const [rowsUsual, setRowsUsual] = useState<number>(() => readPreference("rowsMax", 10_000));
+  const rowsMax = ROW_LIMITS.find((limit) => String(limit) === search.rows) ?? rowsUsual;
   const [showsSchema, setShowsSchema] = useState(() => readPreference("schema", true));
   const [dialog, setDialog] = useState<"library" | "save">();
   const [copied, setCopied] = useState(false);
@@ -79,13 +81,14 @@ export function QueryPage() {
 
   const runText = (asked: string, rangeText = search.range) => {
     const times = language === "kql" && limitsTime(asked) ? {} : rangeBounds(parseRange(rangeText));
-    setSearch({ row: undefined, sort: undefined, filter: undefined, columns: undefined, group: undefined, table: undefined });
+    setSearch({ row: undefined, sort: undefined, filter: undefined, columns: undefined, group: undefined, table: undefined, expand: undefined });
     void start({ text: asked, ...times, rowsMax, language });
   };
+  const current = () => (editor.current?.current() ?? blockAt(text, text.length))?.text.trim() ?? "";
   const runCurrent = () => {
-    const block = editor.current?.current() ?? blockAt(text, text.length);
-    if (block && block.text.trim() !== "") runText(block.text);
+    if (current() !== "") runText(current());
   };
+  const followLive = () => void navigate({ to: "/live", search: (previous) => ({ tz: previous.tz, q: current() }) as never });
   const chooseRange = (chosen: string) => {
     setSearch({ range: chosen });
     if (run.state === "done") runText(run.asked.text, chosen);
@@ -102,6 +105,7 @@ export function QueryPage() {
   const share = () => {
     const address = new URL(location.href);
     address.searchParams.set("q", text);
+    address.searchParams.set("rows", String(rowsMax));
     void navigator.clipboard?.writeText(address.href).then(() => {
       setCopied(true);
       setTimeout(() => setCopied(false), 2_000);
@@ -129,16 +133,16 @@ export function QueryPage() {
             aria-label="Rows at most"
             value={String(rowsMax)}
             onChange={(_, data) => {
-              setRowsMax(Number(data.value));
+              setRowsUsual(Number(data.value));
               writePreference("rowsMax", Number(data.value));
+              setSearch({ rows: data.value });
             }}
           >
             {ROW_LIMITS.map((limit) => <option key={limit} value={limit}>{showCount(limit)} rows at most</option>)}
           </Select>
           <span className="grow" />
-          <Button appearance="subtle" icon={<TextAlignLeftRegular />} onClick={() => editor.current?.format()} disabled={language === "sql"}>Lay out</Button>
           <Button appearance="subtle" icon={<HistoryRegular />} onClick={() => setDialog("library")}>Queries</Button>
-          {mayAdmin && <Button appearance="subtle" icon={<SaveRegular />} onClick={() => setDialog("save")}>Save</Button>}
+          <Button appearance="subtle" icon={<SaveRegular />} onClick={() => setDialog("save")}>Save</Button>
           <Button appearance="subtle" icon={<LinkRegular />} onClick={share}>{copied ? "Copied" : "Copy link"}</Button>
           <Menu
             checkedValues={{ language: [language], show: search.histogram === "no" ? [] : ["histogram"] }}
@@ -155,6 +159,8 @@ export function QueryPage() {
                 <MenuItemRadio name="language" value="kql">KQL</MenuItemRadio>
                 <MenuItemRadio name="language" value="sql">SQL</MenuItemRadio>
                 <MenuItemCheckbox name="show" value="histogram">Histogram above the results</MenuItemCheckbox>
+                <MenuItem disabled={language === "sql"} icon={<TextAlignLeftRegular />} onClick={() => editor.current?.format()}>Lay out</MenuItem>
+                <MenuItem disabled={language === "sql"} icon={<LiveRegular />} onClick={followLive}>Follow live</MenuItem>
               </MenuList>
             </MenuPopover>
           </Menu>
@@ -242,9 +248,14 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
   const hidesEmpty = search.empty !== "shown";
   const [showsFilters, setShowsFilters] = useState(search.columns !== undefined);
   const filters = useMemo(() => parseFilters(search.columns), [search.columns]);
-  const groupBy = useMemo(() => parseGroups(search.group), [search.group]);
-  const group = (names: string[]) => setSearch({ group: names.length > 0 ? JSON.stringify(names) : undefined });
-  const table = result.tables[which];
+  const source = result.tables[which];
+  const expanded = useMemo(() => parseExpanded(search.expand), [search.expand]);
+  const table = useMemo(() => source && expand(source, expanded), [source, expanded]);
+  const ofPivot = useMemo(() => (source ? pivotGroups(source, result.visualization) : []), [source, result.visualization]);
+  const groupBy = useMemo(() => (search.group === undefined ? ofPivot : parseGroups(search.group)), [search.group, ofPivot]);
+  // Of a pivot, no groups at all are a choice too.
+  const group = (names: string[]) => setSearch({ group: names.length > 0 || ofPivot.length > 0 ? JSON.stringify(names) : undefined });
+  const notDrawn = undrawn(result.visualization);
   const drawn = isDrawn(result.visualization) && which === result.tables.length - 1;
   const view = drawn && search.view !== "table" ? "chart" : "table";
   const sort = useMemo(() => parseSort(search.sort), [search.sort]);
@@ -276,6 +287,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
           <MessageBarBody><Text text={result.warnings.join("\n")} /></MessageBarBody>
         </MessageBar>
       )}
+      {notDrawn && <MessageBar intent="info"><MessageBarBody>{notDrawn}</MessageBarBody></MessageBar>}
       {isCut && (
         <MessageBar intent="info">
           <MessageBarBody>
@@ -284,7 +296,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
         </MessageBar>
       )}
       {search.histogram !== "no" && asked.language === "kql" && !asked.text.trimStart().startsWith(".") && (
-        <Histogram text={asked.text} times={times} onChoose={onRange} />
+        <Histogram text={asked.text} times={times} onChoose={onRange} showsTable={search.histogram === "table"} showTable={(shows) => setSearch({ histogram: shows ? "table" : undefined })} />
       )}
       <div className="toolbar" role="toolbar" aria-label="Results">
         {result.tables.length > 1 && (
@@ -315,11 +327,11 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
             {groupBy.length < GROUP_COLUMNS_MAX && (
               <Select size="small" aria-label="Group by" value="" onChange={(_, data) => data.value && group([...groupBy, data.value])}>
                 <option value="">Group by…</option>
-                {table.columns.filter((column) => !groupBy.includes(column.name)).map((column) => <option key={column.name} value={column.name}>{column.name}</option>)}
+                {table.columns.filter((column) => !groupBy.includes(column.name)).map((column) => <option key={column.name} value={column.name}>{visible(column.name)}</option>)}
               </Select>
             )}
             {groupBy.map((name) => (
-              <Button key={name} size="small" icon={<DismissRegular />} iconPosition="after" aria-label={`Do not group by ${name}`} onClick={() => group(groupBy.filter((other) => other !== name))}>{name}</Button>
+              <Button key={name} size="small" icon={<DismissRegular />} iconPosition="after" aria-label={`Do not group by ${visible(name)}`} onClick={() => group(groupBy.filter((other) => other !== name))}>{visible(name)}</Button>
             ))}
           </>
         )}
@@ -350,7 +362,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
       </div>
       <div className="results-body">
         {view === "chart" ? (
-          <Chart table={table} visualization={result.visualization} />
+          <Chart table={source ?? table} visualization={result.visualization} />
         ) : (
           <Grid
             table={table}
@@ -361,13 +373,18 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
             filters={filters}
             onFilters={showsFilters ? (next) => setSearch({ columns: filtersText(next) }) : undefined}
             groupBy={groupBy}
+            expanded={expanded}
+            onExpand={(name) => {
+              const next = toggled(expanded, name);
+              setSearch({ expand: next.length > 0 ? JSON.stringify(next) : undefined });
+            }}
             label="Results"
             onSort={(next) => setSearch({ sort: sortText(next) })}
             onOpen={(opened) => setSearch({ row: String(opened) })}
-            {...(onFilter ? { onFilter: (column, value, keep) => onFilter(column, value, keep) } : {})}
+            {...(onFilter ? { onFilter: (column, value, keep) => (column.from ? onFilter(column.from.column, value, keep, column.from.path) : onFilter(column, value, keep)) } : {})}
           />
         )}
-        {isOpen && <Inspector table={table} row={row} zone={zone} onFilter={onFilter} close={() => setSearch({ row: undefined })} />}
+        {isOpen && source && <Inspector table={source} row={row} zone={zone} onFilter={onFilter} close={() => setSearch({ row: undefined })} />}
       </div>
     </div>
   );

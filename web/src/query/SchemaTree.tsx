@@ -5,6 +5,8 @@ import { useMemo, useState } from "react";
 import { Failure } from "../app/Failure";
 import { readPreference, writePreference } from "../app/preferences";
 import { showCount } from "../parts/numbers";
+import { Text } from "../parts/Text";
+import { visible } from "../parts/text";
 import { ColumnProfile } from "./ColumnProfile";
 import { columnName } from "./filters";
 import { useFunctions, useSchema, type SchemaTable } from "./schema";
@@ -15,7 +17,7 @@ export function SchemaTree({ insert, times }: { insert(text: string): void; time
   const [search, setSearch] = useState("");
   const [stars, setStars] = useState<string[]>(() => readPreference("stars", []));
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
-  const [profiled, setProfiled] = useState<{ table: string; column: string }>();
+  const [profiled, setProfiled] = useState<{ table: string; column: SchemaTable["columns"][number] }>();
   const toggleStar = (name: string) => {
     const next = stars.includes(name) ? stars.filter((star) => star !== name) : [...stars, name];
     setStars(next);
@@ -52,7 +54,7 @@ export function SchemaTree({ insert, times }: { insert(text: string): void; time
                 {open.has(table.name) ? <ChevronDownRegular /> : <ChevronRightRegular />}
               </button>
               <button type="button" className="schema-name" title="Put the name into the query" onClick={() => insert(columnName(table.name))}>
-                {table.name}
+                <Text text={table.name} />
               </button>
               <span className="quiet schema-count">{table.numRows > 0 ? showCount(table.numRows) : ""}</span>
               <button
@@ -80,7 +82,7 @@ export function SchemaTree({ insert, times }: { insert(text: string): void; time
           <ul className="schema-list">
             {stored.map((stored) => (
               <li key={stored.name} className="schema-line">
-                <button type="button" className="schema-name" title={stored.doc_string || "Put the name into the query"} onClick={() => insert(`${stored.name}()`)}>
+                <button type="button" className="schema-name" title={visible(stored.doc_string) || "Put the name into the query"} onClick={() => insert(`${stored.name}()`)}>
                   {stored.name}
                   <span className="quiet">{stored.parameters}</span>
                 </button>
@@ -98,7 +100,7 @@ interface ColumnsProps {
   table: SchemaTable;
   wanted: string;
   insert(text: string): void;
-  profile(column: string): void;
+  profile(column: SchemaTable["columns"][number]): void;
 }
 
 function Columns({ table, wanted, insert, profile }: ColumnsProps) {
@@ -109,9 +111,9 @@ function Columns({ table, wanted, insert, profile }: ColumnsProps) {
       {columns.map((column) => (
         <li key={column.name} className="schema-line">
           <button type="button" className="schema-name" onClick={() => insert(columnName(column.name))}>
-            {column.name} <span className="quiet">{column.type}</span>
+            <Text text={column.name} /> <span className="quiet">{column.type}</span>
           </button>
-          <button type="button" className="star" aria-label={`Values of ${column.name}`} title="Values of this column" onClick={() => profile(column.name)}>
+          <button type="button" className="star" aria-label={`Values of ${visible(column.name)}`} title="Values of this column" onClick={() => profile(column)}>
             <DataHistogramRegular />
           </button>
         </li>

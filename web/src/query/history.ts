@@ -8,6 +8,7 @@ const TEXT_CHARACTERS_MAX = 20_000;
 
 export interface HistoryEntry {
   text: string;
+  language: "kql" | "sql";
   at: string;
   rows: number | undefined;
   ms: number | undefined;
@@ -16,13 +17,14 @@ export interface HistoryEntry {
 
 export function readHistory(): HistoryEntry[] {
   const kept = readPreference<unknown>("history", []);
-  return Array.isArray(kept) ? (kept as HistoryEntry[]).filter((entry) => typeof entry?.text === "string") : [];
+  const isEntry = (entry: HistoryEntry | null) => typeof entry?.text === "string" && (entry.language === "kql" || entry.language === "sql");
+  return Array.isArray(kept) ? (kept as HistoryEntry[]).filter(isEntry) : [];
 }
 
-/** Adds an entry; the same text again moves to the top. */
+/** Adds an entry; the same text in the same language again moves to the top. */
 export function remember(entry: HistoryEntry): HistoryEntry[] {
   if (entry.text.length > TEXT_CHARACTERS_MAX) return readHistory();
-  const next = [entry, ...readHistory().filter((other) => other.text !== entry.text)].slice(0, ENTRIES_MAX);
+  const next = [entry, ...readHistory().filter((other) => other.text !== entry.text || other.language !== entry.language)].slice(0, ENTRIES_MAX);
   writePreference("history", next);
   return next;
 }

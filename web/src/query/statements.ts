@@ -15,7 +15,6 @@ export function maskQuoted(text: string): string {
   return text.replace(quoted, (part) => part.replace(/[^\n]/g, " "));
 }
 
-/** The text with comments alone replaced: what is left is code and its strings. */
 function isBlankLine(text: string, from: number, to: number): boolean {
   return text.slice(from, to).trim() === "";
 }
@@ -116,6 +115,35 @@ export function histogramQuery(text: string, bin: string): string | undefined {
   const firstStop = cuts.find((cut) => !KEEPS_ROWS.test(maskQuoted(last).slice(cut + 1)));
   const kept = last.slice(0, firstStop ?? last.length).trimEnd();
   return `${before}${kept}\n| summarize Events = count() by TimeGenerated = bin(TimeGenerated, ${bin})\n| order by TimeGenerated asc`;
+}
+
+/** A query that can be followed while rows come: what stands before its table, the table, and its operators, which look at one row at a time. */
+export interface Followed {
+  /** Statements such as `let`, each with its `;`. */
+  before: string;
+  table: string;
+  /** Operators with their pipes; they keep `_Seq`. Empty when there are none. */
+  rest: string;
+}
+
+const TABLE = /^(?:[\p{L}_][\p{L}\p{N}_]*|\[\s*(?:"(?:[^"\\]|\\.)+"|'(?:[^'\\]|\\.)+')\s*\])$/u;
+const ONE_ROW = /^\s*(where|filter|extend|project|project-away|project-keep|project-rename|project-reorder|parse|parse-where|parse-kv|mv-expand|lookup)(?![\w-])/;
+const CHOOSES_COLUMNS = /^\s*(project|project-keep)(?![\w-])/;
+
+/** Takes a query apart for following it, or says why it cannot be followed. */
+export function followable(text: string): Followed | { problem: string } {
+  const { before, last } = lastStatement(text);
+  const cuts = [...pipes(last), last.length];
+  const table = last.slice(0, cuts[0]).trim();
+  if (!TABLE.test(table)) return { problem: "The query must begin with the name of a table." };
+  const operators = cuts.slice(0, -1).map((cut, index) => last.slice(cut + 1, cuts[index + 1]));
+  const other = operators.find((operator) => !ONE_ROW.test(maskQuoted(operator)));
+  if (other !== undefined) {
+    const name = /[\w-]+/.exec(maskQuoted(other))?.[0] ?? "";
+    return { problem: `\`${name}\` needs more than one row; a query is followed that uses where, extend, project, parse, mv-expand or lookup alone.` };
+  }
+  const keepsSeq = (operator: string) => (CHOOSES_COLUMNS.test(maskQuoted(operator)) && !/\b_Seq\b/.test(maskQuoted(operator)) ? `${operator.trimEnd()}\n  , _Seq` : operator.trimEnd());
+  return { before, table, rest: operators.map((operator) => `|${keepsSeq(operator)}`).join("\n") };
 }
 
 /** Adds a filter to the end of a block. */

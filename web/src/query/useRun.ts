@@ -44,7 +44,7 @@ export function useRun() {
       active.current = mine;
       setRun({ state: "running", asked, startedAt: performance.now() });
       const note = (rows: number | undefined, ms: number | undefined, problem?: string) =>
-        remember({ text: asked.text, at: new Date().toISOString(), rows, ms, problem });
+        remember({ text: asked.text, language: asked.language, at: new Date().toISOString(), rows, ms, problem });
       try {
         const result = isCommand(asked.text)
           ? await asResult(asked.text)

@@ -1,12 +1,15 @@
 // The table of a result: 100,000 rows and hundreds of columns, of which only what is seen is drawn.
 import { Button, Menu, MenuItem, MenuList, MenuPopover } from "@fluentui/react-components";
-import { ArrowSortDownRegular, ArrowSortUpRegular } from "@fluentui/react-icons";
+import { ArrowSortDownRegular, ArrowSortUpRegular, TableCellsMergeRegular, TableCellsSplitRegular } from "@fluentui/react-icons";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef, useState, type KeyboardEvent } from "react";
 import type { Cell, Column, ResultTable, Row } from "../api/kusto";
 import { plural, showCount } from "../parts/numbers";
+import { Text } from "../parts/Text";
+import { visible } from "../parts/text";
 import type { Zone } from "../parts/time";
 import { useTyped } from "../parts/useTyped";
+import { columnName } from "../query/filters";
 import { GroupLine } from "./GroupLine";
 import { cellId, GridRow, type Place, type RowActions } from "./GridRow";
 import { arrange, cellText, columnOrder, columnWidths, filledColumns, groupLines, summarise, type ColumnFilters, type Sort } from "./gridModel";
@@ -31,6 +34,9 @@ export interface GridProps {
   /** What values of columns must be; fields for it are shown where it can be changed. */
   filters?: ColumnFilters;
   onFilters?: ((filters: ColumnFilters) => void) | undefined;
+  /** Names of the dynamic columns whose members are shown as columns; fields for it are shown where it can be changed. */
+  expanded?: string[];
+  onExpand?: (name: string) => void;
   /** Names of the columns that rows are grouped by. */
   groupBy?: string[];
 }
@@ -40,7 +46,7 @@ const NO_GROUPS: string[] = [];
 const NO_CELLS: Row = [];
 
 export function Grid(props: GridProps) {
-  const { table, zone, search, sort, hidesEmpty, label, onSort, onOpen, onFilter, filters = NO_FILTERS, onFilters, groupBy = NO_GROUPS } = props;
+  const { table, zone, search, sort, hidesEmpty, label, onSort, onOpen, onFilter, filters = NO_FILTERS, onFilters, groupBy = NO_GROUPS, expanded = NO_GROUPS, onExpand } = props;
   const scroller = useRef<HTMLDivElement>(null);
   const order = useMemo(() => arrange(table, search, sort, filters), [table, search, sort, filters]);
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
@@ -102,6 +108,12 @@ export function Grid(props: GridProps) {
     const column = group ? table.columns.find((one) => one.name === group.column) : columnAt(place.column);
     if (column) onFilter?.(column, valueAt(place), keep);
   };
+  const canExpand = (column: Column | undefined): column is Column => onExpand !== undefined && column?.type === "dynamic";
+  const expandAt = (place: Place) => {
+    const column = columnAt(place.column);
+    if (canExpand(column) && !groupAt(place.row)) onExpand?.(column.name);
+  };
+  const expandLabel = (column: Column) => (expanded.includes(column.name) ? "Close members" : "Members as columns");
   const copy = (place: Place) => void navigator.clipboard?.writeText(cellText(valueAt(place)));
 
   const onKeyDown = (event: KeyboardEvent) => {
@@ -119,6 +131,7 @@ export function Grid(props: GridProps) {
       Enter: () => (isRow ? onOpen(rowAt(active.row)) : turn(active.row)),
       "+": () => filter(active, true),
       "-": () => filter(active, false),
+      x: () => expandAt(active),
     };
     if ((event.ctrlKey || event.metaKey) && event.key === "c") copy(active);
     else if (jump[event.key] && !event.altKey) jump[event.key]?.();
@@ -159,8 +172,10 @@ export function Grid(props: GridProps) {
     window.addEventListener("pointerup", stop);
   };
 
+  const activeColumn = columnAt(active.column);
   const activeIndex = shown[active.column] ?? -1;
   const summary = useMemo(() => summarise(table, order, activeIndex), [table, order, activeIndex]);
+  const menuColumn = menu && columnAt(menu.column);
   const columnItems = columns.getVirtualItems();
   const totalWidth = columns.getTotalSize();
 
@@ -195,12 +210,25 @@ export function Grid(props: GridProps) {
                   <button
                     type="button"
                     tabIndex={-1}
-                    title={`${column.name}: ${column.type}`}
+                    title={visible(`${column.name}: ${column.type}`)}
                     onClick={() => onSort(nextSort(sort, column.name))}
                   >
-                    {column.name}
+                    <Text text={column.name} />
                     {isSorted && (sort.descending ? <ArrowSortDownRegular aria-hidden /> : <ArrowSortUpRegular aria-hidden />)}
                   </button>
+                  {canExpand(column) && (
+                    <button
+                      type="button"
+                      tabIndex={-1}
+                      className="grid-expand"
+                      title={`${expandLabel(column)} (x)`}
+                      aria-label={`${expandLabel(column)} of ${visible(column.name)}`}
+                      aria-pressed={expanded.includes(column.name)}
+                      onClick={() => onExpand?.(column.name)}
+                    >
+                      {expanded.includes(column.name) ? <TableCellsMergeRegular aria-hidden /> : <TableCellsSplitRegular aria-hidden />}
+                    </button>
+                  )}
                   <span className="grid-grip" onPointerDown={(event) => resize(event, shown[item.index] ?? 0)} />
                 </div>
               );
@@ -271,7 +299,7 @@ export function Grid(props: GridProps) {
         </span>
         {summary && (
           <span>
-            {table.columns[activeIndex]?.name}: sum {showCount(summary.sum)}, mean {showCount(summary.sum / summary.count)}, min{" "}
+            <Text text={table.columns[activeIndex]?.name ?? ""} />: sum {showCount(summary.sum)}, mean {showCount(summary.sum / summary.count)}, min{" "}
             {showCount(summary.min)}, max {showCount(summary.max)}
           </span>
         )}
@@ -287,6 +315,11 @@ export function Grid(props: GridProps) {
                   Leave value out
                 </Button>
               </>
+            )}
+            {isRow && canExpand(activeColumn) && (
+              <Button size="small" appearance="subtle" title="x" onClick={() => expandAt(active)}>
+                {expandLabel(activeColumn)}
+              </Button>
             )}
             <Button size="small" appearance="subtle" onClick={() => copy(active)}>
               Copy cell
@@ -307,7 +340,9 @@ export function Grid(props: GridProps) {
             <MenuList>
               {onFilter && <MenuItem onClick={() => filter(menu, true)}>Add value as filter</MenuItem>}
               {onFilter && <MenuItem onClick={() => filter(menu, false)}>Leave value out</MenuItem>}
+              {canExpand(menuColumn) && rowAt(menu.row) >= 0 && <MenuItem onClick={() => expandAt(menu)}>{expandLabel(menuColumn)}</MenuItem>}
               <MenuItem onClick={() => copy(menu)}>Copy cell</MenuItem>
+              {menuColumn && <MenuItem onClick={() => void navigator.clipboard?.writeText(columnPath(menuColumn))}>Copy path</MenuItem>}
               <MenuItem onClick={() => void navigator.clipboard?.writeText(rowText(table, rowAt(menu.row)))}>
                 Copy row as JSON
               </MenuItem>
@@ -322,12 +357,17 @@ export function Grid(props: GridProps) {
 
 function FilterField({ name, text, onChange }: { name: string; text: string; onChange(text: string): void }) {
   const [typed, setTyped] = useTyped(text, onChange);
-  return <input aria-label={`${name} must be`} placeholder="text, =, !=, <, >, !" value={typed} onChange={(event) => setTyped(event.target.value)} />;
+  return <input aria-label={`${visible(name)} must be`} placeholder="text, =, !=, <, >, !" value={typed} onChange={(event) => setTyped(event.target.value)} />;
 }
 
 function nextSort(sort: Sort | undefined, column: string): Sort | undefined {
   if (sort?.column !== column) return { column, descending: false };
   return sort.descending ? undefined : { column, descending: true };
+}
+
+/** A column as KQL names it: an expanded one is a path, which its name is already. */
+function columnPath(column: Column): string {
+  return column.from ? column.name : columnName(column.name);
 }
 
 function rowText(table: ResultTable, row: number): string {

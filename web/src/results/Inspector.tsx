@@ -6,6 +6,7 @@ import { useState } from "react";
 import type { Cell, Column, ResultTable } from "../api/kusto";
 import type { Zone } from "../parts/time";
 import { Text } from "../parts/Text";
+import { visible } from "../parts/text";
 import { dynamicPath } from "../query/filters";
 import { cellText } from "./gridModel";
 import { Value } from "./Value";
@@ -55,7 +56,7 @@ export function Inspector({ table, row, zone, close, onFilter }: InspectorProps)
         {fields.map(({ column, value }, index) => (
           <div key={index} className="field">
             <dt>
-              {column.name}
+              <Text text={column.name} />
               <FieldActions column={column} value={value} path={[]} onFilter={onFilter} />
             </dt>
             <dd>
@@ -80,7 +81,8 @@ interface PartProps {
 }
 
 function FieldActions({ column, value, path, onFilter }: PartProps) {
-  const name = dynamicPath(column.name, path);
+  const pathText = dynamicPath(column.name, path);
+  const name = visible(pathText);
   const copy = (text: string) => void navigator.clipboard?.writeText(text);
   return (
     <span className="field-actions">
@@ -92,7 +94,7 @@ function FieldActions({ column, value, path, onFilter }: PartProps) {
       )}
       <Button size="small" appearance="subtle" icon={<CopyRegular />} title="Copy value" aria-label={`Copy the value of ${name}`} onClick={() => copy(cellText(value))} />
       {path.length > 0 && (
-        <Button size="small" appearance="subtle" title="Copy path" aria-label={`Copy the path ${name}`} onClick={() => copy(name)}>
+        <Button size="small" appearance="subtle" title="Copy path" aria-label={`Copy the path ${name}`} onClick={() => copy(pathText)}>
           path
         </Button>
       )}
@@ -123,7 +125,7 @@ function DynamicMember({ name, ...part }: PartProps & { name: string }) {
     <li>
       <span className="tree-line">
         {isTree ? (
-          <button type="button" className="tree-toggle" aria-expanded={isOpen} aria-label={`${isOpen ? "Close" : "Open"} ${name}`} onClick={() => setOpen(!isOpen)}>
+          <button type="button" className="tree-toggle" aria-expanded={isOpen} aria-label={`${isOpen ? "Close" : "Open"} ${visible(name)}`} onClick={() => setOpen(!isOpen)}>
             {isOpen ? <ChevronDownRegular /> : <ChevronRightRegular />}
           </button>
         ) : (

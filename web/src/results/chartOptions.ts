@@ -2,28 +2,20 @@
 // formatter is always a function: the library would read `{b}` in a text.
 //
 // Source: the `render` operator of the Kusto documentation: kinds, properties, and which columns are axes and series.
-import type { Cell, Column, ResultTable, Visualization } from "../api/kusto";
+import type { Cell, ResultTable, Visualization } from "../api/kusto";
 import { SERIES } from "../app/theme";
 import { showCount } from "../parts/numbers";
 import { visible } from "../parts/text";
 import { showTime, type Zone } from "../parts/time";
+import { axisOption, frame, ink, shortened, shortNumber, timeLabel, type Drawing, type Look } from "./chartParts";
 import { cellText } from "./gridModel";
+import { ladder } from "./ladder";
 import { isNumeric } from "./Value";
 
 /** Series drawn at most; more are no chart that anybody reads. */
 export const SERIES_MAX = 40;
 /** Slices of a pie; the rest is one slice. */
 const SLICES_MAX = 24;
-
-export type Drawing =
-  | { kind: "chart"; option: Record<string, unknown>; note?: string }
-  | { kind: "card"; values: { name: string; value: string }[] }
-  | { kind: "none"; reason: string };
-
-interface Look {
-  isDark: boolean;
-  zone: Zone;
-}
 
 const XY_KINDS: Record<string, { type: "line" | "bar" | "scatter"; area?: boolean; swapped?: boolean; stacked?: boolean }> = {
   timechart: { type: "line" },
@@ -36,9 +28,27 @@ const XY_KINDS: Record<string, { type: "line" | "bar" | "scatter"; area?: boolea
   scatterchart: { type: "scatter" },
 };
 
-/** Whether `render` asked for a picture at all. */
+/** Kinds that are drawn; completion offers these, and `table`. */
+export const KINDS: readonly string[] = [...Object.keys(XY_KINDS), "card", "ladderchart", "piechart"];
+
+/** Whether `render` asked for a picture that is drawn. */
 export function isDrawn(visualization: Visualization): boolean {
-  return visualization.Visualization !== null && visualization.Visualization !== "" && visualization.Visualization !== "table";
+  return KINDS.includes(visualization.Visualization ?? "");
+}
+
+/** What to say about a kind that is not drawn; nothing about tables, and pivots, which are groups of the table. */
+export function undrawn(visualization: Visualization): string | undefined {
+  const kind = visualization.Visualization ?? "";
+  if (kind === "" || kind === "table" || kind === "pivotchart" || isDrawn(visualization)) return undefined;
+  return `This page does not draw ${visible(kind)}: the table has the values.`;
+}
+
+/** The columns by which a pivot groups its rows, unless somebody chose others. */
+export function pivotGroups(table: ResultTable, visualization: Visualization): string[] {
+  if (visualization.Visualization !== "pivotchart") return [];
+  const named = list(visualization.Series);
+  const texts = table.columns.filter((column) => ["string", "guid", "bool"].includes(column.type)).map((column) => column.name);
+  return (named.length > 0 ? named : texts).slice(0, 2);
 }
 
 /** What to draw for a result. */
@@ -47,6 +57,7 @@ export function drawing(table: ResultTable, how: Visualization, look: Look): Dra
   if (table.rows.length === 0) return { kind: "none", reason: "There are no rows to draw." };
   if (kind === "card") return card(table);
   if (kind === "piechart") return pie(table, how, look);
+  if (kind === "ladderchart") return ladder(table, how, look);
   const shape = XY_KINDS[kind];
   if (!shape) return { kind: "none", reason: `This page does not draw ${kind}; the table has the values.` };
   return xyChart(table, how, look, kind, shape);
@@ -73,12 +84,12 @@ const list = (value: string | string[] | null | undefined): string[] =>
 export function axes(table: ResultTable, how: Visualization, kind: string): Axes | string {
   const { columns } = table;
   const find = (name: string) => columns.findIndex((column) => column.name === name);
-  const isTime = (column: Column | undefined) => column?.type === "datetime" || column?.type === "timespan";
+  const isTime = (index: number) => isTimeColumn(table, index);
   const wantsTime = kind === "timechart" || kind === "anomalychart";
   const named = how.XColumn ? find(how.XColumn) : -1;
-  const firstTime = columns.findIndex(isTime);
+  const firstTime = columns.findIndex((_, index) => isTime(index));
   const x = named >= 0 ? named : wantsTime && firstTime >= 0 ? firstTime : 0;
-  if (wantsTime && !isTime(columns[x]) && !isNumeric(columns[x]?.type ?? "string")) return `A ${kind} needs a column of times.`;
+  if (wantsTime && !isTime(x) && !isNumeric(columns[x]?.type ?? "string")) return `A ${kind} needs a column of times.`;
   const chosen = [...list(how.YColumns), ...list(how.AnomalyColumns)].map(find).filter((index) => index >= 0);
   const numeric = columns.map((_, index) => index).filter((index) => index !== x && isValueColumn(table, index));
   const ys = chosen.length > 0 ? [...new Set(chosen)] : numeric;
@@ -90,6 +101,16 @@ export function axes(table: ResultTable, how: Visualization, kind: string): Axes
     .map(({ index }) => index);
   return { x, ys, series: namedSeries.length > 0 ? namedSeries : others };
 }
+
+/** Times, or the lists of times that `make-series` gives. */
+function isTimeColumn(table: ResultTable, index: number): boolean {
+  const type = table.columns[index]?.type ?? "string";
+  if (type !== "dynamic") return type === "datetime" || type === "timespan";
+  const first = table.rows.find((row) => row[index] !== null)?.[index];
+  return Array.isArray(first) && first.length > 0 && first.every((value) => typeof value === "string" && TIME.test(value));
+}
+
+const TIME = /^\d{4}-\d\d-\d\dT/;
 
 /** Numbers, or the lists of numbers that `make-series` gives. */
 function isValueColumn(table: ResultTable, index: number): boolean {
@@ -136,22 +157,36 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
   const names = [...points.keys()];
   const kept = names.slice(0, SERIES_MAX);
   const sample = points.get(kept[0] ?? "")?.find((point) => point[0] !== null)?.[0];
-  const isTime = typeof sample === "string" && /^\d{4}-\d\d-\d\dT/.test(sample);
+  const isTime = typeof sample === "string" && TIME.test(sample);
   const isNumberAxis = !isTime && typeof sample === "number" && shape.type !== "bar";
   const isStacked = shape.stacked === true || how.Kind === "stacked" || how.Kind === "stacked100";
   const marked = new Set(list(how.AnomalyColumns));
   const position = (value: Cell) => (isTime || isNumberAxis ? value : visible(cellText(value)));
+  const valueColumns = found.ys.map((index) => table.columns[index]?.name ?? "");
+  const columnOf = (name: string) => valueColumns.find((column) => name === column || name.endsWith(`: ${column}`)) ?? valueColumns[0] ?? "";
+  const totals = how.Kind === "stacked100" ? totalsAt(points, marked) : undefined;
+  const split = shape.swapped ? "none" : splitOf(how, valueColumns.filter((column) => !marked.has(column)));
+  const places = split === "none" ? [] : valueColumns.filter((column) => !marked.has(column));
   const series = kept.map((name, index) => {
-    const isMark = [...marked].some((column) => name === column || name.endsWith(`: ${column}`));
-    const data = (points.get(name) ?? []).map(([at, value]) => (shape.swapped ? [value, position(at)] : [position(at), value]));
+    const column = columnOf(name);
+    const isMark = marked.has(column);
+    // A mark stands on the line of values that it is about: its own value only says whether there is one.
+    const about = valueColumns.find((other) => !marked.has(other)) ?? column;
+    const values = isMark ? markedPoints(points.get(name) ?? [], points.get(name.slice(0, name.length - column.length) + about) ?? []) : (points.get(name) ?? []);
+    const shares = totals && !isMark ? values.map(([at, value]): Point => [at, value === null ? null : (100 * value) / (totals.get(at) || 1)]) : values;
+    const data = shares.map(([at, value]) => (shape.swapped ? [value, position(at)] : [position(at), value]));
     if (isTime || isNumberAxis) data.sort((a, b) => comparePositions(a[0], b[0]));
+    const place = Math.max(0, places.indexOf(isMark ? about : column));
     return {
       name: visible(name),
       type: isMark ? "scatter" : shape.type,
-      data: isMark ? data.filter((point) => point[1] !== 0) : data,
+      data,
+      ...(split !== "none" ? { yAxisIndex: place } : {}),
+      ...(split === "panels" ? { xAxisIndex: place } : {}),
+      ...(isMark ? { z: 3 } : {}),
       showSymbol: data.length < 60,
-      symbolSize: shape.type === "scatter" ? 7 : 4,
-      color: SERIES[index % SERIES.length],
+      symbolSize: isMark ? 9 : shape.type === "scatter" ? 7 : 4,
+      color: isMark ? ANOMALY : SERIES[index % SERIES.length],
       ...(shape.area && !isMark ? { areaStyle: { opacity: isStacked ? 0.7 : 0.25 } } : {}),
       ...(isStacked && !isMark ? { stack: "all" } : {}),
       emphasis: { focus: "series" },
@@ -175,8 +210,9 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
     ...frame(how, look, kept.length > 1),
     xAxis: shape.swapped ? up : across,
     yAxis: shape.swapped ? { ...across, inverse: true } : up,
+    ...splitFrame(split, places, across, up),
     series,
-    ...(isTime ? { dataZoom: [{ type: "inside", filterMode: "none" }] } : {}),
+    ...(isTime ? { dataZoom: [{ type: "inside", filterMode: "none", ...(split === "panels" ? { xAxisIndex: "all" } : {}) }] } : {}),
     tooltip: {
       trigger: shape.type === "scatter" ? "item" : "axis",
       renderMode: "richText",
@@ -186,6 +222,50 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
   };
   const note = names.length > SERIES_MAX ? `The first ${SERIES_MAX} of ${names.length} series are drawn; the table has all.` : undefined;
   return note ? { kind: "chart", option, note } : { kind: "chart", option };
+}
+
+/** The colour of what is out of the ordinary, in both themes. */
+const ANOMALY = "#d13438";
+
+/** Points of values where the flag beside them is not 0. */
+function markedPoints(flags: Point[], values: Point[]): Point[] {
+  return flags.flatMap(([at, flag], index) => (flag === null || flag === 0 ? [] : [[at, values[index]?.[1] ?? null] as Point]));
+}
+
+/** The sum of all series at each position. */
+function totalsAt(points: Map<string, Point[]>, marked: ReadonlySet<string>): Map<Cell, number> {
+  const totals = new Map<Cell, number>();
+  for (const [name, series] of points) {
+    if ([...marked].some((column) => name === column || name.endsWith(`: ${column}`))) continue;
+    for (const [at, value] of series) totals.set(at, (totals.get(at) ?? 0) + (value ?? 0));
+  }
+  return totals;
+}
+
+type Split = "none" | "axes" | "panels";
+
+/** Columns that get an axis or a panel of their own at most: more cannot be read. */
+const SPLIT_MAX = 6;
+
+function splitOf(how: Visualization, columns: string[]): Split {
+  if (columns.length < 2 || columns.length > SPLIT_MAX) return "none";
+  return how.YSplit === "axes" || how.YSplit === "panels" ? how.YSplit : "none";
+}
+
+/** An axis for each column, beside the one picture or in a panel each. */
+function splitFrame(split: Split, columns: string[], across: Record<string, unknown>, up: Record<string, unknown>): Record<string, unknown> {
+  if (split === "none") return {};
+  const named = (column: string, index: number) => ({ ...up, name: visible(column), nameLocation: "end", nameGap: 8, nameTextStyle: { ...(up.nameTextStyle as object), align: index === 0 || split === "panels" ? "left" : "right" } });
+  if (split === "axes") {
+    const axis = (column: string, index: number) => ({ ...named(column, index), position: index === 0 ? "left" : "right", offset: Math.max(0, index - 1) * 56, ...(index > 0 ? { splitLine: { show: false } } : {}) });
+    return { yAxis: columns.map(axis), grid: { left: 16, right: 24 + 56 * Math.max(0, columns.length - 2), top: 64, bottom: 12, containLabel: true } };
+  }
+  const height = 84 / columns.length;
+  return {
+    grid: columns.map((_, index) => ({ left: 64, right: 24, top: `${12 + index * height}%`, height: `${height - 9}%` })),
+    xAxis: columns.map((_, index) => ({ ...across, gridIndex: index })),
+    yAxis: columns.map((column, index) => ({ ...named(column, index), gridIndex: index })),
+  };
 }
 
 function comparePositions(a: Cell | undefined, b: Cell | undefined): number {
@@ -217,49 +297,6 @@ function pie(table: ResultTable, how: Visualization, look: Look): Drawing {
   return { kind: "chart", option };
 }
 
-const ink = (look: Look) => (look.isDark ? "#d6d6d6" : "#424242");
-const line = (look: Look) => (look.isDark ? "#454545" : "#dcdcdc");
-
-function frame(how: Visualization, look: Look, hasLegend: boolean): Record<string, unknown> {
-  const title = visible(how.Title ?? "");
-  const isLegend = hasLegend && how.Legend !== "hidden";
-  return {
-    backgroundColor: "transparent",
-    textStyle: { fontFamily: "inherit", color: ink(look) },
-    title: title ? { text: title, left: 8, top: 4, textStyle: { color: ink(look), fontSize: 14 } } : undefined,
-    legend: isLegend
-      ? { type: "scroll", top: title ? 28 : 4, left: 8, right: 8, textStyle: { color: ink(look) }, pageTextStyle: { color: ink(look) }, formatter: shortened }
-      : { show: false },
-    grid: { left: 16, right: 24, top: (title ? 32 : 16) + (isLegend ? 28 : 0), bottom: 12, containLabel: true },
-    aria: { enabled: true },
-  };
-}
-
-function axisOption(look: Look, more: Record<string, unknown>): Record<string, unknown> {
-  const label = { color: ink(look), ...(more.axisLabel as object | undefined) };
-  return {
-    nameLocation: "middle",
-    nameGap: 28,
-    axisLine: { lineStyle: { color: line(look) } },
-    splitLine: { lineStyle: { color: line(look), opacity: 0.6 } },
-    nameTextStyle: { color: ink(look) },
-    ...more,
-    axisLabel: label,
-  };
-}
-
-function shortened(text: string): string {
-  return text.length > 48 ? `${text.slice(0, 47)}…` : text;
-}
-
-function shortNumber(value: number): string {
-  const size = Math.abs(value);
-  if (size >= 1e9) return `${+(value / 1e9).toFixed(1)}G`;
-  if (size >= 1e6) return `${+(value / 1e6).toFixed(1)}M`;
-  if (size >= 1e4) return `${+(value / 1e3).toFixed(1)}k`;
-  return String(+value.toFixed(3));
-}
-
 /** Days between the first and the last point. */
 function spanDays(points: Map<string, Point[]>): number {
   let [first, last] = [Infinity, -Infinity];
@@ -270,14 +307,6 @@ function spanDays(points: Map<string, Point[]>): number {
     last = Math.max(last, time);
   }
   return last > first ? (last - first) / 86_400_000 : 0;
-}
-
-/** The part of a time that an axis needs: the whole day over many, the day at midnight over few, else the time of day. */
-function timeLabel(ms: number, zone: Zone, days: number): string {
-  const text = showTime(new Date(ms).toISOString(), zone);
-  if (days > 60) return text.slice(0, 10);
-  if (days > 4) return text.slice(5, 10);
-  return text.endsWith(" 00:00:00") ? text.slice(5, 10) : text.slice(11, text.endsWith(":00") ? 16 : undefined);
 }
 
 interface Hit {

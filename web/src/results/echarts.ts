@@ -1,11 +1,11 @@
 // The parts of the chart library that are used; loaded with the first chart.
-import { BarChart, LineChart, PieChart, ScatterChart } from "echarts/charts";
+import { BarChart, CustomChart, LineChart, PieChart, ScatterChart } from "echarts/charts";
 import { AriaComponent, BrushComponent, DataZoomComponent, GridComponent, LegendComponent, TitleComponent, TooltipComponent } from "echarts/components";
 import { init, use, type EChartsType } from "echarts/core";
 import { CanvasRenderer } from "echarts/renderers";
 
 use([
-  BarChart, LineChart, PieChart, ScatterChart, AriaComponent, BrushComponent, DataZoomComponent, GridComponent,
+  BarChart, CustomChart, LineChart, PieChart, ScatterChart, AriaComponent, BrushComponent, DataZoomComponent, GridComponent,
   LegendComponent, TitleComponent, TooltipComponent, CanvasRenderer,
 ]);
 

@@ -8,15 +8,17 @@ import { useZone } from "../app/session";
 import { plural, showCount } from "../parts/numbers";
 import { parseRange, rangeLabel } from "../parts/time";
 import { Match } from "./Match";
+import type { RuleFile } from "./RuleReport";
 import { RANGE_UNLESS_CHOSEN, RANGES, useLook } from "./useLook";
 
 /** Matches that are listed; all are counted. */
 const MATCHES_MAX = 50;
 
-export function Backfill({ ruleId }: { ruleId: string }) {
+/** Of an active rule, or of files that are not added. */
+export function Backfill({ rules, files }: { rules?: string[]; files?: RuleFile[] }) {
   const zone = useZone();
   const [range, setRange] = useState(RANGE_UNLESS_CHOSEN);
-  const { report, error, isBusy, look } = useLook(range, (bounds) => send<BackfillReport>("POST", "/v1/rules/backfill", { body: { rules: [ruleId], ...bounds, limit: MATCHES_MAX } }));
+  const { report, error, isBusy, look } = useLook(range, (bounds) => send<BackfillReport>("POST", "/v1/rules/backfill", { body: { ...(rules ? { rules } : {}), ...(files ? { files } : {}), ...bounds, limit: MATCHES_MAX } }));
   return (
     <>
       <h3>What it would have found</h3>

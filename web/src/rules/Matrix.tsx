@@ -6,6 +6,7 @@ import { useMemo, useState } from "react";
 import type { RuleSummary } from "../api/types";
 import { Failure } from "../app/Failure";
 import { plural, showCount } from "../parts/numbers";
+import { scrollTo } from "../parts/scroll";
 import { Text } from "../parts/Text";
 import { download } from "../results/exports";
 import { matrix, navigatorLayer, NO_TECHNIQUE } from "./matrix";
@@ -40,9 +41,25 @@ function useFacts(rules: RuleSummary[]) {
   return { facts, done };
 }
 
-export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: Map<string, Fired>; choose(rule: string): void }) {
+interface MatrixProps {
+  rules: RuleSummary[];
+  fired: Map<string, Fired>;
+  /** The cell that is open, as `tactic/technique`. */
+  cell: string | undefined;
+  open(cell: string | undefined): void;
+  choose(rule: string): void;
+}
+
+/** Names of techniques; none until they are here. */
+function useTechniqueNames(): (technique: string) => string {
+  const names = useQuery({ queryKey: ["technique-names"], staleTime: Infinity, queryFn: async () => (await import("./attack")).techniqueName });
+  return names.data ?? (() => "");
+}
+
+export function Matrix({ rules, fired, cell, open, choose }: MatrixProps) {
   const { facts, done } = useFacts(rules);
-  const [opened, setOpened] = useState<{ tactic: string; technique: string }>();
+  const nameOf = useTechniqueNames();
+  const [openedTactic, openedTechnique] = (cell ?? "").split("/");
   const columns = useMemo(() => matrix(rules, facts.data ?? new Map<string, RuleFacts>(), fired), [rules, facts.data, fired]);
   if (facts.isError) return <Failure error={facts.error} title="The rules were not read" retry={() => void facts.refetch()} />;
   if (facts.isPending) {
@@ -58,7 +75,7 @@ export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: 
   const techniques = new Set(shown.flatMap((column) => column.cells.map((cell) => cell.technique)).filter((technique) => technique !== NO_TECHNIQUE));
   const tagged = new Set(shown.flatMap((column) => column.cells.flatMap((cell) => [...cell.running, ...cell.resting])));
   const untagged = rules.length - tagged.size;
-  const openedCell = shown.find((column) => column.tactic === opened?.tactic)?.cells.find((cell) => cell.technique === opened?.technique);
+  const openedCell = shown.find((column) => column.tactic === openedTactic)?.cells.find((one) => one.technique === openedTechnique);
   return (
     <>
       <div className="toolbar">
@@ -79,9 +96,9 @@ export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: 
                   type="button"
                   className={`technique rules-${Math.min(4, cell.running.length)}${cell.alerts > 0 ? " fired" : ""}`}
                   aria-pressed={openedCell === cell}
-                  onClick={() => setOpened(openedCell === cell ? undefined : { tactic, technique: cell.technique })}
+                  onClick={() => open(openedCell === cell ? undefined : `${tactic}/${cell.technique}`)}
                 >
-                  <span>{cell.technique}</span>
+                  <span>{cell.technique}{" "}<span className="technique-name">{nameOf(cell.technique)}</span></span>
                   <span className="quiet">{plural(cell.running.length, "rule")}{cell.resting.length > 0 && `, ${cell.resting.length} rest`}{cell.alerts > 0 && `, ${plural(cell.alerts, "alert")}`}</span>
                 </button>
               ))}
@@ -90,9 +107,9 @@ export function Matrix({ rules, fired, choose }: { rules: RuleSummary[]; fired: 
         </div>
       </div>
       {empty.length > 0 && <p className="quiet">No rule names these tactics: {empty.map((tactic) => tactic.replaceAll("-", " ")).join(", ")}.</p>}
-      {opened && openedCell && (
-        <section className="panel" aria-label={`Rules for ${openedCell.technique}`}>
-          <h2>{openedCell.technique}, {opened.tactic.replaceAll("-", " ")}</h2>
+      {openedTactic && openedCell && (
+        <section ref={scrollTo} className="panel" aria-label={`Rules for ${openedCell.technique}`}>
+          <h2>{[openedCell.technique, nameOf(openedCell.technique)].filter(Boolean).join(" ")}, {openedTactic.replaceAll("-", " ")}</h2>
           <ul>
             {[...openedCell.running, ...openedCell.resting].map((rule) => (
               <li key={rule.rule_id}>

@@ -4,7 +4,8 @@ import { Button, Spinner, Switch } from "@fluentui/react-components";
 import { DismissRegular } from "@fluentui/react-icons";
 import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
-import type { Judgement, RuleDetails } from "../api/types";
+import { send } from "../api/client";
+import type { Judgement, RuleDetails, RuleSetReport } from "../api/types";
 import { Failure } from "../app/Failure";
 import { useMayAdmin, useZone } from "../app/session";
 import { plural } from "../parts/numbers";
@@ -12,7 +13,8 @@ import { Text } from "../parts/Text";
 import { showAge, showTime } from "../parts/time";
 import { Backfill } from "./Backfill";
 import { ExceptionsOf } from "./Exceptions";
-import { factsOf, type RuleFacts } from "./ruleText";
+import { RuleReport, type RuleFile } from "./RuleReport";
+import { factsOf, isQueryRule, type RuleFacts } from "./ruleText";
 import { useRule, useSetEnabled } from "./rules";
 
 interface RuleDetailProps {
@@ -44,6 +46,7 @@ function Detail({ id, details, setSearch, remove }: RuleDetailProps & { details:
   const [error, setError] = useState<unknown>();
   const { rule, source } = details;
   const facts = useMemo(() => factsOf(source.text, id), [source.text, id]);
+  const isQuery = useMemo(() => isQueryRule(source.text), [source.text]);
   const turn = (enabled: boolean) => {
     setError(undefined);
     setEnabled(id, enabled).catch(setError);
@@ -57,6 +60,7 @@ function Detail({ id, details, setSearch, remove }: RuleDetailProps & { details:
         <span className="grow" />
         {rule && <Link className="button-link" to="/alerts" search={(previous) => ({ tz: previous.tz, rule: rule.title, range: "30d" }) as never}>Its alerts</Link>}
         <Link className="button-link" to="/incidents" search={(previous) => ({ tz: previous.tz, rule: id, state: "all" }) as never}>Its incidents</Link>
+        {mayAdmin && <Button size="small" onClick={() => setSearch({ edit: id })}>Edit</Button>}
         {remove && <Button size="small" onClick={remove}>Remove</Button>}
       </div>
       {error !== undefined && <Failure error={error} title="Not changed" />}
@@ -69,9 +73,10 @@ function Detail({ id, details, setSearch, remove }: RuleDetailProps & { details:
       </dl>
       <Judged judgement={details.judgement} />
       {facts && facts.references.length > 0 && <References addresses={facts.references} />}
-      {facts && facts.tests.length > 0 && <Tests facts={facts} />}
+      {facts && facts.tests.length > 0 && <Tests facts={facts} file={{ name: source.file, text: source.text }} />}
       <ExceptionsOf ruleId={id} setSearch={setSearch} />
-      {mayAdmin && rule?.enabled && <Backfill ruleId={id} />}
+      {mayAdmin && rule?.enabled && !isQuery && <Backfill rules={[id]} />}
+      {isQuery && <p><Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: facts?.condition ?? "" }) as never}>Its query on the query page</Link></p>}
       <h3>Text</h3>
       <pre className="panel limited" tabIndex={0}><Text text={source.text} /></pre>
     </>
@@ -115,7 +120,15 @@ function References({ addresses }: { addresses: string[] }) {
   );
 }
 
-function Tests({ facts }: { facts: RuleFacts }) {
+function Tests({ facts, file }: { facts: RuleFacts; file: RuleFile }) {
+  const mayAdmin = useMayAdmin();
+  const [answer, setAnswer] = useState<{ report: RuleSetReport } | { error: unknown }>();
+  const [isBusy, setBusy] = useState(false);
+  const run = async () => {
+    setBusy(true);
+    setAnswer(await send<RuleSetReport>("POST", "/v1/rules/check", { body: { files: [file] } }).then((report) => ({ report }), (error: unknown) => ({ error })));
+    setBusy(false);
+  };
   return (
     <>
       <h3>Its tests</h3>
@@ -127,7 +140,11 @@ function Tests({ facts }: { facts: RuleFacts }) {
           ))}
         </tbody>
       </table>
-      <p className="quiet"><code>moneta rules test</code> runs them.</p>
+      {mayAdmin && <div className="toolbar"><Button size="small" disabled={isBusy} onClick={() => void run()}>Run tests</Button>{isBusy && <Spinner size="tiny" label="They run" />}</div>}
+      <div role="status">
+        {answer && "report" in answer && <RuleReport files={[file]} report={answer.report} isDraft />}
+        {answer && "error" in answer && <Failure error={answer.error} title="Not run" />}
+      </div>
     </>
   );
 }

@@ -1,6 +1,6 @@
 // The detection rules: which there are and which run, what they cover, adding and removing.
 import { Button, Input, MessageBar, MessageBarBody, Select, Tab, TabList } from "@fluentui/react-components";
-import { AddRegular } from "@fluentui/react-icons";
+import { AddRegular, EditRegular } from "@fluentui/react-icons";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo, useRef, useState } from "react";
@@ -18,6 +18,7 @@ import { Coverage } from "./Coverage";
 import { Exceptions, type ExceptionsSearch } from "./Exceptions";
 import { Matrix } from "./Matrix";
 import { RuleDetail } from "./RuleDetail";
+import { NEW, RuleEditor } from "./RuleEditor";
 import { LEVELS, useFired, useRules, type Fired } from "./rules";
 
 interface RulesSearch extends ExceptionsSearch {
@@ -26,6 +27,9 @@ interface RulesSearch extends ExceptionsSearch {
   rule?: string;
   view?: string;
   runs?: string;
+  edit?: string;
+  add?: string;
+  cell?: string;
 }
 
 const VIEWS = ["list", "matrix", "coverage", "exceptions"];
@@ -37,7 +41,6 @@ export function RulesPage() {
   const fired = useFired();
   const mayAdmin = useMayAdmin();
   const client = useQueryClient();
-  const [isAdding, setAdding] = useState(false);
   const [removing, setRemoving] = useState<string>();
   const setSearch = (change: Record<string, string | undefined>) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
   const view = VIEWS.find((one) => one === search.view) ?? "list";
@@ -46,8 +49,9 @@ export function RulesPage() {
   return (
     <div className="alerts-body with-detail">
       <div className="detail-beside">
-        <Page title="Rules" tools={mayAdmin && <Button appearance="primary" icon={<AddRegular />} onClick={() => setAdding(true)}>Add rules</Button>}>
-          {isAdding && <AddRules close={() => setAdding(false)} />}
+        <Page title="Rules" tools={mayAdmin && <Tools setSearch={setSearch} />}>
+          {mayAdmin && search.add && <AddRules close={() => setSearch({ add: undefined })} />}
+          {mayAdmin && search.edit && <RuleEditor key={search.edit} id={search.edit} close={() => setSearch({ edit: undefined })} />}
           <TabList selectedValue={view} onTabSelect={(_, data) => setSearch({ view: data.value === "list" ? undefined : String(data.value) })}>
             <Tab value="list">List</Tab>
             <Tab value="matrix">ATT&CK</Tab>
@@ -61,7 +65,7 @@ export function RulesPage() {
               ) : view === "exceptions" ? (
                 <Exceptions rules={all} search={search} setSearch={setSearch} />
               ) : view === "matrix" ? (
-                <Matrix rules={all} fired={alerts} choose={(rule) => setSearch({ rule })} />
+                <Matrix rules={all} fired={alerts} cell={search.cell} open={(cell) => setSearch({ cell })} choose={(rule) => setSearch({ rule })} />
               ) : (
                 <RuleList all={all} fired={alerts} search={search} setSearch={setSearch} />
               )
@@ -69,7 +73,7 @@ export function RulesPage() {
           </Answered>
         </Page>
       </div>
-      {search.rule && <RuleDetail key={search.rule} id={search.rule} setSearch={setSearch} remove={mayAdmin ? () => setRemoving(search.rule) : undefined} />}
+      {search.rule && !search.edit && <RuleDetail key={search.rule} id={search.rule} setSearch={setSearch} remove={mayAdmin ? () => setRemoving(search.rule) : undefined} />}
       {removing !== undefined && (
         <Confirm
           title="Remove this rule?"
@@ -85,6 +89,15 @@ export function RulesPage() {
         </Confirm>
       )}
     </div>
+  );
+}
+
+function Tools({ setSearch }: Pick<RuleListProps, "setSearch">) {
+  return (
+    <>
+      <Button appearance="primary" icon={<EditRegular />} onClick={() => setSearch({ edit: NEW, rule: undefined, add: undefined })}>Write a rule</Button>
+      <Button icon={<AddRegular />} onClick={() => setSearch({ add: "files", edit: undefined })}>Add files</Button>
+    </>
   );
 }
 

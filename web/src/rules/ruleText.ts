@@ -49,9 +49,16 @@ export function syntaxProblems(text: string): TextProblem[] {
 
 /** The facts of the rule with the id; of a file with a single rule, those of that one. */
 export function factsOf(text: string, ruleId: string): RuleFacts | undefined {
-  if (text.length > TEXT_CHARACTERS_MAX) return undefined;
+  const bags = bagsOf(text);
+  const bag = bags.find((one) => textOf(one.id) === ruleId) ?? (bags.length === 1 ? bags[0] : undefined);
+  return bag && readBag(bag);
+}
+
+/** The documents of a file that can be read. */
+function bagsOf(text: string): Bag[] {
+  if (text.length > TEXT_CHARACTERS_MAX) return [];
   const documents = parseAllDocuments(text);
-  if (!Array.isArray(documents)) return undefined;
+  if (!Array.isArray(documents)) return [];
   const bags: Bag[] = [];
   for (const document of documents) {
     try {
@@ -61,8 +68,7 @@ export function factsOf(text: string, ruleId: string): RuleFacts | undefined {
       // More references than are followed: the text itself is shown all the same.
     }
   }
-  const bag = bags.find((one) => textOf(one.id) === ruleId) ?? (bags.length === 1 ? bags[0] : undefined);
-  return bag && readBag(bag);
+  return bags;
 }
 
 function readBag(bag: Bag): RuleFacts {
@@ -111,6 +117,47 @@ function textOf(value: unknown): string {
 function listOf(value: unknown): string[] {
   const all = Array.isArray(value) ? value : value === undefined || value === null ? [] : [value];
   return all.map(textOf).filter((text) => text !== "");
+}
+
+/** The ids of all rules in the text. */
+export function idsOf(text: string): string[] {
+  return bagsOf(text).map((bag) => textOf(bag.id));
+}
+
+/** Whether it is an analytics rule: a query that is run, not conditions that events meet. */
+export function isQueryRule(text: string): boolean {
+  return bagsOf(text).some((bag) => typeof bag.query === "string");
+}
+
+/** What a new rule begins with. */
+export function newRule(id: string): string {
+  return `title: What happened
+id: ${id}
+status: experimental
+description: Why somebody should look at it.
+logsource:
+  product: linux
+  service: syslog
+detection:
+  selection:
+    ProcessName: sshd
+    SyslogMessage|contains: Failed password
+  condition: selection
+level: low
+tests:
+  - name: a wrong password
+    table: Syslog
+    matches: true
+    events:
+      - ProcessName: sshd
+        SyslogMessage: Failed password for root from 192.0.2.1 port 4000 ssh2
+  - name: a right password
+    table: Syslog
+    matches: false
+    events:
+      - ProcessName: sshd
+        SyslogMessage: Accepted password for ada from 192.0.2.1 port 4000 ssh2
+`;
 }
 
 /** Takes `line 12: what is wrong` of the server apart. */

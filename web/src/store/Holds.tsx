@@ -11,13 +11,20 @@ import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
 import { useSubmit } from "../parts/useSubmit";
 
-export function Holds({ tables }: { tables: string[] }) {
+interface HoldsProps {
+  tables: string[];
+  /** The dialog of the address, `hold` or `release`, and the hold it is about. */
+  dialog: string;
+  subject: string;
+  open(dialog: string | undefined): void;
+}
+
+export function Holds({ tables, dialog, subject, open }: HoldsProps) {
   const zone = useZone();
-  const [isPlacing, setPlacing] = useState(false);
-  const [releasing, setReleasing] = useState<Hold>();
   const holds = useQuery({ queryKey: ["holds"], queryFn: () => send<Hold[]>("GET", "/v1/holds") });
+  const releasing = dialog === "release" ? holds.data?.find((hold) => hold.name === subject) : undefined;
   return (
-    <Section title="Legal holds" tools={<Button onClick={() => setPlacing(true)}>Place a hold</Button>}>
+    <Section title="Legal holds" tools={<Button onClick={() => open("hold")}>Place a hold</Button>}>
       <p className="quiet">What a hold covers is kept, however old it is. A hold and its release are in the audit for ever.</p>
       <Answered query={holds}>
         {(list) =>
@@ -37,7 +44,7 @@ export function Holds({ tables }: { tables: string[] }) {
                       <td className="time">{daysText(hold)}</td>
                       <td className="wrap"><Text text={hold.reason} /></td>
                       <td className="time">{showTime(hold.placed_at, zone).slice(0, 19)}<div className="quiet"><Text text={hold.placed_by} /></div></td>
-                      <td><Button size="small" appearance="subtle" aria-label={`Release ${hold.name}`} onClick={() => setReleasing(hold)}>Release</Button></td>
+                      <td><Button size="small" appearance="subtle" aria-label={`Release ${hold.name}`} onClick={() => open(`release:${hold.name}`)}>Release</Button></td>
                     </tr>
                   ))}
                 </tbody>
@@ -46,8 +53,8 @@ export function Holds({ tables }: { tables: string[] }) {
           )
         }
       </Answered>
-      {isPlacing && <Place tables={tables} close={() => setPlacing(false)} />}
-      {releasing && <Release hold={releasing} close={() => setReleasing(undefined)} />}
+      {dialog === "hold" && <Place tables={tables} close={() => open(undefined)} />}
+      {releasing && <Release key={releasing.name} hold={releasing} close={() => open(undefined)} />}
     </Section>
   );
 }

@@ -1,6 +1,6 @@
 // What is stored, for how long, under which checkpoint, and whether it is still what it was.
 import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input, MessageBar, MessageBarBody, MessageBarTitle, Spinner } from "@fluentui/react-components";
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { send } from "../api/client";
 import type { TableStatus, VerifyReport } from "../api/types";
@@ -13,15 +13,27 @@ import { showAge } from "../parts/time";
 import { useSubmit } from "../parts/useSubmit";
 import { useStatus } from "../query/schema";
 import { Checkpoint } from "./Checkpoint";
+import { GrowthChart } from "./GrowthChart";
 import { Holds } from "./Holds";
 
 const REFRESH_MS = 15_000;
 const FINDINGS_MAX = 200;
 
+interface StoreSearch {
+  /** The dialog that is open, and what it is about: `retention:Syslog`. */
+  dialog?: string | undefined;
+  view?: string | undefined;
+}
+
 export function StorePage() {
   const status = useStatus(REFRESH_MS);
   const mayAdmin = useMayAdmin();
-  const [changing, setChanging] = useState<TableStatus>();
+  const search = useSearch({ from: "/store" }) as StoreSearch;
+  const navigate = useNavigate({ from: "/store" });
+  const setSearch = (change: StoreSearch) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
+  const open = (dialog: string | undefined) => setSearch({ dialog });
+  const [dialog, subject = ""] = splitDialog(search.dialog);
+  const changing = dialog === "retention" ? status.data?.tables.find((table) => table.name === subject) : undefined;
   return (
     <Page title="Store">
       <Answered query={status}>
@@ -60,7 +72,7 @@ export function StorePage() {
                         <td>
                           {table.retention_days === null ? "for ever" : plural(table.retention_days, "day")}
                           {mayAdmin && (
-                            <Button size="small" appearance="subtle" aria-label={`Change how long ${table.name} is kept`} onClick={() => setChanging(table)}>Change</Button>
+                            <Button size="small" appearance="subtle" aria-label={`Change how long ${table.name} is kept`} onClick={() => open(`retention:${table.name}`)}>Change</Button>
                           )}
                         </td>
                       </tr>
@@ -70,15 +82,22 @@ export function StorePage() {
               </div>
               <p className="quiet">A table grows by the mean of its last seven whole days with rows. Its forecast is what it takes once it has as many days as it is kept.</p>
             </Section>
+            <GrowthChart status={status} showsTable={search.view === "growth-table"} showTable={(shows) => setSearch({ view: shows ? "growth-table" : undefined })} />
             <Checkpoint checkpoint={status.checkpoint} />
-            {mayAdmin && <Holds tables={status.tables.map((table) => table.name)} />}
+            {mayAdmin && <Holds tables={status.tables.map((table) => table.name)} dialog={dialog} subject={subject} open={open} />}
           </>
         )}
       </Answered>
       <Verify />
-      {changing && <Retention table={changing} close={() => setChanging(undefined)} />}
+      {mayAdmin && changing && <Retention key={changing.name} table={changing} close={() => open(undefined)} />}
     </Page>
   );
+}
+
+/** `retention:Syslog` of the address as the dialog and what it is about. */
+function splitDialog(text = ""): [string, string?] {
+  const colon = text.indexOf(":");
+  return colon < 0 ? [text] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
 function Card({ name, value }: { name: string; value: string }) {

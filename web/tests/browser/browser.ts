@@ -34,6 +34,15 @@ export function open(options: Look = {}): Promise<Visit> {
 
 /** The same for an installation of one's own. */
 export async function openAt({ url, name, password }: Installation, options: Look = {}): Promise<Visit> {
+  const visit = await openUnknown(url, options);
+  // The session is a cookie: one request signs the whole context in.
+  const answer = await visit.context.request.post(`${url}/v1/sign-in`, { data: { name, password }, headers: { "x-moneta-request": "1" } });
+  expect(answer.status()).toBe(200);
+  return visit;
+}
+
+/** The same for somebody who is not signed in. */
+export async function openUnknown(url: string, options: Look = {}): Promise<Visit> {
   browser ??= await chromium.launch({
     executablePath: process.env.MONETA_CHROMIUM ?? "/usr/bin/chromium",
     args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
@@ -52,9 +61,6 @@ export async function openAt({ url, name, password }: Installation, options: Loo
       console.error(`content policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber} ${event.sample}`);
     });
   });
-  // The session is a cookie: one request signs the whole context in.
-  const answer = await context.request.post(`${url}/v1/sign-in`, { data: { name, password }, headers: { "x-moneta-request": "1" } });
-  expect(answer.status()).toBe(200);
   const page = await context.newPage();
   page.setDefaultTimeout(STEP_MS_MAX);
   page.on("console", (message) => {
@@ -98,6 +104,16 @@ export async function expectAccessible(page: Page): Promise<void> {
       .map((violation) => `${violation.id}: ${violation.nodes.map((node) => `${node.html.slice(0, 200)} ${node.failureSummary ?? ""}`).slice(0, 3).join(" | ")}`);
   });
   expect(found).toEqual([]);
+}
+
+/** Puts a text into the place of what stands in the editor of the page. */
+export async function write(page: Page, text: string): Promise<void> {
+  const lines = page.locator(".monaco-editor .view-lines").first();
+  await lines.waitFor();
+  await lines.click();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.press("Delete");
+  await page.keyboard.insertText(text);
 }
 
 export async function picture(page: Page, name: string): Promise<void> {

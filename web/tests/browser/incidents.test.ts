@@ -118,23 +118,6 @@ test("a rule shows what it is, rests and runs, and says what it would have found
   await context.close();
 });
 
-test("a rule that cannot be loaded shows what is wrong at its line", async () => {
-  const { page, context, complaints } = await open();
-  await page.goto(address("/rules"));
-  await page.getByRole("button", { name: "Add rules" }).click();
-  const text = page.getByLabel("Or their text");
-  await text.fill("title: Broken\nid: [1,\nlevel: high\n");
-  await page.getByText(/^Line \d+:/).first().waitFor();
-  await text.fill("title: Broken\nid: 0b1f8a3e-5a0a-4c39-9a53-0d3c1be3e1aa\nlogsource:\n  product: linux\n  service: sshd\ndetection:\n  a:\n    SyslogMessage|nosuch: x\n  condition: a\nlevel: high\n");
-  await page.getByRole("button", { name: "Add", exact: true }).click();
-  await page.getByText("0 rules loaded, 0 as before, 1 not loaded").waitFor();
-  await page.locator(".at-line").getByText(/nosuch/).first().waitFor();
-  await picture(page, "rule-problem-light");
-  await expectAccessible(page);
-  expect(complaints).toEqual([]);
-  await context.close();
-});
-
 test("the matrix leaves as a layer of the Navigator", async () => {
   const { page, context, complaints } = await open();
   await page.goto(address("/rules?view=matrix"));

@@ -12,9 +12,10 @@ const PAGES: [name: string, path: string, sign: string][] = [
   ["rules", "/rules", "Applies to"],
   ["matrix", "/rules?view=matrix", "Navigator layer"],
   ["coverage", "/rules?view=coverage", "Kind of log"],
+  ["rule-editor", "/rules?edit=new", "Saved, it runs."],
   ["exceptions", "/rules?view=exceptions&ended=yes", "There is none"],
   ["exception-new", "/rules?view=exceptions&except=7f3c1a52-3a0e-4d0b-9c35-51a6f0a1b004", "Excepted where all of these hold"],
-  ["live", "/live?table=Visit_CL", "rows a second"],
+  ["live", "/live?q=Visit_CL", "rows a second"],
   ["verify", "/verify?table=Visit_CL&seq=5", "the signature was not checked"],
   ["sources", "/sources", "Quarantine"],
   ["store", "/store", "Newest checkpoint"],
@@ -65,6 +66,7 @@ test.each(PAGES)("%s at 200 %% zoom of a small screen", async (name, path, sign)
   // Nothing is cut off at the side: what is wide scrolls in its own frame.
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   expect(overflow).toBeLessThanOrEqual(0);
+  await expectAccessible(page);
   await picture(page, `${name}-narrow`);
   expect(complaints).toEqual([]);
   await context.close();

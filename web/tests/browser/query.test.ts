@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
-import { address, close, expectAccessible, open, picture } from "./browser";
+import { address, close, expectAccessible, open, picture, write } from "./browser";
 import { HOSTILE } from "./data";
 
 afterAll(close);
@@ -10,14 +10,6 @@ afterAll(close);
 const link = (query: string, more = "") => address(`/query?q=${encodeURIComponent(query)}${more}`);
 /** A grid of rows, or a tree of them where they are grouped. */
 const grid = (page: Page) => page.locator('.grid[aria-label="Results"]');
-
-async function write(page: Page, text: string): Promise<void> {
-  await page.locator(".monaco-editor").first().waitFor();
-  await page.locator(".monaco-editor .view-lines").first().click();
-  await page.keyboard.press("ControlOrMeta+a");
-  await page.keyboard.press("Delete");
-  await page.keyboard.insertText(text);
-}
 
 test("a query is written, run by key, read, sorted, narrowed and exported", async () => {
   const { page, context, complaints } = await open();
@@ -143,6 +135,11 @@ test.each([
   ["scatterchart", "Visit_CL | take 200 | project Seconds, Twice = Seconds * 2 | render scatterchart"],
   ["linechart", "range x from 1 to 50 step 1 | extend y = x * x | render linechart"],
   ["card", "Visit_CL | count | render card"],
+  ["anomalychart", "Visit_CL | make-series Visits = count() on TimeGenerated from ago(4h) to now() step 5m | extend Odd = series_decompose_anomalies(Visits) | render anomalychart with (anomalycolumns=Odd)"],
+  ["stackedareachart", "Visit_CL | summarize count() by bin(TimeGenerated, 10m), Door | render stackedareachart"],
+  ["ladderchart", "Visit_CL | summarize First = min(TimeGenerated), Last = max(TimeGenerated) by Door, Holder = tostring(Badge.holder) | top 20 by First asc | render ladderchart"],
+  ["ysplit-panels", "Visit_CL | summarize avg(Seconds), count() by bin(TimeGenerated, 10m) | render timechart with (ysplit=panels)"],
+  ["ysplit-axes", "Visit_CL | summarize avg(Seconds), count() by bin(TimeGenerated, 10m) | render timechart with (ysplit=axes)"],
 ])("%s is drawn and has its table", async (kind, query) => {
   const { page, context, complaints } = await open({ dark: kind === "piechart" });
   await page.goto(link(query));

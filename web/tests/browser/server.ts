@@ -23,6 +23,15 @@ declare module "vitest" {
 const PASSWORD = "correct horse battery staple";
 const START_MS_MAX = 60_000;
 
+/** A running program that nobody has an account of yet. */
+export interface Launched {
+  url: string;
+  /** The address that it printed for the first account. */
+  welcome: string;
+  token: string;
+  stop(): Promise<void>;
+}
+
 /** A running program with its first account, on a directory of its own. */
 export interface Running {
   installation: Installation;
@@ -31,8 +40,21 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Starts the program, with the pages of this clone in front of it where `MONETA_PAGES` names them; `config` is TOML. */
+/** Starts the program and makes the first account. */
 export async function start(config = ""): Promise<Running> {
+  const { url, token, stop } = await launch(config);
+  try {
+    const installation = { url, name: "ada", password: PASSWORD };
+    const made = await call(url, "/v1/first-account", { token, name: installation.name, password: PASSWORD });
+    return { installation, cookie: (made.headers.get("set-cookie") ?? "").split(";")[0] ?? "", stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Starts the program, with the pages of this clone in front of it where `MONETA_PAGES` names them; `config` is TOML. */
+export async function launch(config = ""): Promise<Launched> {
   const program = process.env.MONETA_BIN;
   if (!program) throw new Error("MONETA_BIN must name the program `moneta`; `make web-test` does");
   const directory = mkdtempSync(join(tmpdir(), "moneta-web-"));
@@ -61,10 +83,8 @@ export async function start(config = ""): Promise<Running> {
     const link = await printedLink(server);
     // Pages that are newer than the program are served in front of it.
     if (process.env.MONETA_PAGES) front = await startFront(link.origin, realpathSync(process.env.MONETA_PAGES));
-    const installation = { url: front?.url ?? link.origin, name: "ada", password: PASSWORD };
-    const { url, name, password } = installation;
-    const made = await call(url, "/v1/first-account", { token: link.searchParams.get("token"), name, password });
-    return { installation, cookie: (made.headers.get("set-cookie") ?? "").split(";")[0] ?? "", stop };
+    const url = front?.url ?? link.origin;
+    return { url, welcome: url + link.pathname + link.search, token: link.searchParams.get("token") ?? "", stop };
   } catch (error) {
     await stop();
     throw error;
@@ -138,8 +158,8 @@ export async function addRules(url: string, cookie: string): Promise<void> {
 }
 
 /** The header by which events may be sent. */
-export async function ingestRight(url: string, cookie: string): Promise<string> {
-  const issued = await call(url, "/v1/credentials", { name: "tests", scopes: ["ingest"], expires_in_days: 1 }, { cookie });
+export async function ingestRight(url: string, cookie: string, name = "tests"): Promise<string> {
+  const issued = await call(url, "/v1/credentials", { name, scopes: ["ingest"], expires_in_days: 1 }, { cookie });
   return `Bearer ${((await issued.json()) as { credential: string }).credential}`;
 }
 

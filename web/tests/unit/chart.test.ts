@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { Column, ResultTable, Row, Visualization } from "../../src/api/kusto";
-import { axes, drawing, gather, SERIES_MAX } from "../../src/results/chartOptions";
+import { axes, drawing, gather, KINDS, pivotGroups, SERIES_MAX, undrawn } from "../../src/results/chartOptions";
 
 const look = { isDark: false, zone: "utc" as const };
 const table = (columns: [string, Column["type"]][], rows: Row[]): ResultTable => ({ name: "T", columns: columns.map(([name, type]) => ({ name, type })), rows });
@@ -35,7 +36,9 @@ test("what cannot be drawn says why", () => {
   const texts = table([["a", "string"], ["b", "string"]], [["x", "y"]]);
   expect(reason("barchart", texts)).toContain("numbers");
   expect(reason("timechart", texts)).toContain("times");
-  expect(reason("ladderchart", texts)).toContain("does not draw ladderchart");
+  expect(reason("ladderchart", texts)).toContain("two columns of times");
+  expect(undrawn(how("plotly"))).toContain("does not draw plotly");
+  for (const kind of ["table", "pivotchart", "timechart", ""]) expect(undrawn(how(kind))).toBeUndefined();
   expect(reason("piechart", table([["a", "long"]], []))).toContain("no rows");
 });
 
@@ -59,4 +62,50 @@ test("names of attackers stay text in the picture", () => {
   expect(text).not.toContain("\u202e");
   // Tooltips are drawn, not parsed as markup.
   expect(text).toContain('"renderMode":"richText"');
+});
+
+interface Series { name: string; type: string; data: unknown[]; yAxisIndex?: number }
+const seriesOf = (result: ResultTable, visualization: Visualization) => (drawing(result, visualization, look) as unknown as { option: { series: Series[]; yAxis: unknown; grid: unknown } }).option;
+
+test("what is out of the ordinary is marked on the line that it is about", () => {
+  const times = ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"];
+  const result = table([["At", "dynamic"], ["Count", "dynamic"], ["Flags", "dynamic"], ["Door", "string"]], [[times, [5, 50, 4], [0, 1, -1], "north"]]);
+  const { series } = seriesOf(result, how("anomalychart", { XColumn: "At", YColumns: "Count", AnomalyColumns: "Flags", Series: "Door" }));
+  expect(series.map(({ name, type, data }) => [name, type, data])).toEqual([
+    ["north: Count", "line", [[times[0], 5], [times[1], 50], [times[2], 4]]],
+    ["north: Flags", "scatter", [[times[1], 50], [times[2], 4]]],
+  ]);
+});
+
+test("columns get axes and panels of their own", () => {
+  const wide = table([["x", "long"], ["y", "long"], ["z", "real"]], [[1, 2, 3], [2, 4, 900]]);
+  const axesOf = seriesOf(wide, how("linechart", { YSplit: "axes" }));
+  expect(axesOf.series.map((one) => one.yAxisIndex)).toEqual([0, 1]);
+  expect(axesOf.yAxis).toHaveLength(2);
+  expect(seriesOf(wide, how("linechart", { YSplit: "panels" })).grid).toHaveLength(2);
+  expect(seriesOf(wide, how("linechart")).series[0]?.yAxisIndex).toBeUndefined();
+});
+
+test("shares of a whole add up to a hundred", () => {
+  const { series } = seriesOf(overTime, how("columnchart", { XColumn: "At", Kind: "stacked100" }));
+  expect(series.map(({ data }) => data)).toEqual([[["2026-01-01T00:00:00.0000000Z", 100 / 3], ["2026-01-01T01:00:00.0000000Z", 100]], [["2026-01-01T00:00:00.0000000Z", 200 / 3]]]);
+});
+
+test("a ladder has a bar for each range, on the line of its name", () => {
+  const ranges = table(
+    [["Who", "string"], ["Door", "string"], ["From", "datetime"], ["To", "datetime"]],
+    [["ada", "n", "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"], ["bert", "n", "2026-01-01T00:30:00Z", null], ["ada", "n", "2026-01-01T03:00:00Z", "2026-01-01T02:00:00Z"]],
+  );
+  const { series } = seriesOf(ranges, how("ladderchart"));
+  const hour = 3_600_000;
+  const midnight = Date.parse("2026-01-01T00:00:00Z");
+  expect((series[0]?.data as { value: number[] }[]).map(({ value }) => value)).toEqual([[0, midnight, midnight + hour], [0, midnight + 2 * hour, midnight + 3 * hour]]);
+});
+
+test("a pivot groups the table, and completion offers what is drawn", () => {
+  expect(pivotGroups(overTime, how("pivotchart"))).toEqual(["Where"]);
+  expect(pivotGroups(overTime, how("timechart"))).toEqual([]);
+  const source = readFileSync(new URL("../../../crates/kql-plan/src/assist/keywords.rs", import.meta.url), "utf8");
+  const offered = /CHARTS: \[&str; \d+\] = \[([^\]]*)\]/.exec(source)?.[1]?.match(/\w+/g) ?? [];
+  expect([...offered].sort()).toEqual([...KINDS, "table"].sort());
 });

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import type { RuleSummary } from "../../src/api/types";
+import { techniqueName } from "../../src/rules/attack";
 import { matrix, navigatorLayer } from "../../src/rules/matrix";
 import { isExplained } from "../../src/rules/rules";
-import { excerpt, factsOf, serverProblem, syntaxProblems } from "../../src/rules/ruleText";
+import { excerpt, factsOf, idsOf, isQueryRule, newRule, serverProblem, syntaxProblems } from "../../src/rules/ruleText";
 
 const sigma = `title: Door forced
 id: one
@@ -87,4 +88,21 @@ test("a rule says why it matched when it runs and is no query", () => {
   expect(isExplained({ enabled: true, log_source: "" })).toBe(true);
   expect(isExplained({ enabled: false, log_source: "linux/sshd" })).toBe(false);
   for (const query of ["KQL on arrival in Syslog", "KQL every 300 s", "KQL every minute"]) expect(isExplained({ enabled: true, log_source: query })).toBe(false);
+});
+
+test("a new rule has its id and tests, and is no query", () => {
+  const text = newRule("0b1f8a3e-5a0a-4c39-9a53-0d3c1be3e1aa");
+  expect(syntaxProblems(text)).toEqual([]);
+  expect(idsOf(text)).toEqual(["0b1f8a3e-5a0a-4c39-9a53-0d3c1be3e1aa"]);
+  expect(factsOf(text, "0b1f8a3e-5a0a-4c39-9a53-0d3c1be3e1aa")?.tests.map((one) => one.matches)).toEqual([true, false]);
+  expect(isQueryRule(text)).toBe(false);
+  expect(isQueryRule("id: a\nquery: |\n  T\n  | take 1\n")).toBe(true);
+  expect(idsOf("id: a\n---\nid: b\n---\n[1")).toEqual(["a", "b"]);
+});
+
+test("techniques have names, sub-techniques their own or that of their technique", () => {
+  expect(techniqueName("T1110.001")).toBe("Password Guessing");
+  expect(techniqueName("T1566.999")).toBe("Phishing");
+  expect(techniqueName("T9999")).toBe("");
+  expect(techniqueName("__proto__")).toBe("");
 });

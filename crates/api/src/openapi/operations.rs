@@ -211,8 +211,8 @@ pub(super) static ALL: &[Operation] = &[
     ask(
         "PUT",
         "/v1/saved-queries/{name}",
-        ADMIN,
-        "Saves or replaces a query",
+        QUERY,
+        "Saves a query or replaces one's own; another's with `admin`",
         &[
             must("text", Kind::Text),
             may("language", Kind::Word(&["kql", "sql"])),
@@ -221,7 +221,13 @@ pub(super) static ALL: &[Operation] = &[
         ],
         &["name", "text", "language"],
     ),
-    change("DELETE", "/v1/saved-queries/{name}", ADMIN, "Removes a saved query", Body::None),
+    change(
+        "DELETE",
+        "/v1/saved-queries/{name}",
+        QUERY,
+        "Removes one's own saved query; another's with `admin`",
+        Body::None,
+    ),
     get("/v1/watchlists", QUERY, "Watchlists", Answer::Object(&["watchlists"])),
     op(
         ("PUT", "/v1/watchlists/{name}", ADMIN, "Stores or replaces a watchlist"),
@@ -233,6 +239,14 @@ pub(super) static ALL: &[Operation] = &[
     change("DELETE", "/v1/watchlists/{name}", ADMIN, "Removes a watchlist", Body::None),
     get("/v1/rules", QUERY, "Rules, each with what people made of its alerts", Answer::Object(&["rules"])),
     ask("POST", "/v1/rules", ADMIN, "Adds or replaces rules", &[must("files", FILES)], &[]),
+    ask(
+        "POST",
+        "/v1/rules/check",
+        ADMIN,
+        "What adding rules would answer, with their tests run",
+        &[must("files", FILES)],
+        &["loaded", "not_loaded", "num_tests", "failed_tests"],
+    ),
     op(
         ("POST", "/v1/rules/packs", ADMIN, "Adds the rules of a signed pack"),
         NOTHING,
@@ -244,8 +258,14 @@ pub(super) static ALL: &[Operation] = &[
         "POST",
         "/v1/rules/backfill",
         ADMIN,
-        "What active rules meet in what is stored",
-        &[may("rules", TEXTS), may("from", TIME_OR_NULL), may("to", TIME_OR_NULL), may("limit", Kind::OrNull(&LONG))],
+        "What active rules, or those of files, meet in what is stored",
+        &[
+            may("rules", TEXTS),
+            may("files", FILES),
+            may("from", TIME_OR_NULL),
+            may("to", TIME_OR_NULL),
+            may("limit", Kind::OrNull(&LONG)),
+        ],
         &[],
     ),
     get("/v1/rules/{id}", QUERY, "One rule with its text", Answer::Object(&["rule", "source", "judgement"])),

@@ -449,6 +449,10 @@ impl RuleAdmin for Fakes {
         Box::pin(async move { Ok(RuleSetReport { loaded, ..RuleSetReport::default() }) })
     }
 
+    fn check<'a>(&'a self, _: &'a OpContext, files: Vec<RuleFile>) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
+        Box::pin(async move { Ok(RuleSetReport { num_tests: files.len(), ..RuleSetReport::default() }) })
+    }
+
     fn add_pack<'a>(&'a self, _: &'a OpContext, pack: &'a [u8]) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
         let text = String::from_utf8_lossy(pack).into_owned();
         Box::pin(async move {
@@ -481,7 +485,8 @@ impl RuleAdmin for Fakes {
         _: &'a OpContext,
         selection: BackfillSelection,
     ) -> BoxFuture<'a, Result<BackfillReport, PortError>> {
-        let report = BackfillReport { num_rows: selection.rule_ids.len() as u64, ..BackfillReport::default() };
+        let num_rows = (selection.rule_ids.len() + 10 * selection.drafts.len()) as u64;
+        let report = BackfillReport { num_rows, ..BackfillReport::default() };
         Box::pin(async move { Ok(report) })
     }
 

@@ -42,6 +42,17 @@ async fn a_watchlist_comes_with_its_key_and_format() {
 }
 
 #[tokio::test]
+async fn who_may_query_may_save_queries() {
+    let fixture = Fixture::new();
+    let credential = fixture.credential(&[Scope::Query]).await;
+    let saved = fixture.send(&credential, "PUT", "/v1/saved-queries/mine", r#"{"text":"T"}"#).await;
+    assert_eq!(saved.status, StatusCode::OK, "{}", saved.text());
+    let sender = fixture.credential(&[Scope::Ingest]).await;
+    let refused = fixture.send(&sender, "PUT", "/v1/saved-queries/mine", r#"{"text":"T"}"#).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn changing_needs_the_scope() {
     let fixture = Fixture::new();
     let credential = fixture.credential(&[Scope::Query]).await;

@@ -41,6 +41,11 @@ async fn rules_are_added_listed_and_removed() {
     }
     let found = fixture.send(&admin, "POST", "/v1/rules/backfill", r#"{"rules":["a","b"]}"#).await;
     assert_eq!(found.json()["num_rows"], 2);
+    let drafted = r#"{"files":[{"name":"a.yml","text":"title: x"}]}"#;
+    let found = fixture.send(&admin, "POST", "/v1/rules/backfill", drafted).await;
+    assert_eq!(found.json()["num_rows"], 10, "{}", found.text());
+    let checked = fixture.send(&admin, "POST", "/v1/rules/check", drafted).await;
+    assert_eq!(checked.json()["num_tests"], 1, "{}", checked.text());
     let refused = fixture.send(&admin, "POST", "/v1/rules/backfill", r#"{"from":"yesterday"}"#).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert_eq!(fixture.send(&admin, "DELETE", "/v1/rules/r1", "").await.status, StatusCode::NO_CONTENT);

@@ -90,7 +90,7 @@ fn parameters_and_their_values() {
     check("Logons | join kind=left^", Kind::Value, &["leftanti", "leftouter"], &["inner"]);
     check("union kind=^", Kind::Value, &["outer"], &["leftanti"]);
     check("Logons | join hint.strategy=^", Kind::Value, &["shuffle"], &[]);
-    check("Logons | render ^", Kind::Value, &["timechart"], &[]);
+    check("Logons | render ^", Kind::Value, &["timechart", "ladderchart"], &["plotly", "graph", "pivotchart"]);
     check("Logons | sort ^", Kind::Keyword, &["by"], &[]);
     check("Logons | sort by Time ^", Kind::Keyword, &["desc", "asc"], &[]);
     check("Logons | where Account ^", Kind::Keyword, &["has", "==", "in ("], &[]);

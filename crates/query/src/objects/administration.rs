@@ -31,9 +31,38 @@ impl Engine {
             return self.objects();
         }
         let reason = format!("{} may not change stored objects: it needs the scope `admin`", ctx.actor.name);
+        Err(self.denied(ctx, event, reason).await)
+    }
+
+    /// Whether the principal may put something in the place of a saved query, or remove it: what they saved themselves
+    /// needs the right to query only. Asked under the lock of changes, so that nobody takes the name in between.
+    async fn check_may_change_query(
+        &self,
+        ctx: &OpContext,
+        known: Option<&SavedQuery>,
+        event: &AuditEvent,
+    ) -> Result<(), PortError> {
+        let is_own = known.is_none_or(|query| query.changed_by == ctx.actor.name);
+        if ctx.may(Scope::Admin) || (is_own && ctx.may(Scope::Query)) {
+            return Ok(());
+        }
+        let reason = match known {
+            Some(query) if !is_own => format!(
+                "{} may not change the saved query {:?} of {}: it needs the scope `admin`; save it under another name",
+                ctx.actor.name, query.name, query.changed_by
+            ),
+            _ => format!("{} may not save queries: it needs the scope `query`", ctx.actor.name),
+        };
+        Err(self.denied(ctx, event.clone(), reason).await)
+    }
+
+    /// The refusal, once it is in the audit; else why it is not.
+    async fn denied(&self, ctx: &OpContext, event: AuditEvent, reason: String) -> PortError {
         let denied = AuditEvent { outcome: moneta_ports::Outcome::Denied, reason: reason.clone(), ..event };
-        self.audit.record(ctx, denied).await?;
-        Err(PortError::new(ErrorKind::Denied, reason))
+        match self.audit.record(ctx, denied).await {
+            Ok(()) => PortError::new(ErrorKind::Denied, reason),
+            Err(error) => error,
+        }
     }
 
     async fn put_function_checked(
@@ -95,11 +124,12 @@ impl Engine {
 
     async fn save_query_checked(&self, ctx: &OpContext, mut query: SavedQuery) -> Result<SavedQuery, PortError> {
         let mut event = AuditEvent::success("query.save", "query", &query.name);
-        let objects = self.changeable(ctx, event.clone()).await?;
-        check_title("saved query", &query.name)?;
-        check_text(&query)?;
+        let objects = self.objects()?;
         let _one_at_a_time = objects.changing.lock().await;
         let mut set = (*objects.current()).clone();
+        self.check_may_change_query(ctx, set.saved_queries.get(&query.name), &event).await?;
+        check_title("saved query", &query.name)?;
+        check_text(&query)?;
         if !set.saved_queries.contains_key(&query.name) && set.saved_queries.len() >= SAVED_QUERIES_MAX {
             return Err(refused(format!("there are {SAVED_QUERIES_MAX} saved queries already; delete one first")));
         }
@@ -145,9 +175,15 @@ impl Engine {
         name: &str,
     ) -> Result<(), PortError> {
         let event = AuditEvent::success(action, what, name);
-        let objects = self.changeable(ctx, event.clone()).await?;
+        let objects = match kind {
+            ObjectKind::Query => self.objects()?,
+            _ => self.changeable(ctx, event.clone()).await?,
+        };
         let _one_at_a_time = objects.changing.lock().await;
         let mut set = (*objects.current()).clone();
+        if kind == ObjectKind::Query {
+            self.check_may_change_query(ctx, set.saved_queries.get(name), &event).await?;
+        }
         let was_there = match kind {
             ObjectKind::Function => set.functions.remove(name).is_some(),
             ObjectKind::Query => set.saved_queries.remove(name).is_some(),

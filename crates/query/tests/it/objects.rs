@@ -1,7 +1,10 @@
 //! Stored functions, saved queries and watchlists.
 
 use moneta_base::ErrorKind;
-use moneta_ports::{CreateMode, QueryObjects, SavedQuery, StoredFunction, WatchlistFormat, WatchlistUpload};
+use moneta_ports::{
+    Actor, ActorKind, CreateMode, OpContext, QueryObjects, SavedQuery, Scope, StoredFunction, WatchlistFormat,
+    WatchlistUpload,
+};
 use moneta_query::Limits;
 
 use crate::support::{Fixture, admin, kql, reader};
@@ -159,4 +162,33 @@ async fn a_saved_query_parses_and_is_replaced_by_its_name() {
     assert_eq!((saved.len(), saved[0].text.as_str(), saved[0].changed_by.as_str()), (1, "SELECT 1", "root"));
     fixture.engine.delete_query(&admin(), "Daily").await.unwrap();
     assert!(fixture.engine.delete_query(&admin(), "Daily").await.is_err());
+}
+
+#[tokio::test]
+async fn who_may_query_saves_and_removes_queries_of_their_own_alone() {
+    let fixture = Fixture::new(Limits::default());
+    let person = |name: &str, scope: Scope| OpContext {
+        actor: Actor { kind: ActorKind::Person, name: name.to_owned() },
+        scopes: vec![scope],
+        ..OpContext::service("test")
+    };
+    let (ada, bert) = (person("ada", Scope::Query), person("bert", Scope::Query));
+    let query = |text: &str| SavedQuery {
+        name: "Daily".to_owned(),
+        text: text.to_owned(),
+        language: "kql".to_owned(),
+        ..SavedQuery::default()
+    };
+    let engine = &fixture.engine;
+    let sender = engine.save_query(&person("agent", Scope::Ingest), query("Steps_CL")).await.unwrap_err();
+    assert_eq!(sender.kind, ErrorKind::Denied);
+    engine.save_query(&ada, query("Steps_CL | count")).await.unwrap();
+    engine.save_query(&ada, query("Steps_CL | take 1")).await.unwrap();
+    assert_eq!(engine.save_query(&bert, query("Steps_CL")).await.unwrap_err().kind, ErrorKind::Denied);
+    assert_eq!(engine.delete_query(&bert, "Daily").await.unwrap_err().kind, ErrorKind::Denied);
+    assert_eq!(engine.saved_queries()[0].text, "Steps_CL | take 1");
+    engine.delete_query(&ada, "Daily").await.unwrap();
+    engine.save_query(&bert, query("Steps_CL")).await.unwrap();
+    engine.save_query(&admin(), query("Steps_CL | count")).await.unwrap();
+    assert_eq!(engine.saved_queries()[0].changed_by, "root");
 }

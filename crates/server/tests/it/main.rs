@@ -7,4 +7,5 @@ mod config_doc;
 mod receipts;
 mod record_proof;
 mod replay;
+mod rule_drafts;
 mod starter_queries;

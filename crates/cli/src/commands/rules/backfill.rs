@@ -46,6 +46,7 @@ impl Backfill {
             from: self.from,
             to: self.to,
             matches_max: self.limit,
+            ..BackfillSelection::default()
         };
         let report = match target {
             Target::Server(client) => {

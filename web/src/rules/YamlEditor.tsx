@@ -1,0 +1,75 @@
+// The text of a rule file: it belongs to the page; the editor shows it, and what is wrong with it at its lines.
+import "monaco-editor/languages/definitions/yaml/register";
+import { useEffect, useRef } from "react";
+import { useSession } from "../app/session";
+import { monaco } from "../query/monaco";
+import type { TextProblem } from "./ruleText";
+
+interface YamlEditorProps {
+  text: string;
+  problems: TextProblem[];
+  onChange(text: string): void;
+}
+
+const OWNER = "rule";
+
+export default function YamlEditor({ text, problems, onChange }: YamlEditorProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const editor = useRef<monaco.editor.IStandaloneCodeEditor>(undefined);
+  const latest = useRef(onChange);
+  latest.current = onChange;
+  const { isDark } = useSession();
+  const theme = isDark ? "moneta-dark" : "moneta-light";
+
+  useEffect(() => {
+    if (!place.current) return;
+    const made = monaco.editor.create(place.current, {
+      value: text,
+      language: "yaml",
+      theme,
+      ariaLabel: "Text of the rule. Control and M lets Tab leave the editor.",
+      automaticLayout: true,
+      minimap: { enabled: false },
+      fontSize: 13,
+      lineNumbersMinChars: 3,
+      scrollBeyondLastLine: false,
+      fixedOverflowWidgets: true,
+      wordBasedSuggestions: "off",
+      quickSuggestions: false,
+      tabSize: 2,
+      detectIndentation: false,
+      insertSpaces: true,
+      renderControlCharacters: true,
+      padding: { top: 8, bottom: 8 },
+      "semanticHighlighting.enabled": false,
+    });
+    editor.current = made;
+    const changes = made.onDidChangeModelContent(() => latest.current(made.getValue()));
+    return () => {
+      changes.dispose();
+      made.getModel()?.dispose();
+      made.dispose();
+    };
+    // The text and the colours as they are when the editor is made; later changes are told below.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, []);
+
+  useEffect(() => {
+    const made = editor.current;
+    if (made && made.getValue() !== text) made.setValue(text);
+  }, [text]);
+
+  useEffect(() => monaco.editor.setTheme(theme), [theme]);
+
+  useEffect(() => {
+    const model = editor.current?.getModel();
+    if (!model) return;
+    const marker = ({ line, message }: TextProblem) => {
+      const at = Math.min(Math.max(1, line), model.getLineCount());
+      return { severity: monaco.MarkerSeverity.Error, message, startLineNumber: at, endLineNumber: at, startColumn: Math.max(1, model.getLineFirstNonWhitespaceColumn(at)), endColumn: model.getLineMaxColumn(at) };
+    };
+    monaco.editor.setModelMarkers(model, OWNER, problems.map(marker));
+  }, [problems]);
+
+  return <div ref={place} className="editor rule-text" />;
+}

@@ -1,0 +1,86 @@
+// Rules as their authors work on them: written, tested, looked at in history, saved, changed.
+import { afterAll, expect, test } from "vitest";
+import { address, close, expectAccessible, open, picture, write } from "./browser";
+
+afterAll(close);
+
+const SSH_RULE = "7f3c1a52-3a0e-4d0b-9c35-51a6f0a1b064";
+const ID = "0b1f8a3e-5a0a-4c39-9a53-0d3c1be3e1aa";
+
+/** A rule of one document whose lines are not indented: the editor indents lines that follow indented ones. */
+const rule = (word: string) => `{title: Guest door <b>x</b>, id: ${ID}, level: low, logsource: {product: linux, service: syslog},
+detection: {a: {SyslogMessage|contains: ${word}}, condition: a},
+tests: [{name: a guest, table: Syslog, matches: true, events: [{SyslogMessage: said guest7 here}]}]}`;
+
+test("a rule is written with its problems at their lines, tested, looked at, saved and changed", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(address("/rules"));
+  await page.getByRole("button", { name: "Write a rule" }).click();
+  const editor = page.getByRole("region", { name: "Write a rule" });
+  await editor.getByRole("button", { name: "Run tests" }).click();
+  await editor.getByText("its 2 tests are met").waitFor();
+  await picture(page, "rule-new-light");
+  await expectAccessible(page);
+
+  await write(page, "title: Broken\nid: [1,\nlevel: high\n");
+  await editor.getByText(/^Line \d+:/).first().waitFor();
+  expect(await editor.getByRole("button", { name: "Run tests" }).isDisabled()).toBe(true);
+  await write(page, rule("guest7").replace("|contains", "|nosuch"));
+  await editor.getByRole("button", { name: "Run tests" }).click();
+  await editor.locator(".at-line").getByText(/nosuch/).first().waitFor();
+  await page.locator(".squiggly-error").first().waitFor();
+  await picture(page, "rule-problem-light");
+  await expectAccessible(page);
+
+  await write(page, rule("nobody"));
+  await editor.getByRole("button", { name: "Run tests" }).click();
+  await editor.getByText("should match and does not").waitFor();
+  // A page that is loaded again has what was not saved.
+  await page.reload();
+  await page.locator(".view-lines").getByText("nobody", { exact: false }).first().waitFor();
+  await write(page, rule("guest7"));
+  await editor.getByRole("button", { name: "Run tests" }).click();
+  await editor.getByText("its test is met").waitFor();
+  await editor.getByLabel("Time to look at").selectOption("24h");
+  await editor.getByRole("button", { name: "Look", exact: true }).click();
+  await editor.getByText("1 match in").waitFor();
+  await picture(page, "rule-draft-light");
+  await editor.getByRole("button", { name: "Save", exact: true }).click();
+  await editor.getByText("1 rule loaded, 0 as before").waitFor();
+
+  await page.goto(address(`/rules?rule=${ID}`));
+  const detail = page.getByRole("complementary", { name: "One rule" });
+  await detail.getByRole("heading", { name: "Guest door <b>x</b>" }).waitFor();
+  await detail.getByRole("button", { name: "Run tests" }).click();
+  await detail.getByText("its test is met").waitFor();
+  await detail.getByRole("button", { name: "Edit" }).click();
+  await expect.poll(() => new URL(page.url()).searchParams.get("edit")).toBe(ID);
+  await write(page, rule("guest8").replace("guest7 here", "guest8 here"));
+  await editor.getByRole("button", { name: "Save", exact: true }).click();
+  await editor.getByText("1 rule loaded, 0 as before").waitFor();
+  await write(page, rule("guest8").replace(ID, "another"));
+  await editor.getByText("this is another rule beside the one that runs").waitFor();
+  await editor.getByRole("button", { name: "Begin again" }).click();
+  await editor.getByRole("button", { name: "Close", exact: true }).click();
+  await detail.getByRole("button", { name: "Remove" }).click();
+  await page.getByRole("alertdialog").getByRole("button", { name: "Remove", exact: true }).click();
+  await detail.waitFor({ state: "detached" });
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("files of rules are added, and those that do not load say why", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(address("/rules?add=files"));
+  const panel = page.getByRole("region", { name: "Add rules" });
+  await panel.getByLabel("Files of rules").setInputFiles([{ name: "broken.yml", mimeType: "text/yaml", buffer: Buffer.from(rule("x").replace("|contains", "|nosuch")) }]);
+  await panel.getByRole("button", { name: "Add", exact: true }).click();
+  await panel.getByText("0 rules loaded, 0 as before, 1 not loaded").waitFor();
+  await panel.locator(".at-line").getByText(/nosuch/).first().waitFor();
+  await page.goto(address(`/rules?rule=${SSH_RULE}&edit=${SSH_RULE}`));
+  await page.getByRole("heading", { name: /^Change/ }).waitFor();
+  await page.locator(".view-lines").getByText("logsource", { exact: false }).first().waitFor();
+  await picture(page, "rule-edit-light");
+  expect(complaints).toEqual([]);
+  await context.close();
+});
