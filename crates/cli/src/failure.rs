@@ -90,9 +90,9 @@ pub struct Failure {
     causes: Vec<String>,
     advice: Option<String>,
     /// A text that tells the message better, on a terminal: a query with its mistakes marked.
-    rendered: Option<String>,
+    rendered: Option<Box<str>>,
     /// The line of a file that it is about, with the place marked.
-    place: Option<String>,
+    place: Option<Box<str>>,
 }
 
 impl Failure {
@@ -138,13 +138,13 @@ impl Failure {
     /// Adds the text to show in place of the message.
     #[must_use]
     pub fn rendered(self, text: impl Into<String>) -> Self {
-        Self { rendered: Some(text.into()), ..self }
+        Self { rendered: Some(text.into().into()), ..self }
     }
 
     /// Marks what is wrong in the line of a file.
     #[must_use]
     pub fn at(self, place: Option<String>) -> Self {
-        Self { place, ..self }
+        Self { place: place.map(Into::into), ..self }
     }
 
     /// A word that names nothing, and what probably was meant, or all there is.

@@ -81,7 +81,7 @@ mod tests {
         let mut count = |rule, about: &[Value], id, seconds| repeats.count(rule, about, id, at(seconds));
         assert_eq!(count("r", std::slice::from_ref(&ann), "a", 0), new(0));
         assert_eq!(count("r", std::slice::from_ref(&ann), "b", 1), Matter::Same("a".to_owned()));
-        assert_eq!(count("r", &[bob.clone()], "c", 1), new(0), "somebody else");
+        assert_eq!(count("r", std::slice::from_ref(&bob), "c", 1), new(0), "somebody else");
         assert_eq!(count("s", std::slice::from_ref(&ann), "d", 1), new(0), "another rule");
         assert_eq!(count("r", &[ann.clone(), bob], "e", 1), new(0), "somebody more");
         assert_eq!(count("r", std::slice::from_ref(&ann), "f", 599), Matter::Same("a".to_owned()));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use moneta_base::{Clock, TableName, TenantId, Timestamp};
 use moneta_event::TableCatalog;
 use moneta_monitor::{Analytics, AnalyticsParts, replay};

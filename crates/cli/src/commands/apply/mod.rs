@@ -96,11 +96,11 @@ impl Apply {
                     let said = format!("the hold {name} is in force in another form, and a hold is not changed");
                     return Err(Failure::usage(said).advise(advice));
                 }
-                (Wanted::Retention { table, days }, Some(now)) if !self.yes && !self.dry_run => {
-                    if now.parse::<u32>().is_ok_and(|now| *days < now) {
-                        let said = format!("{table} is kept longer now; its older days would be dropped for good");
-                        return Err(Failure::usage(said).advise("add --yes if that is meant"));
-                    }
+                (Wanted::Retention { table, days }, Some(now))
+                    if !self.yes && !self.dry_run && now.parse::<u32>().is_ok_and(|now| *days < now) =>
+                {
+                    let said = format!("{table} is kept longer now; its older days would be dropped for good");
+                    return Err(Failure::usage(said).advise("add --yes if that is meant"));
                 }
                 _ => {}
             }

@@ -55,7 +55,7 @@ fn backed_up(last: Option<Timestamp>, now: Timestamp) -> Finding {
     let Some(last) = last else {
         return Finding::warn("last backup", "none in what the audit log keeps", fix);
     };
-    let found = format!("{}", &last.to_string()[..19]);
+    let found = last.to_string()[..19].to_owned();
     match now.since(last) {
         age if age > BACKUP_AGE_MAX => {
             Finding::warn("last backup", format!("{found}, {} days ago", age.as_secs() / 86_400), fix)

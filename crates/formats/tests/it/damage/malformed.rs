@@ -45,7 +45,7 @@ fn maker(format: Format) -> (Inputs, bool) {
             let seeds = vec![seeds::own(format)];
             (Box::new(move |_, numbers| damaged_archive(&seeds, numbers)), false)
         }
-        Format::JournalExport => (Box::new(|count, numbers| journal_entries(count, numbers)), true),
+        Format::JournalExport => (Box::new(journal_entries), true),
         _ => {
             let (head, records) = lines_of(format);
             (Box::new(move |count, numbers| lines(&head, &records, count, numbers)), true)
