@@ -10,7 +10,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
+    include_str!("../../../../content/asim/alert_event.kql"),
     include_str!("../../../../content/asim/audit_event.kql"),
     include_str!("../../../../content/asim/authentication.kql"),
     include_str!("../../../../content/asim/dns.kql"),
@@ -74,6 +75,7 @@ mod tests {
             "RegistryEvent",
             "AuditEvent",
             "UserManagement",
+            "AlertEvent",
         ] {
             for name in [format!("_Im_{kind}"), format!("im{kind}"), format!("_ASim_{kind}"), format!("ASim{kind}")] {
                 assert!(function_text(&name).is_some(), "{name}");

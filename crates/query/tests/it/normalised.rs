@@ -9,7 +9,8 @@ use moneta_query::MemoryTables;
 
 use crate::support::{Fixture, admin, kql};
 
-const VIEWS: [&str; 11] = [
+const VIEWS: [&str; 12] = [
+    "_Im_AlertEvent",
     "_Im_AuditEvent",
     "_Im_Authentication",
     "_Im_Dns",
@@ -92,6 +93,190 @@ async fn sign_ins_of_windows_linux_and_entra_have_one_form() {
     assert_eq!(fixture.rows(kql(some)).await, ["1"]);
     assert_eq!(fixture.rows(kql("imProcessCreate(targetprocess_has_any=dynamic(['a.exe'])) | count")).await, ["1"]);
     assert_eq!(fixture.rows(kql("_Im_ProcessTerminate() | count")).await, ["0"]);
+}
+
+/// Rows of each kind, from tables of different products, in the columns of the view.
+#[tokio::test]
+async fn each_view_brings_rows_of_different_tables_to_one_form() {
+    const SYSMON: (&str, Value<'_>) = ("Source", Value::Text("Microsoft-Windows-Sysmon"));
+    const HOST: (&str, Value<'_>) = ("Computer", Value::Text("pc1"));
+    let event = |id: i64| ("EventID", Value::Long(id));
+    let text = |name: &'static str, value: &'static str| (name, Value::Text(value));
+    let rows: Vec<(&str, Vec<(&str, Value<'_>)>)> = vec![
+        ("Event", vec![SYSMON, HOST, event(22), text("QueryName", "x.example"), text("QueryStatus", "9003")]),
+        (
+            "SuricataDns_CL",
+            vec![
+                text("src_ip", "192.0.2.7"),
+                text("dns_rrname", "y.example"),
+                text("dns_rcode", "NOERROR"),
+                text("dns_type", "answer"),
+            ],
+        ),
+        (
+            "AWSVPCFlow",
+            vec![
+                text("Action", "REJECT"),
+                text("SrcAddr", "192.0.2.1"),
+                ("DstPort", Value::Long(22)),
+                ("Protocol", Value::Long(6)),
+            ],
+        ),
+        (
+            "Event",
+            vec![
+                SYSMON,
+                HOST,
+                event(3),
+                text("SourceIp", "192.0.2.2"),
+                text("DestinationPort", "443"),
+                text("Protocol", "tcp"),
+                text("Initiated", "true"),
+            ],
+        ),
+        (
+            "W3CIISLog",
+            vec![
+                HOST,
+                text("csMethod", "GET"),
+                text("csUriStem", "/a"),
+                text("csUriQuery", "b=c"),
+                text("scStatus", "404"),
+                text("cIP", "192.0.2.3"),
+            ],
+        ),
+        (
+            "WebAccessLog_CL",
+            vec![
+                text("Method", "POST"),
+                text("Uri", "/login"),
+                ("Status", Value::Long(200)),
+                text("ClientIP", "192.0.2.4"),
+            ],
+        ),
+        ("Event", vec![SYSMON, HOST, event(11), text("TargetFilename", "C:\\a.txt"), text("Image", "C:\\p.exe")]),
+        (
+            "SecurityEvent",
+            vec![
+                HOST,
+                event(4663),
+                text("ObjectType", "File"),
+                text("ObjectName", "C:\\b.txt"),
+                text("AccessMask", "0x10000"),
+            ],
+        ),
+        (
+            "Event",
+            vec![
+                SYSMON,
+                HOST,
+                event(13),
+                text("EventType", "SetValue"),
+                text("TargetObject", "HKLM\\Run\\evil"),
+                text("Details", "c.exe"),
+            ],
+        ),
+        (
+            "AzureActivity",
+            vec![
+                text("OperationNameValue", "MICROSOFT.X/Y/DELETE"),
+                text("ActivityStatusValue", "Failed"),
+                text("Caller", "ada"),
+                text("CallerIpAddress", "192.0.2.5"),
+            ],
+        ),
+        (
+            "SecurityEvent",
+            vec![
+                HOST,
+                event(4732),
+                text("TargetUserName", "Admins"),
+                text("MemberName", "-"),
+                text("MemberSid", "S-1"),
+                text("SubjectUserName", "ada"),
+                text("SubjectDomainName", "CORP"),
+            ],
+        ),
+        ("SecurityEvent", vec![HOST, event(4688), text("NewProcessName", "C:\\d.exe"), text("CommandLine", "d /x")]),
+        (
+            "SecurityAlert",
+            vec![
+                text("AlertName", "rule"),
+                text("AlertSeverity", "High"),
+                text("VendorName", "Moneta"),
+                text("CompromisedEntity", "pc1"),
+            ],
+        ),
+        (
+            "SuricataAlert_CL",
+            vec![text("alert_signature", "scan"), ("alert_severity", Value::Long(2)), text("src_ip", "192.0.2.8")],
+        ),
+        (
+            "HostIntrusion_CL",
+            vec![HOST, text("Product", "Falco"), text("RuleName", "shell"), text("Severity", "Warning")],
+        ),
+        ("HostIntrusion_CL", vec![HOST, text("Product", "osquery"), text("RuleName", "users")]),
+    ];
+    let rows: Vec<(&str, Fields<'_>)> = rows.iter().map(|(table, fields)| (*table, fields.as_slice())).collect();
+    let fixture = installation(&rows);
+    for (view, columns, expected) in [
+        (
+            "_Im_Dns",
+            "DnsQuery, DnsResponseCodeName, EventResult, SrcIpAddr",
+            &["Event|x.example|NXDOMAIN|Failure|", "SuricataDns_CL|y.example|NOERROR|Success|192.0.2.7"][..],
+        ),
+        (
+            "_Im_NetworkSession",
+            "DvcAction, SrcIpAddr, DstPortNumber, NetworkProtocol",
+            &[
+                "AWSVPCFlow|Deny|192.0.2.1|22|TCP",
+                "Event|Allow|192.0.2.2|443|TCP",
+                "SuricataAlert_CL|Allow|192.0.2.8||",
+            ],
+        ),
+        (
+            "_Im_WebSession",
+            "Url, HttpRequestMethod, EventResultDetails, EventResult, SrcIpAddr",
+            &["W3CIISLog|/a?b=c|GET|404|Failure|192.0.2.3", "WebAccessLog_CL|/login|POST|200|Success|192.0.2.4"],
+        ),
+        (
+            "_Im_FileEvent",
+            "EventType, TargetFilePath, ActingProcessName",
+            &["Event|FileCreated|C:\\a.txt|C:\\p.exe", "SecurityEvent|FileDeleted|C:\\b.txt|"],
+        ),
+        (
+            "_Im_RegistryEvent",
+            "EventType, RegistryKey, RegistryValue, RegistryValueData",
+            &["Event|RegistryValueSet|HKLM\\Run|evil|c.exe"],
+        ),
+        (
+            "_Im_AuditEvent",
+            "Operation, EventResult, ActorUsername, SrcIpAddr",
+            &["AzureActivity|MICROSOFT.X/Y/DELETE|Failure|ada|192.0.2.5"],
+        ),
+        (
+            "_Im_UserManagement",
+            "EventType, TargetUsername, GroupName, ActorUsername",
+            &["SecurityEvent|UserAddedToGroup|S-1|Admins|CORP\\ada"],
+        ),
+        (
+            "_Im_ProcessCreate",
+            "TargetProcessName, TargetProcessCommandLine, DvcHostname",
+            &["SecurityEvent|C:\\d.exe|d /x|pc1"],
+        ),
+        (
+            "_Im_AlertEvent",
+            "AlertName, EventSeverity, DvcHostname, SrcIpAddr",
+            &[
+                "HostIntrusion_CL|shell|Medium|pc1|",
+                "SecurityAlert|rule|High|pc1|",
+                "SuricataAlert_CL|scan|Medium||192.0.2.8",
+            ],
+        ),
+    ] {
+        let shown = format!("{view}() | project Type, {columns} | order by Type asc");
+        assert_eq!(fixture.rows(kql(&shown)).await, expected, "{view}");
+    }
 }
 
 #[tokio::test]
