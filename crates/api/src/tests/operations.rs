@@ -1,7 +1,9 @@
 //! Health, rules, operations and the ledger.
 
 use axum::http::StatusCode;
+use moneta_base::TableName;
 use moneta_ports::Scope;
+use moneta_ports::operations::ReplaySelection;
 use serde_json::json;
 
 use super::Fixture;
@@ -98,8 +100,22 @@ async fn operators_see_the_state_and_change_settings() {
     }
     assert_eq!(fixture.send(&admin, "GET", "/v1/holds", "").await.json(), json!([]));
     let done = fixture.fakes.operations.lock().unwrap().clone();
-    assert_eq!(done[..4], ["All", "Seqs([1, 2])", "Syslog Some(90)", "Syslog None"]);
-    assert_eq!(done[4..], ["hold case-1", "release case-1: settled", "release case-2: settled"]);
+    let text = |text: &str| Some(text.to_owned());
+    let replays = [
+        ReplaySelection::default(),
+        ReplaySelection { seqs: vec![1, 2], ..ReplaySelection::default() },
+        ReplaySelection {
+            format: text("syslog"),
+            reason_code: text("invalid_utf8"),
+            source: text("x"),
+            as_format: text("ndjson"),
+            as_table: Some(TableName::new("A_CL").unwrap()),
+            ..ReplaySelection::default()
+        },
+    ];
+    assert_eq!(done[..3], replays.map(|selection| format!("{selection:?}")));
+    assert_eq!(done[3..5], ["Syslog Some(90)", "Syslog None"]);
+    assert_eq!(done[5..], ["hold case-1", "release case-1: settled", "release case-2: settled"]);
 }
 
 #[tokio::test]

@@ -154,7 +154,7 @@ fn a_mistake_in_a_file_is_shown_where_it_stands() {
     );
     let run = moneta.run(&["rules", "check", &rule]);
     assert!(run.code == 1 && run.stderr.contains("2 | level: hihg\n  | ^^^^^^^^^^^"), "{run:?}");
-    let run = moneta.run(&["credential", "create", "x", "--scope", "qurey"]);
+    let run = moneta.run(&["credential", "create", "--name", "x", "--scope", "qurey"]);
     assert!(run.code == 2 && run.stderr.contains("did you mean \"query\"?"), "{run:?}");
 }
 

@@ -255,7 +255,7 @@ async fn only_machines_with_a_certificate_of_the_authority_are_heard() {
 
 #[tokio::test]
 async fn events_of_real_machines_arrive_in_their_tables() {
-    let Some(corpus) = corpus_or_skip(1, "forwarded Windows events") else { return };
+    let Some(corpus) = corpus_or_skip(1, "samples/wef_xml") else { return };
     let (sink, kept) = (RecordingSink::new(), Arc::new(Kept::default()));
     let intake = intake(&sink);
     let (collector, address) = start(&intake, &kept).await;
@@ -263,7 +263,7 @@ async fn events_of_real_machines_arrive_in_their_tables() {
     let path = delivery_path(&enumerate(&mut client).await);
     let names = ["4688", "1100", "111", "5719", "6013", "1003"].map(|id| format!("openwec_json_event_{id}.xml"));
     let logons = ["4624", "4625", "328", "8002"].map(|id| format!("openwec_nxlog_event_{id}.xml"));
-    let read = |name: &String| std::fs::read_to_string(corpus.join("samples/wef_xml").join(name)).unwrap();
+    let read = |name: &String| std::fs::read_to_string(corpus.join(name)).unwrap();
     let batch: Vec<String> = names.iter().chain(&logons).map(read).collect();
     assert_eq!(client.post(&path, WIDE, &wide(&events(2, 9, &batch))).await.status, 200);
     assert_eq!(sink.num_records(), batch.len());
