@@ -10,6 +10,7 @@ other columns hold; filling them is a few lines. Then the examples of `docs/delt
 
 import datetime
 import json
+import os
 import pathlib
 import re
 import sys
@@ -103,3 +104,6 @@ def report(reader, count, num_rows, time, expected) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    # Threads that the readers leave behind may abort the interpreter at its end, when all has been said.
+    sys.stdout.flush()
+    os._exit(0)

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use moneta_base::{Clock, ErrorKind, TableName, Timestamp};
+use moneta_base::{Clock, ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::ShardId;
 use moneta_event::root_entry::{ObjectRef, RootEntry, RootEvent, SegmentRows};
 use moneta_ledger::Ledger;
@@ -114,6 +114,8 @@ pub(crate) struct Keeper {
     pub(crate) writer: Arc<WriterHandle>,
     /// Paths of segments at which merges failed for good.
     pub(crate) unmergeable: Mutex<BTreeSet<String>>,
+    /// Tables and first sequences of segments that the catalog may list without a root entry: a call failed in between.
+    pub(crate) unsettled: Mutex<BTreeSet<(TableName, Seq)>>,
 }
 
 /// The way to a keeper that does not run yet, and what it will listen to.
@@ -204,8 +206,11 @@ impl Keeper {
                 continue;
             }
             while let Some(segment) = self.store.seal(&table).map_err(failed)? {
+                let place = (table.clone(), segment.meta().first_seq);
+                self.unsettled().insert(place.clone());
                 let published = self.store.publish(segment, self.clock.now()).map_err(failed)?;
                 self.append(&segment_entry(&published.meta, self.clock.now()))?;
+                self.unsettled().remove(&place);
                 self.shared.metrics.add(Metric::StoreSegments, 1);
                 num_segments += 1;
             }
@@ -215,6 +220,23 @@ impl Keeper {
             self.release_journal();
         }
         Ok(num_segments)
+    }
+
+    /// Appends the root entries of segments that turned out to be listed though a call failed: without them nobody could
+    /// say which rows went with their day.
+    fn settle(&self) -> Result<(), PortError> {
+        let mut unsettled = self.unsettled();
+        for place in unsettled.clone() {
+            if let Some(segment) = self.store.segment_beginning_at(&place.0, place.1) {
+                self.append(&segment_entry(&segment, self.clock.now()))?;
+                unsettled.remove(&place);
+            }
+        }
+        Ok(())
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, BTreeSet<(TableName, Seq)>> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Merges one run of small segments, if any is due: a checkpoint never waits for more than one.
@@ -272,6 +294,7 @@ impl Keeper {
         if self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).stopped.is_some() {
             return Ok(0);
         }
+        self.settle()?;
         let due = self.store.due_drops(&|table| policy.days_of(table), now.day());
         let mut dropped = 0;
         for shard in &due {

@@ -144,6 +144,7 @@ pub(crate) fn assemble(data: &Path, parts: Parts) -> Result<Assembled, OpenError
         policy: policy.clone(),
         writer: writer.clone(),
         unmergeable: Mutex::default(),
+        unsettled: Mutex::default(),
     };
     let room = Room::new(parts.volume, clock.clone());
     let (handle, inbox) = keeper_handle();
