@@ -159,8 +159,11 @@ impl RootState {
             !is_dropped
         });
         rows.sort_unstable();
-        // A drop that a crash interrupted is entered twice; the second entry finds no segments left.
-        self.dropped.entry(shard.clone()).or_default().append(rows);
+        // A drop that a crash interrupted is entered twice; the second entry finds no segments left, or those that the
+        // start after the crash named again.
+        let dropped = self.dropped.entry(shard.clone()).or_default();
+        rows.retain(|rows| !dropped.contains(rows));
+        dropped.append(rows);
     }
 
     /// The place of a shard among those of its table, from 0.
