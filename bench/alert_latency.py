@@ -108,7 +108,9 @@ def measure(name: str, more_rules: list) -> None:
 
 def start(directory, port: int) -> programs.Server:
     settings = directory / "moneta.toml"
-    settings.write_text(f'[notify]\nwebhook_url = "http://127.0.0.1:{port}/"\nallow_private_hosts = ["127.0.0.1"]\n')
+    # Every planted event is to call, though the same rules match all of them.
+    notify = f'webhook_url = "http://127.0.0.1:{port}/"\nallow_private_hosts = ["127.0.0.1"]\nrepeat_minutes = 0\n'
+    settings.write_text(f"[notify]\n{notify}")
     harness.wait_until("the receiver listens", lambda: programs.accepts(port))
     return programs.Server(harness.binaries(), directory, {"MONETA_CONFIG": str(settings)})
 

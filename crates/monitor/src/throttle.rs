@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 
 use moneta_base::{RuleId, Timestamp};
+use moneta_ports::{Alarm, AlarmKind, AlarmSink, Metric, Metrics};
 
 /// Alerts of one rule in one minute that are told in full.
-pub(crate) const ALERTS_PER_MINUTE_MAX: u32 = 120;
+const ALERTS_PER_MINUTE_MAX: u32 = 120;
 /// Nanoseconds of a window.
 const WINDOW_NANOS: i64 = 60 * 1_000_000_000;
 /// Rules that are counted at the same time at most; more are counted from zero again.
@@ -21,7 +22,7 @@ pub(crate) struct Throttle {
 
 /// What is to become of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Share {
+enum Share {
     /// It is told.
     Full,
     /// It is the first of its minute that is not.
@@ -31,8 +32,31 @@ pub(crate) enum Share {
 }
 
 impl Throttle {
+    /// Counts an alert that a rule, by its id and title, raises now; whether it is told in full. The first of a minute that
+    /// is not is an alarm.
+    pub(crate) fn admits(
+        &mut self,
+        rule: (&RuleId, &str),
+        now: Timestamp,
+        metrics: &Metrics,
+        alarms: &dyn AlarmSink,
+    ) -> bool {
+        let (id, title) = rule;
+        let share = self.count(id, now);
+        if share == Share::Full {
+            return true;
+        }
+        metrics.add_labelled(Metric::MonitorAlerts, "throttled", 1);
+        if share == Share::FirstShort {
+            let subject = id.to_string();
+            let text = format!("{title} ({subject}) raised more than {ALERTS_PER_MINUTE_MAX} alerts in a minute.");
+            alarms.raise(Alarm { kind: AlarmKind::RuleThrottled, subject, text });
+        }
+        false
+    }
+
     /// Counts an alert raised now.
-    pub(crate) fn count(&mut self, rule: &RuleId, now: Timestamp) -> Share {
+    fn count(&mut self, rule: &RuleId, now: Timestamp) -> Share {
         let window = now.as_nanos().div_euclid(WINDOW_NANOS);
         if window != self.window || self.counts.len() > RULES_MAX {
             self.window = window;

@@ -19,7 +19,7 @@ use crate::alert::{self, Length, Raised};
 use crate::repeats::{Matter, Repeats};
 use crate::service::{Shared, alert_table};
 use crate::state::{Keeper, Start, StatePlace};
-use crate::throttle::{ALERTS_PER_MINUTE_MAX, Share, Throttle};
+use crate::throttle::Throttle;
 
 /// Time between two commits that only move cursors: what a restart matches again at most.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -183,17 +183,11 @@ impl Worker {
 
     /// Whether an alert of a rule is short because the rule raises too many, which is told once a minute.
     fn throttle(&self, rule: &Rule, throttle: &mut Throttle) -> Length {
-        let share = throttle.count(&rule.metadata.id, self.clock.now());
-        if share == Share::Full {
-            return Length::Full;
+        let rule = (&rule.metadata.id, rule.metadata.title.as_str());
+        match throttle.admits(rule, self.clock.now(), &self.shared.metrics, &*self.alarms) {
+            true => Length::Full,
+            false => Length::Short,
         }
-        self.shared.metrics.add_labelled(Metric::MonitorAlerts, "throttled", 1);
-        if share == Share::FirstShort {
-            let (rule, subject) = (&rule.metadata.title, rule.metadata.id.to_string());
-            let text = format!("{rule} ({subject}) raised more than {ALERTS_PER_MINUTE_MAX} alerts in a minute.");
-            self.alarms.raise(Alarm { kind: AlarmKind::RuleThrottled, subject, text });
-        }
-        Length::Short
     }
 
     /// Marks an alert that repeats what people were told, and lets the next one say how many did.

@@ -37,7 +37,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::alert::{self, Raised};
-use crate::throttle::{ALERTS_PER_MINUTE_MAX, Share, Throttle};
+use crate::throttle::Throttle;
 use span::{Due, Plan, Span};
 
 /// Time between two looks at what is due.
@@ -317,19 +317,10 @@ impl Analytics {
 
     /// Shortens an alert of a rule that raises too many, and says so once a minute.
     fn throttle(&self, raised: &mut Raised) {
-        let share = {
-            let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-            throttle.count(&raised.alert.rule_id, self.parts.clock.now())
-        };
-        if share == Share::Full {
-            return;
-        }
-        raised.shorten();
-        self.parts.metrics.add_labelled(Metric::MonitorAlerts, "throttled", 1);
-        if share == Share::FirstShort {
-            let (rule, subject) = (&raised.alert.rule_title, raised.alert.rule_id.to_string());
-            let text = format!("{rule} ({subject}) raised more than {ALERTS_PER_MINUTE_MAX} alerts in a minute.");
-            self.parts.alarms.raise(Alarm { kind: AlarmKind::RuleThrottled, subject, text });
+        let rule = (&raised.alert.rule_id, raised.alert.rule_title.as_str());
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        if !throttle.admits(rule, self.parts.clock.now(), &self.parts.metrics, &*self.parts.alarms) {
+            raised.shorten();
         }
     }
 
