@@ -52,11 +52,16 @@ impl Credential {
     /// # Errors
     /// When it is not allowed, or the change cannot be made.
     pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
+        // What is wrong with the command itself is said before anything is opened.
+        let scopes = match self {
+            Self::Create { scopes, .. } => {
+                scopes.iter().map(|scope| parse_scope(scope)).collect::<Result<Vec<_>, _>>()?
+            }
+            _ => Vec::new(),
+        };
         let target = Target::open(global, Missing::Refuse).await?;
         let outcome = match self {
-            Self::Create { name, scopes, days, out } => {
-                create(&target, name, scopes, *days, out.as_deref(), console).await
-            }
+            Self::Create { name, days, out, .. } => create(&target, name, scopes, *days, out.as_deref(), console).await,
             Self::List => list(&target, console).await,
             Self::Revoke { id } => revoke(&target, id, console).await,
         };
@@ -69,19 +74,19 @@ impl Credential {
 async fn create(
     target: &Target,
     name: &str,
-    scopes: &[String],
+    scopes: Vec<Scope>,
     days: u64,
     out: Option<&Path>,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let parsed = scopes.iter().map(|scope| parse_scope(scope)).collect::<Result<Vec<_>, _>>()?;
     // The file comes first: a credential whose text is lost would be of no use.
     let file = out.map(create_private).transpose()?;
     let issued = match target {
         Target::Server(client) => {
+            let scopes: Vec<&str> = scopes.iter().map(|scope| scope.name()).collect();
             client.post("v1/credentials", &json!({ "name": name, "scopes": scopes, "expires_in_days": days })).await?
         }
-        Target::Directory(node) => issue(&node.access(), name, parsed, days).await?,
+        Target::Directory(node) => issue(&node.access(), name, scopes, days).await?,
     };
     let text = |member: &str| issued[member].as_str().unwrap_or_default();
     if let Some(mut file) = file {
