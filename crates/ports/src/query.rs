@@ -82,6 +82,9 @@ pub struct QueryRequest {
     pub parameters: Vec<(String, String)>,
     /// Tables that exist for this query only, beside those stored: the answer of a command that is piped on.
     pub given: Vec<ResultTable>,
+    /// Whether an answer without the rows of segments that cannot be read is wanted, which names them. Else the query
+    /// fails: who does not look at what was not read would take the rest for everything.
+    pub takes_partial: bool,
 }
 
 impl QueryRequest {
@@ -102,6 +105,7 @@ impl QueryRequest {
             time_scope: None,
             parameters: Vec::new(),
             given: Vec::new(),
+            takes_partial: false,
         }
     }
 }

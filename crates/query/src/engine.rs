@@ -365,7 +365,10 @@ impl Core {
         let (mut tables, mut truncated) = (Vec::new(), None);
         for (index, planned) in prepared.results.iter().enumerate() {
             let counters = &prepared.snapshot.counters;
-            let batches = self.readable_rows_of(planned, counters, &memory, &limits, &mut truncated).await?;
+            let batches = match request.takes_partial {
+                true => self.readable_rows_of(planned, counters, &memory, &limits, &mut truncated).await?,
+                false => self.rows_of(planned, &memory, &limits, &mut truncated).await?,
+            };
             let name = if index == 0 { "PrimaryResult".to_owned() } else { format!("PrimaryResult_{index}") };
             tables.push(result_table(name, &planned.columns, batches)?);
             if truncated.is_some() {

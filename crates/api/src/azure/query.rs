@@ -233,7 +233,8 @@ async fn answer(
     let time_scope = body.timespan.as_deref().filter(|text| !text.trim().is_empty());
     let time_scope = time_scope.map(|text| timespan::parse(text, state.clock.now())).transpose();
     let time_scope = time_scope.map_err(|message| Refusal::bad_argument(&message))?;
-    let request = QueryRequest { time_scope, timeout: prefer.wait, ..QueryRequest::new(body.query.clone()) };
+    let request =
+        QueryRequest { time_scope, timeout: prefer.wait, takes_partial: true, ..QueryRequest::new(body.query.clone()) };
     let answer = state.queries.query(ctx, request).await.map_err(|error| Refusal::of_query(&error, &body.query))?;
     write(answer, prefer).map_err(|error| {
         let error = ApiError::internal(&*error);

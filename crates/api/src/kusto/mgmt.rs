@@ -29,7 +29,7 @@ pub(crate) async fn run(state: &App, ctx: &OpContext, request: KustoRequest) -> 
     let (command, piped) = objects::split_pipe(&request.text);
     if let Some(query) = records::query_of(command) {
         let text = format!("{query}\n{}", piped.unwrap_or_default());
-        return ask(state, ctx, QueryRequest { text, ..request.query }).await;
+        return ask(state, ctx, QueryRequest { text, takes_partial: false, ..request.query }).await;
     }
     let table = match objects::run(state, ctx, command, request.readonly).await {
         Some(table) => table?,
@@ -40,7 +40,7 @@ pub(crate) async fn run(state: &App, ctx: &OpContext, request: KustoRequest) -> 
     let name = command.replace('\\', "\\\\").replace('\'', "\\'");
     let text = format!("['{name}'] {piped}");
     let given = vec![objects::given(command, table)?];
-    ask(state, ctx, QueryRequest { text, given, ..request.query }).await
+    ask(state, ctx, QueryRequest { text, given, takes_partial: false, ..request.query }).await
 }
 
 async fn ask(state: &App, ctx: &OpContext, query: QueryRequest) -> Result<Answer, Fault> {

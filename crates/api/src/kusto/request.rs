@@ -78,6 +78,7 @@ impl KustoRequest {
                 no_truncation: options.flag("notruncation"),
                 timeout: if options.flag("norequesttimeout") { None } else { options.duration("servertimeout")? },
                 parameters,
+                takes_partial: true,
                 ..QueryRequest::new("")
             },
             take: options.smallest(&["query_take_max_records"])?,

@@ -108,7 +108,7 @@ impl Query {
         };
         let now = self.now.as_ref().map(parse).transpose()?;
         let language = if self.sql { QueryLanguage::Sql } else { QueryLanguage::Kql };
-        Ok(QueryRequest { language, now, no_truncation: self.all_rows, ..QueryRequest::new(text) })
+        Ok(QueryRequest { language, now, no_truncation: self.all_rows, takes_partial: true, ..QueryRequest::new(text) })
     }
 
     async fn ask_engine(
@@ -302,6 +302,9 @@ pub async fn ask(target: &Target, text: &str) -> Result<Grid, Failure> {
         Target::Server(client) => Answer::of_frames(&client.post("v2/rest/query", &wire_request(&request)).await?),
         Target::Directory(node) => Answer::of_engine(node.queries().query(&local_context(), request).await?)?,
     };
+    if let Some(why) = answer.partial.first() {
+        return Err(Failure::new(Exit::Internal, format!("not everything could be read: {why}")));
+    }
     Ok(answer.tables.into_iter().next().unwrap_or_default())
 }
 

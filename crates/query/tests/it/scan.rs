@@ -111,7 +111,8 @@ fn engine(store: &Arc<Store>, cache_bytes: usize) -> Engine {
 
 pub fn ask(engine: &Engine, text: &str) -> QueryAnswer {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let answer = runtime.block_on(engine.query(&OpContext::service("test"), QueryRequest::new(text)));
+    let request = QueryRequest { takes_partial: true, ..QueryRequest::new(text) };
+    let answer = runtime.block_on(engine.query(&OpContext::service("test"), request));
     answer.unwrap_or_else(|error| panic!("{text}: {error:?}"))
 }
 
@@ -273,12 +274,16 @@ fn a_segment_that_cannot_be_read_is_left_out_whole_and_named() {
             bytes[place] ^= 1;
         }
         fs.overwrite(&path, &bytes);
-        let answer = ask(&engine(&store, 0), "Logs_CL | summarize count(), dcount(Message), sum(Size), max(Request)");
+        let query = "Logs_CL | summarize count(), dcount(Message), sum(Size), max(Request)";
+        let answer = ask(&engine(&store, 0), query);
         let count = (blocks_left * BLOCK_ROWS).to_string();
         assert_eq!(rows(&answer)[0].split('|').next(), Some(count.as_str()));
         let not_read = answer.completeness.not_read;
         assert_eq!(not_read.len(), usize::from(blocks_left < 5), "{not_read:?}");
         assert!(not_read.iter().all(|named| named.contains(&segment.path)), "{not_read:?}");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let whole = runtime.block_on(engine(&store, 0).query(&OpContext::service("test"), QueryRequest::new(query)));
+        assert_eq!(whole.is_ok(), blocks_left == 5, "who does not take a part of the answer gets none");
     }
 }
 
