@@ -72,11 +72,16 @@ class Prometheus:
         shutil.rmtree(self.directory)
 
 
+COMMANDS = ("instant", "range", "series", "labels")
+
+
 def promtool(*arguments, credential=CREDENTIAL):
     """What promtool says of this server; its errors are raised."""
     host = urllib.parse.urlsplit(URL).netloc
     address = f"http://moneta:{credential}@{host}"
-    command = [library("prometheus", "/usr/bin/promtool"), "query", *arguments[:-1], address, arguments[-1]]
+    # The address stands before what is asked for, where anything is.
+    options = [argument for argument in arguments if argument.startswith("-") or argument in COMMANDS or argument == "json"]
+    command = [library("prometheus", "/usr/bin/promtool"), "query", *options, address, *arguments[len(options):]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         raise RuntimeError(done.stdout + done.stderr)
@@ -114,7 +119,7 @@ def read():
     assert one["metric"] == {"handler": "/api/v1/query"} and float(one["value"][1]) > 0, one
     steps = json.loads(promtool("range", "-o", "json", f"--start={end - 2}", f"--end={end}", "--step=1s", selector))
     assert [value for _, value in steps[0]["values"]] == ["1"] * 3, steps
-    assert f'run="{RUN}"' in promtool("series", f"--match={selector}", "")
+    assert f'run="{RUN}"' in promtool("series", f"--match={selector}")
     assert "self" in promtool("labels", "job").split()
 
 

@@ -46,7 +46,7 @@ export async function refused(call, ...words) {
     answer = await call();
   } catch (error) {
     const causes = (error.errors ?? []).map((inner) => inner.cause ?? inner);
-    const texts = [error, ...causes].map((cause) => `${cause.name}: ${cause.message} ${JSON.stringify(cause)}`);
+    const texts = [error, ...causes].map((cause) => `${cause.name}: ${cause.message} ${JSON.stringify(cause)} ${JSON.stringify(cause.response?.data)}`);
     const text = texts.join(" ");
     const missing = words.filter((word) => !text.toLowerCase().includes(word.toLowerCase()));
     if (missing.length > 0) throw new Error(`${missing} not in ${text}`);
