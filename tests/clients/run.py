@@ -92,12 +92,6 @@ CLIENTS = [
     ),
     Client("pino_loki.mjs", "pino-loki", "Loki push from Node"),
     Client(
-        "prometheus_client.py",
-        "prometheus",
-        "Prometheus remote write, and promtool's queries in PromQL",
-        unpacked=True,
-    ),
-    Client(
         "alertmanager_client.py",
         "prometheus-alertmanager",
         "Alertmanager's webhook, and alerts of amtool",
