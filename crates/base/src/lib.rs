@@ -17,6 +17,7 @@ pub mod level;
 pub mod limits;
 pub mod objects;
 pub mod time;
+pub mod xml;
 
 pub use clock::{Clock, Entropy};
 pub use error::ErrorKind;

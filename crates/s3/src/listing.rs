@@ -2,6 +2,7 @@
 //! CDATA and declarations of types are refused; attributes are passed over.
 
 use moneta_base::objects::ListedObject;
+use moneta_base::xml::push_text;
 
 /// One page of a list.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -83,36 +84,6 @@ fn for_each_element(xml: &str, each: &mut OnElement<'_>) -> Result<(), String> {
     match path.is_empty() && rest.trim().is_empty() {
         true => Ok(()),
         false => Err("it ends too early".to_owned()),
-    }
-}
-
-fn push_text(text: &mut String, mut raw: &str) -> Result<(), String> {
-    while let Some((before, tail)) = raw.split_once('&') {
-        let (name, tail) = tail.split_once(';').ok_or("a reference in it does not end")?;
-        text.push_str(before);
-        text.push(reference(name).ok_or_else(|| format!("it names &{name};"))?);
-        raw = tail;
-    }
-    text.push_str(raw);
-    Ok(())
-}
-
-/// The character that a reference stands for.
-fn reference(name: &str) -> Option<char> {
-    match name {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
-            let digits = name.strip_prefix('#')?;
-            let code = match digits.strip_prefix('x') {
-                Some(digits) => u32::from_str_radix(digits, 16),
-                None => digits.parse(),
-            };
-            code.ok().and_then(char::from_u32)
-        }
     }
 }
 

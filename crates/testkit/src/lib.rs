@@ -8,6 +8,7 @@
 
 pub mod clock;
 pub mod corpus;
+pub mod fuzz;
 pub mod random;
 pub mod sim_fs;
 pub mod sim_s3;
@@ -15,6 +16,7 @@ pub mod temporary;
 
 pub use clock::FixedClock;
 pub use corpus::{corpus, corpus_or_skip};
+pub use fuzz::Fuzz;
 pub use random::{Random, SeededEntropy};
 pub use sim_fs::{Call, CallKind, Fault, SimFs};
 pub use sim_s3::{S3Fault, SimS3};

@@ -2,7 +2,7 @@
 import { forwardRef, useEffect, useImperativeHandle, useRef } from "react";
 import { useSession } from "../app/session";
 import { findingsOf, LANGUAGE, mark } from "./language";
-import { monaco } from "./monaco";
+import { EDITOR_OPTIONS, monaco, themeName } from "./monaco";
 import { blockAt, blocks, type Block } from "./statements";
 
 export interface EditorHandle {
@@ -24,10 +24,6 @@ interface EditorProps {
 /** How long nobody types before the server is asked what is wrong. */
 const QUIET_MS = 350;
 
-function themeName(isDark: boolean): string {
-  return isDark ? "moneta-dark" : "moneta-light";
-}
-
 /** Lines that are coloured at once; the editor colours further ones when it is idle. */
 const LINES_COLOURED_MAX = 200;
 
@@ -47,26 +43,17 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
   useEffect(() => {
     if (!place.current) return;
     const made = monaco.editor.create(place.current, {
+      ...EDITOR_OPTIONS,
       value: text,
       language: LANGUAGE,
       // Before there is a text to colour: a change of colours later lets the editor begin anew.
       theme: themeName(isDark),
       ariaLabel: "Query text. Shift and Enter runs the statement under the cursor. Control and M lets Tab leave the editor.",
-      automaticLayout: true,
-      minimap: { enabled: false },
       fontSize: 14,
-      lineNumbersMinChars: 3,
-      scrollBeyondLastLine: false,
-      fixedOverflowWidgets: true,
       renderLineHighlight: "line",
-      wordBasedSuggestions: "off",
       suggest: { showIcons: true, preview: false },
       quickSuggestions: { other: true, comments: false, strings: false },
       tabSize: 4,
-      // What cannot be seen is shown: pasted text is not trusted either.
-      renderControlCharacters: true,
-      padding: { top: 8, bottom: 8 },
-      "semanticHighlighting.enabled": false,
     });
     editor.current = made;
     colourNow(made);

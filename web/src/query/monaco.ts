@@ -40,3 +40,21 @@ const policy = factory?.createPolicy("moneta-worker", {
 registerLanguage();
 
 export { monaco };
+
+/** What all editors of the pages have in common. */
+export const EDITOR_OPTIONS = {
+  automaticLayout: true,
+  minimap: { enabled: false },
+  lineNumbersMinChars: 3,
+  scrollBeyondLastLine: false,
+  fixedOverflowWidgets: true,
+  wordBasedSuggestions: "off",
+  // What cannot be seen is shown: pasted text is not trusted either.
+  renderControlCharacters: true,
+  padding: { top: 8, bottom: 8 },
+  "semanticHighlighting.enabled": false,
+} satisfies monaco.editor.IStandaloneEditorConstructionOptions;
+
+export function themeName(isDark: boolean): string {
+  return isDark ? "moneta-dark" : "moneta-light";
+}

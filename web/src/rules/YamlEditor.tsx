@@ -2,7 +2,7 @@
 import "monaco-editor/languages/definitions/yaml/register";
 import { useEffect, useRef } from "react";
 import { useSession } from "../app/session";
-import { monaco } from "../query/monaco";
+import { EDITOR_OPTIONS, monaco, themeName } from "../query/monaco";
 import type { TextProblem } from "./ruleText";
 
 interface YamlEditorProps {
@@ -19,29 +19,21 @@ export default function YamlEditor({ text, problems, onChange }: YamlEditorProps
   const latest = useRef(onChange);
   latest.current = onChange;
   const { isDark } = useSession();
-  const theme = isDark ? "moneta-dark" : "moneta-light";
+  const theme = themeName(isDark);
 
   useEffect(() => {
     if (!place.current) return;
     const made = monaco.editor.create(place.current, {
+      ...EDITOR_OPTIONS,
       value: text,
       language: "yaml",
       theme,
       ariaLabel: "Text of the rule. Control and M lets Tab leave the editor.",
-      automaticLayout: true,
-      minimap: { enabled: false },
       fontSize: 13,
-      lineNumbersMinChars: 3,
-      scrollBeyondLastLine: false,
-      fixedOverflowWidgets: true,
-      wordBasedSuggestions: "off",
       quickSuggestions: false,
       tabSize: 2,
       detectIndentation: false,
       insertSpaces: true,
-      renderControlCharacters: true,
-      padding: { top: 8, bottom: 8 },
-      "semanticHighlighting.enabled": false,
     });
     editor.current = made;
     const changes = made.onDidChangeModelContent(() => latest.current(made.getValue()));

@@ -3,6 +3,8 @@
 //! Each element is told at its end, by the local names down to it, with its content as it stands there. Declarations of
 //! types are refused, so that no entity can be defined. Nesting is limited; what is read is only looked at once.
 
+use moneta_base::xml::push_text;
+
 /// Elements within each other at most.
 const DEPTH_MAX: usize = 64;
 
@@ -104,36 +106,6 @@ fn tag_length(rest: &str) -> Option<usize> {
 pub(super) fn local(tag: &str) -> &str {
     let name = tag.split(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).next().unwrap_or_default();
     name.rsplit(':').next().unwrap_or_default()
-}
-
-fn push_text(text: &mut String, mut raw: &str) -> Result<(), String> {
-    while let Some((before, tail)) = raw.split_once('&') {
-        let (name, tail) = tail.split_once(';').ok_or("a reference in it does not end")?;
-        text.push_str(before);
-        text.push(reference(name).ok_or_else(|| format!("it names &{name};"))?);
-        raw = tail;
-    }
-    text.push_str(raw);
-    Ok(())
-}
-
-/// The character that a reference stands for.
-fn reference(name: &str) -> Option<char> {
-    match name {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
-            let digits = name.strip_prefix('#')?;
-            let code = match digits.strip_prefix('x') {
-                Some(digits) => u32::from_str_radix(digits, 16),
-                None => digits.parse(),
-            };
-            code.ok().and_then(char::from_u32)
-        }
-    }
 }
 
 /// A text as it stands between tags.

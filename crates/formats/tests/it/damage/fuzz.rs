@@ -20,7 +20,8 @@ fn digest(whole: &Whole, has_positions: bool) -> (BTreeMap<String, usize>, Vec<(
 }
 
 fn fuzz_format(name: &str, format: Format, seeds: Vec<Vec<u8>>) {
-    fuzz(name, seeds, move |input, choice| {
+    fuzz(name, seeds, move |input, random| {
+        let choice = random.below(usize::MAX);
         let whole = decode_checked(format, input, 1 << 16);
         // How much of a damaged member comes out before the damage is seen depends on the reader's buffers.
         let is_cut = matches!(format, Format::Gzip | Format::Zip | Format::Zstd) && !whole.quarantined.is_empty();

@@ -2,8 +2,9 @@
 //! vanishes. `MONETA_MALFORMED` sets how many a format.
 
 use moneta_formats::Format;
+use moneta_testkit::Random;
 
-use super::mutate::{Numbers, mutated};
+use super::mutate::mutated;
 use super::{decode_checked, seeds};
 use crate::support::Whole;
 use crate::{evtx, reports};
@@ -34,7 +35,7 @@ fn wanted() -> usize {
 }
 
 /// Inputs of so many damaged records, and how many of the records each holds.
-type Inputs = Box<dyn FnMut(usize, &mut Numbers) -> Vec<u8>>;
+type Inputs = Box<dyn FnMut(usize, &mut Random) -> Vec<u8>>;
 
 /// What makes damaged records of a format, and whether each carries a mark that must be found again.
 fn maker(format: Format) -> (Inputs, bool) {
@@ -73,11 +74,11 @@ fn mark(number: usize) -> Vec<u8> {
 }
 
 /// Damaged lines, each with a mark; every fourth is not UTF-8.
-fn lines(head: &[u8], records: &[Vec<u8>], count: usize, numbers: &mut Numbers) -> Vec<u8> {
+fn lines(head: &[u8], records: &[Vec<u8>], count: usize, numbers: &mut Random) -> Vec<u8> {
     let mut input = head.to_vec();
     for number in 0..count {
         let mut line = records[numbers.below(records.len())].clone();
-        let at = numbers.below(line.len());
+        let at = numbers.below(line.len().max(1));
         match number % 4 {
             0 => drop(line.splice(at..at, *b"\xff")),
             1 => line.truncate(at),
@@ -97,11 +98,11 @@ fn lines(head: &[u8], records: &[Vec<u8>], count: usize, numbers: &mut Numbers) 
     input
 }
 
-fn journal_entries(count: usize, numbers: &mut Numbers) -> Vec<u8> {
+fn journal_entries(count: usize, numbers: &mut Random) -> Vec<u8> {
     let mut input = Vec::new();
     for number in 0..count {
         let mut entry = b"__CURSOR=s=a;i=1\n__REALTIME_TIMESTAMP=1780308000123456\nMESSAGE=hello\n".to_vec();
-        let at = numbers.below(entry.len());
+        let at = numbers.below(entry.len().max(1));
         match number % 3 {
             0 => drop(entry.splice(at..at, *b"\nno field\n")),
             1 => entry.truncate(at),
@@ -118,7 +119,7 @@ fn journal_entries(count: usize, numbers: &mut Numbers) -> Vec<u8> {
     input
 }
 
-fn binary_alerts(count: usize, numbers: &mut Numbers) -> Vec<u8> {
+fn binary_alerts(count: usize, numbers: &mut Random) -> Vec<u8> {
     let mut input = Vec::new();
     for number in 0..count {
         let mut event = reports::snort_event(7, [&[192, 0, 2, 7], &[198, 51, 100, 1]]);
@@ -139,9 +140,9 @@ fn binary_alerts(count: usize, numbers: &mut Numbers) -> Vec<u8> {
     input
 }
 
-fn chunks_of_events(count: usize, numbers: &mut Numbers) -> Vec<u8> {
+fn chunks_of_events(count: usize, numbers: &mut Random) -> Vec<u8> {
     const EVENTS: usize = 40;
-    let make = |first: usize, numbers: &mut Numbers| {
+    let make = |first: usize, numbers: &mut Random| {
         let events = vec![("System", "2026-06-01T12:00:00Z"); EVENTS.min(count - first)];
         let (mut chunk, offsets) = evtx::chunk(&events);
         for offset in offsets {
@@ -154,7 +155,7 @@ fn chunks_of_events(count: usize, numbers: &mut Numbers) -> Vec<u8> {
     evtx::file(&chunks)
 }
 
-fn damaged_archive(seeds: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
+fn damaged_archive(seeds: &[Vec<u8>], numbers: &mut Random) -> Vec<u8> {
     loop {
         let bytes = mutated(seeds, numbers);
         if bytes != seeds[0] && !bytes.is_empty() {
@@ -167,7 +168,7 @@ fn damaged_archive(seeds: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
 fn ingest_1_malformed_records_are_kept_with_their_bytes_and_a_reason() {
     for format in CHECKED {
         let (mut make, is_marked) = maker(format);
-        let mut numbers = Numbers(format.name().len() as u64 ^ 0x5eed);
+        let mut numbers = Random::new(format.name().len() as u64 ^ 0x5eed);
         let is_archive = matches!(format, Format::Zip | Format::Gzip | Format::Zstd);
         let per_input = if is_archive { 1 } else { RECORDS_PER_INPUT };
         let (mut done, mut num_quarantined, mut num_rows) = (0, 0, 0);
