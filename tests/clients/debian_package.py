@@ -24,7 +24,8 @@ def library(package, path):
 @functools.cache
 def unpacked(package):
     """The directory of a package, unpacked once."""
-    unpacked = CACHE / f"deb-{package}-{version(package)}"
+    # Without the colon behind an epoch: it would part two directories of a list.
+    unpacked = CACHE / f"deb-{package}-{version(package)}".replace(":", "_")
     if not unpacked.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as fresh:

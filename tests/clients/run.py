@@ -76,6 +76,12 @@ CLIENTS = [
     Client("azure_kusto_bare.py", "azure-kusto-ingest", "Kusto by a bare address, where this machine needs no credential"),
     Client("msticpy_client.py", "msticpy", "Kusto from notebooks", requirements="requirements-msticpy.txt"),
     Client("splunk_handler_client.py", "splunk-handler", "Splunk HTTP Event Collector with acknowledgements"),
+    Client(
+        "syslog_ng_client.py",
+        "syslog-ng-mod-http",
+        "Splunk HTTP Event Collector from a syslog daemon",
+        unpacked=True,
+    ),
     Client("logging_loki_client.py", "python-logging-loki", "Loki push"),
     Client("elasticsearch_client.py", "elasticsearch", "Elasticsearch bulk and documents"),
     Client("elasticsearch_client.mjs", "@elastic/elasticsearch", "Elasticsearch bulk from Node"),
@@ -91,6 +97,12 @@ CLIENTS = [
         "adbc_flightsql_client.py", "adbc-driver-flightsql", "Arrow Flight SQL: queries of any size, with and without TLS"
     ),
     Client("pino_loki.mjs", "pino-loki", "Loki push from Node"),
+    Client(
+        "prometheus_client.py",
+        "prometheus",
+        "Prometheus remote write, and promtool's queries in PromQL",
+        unpacked=True,
+    ),
     Client(
         "alertmanager_client.py",
         "prometheus-alertmanager",
