@@ -11,7 +11,6 @@ pub(crate) mod expression;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
@@ -69,15 +68,8 @@ pub enum ScanUnit {
 /// Counts what the scans of one query read, and remembers what they could not.
 #[derive(Debug, Default)]
 pub struct ScanCounters {
-    segments_read: AtomicU64,
-    segments_pruned: AtomicU64,
-    blocks_read: AtomicU64,
-    blocks_pruned: AtomicU64,
-    groups_read: AtomicU64,
-    groups_pruned: AtomicU64,
-    groups_without_terms: AtomicU64,
-    groups_counted: AtomicU64,
-    rows_scanned: AtomicU64,
+    /// Without `not_read`, which `unreadable` says.
+    counts: Mutex<Completeness>,
     unreadable: Mutex<Unreadable>,
 }
 
@@ -94,37 +86,19 @@ impl ScanCounters {
     /// The counts so far.
     #[must_use]
     pub fn completeness(&self) -> Completeness {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let left_out = &self.unreadable().left_out;
-        Completeness {
-            segments_read: get(&self.segments_read),
-            segments_pruned: get(&self.segments_pruned),
-            blocks_read: get(&self.blocks_read),
-            blocks_pruned: get(&self.blocks_pruned),
-            groups_read: get(&self.groups_read),
-            groups_pruned: get(&self.groups_pruned),
-            groups_without_terms: get(&self.groups_without_terms),
-            groups_counted: get(&self.groups_counted),
-            rows_scanned: get(&self.rows_scanned),
-            not_read: left_out.iter().map(|(name, reason)| format!("segment {name}: {reason}")).collect(),
-        }
+        let not_read = left_out.iter().map(|(name, reason)| format!("segment {name}: {reason}")).collect();
+        Completeness { not_read, ..self.counts().clone() }
+    }
+
+    /// Adds to the counts: once for a piece of a table, never for a row.
+    fn count(&self, add: impl FnOnce(&mut Completeness)) {
+        add(&mut self.counts());
     }
 
     /// Puts the counts back to what they were: what was read in vain is not counted.
     pub(crate) fn count_from(&self, before: &Completeness) {
-        for (counter, count) in [
-            (&self.segments_read, before.segments_read),
-            (&self.segments_pruned, before.segments_pruned),
-            (&self.blocks_read, before.blocks_read),
-            (&self.blocks_pruned, before.blocks_pruned),
-            (&self.groups_read, before.groups_read),
-            (&self.groups_pruned, before.groups_pruned),
-            (&self.groups_without_terms, before.groups_without_terms),
-            (&self.groups_counted, before.groups_counted),
-            (&self.rows_scanned, before.rows_scanned),
-        ] {
-            counter.store(count, Ordering::Relaxed);
-        }
+        *self.counts() = before.clone();
     }
 
     /// Leaves the segments that failed a scan out of those that follow; `false` when none did.
@@ -142,6 +116,10 @@ impl ScanCounters {
 
     fn is_left_out(&self, unit: &ScanUnit) -> bool {
         matches!(unit, ScanUnit::Segment(segment) if self.unreadable().left_out.contains_key(&segment.name()))
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Completeness> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unreadable(&self) -> MutexGuard<'_, Unreadable> {
@@ -210,8 +188,10 @@ impl TableProvider for ScanTable {
         let readable = self.units.iter().filter(|unit| !self.counters.is_left_out(unit)).cloned();
         let (units, pruned): (Vec<_>, Vec<_>) = readable.partition(|unit| may_match(unit, times));
         let num_segments = count_segments(&pruned);
-        self.counters.segments_pruned.fetch_add(num_segments, Ordering::Relaxed);
-        self.counters.blocks_pruned.fetch_add(pruned.len() as u64 - num_segments, Ordering::Relaxed);
+        self.counters.count(|counts| {
+            counts.segments_pruned += num_segments;
+            counts.blocks_pruned += pruned.len() as u64 - num_segments;
+        });
         // A filter that is not applied here lets rows pass that are not in the answer: then no number of rows suffices.
         let limit = if filters.iter().all(is_of_rows) { limit } else { None };
         let (prunes, terms) = (prunes_of_filters(filters, times), terms_of_filters(filters, &self.columns));

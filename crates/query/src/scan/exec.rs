@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -233,7 +232,7 @@ impl ScanExec {
                     }
                 }
                 ScanUnit::Hot(block) => {
-                    self.reading.counters.blocks_read.fetch_add(1, Ordering::Relaxed);
+                    self.reading.counters.count(|counts| counts.blocks_read += 1);
                     self.block_rows(block)?
                 }
                 ScanUnit::Rows(rows) => self.align(rows)?,
@@ -265,7 +264,7 @@ impl ScanExec {
         let failed = |message| DataFusionError::External(Box::new(UnreadableSegment(message)));
         let segment = source.open().map_err(failed)?;
         if partition == 0 {
-            self.reading.counters.segments_read.fetch_add(1, Ordering::Relaxed);
+            self.reading.counters.count(|counts| counts.segments_read += 1);
         }
         let mut groups: Vec<usize> = share(segment.num_groups(), partition, self.num_partitions).collect();
         if newest_first {
@@ -274,11 +273,11 @@ impl ScanExec {
         let counters = &self.reading.counters;
         for group in groups {
             if !segment.may_match(group, &self.reading.prunes) {
-                counters.groups_pruned.fetch_add(1, Ordering::Relaxed);
+                counters.count(|counts| counts.groups_pruned += 1);
                 continue;
             }
             if let Some(count) = self.count(&segment, group)? {
-                counters.groups_counted.fetch_add(1, Ordering::Relaxed);
+                counters.count(|counts| counts.groups_counted += 1);
                 if count > 0 && !computed(&OnlyCounted(count), &self.layers, consume)? {
                     return Ok(false);
                 }
@@ -286,10 +285,10 @@ impl ScanExec {
             }
             let rows = segment.rows_with(group, &self.reading.terms).map_err(|error| failed(error.to_string()))?;
             if rows.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
-                counters.groups_without_terms.fetch_add(1, Ordering::Relaxed);
+                counters.count(|counts| counts.groups_without_terms += 1);
                 continue;
             }
-            counters.groups_read.fetch_add(1, Ordering::Relaxed);
+            counters.count(|counts| counts.groups_read += 1);
             let source = Source::Group { segment: &segment, group, cache: source.cache() };
             if !self.read_chunk(Chunk::new(source, &self.read, rows), rows_left, consume)? {
                 return Ok(false);
@@ -328,7 +327,7 @@ impl ScanExec {
         let scanned = if self.filters.is_empty() { rows.min(*rows_left) } else { rows };
         chunk.filter(&self.filters)?;
         chunk.filter(self.hints.iter().filter(|hint| hint.says_something()).map(|hint| &hint.own))?;
-        self.reading.counters.rows_scanned.fetch_add(scanned as u64, Ordering::Relaxed);
+        self.reading.counters.count(|counts| counts.rows_scanned += scanned as u64);
         chunk.truncate(*rows_left);
         *rows_left -= chunk.num_rows();
         let wants_more = chunk.num_rows() == 0 || computed(&chunk, &self.layers, consume)?;
