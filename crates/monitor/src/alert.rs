@@ -80,6 +80,8 @@ pub(crate) const RULE_VERSION: &str = "Rule Version";
 pub(crate) const RULE_LICENSE: &str = "Rule License";
 /// The one that says what held.
 pub(crate) const EXPLANATION: &str = "Explanation";
+/// The one with what the events of a correlation share: the fields it groups by and their values.
+pub(crate) const GROUP: &str = "Group";
 /// The one with the sequences of the events by table, where they lie in several.
 pub(crate) const EVENT_SEQS_BY_TABLE: &str = "Event Seqs By Table";
 
@@ -204,6 +206,10 @@ fn raise_finding((id, rule, length): (String, &Rule, Length), finding: &Finding,
     let events = finding.events.iter().take(length.events_max()).map(event).collect();
     let mut entities = Entities::default();
     finding.group.iter().for_each(|(field, value)| entities.add_field(field, value));
+    let mut properties = length.properties();
+    let group: BTreeMap<&str, &str> =
+        finding.group.iter().map(|(field, value)| (field.as_str(), value.as_str())).collect();
+    properties.insert(GROUP.to_owned(), json!(group));
     let refs = finding.events.iter().take(length.seqs_max()).map(|event| (event.at.table.clone(), event.at.seq));
     Raised {
         alert: Alert { explanation: finding.explanation(), ..alert_of(rule, id, now, events) },
@@ -214,7 +220,7 @@ fn raise_finding((id, rule, length): (String, &Rule, Length), finding: &Finding,
         event_refs: refs.collect(),
         times: finding.times,
         entities: entities.into_values(),
-        properties: length.properties(),
+        properties,
     }
 }
 
