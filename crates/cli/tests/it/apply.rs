@@ -27,12 +27,28 @@ steps_CL = 90
 Perf = 30
 ";
 
+/// A rule as Sentinel writes it.
+const ANALYTICS: &str = "\
+id: 7d0b1c52-3a3f-4d0e-8f0a-9a4f5e2b6c11
+name: Steps from seventy on
+description: Somebody went far.
+severity: Low
+queryFrequency: 1h
+queryPeriod: 1h
+triggerOperator: gt
+triggerThreshold: 0
+query: steps_CL | where Step >= 70
+version: 1.0.0
+kind: Scheduled
+";
+
 /// An installation with rows, and a directory that declares one of everything and more.
 fn declared() -> (Moneta, String) {
     let moneta = Moneta::new();
     moneta.ok(&["ingest", &moneta.file("steps.ndjson", json_lines(80))]);
     moneta.file("declared/people.csv", "Step,Owner\n7,ada\n8,bob\n");
     moneta.file("declared/rules/failed.yml", RULE);
+    moneta.file("declared/rules/steps.yaml", ANALYTICS);
     let file = moneta.file("declared/moneta.toml", DECLARATIONS);
     let dir = std::path::Path::new(&file).parent().unwrap().to_str().unwrap().to_owned();
     (moneta, dir)
@@ -49,22 +65,23 @@ fn check(moneta: &Moneta, dir: &str) {
         "+ hold case-7",
         "~ retention Perf",
         "    + 30",
-        "6 to make, 2 to change",
+        "7 to make, 2 to change",
     ] {
         assert!(dry.stdout.contains(line), "{line} in {}", dry.stdout);
     }
+    assert!(!dry.stdout.contains("would not load") && !dry.stderr.contains("would not load"), "{dry:?}");
     assert!(!moneta.ok(&["function", "list"]).contains("From"), "a dry run changes nothing");
     let surprised = moneta.run(&["apply", "-f", dir]);
     assert!(surprised.code == 2 && surprised.stderr.contains("dropped for good"), "{surprised:?}");
 
-    assert!(moneta.ok(&yes).ends_with("6 made, 2 changed, 0 as declared\n"));
+    assert!(moneta.ok(&yes).ends_with("7 made, 2 changed, 0 as declared\n"));
     assert_eq!(moneta.count("Last() | where Step == 79 | count"), 1);
     assert_eq!(moneta.count("_GetWatchlist('Step owners') | count"), 2);
     assert_eq!(moneta.json(&["rules", "list"])[0]["title"], "Failed password");
     assert_eq!(moneta.json(&["store", "holds"])[0]["name"], "case-7");
     let audited = "MonetaAudit | where Action !startswith 'query' and Action !startswith 'checkpoint' | count";
     let before = moneta.count(audited);
-    assert_eq!(moneta.ok(&yes), "0 made, 0 changed, 8 as declared\n");
+    assert_eq!(moneta.ok(&yes), "0 made, 0 changed, 9 as declared\n");
     assert_eq!(moneta.run(&["apply", "--dry-run", "-f", dir]).code, 0);
     assert_eq!(moneta.count(audited), before, "what is as declared is not touched");
 
@@ -77,7 +94,7 @@ fn check(moneta: &Moneta, dir: &str) {
     let changes = moneta.json(&yes);
     let names: Vec<_> =
         changes["changes"].as_array().unwrap().iter().map(|change| change["kind"].as_str().unwrap()).collect();
-    assert_eq!((names, &changes["unchanged"]), (vec!["function", "watchlist", "rule"], &5.into()), "{changes}");
+    assert_eq!((names, &changes["unchanged"]), (vec!["function", "watchlist", "rule"], &6.into()), "{changes}");
     let diff = &changes["changes"][2]["diff"];
     assert_eq!(diff, &serde_json::json!(["- level: high", "+ level: low"]));
     assert_eq!(moneta.count("From(78) | count"), 1);

@@ -7,7 +7,7 @@ use moneta_base::TableName;
 use moneta_merkle::sha256;
 use moneta_ports::operations::HoldRequest;
 use moneta_ports::{RuleFile, SavedQuery, StoredFunction, WatchlistUpload};
-use moneta_rules::{Placeholders, parse_file_with};
+use moneta_rules::{Placeholders, analytics, parse_file_with};
 use moneta_server::config::explain_toml;
 use serde::Deserialize;
 
@@ -227,18 +227,20 @@ fn read_declarations(path: &Path, wanted: &mut Vec<Wanted>) -> Result<(), Failur
 fn read_rules(path: &Path, declared: &mut Declared) -> Result<(), Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| files::unreadable(path, error))?;
     let name = path.to_string_lossy().into_owned();
-    let parsed = parse_file_with(&name, &text, &Placeholders::default());
-    let mut ids: Vec<String> = parsed.rules.iter().map(|rule| rule.metadata.id.to_string()).collect();
-    for rule in &parsed.not_loaded {
+    let (mut ids, not_loaded): (Vec<String>, _) = if analytics::is_analytics(&text) {
+        let parsed = analytics::parse_file(&name, &text);
+        (parsed.rules.iter().map(|rule| rule.metadata.id.to_string()).collect(), parsed.not_loaded)
+    } else {
+        let parsed = parse_file_with(&name, &text, &Placeholders::default());
+        (parsed.rules.iter().map(|rule| rule.metadata.id.to_string()).collect(), parsed.not_loaded)
+    };
+    for rule in &not_loaded {
         declared.problems.push(format!("would not load: {} ({}): {}", rule.file, rule.title, rule.error));
         ids.push(rule.rule_id.clone());
     }
     ids.retain(|id| !id.is_empty());
     if ids.is_empty() {
-        let why = parsed
-            .not_loaded
-            .first()
-            .map_or_else(|| "there is no rule in it".to_owned(), |rule| rule.error.to_string());
+        let why = not_loaded.first().map_or_else(|| "there is no rule in it".to_owned(), |rule| rule.error.to_string());
         return Err(Failure::new(Exit::Usage, format!("{name}: {why}")));
     }
     declared.wanted.push(Wanted::Rules { ids, file: RuleFile { name, text } });
