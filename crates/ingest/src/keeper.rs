@@ -158,6 +158,7 @@ impl Keeper {
     pub(crate) fn tick(&self, retention_due: &mut Timestamp) {
         let now = self.clock.now();
         self.log(publish(&self.ledger, &self.shared, now).map(drop), "checkpoint");
+        self.log(self.settle(), "naming segments in the root log");
         let policy = self.policy();
         self.note_state(now);
         let due =
@@ -294,6 +295,7 @@ impl Keeper {
         if self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).stopped.is_some() {
             return Ok(0);
         }
+        // Also what this very look at the store left open.
         self.settle()?;
         let due = self.store.due_drops(&|table| policy.days_of(table), now.day());
         let mut dropped = 0;
