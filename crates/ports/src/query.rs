@@ -85,6 +85,9 @@ pub struct QueryRequest {
     /// Whether an answer without the rows of segments that cannot be read is wanted, which names them. Else the query
     /// fails: who does not look at what was not read would take the rest for everything.
     pub takes_partial: bool,
+    /// Whether the same question comes again over later times: then what it makes of each piece of a table is kept in
+    /// memory for the next time. The answer is the same either way.
+    pub comes_again: bool,
 }
 
 impl QueryRequest {
@@ -106,6 +109,7 @@ impl QueryRequest {
             parameters: Vec::new(),
             given: Vec::new(),
             takes_partial: false,
+            comes_again: false,
         }
     }
 }
@@ -160,6 +164,8 @@ pub struct Completeness {
     pub groups_without_terms: u64,
     /// Row groups not read, because the number of their rows is known without.
     pub groups_counted: u64,
+    /// Blocks and row groups not read, because what the question makes of them is known from when it came before.
+    pub pieces_recalled: u64,
     /// Rows that came out of the scans.
     pub rows_scanned: u64,
     /// What could not be read, each by name with the reason. Not empty means the answer is partial.
@@ -177,6 +183,7 @@ impl Completeness {
             ("row groups", self.groups_pruned, "their statistics exclude what is asked for"),
             ("row groups", self.groups_without_terms, "the index of words has no row with what is asked for"),
             ("row groups", self.groups_counted, "the number of rows is known without reading them"),
+            ("blocks and row groups", self.pieces_recalled, "what the question makes of them was kept"),
         ]
         .into_iter()
         .filter(|(_, count, _)| *count > 0)

@@ -1,10 +1,12 @@
 //! Decoded columns of sealed segments, kept in memory for the next query. Segments never change, so what is here is
 //! never stale; what was not used for longest goes first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef};
+
+use crate::lru::Lru;
 
 /// Columns of which is known that some of their rows were read.
 const GLIMPSED_MAX: usize = 1 << 16;
@@ -23,54 +25,36 @@ pub(crate) struct CacheKey {
 /// A cache of columns, bounded in bytes.
 #[derive(Debug)]
 pub struct ColumnCache {
-    bytes_max: usize,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    entries: HashMap<CacheKey, Entry>,
-    by_use: BTreeMap<u64, CacheKey>,
-    uses: u64,
-    bytes: usize,
+    columns: Lru<CacheKey, ArrayRef>,
     /// Columns of which only some rows were read.
     glimpsed: HashSet<CacheKey>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    array: ArrayRef,
-    bytes: usize,
-    last_use: u64,
 }
 
 impl ColumnCache {
     /// A cache of at most so many bytes; of zero bytes it keeps nothing.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, state: Mutex::default() }
+        Self { state: Mutex::new(State { columns: Lru::new(bytes_max), glimpsed: HashSet::new() }) }
     }
 
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.lock().bytes
+        self.lock().columns.bytes()
     }
 
     pub(crate) fn get(&self, key: &CacheKey) -> Option<ArrayRef> {
-        let mut state = self.lock();
-        let state = &mut *state;
-        let entry = state.entries.get_mut(key)?;
-        state.by_use.remove(&entry.last_use);
-        state.uses += 1;
-        entry.last_use = state.uses;
-        state.by_use.insert(state.uses, key.clone());
-        Some(entry.array.clone())
+        self.lock().columns.get(key)
     }
 
     /// Whether a column is here, without counting as a use.
     pub(crate) fn holds(&self, key: &CacheKey) -> bool {
-        self.lock().entries.contains_key(key)
+        self.lock().columns.holds(key)
     }
 
     /// Whether rows of a column were read before without keeping it; from now on they were.
@@ -86,25 +70,10 @@ impl ColumnCache {
 
     pub(crate) fn put(&self, key: CacheKey, array: &ArrayRef) {
         let bytes = array.get_array_memory_size();
-        // One column that fills the cache would push out everything else.
-        if bytes > self.bytes_max / 4 {
-            return;
-        }
         let mut state = self.lock();
-        state.uses += 1;
-        let last_use = state.uses;
-        if let Some(old) = state.entries.insert(key.clone(), Entry { array: array.clone(), bytes, last_use }) {
-            state.bytes -= old.bytes;
-            state.by_use.remove(&old.last_use);
-        }
-        state.by_use.insert(last_use, key);
-        state.bytes += bytes;
-        while state.bytes > self.bytes_max
-            && let Some((_, oldest)) = state.by_use.pop_first()
-        {
-            if let Some(gone) = state.entries.remove(&oldest) {
-                state.bytes -= gone.bytes;
-            }
+        // One column that fills the cache would push out everything else.
+        if bytes <= state.columns.bytes_max() / 4 {
+            state.columns.put(key, array.clone(), bytes);
         }
     }
 
@@ -121,20 +90,6 @@ mod tests {
 
     fn key(group: usize) -> CacheKey {
         CacheKey { segment: "s".into(), group, column: "c".into() }
-    }
-
-    #[test]
-    fn what_was_used_last_stays() {
-        let array: ArrayRef = Arc::new(Int64Array::from(vec![1; 1_000]));
-        let size = array.get_array_memory_size();
-        let cache = ColumnCache::new(size * 5);
-        (0..5).for_each(|group| cache.put(key(group), &array));
-        assert!(cache.get(&key(0)).is_some());
-        cache.put(key(5), &array);
-        assert!(cache.holds(&key(0)) && !cache.holds(&key(1)) && cache.holds(&key(5)));
-        assert_eq!(cache.bytes(), size * 5);
-        cache.put(key(5), &array);
-        assert_eq!(cache.bytes(), size * 5);
     }
 
     #[test]

@@ -38,6 +38,7 @@ use crate::objects::tables::declare_all;
 use crate::objects::{ObjectSet, Objects};
 use crate::outside::Outside;
 use crate::pauses::{Stop, stoppable};
+use crate::recall::{self, Recall};
 use crate::render::visualization;
 use crate::running::{Ended, Lane, Running};
 use crate::scan::{ScanCounters, UnreadableSegment};
@@ -83,6 +84,8 @@ pub(crate) struct Core {
     pub(crate) session: SessionState,
     /// What is kept for materialised views.
     states: Arc<ViewStates>,
+    /// What is kept of questions that come again.
+    recall: Arc<Recall>,
 }
 
 impl Engine {
@@ -135,7 +138,8 @@ impl Engine {
         let running = Running::new(&limits);
         let memory = SharedMemory::new(limits.memory_bytes);
         let states = Arc::new(ViewStates::new(STATE_BYTES_MAX));
-        let core = Arc::new(Core { tables, objects, outside, clock, limits, memory, session, states });
+        let recall = Arc::new(Recall::new(recall::BYTES_MAX));
+        let core = Arc::new(Core { tables, objects, outside, clock, limits, memory, session, states, recall });
         let auditor = Auditor { sink: audit.clone(), metrics };
         Ok(Self { core, audit, auditor, running, threads: Some(threads) })
     }
@@ -465,8 +469,9 @@ impl Core {
         request: &QueryRequest,
         memory: Option<&Arc<QueryMemory>>,
     ) -> Result<Prepared, QueryError> {
-        let snapshot =
-            self.snapshot().with_given(&request.given).map_err(plan_failed)?.within(request.time_scope.clone());
+        let snapshot = self.snapshot().with_given(&request.given).map_err(plan_failed)?;
+        let snapshot = snapshot.within(request.time_scope.clone());
+        let snapshot = snapshot.with_recall(request.comes_again.then_some(&self.recall));
         match request.language {
             QueryLanguage::Kql => self.prepare_kql(ctx, request, snapshot, memory).await,
             QueryLanguage::Sql => self.prepare_sql(request, snapshot),

@@ -33,8 +33,9 @@ use datafusion::physical_plan::{
 use distinct::DistinctValues;
 use foldhash::fast::FixedState;
 
-use crate::scan::ScanExec;
+use crate::recall::GroupedShape;
 use crate::scan::expression::{Columns, Expression, is_repeatable, plain};
+use crate::scan::{Piece, ScanExec};
 
 /// Groups held before what is known of them is handed on.
 const GROUPS_MAX: usize = 1 << 18;
@@ -182,6 +183,17 @@ struct Function {
     filter: Option<Expression>,
 }
 
+impl Function {
+    fn shape(&self) -> GroupedShape {
+        GroupedShape {
+            options: (self.function.is_distinct(), self.function.ignore_nulls()),
+            function: self.function.clone(),
+            arguments: self.arguments.clone(),
+            filter: self.filter.clone(),
+        }
+    }
+}
+
 /// A scan and the first step of an aggregation over it.
 ///
 /// # Shapes
@@ -210,18 +222,63 @@ impl GroupedScanExec {
     }
 
     fn run(&self, partition: usize, send: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
-        if self.keys.is_empty() {
-            let mut total = Total::new(&self.functions)?;
-            self.scan.read_partition(partition, &mut |rows| total.add(rows).map(|()| true))?;
-            send(total.finish(&self.schema)?);
-            return Ok(());
-        }
-        let mut groups = Groups::new(&self.schema, &self.keys, &self.functions)?;
-        self.scan.read_partition(partition, &mut |rows| {
-            groups.add(rows)?;
-            if groups.is_full() { groups.hand_on(send) } else { Ok(true) }
+        let recall = self.scan.recall(Some((self.keys.clone(), self.functions.iter().map(Function::shape).collect())));
+        let mut states = States::new(self)?;
+        self.scan.pieces(partition, &mut |piece| {
+            let made = recall.as_ref().map(|recall| recall.made(piece, |piece| self.states_of(piece))).transpose()?;
+            match made.flatten() {
+                Some(made) => Ok(made.iter().all(|batch| send(batch.clone()))),
+                None => piece.read(&mut |rows| states.add(rows, send)),
+            }
         })?;
-        groups.hand_on(send).map(|_| ())
+        states.hand_on(send).map(|_| ())
+    }
+
+    /// What one piece comes to.
+    fn states_of(&self, piece: &mut Piece<'_>) -> Result<Vec<RecordBatch>> {
+        let (mut made, mut states) = (Vec::new(), States::new(self)?);
+        let mut keep = |batch| {
+            made.push(batch);
+            true
+        };
+        piece.read(&mut |rows| states.add(rows, &mut keep))?;
+        states.hand_on(&mut keep)?;
+        Ok(made)
+    }
+}
+
+/// The states of an aggregation under way.
+enum States<'a> {
+    /// Of all rows.
+    Total(&'a SchemaRef, Total<'a>),
+    /// By keys.
+    Groups(Groups<'a>),
+}
+
+impl<'a> States<'a> {
+    fn new(of: &'a GroupedScanExec) -> Result<Self> {
+        Ok(match of.keys.is_empty() {
+            true => Self::Total(&of.schema, Total::new(&of.functions)?),
+            false => Self::Groups(Groups::new(&of.schema, &of.keys, &of.functions)?),
+        })
+    }
+
+    /// Adds rows; `false` when nobody wants more.
+    fn add(&mut self, rows: &dyn Columns, send: &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> {
+        match self {
+            Self::Total(_, total) => total.add(rows).map(|()| true),
+            Self::Groups(groups) => {
+                groups.add(rows)?;
+                if groups.is_full() { groups.hand_on(send) } else { Ok(true) }
+            }
+        }
+    }
+
+    fn hand_on(self, send: &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> {
+        match self {
+            Self::Total(schema, total) => Ok(send(total.finish(schema)?)),
+            Self::Groups(mut groups) => groups.hand_on(send),
+        }
     }
 }
 

@@ -28,10 +28,11 @@ use moneta_ports::Completeness;
 use moneta_store::{Prune, SegmentColumns, TimeRange};
 
 use crate::cache::ColumnCache;
-use crate::prune::{prunes_of_filters, times_of_filters};
+use crate::prune::{is_only_times, prunes_of_filters, times_of_filters};
+use crate::recall::Recall;
 use crate::terms::{Counted, counted, terms_of_filters};
-use chunk::ScanColumn;
-pub(crate) use exec::ScanExec;
+pub(crate) use chunk::ScanColumn;
+pub(crate) use exec::{Piece, ScanExec};
 
 /// A sealed segment as a scan sees it.
 pub trait SegmentSource: Send + Sync + fmt::Debug {
@@ -134,6 +135,7 @@ pub struct ScanTable {
     schema: SchemaRef,
     units: Vec<ScanUnit>,
     counters: Arc<ScanCounters>,
+    recall: Option<Arc<Recall>>,
     is_part: bool,
 }
 
@@ -141,7 +143,13 @@ impl ScanTable {
     /// A table over a snapshot.
     #[must_use]
     pub fn new(schema: &TableSchema, units: Vec<ScanUnit>, counters: Arc<ScanCounters>) -> Self {
-        Self { columns: schema.columns().to_vec(), schema: bare_schema(schema), units, counters, is_part: false }
+        let (columns, schema) = (schema.columns().to_vec(), bare_schema(schema));
+        Self { columns, schema, units, counters, recall: None, is_part: false }
+    }
+
+    /// The same for a question that comes again.
+    pub(crate) fn with_recall(self, recall: Option<&Arc<Recall>>) -> Self {
+        Self { recall: recall.cloned(), ..self }
     }
 
     /// The same as a part of what is asked about: its number of rows is no answer to how many there are.
@@ -196,13 +204,14 @@ impl TableProvider for ScanTable {
         let limit = if filters.iter().all(is_of_rows) { limit } else { None };
         let (prunes, terms) = (prunes_of_filters(filters, times), terms_of_filters(filters, &self.columns));
         let counted = counted(filters, &self.columns);
-        let counters = self.counters.clone();
-        let reading = Reading { units, prunes, terms, counted, limit, counters, is_part: self.is_part };
+        let (counters, recall) = (self.counters.clone(), self.recall.clone());
+        let reading = Reading { units, times, prunes, terms, counted, limit, counters, recall, is_part: self.is_part };
         let column = |index: &usize| ScanColumn { column: self.columns[*index].clone(), path: None };
         let read = kept.iter().map(column).collect();
         let all = DFSchema::try_from(self.schema.clone())?;
         let own = filters.iter().filter(|filter| is_of_rows(filter));
-        let own = own.map(|filter| state.create_physical_expr(filter.clone(), &all)).collect::<Result<Vec<_>>>()?;
+        let own = own.map(|filter| Ok((state.create_physical_expr(filter.clone(), &all)?, is_only_times(filter))));
+        let own = own.collect::<Result<Vec<_>>>()?;
         let partitions = reading.partitions(state.config().target_partitions());
         let scan = ScanExec::new(schema, read, reading, partitions);
         Ok(Arc::new(scan.filtered(&own, &self.schema, &self.columns)?))
@@ -216,6 +225,8 @@ const PARTITION_ROWS_MIN: u64 = 32_768;
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
     units: Vec<ScanUnit>,
+    /// The times asked for.
+    times: TimeRange,
     prunes: Vec<Prune>,
     /// What the term index of a segment is asked.
     terms: TermCondition,
@@ -223,6 +234,8 @@ pub(crate) struct Reading {
     counted: Option<Counted>,
     limit: Option<usize>,
     counters: Arc<ScanCounters>,
+    /// What is kept of questions that come again, if this is one.
+    recall: Option<Arc<Recall>>,
     /// Whether rows from elsewhere join those read.
     is_part: bool,
 }

@@ -20,6 +20,7 @@ use crate::engine::align_by_position;
 use crate::objects::ObjectSet;
 use crate::objects::views::of_nobody;
 use crate::outside::Outside;
+use crate::recall::Recall;
 use crate::scan::{ScanCounters, ScanTable, ScanUnit};
 use crate::tables::Tables;
 use crate::views::{View, ViewStates, ViewTable};
@@ -38,6 +39,7 @@ pub(crate) struct Snapshot {
     /// The queries of views, once they are named.
     views: Mutex<HashMap<String, Option<Arc<BoundResult>>>>,
     states: Arc<ViewStates>,
+    recall: Option<Arc<Recall>>,
     pub(crate) counters: Arc<ScanCounters>,
 }
 
@@ -84,6 +86,7 @@ impl Snapshot {
             taken: Mutex::default(),
             views: Mutex::default(),
             states: Arc::new(ViewStates::new(0)),
+            recall: None,
             counters: Arc::default(),
         }
     }
@@ -91,6 +94,12 @@ impl Snapshot {
     /// With what is kept for views.
     pub(crate) fn with_states(mut self, states: &Arc<ViewStates>) -> Self {
         self.states = states.clone();
+        self
+    }
+
+    /// For a question that comes again, with what is kept of those.
+    pub(crate) fn with_recall(mut self, recall: Option<&Arc<Recall>>) -> Self {
+        self.recall = recall.cloned();
         self
     }
 
@@ -231,7 +240,8 @@ impl TableProviderSource for Snapshot {
             return logged(ViewTable::new(view).map(|table| Arc::new(table) as Arc<dyn TableProvider>));
         }
         self.with(table, |(schema, units)| {
-            let scan = Arc::new(ScanTable::new(schema, units.clone(), self.counters.clone()));
+            let scan = ScanTable::new(schema, units.clone(), self.counters.clone()).with_recall(self.recall.as_ref());
+            let scan = Arc::new(scan);
             logged(scoped(self.scope.as_ref(), scan, schema.columns()))
         })?
     }

@@ -389,7 +389,7 @@ impl Analytics {
     /// # Shapes
     /// One row of `MonetaHealth`: `Value` is the number of rows, `Details` an object with `RuleId`, `RuleTitle`, `From`
     /// and `To` (of the span), `Outcome` (`no-alert`, `alert`, `rests`, `failed`, `put-off`), `Alerts`, `DurationMs`,
-    /// `Reason`.
+    /// `RowsRead`, `PiecesRecalled` (blocks and row groups of which was kept what the query makes of them), `Reason`.
     fn evaluation(
         &self,
         rule: &AnalyticsRule,
@@ -412,10 +412,14 @@ impl Analytics {
             }
         };
         let (from, to) = span.bounds();
+        let (read, recalled) = match outcome {
+            Outcome::Answered(answer) => (answer.completeness.rows_scanned, answer.completeness.pieces_recalled),
+            _ => (0, 0),
+        };
         let details = json!({
             "RuleId": rule.metadata.id.as_str(), "RuleTitle": rule.metadata.title, "From": from, "To": to,
             "Outcome": name, "Alerts": num_alerts, "DurationMs": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-            "Reason": reason,
+            "RowsRead": read, "PiecesRecalled": recalled, "Reason": reason,
         });
         self.health_row(span, rows, &details)
     }

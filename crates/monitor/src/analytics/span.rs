@@ -85,6 +85,11 @@ impl Plan {
         format!("analytics/{kind}/{}", rule.metadata.id)
     }
 
+    /// Whether a span has most of what the one before it had.
+    fn overlaps(&self) -> bool {
+        matches!(self, Self::EventTime { frequency, period } if *period >= 2 * *frequency)
+    }
+
     /// The window that ends at a time, in nanoseconds since 1970; of a rule on arriving rows, all rows.
     pub(super) fn ending(&self, end: u64) -> Option<Span> {
         match self {
@@ -177,7 +182,7 @@ impl Span {
             Plan::EventTime { .. } => (rule.query.clone(), scope("TimeGenerated")),
             Plan::IngestTime { .. } => (rule.query.clone(), scope("_IngestTime")),
         };
-        QueryRequest { now: Some(self.at), time_scope, ..QueryRequest::new(text) }
+        QueryRequest { now: Some(self.at), time_scope, comes_again: plan.overlaps(), ..QueryRequest::new(text) }
     }
 
     /// Start and end as records show them: times, or sequences.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
@@ -28,11 +28,13 @@ use moneta_event::schema::standard;
 use moneta_event::{Block, Column, ColumnType, stored};
 use moneta_kql_plan::functions::path::PathFunction;
 use moneta_kql_plan::json::Step;
-use moneta_store::SegmentColumns;
+use moneta_store::{SegmentColumns, TimeRange};
 
 use super::chunk::{Chunk, ScanColumn, Source};
 use super::expression::{Columns, Computed, Expression, plain};
 use super::{Reading, ScanUnit, SegmentSource, UnreadableSegment, count_segments};
+use crate::cache::ColumnCache;
+use crate::recall::{GroupedShape, PieceName, Shape, ShapeRecall};
 
 /// Rows of one batch that leaves the scan.
 const BATCH_ROWS: usize = 8_192;
@@ -52,6 +54,8 @@ pub(crate) struct ScanExec {
     /// Fields of `read`.
     read_schema: SchemaRef,
     filters: Vec<Expression>,
+    /// Filters that say between which times rows lie and nothing else.
+    time_filters: Vec<Expression>,
     filter_texts: Vec<String>,
     /// Filters of the plan above that grow stricter while it runs; they only spare it rows.
     hints: Vec<Hint>,
@@ -75,6 +79,7 @@ impl ScanExec {
             read,
             reading,
             filters: Vec::new(),
+            time_filters: Vec::new(),
             filter_texts: Vec::new(),
             hints: Vec::new(),
             wants_newest: false,
@@ -86,14 +91,15 @@ impl ScanExec {
         }
     }
 
-    /// The scan with filters over all columns of its table.
+    /// The scan with filters over all columns of its table, each with whether it says nothing but between which times
+    /// rows lie.
     pub(crate) fn filtered(
         mut self,
-        filters: &[Arc<dyn PhysicalExpr>],
+        filters: &[(Arc<dyn PhysicalExpr>, bool)],
         schema: &Schema,
         columns: &[Column],
     ) -> Result<Self> {
-        for filter in filters {
+        for (filter, is_only_times) in filters {
             self.filter_texts.push(filter.to_string());
             let own = Arc::clone(filter).transform_down(|node| {
                 let Some(column) = node.downcast_ref::<ColumnExpr>() else { return Ok(Transformed::no(node)) };
@@ -103,7 +109,8 @@ impl ScanExec {
                 Ok(Transformed::new(own, true, TreeNodeRecursion::Jump))
             });
             let own = self.with_paths(&own.data()?)?;
-            self.filters.push(Expression::new(&own, &self.read_schema)?);
+            let own = Expression::new(&own, &self.read_schema)?;
+            if *is_only_times { self.time_filters.push(own) } else { self.filters.push(own) }
         }
         Ok(self)
     }
@@ -203,15 +210,25 @@ impl ScanExec {
         is_base.then(|| ScanColumn { column: base.column.clone(), path: Some(pointer(names).into()) })
     }
 
-    /// Reads a partition piece by piece into a consumer, until it wants no more.
+    /// What is kept of this scan, or of an aggregation over it, if it comes again. Where somebody wants not all rows,
+    /// nothing is kept.
+    pub(crate) fn recall(&self, grouped: Option<(Vec<Expression>, Vec<GroupedShape>)>) -> Option<ShapeRecall> {
+        let recall = self.reading.recall.as_ref().filter(|_| self.reading.limit.is_none() && self.hints.is_empty())?;
+        recall.of(Shape {
+            read: self.read.clone(),
+            terms: self.reading.terms.clone(),
+            filters: self.filters.clone(),
+            layers: self.layers.clone(),
+            output: self.schema.clone(),
+            grouped,
+        })
+    }
+
+    /// Goes through the pieces of a partition, until no more are wanted.
     ///
     /// # Errors
-    /// When a segment cannot be read, or an expression fails.
-    pub(crate) fn read_partition(
-        &self,
-        partition: usize,
-        consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
-    ) -> Result<()> {
+    /// When a segment cannot be read, or what is done with a piece fails.
+    pub(crate) fn pieces(&self, partition: usize, each: &mut dyn FnMut(&mut Piece<'_>) -> Result<bool>) -> Result<()> {
         let mut rows_left = self.reading.limit.unwrap_or(usize::MAX);
         let (in_memory, segments): (Vec<_>, Vec<_>) =
             self.reading.units.iter().partition(|unit| !matches!(unit, ScanUnit::Segment(_)));
@@ -223,21 +240,15 @@ impl ScanExec {
             units.reverse();
         }
         for unit in units {
-            let rows = match unit {
-                ScanUnit::Segment(segment) => {
-                    let read = self.read_segment(&**segment, partition, newest_first, &mut rows_left, consume);
-                    match read.inspect_err(|error| self.note_unreadable(&**segment, error))? {
-                        true => continue,
-                        false => return Ok(()),
-                    }
-                }
-                ScanUnit::Hot(block) => {
-                    self.reading.counters.count(|counts| counts.blocks_read += 1);
-                    self.block_rows(block)?
-                }
-                ScanUnit::Rows(rows) => self.align(rows)?,
+            let rows_left = &mut rows_left;
+            let wants_more = match unit {
+                ScanUnit::Segment(segment) => self
+                    .groups(&**segment, partition, newest_first, rows_left, each)
+                    .inspect_err(|error| self.note_unreadable(&**segment, error))?,
+                ScanUnit::Hot(block) => each(&mut Piece { scan: self, rows_left, of: PieceOf::Block(block) })?,
+                ScanUnit::Rows(rows) => each(&mut Piece { scan: self, rows_left, of: PieceOf::Rows(rows) })?,
             };
-            if !self.read_chunk(Chunk::new(Source::Rows(rows), &self.read, None), &mut rows_left, consume)? {
+            if !wants_more {
                 return Ok(());
             }
         }
@@ -252,17 +263,16 @@ impl ScanExec {
         }
     }
 
-    /// Reads a partition's row groups of a segment; `false` when no more are wanted.
-    fn read_segment(
+    /// Goes through a partition's row groups of a segment; `false` when no more are wanted.
+    fn groups(
         &self,
         source: &dyn SegmentSource,
         partition: usize,
         newest_first: bool,
         rows_left: &mut usize,
-        consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
+        each: &mut dyn FnMut(&mut Piece<'_>) -> Result<bool>,
     ) -> Result<bool> {
-        let failed = |message| DataFusionError::External(Box::new(UnreadableSegment(message)));
-        let segment = source.open().map_err(failed)?;
+        let segment = source.open().map_err(unreadable)?;
         if partition == 0 {
             self.reading.counters.count(|counts| counts.segments_read += 1);
         }
@@ -270,31 +280,40 @@ impl ScanExec {
         if newest_first {
             groups.reverse();
         }
-        let counters = &self.reading.counters;
         for group in groups {
-            if !segment.may_match(group, &self.reading.prunes) {
-                counters.count(|counts| counts.groups_pruned += 1);
-                continue;
-            }
-            if let Some(count) = self.count(&segment, group)? {
-                counters.count(|counts| counts.groups_counted += 1);
-                if count > 0 && !computed(&OnlyCounted(count), &self.layers, consume)? {
-                    return Ok(false);
-                }
-                continue;
-            }
-            let rows = segment.rows_with(group, &self.reading.terms).map_err(|error| failed(error.to_string()))?;
-            if rows.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
-                counters.count(|counts| counts.groups_without_terms += 1);
-                continue;
-            }
-            counters.count(|counts| counts.groups_read += 1);
-            let source = Source::Group { segment: &segment, group, cache: source.cache() };
-            if !self.read_chunk(Chunk::new(source, &self.read, rows), rows_left, consume)? {
+            let of = PieceOf::Group { segment: &segment, group, cache: source.cache() };
+            if !each(&mut Piece { scan: self, rows_left: &mut *rows_left, of })? {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Reads a row group, as far as rows of it are wanted; `false` when no more are.
+    fn read_group(
+        &self,
+        (segment, group, cache): (&SegmentColumns, usize, &ColumnCache),
+        is_within: bool,
+        rows_left: &mut usize,
+        consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
+    ) -> Result<bool> {
+        let counters = &self.reading.counters;
+        if !segment.may_match(group, &self.reading.prunes) {
+            counters.count(|counts| counts.groups_pruned += 1);
+            return Ok(true);
+        }
+        if let Some(count) = self.count(segment, group)? {
+            counters.count(|counts| counts.groups_counted += 1);
+            return Ok(count == 0 || computed(&OnlyCounted(count), &self.layers, consume)?);
+        }
+        let rows = segment.rows_with(group, &self.reading.terms).map_err(|error| unreadable(error.to_string()))?;
+        if rows.as_ref().is_some_and(|rows| rows.count_set_bits() == 0) {
+            counters.count(|counts| counts.groups_without_terms += 1);
+            return Ok(true);
+        }
+        counters.count(|counts| counts.groups_read += 1);
+        let source = Source::Group { segment, group, cache };
+        self.read_chunk(Chunk::new(source, &self.read, rows), is_within, rows_left, consume)
     }
 
     /// What is counted without reading rows, where their number is all that is wanted.
@@ -311,21 +330,24 @@ impl ScanExec {
         };
         let Some((column, needle)) = &counted.term else { return Ok(Some(segment.group_rows(group))) };
         let count = segment.count_with(group, column, needle);
-        let count = count.map_err(|error| DataFusionError::External(Box::new(UnreadableSegment(error.to_string()))))?;
+        let count = count.map_err(|error| unreadable(error.to_string()))?;
         Ok(count.and_then(|count| usize::try_from(count).ok()))
     }
 
-    /// Reads one piece; `false` when no more are wanted.
+    /// Reads one piece, of which all rows lie within the times asked for or some may not; `false` when no more are wanted.
     fn read_chunk(
         &self,
         mut chunk: Chunk<'_>,
+        is_within: bool,
         rows_left: &mut usize,
         consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>,
     ) -> Result<bool> {
         // Rows that an index or a limit spares are not counted.
         let rows = chunk.num_rows();
-        let scanned = if self.filters.is_empty() { rows.min(*rows_left) } else { rows };
-        chunk.filter(&self.filters)?;
+        let time_filters = if is_within { &[] } else { self.time_filters.as_slice() };
+        let is_filtered = !self.filters.is_empty() || !time_filters.is_empty();
+        let scanned = if is_filtered { rows } else { rows.min(*rows_left) };
+        chunk.filter(self.filters.iter().chain(time_filters))?;
         chunk.filter(self.hints.iter().filter(|hint| hint.says_something()).map(|hint| &hint.own))?;
         self.reading.counters.count(|counts| counts.rows_scanned += scanned as u64);
         chunk.truncate(*rows_left);
@@ -357,6 +379,29 @@ impl ScanExec {
         stored::align(rows, &columns).map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
+    /// Sends the rows of a partition, those of a question that comes again as they were made before.
+    fn run(&self, partition: usize, send: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
+        let recall = self.recall(None);
+        self.pieces(partition, &mut |piece| {
+            let made = recall.as_ref().map(|recall| recall.made(piece, |piece| self.batches_of(piece))).transpose()?;
+            match made.flatten() {
+                Some(made) => Ok(made.iter().all(|batch| send(batch.clone()))),
+                None => piece.read(&mut |rows| self.batches(rows, send)),
+            }
+        })
+    }
+
+    fn batches_of(&self, piece: &mut Piece<'_>) -> Result<Vec<RecordBatch>> {
+        let mut made = Vec::new();
+        piece.read(&mut |rows| {
+            self.batches(rows, &mut |batch| {
+                made.push(batch);
+                true
+            })
+        })?;
+        Ok(made)
+    }
+
     /// The columns of the scan as batches.
     fn batches(&self, rows: &dyn Columns, consume: &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool> {
         let width = self.schema.fields().len();
@@ -374,6 +419,72 @@ impl ScanExec {
         }
         Ok(true)
     }
+}
+
+/// A piece of a table as a scan comes to it.
+pub(crate) struct Piece<'a> {
+    scan: &'a ScanExec,
+    rows_left: &'a mut usize,
+    of: PieceOf<'a>,
+}
+
+enum PieceOf<'a> {
+    Block(&'a Block),
+    Rows(&'a RecordBatch),
+    Group { segment: &'a SegmentColumns, group: usize, cache: &'a ColumnCache },
+}
+
+impl Piece<'_> {
+    /// Reads its rows into a consumer; `false` when no more are wanted.
+    pub(crate) fn read(&mut self, consume: &mut dyn FnMut(&dyn Columns) -> Result<bool>) -> Result<bool> {
+        let (scan, is_within) = (self.scan, self.is_within());
+        let rows = match &self.of {
+            PieceOf::Group { segment, group, cache } => {
+                return scan.read_group((segment, *group, cache), is_within, self.rows_left, consume);
+            }
+            PieceOf::Block(block) => {
+                scan.reading.counters.count(|counts| counts.blocks_read += 1);
+                scan.block_rows(block)?
+            }
+            PieceOf::Rows(rows) => scan.align(rows)?,
+        };
+        scan.read_chunk(Chunk::new(Source::Rows(rows), &scan.read, None), is_within, self.rows_left, consume)
+    }
+
+    /// A name that no other piece has, if all its rows lie within the times asked for: what is made of it is then the
+    /// same whenever the question comes.
+    pub(crate) fn name(&self) -> Option<PieceName> {
+        match &self.of {
+            _ if !self.is_within() => None,
+            PieceOf::Rows(_) => None,
+            PieceOf::Block(block) => Some(PieceName::Block(block.header.shard.clone(), block.header.first_seq)),
+            PieceOf::Group { segment, group, .. } => Some(PieceName::Group(segment.name().clone(), *group)),
+        }
+    }
+
+    /// Notes that it was not read, because what is made of it is known.
+    pub(crate) fn recalled(&self) {
+        self.scan.reading.counters.count(|counts| counts.pieces_recalled += 1);
+    }
+
+    /// Whether all its rows lie within the times asked for.
+    fn is_within(&self) -> bool {
+        let times = self.scan.reading.times;
+        match &self.of {
+            PieceOf::Group { segment, group, .. } => segment.lies_within(*group, times),
+            PieceOf::Block(block) => {
+                let time = block.rows.column_by_name(standard::TIME_GENERATED);
+                let (min, max) = (block.header.event_time_min, block.header.event_time_max);
+                times == TimeRange::ALL
+                    || times.from < min && max < times.to && time.is_some_and(|time| time.null_count() == 0)
+            }
+            PieceOf::Rows(_) => times == TimeRange::ALL,
+        }
+    }
+}
+
+fn unreadable(reason: String) -> DataFusionError {
+    DataFusionError::External(Box::new(UnreadableSegment(reason)))
 }
 
 /// A filter that the plan above sharpens while it runs: of the greatest rows it wants, the least so far.
@@ -540,11 +651,7 @@ impl ExecutionPlan for ScanExec {
         // Two batches in flight: reading goes on while the plan above works, and memory stays bounded.
         let mut builder = RecordBatchReceiverStreamBuilder::new(self.schema.clone(), 2);
         let (sender, scan) = (builder.tx(), self.clone());
-        builder.spawn_blocking(move || {
-            scan.read_partition(partition, &mut |rows| {
-                scan.batches(rows, &mut |batch| sender.blocking_send(Ok(batch)).is_ok())
-            })
-        });
+        builder.spawn_blocking(move || scan.run(partition, &mut |batch| sender.blocking_send(Ok(batch)).is_ok()));
         Ok(builder.build())
     }
 
@@ -552,11 +659,13 @@ impl ExecutionPlan for ScanExec {
         let rows = usize::try_from(self.reading.num_rows()).unwrap_or(usize::MAX);
         let is_whole = !self.reading.is_part
             && self.filters.is_empty()
+            && self.time_filters.is_empty()
             && self.reading.prunes.is_empty()
             && self.reading.terms.is_unknown()
             && self.reading.limit.is_none();
         // How many rows a filter lets pass is not known; that it is the smaller side of a join, is likely.
-        let likely = self.filters.iter().fold(rows, |rows, _| rows.div_ceil(FILTER_PASSES_ONE_IN));
+        let likely =
+            self.filters.iter().chain(&self.time_filters).fold(rows, |rows, _| rows.div_ceil(FILTER_PASSES_ONE_IN));
         let num_rows = match args.partition() {
             None if is_whole => Precision::Exact(rows),
             None => Precision::Inexact(likely.min(self.reading.limit.unwrap_or(usize::MAX))),

@@ -31,6 +31,12 @@ pub(crate) struct Expression {
     schema: SchemaRef,
 }
 
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.columns == other.columns && self.schema == other.schema && *self.expr == *other.expr
+    }
+}
+
 impl Expression {
     /// Prepares an expression over rows of `input`.
     pub(crate) fn new(expr: &Arc<dyn PhysicalExpr>, input: &Schema) -> Result<Self> {

@@ -6,6 +6,7 @@ mod limits;
 mod normalised;
 mod objects;
 mod outside;
+mod recall;
 mod scan;
 mod sql;
 mod stream;

@@ -102,7 +102,7 @@ pub fn seal(store: &Store) {
     }
 }
 
-fn engine(store: &Arc<Store>, cache_bytes: usize) -> Engine {
+pub fn engine(store: &Arc<Store>, cache_bytes: usize) -> Engine {
     let tables = Arc::new(StoreTables::new(store.clone(), cache_bytes));
     let clock = Arc::new(FixedClock::new(start()));
     Engine::new(tables, None, Outside::default(), Arc::new(NoAudit), clock, Arc::new(Metrics::new()), Limits::default())

@@ -40,7 +40,7 @@ fn view(name: &str, query: &str) -> MaterializedView {
     MaterializedView { name, source, query, ..MaterializedView::default() }
 }
 
-fn wait<T>(work: impl Future<Output = T>) -> T {
+pub fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
 }
 
