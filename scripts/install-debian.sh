@@ -18,6 +18,7 @@ if [ "${1:-build}" = test ]; then
   need_command openssl openssl
   need_command kcat kcat
   need_command nats-server nats-server
+  need_command softhsm2-util softhsm2
   need_command prometheus-alertmanager prometheus-alertmanager
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi

@@ -51,6 +51,28 @@ pub enum Error {
         /// The name it has.
         found: String,
     },
+    /// The URI that names a key in a device cannot be used.
+    #[error("{text:?} does not name a key in a PKCS #11 device: {reason}")]
+    DeviceUri {
+        /// The URI.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A device does not give or use the key.
+    #[error("the key {uri} cannot be used: {reason}")]
+    Device {
+        /// The URI of the key.
+        uri: String,
+        /// What the device says, or what is not as it must be.
+        reason: String,
+    },
+    /// The log has its key elsewhere than asked. A log keeps its key: another would be another log.
+    #[error("the log's key is in {}, not in a device; a new data directory can have its key in one from the start", path.display())]
+    KeyElsewhere {
+        /// The key file.
+        path: PathBuf,
+    },
     /// The token key version does not exist, or is the one in use.
     #[error("token key version {0} is not there or is the current one")]
     TokenVersion(u32),
@@ -61,9 +83,15 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Io { .. } | Error::Missing { .. } | Error::Version { .. } => ErrorKind::OPERATOR,
+            Error::Io { .. } | Error::Missing { .. } | Error::Version { .. } | Error::Device { .. } => {
+                ErrorKind::OPERATOR
+            }
             Error::Corrupt { .. } => ErrorKind::Internal,
-            Error::LogName(_) | Error::OtherName { .. } | Error::TokenVersion(_) => ErrorKind::Caller,
+            Error::LogName(_)
+            | Error::OtherName { .. }
+            | Error::TokenVersion(_)
+            | Error::DeviceUri { .. }
+            | Error::KeyElsewhere { .. } => ErrorKind::Caller,
         }
     }
 }

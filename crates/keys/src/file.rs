@@ -6,7 +6,8 @@
 //! <field> <value>                      one per line, in the order below, values without blanks
 //! check <SHA-256 of all lines above, 64 lower-case hexadecimal digits>
 //!
-//! kind ledger:            name <log name>, pkcs8 <base64 of the PKCS#8 document, Ed25519>
+//! kind ledger:            name <log name>, then pkcs8 <base64 of the PKCS#8 document, Ed25519>
+//!                         or device <URI of RFC 7512 of the key in a PKCS #11 device>
 //! kind token:             current <version>, then one key-<version> <base64 of 32 bytes> for each version, rising
 //! kind webhook, session:  secret <base64 of 32 bytes>
 //! ```

@@ -5,12 +5,13 @@
 //! pseudonym. No secret is ever printed, and secrets are wiped from memory when dropped.
 //!
 //! - [`KeyRing`]: all keys of one installation.
-//! - [`LogSigner`]: the Ed25519 key that signs checkpoints. [`TokenKeys`]: the versioned keys of scrubbing.
+//! - [`LogSigner`]: the Ed25519 key that signs checkpoints, in memory or in a PKCS #11 device ([`DeviceUri`]). [`TokenKeys`]: the versioned keys of scrubbing.
 //! - [`open_witness_key`], [`open_pack_key`]: the key of a witness and that of rule packs, each alone in its directory.
 //! - [`mod@file`]: the layout of the files.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod device;
 mod error;
 pub mod file;
 mod lone;
@@ -19,6 +20,7 @@ mod secret;
 mod signer;
 mod token;
 
+pub use device::DeviceUri;
 pub use error::{Error, Result};
 pub use lone::{open_pack_key, open_witness_key};
 pub use ring::{KeyRing, read_webhook_secret};

@@ -66,7 +66,7 @@ fn open_lone_key(
         create_dir_durably(fs, dir).map_err(|source| Error::Io { path: dir.to_owned(), source })?;
         let signer = LogSigner::generate(name, entropy)?;
         let field = ("name".to_owned(), Zeroizing::new(name.to_owned()));
-        file::write(fs, &path, purpose, &[field, file::field("pkcs8", &signer.to_pkcs8())])?;
+        file::write(fs, &path, purpose, &[field, signer.to_field()])?;
     }
     let key_file = KeyFile::read(fs, &path, purpose)?;
     let signer = LogSigner::from_pkcs8(key_file.text("name")?, &key_file.bytes("pkcs8")?)

@@ -1,7 +1,7 @@
 //! All keys of one installation, in one directory.
 //!
 //! ```text
-//! keys/ledger.key       signs checkpoints (private)
+//! keys/ledger.key       signs checkpoints (private), or says in which device the key is that does
 //! keys/ledger.vkey      its verifier key text, one line, for anyone to have
 //! keys/token-keys       versioned keys of scrubbing
 //! keys/webhook.secret   signs webhook bodies
@@ -18,6 +18,7 @@ use moneta_merkle::VerifierKey;
 use moneta_merkle::note::NoteSigner as _;
 use zeroize::Zeroizing;
 
+use crate::device::{DeviceKey, DeviceUri};
 use crate::error::{Error, Result};
 use crate::file::{self, KeyFile};
 use crate::secret::Secret;
@@ -48,9 +49,24 @@ impl KeyRing {
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Missing`], [`Error::Version`] for files that are not whole; [`Error::Io`].
     pub fn open(fs: Arc<dyn FileSystem>, dir: &Path, entropy: &dyn Entropy) -> Result<KeyRing> {
+        KeyRing::open_in(fs, dir, entropy, None)
+    }
+
+    /// As [`KeyRing::open`], with the device that holds the key of the log: found there or made there at the first
+    /// start, and of the same log afterwards, wherever the device's module and PIN have gone.
+    ///
+    /// # Errors
+    /// As [`KeyRing::open`]; [`Error::Device`]; [`Error::KeyElsewhere`].
+    pub fn open_in(
+        fs: Arc<dyn FileSystem>,
+        dir: &Path,
+        entropy: &dyn Entropy,
+        device: Option<&DeviceUri>,
+    ) -> Result<KeyRing> {
         let mut suffix = [0u8; 8];
         entropy.fill(&mut suffix);
-        KeyRing::open_named(fs, dir, entropy, &format!("moneta.internal/{:016x}", u64::from_be_bytes(suffix)))
+        let name = format!("moneta.internal/{:016x}", u64::from_be_bytes(suffix));
+        KeyRing::open_as(fs, dir, entropy, &name, device)
     }
 
     /// As [`KeyRing::open`], with the name that a new log gets. It is the origin of the root log and the key name on
@@ -59,13 +75,27 @@ impl KeyRing {
     /// # Errors
     /// As [`KeyRing::open`], and [`Error::LogName`].
     pub fn open_named(fs: Arc<dyn FileSystem>, dir: &Path, entropy: &dyn Entropy, log_name: &str) -> Result<KeyRing> {
+        KeyRing::open_as(fs, dir, entropy, log_name, None)
+    }
+
+    fn open_as(
+        fs: Arc<dyn FileSystem>,
+        dir: &Path,
+        entropy: &dyn Entropy,
+        log_name: &str,
+        device: Option<&DeviceUri>,
+    ) -> Result<KeyRing> {
         let created = is_new(fs.as_ref(), dir)?;
         if created {
-            create(fs.as_ref(), dir, entropy, log_name)?;
+            let signer = match device {
+                Some(uri) => LogSigner::in_device(log_name, DeviceKey::open(&fs, uri, true)?)?,
+                None => LogSigner::generate(log_name, entropy)?,
+            };
+            create(fs.as_ref(), dir, entropy, &signer)?;
         }
         Ok(KeyRing {
             created,
-            signer: Arc::new(load_signer(fs.as_ref(), dir)?),
+            signer: Arc::new(load_signer(&fs, dir, device)?),
             tokens: TokenKeys::from_file(&KeyFile::read(fs.as_ref(), &dir.join(TOKEN_KEYS), "token")?)?,
             webhook: read_webhook_secret(fs.as_ref(), dir)?,
             dir: dir.to_owned(),
@@ -159,15 +189,14 @@ fn is_new(fs: &dyn FileSystem, dir: &Path) -> Result<bool> {
 }
 
 /// Makes all keys. Until the marker is gone nothing has used them, so a second try may make them anew.
-fn create(fs: &dyn FileSystem, dir: &Path, entropy: &dyn Entropy, log_name: &str) -> Result<()> {
+fn create(fs: &dyn FileSystem, dir: &Path, entropy: &dyn Entropy, signer: &LogSigner) -> Result<()> {
     let failed = |source| Error::Io { path: dir.to_owned(), source };
-    let signer = LogSigner::generate(log_name, entropy)?;
     fs.create_dir_all(dir).map_err(failed)?;
     dir.parent().map_or(Ok(()), |parent| fs.sync_dir(parent)).map_err(failed)?;
     file::write_private(fs, &dir.join(CREATING), b"")?;
-    let name = ("name".to_owned(), Zeroizing::new(log_name.to_owned()));
-    file::write(fs, &dir.join(LEDGER_KEY), "ledger", &[name, file::field("pkcs8", &signer.to_pkcs8())])?;
-    let key = VerifierKey::of(&signer).map_err(|_| Error::LogName(log_name.to_owned()))?;
+    let name = ("name".to_owned(), Zeroizing::new(signer.name().to_owned()));
+    file::write(fs, &dir.join(LEDGER_KEY), "ledger", &[name, signer.to_field()])?;
+    let key = VerifierKey::of(signer).map_err(|_| Error::LogName(signer.name().to_owned()))?;
     file::write_private(fs, &dir.join(LEDGER_VKEY), format!("{key}\n").as_bytes())?;
     file::write(fs, &dir.join(TOKEN_KEYS), "token", &TokenKeys::generate(entropy).to_fields())?;
     let secret = file::field("secret", Secret::generate(entropy).expose());
@@ -184,15 +213,24 @@ pub fn read_webhook_secret(fs: &dyn FileSystem, dir: &Path) -> Result<Secret> {
     KeyFile::read(fs, &dir.join(WEBHOOK_SECRET), "webhook")?.secret("secret")
 }
 
-fn load_signer(fs: &dyn FileSystem, dir: &Path) -> Result<LogSigner> {
-    let key_file = KeyFile::read(fs, &dir.join(LEDGER_KEY), "ledger")?;
-    let signer = LogSigner::from_pkcs8(key_file.text("name")?, &key_file.bytes("pkcs8")?)
-        .ok_or_else(|| key_file.corrupt("it holds no Ed25519 key with a proper name"))?;
+fn load_signer(fs: &Arc<dyn FileSystem>, dir: &Path, device: Option<&DeviceUri>) -> Result<LogSigner> {
+    let path = dir.join(LEDGER_KEY);
+    let key_file = KeyFile::read(fs.as_ref(), &path, "ledger")?;
+    let name = key_file.text("name")?;
+    let signer = match (key_file.text("device"), device) {
+        (Ok(uri), device) => {
+            let uri = device.cloned().map_or_else(|| DeviceUri::parse(uri), Ok)?;
+            LogSigner::in_device(name, DeviceKey::open(fs, &uri, false)?)?
+        }
+        (Err(_), Some(_)) => return Err(Error::KeyElsewhere { path }),
+        (Err(_), None) => LogSigner::from_pkcs8(name, &key_file.bytes("pkcs8")?)
+            .ok_or_else(|| key_file.corrupt("it holds no Ed25519 key with a proper name"))?,
+    };
     let path = dir.join(LEDGER_VKEY);
     let stored = fs.read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
     let expected = VerifierKey::of(&signer).map_err(|_| key_file.corrupt("its name is not proper"))?;
     if stored != format!("{expected}\n").into_bytes() {
-        return Err(Error::Corrupt { path, reason: "it is not the verifier key of ledger.key" });
+        return Err(Error::Corrupt { path, reason: "it is not the verifier key of the key that signs" });
     }
     Ok(signer)
 }

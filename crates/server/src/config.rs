@@ -269,6 +269,8 @@ impl Default for StoreConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LedgerConfig {
+    /// The key that signs, in a PKCS #11 device: a URI of RFC 7512. Without it a new log makes a key in a file.
+    pub device_key: Option<String>,
     /// Witnesses that checkpoints are offered to.
     pub witnesses: Vec<WitnessConfig>,
     /// How many of them must cosign; more than half of them when it is not given.
@@ -279,7 +281,7 @@ pub struct LedgerConfig {
 
 impl Default for LedgerConfig {
     fn default() -> Self {
-        Self { witnesses: Vec::new(), quorum: None, cosigned_age_max_seconds: 900 }
+        Self { device_key: None, witnesses: Vec::new(), quorum: None, cosigned_age_max_seconds: 900 }
     }
 }
 
@@ -526,6 +528,9 @@ impl Config {
         }
         self.objects.check()?;
         let ledger = &self.ledger;
+        if let Some(Err(error)) = ledger.device_key.as_deref().map(moneta_keys::DeviceUri::parse) {
+            return Err(format!("ledger.device_key: {error}"));
+        }
         if !ledger.witnesses.is_empty() && !(1..=ledger.witnesses.len()).contains(&ledger.needed()) {
             let there = ledger.witnesses.len();
             return Err(format!(

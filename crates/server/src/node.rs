@@ -13,7 +13,7 @@ use moneta_event::root_entry::{KeyRef, RootEntry, RootEvent};
 use moneta_formats::Mappings;
 use moneta_host::{DirectoryLock, RealFs, SystemClock, SystemEntropy};
 use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
-use moneta_keys::KeyRing;
+use moneta_keys::{DeviceUri, KeyRing};
 use moneta_merkle::{NoteSigner, SignedNote, VerifierKey, sha256};
 use moneta_metastore::Metastore;
 use moneta_monitor::{
@@ -87,6 +87,13 @@ impl World {
     }
 }
 
+fn open_keys(world: &World, config: &Config, data: &Path) -> Result<KeyRing, ServerError> {
+    let device = config.ledger.device_key.as_deref().map(DeviceUri::parse).transpose();
+    let keys = device
+        .and_then(|device| KeyRing::open_in(world.fs.clone(), &data.join("keys"), &*world.entropy, device.as_ref()));
+    keys.map_err(|error| ServerError::part("key ring", error.kind(), error))
+}
+
 impl Node {
     /// Opens the data directory, making it at the first start, and recovers what the last run left behind.
     ///
@@ -97,8 +104,7 @@ impl Node {
         let mappings = mappings::load(config)?;
         let lock = prepare_directory(&world, data)?;
         let tenant = load_tenant(&world, data)?;
-        let keys = KeyRing::open(world.fs.clone(), &data.join("keys"), &*world.entropy);
-        let keys = keys.map_err(|error| ServerError::part("key ring", error.kind(), error))?;
+        let keys = open_keys(&world, config, data)?;
         let signer: Arc<dyn NoteSigner> = keys.log_signer();
         let metastore = Metastore::open(&data.join("meta.sqlite"), world.clock.now());
         let metastore = Arc::new(metastore.map_err(|error| ServerError::part("metastore", error.kind(), error))?);

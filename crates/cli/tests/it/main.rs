@@ -7,6 +7,7 @@ mod apply;
 mod backfill;
 mod commands;
 mod custody;
+mod device_key;
 mod exceptions;
 mod exports;
 mod flips;
