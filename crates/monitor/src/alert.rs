@@ -9,7 +9,7 @@ use moneta_merkle::sha256;
 use moneta_ports::{Alarm, Alert, MatchedEvent};
 use moneta_rules::correlation::{Finding, FoundEvent};
 use moneta_rules::hunt::{event_time, text};
-use moneta_rules::{Correlator, Explainer, Rule, RuleMatch};
+use moneta_rules::{CompiledRules, Correlator, Explainer, Rule, RuleMatch};
 use serde_json::json;
 
 use crate::entities::Entities;
@@ -182,9 +182,22 @@ pub(crate) fn raise(
             raised.extend(length.map(|length| raise_one((id, rule, length), found, block, now, &explainer)));
         }
     }
-    let mut findings = correlator.observe(table, &block.rows, block.header.first_seq, &matches);
-    findings.extend(correlator.advance(block.header.ingest_time.saturating_sub(LATENESS)));
-    for finding in &findings {
+    let findings = correlator.observe(table, &block.rows, block.header.first_seq, &matches);
+    raised.extend(raise_findings(&rules, &findings, now, admit));
+    raised.extend(decide(correlator, block.header.ingest_time, now, admit));
+    raised
+}
+
+/// The alerts of correlations that hold once no event from well before a time is awaited any more: absences, sequences,
+/// bounds from above.
+pub(crate) fn decide(correlator: &mut Correlator, arrived: Timestamp, now: Timestamp, admit: Admit<'_>) -> Vec<Raised> {
+    let findings = correlator.advance(arrived.saturating_sub(LATENESS));
+    raise_findings(&Arc::clone(correlator.rules()), &findings, now, admit)
+}
+
+fn raise_findings(rules: &CompiledRules, findings: &[Finding], now: Timestamp, admit: Admit<'_>) -> Vec<Raised> {
+    let mut raised = Vec::new();
+    for finding in findings {
         let rule = &rules.rules()[finding.rule];
         let id = moneta_base::TenantId::from_random(finding.identity).to_string();
         let length = admit(rule, &id);

@@ -129,6 +129,7 @@ impl Monitor {
         }
         ordered.sort_by_key(|(at, _)| *at);
         ordered.into_iter().for_each(|(_, block)| self.on_block(block));
+        let _ = self.commands.send(Command::Recovered);
     }
 
     /// Runs another set of rules on every block from now on.

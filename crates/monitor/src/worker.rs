@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Match(Arc<Block>),
     /// Ids of alerts that are stored already.
     Known(HashSet<String>),
+    /// All that the last run left was sent: what comes from now on is new.
+    Recovered,
     Stop,
 }
 
@@ -70,6 +72,8 @@ struct Matching {
     keeper: Keeper,
     /// Ids of alerts that the last run stored after its last snapshot.
     known: HashSet<String>,
+    /// Whether blocks come as they arrive. Before that, time that passes says nothing of events.
+    is_live: bool,
     throttle: Throttle,
     repeats: Repeats,
 }
@@ -81,6 +85,7 @@ impl Worker {
             correlator: start.correlator,
             positions: start.positions,
             known: HashSet::new(),
+            is_live: false,
             throttle: Throttle::default(),
             repeats: Repeats::new(self.quiet),
         };
@@ -90,7 +95,9 @@ impl Worker {
             match inbox.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(Command::Match(block)) => self.match_block(&block, &mut matching),
                 Ok(Command::Known(known)) => matching.known = known,
+                Ok(Command::Recovered) => matching.is_live = true,
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if matching.is_live => self.let_time_pass(&mut matching),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if Instant::now() >= flush_due {
@@ -161,6 +168,30 @@ impl Worker {
         let rows = u64::from(block.header.num_rows);
         self.shared.metrics.add(Metric::MonitorEvents, rows);
         self.shared.backlog_rows.fetch_sub(rows, Ordering::Relaxed);
+    }
+
+    /// While no block comes: what correlations awaited is decided by the time that passes. An absence of everything is
+    /// one, too.
+    fn let_time_pass(&self, matching: &mut Matching) {
+        self.renew(&mut matching.correlator);
+        let Matching { correlator, known, throttle, .. } = &mut *matching;
+        let mut admit = |rule: &Rule, id: &str| (!known.contains(id)).then(|| self.throttle(rule, throttle));
+        let now = self.clock.now();
+        let mut raised = alert::decide(correlator, now, now, &mut admit);
+        raised.iter_mut().for_each(|one| self.note_repeat(one, &mut matching.repeats));
+        let Some(rows) = alert::rows(&self.alert_schema, &raised) else { return };
+        match self.store(&self.key(&alert_table(), 0, true, &raised), &rows) {
+            Ok(()) => raised.into_iter().filter(Raised::is_told).for_each(|one| self.deliver(one)),
+            Err(error) => {
+                let text = format!("Alerts of correlations could not be stored ({error}): the next start raises them.");
+                self.alarms.raise(Alarm {
+                    kind: AlarmKind::DetectionStalled,
+                    subject: "correlations".to_owned(),
+                    text,
+                });
+                matching.keeper.spoil();
+            }
+        }
     }
 
     /// Counts what correlations gave up, and tells people of those that forgot events.

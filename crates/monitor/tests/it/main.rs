@@ -97,6 +97,7 @@ impl AlarmSink for Heard {
 }
 
 struct Fixture {
+    clock: Arc<FixedClock>,
     alarms: Arc<Heard>,
     monitor: Arc<Monitor>,
     sink: Arc<Sink>,
@@ -123,11 +124,12 @@ fn start_quiet(fs: &SimFs, sink: Sink, rule: &str, resume: BTreeMap<TableName, S
     assert!(parsed.not_loaded.is_empty(), "{:?}", parsed.not_loaded);
     let (rules, _) = CompiledRules::compile(parsed.rules, &Taxonomy::built_in(), &catalog);
     let (sink, delivered, alarms) = (Arc::new(sink), Arc::new(Delivered::default()), Arc::new(Heard::default()));
+    let clock = Arc::new(FixedClock::new(Timestamp::from_seconds(1_800_000_000)));
     let parts = MonitorParts {
         events: sink.clone(),
         delivery: delivered.clone(),
         alarms: alarms.clone(),
-        clock: Arc::new(FixedClock::new(Timestamp::from_seconds(1_800_000_000))),
+        clock: clock.clone(),
         metrics: Arc::new(Metrics::new()),
         alert_schema: catalog.get("SecurityAlert").unwrap().clone(),
         tenant: TenantId::from_random([3; 16]),
@@ -135,7 +137,7 @@ fn start_quiet(fs: &SimFs, sink: Sink, rule: &str, resume: BTreeMap<TableName, S
         state: StatePlace { fs: Arc::new(fs.clone()), directory: "/state".into() },
         quiet,
     };
-    Fixture { alarms, monitor: Monitor::start(parts, Arc::new(rules)).unwrap(), sink, delivered }
+    Fixture { clock, alarms, monitor: Monitor::start(parts, Arc::new(rules)).unwrap(), sink, delivered }
 }
 
 fn syslog() -> TableName {
@@ -321,6 +323,33 @@ async fn monitor_2_what_was_raised_and_not_stored_is_in_no_snapshot() {
     again.monitor.recover(&[block(0, &["say xyzzy", "say xyzzy", "say xyzzy"])]);
     again.monitor.stop().await;
     assert_eq!(again.delivered.0.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_awaits_its_end_is_decided_while_nothing_comes() {
+    let few = CORRELATION.replace("gte: 3", "lt: 3");
+    let fixture = start_with(Sink::default(), &format!("{RULE}{few}"));
+    let delivered = || fixture.delivered.0.lock().unwrap().len();
+    // Two events of the last seconds; whether a third comes within the hour is open.
+    let word = || vec![("SyslogMessage", "say xyzzy")];
+    let late = [(99_999_990, word()), (99_999_991, word())];
+    fixture.monitor.recover(&[]);
+    fixture.monitor.on_block(&block_of_rows("Syslog", 0, &late));
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
+    assert_eq!(delivered(), 0);
+    fixture.clock.advance(Duration::from_secs(3_600 + 301));
+    for _ in 0..200 {
+        if delivered() > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(fixture.delivered.0.lock().unwrap()[0].events.len(), 2);
+    let keys: Vec<_> = fixture.sink.taken.lock().unwrap().iter().filter_map(|one| one.key.clone()).collect();
+    let alert = fixture.delivered.0.lock().unwrap()[0].id.clone();
+    assert!(keys.iter().any(|key| key.producer.ends_with(&alert)), "stored once, whatever is sent again: {keys:?}");
+    fixture.monitor.stop().await;
+    assert_eq!(delivered(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
