@@ -121,6 +121,7 @@ fn quick() -> Router<App> {
         .route("/v1/holds/{name}", put(operations::place_hold))
         .route("/v1/holds/{name}/release", post(operations::release_hold))
         .route("/v1/tables/{table}/rows/{seq}/proof", get(operations::prove_record))
+        .route("/v1/alerts/{id}/proof", get(operations::prove_alert))
         .route("/v1/receipts/proof", post(receipts::prove))
         .route("/ledger/{*path}", get(ledger::file))
         .route("/v1/rest/auth/metadata", get(kusto::auth_metadata))

@@ -404,6 +404,13 @@ pub(super) static ALL: &[Operation] = &[
         Answer::Other("text/plain; charset=utf-8"),
     ),
     op(
+        ("GET", "/v1/alerts/{id}/proof", QUERY, "The proofs of an alert and its events, for `moneta-verify alert`"),
+        NOTHING,
+        Body::None,
+        200,
+        Answer::Other("text/plain; charset=utf-8"),
+    ),
+    op(
         ("POST", "/v1/receipts/proof", SIGNED_IN, "Proves what the log signed a receipt for"),
         NOTHING,
         Body::Bytes(&["text/plain"]),

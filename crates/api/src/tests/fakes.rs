@@ -717,6 +717,18 @@ impl Operations for Fakes {
         Box::pin(async move { Ok(answer) })
     }
 
+    fn prove_alert<'a>(
+        &'a self,
+        _: &'a OpContext,
+        alert_id: String,
+    ) -> BoxFuture<'a, Result<ProofAnswer, PortError>> {
+        let answer = match alert_id.as_str() {
+            "a" => ProofAnswer::Proof("proofs of a\n".to_owned()),
+            _ => ProofAnswer::NotStored(format!("there is no alert {alert_id:?}")),
+        };
+        Box::pin(async move { Ok(answer) })
+    }
+
     fn prove_receipt<'a>(
         &'a self,
         ctx: &'a OpContext,

@@ -86,6 +86,7 @@ async fn an_incident_names_its_version_and_the_proofs_of_its_evidence() {
     assert_eq!((answer.status, answer.header("etag")), (StatusCode::OK, "\"3\""));
     let alert = &answer.json()["alerts"][0];
     assert_eq!(alert["proof"], "/v1/tables/SecurityAlert/rows/5/proof");
+    assert_eq!(alert["evidence"], "/v1/alerts/a/proof");
     assert_eq!(alert["events"][0]["proof"], "/v1/tables/Syslog/rows/7/proof");
     assert_eq!(alert["events"][1]["proof"], json!(null), "a row of a result is no stored row");
     assert_eq!(alert["rule_author"], "Ada");

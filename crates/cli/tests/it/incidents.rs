@@ -22,6 +22,15 @@ fn line(host: &str, minute: u32) -> String {
     )
 }
 
+/// The alert and its one event are proved.
+fn check_evidence(moneta: &Moneta, alert_id: &str) {
+    let text = moneta.ok(&["prove", "--alert", alert_id]);
+    let verdict = moneta_verify::proof::check_alert_evidence(&text, &moneta.verifier_key()).unwrap();
+    assert!(verdict.is_complete && verdict.text.contains("1 of the 1"), "{}", verdict.text);
+    let unknown = moneta.run(&["prove", "--alert", "none"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("no alert"), "{unknown:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
     let moneta = Moneta::new();
@@ -43,6 +52,9 @@ async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
     let proof = shown["alerts"][0]["events"][0]["proof"].as_str().unwrap();
     assert!(proof.starts_with("/v1/tables/Syslog/rows/"), "{shown}");
     assert_eq!(shown["alerts"][0]["rule_author"], "A. Uthor");
+    let alert_id = shown["alerts"][0]["id"].as_str().unwrap();
+    assert_eq!(shown["alerts"][0]["evidence"], format!("/v1/alerts/{alert_id}/proof"));
+    check_evidence(&moneta, alert_id);
     moneta.ok(&["incidents", "assign", "1", "ada"]);
     moneta.ok(&["incidents", "comment", "1", "the scanner again"]);
     let stale = moneta.run(&["incidents", "assign", "1", "bob", "--at-version", "1"]);
@@ -77,6 +89,7 @@ async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
     assert_eq!(actions, ["incident.assign", "incident.comment", "incident.close", "incident.close"]);
     server.stop();
     // Without a server too.
+    check_evidence(&moneta, alert_id);
     moneta.ok(&["incidents", "set", "2", "--status", "Active", "--severity", "Low", "--label", "scanner"]);
     assert_eq!(moneta.json(&["incidents", "list"])[0]["severity"], "Low");
 }
