@@ -101,6 +101,7 @@ fn quick() -> Router<App> {
         .route("/v1/rules/packs", post(rules::add_pack))
         .route("/v1/rules/{id}", get(rules::show).delete(rules::remove))
         .route("/v1/rules/{id}/explain", post(rules::explain))
+        .route("/v1/rules/{id}/tuning", get(rules::tuning))
         .route("/v1/exceptions", get(rules::exceptions).post(rules::except))
         .route("/v1/exceptions/preview", post(rules::preview))
         .route("/v1/exceptions/{id}", delete(rules::end_exception))

@@ -269,6 +269,12 @@ pub(super) static ALL: &[Operation] = &[
         &[],
     ),
     get("/v1/rules/{id}", QUERY, "One rule with its text", Answer::Object(&["rule", "source", "judgement"])),
+    get(
+        "/v1/rules/{id}/tuning",
+        QUERY,
+        "What the verdicts about a rule's alerts say of how to tune it",
+        Answer::Object(&["replayed", "not_replayed", "hints"]),
+    ),
     change("DELETE", "/v1/rules/{id}", ADMIN, "Removes a rule", Body::None),
     ask(
         "POST",

@@ -93,3 +93,34 @@ async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
     moneta.ok(&["incidents", "set", "2", "--status", "Active", "--severity", "Low", "--label", "scanner"]);
     assert_eq!(moneta.json(&["incidents", "list"])[0]["severity"], "Low");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_give_an_exception_that_takes_the_false_alerts_away() {
+    let moneta = Moneta::new();
+    let rule = moneta.file("rule.yml", RULE);
+    let server = moneta.serve();
+    moneta.ok(&["rules", "add", &rule]);
+    for (name, host, minute) in [("a.log", "web01", 1), ("b.log", "web01", 2), ("c.log", "db01", 3)] {
+        moneta.ok(&["ingest", &moneta.file(name, line(host, minute))]);
+    }
+    wait_until("incidents", || moneta.json(&["incidents", "list"]).as_array().unwrap().len() == 2).await;
+    let of_web = |row: &&serde_json::Value| row["alerts"] == 2;
+    wait_until("alerts", || moneta.json(&["incidents", "list"]).as_array().unwrap().iter().any(|row| of_web(&row)))
+        .await;
+    moneta.ok(&["incidents", "close", "1", "--as", "FalsePositive", "--reason", "scanner"]);
+    moneta.ok(&["incidents", "close", "2", "--as", "TruePositive", "--reason", "real"]);
+    let rule_id = "0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9a001";
+    let tuning = moneta.json(&["rules", "show", rule_id])["tuning"].take();
+    assert_eq!((&tuning["replayed"]["false_positive"], &tuning["replayed"]["true_positive"]), (&json!(2), &json!(1)));
+    let hint = &tuning["hints"][0];
+    assert_eq!(hint["conditions"], json!([{ "field": "Computer", "test": "equals", "values": ["web01"] }]), "{tuning}");
+    assert_eq!((&hint["removes"]["false_positive"], &hint["removes"]["true_positive"]), (&json!(2), &json!(0)));
+    let command = format!("moneta rules except {rule_id} --where Computer=web01");
+    assert!(moneta.ok(&["rules", "show", rule_id]).contains(&command));
+    server.stop();
+    // Without a server too; what is excepted is no hint again.
+    let except = ["rules", "except", rule_id, "--where", "Computer=web01", "--reason", "scanner", "--days", "9"];
+    moneta.ok(&except);
+    let tuning = moneta.json(&["rules", "show", rule_id])["tuning"].take();
+    assert_eq!((&tuning["hints"], &tuning["not_replayed"]["false_positive"]), (&json!([]), &json!(2)));
+}
