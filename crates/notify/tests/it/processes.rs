@@ -106,18 +106,24 @@ pub fn mail_server(mode: &str, certificate: Option<&Certificate>) -> Option<(Pro
     Some((process, port))
 }
 
-/// A certificate for `localhost` that signs itself.
+/// A certificate that signs itself.
 pub struct Certificate {
     pub certificate: PathBuf,
-    key: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Certificate {
+    /// One for `localhost`.
     pub fn make(dir: &Path) -> Option<Self> {
+        Self::make_for(dir, "DNS:localhost")
+    }
+
+    /// One for a name, `DNS:host`, or an address, `IP:address`.
+    pub fn make_for(dir: &Path, name: &str) -> Option<Self> {
         let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+            .args(["-subj", "/CN=test", "-addext", &format!("subjectAltName={name}")])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .arg("-keyout")
             .arg(&key)

@@ -24,13 +24,15 @@ use crate::delivery::{alert, unheard};
 use crate::processes::{Certificate, alertmanager, kafka_broker, mail_server};
 use crate::receiver::Receiver;
 
-const NOW: Timestamp = Timestamp::from_seconds(1_767_323_045);
+pub const NOW: Timestamp = Timestamp::from_seconds(1_767_323_045);
 
-fn endpoint(url: &str) -> Endpoint {
+pub fn endpoint(url: &str) -> Endpoint {
     Endpoint {
         url: url.to_owned(),
         allow_private_hosts: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
         allow_plaintext: false,
+        authority: None,
+        proxy: None,
         timeout: Duration::from_secs(10),
     }
 }
