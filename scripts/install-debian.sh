@@ -12,6 +12,7 @@ need_command node nodejs
 need_command npm npm
 if [ "${1:-build}" = test ]; then
   need_command rsyslogd rsyslog
+  compgen -G '/usr/lib/*/rsyslog/lmnsd_gtls.so' >/dev/null || missing+=(rsyslog-gnutls)
   need_command logger bsdutils
   need_command curl curl
   need_command python3 python3

@@ -6,7 +6,7 @@ short enough to be read before it is trusted. Formats: C2SP signed-note, tlog-ch
 RFC 6962 hashes; Moneta's record, block header and proof files as docs/formats/README.md lists them.
 
     verify.py checkpoint FILE --key KEY [--origin ORIGIN]
-    verify.py proof FILE... --key KEY             record proofs, as `moneta prove` writes them
+    verify.py proof FILE... --key KEY             record proofs, as `moneta prove` writes them, one or several in a file
     verify.py log DIR --key KEY [--origin ORIGIN] every tile and entry under the checkpoint of one log
     verify.py store DIR --key KEY                 root log, shard logs, block headers, segment files of a data directory
 
@@ -265,7 +265,8 @@ def check_store(data, key):
 
 def check(arguments, path, key):
     if arguments.what == "proof":
-        return check_proof(path.read_bytes().decode(), key)
+        proofs = re.split(r"(?<=\n)(?=moneta record-proof v1\n)", path.read_bytes().decode())
+        return "; ".join(check_proof(proof, key) for proof in proofs)
     if arguments.what == "store":
         return check_store(path, key)
     size, root = open_checkpoint((path / "checkpoint" if arguments.what == "log" else path).read_bytes().decode(), arguments.origin or key.name, key)

@@ -8,6 +8,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use moneta_event::evidence::RESULT_TABLE;
 use moneta_ports::{
     Classification, FalsePositiveCause, Incident, IncidentChange, IncidentDetails, IncidentError, IncidentFilter,
     IncidentPage, IncidentSeverity, IncidentStatus, Verdict,
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ApiError;
-use crate::address::{Path, Query};
+use crate::address::{Path, Query, part_of_path};
 use crate::auth::{MayQuery, MayRespond};
 use crate::body::JsonBody;
 use crate::state::App;
@@ -25,8 +26,6 @@ use crate::state::App;
 const PAGE: usize = 100;
 /// Incidents closed by one request at most.
 const CLOSED_AT_ONCE_MAX: usize = 500;
-/// The table whose name stands for rows of a result, which have no proof.
-const RESULT_TABLE: &str = "QueryResult";
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -76,13 +75,14 @@ pub(crate) async fn get(
     Ok(tagged(details.incident.version, Json(with_proofs(details)).into_response()))
 }
 
-/// The details with the addresses of proofs: of the row of each alert, and of each event.
+/// The details with the addresses of proofs: of the row of each alert, of each event, and of them together.
 fn with_proofs(details: IncidentDetails) -> Value {
     let proof = |table: &str, seq: u64| format!("/v1/tables/{table}/rows/{seq}/proof");
     let mut alerts = Vec::with_capacity(details.alerts.len());
     for alert in details.alerts {
         let mut value = json!(alert);
         value["proof"] = proof("SecurityAlert", alert.seq).into();
+        value["evidence"] = format!("/v1/alerts/{}/proof", part_of_path(&alert.id)).into();
         for (event, known) in value["events"].as_array_mut().into_iter().flatten().zip(&alert.events) {
             if known.table != RESULT_TABLE {
                 event["proof"] = proof(&known.table, known.seq).into();

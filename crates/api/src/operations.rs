@@ -207,7 +207,20 @@ pub(crate) async fn prove_record(
 ) -> Result<Response, ApiError> {
     let table = TableName::new(&table).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let seq: Seq = seq.parse().map_err(|_| ApiError::bad_request(format!("{seq:?} is not a _Seq: a number from 0")))?;
-    match state.operations.prove_record(&ctx, table, seq).await? {
+    proof_text(state.operations.prove_record(&ctx, table, seq).await?)
+}
+
+/// `GET /v1/alerts/{id}/proof`: the text that `moneta-verify alert` reads.
+pub(crate) async fn prove_alert(
+    MayQuery(ctx): MayQuery,
+    State(state): State<App>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    proof_text(state.operations.prove_alert(&ctx, id).await?)
+}
+
+fn proof_text(answer: ProofAnswer) -> Result<Response, ApiError> {
+    match answer {
         ProofAnswer::Proof(text) => {
             let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
             Ok((headers, text).into_response())

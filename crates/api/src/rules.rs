@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use moneta_base::{TableName, Timestamp};
 use moneta_ports::{
     BackfillReport, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview, NewException, OpContext,
-    RuleException, RuleFile, RuleSetReport, RuleSummary,
+    RuleException, RuleFile, RuleSetReport, RuleSummary, RuleTuning,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -94,6 +94,17 @@ pub(crate) async fn show(
     let rule = state.rules.list().into_iter().find(|rule| rule.rule_id == id);
     let judgement = state.incidents.judgements(Some(&id))?.remove(&id).unwrap_or_default();
     Ok(Json(json!({ "rule": rule, "source": source, "judgement": judgement })))
+}
+
+/// `GET /v1/rules/{id}/tuning`: what the verdicts about its alerts say of how to tune it.
+pub(crate) async fn tuning(
+    MayQuery(ctx): MayQuery,
+    State(state): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<RuleTuning>, ApiError> {
+    check_known(&state, &id)?;
+    let judged = state.incidents.judged_alerts(&id)?;
+    Ok(Json(state.rules.tuning(&ctx, &id, judged).await?))
 }
 
 /// `DELETE /v1/rules/{id}`.

@@ -14,6 +14,7 @@ pub mod block_proof;
 pub mod builder;
 pub mod catalog;
 pub mod decimal;
+pub mod evidence;
 pub mod fit;
 pub mod frame;
 pub mod json_path;
@@ -36,6 +37,7 @@ pub use block_proof::BlockProof;
 
 pub use builder::{BatchBuilder, Value};
 pub use catalog::TableCatalog;
+pub use evidence::AlertEvidence;
 pub use raw::RawRecord;
 pub use record_proof::RecordProof;
 pub use root_entry::{RootEntry, RootEvent, ShardGrowth};

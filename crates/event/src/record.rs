@@ -20,6 +20,8 @@
 //! ```
 //! A null value and the empty string are absent: their field is left out.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes as dt;
 use moneta_merkle::{Hash, leaf_hash};
@@ -158,6 +160,68 @@ impl FieldEncoder {
     }
 }
 
+/// The fields of a record, as its bytes say.
+#[derive(Debug)]
+pub struct RecordFields<'record>(BTreeMap<&'record str, (u8, &'record [u8])>);
+
+/// Bytes that are no record.
+#[derive(Debug, thiserror::Error)]
+#[error("not a record: {0}")]
+pub struct MalformedRecord(&'static str);
+
+impl<'record> RecordFields<'record> {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`MalformedRecord`] when the bytes are not those of the layout to the last one.
+    pub fn read(record: &'record [u8]) -> Result<Self, MalformedRecord> {
+        let mut rest = record;
+        if take(&mut rest, 1)? != [VERSION] {
+            return Err(MalformedRecord("its version is another"));
+        }
+        let num_fields = take_u16(&mut rest)?;
+        let mut fields = BTreeMap::new();
+        for _ in 0..num_fields {
+            let length = take_u16(&mut rest)?;
+            let name = std::str::from_utf8(take(&mut rest, length.into())?);
+            let name = name.map_err(|_| MalformedRecord("a name is not UTF-8"))?;
+            let tag = take(&mut rest, 1)?[0];
+            let length = take(&mut rest, 4)?.try_into().map_or(0, u32::from_le_bytes);
+            let value = take(&mut rest, length as usize)?;
+            if fields.last_key_value().is_some_and(|(last, _)| *last >= name) {
+                return Err(MalformedRecord("its fields are not in order"));
+            }
+            fields.insert(name, (tag, value));
+        }
+        if rest.is_empty() { Ok(Self(fields)) } else { Err(MalformedRecord("it goes on after its last field")) }
+    }
+
+    /// The text of a field of type string, dynamic or guid; empty where there is none.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &'record str {
+        let is_text = |tag| [ColumnType::String, ColumnType::Dynamic, ColumnType::Guid].map(type_tag).contains(&tag);
+        let value = self.0.get(name).filter(|(tag, _)| is_text(*tag));
+        value.and_then(|(_, bytes)| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// The number of a field of type long.
+    #[must_use]
+    pub fn long(&self, name: &str) -> Option<i64> {
+        let (_, bytes) = self.0.get(name).filter(|(tag, _)| *tag == type_tag(ColumnType::Long))?;
+        Some(i64::from_le_bytes((*bytes).try_into().ok()?))
+    }
+}
+
+fn take<'record>(rest: &mut &'record [u8], length: usize) -> Result<&'record [u8], MalformedRecord> {
+    let (taken, after) = rest.split_at_checked(length).ok_or(MalformedRecord("it ends too early"))?;
+    *rest = after;
+    Ok(taken)
+}
+
+fn take_u16(rest: &mut &[u8]) -> Result<u16, MalformedRecord> {
+    Ok(take(rest, 2)?.try_into().map_or(0, u16::from_le_bytes))
+}
+
 const fn type_tag(column_type: ColumnType) -> u8 {
     match column_type {
         ColumnType::Bool => 1,
@@ -204,6 +268,24 @@ mod tests {
             b"\x01\x02\x00\x01\x00a\x02\x04\x00\x00\x00\x07\x00\x00\x00\x01\x00b\x06\x01\x00\x00\x00x"
         );
         assert_eq!(encode(&rows, 1), b"\x01\x00\x00");
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_nothing_else() {
+        let rows = batch(vec![
+            ("b", ColumnType::String, Arc::new(StringArray::from(vec!["x"]))),
+            ("n", ColumnType::Long, Arc::new(arrow::array::Int64Array::from(vec![-7]))),
+        ]);
+        let record = encode(&rows, 0);
+        let fields = RecordFields::read(&record).unwrap();
+        assert_eq!((fields.text("b"), fields.text("n"), fields.text("c")), ("x", "", ""));
+        assert_eq!((fields.long("n"), fields.long("b")), (Some(-7), None));
+        for end in 0..record.len() {
+            assert!(RecordFields::read(&record[..end]).is_err(), "cut at {end}");
+        }
+        assert!(RecordFields::read(&[&record[..], b"x"].concat()).is_err());
+        let swapped = b"\x01\x02\x00\x01\x00b\x06\x01\x00\x00\x00x\x01\x00a\x06\x01\x00\x00\x00x";
+        assert!(RecordFields::read(swapped).is_err(), "fields out of order");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::block_proof::{BlockProofError, ProvenBlock};
 use crate::{BlockHeader, BlockProof};
 
 /// First line of a record proof.
-const FIRST_LINE: &str = "moneta record-proof v1";
+pub(crate) const FIRST_LINE: &str = "moneta record-proof v1";
 
 /// A proof that a record is under a root checkpoint. Holding one says nothing: see [`RecordProof::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -219,6 +219,26 @@ impl Metastore {
         rows.collect::<rusqlite::Result<_>>().doing(READING)
     }
 
+    /// Alerts of a rule, each with the classification of its incident: the newest `limit` of each classification, in order
+    /// of classification and then the newest first.
+    ///
+    /// # Errors
+    /// SQLite's own.
+    pub fn judged_alerts(&self, rule_id: &str, limit: usize) -> Result<Vec<(Value, Option<String>)>, Error> {
+        let sql = format!(
+            "SELECT definition, judged FROM (SELECT incident_alert.definition, {CLASSIFICATION} AS judged,
+                row_number() OVER (PARTITION BY {CLASSIFICATION} ORDER BY raised DESC, place DESC) AS age
+                FROM incident_alert JOIN incident ON number = incident WHERE rule_id = ?1)
+            WHERE age <= ?2 ORDER BY judged, age"
+        );
+        let reader = self.reader();
+        let mut statement = reader.prepare_cached(&sql).doing(READING)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = |row: &Row<'_>| Ok((json(row, 0)?, row.get(1)?));
+        let rows = statement.query_map(rusqlite::params![rule_id, limit], read).doing(READING)?;
+        rows.collect::<rusqlite::Result<_>>().doing(READING)
+    }
+
     /// Versions that are not yet rows, the oldest first.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use moneta_base::{Level, RuleId, Seq, SourceName, TableName, Timestamp};
+use moneta_event::evidence::{EVENT_SEQS_BY_TABLE, EVENTS_NAMED_MAX};
 use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, TableSchema, Value};
 use moneta_merkle::sha256;
 use moneta_ports::{Alarm, Alert, MatchedEvent};
@@ -18,8 +19,6 @@ use crate::entities::Entities;
 pub(crate) const EVENTS_LISTED_MAX: usize = 20;
 /// How long after its time an event is awaited before correlations that need all events are decided.
 const LATENESS: std::time::Duration = std::time::Duration::from_secs(300);
-/// Sequences an alert names.
-const SEQS_NAMED_MAX: usize = 1_000;
 
 /// Who provides the alerts that Moneta raises.
 pub(crate) const PROVIDER: &str = "Moneta";
@@ -40,7 +39,7 @@ pub(crate) struct Raised {
     severity: &'static str,
     status: String,
     event_count: usize,
-    /// The events by table and sequence, [`SEQS_NAMED_MAX`] at most.
+    /// The events by table and sequence, [`EVENTS_NAMED_MAX`] at most.
     event_refs: Vec<(TableName, Seq)>,
     /// Earliest and latest time of all its events.
     times: (Timestamp, Timestamp),
@@ -64,8 +63,8 @@ pub(crate) struct QueryAlert {
     pub(crate) alert: Alert,
     pub(crate) status: String,
     pub(crate) num_rows: usize,
-    /// `_Seq` of the rows, where the result has it.
-    pub(crate) seqs: Vec<u64>,
+    /// Table and `_Seq` of the rows, where the result has a `_Seq`.
+    pub(crate) event_refs: Vec<(TableName, Seq)>,
     pub(crate) times: (Timestamp, Timestamp),
     pub(crate) stated: Stated,
 }
@@ -82,8 +81,6 @@ pub(crate) const RULE_LICENSE: &str = "Rule License";
 pub(crate) const EXPLANATION: &str = "Explanation";
 /// The one with what the events of a correlation share: the fields it groups by and their values.
 pub(crate) const GROUP: &str = "Group";
-/// The one with the sequences of the events by table, where they lie in several.
-pub(crate) const EVENT_SEQS_BY_TABLE: &str = "Event Seqs By Table";
 
 /// How much of an alert is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +97,7 @@ impl Length {
     }
 
     fn seqs_max(self) -> usize {
-        if self == Self::Short { 1 } else { SEQS_NAMED_MAX }
+        if self == Self::Short { 1 } else { EVENTS_NAMED_MAX }
     }
 
     fn properties(self) -> serde_json::Map<String, serde_json::Value> {
@@ -143,14 +140,12 @@ impl Raised {
 
 impl From<QueryAlert> for Raised {
     fn from(found: QueryAlert) -> Self {
-        let table = found.alert.events.first().map(|event| event.table.clone());
-        let seqs: Vec<Seq> = found.seqs.into_iter().take(SEQS_NAMED_MAX).collect();
         Self {
             component: ANALYTICS,
             severity: Level::parse(&found.alert.level).map_or("Medium", Level::severity),
             status: found.status,
             event_count: found.num_rows,
-            event_refs: table.iter().flat_map(|table| seqs.iter().map(|seq| (table.clone(), *seq))).collect(),
+            event_refs: found.event_refs.into_iter().take(EVENTS_NAMED_MAX).collect(),
             times: found.times,
             entities: found.stated.entities,
             properties: found.stated.properties,

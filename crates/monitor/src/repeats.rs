@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use moneta_base::Timestamp;
 use moneta_merkle::{Hash, sha256};
+use moneta_ports::{Metric, Metrics};
 use serde_json::Value;
 
+use crate::alert::Raised;
 use crate::entities;
 
 /// Matters remembered at most; beyond that one may be told twice.
@@ -23,13 +25,15 @@ pub(crate) struct Repeats {
 struct Told {
     alert_id: String,
     at: Timestamp,
+    /// Alerts before it that were not told, which it says.
+    before: u64,
     /// Alerts since that were not told.
     untold: u64,
 }
 
 /// What an alert is to those who were told before.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Matter {
+enum Matter {
     /// They hear of it: something new, or something old after a while. So many alerts of it since were not told.
     New { untold: u64 },
     /// The same as the alert with this id, which they were told of a short while ago.
@@ -42,8 +46,30 @@ impl Repeats {
         Self { quiet, told: HashMap::new() }
     }
 
-    /// Counts an alert of a rule about these entities.
-    pub(crate) fn count(&mut self, rule_id: &str, about: &[Value], alert_id: &str, now: Timestamp) -> Matter {
+    /// Marks an alert that repeats what people were told, and lets the next one say how many did. Those that are stored
+    /// short are not looked at.
+    pub(crate) fn note(&mut self, raised: &mut Raised, now: Timestamp, metrics: &Metrics) {
+        if raised.is_short() {
+            return;
+        }
+        let alert = &raised.alert;
+        match self.count(alert.rule_id.as_str(), raised.entities(), &alert.id, now) {
+            Matter::New { untold: 0 } => {}
+            Matter::New { untold } => {
+                let blank = if alert.explanation.is_empty() { "" } else { ". " };
+                let more = format!("{blank}{untold} more alerts about the same since the last one that was sent");
+                raised.alert.explanation.push_str(&more);
+            }
+            Matter::Same(told) => {
+                metrics.add_labelled(Metric::MonitorAlerts, "repeated", 1);
+                raised.repeat(told);
+            }
+        }
+    }
+
+    /// Counts an alert of a rule about these entities. One that people are told of and that is raised again, as its commit
+    /// did not succeed, does not repeat itself; one that they are not told of is counted again then.
+    fn count(&mut self, rule_id: &str, about: &[Value], alert_id: &str, now: Timestamp) -> Matter {
         if self.quiet.is_zero() {
             return Matter::New { untold: 0 };
         }
@@ -56,13 +82,17 @@ impl Repeats {
         if self.told.len() >= MATTERS_MAX {
             self.told.clear();
         }
-        let known = self.told.get_mut(&matter);
-        if let Some(told) = known.filter(|told| now.since(told.at) < quiet) {
+        let mut known = self.told.get_mut(&matter);
+        if let Some(told) = known.as_mut().filter(|told| now.since(told.at) < quiet) {
+            if told.alert_id == alert_id {
+                return Matter::New { untold: told.before };
+            }
             told.untold += 1;
             return Matter::Same(told.alert_id.clone());
         }
-        let told = Told { alert_id: alert_id.to_owned(), at: now, untold: 0 };
-        Matter::New { untold: self.told.insert(matter, told).map_or(0, |before| before.untold) }
+        let before = known.map_or(0, |told| told.untold);
+        self.told.insert(matter, Told { alert_id: alert_id.to_owned(), at: now, before, untold: 0 });
+        Matter::New { untold: before }
     }
 }
 
@@ -86,6 +116,7 @@ mod tests {
         assert_eq!(count("r", &[ann.clone(), bob], "e", 1), new(0), "somebody more");
         assert_eq!(count("r", std::slice::from_ref(&ann), "f", 599), Matter::Same("a".to_owned()));
         assert_eq!(count("r", std::slice::from_ref(&ann), "g", 600), new(2));
+        assert_eq!(count("r", std::slice::from_ref(&ann), "g", 600), new(2), "its commit did not succeed");
         assert_eq!(count("r", &[ann], "h", 601), Matter::Same("g".to_owned()));
     }
 

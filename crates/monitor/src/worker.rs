@@ -16,7 +16,7 @@ use moneta_rules::{Correlator, Rule};
 use tokio::runtime::Handle;
 
 use crate::alert::{self, Length, Raised};
-use crate::repeats::{Matter, Repeats};
+use crate::repeats::Repeats;
 use crate::service::{Shared, alert_table};
 use crate::state::{Keeper, Start, StatePlace};
 use crate::throttle::Throttle;
@@ -151,7 +151,8 @@ impl Worker {
             let Matching { correlator, known, throttle, .. } = matching;
             let mut admit = |rule: &Rule, id: &str| (!known.contains(id)).then(|| self.throttle(rule, throttle));
             let mut raised = alert::raise(correlator, block, self.clock.now(), again, &mut admit);
-            raised.iter_mut().for_each(|one| self.note_repeat(one, &mut matching.repeats));
+            let (now, metrics) = (self.clock.now(), &self.shared.metrics);
+            raised.iter_mut().for_each(|one| matching.repeats.note(one, now, metrics));
             match alert::rows(&self.alert_schema, &raised) {
                 None if again => {}
                 None => self.shared.cursors.set_matched(table, end),
@@ -218,26 +219,6 @@ impl Worker {
         match throttle.admits(rule, self.clock.now(), &self.shared.metrics, &*self.alarms) {
             true => Length::Full,
             false => Length::Short,
-        }
-    }
-
-    /// Marks an alert that repeats what people were told, and lets the next one say how many did.
-    fn note_repeat(&self, raised: &mut Raised, repeats: &mut Repeats) {
-        if raised.is_short() {
-            return;
-        }
-        let alert = &raised.alert;
-        match repeats.count(alert.rule_id.as_str(), raised.entities(), &alert.id, self.clock.now()) {
-            Matter::New { untold: 0 } => {}
-            Matter::New { untold } => {
-                let blank = if alert.explanation.is_empty() { "" } else { ". " };
-                let more = format!("{blank}{untold} more alerts about the same since the last one that was sent");
-                raised.alert.explanation.push_str(&more);
-            }
-            Matter::Same(told) => {
-                self.shared.metrics.add_labelled(Metric::MonitorAlerts, "repeated", 1);
-                raised.repeat(told);
-            }
         }
     }
 

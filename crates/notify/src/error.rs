@@ -48,9 +48,12 @@ pub enum Error {
         /// The address.
         address: IpAddr,
     },
-    /// The receiver could not be reached or did not answer in time.
-    #[error("the receiver could not be called")]
-    Http(#[source] reqwest::Error),
+    /// The proxy did not lead to the receiver.
+    #[error("the proxy answered {status} when it was asked for the address of the receiver")]
+    Proxy {
+        /// The HTTP status.
+        status: u16,
+    },
     /// The connection could not be made, or broke.
     #[error("the connection to the receiver failed while {doing}")]
     Connection {
@@ -103,10 +106,10 @@ impl Error {
         match self {
             Self::Kafka(error) if error.is_passing() => ErrorKind::RETRY,
             Self::Resolve { .. }
-            | Self::Http(_)
             | Self::Connection { .. }
             | Self::Timeout(_)
             | Self::Stopped
+            | Self::Proxy { status: 408 | 429 | 500..=599 }
             // 4yz: a transient negative reply.
             | Self::Mail { code: 400..=499, .. } => ErrorKind::RETRY,
             Self::Refused { status: 408 | 425 | 429 | 500..=599, retry_after } => {
@@ -119,6 +122,7 @@ impl Error {
             | Self::Setting(_)
             | Self::NoHost => ErrorKind::Caller,
             Self::Private { .. }
+            | Self::Proxy { .. }
             | Self::Refused { .. }
             | Self::Mail { .. }
             | Self::PartlyRefused { .. }

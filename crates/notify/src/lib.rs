@@ -12,6 +12,7 @@ mod address;
 pub mod channels;
 mod error;
 mod http;
+mod proxy;
 mod queue;
 mod receipt;
 mod signature;
@@ -20,6 +21,7 @@ mod words;
 
 pub use error::Error;
 pub use http::Endpoint;
+pub use proxy::Proxy;
 pub use queue::{Carrier, Channel, ChannelCounts, ChannelOptions, DeadLetter, OnDeadLetter};
 pub use receipt::Receipt;
 pub use signature::sign;

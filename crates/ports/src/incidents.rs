@@ -336,6 +336,44 @@ pub struct RuleJudgement {
     pub median_seconds_to_detect: Option<f64>,
 }
 
+/// An alert, and what its incident was closed as; `None` while it is open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgedAlert {
+    /// The alert.
+    pub alert: IncidentAlert,
+    /// What people made of its incident.
+    pub classification: Option<Classification>,
+}
+
+/// Alerts by what their incidents were closed as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct VerdictCounts {
+    /// Not closed yet.
+    pub open: u64,
+    /// Closed as true positives.
+    pub true_positive: u64,
+    /// Closed as benign positives.
+    pub benign_positive: u64,
+    /// Closed as false positives.
+    pub false_positive: u64,
+    /// Closed undetermined.
+    pub undetermined: u64,
+}
+
+impl VerdictCounts {
+    /// Counts an alert.
+    pub fn count(&mut self, classification: Option<Classification>) {
+        let count = match classification {
+            None => &mut self.open,
+            Some(Classification::TruePositive) => &mut self.true_positive,
+            Some(Classification::BenignPositive) => &mut self.benign_positive,
+            Some(Classification::FalsePositive) => &mut self.false_positive,
+            Some(Classification::Undetermined) => &mut self.undetermined,
+        };
+        *count += 1;
+    }
+}
+
 impl RuleJudgement {
     /// Counts an incident that was closed so; `None` for one that is open.
     pub fn count(&mut self, classification: Option<Classification>) {
@@ -432,6 +470,12 @@ pub trait Incidents: Send + Sync {
     /// # Errors
     /// When they cannot be read.
     fn judgements(&self, rule_id: Option<&str>) -> Result<BTreeMap<String, RuleJudgement>, PortError>;
+
+    /// Alerts of a rule with what people made of them: the newest of each verdict, up to a number.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn judged_alerts(&self, rule_id: &str) -> Result<Vec<JudgedAlert>, PortError>;
 }
 
 /// Times as RFC 3339.

@@ -31,7 +31,7 @@ pub use error::PortError;
 pub use incidents::{
     Classification, EntityRisk, Evidence, FalsePositiveCause, Incident, IncidentActivity, IncidentAlert,
     IncidentChange, IncidentComment, IncidentDetails, IncidentError, IncidentFilter, IncidentPage, IncidentSeverity,
-    IncidentStatus, Incidents, RuleJudgement, Verdict,
+    IncidentStatus, Incidents, JudgedAlert, RuleJudgement, Verdict, VerdictCounts,
 };
 pub use ingest::{
     BlockSubscriber, EventSink, IdempotencyKey, IngestReceipt, KeyLife, NoRoomToRemember, SignedAnswer, StoredRange,
@@ -50,7 +50,7 @@ pub use query::{
 pub use rules::{
     BackfillMatch, BackfillReport, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,
     FailedRuleTest, NewException, RuleAdmin, RuleException, RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource,
-    RuleSummary, RuleWarning,
+    RuleSummary, RuleTuning, RuleWarning, TuningHint,
 };
 pub use sources::{SourceQuality, SourceStatus};
 pub use volume::{Space, Volume};

@@ -380,12 +380,12 @@ pub fn retention_preset(name: &str) -> Option<u32> {
     RETENTION_PRESETS.iter().find(|(preset, _)| *preset == name).map(|(_, days)| *days)
 }
 
-/// The answer to whoever asks for the proof of a row.
+/// The answer to whoever asks for the proof of a row, or of an alert and its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProofAnswer {
-    /// The text of the proof, as `moneta-verify proof` reads it.
+    /// The text of the proof, as `moneta-verify proof` reads it; `moneta-verify alert` that of an alert.
     Proof(String),
-    /// There is no such row; why, and which rows there are.
+    /// There is no such row or alert; why, and which rows there are.
     NotStored(String),
 }
 
@@ -589,6 +589,15 @@ pub trait Operations: Send + Sync {
         table: TableName,
         seq: Seq,
     ) -> BoxFuture<'a, Result<ProofAnswer, PortError>>;
+
+    /// Proves the row of an alert and every stored row that it names, in one text as `moneta-verify alert` reads it. Rows
+    /// whose days were dropped are not in it. Audited.
+    ///
+    /// # Errors
+    /// `Caller` when the rows are too long for one text; when the act cannot be audited, a checkpoint cannot be signed, or
+    /// a row is not the one signed for.
+    fn prove_alert<'a>(&'a self, ctx: &'a OpContext, alert_id: String)
+    -> BoxFuture<'a, Result<ProofAnswer, PortError>>;
 
     /// Looks for the blocks that a signed receipt names, and proves them. Audited.
     ///

@@ -2,7 +2,7 @@
 
 use moneta_base::{Seq, Timestamp};
 
-use crate::{BoxFuture, OpContext, PortError};
+use crate::{BoxFuture, JudgedAlert, OpContext, PortError, VerdictCounts};
 
 /// A rule file as handed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -244,6 +244,26 @@ pub struct ExceptionPreview {
     pub excepted: Vec<BackfillMatch>,
 }
 
+/// What the verdicts about a rule's alerts say of how to tune it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RuleTuning {
+    /// Alerts that were looked at: those that the rule raises again of their events.
+    pub replayed: VerdictCounts,
+    /// Alerts of which not all events are at hand, or that the rule as it is now does not raise again.
+    pub not_replayed: VerdictCounts,
+    /// The hints, the one that speaks of most alerts judged wrong first.
+    pub hints: Vec<TuningHint>,
+}
+
+/// An exception that alerts judged false or benign suggest: none of the true ones has these values.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TuningHint {
+    /// What the exception says, ready to be made.
+    pub conditions: Vec<ExceptionCondition>,
+    /// Alerts of the replayed ones that are not raised with it.
+    pub removes: VerdictCounts,
+}
+
 /// Why a rule matches a stored event, or does not.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct EventExplanation {
@@ -337,6 +357,17 @@ pub trait RuleAdmin: Send + Sync {
         conditions: Vec<ExceptionCondition>,
         times: (Option<Timestamp>, Option<Timestamp>),
     ) -> BoxFuture<'a, Result<ExceptionPreview, PortError>>;
+
+    /// What verdicts about alerts of an active rule say of how to tune it, by replaying these alerts. Changes nothing.
+    ///
+    /// # Errors
+    /// `Caller` when the rule is not active; when events cannot be read.
+    fn tuning<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        rule_id: &'a str,
+        judged: Vec<JudgedAlert>,
+    ) -> BoxFuture<'a, Result<RuleTuning, PortError>>;
 
     /// Why an active rule matches a stored event, or does not; `None` when the event is not stored.
     ///

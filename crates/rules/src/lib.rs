@@ -30,6 +30,7 @@ mod reference;
 pub mod rule_tests;
 pub mod sigma;
 pub mod taxonomy;
+pub mod tuning;
 mod yaml;
 
 pub use compile::{CompiledRules, Explainer, RuleMatch};

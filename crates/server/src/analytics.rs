@@ -10,11 +10,11 @@ use moneta_event::catalog::table;
 use moneta_ingest::Ingest;
 use moneta_metastore::StoredRule;
 use moneta_monitor::{Analytics, AnalyticsParts, Marks};
-use moneta_ports::{AlarmSink, AlertDelivery, QueryEngine, RuleException, RuleFile, RuleSummary};
+use moneta_ports::{QueryEngine, RuleException, RuleFile, RuleSummary};
 use moneta_rules::analytics::{AnalyticsFile, AnalyticsRule, IncidentSettings, Schedule, is_analytics, parse_file};
 use moneta_rules::{Error, NotLoaded};
 
-use crate::node::World;
+use crate::node::{Told, World};
 use crate::rule_admin::Rules;
 
 /// The analytics rules that run.
@@ -131,8 +131,7 @@ pub(crate) fn start_analytics(
     world: &World,
     ingest: &Arc<Ingest>,
     queries: Arc<dyn QueryEngine>,
-    delivery: Arc<dyn AlertDelivery>,
-    alarms: Arc<dyn AlarmSink>,
+    (delivery, alarms, quiet): Told,
     tenant: moneta_base::TenantId,
 ) -> Arc<Analytics> {
     let schema =
@@ -149,6 +148,7 @@ pub(crate) fn start_analytics(
         health_schema: schema(table::MONETA_HEALTH),
         tenant,
         heads: heads(ingest),
+        quiet,
     });
     ingest.subscribe(analytics.clone());
     analytics

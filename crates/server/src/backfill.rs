@@ -95,16 +95,8 @@ pub(crate) async fn backfill(
     selection: &BackfillSelection,
     stored: &[TableName],
 ) -> Result<BackfillReport, PortError> {
-    let wanted = wanted(rules, &selection.rule_ids)?;
-    // Events come table by table, not in order of time: none of them is late.
-    let settings = Settings { lateness_nanos: i64::MAX / 4, ..Settings::default() };
-    let mut run = Run {
-        rules,
-        wanted,
-        matches_max: selection.matches_max.unwrap_or(MATCHES_MAX).min(MATCHES_MAX),
-        correlator: Correlator::new(Arc::clone(rules), settings),
-        report: BackfillReport::default(),
-    };
+    let matches_max = selection.matches_max.unwrap_or(MATCHES_MAX).min(MATCHES_MAX);
+    let mut run = Run::begin(rules, &selection.rule_ids, matches_max)?;
     let tables: BTreeSet<TableName> = rules.tables().filter(|table| stored.contains(table)).cloned().collect();
     for table in tables {
         let mut next: Seq = 0;
@@ -119,10 +111,7 @@ pub(crate) async fn backfill(
             }
         }
     }
-    let decided = run.correlator.finish();
-    run.found(decided);
-    run.report.num_forgotten = run.correlator.counters().evicted;
-    Ok(run.report)
+    Ok(run.end())
 }
 
 /// Indices of the rules that were asked for; all when none was.
@@ -147,6 +136,28 @@ pub(crate) async fn read_row(
 ) -> Result<Option<RecordBatch>, PortError> {
     let rows = ask(engine, ctx, table, format!("['{table}'] | where _Seq == {seq} | take 1")).await?;
     Ok(rows.into_iter().next())
+}
+
+/// Rows of a table by their sequences, those that are stored.
+pub(crate) async fn read_rows(
+    engine: &dyn QueryEngine,
+    ctx: &OpContext,
+    table: &TableName,
+    seqs: &[Seq],
+) -> Result<Vec<RecordBatch>, PortError> {
+    let (Some(first), Some(last)) = (seqs.iter().min(), seqs.iter().max()) else { return Ok(Vec::new()) };
+    let listed = seqs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let text = format!("['{table}'] | where _Seq >= {first} and _Seq <= {last} | where _Seq in ({listed})");
+    ask(engine, ctx, table, text).await
+}
+
+/// Whether a rule raises an alert of some rows, each by itself, and of nothing else.
+pub(crate) fn is_raised(rules: &Arc<CompiledRules>, rule_id: &str, rows: &[(TableName, RecordBatch)]) -> bool {
+    let Ok(mut run) = Run::begin(rules, &[rule_id.to_owned()], 0) else { return false };
+    for (table, rows) in rows {
+        run.take(table, rows);
+    }
+    run.end().num_matches > 0
 }
 
 /// The next rows of a table; `None` when it has no more.
@@ -210,7 +221,27 @@ struct Run<'a> {
     report: BackfillReport,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn begin(rules: &'a Arc<CompiledRules>, ids: &[String], matches_max: usize) -> Result<Self, PortError> {
+        // Events come table by table, not in order of time: none of them is late.
+        let settings = Settings { lateness_nanos: i64::MAX / 4, ..Settings::default() };
+        Ok(Self {
+            rules,
+            wanted: wanted(rules, ids)?,
+            matches_max,
+            correlator: Correlator::new(Arc::clone(rules), settings),
+            report: BackfillReport::default(),
+        })
+    }
+
+    /// Decides what only the end of the events decides.
+    fn end(mut self) -> BackfillReport {
+        let decided = self.correlator.finish();
+        self.found(decided);
+        self.report.num_forgotten = self.correlator.counters().evicted;
+        self.report
+    }
+
     /// Matches rows, and returns the sequence after the last of them.
     fn take(&mut self, table: &TableName, rows: &RecordBatch) -> Seq {
         self.report.num_rows += rows.num_rows() as u64;

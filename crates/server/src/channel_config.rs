@@ -20,6 +20,7 @@ use moneta_notify::channels::webhook::Webhook;
 use moneta_notify::{Carrier, ChannelOptions, Endpoint, Peer};
 use serde::{Deserialize, Serialize};
 
+use crate::config::NotifyConfig;
 use crate::kafka_config::{broker, check_topic};
 
 /// Seconds one attempt may be given at most.
@@ -71,11 +72,11 @@ pub struct ChannelConfig {
 
 /// What a kind is made of: its name, the keys that it needs or may have.
 const KINDS: [(&str, &[&str]); 8] = [
-    ("webhook", &["url", "url_file"]),
-    ("slack", &["url", "url_file"]),
-    ("teams", &["url", "url_file"]),
-    ("pagerduty", &["url", "url_file", "key_file"]),
-    ("alertmanager", &["url", "url_file"]),
+    ("webhook", &["url", "url_file", "authority"]),
+    ("slack", &["url", "url_file", "authority"]),
+    ("teams", &["url", "url_file", "authority"]),
+    ("pagerduty", &["url", "url_file", "authority", "key_file"]),
+    ("alertmanager", &["url", "url_file", "authority"]),
     ("email", &["server", "tls", "authority", "user", "password_file", "from", "to"]),
     ("syslog", &["server", "transport", "authority"]),
     ("kafka", &["brokers", "topic", "tls", "authority", "user", "password_file"]),
@@ -85,7 +86,7 @@ impl ChannelConfig {
     /// The channel's options and carrier. `secret` signs webhooks.
     pub(crate) fn build(
         &self,
-        allow_private_hosts: &[String],
+        notify: &NotifyConfig,
         secret: &[u8],
     ) -> Result<(ChannelOptions, Box<dyn Carrier>), String> {
         let about = |message: String| format!("channel {:?}: {message}", self.name);
@@ -102,7 +103,7 @@ impl ChannelConfig {
             }
             options.timeout = Duration::from_secs(seconds);
         }
-        let carrier = self.carrier(kind, options.timeout, allow_private_hosts, secret).map_err(about)?;
+        let carrier = self.carrier(kind, options.timeout, notify, secret).map_err(about)?;
         Ok((options, carrier))
     }
 
@@ -134,14 +135,18 @@ impl ChannelConfig {
         &self,
         kind: &str,
         timeout: Duration,
-        allow_private_hosts: &[String],
+        notify: &NotifyConfig,
         secret: &[u8],
     ) -> Result<Box<dyn Carrier>, String> {
+        let allow_private_hosts = &notify.allow_private_hosts;
+        let proxy = notify.proxy()?;
         let endpoint = |default: Option<&str>| -> Result<Endpoint, String> {
             Ok(Endpoint {
                 url: self.url(default)?,
-                allow_private_hosts: allow_private_hosts.to_vec(),
+                allow_private_hosts: allow_private_hosts.clone(),
                 allow_plaintext: self.allow_plaintext,
+                authority: self.authority.clone(),
+                proxy: proxy.clone(),
                 timeout,
             })
         };
@@ -250,7 +255,8 @@ mod tests {
 
     fn problem(text: &str) -> String {
         let config: ChannelConfig = toml::from_str(&format!("name = \"x\"\n{text}")).unwrap();
-        config.build(&["127.0.0.1".to_owned()], &[7; 32]).err().unwrap_or_default()
+        let notify = NotifyConfig { allow_private_hosts: vec!["127.0.0.1".to_owned()], ..NotifyConfig::default() };
+        config.build(&notify, &[7; 32]).err().unwrap_or_default()
     }
 
     #[test]
@@ -261,6 +267,7 @@ mod tests {
             ("kind = \"slack\"\nurl = \"https://x\"\nserver = \"y\"", "slack has no key server"),
             ("kind = \"slack\"\nurl = \"http://x.example\"", "not encrypted"),
             ("kind = \"slack\"\nurl = \"https://u:p@x\"", "must not contain a user name"),
+            ("kind = \"slack\"\nurl = \"https://x\"\nauthority = \"/no/such\"", "cannot be read"),
             ("kind = \"pagerduty\"", "key_file is missing"),
             ("kind = \"pagerduty\"\nkey_file = \"/no/such\"", "cannot read /no/such"),
             ("kind = \"email\"\nserver = \"mail:25\"\nto = [\"a@b\"]", "from is missing"),

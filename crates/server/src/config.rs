@@ -353,7 +353,10 @@ impl Default for RetentionConfig {
 pub struct NotifyConfig {
     /// Address of the webhook that gets every alert, signed.
     pub webhook_url: Option<String>,
-    /// Hosts of receivers that may have private addresses; loopback ones of them need no encryption.
+    /// The HTTP proxy through which channels that speak HTTP go out, `http://HOST:PORT`; directly when absent.
+    pub proxy: Option<String>,
+    /// Hosts of receivers that may have private addresses; loopback ones of them need no encryption, and none is called
+    /// through the proxy.
     pub allow_private_hosts: Vec<String>,
     /// Minutes in which people hear once of the same rule about the same entities; 0 tells them of every alert.
     pub repeat_minutes: u64,
@@ -363,7 +366,24 @@ pub struct NotifyConfig {
 
 impl Default for NotifyConfig {
     fn default() -> Self {
-        Self { webhook_url: None, allow_private_hosts: Vec::new(), repeat_minutes: 10, channels: Vec::new() }
+        Self {
+            webhook_url: None,
+            proxy: None,
+            allow_private_hosts: Vec::new(),
+            repeat_minutes: 10,
+            channels: Vec::new(),
+        }
+    }
+}
+
+impl NotifyConfig {
+    /// The proxy, where there is one.
+    ///
+    /// # Errors
+    /// What is wrong with its address.
+    pub(crate) fn proxy(&self) -> Result<Option<moneta_notify::Proxy>, String> {
+        let parsed = self.proxy.as_deref().map(moneta_notify::Proxy::parse).transpose();
+        parsed.map_err(|error| error.to_string())
     }
 }
 

@@ -65,6 +65,7 @@ fn start_channels(
     alarms: &Arc<OnceLock<Arc<dyn AlarmSink>>>,
 ) -> Result<Channels, ServerError> {
     let setting = |key, message| ServerError::Setting { key, message };
+    config.notify.proxy().map_err(|message| setting("notify.proxy", message))?;
     let webhook = config.notify.webhook_url.as_ref().map(|url| ChannelConfig {
         name: WEBHOOK.to_owned(),
         kind: WEBHOOK.to_owned(),
@@ -84,7 +85,7 @@ fn start_channels(
         if channels.iter().any(|known| known.options().name == channel.name) {
             return Err(setting(key, format!("there are two channels named {:?}", channel.name)));
         }
-        let built = channel.build(&config.notify.allow_private_hosts, keys.webhook_secret().expose());
+        let built = channel.build(&config.notify, keys.webhook_secret().expose());
         let (options, carrier) = built.map_err(|message| setting(key, message))?;
         let heard = alarms.clone();
         let on_dead = Arc::new(move |letter: DeadLetter| report(&heard, &letter));

@@ -52,7 +52,7 @@ pub(crate) fn conditions(said: &[ExceptionCondition]) -> Result<Vec<Condition>, 
     Ok(parsed)
 }
 
-fn refused(message: String) -> PortError {
+pub(crate) fn refused(message: String) -> PortError {
     PortError::new(ErrorKind::Caller, message)
 }
 
@@ -174,7 +174,7 @@ impl Rules {
     }
 
     /// Whether a rule is there and can have such an exception.
-    fn check_exception(&self, rule_id: &str, said: &[ExceptionCondition]) -> Result<(), PortError> {
+    pub(crate) fn check_exception(&self, rule_id: &str, said: &[ExceptionCondition]) -> Result<(), PortError> {
         let parsed = conditions(said)?;
         if let Some(rule) = self.analytics.rule(rule_id) {
             let mut rule = rule;
@@ -261,7 +261,7 @@ impl Rules {
 
     /// One active rule with its filters and perhaps one more, with the rules it refers to, and without the correlations
     /// that use it: so its own matches are counted, whoever else counts them.
-    fn alone(&self, rule_id: &str, more: Option<Rule>) -> Result<Arc<CompiledRules>, PortError> {
+    pub(crate) fn alone(&self, rule_id: &str, more: Option<Rule>) -> Result<Arc<CompiledRules>, PortError> {
         let active = self.active();
         let is_it = |rule: &&Arc<Rule>| rule.metadata.id.as_str() == rule_id;
         let below: &[String] = match active.rules().iter().find(is_it).map(|rule| &rule.body) {

@@ -42,6 +42,7 @@ mod serve;
 mod snapshot;
 mod source_config;
 mod tls;
+mod tuning;
 mod volume;
 mod wef_config;
 mod witness;

@@ -124,12 +124,12 @@ impl Node {
         let incidents =
             start_incidents(&world, &ingest, &metastore, &rules, alarms.clone(), tenant, &report.recovered)?;
         let quiet = std::time::Duration::from_secs(config.notify.repeat_minutes.saturating_mul(60));
-        let told = (deliveries.port(), alarms.clone(), quiet);
-        let monitor = start_monitor(&world, data, &ingest, told, &rules, tenant, report).await?;
+        let told = || (deliveries.port(), alarms.clone(), quiet);
+        let monitor = start_monitor(&world, data, &ingest, told(), &rules, tenant, report).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
-        let analytics = start_analytics(&world, &ingest, engine.clone(), deliveries.port(), alarms.clone(), tenant);
+        let analytics = start_analytics(&world, &ingest, engine.clone(), told(), tenant);
         let attached = rules.attach_analytics(analytics.clone());
         attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;
         ingest.note_subscribers_complete();
@@ -523,11 +523,14 @@ fn append_start_entries(world: &World, keys: &KeyRing, ingest: &Ingest) {
     }
 }
 
+/// Who hears of alerts, who of alarms, and how long once of the same.
+pub(crate) type Told = (Arc<dyn AlertDelivery>, Arc<Alarms>, std::time::Duration);
+
 async fn start_monitor(
     world: &World,
     data: &Path,
     ingest: &Arc<Ingest>,
-    (delivery, alarms, quiet): (Arc<dyn AlertDelivery>, Arc<Alarms>, std::time::Duration),
+    (delivery, alarms, quiet): Told,
     rules: &Rules,
     tenant: TenantId,
     report: OpenReport,

@@ -349,6 +349,14 @@ impl Operations for NodeOperations {
         Box::pin(prove::prove(&self.ingest, ctx, table, seq))
     }
 
+    fn prove_alert<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        alert_id: String,
+    ) -> BoxFuture<'a, Result<ProofAnswer, PortError>> {
+        Box::pin(prove::prove_alert(&self.ingest, &*self.engine, ctx, alert_id))
+    }
+
     fn prove_receipt<'a>(
         &'a self,
         ctx: &'a OpContext,

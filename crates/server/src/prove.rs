@@ -1,25 +1,32 @@
-//! Proves single rows: finds the block of a row, reads it again, and joins its path to the block's proof.
+//! Proves rows: finds the block of a row, reads it again, and joins its path to the block's proof. Of an alert, its own
+//! row and the rows that it names.
 //!
 //! What goes out was checked as a receiver checks it. Nothing is kept: the same row can be proved again at any time
 //! until its day is dropped.
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
 use moneta_base::{ErrorKind, Seq, TableName};
+use moneta_event::catalog::table;
 use moneta_event::record::RecordEncoder;
 use moneta_event::schema::standard;
-use moneta_event::{Block, BlockHeader, Column, RecordProof, ShardId};
+use moneta_event::{AlertEvidence, Block, BlockHeader, BlockProof, Column, RecordProof, ShardId};
 use moneta_ingest::Ingest;
 use moneta_ledger::Ledger;
 use moneta_merkle::proof::prove_inclusion_in;
-use moneta_merkle::root_of;
+use moneta_merkle::{Hash, VerifierKey, root_of};
 use moneta_ports::audit::Outcome;
 use moneta_ports::operations::ProofAnswer;
-use moneta_ports::{AuditEvent, AuditSink, OpContext, PortError};
+use moneta_ports::{AuditEvent, AuditSink, OpContext, PortError, QueryEngine, QueryRequest};
 use moneta_store::{Bound, Prune, SegmentMeta, Store, TableSnapshot};
+use moneta_verify::proof::{check_alert_evidence, check_record_proof};
+use serde_json::json;
+
+/// Bytes of the records of an alert's events that are proved in one file at most.
+const EVIDENCE_BYTES_MAX: usize = 64 << 20;
 
 /// Proves a row of a table.
 pub(crate) async fn prove(
@@ -43,9 +50,79 @@ pub(crate) async fn prove(
     };
     ingest.publish_now().await?;
     let ingest = ingest.clone();
-    let made = tokio::task::spawn_blocking(move || make(&ingest, &place, seq)).await;
+    in_background(move || {
+        Ok(OpenBlock::open(&ingest, &place, seq)?.prove(seq, ingest.ledger().verifier_key())?.encode())
+    })
+    .await
+}
+
+/// Proves the row of an alert and every stored row that it names.
+pub(crate) async fn prove_alert(
+    ingest: &Arc<Ingest>,
+    engine: &dyn QueryEngine,
+    ctx: &OpContext,
+    id: String,
+) -> Result<ProofAnswer, PortError> {
+    let found = row_of_alert(engine, ctx, &id).await?;
+    let mut event = AuditEvent::success("alert.prove", "alert", &id);
+    let none = || format!("there is no alert {id:?} in {}", table::SECURITY_ALERT);
+    if found.is_none() {
+        (event.outcome, event.reason) = (Outcome::Failure, none());
+    }
+    ingest.record(ctx, event).await?;
+    let Some(seq) = found else { return Ok(ProofAnswer::NotStored(none())) };
+    ingest.publish_now().await?;
+    let ingest = ingest.clone();
+    in_background(move || evidence(&ingest, seq)).await
+}
+
+async fn in_background(
+    make: impl FnOnce() -> Result<String, PortError> + Send + 'static,
+) -> Result<ProofAnswer, PortError> {
+    let made = tokio::task::spawn_blocking(make).await;
     let made = made.map_err(|error| PortError::caused_by(ErrorKind::Internal, "the proof was interrupted", error))?;
     made.map(ProofAnswer::Proof)
+}
+
+/// `_Seq` of the row of an alert.
+async fn row_of_alert(engine: &dyn QueryEngine, ctx: &OpContext, id: &str) -> Result<Option<Seq>, PortError> {
+    let text = format!("{} | where SystemAlertId == {} | summarize min(_Seq)", table::SECURITY_ALERT, json!(id));
+    let answer = engine.query(ctx, QueryRequest::new(text)).await;
+    let answer = answer.map_err(|error| PortError::new(error.kind(), format!("the alert was not found: {error}")))?;
+    let rows = answer.tables.first().and_then(|table| table.batches.iter().find(|rows| rows.num_rows() > 0));
+    let seqs = rows.and_then(|rows| rows.column(0).as_primitive_opt::<Int64Type>());
+    Ok(seqs.filter(|seqs| seqs.is_valid(0)).and_then(|seqs| Seq::try_from(seqs.value(0)).ok()))
+}
+
+/// The evidence of the alert in a row, checked as a receiver does. Events whose days were dropped are not in it.
+fn evidence(ingest: &Ingest, seq: Seq) -> Result<String, PortError> {
+    let key = ingest.ledger().verifier_key();
+    let alerts = TableName::new(table::SECURITY_ALERT).expect("a built-in table");
+    let gone = |reason| PortError::new(ErrorKind::Caller, reason);
+    let place = find(ingest.store(), &alerts, seq).map_err(gone)?;
+    let alert = OpenBlock::open(ingest, &place, seq)?.prove(seq, key)?;
+    let unreadable = |error| PortError::caused_by(ErrorKind::Internal, "the row of the alert cannot be read", error);
+    let mut block: Option<OpenBlock> = None;
+    let (mut events, mut num_bytes) = (Vec::new(), 0);
+    for (table, seq) in AlertEvidence::named(&alert).map_err(unreadable)? {
+        // A sender can write an alert that names what is no table.
+        let Ok(table) = TableName::new(&table) else { continue };
+        if !block.as_ref().is_some_and(|block| block.holds(&table, seq)) {
+            let Ok(place) = find(ingest.store(), &table, seq) else { continue };
+            block = Some(OpenBlock::open(ingest, &place, seq)?);
+        }
+        let Some(block) = &block else { continue };
+        let proof = block.prove(seq, key)?;
+        num_bytes += proof.record.len();
+        if num_bytes > EVIDENCE_BYTES_MAX {
+            let message = format!("the events are longer than {EVIDENCE_BYTES_MAX} bytes: prove each by itself");
+            return Err(PortError::new(ErrorKind::Caller, message));
+        }
+        events.push(proof);
+    }
+    let text = AlertEvidence { alert, events }.encode();
+    check_alert_evidence(&text, key).map_err(|error| not_verified(&error))?;
+    Ok(text)
 }
 
 /// Where a row is.
@@ -83,27 +160,57 @@ fn stored_rows(snapshot: &TableSnapshot) -> String {
     }
 }
 
-/// Makes the proof of a row and checks it.
-fn make(ingest: &Ingest, place: &Place, seq: Seq) -> Result<String, PortError> {
-    let (store, ledger) = (ingest.store(), ingest.ledger());
-    let (header, rows, file) = match place {
-        Place::Hot(block) => (block.header.clone(), block.rows.clone(), "the journal".to_owned()),
-        Place::Sealed { segment, columns } => {
-            let header = find_header(ledger, &segment.shard, seq)?;
-            let rows = read_block(store, segment, columns, &header)?;
-            (header, rows, store.file_of(&segment.path).display().to_string())
+/// A block that was read again, found to be the one signed for, and is proved.
+struct OpenBlock {
+    header: BlockHeader,
+    records: RecordEncoder,
+    leaves: Vec<Hash>,
+    proof: BlockProof,
+}
+
+impl OpenBlock {
+    /// Opens the block of a row.
+    fn open(ingest: &Ingest, place: &Place, seq: Seq) -> Result<Self, PortError> {
+        let (store, ledger) = (ingest.store(), ingest.ledger());
+        let (header, rows, file) = match place {
+            Place::Hot(block) => (block.header.clone(), block.rows.clone(), "the journal".to_owned()),
+            Place::Sealed { segment, columns } => {
+                let header = find_header(ledger, &segment.shard, seq)?;
+                let rows = read_block(store, segment, columns, &header)?;
+                (header, rows, store.file_of(&segment.path).display().to_string())
+            }
+        };
+        let records = RecordEncoder::new(&rows).map_err(|error| damaged(&file, &header, error.to_string()))?;
+        let leaves = records.leaf_hashes();
+        if leaves.len() != header.num_rows as usize || root_of(&leaves) != header.record_root {
+            let reason = "the rows are not those signed for: record root differs".to_owned();
+            return Err(damaged(&file, &header, reason));
         }
-    };
-    let (record, path) = path_of(&header, &rows, seq).map_err(|reason| damaged(&file, &header, reason))?;
-    let block = ledger.prove_block(&header.shard, header.shard_index);
-    let block =
-        block.map_err(|error| PortError::caused_by(error.kind(), "the block of the row cannot be proved", error))?;
-    let text = RecordProof { record, index: seq - header.first_seq, path, header, block }.encode();
-    let key = ledger.verifier_key();
-    moneta_verify::proof::check_record_proof(&text, key).map_err(|error| {
-        PortError::new(ErrorKind::Internal, format!("the proof that was made does not verify: {error:#}"))
-    })?;
-    Ok(text)
+        let proof = ledger.prove_block(&header.shard, header.shard_index);
+        let proof = proof
+            .map_err(|error| PortError::caused_by(error.kind(), "the block of the row cannot be proved", error))?;
+        Ok(Self { header, records, leaves, proof })
+    }
+
+    fn holds(&self, table: &TableName, seq: Seq) -> bool {
+        self.header.shard.table == *table && (self.header.first_seq..self.header.end_seq()).contains(&seq)
+    }
+
+    /// Makes the proof of a row of it and checks it.
+    fn prove(&self, seq: Seq, key: &VerifierKey) -> Result<RecordProof, PortError> {
+        let index = seq - self.header.first_seq;
+        let path = prove_inclusion_in(&self.leaves, index)
+            .map_err(|error| PortError::caused_by(ErrorKind::Internal, "the row has no path in its block", error))?;
+        let mut record = Vec::new();
+        self.records.encode(usize::try_from(index).expect("a block has at most 8,192 rows"), &mut record);
+        let proof = RecordProof { record, index, path, header: self.header.clone(), block: self.proof.clone() };
+        check_record_proof(&proof.encode(), key).map_err(|error| not_verified(&error))?;
+        Ok(proof)
+    }
+}
+
+fn not_verified(error: &dyn std::fmt::Display) -> PortError {
+    PortError::new(ErrorKind::Internal, format!("the proof that was made does not verify: {error:#}"))
 }
 
 /// The header of the block that holds a row.
@@ -148,20 +255,6 @@ fn read_block(
     concat_batches(&first.schema(), &parts).map_err(|error| problem(error.to_string()))
 }
 
-/// A row's record and its path in the record tree of the block.
-fn path_of(header: &BlockHeader, rows: &RecordBatch, seq: Seq) -> Result<(Vec<u8>, Vec<moneta_merkle::Hash>), String> {
-    let encoder = RecordEncoder::new(rows).map_err(|error| error.to_string())?;
-    let leaves = encoder.leaf_hashes();
-    if leaves.len() != header.num_rows as usize || root_of(&leaves) != header.record_root {
-        return Err("the rows are not those signed for: record root differs".to_owned());
-    }
-    let index = seq - header.first_seq;
-    let path = prove_inclusion_in(&leaves, index).map_err(|error| error.to_string())?;
-    let mut record = Vec::new();
-    encoder.encode(usize::try_from(index).expect("a block has at most 8,192 rows"), &mut record);
-    Ok((record, path))
-}
-
 fn damaged(file: &str, header: &BlockHeader, reason: String) -> PortError {
     let message = format!("{file}: block at _Seq {} of {}: {reason}", header.first_seq, header.shard);
     PortError::new(ErrorKind::Internal, message)
@@ -174,7 +267,6 @@ fn to_long(seq: Seq) -> i64 {
 #[cfg(test)]
 mod tests {
     use moneta_base::Timestamp;
-    use moneta_event::catalog::table;
     use moneta_testkit::TestDir;
 
     use super::*;

@@ -14,8 +14,8 @@ use moneta_metastore::{Metastore, SecretHash, Setting, StoredRule};
 use moneta_monitor::{Analytics, Monitor};
 use moneta_ports::{
     AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, EventExplanation, ExceptionCondition,
-    ExceptionPreview, FailedRuleTest, NewException, OpContext, PortError, QueryEngine, RuleAdmin, RuleException,
-    RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary, RuleWarning,
+    ExceptionPreview, FailedRuleTest, JudgedAlert, NewException, OpContext, PortError, QueryEngine, RuleAdmin,
+    RuleException, RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary, RuleTuning, RuleWarning,
 };
 use moneta_rules::analytics::{AnalyticsRule, IncidentSettings, is_analytics};
 use moneta_rules::exception;
@@ -461,6 +461,15 @@ impl RuleAdmin for Rules {
 
     fn exceptions(&self) -> Result<Vec<RuleException>, PortError> {
         self.all_exceptions()
+    }
+
+    fn tuning<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        rule_id: &'a str,
+        judged: Vec<JudgedAlert>,
+    ) -> BoxFuture<'a, Result<RuleTuning, PortError>> {
+        Box::pin(self.tune(ctx, rule_id, judged))
     }
 
     fn except<'a>(

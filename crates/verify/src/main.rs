@@ -1,6 +1,6 @@
 //! `moneta-verify`: what an auditor runs on a laptop. Reads files, talks to nobody.
 //!
-//! Exit codes: 0 everything fits, 1 something does not, 2 it could not be checked, 3 the log signed for records that it
+//! Exit codes: 0 everything fits, 1 something does not, 2 it, or a part of it, could not be checked, 3 the log signed for records that it
 //! does not have, and the receipt that was checked is the evidence.
 
 use std::io::Write;
@@ -80,6 +80,16 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         store: Option<PathBuf>,
     },
+    /// Check the evidence of an alert: its row, and every event that it names.
+    Alert {
+        /// The file, as `moneta prove --alert` writes it.
+        file: PathBuf,
+        /// The log's verifier key: a file with it, or its text.
+        #[arg(long)]
+        key: String,
+        #[command(flatten)]
+        witnesses: Witnesses,
+    },
     /// Check an exported record proof.
     Proof {
         /// The file.
@@ -141,12 +151,17 @@ fn run(arguments: &Arguments) -> Result<u8> {
         };
         return print_promise(promise, arguments.json);
     }
+    if let Command::Alert { file, key, witnesses } = &arguments.command {
+        let text = String::from_utf8(read(file)?).context("evidence is text")?;
+        let (key, quorum) = (read_key(key, VerifierKey::parse)?, witnesses.quorum()?);
+        return print_alert(check_alert(&text, &key, quorum.as_ref()), arguments.json);
+    }
     check(arguments).map(|fits| u8::from(!fits))
 }
 
 fn check(arguments: &Arguments) -> Result<bool> {
     match &arguments.command {
-        Command::Receipt { .. } => unreachable!("checked by the caller"),
+        Command::Receipt { .. } | Command::Alert { .. } => unreachable!("checked by the caller"),
         Command::Store { dir, key, objects, checkpoints, witnesses } => {
             let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
             let moved = objects.clone().map(|dir| Box::new(CopiedBucket(dir)) as Box<dyn MovedSegments>);
@@ -177,6 +192,34 @@ fn check(arguments: &Arguments) -> Result<bool> {
             print_verdict(and_cosigned(verdict, checkpoint, quorum.as_ref()), arguments.json)
         }
     }
+}
+
+fn check_alert(text: &str, key: &VerifierKey, quorum: Option<&Quorum>) -> Result<proof::AlertVerdict> {
+    let mut verdict = proof::check_alert_evidence(text, key)?;
+    if let Some(quorum) = quorum {
+        for checkpoint in proof::checkpoints_of(text)? {
+            verdict.text.push_str(&format!("; {}", proof::check_quorum(checkpoint.as_bytes(), quorum)?));
+        }
+    }
+    Ok(verdict)
+}
+
+fn print_alert(verdict: Result<proof::AlertVerdict>, json: bool) -> Result<u8> {
+    let (valid, complete, text) = match verdict {
+        Ok(proof::AlertVerdict { is_complete, text }) => (true, is_complete, text),
+        Err(error) => (false, false, format!("{error:#}")),
+    };
+    let (words, code) = match (valid, complete) {
+        (true, true) => ("valid", 0),
+        (true, false) => ("valid, NOT COMPLETE", 2),
+        (false, _) => ("NOT VALID", 1),
+    };
+    let mut out = std::io::stdout().lock();
+    match json {
+        true => writeln!(out, "{}", serde_json::json!({ "valid": valid, "complete": complete, "text": text }))?,
+        false => writeln!(out, "{words}: {text}")?,
+    }
+    Ok(code)
 }
 
 /// The verdict, with what the witnesses say where they are asked for.

@@ -90,6 +90,16 @@ export interface Judgement {
   median_seconds_to_detect: number | null;
 }
 
+/** Alerts by what people made of their incidents. */
+export type VerdictCounts = Pick<Judgement, "open" | "true_positive" | "benign_positive" | "false_positive" | "undetermined">;
+
+/** Exceptions that the verdicts about a rule's alerts suggest, each with the replayed alerts that it would take away. */
+export interface RuleTuning {
+  replayed: VerdictCounts;
+  not_replayed: VerdictCounts;
+  hints: { conditions: { field: string; test: string; values: string[] }[]; removes: VerdictCounts }[];
+}
+
 export interface RuleDetails {
   /** Absent for a rule that is stored and cannot run. */
   rule: Omit<RuleSummary, "judgement"> | null;

@@ -1,8 +1,10 @@
 // An alert of an incident: why it was raised, and each event it rests on with its proof checked in this browser.
 import { Button } from "@fluentui/react-components";
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
+import { sendForText } from "../api/client";
+import { Failure } from "../app/Failure";
 import { readPreference } from "../app/preferences";
 import { useMayAdmin, useZone } from "../app/session";
 import { Fields } from "../parts/Fields";
@@ -10,6 +12,7 @@ import { plural } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
 import { ProofState } from "../verify/ProofState";
+import { download } from "../results/exports";
 import { ANYWHERE, conditionsOf } from "../rules/exceptions";
 import { Explanation } from "../rules/Explanation";
 import { RuleCondition } from "../rules/RuleCondition";
@@ -42,6 +45,7 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
         <Link className="button-link" to="/incidents" search={(previous) => ({ tz: previous.tz, rule: alert.rule_id, state: "all" }) as never}>Its other incidents</Link>
         <Link className="button-link" to="/alerts" search={(previous) => ({ tz: previous.tz, rule: alert.title, range: "30d", alert: alert.id }) as never}>Related alerts</Link>
         {mayAdmin && isListed && <Link className="button-link" to="/rules" search={(previous) => ({ tz: previous.tz, view: "exceptions", except: alert.rule_id, where: whereOf(alert) }) as never}>Except such events…</Link>}
+        <SaveEvidence alert={alert} />
         {!isListed && <span className="quiet">It is not among the rules that run or rest: Moneta watches for this itself, or the rule was removed or cannot run.</span>}
         <span className="quiet">{alert.rule_author && <>rule by <Text text={alert.rule_author} /></>}</span>
       </div>
@@ -52,6 +56,21 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
       </p>
       {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} explainer={rule && isExplained(rule) ? rule.rule_id : undefined} />)}
     </section>
+  );
+}
+
+/** Fetches the proofs of the alert and of all its events, and saves them as the one file that an auditor checks. */
+function SaveEvidence({ alert }: { alert: IncidentAlert }) {
+  const save = useMutation({
+    mutationFn: async () => download(`alert-${alert.id}.proof`, "text/plain", await sendForText(alert.evidence)),
+  });
+  return (
+    <>
+      <Button size="small" disabled={save.isPending} title="For moneta-verify alert" onClick={() => save.mutate()}>
+        Save the evidence with its proofs
+      </Button>
+      {save.isError && <Failure error={save.error} title="The evidence could not be proved" />}
+    </>
   );
 }
 

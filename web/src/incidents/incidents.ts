@@ -78,6 +78,8 @@ export interface IncidentAlert {
   id: string;
   seq: number | string;
   proof: string;
+  /** The address of the proofs of its row and its events, in one text. */
+  evidence: string;
   title: string;
   description: string;
   severity: Severity;

@@ -13,6 +13,7 @@ import { Text } from "../parts/Text";
 import { showAge, showTime } from "../parts/time";
 import { Backfill } from "./Backfill";
 import { ExceptionsOf } from "./Exceptions";
+import { Hints } from "./Hints";
 import { RuleReport, type RuleFile } from "./RuleReport";
 import { factsOf, isQueryRule, type RuleFacts } from "./ruleText";
 import { useRule, useSetEnabled } from "./rules";
@@ -72,6 +73,7 @@ function Detail({ id, details, setSearch, remove }: RuleDetailProps & { details:
         {facts && <FactLines facts={facts} />}
       </dl>
       <Judged judgement={details.judgement} />
+      {rule?.enabled && details.judgement.false_positive + details.judgement.benign_positive > 0 && <Hints ruleId={id} />}
       {facts && facts.references.length > 0 && <References addresses={facts.references} />}
       {facts && facts.tests.length > 0 && <Tests facts={facts} file={{ name: source.file, text: source.text }} />}
       <ExceptionsOf ruleId={id} setSearch={setSearch} />

@@ -152,7 +152,7 @@ test("entities are named by what identifies them, and unknown ones say everythin
 
 test("a timeline puts events before the alert they raised, and leaves out what stands there already", () => {
   const alert = {
-    id: "a", seq: 1, proof: "", title: "Bad", description: "", severity: "High" as const, rule_id: "r", rule_author: "", product: "", raised: "2026-01-01T00:00:05Z",
+    id: "a", seq: 1, proof: "", evidence: "", title: "Bad", description: "", severity: "High" as const, rule_id: "r", rule_author: "", product: "", raised: "2026-01-01T00:00:05Z",
     first_event: "", last_event: "", tactics: [], techniques: [], entities: [], event_count: 2,
     events: [{ table: "Syslog", seq: 1, time: "2026-01-01T00:00:03Z", computer: "web1", fields: [] }, { table: "Syslog", seq: 2, time: "2026-01-01T00:00:05Z", computer: "web1", fields: [] }, { table: "QueryResult", seq: 0, time: "", computer: "", fields: [] }],
   };

@@ -269,6 +269,12 @@ pub(super) static ALL: &[Operation] = &[
         &[],
     ),
     get("/v1/rules/{id}", QUERY, "One rule with its text", Answer::Object(&["rule", "source", "judgement"])),
+    get(
+        "/v1/rules/{id}/tuning",
+        QUERY,
+        "What the verdicts about a rule's alerts say of how to tune it",
+        Answer::Object(&["replayed", "not_replayed", "hints"]),
+    ),
     change("DELETE", "/v1/rules/{id}", ADMIN, "Removes a rule", Body::None),
     ask(
         "POST",
@@ -398,6 +404,13 @@ pub(super) static ALL: &[Operation] = &[
     change("POST", "/v1/holds/{name}/release", ADMIN, "Releases a hold", Body::Json(&[must("reason", Kind::Text)])),
     op(
         ("GET", "/v1/tables/{table}/rows/{seq}/proof", QUERY, "The proof of a row, for `moneta-verify proof`"),
+        NOTHING,
+        Body::None,
+        200,
+        Answer::Other("text/plain; charset=utf-8"),
+    ),
+    op(
+        ("GET", "/v1/alerts/{id}/proof", QUERY, "The proofs of an alert and its events, for `moneta-verify alert`"),
         NOTHING,
         Body::None,
         200,

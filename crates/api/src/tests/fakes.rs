@@ -463,6 +463,17 @@ impl RuleAdmin for Fakes {
         })
     }
 
+    fn tuning<'a>(
+        &'a self,
+        _: &'a OpContext,
+        _: &'a str,
+        judged: Vec<JudgedAlert>,
+    ) -> BoxFuture<'a, Result<RuleTuning, PortError>> {
+        let mut tuning = RuleTuning::default();
+        judged.iter().for_each(|one| tuning.replayed.count(one.classification));
+        Box::pin(async move { Ok(tuning) })
+    }
+
     fn remove<'a>(&'a self, _: &'a OpContext, rule_id: &'a str) -> BoxFuture<'a, Result<(), PortError>> {
         self.rules.lock().unwrap().retain(|rule| rule.name != rule_id);
         Box::pin(async { Ok(()) })
@@ -605,6 +616,12 @@ impl Incidents for Fakes {
         judgement.count(Some(Classification::TruePositive));
         Ok([("r1".to_owned(), judgement)].into())
     }
+
+    fn judged_alerts(&self, _: &str) -> Result<Vec<JudgedAlert>, PortError> {
+        let alerts = self.incidents.lock().unwrap().iter().flat_map(|one| one.alerts.clone()).collect::<Vec<_>>();
+        let judged = |alert| JudgedAlert { alert, classification: Some(Classification::FalsePositive) };
+        Ok(alerts.into_iter().map(judged).collect())
+    }
 }
 
 impl AlertChannels for Fakes {
@@ -713,6 +730,14 @@ impl Operations for Fakes {
         let answer = match seq {
             0 => ProofAnswer::Proof(format!("proof of {table} {seq}\n")),
             _ => ProofAnswer::NotStored("_Seq 0 to 0 are stored".to_owned()),
+        };
+        Box::pin(async move { Ok(answer) })
+    }
+
+    fn prove_alert<'a>(&'a self, _: &'a OpContext, alert_id: String) -> BoxFuture<'a, Result<ProofAnswer, PortError>> {
+        let answer = match alert_id.as_str() {
+            "a" => ProofAnswer::Proof("proofs of a\n".to_owned()),
+            _ => ProofAnswer::NotStored(format!("there is no alert {alert_id:?}")),
         };
         Box::pin(async move { Ok(answer) })
     }

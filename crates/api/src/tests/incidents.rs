@@ -2,7 +2,9 @@
 
 use axum::http::StatusCode;
 use moneta_base::Timestamp;
-use moneta_ports::{Evidence, Incident, IncidentAlert, IncidentDetails, IncidentSeverity, IncidentStatus, Scope};
+use moneta_ports::{
+    Evidence, Incident, IncidentAlert, IncidentDetails, IncidentSeverity, IncidentStatus, RuleFile, Scope,
+};
 use serde_json::json;
 
 use super::{Answer, Fixture};
@@ -86,6 +88,7 @@ async fn an_incident_names_its_version_and_the_proofs_of_its_evidence() {
     assert_eq!((answer.status, answer.header("etag")), (StatusCode::OK, "\"3\""));
     let alert = &answer.json()["alerts"][0];
     assert_eq!(alert["proof"], "/v1/tables/SecurityAlert/rows/5/proof");
+    assert_eq!(alert["evidence"], "/v1/alerts/a/proof");
     assert_eq!(alert["events"][0]["proof"], "/v1/tables/Syslog/rows/7/proof");
     assert_eq!(alert["events"][1]["proof"], json!(null), "a row of a result is no stored row");
     assert_eq!(alert["rule_author"], "Ada");
@@ -117,6 +120,15 @@ async fn a_change_says_which_version_it_is_based_on() {
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}");
         assert!(answer.text().contains(word), "{bad}: {}", answer.text());
     }
+}
+
+#[tokio::test]
+async fn a_rule_is_tuned_by_its_judged_alerts() {
+    let (fixture, credential) = fixture().await;
+    fixture.fakes.rules.lock().unwrap().push(RuleFile { name: "r1".to_owned(), text: String::new() });
+    let answer = fixture.send(&credential, "GET", "/v1/rules/r1/tuning", "").await;
+    assert_eq!((answer.status, &answer.json()["replayed"]["false_positive"]), (StatusCode::OK, &json!(2)));
+    assert_eq!(fixture.send(&credential, "GET", "/v1/rules/r9/tuning", "").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -154,9 +154,13 @@ async fn a_row_is_proved_or_said_not_to_be_there() {
     for path in ["/v1/tables/Syslog/rows/-1/proof", "/v1/tables/Syslog/rows/x/proof", "/v1/tables/a%20b/rows/0/proof"] {
         assert_eq!(get(path).await.status, StatusCode::BAD_REQUEST, "{path}");
     }
+    let alert = get("/v1/alerts/a/proof").await;
+    assert_eq!((alert.status, alert.text()), (StatusCode::OK, "proofs of a\n"));
+    assert_eq!(get("/v1/alerts/b/proof").await.status, StatusCode::NOT_FOUND);
     let ingest = fixture.credential(&[Scope::Ingest]).await;
-    let denied = fixture.send(&ingest, "GET", "/v1/tables/Syslog/rows/0/proof", "").await;
-    assert_eq!(denied.status, StatusCode::FORBIDDEN);
+    for path in ["/v1/tables/Syslog/rows/0/proof", "/v1/alerts/a/proof"] {
+        assert_eq!(fixture.send(&ingest, "GET", path, "").await.status, StatusCode::FORBIDDEN, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,15 @@ fn line(host: &str, minute: u32) -> String {
     )
 }
 
+/// The alert and its one event are proved.
+fn check_evidence(moneta: &Moneta, alert_id: &str) {
+    let text = moneta.ok(&["prove", "--alert", alert_id]);
+    let verdict = moneta_verify::proof::check_alert_evidence(&text, &moneta.verifier_key()).unwrap();
+    assert!(verdict.is_complete && verdict.text.contains("1 of the 1"), "{}", verdict.text);
+    let unknown = moneta.run(&["prove", "--alert", "none"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("no alert"), "{unknown:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
     let moneta = Moneta::new();
@@ -43,6 +52,9 @@ async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
     let proof = shown["alerts"][0]["events"][0]["proof"].as_str().unwrap();
     assert!(proof.starts_with("/v1/tables/Syslog/rows/"), "{shown}");
     assert_eq!(shown["alerts"][0]["rule_author"], "A. Uthor");
+    let alert_id = shown["alerts"][0]["id"].as_str().unwrap();
+    assert_eq!(shown["alerts"][0]["evidence"], format!("/v1/alerts/{alert_id}/proof"));
+    check_evidence(&moneta, alert_id);
     moneta.ok(&["incidents", "assign", "1", "ada"]);
     moneta.ok(&["incidents", "comment", "1", "the scanner again"]);
     let stale = moneta.run(&["incidents", "assign", "1", "bob", "--at-version", "1"]);
@@ -77,6 +89,38 @@ async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
     assert_eq!(actions, ["incident.assign", "incident.comment", "incident.close", "incident.close"]);
     server.stop();
     // Without a server too.
+    check_evidence(&moneta, alert_id);
     moneta.ok(&["incidents", "set", "2", "--status", "Active", "--severity", "Low", "--label", "scanner"]);
     assert_eq!(moneta.json(&["incidents", "list"])[0]["severity"], "Low");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_give_an_exception_that_takes_the_false_alerts_away() {
+    let moneta = Moneta::new();
+    let rule = moneta.file("rule.yml", RULE);
+    let server = moneta.serve();
+    moneta.ok(&["rules", "add", &rule]);
+    for (name, host, minute) in [("a.log", "web01", 1), ("b.log", "web01", 2), ("c.log", "db01", 3)] {
+        moneta.ok(&["ingest", &moneta.file(name, line(host, minute))]);
+    }
+    wait_until("incidents", || moneta.json(&["incidents", "list"]).as_array().unwrap().len() == 2).await;
+    let of_web = |row: &&serde_json::Value| row["alerts"] == 2;
+    wait_until("alerts", || moneta.json(&["incidents", "list"]).as_array().unwrap().iter().any(|row| of_web(&row)))
+        .await;
+    moneta.ok(&["incidents", "close", "1", "--as", "FalsePositive", "--reason", "scanner"]);
+    moneta.ok(&["incidents", "close", "2", "--as", "TruePositive", "--reason", "real"]);
+    let rule_id = "0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9a001";
+    let tuning = moneta.json(&["rules", "show", rule_id])["tuning"].take();
+    assert_eq!((&tuning["replayed"]["false_positive"], &tuning["replayed"]["true_positive"]), (&json!(2), &json!(1)));
+    let hint = &tuning["hints"][0];
+    assert_eq!(hint["conditions"], json!([{ "field": "Computer", "test": "equals", "values": ["web01"] }]), "{tuning}");
+    assert_eq!((&hint["removes"]["false_positive"], &hint["removes"]["true_positive"]), (&json!(2), &json!(0)));
+    let command = format!("moneta rules except {rule_id} --where Computer=web01");
+    assert!(moneta.ok(&["rules", "show", rule_id]).contains(&command));
+    server.stop();
+    // Without a server too; what is excepted is no hint again.
+    let except = ["rules", "except", rule_id, "--where", "Computer=web01", "--reason", "scanner", "--days", "9"];
+    moneta.ok(&except);
+    let tuning = moneta.json(&["rules", "show", rule_id])["tuning"].take();
+    assert_eq!((&tuning["hints"], &tuning["not_replayed"]["false_positive"]), (&json!([]), &json!(2)));
 }

@@ -194,6 +194,7 @@ impl Run<'_> {
 
 impl From<QueryAlert> for PastAlert {
     fn from(found: QueryAlert) -> Self {
-        Self { num_rows: found.num_rows, seqs: found.seqs, time: found.times.1, alert: found.alert }
+        let seqs = found.event_refs.into_iter().map(|(_, seq)| seq).collect();
+        Self { num_rows: found.num_rows, seqs, time: found.times.1, alert: found.alert }
     }
 }

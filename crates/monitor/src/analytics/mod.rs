@@ -37,6 +37,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::alert::{self, Raised};
+use crate::repeats::Repeats;
 use crate::throttle::Throttle;
 use span::{Due, Plan, Span};
 
@@ -81,6 +82,8 @@ pub struct AnalyticsParts {
     pub tenant: TenantId,
     /// Per table the sequence after its last row.
     pub heads: BTreeMap<TableName, Seq>,
+    /// How long people hear once of the same rule about the same entities; of every alert when it is zero.
+    pub quiet: Duration,
 }
 
 /// Runs analytics rules. Share it in an `Arc`.
@@ -91,6 +94,7 @@ pub struct Analytics {
     /// Per producer what is known of its progress.
     known: Mutex<HashMap<String, Known>>,
     throttle: Mutex<Throttle>,
+    repeats: Mutex<Repeats>,
     stopping: AtomicBool,
     wake: Notify,
     worker: Mutex<Option<JoinHandle<()>>>,
@@ -153,12 +157,14 @@ impl Analytics {
     #[must_use]
     pub fn idle(mut parts: AnalyticsParts) -> Arc<Self> {
         let heads = Mutex::new(std::mem::take(&mut parts.heads));
+        let repeats = Mutex::new(Repeats::new(parts.quiet));
         Arc::new(Self {
             parts,
             rules: Mutex::default(),
             heads,
             known: Mutex::default(),
             throttle: Mutex::default(),
+            repeats,
             stopping: AtomicBool::new(false),
             wake: Notify::new(),
             worker: Mutex::default(),
@@ -294,7 +300,7 @@ impl Analytics {
         {
             let alerts = raise::raise(rule, planned.plan.table(), span, answer, self.parts.clock.now());
             raised = alerts.into_iter().map(Raised::from).collect();
-            raised.iter_mut().for_each(|one| self.throttle(one));
+            raised.iter_mut().for_each(|one| self.quieten(one));
             known.rests_until = rule.suppression.map(|rest| span.at.saturating_add(rest));
         }
         let skipped = due.skipped.and_then(|windows| self.skipped(rule, span, windows));
@@ -306,7 +312,7 @@ impl Analytics {
         if let Outcome::Failed(reason) = &outcome {
             self.tell_failed(rule, reason);
         }
-        for one in raised.into_iter().filter(|one| !one.is_short()) {
+        for one in raised.into_iter().filter(Raised::is_told) {
             self.parts.metrics.add_labelled(Metric::MonitorAlerts, &one.alert.level, 1);
             if let Err(error) = self.parts.delivery.deliver(one.alert).await {
                 tracing::error!(error = %error, "an alert is stored but could not be handed to delivery");
@@ -315,13 +321,15 @@ impl Analytics {
         true
     }
 
-    /// Shortens an alert of a rule that raises too many, and says so once a minute.
-    fn throttle(&self, raised: &mut Raised) {
+    /// Shortens an alert of a rule that raises too many, and says so once a minute; marks one that repeats another.
+    fn quieten(&self, raised: &mut Raised) {
         let rule = (&raised.alert.rule_id, raised.alert.rule_title.as_str());
+        let (now, metrics) = (self.parts.clock.now(), &self.parts.metrics);
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !throttle.admits(rule, self.parts.clock.now(), &self.parts.metrics, &*self.parts.alarms) {
+        if !throttle.admits(rule, now, metrics, &*self.parts.alarms) {
             raised.shorten();
         }
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner).note(raised, now, metrics);
     }
 
     /// Moves the mark of a rule together with what was found.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use moneta_base::{Level, TableName, Timestamp};
+use moneta_base::{Level, Seq, TableName, Timestamp};
+use moneta_event::evidence::RESULT_TABLE;
 use moneta_ports::{Alert, MatchedEvent, QueryAnswer, ResultTable};
 use moneta_rules::analytics::{AnalyticsRule, tactic_tag};
 use serde_json::{Map, Value, json};
@@ -20,8 +21,6 @@ const ALERTS_MAX: usize = 150;
 const ENTITIES_MAX: usize = 500;
 /// Rows that alerts are made of at most; further ones are counted.
 const ROWS_READ_MAX: usize = 10_000;
-/// The table of events that are rows of a result and no stored rows.
-const RESULT_TABLE: &str = "QueryResult";
 /// Columns by which older rules name entities, with the entity and its identifier.
 const ENTITY_COLUMNS: [(&str, &str, &str); 5] = [
     ("AccountCustomEntity", "account", "FullName"),
@@ -117,20 +116,30 @@ impl Raising<'_> {
             },
             status: metadata.status.clone(),
             num_rows: rows.len(),
-            seqs: rows.iter().filter_map(|row| row.get("_Seq")?.parse().ok()).collect(),
+            event_refs: rows.iter().filter_map(|row| referred(table, row)).collect(),
             times: times.unwrap_or((span.at, span.at)),
             stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, total, &of_first) },
         }
     }
 }
 
+/// The stored row that a row of a result is, where it says its `_Seq`: of the table that it names itself by, or that was
+/// asked. What says no table is of the result alone, whatever its number.
+fn referred(table: Option<&TableName>, row: &Row) -> Option<(TableName, Seq)> {
+    let seq = row.get("_Seq")?.parse().ok()?;
+    let named = row.get("Type").and_then(|name| TableName::new(name).ok());
+    Some((named.or_else(|| table.cloned()).unwrap_or_else(result_table), seq))
+}
+
+fn result_table() -> TableName {
+    TableName::new(RESULT_TABLE).expect("a valid name")
+}
+
 fn event_of(table: Option<&TableName>, at: usize, row: &Row, otherwise: Timestamp) -> MatchedEvent {
-    let seq = row.get("_Seq").and_then(|seq| seq.parse().ok());
-    let named = row.get("Type").and_then(|name| TableName::new(name).ok()).filter(|_| seq.is_some());
-    let result = || TableName::new(RESULT_TABLE).expect("a valid name");
+    let (table, seq) = referred(table, row).unwrap_or_else(|| (result_table(), at as u64));
     MatchedEvent {
-        table: named.or_else(|| table.cloned()).unwrap_or_else(result),
-        seq: seq.unwrap_or(at as u64),
+        table,
+        seq,
         time: row.get("TimeGenerated").and_then(|time| Timestamp::parse(time)).unwrap_or(otherwise),
         computer: row.get("Computer").cloned().unwrap_or_default(),
         fields: row.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),

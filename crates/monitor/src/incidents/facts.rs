@@ -1,18 +1,17 @@
 //! What grouping must know of an alert, out of its row in `SecurityAlert`: also of alerts that came from elsewhere.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
+use moneta_base::Seq;
 use moneta_event::Block;
+use moneta_event::evidence::named_events;
 use moneta_ports::{Evidence, IncidentAlert, IncidentSeverity};
 use moneta_rules::hunt::{event_time, text, time};
 use serde_json::{Map, Value};
 
-use crate::alert::{EVENT_SEQS_BY_TABLE, THROTTLED};
-
-/// Events of an alert that are kept with an incident.
-const EVIDENCE_MAX: usize = 1_000;
+use crate::alert::THROTTLED;
 
 /// An alert as grouping sees it.
 pub(super) struct Facts {
@@ -41,11 +40,7 @@ fn of_row(rows: &RecordBatch, row: usize, seq: u64) -> Option<Facts> {
     let time = |column: &str| time(rows, column, row).unwrap_or(generated);
     let properties: Map<String, Value> = serde_json::from_str(&text("ExtendedProperties")).unwrap_or_default();
     let details = properties.get("Custom Details").and_then(Value::as_str);
-    let seqs_by_table = properties.get(EVENT_SEQS_BY_TABLE).cloned().unwrap_or_default();
-    let seqs_by_table = serde_json::from_value(seqs_by_table).unwrap_or_else(|_| {
-        BTreeMap::from([(text("EventTable"), serde_json::from_str(&text("EventSeqs")).unwrap_or_default())])
-    });
-    let events = evidence(&text("Events"), seqs_by_table);
+    let events = evidence(&text("Events"), named_events(text));
     let alert = IncidentAlert {
         id,
         seq,
@@ -75,36 +70,24 @@ fn words(text: &str) -> Vec<String> {
         .unwrap_or_else(|_| text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
 }
 
-/// The listed events, then those that are named only.
-fn evidence(events: &str, seqs_by_table: BTreeMap<String, Vec<u64>>) -> Vec<Evidence> {
+/// The events that are named, with what is listed of them.
+fn evidence(events: &str, named: Vec<(String, Seq)>) -> Vec<Evidence> {
     let listed: Vec<Value> = serde_json::from_str(events).unwrap_or_default();
-    let mut found: Vec<Evidence> = listed.iter().filter_map(of_event).collect();
-    let known: HashSet<(String, u64)> = found.iter().map(|event| (event.table.clone(), event.seq)).collect();
-    // Sequences without a table beside events of several name no rows.
-    let is_unclear = seqs_by_table.len() == 1 && known.iter().any(|(table, _)| !seqs_by_table.contains_key(table));
-    for (table, seqs) in seqs_by_table.into_iter().filter(|(table, _)| !is_unclear && !table.is_empty()) {
-        let named = seqs.into_iter().filter(|seq| !known.contains(&(table.clone(), *seq)));
-        found.extend(named.map(|seq| Evidence {
-            table: table.clone(),
+    let place = |event: &Value| Some((event["table"].as_str()?.to_owned(), event["seq"].as_u64()?));
+    let listed: HashMap<(String, Seq), &Value> =
+        listed.iter().rev().filter_map(|event| Some((place(event)?, event))).collect();
+    let of_event = |(table, seq): (String, Seq)| {
+        let event = listed.get(&(table.clone(), seq)).copied().unwrap_or(&Value::Null);
+        let text = |member: &str| event[member].as_str().unwrap_or_default().to_owned();
+        Evidence {
+            time: text("time"),
+            computer: text("computer"),
+            fields: serde_json::from_value(event["fields"].clone()).unwrap_or_default(),
+            table,
             seq,
-            time: String::new(),
-            computer: String::new(),
-            fields: Vec::new(),
-        }));
-    }
-    found.truncate(EVIDENCE_MAX);
-    found
-}
-
-fn of_event(event: &Value) -> Option<Evidence> {
-    let text = |member: &str| event[member].as_str().unwrap_or_default().to_owned();
-    Some(Evidence {
-        table: event["table"].as_str()?.to_owned(),
-        seq: event["seq"].as_u64()?,
-        time: text("time"),
-        computer: text("computer"),
-        fields: serde_json::from_value(event["fields"].clone()).unwrap_or_default(),
-    })
+        }
+    };
+    named.into_iter().map(of_event).collect()
 }
 
 fn count(rows: &RecordBatch, row: usize) -> Option<u64> {
@@ -119,18 +102,11 @@ mod tests {
     #[test]
     fn evidence_is_what_is_listed_and_then_what_is_named() {
         let events = r#"[{"table":"T","seq":4,"time":"x","computer":"c","fields":[["A","b"]]}]"#;
-        let named =
-            |pairs: &[(&str, &[u64])]| pairs.iter().map(|(table, seqs)| ((*table).to_owned(), seqs.to_vec())).collect();
-        let found = evidence(events, named(&[("T", &[4, 5])]));
+        let found = evidence(events, vec![("T".to_owned(), 4), ("T".to_owned(), 5)]);
         assert_eq!(found.iter().map(|event| event.seq).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!((found[0].time.as_str(), found[0].computer.as_str()), ("x", "c"));
         assert_eq!(found[0].fields, [("A".to_owned(), "b".to_owned())]);
-        // Sequences of events in several tables name no rows.
-        let mixed = r#"[{"table":"T","seq":4},{"table":"U","seq":1}]"#;
-        assert_eq!(evidence(mixed, named(&[("T", &[4, 1, 9])])).len(), 2);
-        let found = evidence(mixed, named(&[("T", &[4, 9]), ("U", &[1, 4])]));
-        let places: Vec<_> = found.iter().map(|event| (event.table.as_str(), event.seq)).collect();
-        assert_eq!(places, [("T", 4), ("U", 1), ("T", 9), ("U", 4)]);
-        assert!(evidence("", named(&[("", &[1])])).is_empty());
+        assert!(found[1].fields.is_empty() && evidence("", Vec::new()).is_empty());
     }
 
     #[test]

@@ -30,7 +30,7 @@ use moneta_metastore::{Error, IncidentSelection, Metastore};
 use moneta_ports::{
     Alarm, AlarmKind, AlarmSink, AuditSink, BlockSubscriber, BoxFuture, Classification, EntityRisk, EventSink,
     IdempotencyKey, Incident, IncidentChange, IncidentDetails, IncidentError, IncidentFilter, IncidentPage, Incidents,
-    KeyLife, OpContext, PortError, RuleJudgement, Submission,
+    JudgedAlert, KeyLife, OpContext, PortError, RuleJudgement, Submission,
 };
 use moneta_rules::analytics::IncidentSettings;
 use tokio::runtime::Handle;
@@ -55,6 +55,8 @@ const SPEAKS_AGAINST_NOBODY: [Classification; 2] = [Classification::BenignPositi
 const INCIDENTS_MAX: usize = 100_000;
 /// Alerts that risks are computed of at most, the newest.
 const RISK_ALERTS_MAX: usize = 50_000;
+/// Alerts of a rule and a verdict that are given to whoever tunes it, the newest.
+const JUDGED_ALERTS_MAX: usize = 100;
 /// Incidents of one page of a list at most.
 const PAGE_MAX: usize = 500;
 
@@ -426,6 +428,16 @@ impl Incidents for IncidentBook {
             judgements.entry(rule).or_default().median_seconds_to_detect = Some(median);
         }
         Ok(judgements)
+    }
+
+    fn judged_alerts(&self, rule_id: &str) -> Result<Vec<JudgedAlert>, PortError> {
+        let found = self.shared.parts.metastore.judged_alerts(rule_id, JUDGED_ALERTS_MAX).map_err(failed)?;
+        let damaged = |error: serde_json::Error| Error::Damaged { what: "alert", problem: error.to_string() };
+        let read = |(alert, word): (serde_json::Value, Option<String>)| {
+            let classification = word.and_then(|word| Classification::parse(&word));
+            serde_json::from_value(alert).map(|alert| JudgedAlert { alert, classification })
+        };
+        found.into_iter().map(read).collect::<Result<_, _>>().map_err(damaged).map_err(failed)
     }
 }
 

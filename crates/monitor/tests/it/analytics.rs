@@ -157,6 +157,7 @@ struct World {
     delivered: Arc<Delivered>,
     alarms: Arc<Heard>,
     clock: Arc<FixedClock>,
+    quiet: Duration,
 }
 
 impl World {
@@ -167,6 +168,7 @@ impl World {
             delivered: Arc::default(),
             alarms: Arc::default(),
             clock: Arc::new(FixedClock::new(Timestamp::from_seconds(1_800_003_600))),
+            quiet: Duration::ZERO,
         }
     }
 
@@ -190,6 +192,7 @@ impl World {
             health_schema: catalog.get("MonetaHealth").unwrap().clone(),
             tenant: TenantId::from_random([3; 16]),
             heads,
+            quiet: self.quiet,
         });
         analytics.set_rules(&[load(rule)]);
         analytics
@@ -340,6 +343,30 @@ async fn a_rule_with_too_many_alerts_is_shortened_and_told_of() {
     assert_eq!(world.delivered.0.lock().unwrap().len(), 120);
     let alarms = world.alarms.0.lock().unwrap();
     assert_eq!((alarms.len(), alarms[0].kind), (1, AlarmKind::RuleThrottled));
+}
+
+#[tokio::test]
+async fn people_hear_once_of_the_same_rule_about_the_same() {
+    let rule = format!("{SCHEDULED}eventGroupingSettings: {{ aggregationKind: AlertPerResult }}\n");
+    let world = World { quiet: Duration::from_secs(600), ..World::new(vec!["ada", "bob", "ada"]) };
+    world.journal.refusals.lock().unwrap().push_back(ErrorKind::RETRY);
+    let analytics = world.start(&rule, &[]);
+    analytics.turn().await;
+    analytics.turn().await;
+    let alerts = &world.stored("SecurityAlert")[0];
+    let properties = alerts.rows.column_by_name("ExtendedProperties").unwrap();
+    let repeats = |row| {
+        let text = arrow::util::display::array_value_to_string(properties, row).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["Repeats"].clone()
+    };
+    let names = || world.delivered.0.lock().unwrap().iter().map(|one| one.rule_title.clone()).collect::<Vec<_>>();
+    assert_eq!(names(), ["Failures of ada", "Failures of bob"]);
+    let first = world.delivered.0.lock().unwrap()[0].id.clone();
+    assert_eq!((repeats(0), repeats(1), repeats(2)), (().into(), ().into(), first.into()), "all are stored");
+    world.clock.advance(Duration::from_secs(3_600));
+    analytics.turn().await;
+    assert_eq!(names()[2..], ["Failures of ada", "Failures of bob"], "an hour later it is news again");
+    assert!(world.delivered.0.lock().unwrap()[2].explanation.contains("more alerts about the same"));
 }
 
 #[tokio::test]

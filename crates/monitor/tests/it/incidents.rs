@@ -397,6 +397,10 @@ async fn verdicts_make_the_precision_of_rules() {
     assert_eq!(one.median_seconds_to_detect, Some(3.0));
     let alone = book.judgements(Some("r1")).unwrap();
     assert_eq!((alone.len(), &alone["r1"]), (1, one), "the same as among all");
+    let alerts = book.judged_alerts("r1").unwrap();
+    let alerts: Vec<_> = alerts.iter().map(|one| (one.alert.id.as_str(), one.classification)).collect();
+    let [open, benign, right] = [None, Some(judged[1]), Some(judged[0])];
+    assert_eq!(alerts, [("a5", open), ("a3", benign), ("a2", right), ("a1", right)]);
     // What was judged benign speaks against nobody; two alerts of one rule are less than twice one.
     let risks = book.risks(Timestamp::default(), 10).unwrap();
     let scores: Vec<(&str, f64, u64)> = risks.iter().map(|r| (r.entity.as_str(), r.score, r.alerts)).collect();

@@ -10,7 +10,6 @@ pub mod syslog;
 pub mod teams;
 pub mod webhook;
 
-use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::Error;
@@ -18,5 +17,5 @@ use crate::http::HttpSender;
 
 /// Sends a JSON value without headers of its own.
 async fn post(sender: &HttpSender, body: &Value) -> Result<(), Error> {
-    sender.post(HeaderMap::new(), body.to_string().into_bytes()).await
+    sender.post(&[], body.to_string().as_bytes()).await
 }

@@ -3,7 +3,6 @@
 use moneta_base::Timestamp;
 use moneta_base::time::NANOS_PER_SECOND;
 use moneta_ports::{Alert, BoxFuture};
-use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::http::{Endpoint, HttpSender};
 use crate::{Carrier, Error, signature};
@@ -36,13 +35,13 @@ impl Carrier for Webhook {
         Box::pin(async move {
             let seconds = now.as_nanos() / NANOS_PER_SECOND;
             let body = serde_json::to_vec(alert).map_err(|_| Error::Unsendable("it is not plain data"))?;
-            let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Error::Unsendable("its id is no header"));
             let signature = signature::sign(&self.secret, &alert.id, seconds, &body);
-            let mut headers = HeaderMap::new();
-            headers.insert("webhook-id", text(&alert.id)?);
-            headers.insert("webhook-timestamp", HeaderValue::from(seconds));
-            headers.insert("webhook-signature", text(&signature)?);
-            self.sender.post(headers, body).await
+            let headers = [
+                ("webhook-id", alert.id.clone()),
+                ("webhook-timestamp", seconds.to_string()),
+                ("webhook-signature", signature),
+            ];
+            self.sender.post(&headers, &body).await
         })
     }
 }

@@ -48,6 +48,8 @@ fn way(receiver: &Receiver) -> Way {
         url: format!("http://{}/hook", receiver.address),
         allow_private_hosts: vec!["127.0.0.1".to_owned()],
         allow_plaintext: false,
+        authority: None,
+        proxy: None,
         timeout: Duration::from_millis(500),
     };
     let options = ChannelOptions {
@@ -196,6 +198,8 @@ async fn options_that_cannot_work_are_refused_at_the_start() {
             url: url.to_owned(),
             allow_private_hosts: Vec::new(),
             allow_plaintext: false,
+            authority: None,
+            proxy: None,
             timeout: Duration::from_secs(1),
         };
         assert!(!format!("{endpoint:?}").contains("example.com"));

@@ -4,5 +4,6 @@
 
 mod delivery;
 mod processes;
+mod proxies;
 mod receiver;
 mod receivers;

@@ -1,4 +1,4 @@
-//! Receivers that are programs of their own: a mail server, Alertmanager, and what they need.
+//! Receivers that are programs of their own: a mail server, Alertmanager, a syslog daemon, and what they need.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -106,18 +106,24 @@ pub fn mail_server(mode: &str, certificate: Option<&Certificate>) -> Option<(Pro
     Some((process, port))
 }
 
-/// A certificate for `localhost` that signs itself.
+/// A certificate that signs itself.
 pub struct Certificate {
     pub certificate: PathBuf,
-    key: PathBuf,
+    pub key: PathBuf,
 }
 
 impl Certificate {
+    /// One for `localhost`.
     pub fn make(dir: &Path) -> Option<Self> {
+        Self::make_for(dir, "DNS:localhost")
+    }
+
+    /// One for a name, `DNS:host`, or an address, `IP:address`.
+    pub fn make_for(dir: &Path, name: &str) -> Option<Self> {
         let (certificate, key) = (dir.join("certificate.pem"), dir.join("key.pem"));
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
-            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+            .args(["-subj", "/CN=test", "-addext", &format!("subjectAltName={name}")])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"])
             .arg("-keyout")
             .arg(&key)
@@ -158,4 +164,80 @@ pub async fn alertmanager(dir: &TestDir) -> Option<(Process, String)> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Some((process, format!("http://{address}")))
+}
+
+/// What rsyslog writes of each message: its parts as it understands them.
+const SYSLOG_TEMPLATE: &str = r#"
+template(name="parts" type="list" option.jsonf="on") {
+  property(outname="facility" name="syslogfacility" format="jsonf")
+  property(outname="severity" name="syslogseverity" format="jsonf")
+  property(outname="time" name="timereported" dateFormat="rfc3339" format="jsonf")
+  property(outname="application" name="app-name" format="jsonf")
+  property(outname="kind" name="msgid" format="jsonf")
+  property(outname="text" name="msg" format="jsonf")
+}
+"#;
+
+/// A syslog daemon that takes messages over TLS, by its GnuTLS driver.
+pub struct Rsyslog {
+    pub port: u16,
+    file: PathBuf,
+    _process: Process,
+}
+
+impl Rsyslog {
+    pub fn start(dir: &Path, certificate: &Certificate) -> Option<Self> {
+        let (port, file, pid) = (dir.join("port"), dir.join("messages"), dir.join("pid"));
+        let Certificate { certificate, key } = certificate;
+        let (certificate, key) = (certificate.display(), key.display());
+        let settings = format!(
+            "global(workDirectory=\"{}\" defaultNetstreamDriver=\"gtls\" defaultNetstreamDriverCAFile=\"{certificate}\"\n\
+             defaultNetstreamDriverCertFile=\"{certificate}\" defaultNetstreamDriverKeyFile=\"{key}\")\n\
+             module(load=\"imtcp\" streamDriver.name=\"gtls\" streamDriver.mode=\"1\" streamDriver.authMode=\"anon\")\n\
+             input(type=\"imtcp\" address=\"127.0.0.1\" port=\"0\" listenPortFileName=\"{}\")\n\
+             {SYSLOG_TEMPLATE}\naction(type=\"omfile\" file=\"{}\" template=\"parts\")\n",
+            dir.display(),
+            port.display(),
+            file.display(),
+        );
+        let config = dir.join("rsyslog.conf");
+        std::fs::write(&config, settings).unwrap();
+        if !has_gnutls_driver() {
+            missing("rsyslog with its GnuTLS driver (rsyslog-gnutls) is not installed");
+            return None;
+        }
+        let mut command = Command::new("rsyslogd");
+        let process =
+            Process::start(command.arg("-n").arg("-f").arg(&config).arg("-i").arg(&pid).stderr(Stdio::null()));
+        let read = || std::fs::read_to_string(&port).ok()?.trim().parse().ok();
+        let port = wait_for("rsyslog listens", read);
+        Some(Self { port, file, _process: process })
+    }
+
+    /// The messages it took, once there are so many.
+    pub fn taken(&self, count: usize) -> Vec<serde_json::Value> {
+        wait_for("messages are taken", || {
+            let text = std::fs::read_to_string(&self.file).ok()?;
+            let lines: Vec<_> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+    }
+}
+
+/// Whether the daemon is here, and its driver, which is a package of its own.
+fn has_gnutls_driver() -> bool {
+    let is_here = Command::new("rsyslogd").arg("-v").output().is_ok_and(|run| run.status.success());
+    let mut libraries = std::fs::read_dir("/usr/lib").into_iter().flatten().filter_map(Result::ok);
+    is_here && libraries.any(|library| library.path().join("rsyslog/lmnsd_gtls.so").exists())
+}
+
+fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < WAIT_MAX, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

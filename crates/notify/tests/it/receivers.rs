@@ -21,16 +21,18 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, UdpSocket};
 
 use crate::delivery::{alert, unheard};
-use crate::processes::{Certificate, alertmanager, kafka_broker, mail_server};
+use crate::processes::{Certificate, Rsyslog, alertmanager, kafka_broker, mail_server};
 use crate::receiver::Receiver;
 
-const NOW: Timestamp = Timestamp::from_seconds(1_767_323_045);
+pub const NOW: Timestamp = Timestamp::from_seconds(1_767_323_045);
 
-fn endpoint(url: &str) -> Endpoint {
+pub fn endpoint(url: &str) -> Endpoint {
     Endpoint {
         url: url.to_owned(),
         allow_private_hosts: vec!["127.0.0.1".to_owned(), "localhost".to_owned()],
         allow_plaintext: false,
+        authority: None,
+        proxy: None,
         timeout: Duration::from_secs(10),
     }
 }
@@ -181,6 +183,32 @@ async fn collectors_get_a_counted_message_or_a_datagram() {
     let mut datagram = vec![0; 65_536];
     let length = socket.recv(&mut datagram).await.unwrap();
     assert_eq!(&datagram[..length], message.as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rsyslog_takes_an_alert_over_tls_and_nothing_is_said_to_a_stranger() {
+    let (dir, other) = (TestDir::new(), TestDir::new());
+    let Some(certificate) = Certificate::make(dir.path()) else { return };
+    let Some(daemon) = Rsyslog::start(dir.path(), &certificate) else { return };
+    let address = format!("localhost:{}", daemon.port);
+    let stranger = Certificate::make(other.path()).unwrap();
+    let carrier = Syslog::new(peer(&address, Some(&stranger)), SyslogTransport::Tls).unwrap();
+    let error = carrier.send(&alert("a-0"), NOW).await.unwrap_err();
+    assert!(matches!(error, Error::Connection { doing: "agreeing on TLS", .. }), "{error:?}");
+    let carrier = || Syslog::new(peer(&address, Some(&certificate)), SyslogTransport::Tls).unwrap();
+    for _ in 0..2 {
+        assert!(through(carrier()).await.is_empty());
+    }
+    let taken = daemon.taken(2);
+    assert_eq!(taken.len(), 2, "{taken:?}");
+    for message in &taken {
+        assert_eq!((&message["facility"], &message["severity"]), (&json!("13"), &json!("3")), "log audit, error");
+        assert_eq!((&message["application"], &message["kind"]), (&json!("moneta"), &json!("alert")));
+        assert_eq!(message["time"], "2026-01-02T03:04:05.000000Z");
+        let text = message["text"].as_str().unwrap();
+        assert!(text.starts_with("CEF:0|Moneta|Moneta|") && text.contains("|rule-1|A title|8|"), "{text}");
+        assert!(text.contains(" externalId=a-1 dvchost=host1 ") && text.contains("cs1=An author"), "{text}");
+    }
 }
 
 #[tokio::test]

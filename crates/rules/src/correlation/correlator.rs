@@ -17,7 +17,7 @@ use arrow::array::RecordBatch;
 use moneta_base::{Seq, TableName, Timestamp};
 
 use super::finding::{self, Finding};
-use super::group::{Entry, Group, GroupKey, Inserted, Measure, bits, digest};
+use super::group::{Entry, Group, GroupKey, Inserted, Measure, Place, bits, digest};
 use super::{Mode, Plan};
 use crate::compile::{CompiledRules, RuleMatch};
 use crate::hunt::event_time;
@@ -31,8 +31,11 @@ pub struct Settings {
     pub groups_max: usize,
     /// Events of one group at most, unless its correlation counts to more.
     pub group_entries_max: usize,
-    /// Events of all groups of all correlations at most: some 200 bytes each in memory, and as much in a snapshot.
+    /// Events of all groups of all correlations at most, those below findings too: some 200 bytes each in memory, and as
+    /// much in a snapshot.
     pub entries_max: usize,
+    /// Events that a correlation keeps of a finding below it at most, the earliest. The last one is there besides.
+    pub below_events_max: usize,
     /// Events that a finding lists at most; it counts all.
     pub listed_events_max: usize,
 }
@@ -44,6 +47,7 @@ impl Default for Settings {
             groups_max: 100_000,
             group_entries_max: 10_000,
             entries_max: 500_000,
+            below_events_max: 100,
             listed_events_max: 1_000,
         }
     }
@@ -126,6 +130,8 @@ struct Arrival {
     time: i64,
     identity: [u8; 16],
     event: Arc<LeafMatch>,
+    /// Of a finding: the earliest events that it rests on.
+    below: BTreeSet<Place>,
 }
 
 impl Correlator {
@@ -196,7 +202,8 @@ impl Correlator {
                         continue;
                     }
                     let event = Arc::clone(&event);
-                    let arrival = Arrival { correlation: *correlation, input: *input, time, identity, event };
+                    let below = BTreeSet::new();
+                    let arrival = Arrival { correlation: *correlation, input: *input, time, identity, event, below };
                     self.insert(arrival, &mut findings);
                 }
             }
@@ -239,11 +246,13 @@ impl Correlator {
             }
         }
         for (correlation, state) in other.states.into_iter().enumerate() {
-            let entries = state.groups.values().flat_map(Group::entries);
-            for entry in entries {
+            let entries =
+                state.groups.values().flat_map(|group| group.entries().iter().map(move |entry| (group, entry)));
+            for (group, entry) in entries {
                 for input in bits(entry.inputs) {
                     let (time, identity, event) = (entry.time, entry.identity, Arc::clone(&entry.event));
-                    self.insert(Arrival { correlation, input, time, identity, event }, &mut findings);
+                    let below = group.below(&identity).cloned().collect();
+                    self.insert(Arrival { correlation, input, time, identity, event, below }, &mut findings);
                 }
             }
         }
@@ -268,14 +277,21 @@ impl Correlator {
         let value = |at: &usize| arrival.event.fields.get(*at).map(|texts| texts.join(",")).unwrap_or_default();
         let key: GroupKey = fields.group.iter().map(value).collect();
         let measure = Measure::of(plan, &arrival.event, &fields.values, arrival.identity);
-        let Arrival { correlation, input, time, identity, event } = arrival;
+        let Arrival { correlation, input, time, identity, event, below } = arrival;
         let entry = Entry { time, identity, inputs: 1 << input, event, measure };
-        let Some(at) = self.place(correlation, plan, &key, entry) else { return };
+        let Some(at) = self.place(correlation, plan, &key, entry, below) else { return };
         self.evaluate_around(correlation, plan, &key, at, time, findings);
     }
 
     /// Puts an entry into its group within the bounds; where it is, or `None` when it changes nothing.
-    fn place(&mut self, correlation: usize, plan: &Plan, key: &GroupKey, entry: Entry) -> Option<usize> {
+    fn place(
+        &mut self,
+        correlation: usize,
+        plan: &Plan,
+        key: &GroupKey,
+        entry: Entry,
+        below: BTreeSet<Place>,
+    ) -> Option<usize> {
         let span = plan.definition.span_nanos;
         let kept = span.saturating_add(self.settings.lateness_nanos);
         // What waits for the watermark is not forgotten before it is decided, however far apart events are.
@@ -285,12 +301,15 @@ impl Correlator {
         };
         let state = &mut self.states[correlation];
         let group = state.groups.entry(Arc::clone(key)).or_default();
-        let (before, held_before) = (group.newest(), group.entries().len());
+        let (before, held_before) = (group.newest(), group.held());
         if entry.time < before.saturating_sub(kept) {
             state.given_up.too_late += 1;
             return None;
         }
-        let Inserted::At(mut at) = group.insert(entry) else { return None };
+        let Inserted::At(mut at) = group.insert(entry, below, self.settings.below_events_max) else {
+            state.held = state.held + group.held() - held_before;
+            return None;
+        };
         let newest = group.newest();
         if newest != before {
             state.by_age.remove(&(before, Arc::clone(key)));
@@ -302,7 +321,7 @@ impl Correlator {
             forget_first(group, &mut state.due, plan, key);
             state.given_up.evicted += u64::from(!plan.needs_newest_only());
         }
-        state.held = state.held + group.entries().len() - held_before;
+        state.held = state.held + group.held() - held_before;
         if is_full {
             at = at.checked_sub(1)?;
         }
@@ -320,7 +339,7 @@ impl Correlator {
         for waiting in group.entries().iter().filter_map(|entry| due(plan, &oldest, entry.time)) {
             state.due.remove(&waiting);
         }
-        state.held -= group.entries().len();
+        state.held -= group.held();
         state.given_up.evicted += group.entries().len() as u64;
         Some(oldest)
     }
@@ -447,11 +466,15 @@ impl Correlator {
         let identity = digest(&parts);
         if group.fired.insert(period) && !rules.correlations().silent.contains(&plan.rule) {
             let listed_max = self.settings.listed_events_max;
-            findings.push(finding::of_window(&rules, plan, key, group, window, (period, identity, listed_max)));
+            findings.push(finding::of_window(&rules, plan, key, group, window.clone(), (period, identity, listed_max)));
         }
+        if plan.parents.is_empty() {
+            return;
+        }
+        let below = group.earliest(window, self.settings.below_events_max);
         for (parent, input) in &plan.parents {
-            let event = Arc::clone(&event);
-            self.insert(Arrival { correlation: *parent, input: *input, time, identity, event }, findings);
+            let (event, below) = (Arc::clone(&event), below.clone());
+            self.insert(Arrival { correlation: *parent, input: *input, time, identity, event, below }, findings);
         }
     }
 }

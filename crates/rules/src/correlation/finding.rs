@@ -1,14 +1,13 @@
 //! What a correlation found, with what a person needs to believe it: the number and the bound it met, and for each event
 //! which rule it met and with which values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
-use std::sync::Arc;
 
 use moneta_base::{Seq, TableName, Timestamp};
 
 use super::Plan;
-use super::group::{Entry, Group, GroupKey, bits};
+use super::group::{Entry, Group, GroupKey, Place, bits};
 use crate::compile::CompiledRules;
 
 /// An event by where it is stored.
@@ -49,9 +48,10 @@ pub struct Finding {
     /// The number that met it: a count, a sum, a mean, a percentile or a share in percent. `None` where the condition is
     /// about which rules were met, or about what was not there.
     pub number: Option<f64>,
-    /// The number of events in that window.
+    /// The number of events in that window; of a correlation below, of which
+    /// [`Settings::below_events_max`](super::Settings::below_events_max) a finding are known.
     pub num_events: usize,
-    /// The events, in order of time, up to [`Settings::listed_events_max`](super::Settings::listed_events_max).
+    /// The events, and those that findings below rest on, in order of time, up to [`Settings::listed_events_max`](super::Settings::listed_events_max).
     pub events: Vec<FoundEvent>,
     /// The same for every order of arrival: rule, group and period.
     pub identity: [u8; 16],
@@ -81,13 +81,14 @@ pub(super) fn of_window(
     let number = group.number(plan, window.clone());
     let entries = || group.entries().range(window.clone());
     let time = |nanos| Timestamp::from_nanos(nanos);
-    let (num_events, events) = events(rules, plan, entries(), listed_max);
+    let (num_events, events) = events(rules, plan, group, window.clone(), listed_max);
+    let first = entries().next().map_or(0, |entry| entry.time);
     Finding {
         rule: plan.rule,
         group: plan.definition.group_by.iter().cloned().zip(key.iter().cloned()).collect(),
         period: (time(period.saturating_mul(span)), time(period.saturating_add(1).saturating_mul(span))),
         times: (
-            time(entries().next().map_or(0, |entry| entry.time)),
+            events.first().map_or(time(first), |event| event.at.time),
             time(entries().next_back().map_or(0, |entry| entry.time)),
         ),
         condition: plan.definition.describe(),
@@ -98,32 +99,42 @@ pub(super) fn of_window(
     }
 }
 
-/// How many events there are, and the first of them. One that came as several findings is one.
-fn events<'g>(
+/// How many events there are, and the first of them in order of time. Those that a finding rests on are events like the
+/// one it came with; one that came as several findings is one.
+fn events(
     rules: &CompiledRules,
     plan: &Plan,
-    entries: impl Iterator<Item = &'g Entry>,
+    group: &Group,
+    window: Range<usize>,
     listed_max: usize,
 ) -> (usize, Vec<FoundEvent>) {
     let titles: Vec<&str> = plan.definition.rules.iter().map(|reference| title(rules, reference)).collect();
-    let mut places: BTreeMap<(Arc<str>, Seq), usize> = BTreeMap::new();
-    let mut listed: Vec<FoundEvent> = Vec::new();
-    for entry in entries {
-        let Ok(table) = TableName::new(&entry.event.table) else { continue };
-        let next = places.len();
-        let place = *places.entry((Arc::clone(&entry.event.table), entry.event.seq)).or_insert(next);
-        if place == next && place < listed_max {
-            let at = EventRef { table, seq: entry.event.seq, time: Timestamp::from_nanos(entry.time) };
-            listed.push(FoundEvent { at, rules: Vec::new(), values: values(plan, entry) });
+    let mut found: BTreeMap<Place, (u64, Vec<(String, String)>)> = BTreeMap::new();
+    let mut seen = HashSet::new();
+    for entry in group.entries().range(window) {
+        let (inputs, known) = found.entry(entry.place()).or_default();
+        *inputs |= entry.inputs;
+        if known.is_empty() {
+            *known = values(plan, entry);
         }
-        let Some(event) = listed.get_mut(place) else { continue };
-        for met in bits(entry.inputs).filter_map(|input| titles.get(input)) {
-            if !event.rules.iter().any(|known| known == met) {
-                event.rules.push((*met).to_owned());
+        if seen.insert((entry.identity, entry.inputs)) {
+            for place in group.below(&entry.identity) {
+                found.entry(place.clone()).or_default().0 |= entry.inputs;
             }
         }
     }
-    (places.len(), listed)
+    let num_events = found.len();
+    let listed = found.into_iter().filter_map(|((time, table, seq), (inputs, values))| {
+        let at = EventRef { table: TableName::new(&table).ok()?, seq, time: Timestamp::from_nanos(time) };
+        let mut rules: Vec<String> = Vec::new();
+        for met in bits(inputs).filter_map(|input| titles.get(input)) {
+            if !rules.iter().any(|known| known == met) {
+                rules.push((*met).to_owned());
+            }
+        }
+        Some(FoundEvent { at, rules, values })
+    });
+    (num_events, listed.take(listed_max).collect())
 }
 
 /// The title of a rule that a correlation refers to.

@@ -3,9 +3,11 @@
 //! Windows of one group overlap almost wholly, so counts are kept for one stretch of entries ([`Tally`]) and moved with
 //! it: an event costs what it adds to a window and takes from it, not what the window holds.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
+
+use moneta_base::Seq;
 
 use super::correlator::LeafMatch;
 use super::{Correlation, Kind, Mode, Plan, RuleCondition};
@@ -13,6 +15,9 @@ use crate::ir::{Expression, Field};
 
 /// Values by which events are grouped.
 pub(crate) type GroupKey = Arc<[String]>;
+
+/// An event by its time in nanoseconds, its table and its sequence there.
+pub(crate) type Place = (i64, Arc<str>, Seq);
 
 /// An event, or the finding of a correlation below, as a correlation keeps it.
 #[derive(Debug, Clone)]
@@ -75,6 +80,10 @@ impl Entry {
     /// Orders entries independently of their arrival.
     fn key(&self) -> (i64, &str, u64, &[u8; 16]) {
         (self.time, &self.event.table, self.event.seq, &self.identity)
+    }
+
+    pub fn place(&self) -> Place {
+        (self.time, Arc::clone(&self.event.table), self.event.seq)
     }
 
     fn distinct(&self) -> &[[u8; 16]] {
@@ -144,7 +153,20 @@ pub(crate) struct Group {
     entries: VecDeque<Entry>,
     /// Periods for which an alert was raised.
     pub fired: BTreeSet<i64>,
+    /// By the identity of a finding among the entries: what it rests on.
+    below: HashMap<[u8; 16], Below>,
+    /// Events in `below`.
+    num_below: usize,
     tally: Tally,
+}
+
+/// The events that a finding rests on.
+#[derive(Debug, Clone, Default)]
+struct Below {
+    /// Entries of that identity: a finding comes with each window in which it holds.
+    num_entries: usize,
+    /// Ascending; of all its windows the earliest, so that they are the same for every order of arrival.
+    events: BTreeSet<Place>,
 }
 
 /// What became of an entry.
@@ -171,8 +193,52 @@ impl Group {
         self.entries.back().map_or(i64::MIN, |entry| entry.time)
     }
 
-    /// Puts an entry where it belongs. One that is there, seen through another rule, gains that rule.
-    pub fn insert(&mut self, entry: Entry) -> Inserted {
+    /// Events in it, those below its findings too.
+    pub fn held(&self) -> usize {
+        self.entries.len() + self.num_below
+    }
+
+    /// What a finding among the entries rests on; nothing for an event.
+    pub fn below(&self, identity: &[u8; 16]) -> impl Iterator<Item = &Place> {
+        self.below.get(identity).into_iter().flat_map(|below| &below.events)
+    }
+
+    /// Findings among the entries, by identity, with what they rest on.
+    pub fn findings(&self) -> impl Iterator<Item = (&[u8; 16], &BTreeSet<Place>)> {
+        self.below.iter().map(|(identity, below)| (identity, &below.events))
+    }
+
+    /// The earliest events of a stretch, where it has findings those below them, up to a number.
+    pub fn earliest(&self, range: Range<usize>, max: usize) -> BTreeSet<Place> {
+        let mut places = BTreeSet::new();
+        let mut seen = HashSet::new();
+        for entry in self.entries.range(range) {
+            if self.below.is_empty() && places.len() >= max {
+                break;
+            }
+            add_earliest(&mut places, [entry.place()], max);
+            if seen.insert(entry.identity) {
+                add_earliest(&mut places, self.below(&entry.identity).cloned(), max);
+            }
+        }
+        places
+    }
+
+    /// Puts an entry where it belongs, with the events it rests on where it is a finding, of which it keeps a number. One
+    /// that is there, seen through another rule, gains that rule.
+    pub fn insert(&mut self, entry: Entry, below: BTreeSet<Place>, below_max: usize) -> Inserted {
+        if !below.is_empty() {
+            let known = self.below.entry(entry.identity).or_default();
+            let is_new = self.entries.binary_search_by(|known| known.key().cmp(&entry.key())).is_err();
+            known.num_entries += usize::from(is_new);
+            let before = known.events.len();
+            add_earliest(&mut known.events, below, below_max);
+            self.num_below += known.events.len() - before;
+        }
+        self.insert_entry(entry)
+    }
+
+    fn insert_entry(&mut self, entry: Entry) -> Inserted {
         match self.entries.binary_search_by(|known| known.key().cmp(&entry.key())) {
             Ok(at) => {
                 let known = &mut self.entries[at];
@@ -222,7 +288,15 @@ impl Group {
         if start < number {
             self.count(start.max(number)..end.max(number));
         }
-        self.entries.drain(..number);
+        for entry in self.entries.drain(..number) {
+            if let Some(below) = self.below.get_mut(&entry.identity) {
+                below.num_entries -= 1;
+                if below.num_entries == 0 {
+                    self.num_below -= below.events.len();
+                    self.below.remove(&entry.identity);
+                }
+            }
+        }
         self.tally.range = self.tally.range.start - number..self.tally.range.end - number;
     }
 
@@ -353,6 +427,18 @@ impl Group {
             }
         }
         low_bits(steps)
+    }
+}
+
+/// Adds places that come in order, and keeps the earliest.
+fn add_earliest(places: &mut BTreeSet<Place>, more: impl IntoIterator<Item = Place>, max: usize) {
+    for place in more {
+        if places.len() >= max && places.last().is_none_or(|last| *last <= place) {
+            return;
+        }
+        if places.insert(place) && places.len() > max {
+            places.pop_last();
+        }
     }
 }
 

@@ -10,21 +10,24 @@
 //! events         [ { table, seq, rule: id, fields: [[text]] } ], each event and rule once
 //! correlations   [ { rule: id, definition: 32 hex digits, groups: [
 //!                    { key: [text], fired: [period], entries: [
-//!                      { time: nanoseconds, identity: 32 hex digits, inputs: bits, event: index } ] } ] } ]
+//!                      { time: nanoseconds, identity: 32 hex digits, inputs: bits, event: index } ],
+//!                    below: [ { identity: 32 hex digits, events: [ [ time, table, seq ] ] } ] } ] } ]
 //! ```
+//! `below` names the events that findings among the entries rest on; it is absent where there are none, and in states of
+//! before it was there.
 //! `definition` is a digest of the correlation and of the fields its events carry: one whose definition changed since
 //! begins anew, and events of rules that are gone are left out. What waits for the watermark is not stored: it follows
 //! from the entries. A later version of this form gets a higher number, and this one is read for ever; a program refuses
 //! a number above its own.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use moneta_base::{ErrorKind, Seq, TableName};
 use serde::{Deserialize, Serialize};
 
 use super::correlator::{LeafMatch, State, due};
-use super::group::{Entry, Group, GroupKey, Measure};
+use super::group::{Entry, Group, GroupKey, Measure, Place};
 use super::{Correlator, Plan, Settings};
 use crate::compile::CompiledRules;
 
@@ -93,6 +96,14 @@ struct GroupForm {
     key: Vec<String>,
     fired: Vec<i64>,
     entries: Vec<EntryForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    below: Vec<BelowForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct BelowForm {
+    identity: String,
+    events: Vec<(i64, String, Seq)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -146,6 +157,7 @@ impl Correlator {
                 key: key.to_vec(),
                 fired: group.fired.iter().copied().collect(),
                 entries: group.entries().iter().map(&mut entry_form).collect(),
+                below: below_forms(group),
             });
             let groups = groups.collect();
             correlations.push(CorrelationForm {
@@ -158,6 +170,17 @@ impl Correlator {
         let file = File { version: VERSION, positions, watermark: self.watermark, events, correlations };
         serde_json::to_vec(&file).expect("the form has only types that JSON can hold")
     }
+}
+
+fn below_forms(group: &Group) -> Vec<BelowForm> {
+    let place = |(time, table, seq): &Place| (*time, table.to_string(), *seq);
+    let form = |(identity, events): (&[u8; 16], &BTreeSet<Place>)| BelowForm {
+        identity: hex::encode(identity),
+        events: events.iter().map(place).collect(),
+    };
+    let mut forms: Vec<BelowForm> = group.findings().map(form).collect();
+    forms.sort_by(|a, b| a.identity.cmp(&b.identity));
+    forms
 }
 
 impl Snapshot {
@@ -200,7 +223,7 @@ impl Snapshot {
                     && definition_digest(&rules, plan) == form.definition
             };
             let Some(index) = plans.iter().position(same) else { continue };
-            let state = read_state(form, &plans[index], &events)?;
+            let state = read_state(form, &plans[index], &events, settings.below_events_max)?;
             let newest = state.groups.values().map(Group::newest).max().unwrap_or(i64::MIN);
             correlator.newest = correlator.newest.max(newest);
             correlator.states[index] = state;
@@ -209,11 +232,22 @@ impl Snapshot {
     }
 }
 
-fn read_state(form: CorrelationForm, plan: &Plan, events: &[Option<Arc<LeafMatch>>]) -> Result<State, SnapshotError> {
+fn read_state(
+    form: CorrelationForm,
+    plan: &Plan,
+    events: &[Option<Arc<LeafMatch>>],
+    below_max: usize,
+) -> Result<State, SnapshotError> {
     let mut state = State::default();
     for group_form in form.groups {
         let key: GroupKey = group_form.key.into();
         let mut group = Group::fired(group_form.fired);
+        let place = |(time, table, seq): (i64, String, Seq)| (time, Arc::from(table), seq);
+        let below = group_form.below.into_iter().map(|form| {
+            let events: BTreeSet<Place> = form.events.into_iter().map(place).collect();
+            (form.identity, events)
+        });
+        let below: HashMap<String, BTreeSet<Place>> = below.collect();
         for entry_form in group_form.entries {
             let missing = || SnapshotError::Damaged(format!("there is no event {}", entry_form.event));
             let Some(event) = events.get(entry_form.event).ok_or_else(missing)?.clone() else { continue };
@@ -226,9 +260,9 @@ fn read_state(form: CorrelationForm, plan: &Plan, events: &[Option<Arc<LeafMatch
             let entry = Entry { time: entry_form.time, identity, inputs: entry_form.inputs, event, measure };
             // What was decided before is decided again, to the same end.
             state.due.extend(due(plan, &key, entry.time));
-            group.insert(entry);
+            group.insert(entry, below.get(&entry_form.identity).cloned().unwrap_or_default(), below_max);
         }
-        state.held += group.entries().len();
+        state.held += group.held();
         state.by_age.insert((group.newest(), Arc::clone(&key)));
         state.groups.insert(key, group);
     }

@@ -368,6 +368,55 @@ fn a_finding_says_what_held_and_of_each_event_why() {
 }
 
 #[test]
+fn a_correlation_over_correlations_names_the_events_that_its_findings_rest_on() {
+    let below = "---\ntitle: Below\nid: below\nname: below\ncorrelation:\n  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    gte: 3\n";
+    let above = "---\ntitle: Above\nid: above\nname: above\ncorrelation:\n  type: temporal_ordered\n  rules: [below, rule_b]\n  group-by: [User]\n  timespan: 1h\n  generate: true\n";
+    let top = "---\ntitle: Top\nid: top\ncorrelation:\n  type: temporal\n  rules: [above, rule_c]\n  group-by: [User]\n  timespan: 2h\n";
+    let rules = Arc::new(compile(&[&base(), below, above, top].concat()));
+    let (first, second) = (
+        [(0, "a", "ann", ""), (1, "a", "ann", ""), (2, "a", "bob", ""), (3, "a", "ann", "")],
+        [(4, "b", "ann", ""), (5, "c", "ann", "")],
+    );
+    let found = |settings: Settings| {
+        let mut correlator = Correlator::new(Arc::clone(&rules), settings);
+        let mut found = feed(&mut correlator, 0, &first);
+        let state = correlator.snapshot(&BTreeMap::new());
+        correlator = Snapshot::read(&state, Arc::clone(&rules), settings).unwrap().correlator;
+        found.extend(feed(&mut correlator, 4, &second));
+        let events = |finding: &Finding| {
+            let events = finding.events.iter().map(|event| format!("{} {}", event.at.seq, event.rules.concat()));
+            (shown(finding), events.collect::<Vec<_>>().join(", "))
+        };
+        found.iter().map(events).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        found(Settings::default()),
+        [
+            (one("ann", 0, 4, 4), "0 Below, 1 Below, 3 Below, 4 b".to_owned()),
+            (one("ann", 0, 5, 5), "0 Above, 1 Above, 3 Above, 4 Above, 5 c".to_owned()),
+        ]
+    );
+    // The earliest, and always the one that a finding ends with.
+    let bounded = found(Settings { below_events_max: 1, ..Settings::default() });
+    assert_eq!(bounded[0], (one("ann", 0, 4, 3), "0 Below, 3 Below, 4 b".to_owned()));
+    assert_eq!(bounded[1].1, "0 Above, 4 Above, 5 c");
+}
+
+#[test]
+fn events_below_findings_count_against_the_bound_on_events() {
+    let below = "---\ntitle: Below\nid: below\nname: below\ncorrelation:\n  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    gte: 3\n";
+    let above = "---\ntitle: Above\nid: above\ncorrelation:\n  type: event_count\n  rules: [below]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 2\n";
+    let rules = Arc::new(compile(&[&base(), below, above].concat()));
+    let events: Vec<Event<'_>> = (0..3).map(|second| (second, "a", "ann", "")).collect();
+    // Three events, one finding, and the three that it rests on.
+    for (entries_max, evicted) in [(7, 0), (6, 3)] {
+        let mut correlator = Correlator::new(Arc::clone(&rules), Settings { entries_max, ..Settings::default() });
+        feed(&mut correlator, 0, &events);
+        assert!((correlator.counters().evicted > 0) == (evicted > 0), "{entries_max}: {:?}", correlator.counters());
+    }
+}
+
+#[test]
 fn events_of_one_moment_are_summed_together() {
     let sum = "  type: value_sum\n  rules: [rule_a]\n  timespan: 10m\n  condition:\n    field: BytesOut\n    gte: 5\n";
     let mut correlator = Correlator::new(with_correlation(sum), Settings::default());

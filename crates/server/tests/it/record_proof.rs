@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use moneta_base::{SourceName, TableName, Timestamp};
-use moneta_event::{BatchBuilder, Delivery, RecordClass, RecordProof, Value};
+use moneta_event::{AlertEvidence, BatchBuilder, Delivery, RecordClass, RecordProof, Value};
 use moneta_merkle::VerifierKey;
 use moneta_ports::operations::ProofAnswer;
 use moneta_ports::{OpContext, PortError, QueryRequest, Submission};
 use moneta_server::{Config, Node};
 use moneta_testkit::TestDir;
-use moneta_verify::proof::check_record_proof;
+use moneta_verify::proof::{check_alert_evidence, check_record_proof};
 
 /// Rows of each of the blocks that a test stores: more than a tile is wide, then few.
 const BLOCKS: [usize; 3] = [300, 1, 7];
@@ -192,6 +192,75 @@ async fn a_row_of_a_changed_segment_is_not_proved() {
     assert!(text.contains(file.file_name().unwrap().to_str().unwrap()), "{text}");
     assert_eq!(error.kind, moneta_base::ErrorKind::Internal);
     node.shut_down().await.unwrap();
+}
+
+/// Stores an alert that names rows of `Syslog`: the first with its fields.
+async fn store_alert(node: &Node, id: &str, seqs: &[u64]) {
+    let schema = node.catalog().get("SecurityAlert").cloned().unwrap();
+    let mut rows = BatchBuilder::new(Arc::clone(&schema), RecordClass::Data, Delivery::AtLeastOnce);
+    rows.set_field("SystemAlertId", Value::Text(id));
+    rows.set_field("DisplayName", Value::Text("Bad"));
+    rows.set_field("EventTable", Value::Text("Syslog"));
+    rows.set_field("EventCount", Value::Long(i64::try_from(seqs.len()).unwrap()));
+    rows.set_field("EventSeqs", Value::Json(&format!("{seqs:?}")));
+    rows.set_field("Events", Value::Json(&format!(r#"[{{"table":"Syslog","seq":{}}}]"#, seqs[0])));
+    rows.finish_row(Timestamp::from_seconds(1_767_323_045), &SourceName::lossy("test"), "");
+    let submission = Submission { batches: vec![rows.finish().unwrap()], quarantined: Vec::new(), key: None };
+    node.events().submit(submission).await.unwrap();
+}
+
+async fn evidence(node: &Node, id: &str) -> ProofAnswer {
+    node.operations().prove_alert(&context(), id.to_owned()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_is_proved_with_every_event_that_it_names_from_journal_and_segments() {
+    let dir = TestDir::new();
+    let node = open(&dir).await;
+    store(&node, 300).await;
+    store(&node, 5).await;
+    node.shut_down().await.unwrap();
+    let node = open(&dir).await;
+    store(&node, 4).await;
+    store_alert(&node, "one", &[0, 7, 299, 302, 306]).await;
+    store_alert(&node, "two", &[1, 999]).await;
+    let (ProofAnswer::Proof(one), ProofAnswer::Proof(two)) =
+        (evidence(&node, "one").await, evidence(&node, "two").await)
+    else {
+        panic!("both are stored")
+    };
+    let ProofAnswer::NotStored(reason) = evidence(&node, "three' or 1 == 1 //").await else { panic!("proved") };
+    assert!(reason.contains("no alert"), "{reason}");
+    node.shut_down().await.unwrap();
+
+    let key = key(&dir);
+    let verdict = check_alert_evidence(&one, &key).unwrap();
+    assert!(verdict.is_complete && verdict.text.contains("5 of the 5"), "{}", verdict.text);
+    let verdict = check_alert_evidence(&two, &key).unwrap();
+    assert!(!verdict.is_complete && verdict.text.ends_with("not there: Syslog 999"), "{}", verdict.text);
+
+    let parsed = AlertEvidence::parse(&one).unwrap();
+    assert_eq!(parsed.encode(), one);
+    for proof in std::iter::once(&parsed.alert).chain(&parsed.events) {
+        check_record_proof(&proof.encode(), &key).unwrap();
+    }
+    let seqs: Vec<u64> = parsed.events.iter().map(|proof| proof.header.first_seq + proof.index).collect();
+    assert_eq!(seqs, [0, 7, 299, 302, 306]);
+    let refused = |evidence: AlertEvidence, words: &str| {
+        let error = format!("{:#}", check_alert_evidence(&evidence.encode(), &key).unwrap_err());
+        assert!(error.contains(words), "{words:?} in {error}");
+    };
+    let (alert, events) = (parsed.alert, parsed.events);
+    let other = AlertEvidence::parse(&two).unwrap();
+    let with = |event: &RecordProof| events.iter().chain([event]).cloned().collect::<Vec<_>>();
+    refused(AlertEvidence { alert: alert.clone(), events: with(&events[0]) }, "row 0 of Syslog is not named");
+    refused(AlertEvidence { alert: alert.clone(), events: with(&other.events[0]) }, "row 1 of Syslog is not named");
+    refused(AlertEvidence { alert: events[0].clone(), events: Vec::new() }, "row of Syslog, and no alert");
+    let mut forged = events.clone();
+    forged[2].record.push(0);
+    refused(AlertEvidence { alert: alert.clone(), events: forged }, "proof 4 of the file");
+    let fewer = AlertEvidence { alert, events: events[1..].to_vec() }.encode();
+    assert!(!check_alert_evidence(&fewer, &key).unwrap().is_complete, "what is left out is missed");
 }
 
 fn segment_below(dir: &Path) -> std::path::PathBuf {

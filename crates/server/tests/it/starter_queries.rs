@@ -139,6 +139,7 @@ async fn stream(rule: &AnalyticsRule, engine: Arc<dyn QueryEngine>, trial: &Tria
         health_schema: catalog.get("MonetaHealth").unwrap().clone(),
         tenant: TenantId::from_random([3; 16]),
         heads: heads.collect::<BTreeMap<TableName, u64>>(),
+        quiet: Duration::ZERO,
     });
     analytics.set_rules(std::slice::from_ref(rule));
     while clock.now() < trial.at.saturating_add(Duration::from_secs(2 * 3_600 + 300)) {

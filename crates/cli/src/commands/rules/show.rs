@@ -6,7 +6,7 @@ use super::to_value;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::output::{Grid, visible};
-use crate::target::Target;
+use crate::target::{Target, local_context};
 
 /// Lists the rules.
 ///
@@ -46,7 +46,7 @@ pub async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
 /// # Errors
 /// When there is none of that id.
 pub async fn show(target: &Target, rule_id: &str, console: &Console) -> Result<Exit, Failure> {
-    let shown = match target {
+    let mut shown = match target {
         Target::Server(client) => client.get(&format!("v1/rules/{rule_id}")).await?,
         Target::Directory(node) => {
             let missing = || Failure::usage(format!("there is no rule with the id {rule_id:?}"));
@@ -56,6 +56,9 @@ pub async fn show(target: &Target, rule_id: &str, console: &Console) -> Result<E
             json!({ "rule": rule, "source": source, "judgement": judgement })
         }
     };
+    if is_to_be_tuned(&shown) {
+        shown["tuning"] = tuning(target, rule_id).await?;
+    }
     if console.json {
         console.value(&shown)?;
         return Ok(Exit::Success);
@@ -95,5 +98,91 @@ pub async fn show(target: &Target, rule_id: &str, console: &Console) -> Result<E
     if let Some(seconds) = judgement["median_seconds_to_detect"].as_f64() {
         console.line(&format!("# half of the alerts came within {seconds:.3} s of their last event"))?;
     }
+    for line in tuning_lines(rule_id, &shown["tuning"]) {
+        console.line(&visible(&line))?;
+    }
     Ok(Exit::Success)
+}
+
+/// Whether the rule runs and people judged alerts of it wrong.
+fn is_to_be_tuned(shown: &Value) -> bool {
+    let wrong = ["false_positive", "benign_positive"];
+    shown["rule"]["enabled"] == true && wrong.iter().any(|verdict| shown["judgement"][*verdict] != 0)
+}
+
+async fn tuning(target: &Target, rule_id: &str) -> Result<Value, Failure> {
+    match target {
+        Target::Server(client) => client.get(&format!("v1/rules/{rule_id}/tuning")).await,
+        Target::Directory(node) => {
+            let judged = node.incidents().judged_alerts(rule_id)?;
+            to_value(&node.rules().tuning(&local_context(), rule_id, judged).await?)
+        }
+    }
+}
+
+/// The hints, each with the command that makes its exception.
+fn tuning_lines(rule_id: &str, tuning: &Value) -> Vec<String> {
+    let hints = tuning["hints"].as_array().into_iter().flatten();
+    let line = |hint: &Value| {
+        let removes = counts(&hint["removes"]);
+        let conditions = hint["conditions"].as_array().into_iter().flatten();
+        let wheres = conditions.flat_map(|condition| {
+            let field = condition["field"].as_str().unwrap_or_default();
+            let values = condition["values"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            values.map(|value| format!(" --where {}", quoted(&format!("{field}={value}")))).collect::<Vec<_>>()
+        });
+        let wheres: String = wheres.collect();
+        [
+            format!("# hint: of {} replayed alerts this would take away {removes}:", counts(&tuning["replayed"])),
+            format!("#   moneta rules except {}{wheres} --reason REASON --days 90", quoted(rule_id)),
+        ]
+    };
+    hints.flat_map(line).collect()
+}
+
+/// Counts of verdicts that are not zero, in words.
+fn counts(counts: &Value) -> String {
+    let words = [
+        ("true_positive", "true"),
+        ("benign_positive", "benign"),
+        ("false_positive", "false"),
+        ("undetermined", "undetermined"),
+        ("open", "open"),
+    ];
+    let counted = words.iter().filter(|(member, _)| counts[*member] != 0);
+    let counted: Vec<String> = counted.map(|(member, word)| format!("{} {word}", counts[*member])).collect();
+    if counted.is_empty() { "none".to_owned() } else { counted.join(", ") }
+}
+
+/// A text as one word of a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_a_command_that_can_be_pasted() {
+        let tuning = json!({
+            "replayed": { "true_positive": 1, "benign_positive": 0, "false_positive": 3 },
+            "hints": [{
+                "conditions": [{ "field": "User", "test": "equals", "values": ["o'neil", "svc"] }],
+                "removes": { "true_positive": 0, "false_positive": 2, "open": 1 },
+            }],
+        });
+        assert_eq!(
+            tuning_lines("r1", &tuning),
+            [
+                "# hint: of 1 true, 3 false replayed alerts this would take away 2 false, 1 open:",
+                "#   moneta rules except r1 --where 'User=o'\\''neil' --where User=svc --reason REASON --days 90",
+            ]
+        );
+        assert!(tuning_lines("r1", &Value::Null).is_empty());
+    }
 }
