@@ -179,7 +179,7 @@ impl Worker {
         let mut admit = |rule: &Rule, id: &str| (!known.contains(id)).then(|| self.throttle(rule, throttle));
         let now = self.clock.now();
         let mut raised = alert::decide(correlator, now, now, &mut admit);
-        raised.iter_mut().for_each(|one| self.note_repeat(one, &mut matching.repeats));
+        raised.iter_mut().for_each(|one| matching.repeats.note(one, now, &self.shared.metrics));
         let Some(rows) = alert::rows(&self.alert_schema, &raised) else { return };
         match self.store(&self.key(&alert_table(), 0, true, &raised), &rows) {
             Ok(()) => raised.into_iter().filter(Raised::is_told).for_each(|one| self.deliver(one)),
