@@ -27,7 +27,7 @@ mod worker;
 
 pub use alarms::{AlarmParts, Alarms};
 pub use analytics::{
-    Analytics, AnalyticsParts, Marks, Past, PastAlert, QueryExplanation, alerts_at, explain as explain_query,
+    Analytics, AnalyticsParts, LATENESS, Marks, Past, PastAlert, QueryExplanation, alerts_at, explain as explain_query,
     query_problems, replay,
 };
 pub use cursor::{producer_of, resume_point};

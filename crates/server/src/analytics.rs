@@ -132,6 +132,7 @@ pub(crate) fn start_analytics(
     ingest: &Arc<Ingest>,
     queries: Arc<dyn QueryEngine>,
     (delivery, alarms, quiet): Told,
+    lateness: std::time::Duration,
     tenant: moneta_base::TenantId,
 ) -> Arc<Analytics> {
     let schema =
@@ -146,6 +147,7 @@ pub(crate) fn start_analytics(
         metrics: world.metrics.clone(),
         alert_schema: schema(table::SECURITY_ALERT),
         health_schema: schema(table::MONETA_HEALTH),
+        lateness,
         tenant,
         heads: heads(ingest),
         quiet,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use moneta_monitor::LATENESS;
 use serde::{Deserialize, Serialize};
 
 use crate::channel_config::ChannelConfig;
@@ -450,13 +451,21 @@ pub struct MappingsConfig {
 }
 
 /// `[rules]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RulesConfig {
     /// A file of lists with the values of rules' placeholders.
     pub placeholders: Option<PathBuf>,
     /// Verifier keys of those whose rule packs are taken.
     pub trusted_signers: Vec<String>,
+    /// Seconds after its end in which events of a window of a query are awaited.
+    pub lateness_seconds: u64,
+}
+
+impl Default for RulesConfig {
+    fn default() -> Self {
+        Self { placeholders: None, trusted_signers: Vec::new(), lateness_seconds: LATENESS.as_secs() }
+    }
 }
 
 /// Why a configuration was refused.
@@ -548,6 +557,9 @@ impl Config {
         }
         self.objects.check()?;
         let ledger = &self.ledger;
+        if self.rules.lateness_seconds > 86_400 {
+            return Err(format!("rules.lateness_seconds = {}: at most a day, 86400", self.rules.lateness_seconds));
+        }
         if let Some(Err(error)) = ledger.device_key.as_deref().map(moneta_keys::DeviceUri::parse) {
             return Err(format!("ledger.device_key: {error}"));
         }

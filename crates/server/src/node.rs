@@ -129,7 +129,8 @@ impl Node {
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
-        let analytics = start_analytics(&world, &ingest, engine.clone(), told(), tenant);
+        let lateness = std::time::Duration::from_secs(config.rules.lateness_seconds);
+        let analytics = start_analytics(&world, &ingest, engine.clone(), told(), lateness, tenant);
         let attached = rules.attach_analytics(analytics.clone());
         attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;
         ingest.note_subscribers_complete();

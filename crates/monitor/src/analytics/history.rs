@@ -10,7 +10,7 @@ use moneta_ports::{Alert, OpContext, PortError, QueryAnswer, QueryEngine, QueryE
 use moneta_rules::analytics::{AnalyticsRule, Arrival};
 
 use super::raise;
-use super::span::{Plan, Span};
+use super::span::{LATENESS, Plan, Span};
 use super::{context, num_rows};
 use crate::alert::QueryAlert;
 
@@ -48,7 +48,7 @@ pub struct Past {
 /// # Errors
 /// Those of the query.
 pub async fn alerts_at(engine: &dyn QueryEngine, rule: &AnalyticsRule, at: Timestamp) -> Result<bool, QueryError> {
-    for plan in Plan::of(rule) {
+    for plan in Plan::of(rule, LATENESS) {
         let Some(span) = plan.ending_at(at) else { continue };
         let answer = engine.query(&context(), span.request(rule, &plan)).await?;
         if rule.trigger.holds(num_rows(&answer)) {
@@ -71,7 +71,7 @@ pub async fn replay(
     now: Timestamp,
 ) -> Result<Past, PortError> {
     let mut past = Past::default();
-    for plan in Plan::of(rule) {
+    for plan in Plan::of(rule, LATENESS) {
         let run = Run { engine, ctx, rule, plan: &plan };
         match (&plan, plan.settled(now)) {
             (Plan::Arrival { arrival, table }, _) => run.rows(arrival, table, (from, to), &mut past).await?,

@@ -16,6 +16,7 @@ mod span;
 
 pub use explain::{QueryExplanation, explain};
 pub use history::{Past, PastAlert, alerts_at, replay};
+pub use span::LATENESS;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,10 +42,15 @@ use crate::repeats::Repeats;
 use crate::throttle::Throttle;
 use span::{Due, Plan, Span};
 
-/// Time between two looks at what is due.
+/// Time between two looks at which windows are due.
 const TICK: Duration = Duration::from_secs(1);
+/// Time between two looks at what came for rules on arriving rows.
+const ARRIVAL_TICK: Duration = Duration::from_millis(500);
 /// Tries to evaluate a span after which people hear that it does not succeed.
 const TRIES_TOLD: u32 = 8;
+/// Tries to evaluate a span that runs into a limit of its own, such as the longest time: about a quarter of an hour. What
+/// does not fit by then will not, and must not hold up the windows after it.
+const LIMITED_TRIES_MAX: u32 = 20;
 /// The longest pause between two tries, in seconds.
 const PAUSE_SECONDS_MAX: u64 = 60;
 /// Spans of one rule evaluated before the next rule has its turn.
@@ -52,6 +58,8 @@ const SPANS_PER_TURN: usize = 16;
 /// Tables whose rows come from what runs here: rules on their arrival would feed on themselves.
 const NEVER_ON_ARRIVAL: [&str; 4] =
     [table::SECURITY_ALERT, table::SECURITY_INCIDENT, table::MONETA_HEALTH, table::MONETA_AUDIT];
+/// Kusto's code for a query that found no memory because others have it.
+const LOW_MEMORY: &str = "E_LOW_MEMORY_CONDITION";
 /// Characters of a reason that a record keeps.
 const REASON_CHARS_MAX: usize = 1_000;
 
@@ -78,6 +86,8 @@ pub struct AnalyticsParts {
     pub alert_schema: Arc<TableSchema>,
     /// The columns of `MonetaHealth`.
     pub health_schema: Arc<TableSchema>,
+    /// How long after its end a window of event time is evaluated.
+    pub lateness: Duration,
     /// Whose data it is: part of the identity of the marks.
     pub tenant: TenantId,
     /// Per table the sequence after its last row.
@@ -97,7 +107,29 @@ pub struct Analytics {
     repeats: Mutex<Repeats>,
     stopping: AtomicBool,
     wake: Notify,
-    worker: Mutex<Option<JoinHandle<()>>>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Which rules one worker runs: a window that takes long must not hold up what looks at rows as they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Rules on arriving rows.
+    Arrival,
+    /// Rules over windows.
+    Windows,
+}
+
+impl Part {
+    fn has(self, planned: &Planned) -> bool {
+        (self == Self::Arrival) == planned.plan.table().is_some()
+    }
+
+    fn tick(self) -> Duration {
+        match self {
+            Self::Arrival => ARRIVAL_TICK,
+            Self::Windows => TICK,
+        }
+    }
 }
 
 /// A rule and how it runs: one of its tables, where it looks at several as their rows come.
@@ -139,18 +171,19 @@ impl Analytics {
     #[must_use]
     pub fn start(parts: AnalyticsParts) -> Arc<Self> {
         let analytics = Self::idle(parts);
-        let runner = analytics.clone();
-        let worker = tokio::spawn(async move {
-            while !runner.stopping.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                runner.turn().await;
-                // Queries of people keep at least half of the time.
-                let pause = TICK.max(begun.elapsed());
-                let _ = tokio::time::timeout(pause, runner.wake.notified()).await;
-            }
-        });
-        *analytics.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+        let workers = [Part::Arrival, Part::Windows].map(|part| tokio::spawn(analytics.clone().run(part)));
+        *analytics.workers.lock().unwrap_or_else(PoisonError::into_inner) = workers.into();
         analytics
+    }
+
+    async fn run(self: Arc<Self>, part: Part) {
+        while !self.stopping.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            self.turn_of(part).await;
+            // Queries of people keep at least half of the time.
+            let pause = part.tick().max(begun.elapsed());
+            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+        }
     }
 
     /// One that runs only when [`Self::turn`] is called.
@@ -167,7 +200,7 @@ impl Analytics {
             repeats,
             stopping: AtomicBool::new(false),
             wake: Notify::new(),
-            worker: Mutex::default(),
+            workers: Mutex::default(),
         })
     }
 
@@ -186,8 +219,9 @@ impl Analytics {
             let begin = known.unwrap_or_else(|| plan.table().map_or(0, |table| self.head(table)));
             Planned { rule: rule.clone(), plan, begin }
         };
-        let planned =
-            |rule: &AnalyticsRule| Plan::of(rule).into_iter().map(|plan| planned(rule, plan)).collect::<Vec<_>>();
+        let planned = |rule: &AnalyticsRule| {
+            Plan::of(rule, self.parts.lateness).into_iter().map(|plan| planned(rule, plan)).collect::<Vec<_>>()
+        };
         let rules = Arc::new(rules.iter().flat_map(planned).collect());
         *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
@@ -200,22 +234,27 @@ impl Analytics {
         query_problems(&*self.parts.queries, rule)
     }
 
-    /// Finishes the evaluation under way and stops.
+    /// Finishes the evaluations under way and stops.
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        self.wake.notify_one();
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(worker) = worker
-            && let Err(error) = worker.await
-        {
-            tracing::error!(%error, "the worker of analytics rules did not end in order");
+        self.wake.notify_waiters();
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        for worker in workers {
+            if let Err(error) = worker.await {
+                tracing::error!(%error, "a worker of analytics rules did not end in order");
+            }
         }
     }
 
     /// Evaluates what is due, each rule a bounded number of spans.
     pub async fn turn(&self) {
+        self.turn_of(Part::Arrival).await;
+        self.turn_of(Part::Windows).await;
+    }
+
+    async fn turn_of(&self, part: Part) {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for planned in rules.iter() {
+        for planned in rules.iter().filter(|planned| part.has(planned)) {
             for _ in 0..SPANS_PER_TURN {
                 if self.stopping.load(Ordering::Relaxed) || !self.step(planned).await {
                     break;
@@ -245,7 +284,7 @@ impl Analytics {
                     return self.put_off(planned, &producer, &span, reason, begun.elapsed()).await;
                 }
                 Ok(answer) => Outcome::Answered(Box::new(answer)),
-                Err(error) if error.kind() == ErrorKind::Caller => Outcome::Failed(error.to_string()),
+                Err(error) if is_for_good(&error, known.tries) => Outcome::Failed(error.to_string()),
                 Err(error) => {
                     return self.put_off(planned, &producer, &span, error.to_string(), begun.elapsed()).await;
                 }
@@ -254,8 +293,8 @@ impl Analytics {
         self.record(planned, &producer, &due, outcome, begun.elapsed(), known).await
     }
 
-    /// Notes that a span could not be evaluated now. It is tried again, for ever: a gap would be worse. When that goes
-    /// on, there is a record and an alarm.
+    /// Notes that a span could not be evaluated now. It is tried again, as a gap would be worse, unless it runs into limits
+    /// of its own again and again. When that goes on, there is a record and an alarm.
     async fn put_off(&self, planned: &Planned, producer: &str, span: &Span, reason: String, elapsed: Duration) -> bool {
         let rule = &planned.rule;
         tracing::warn!(rule = %rule.metadata.id, reason, "a rule could not be evaluated; it is tried again");
@@ -475,6 +514,16 @@ enum Outcome {
     PutOff(String),
     /// The query can never run so.
     Failed(String),
+}
+
+/// Whether a query that gave no answer would give none either when it is asked again. What another query's memory, a
+/// person or the disk is to blame for passes; what runs into a limit of its own may have run beside too much.
+fn is_for_good(error: &QueryError, tries: u32) -> bool {
+    match error {
+        QueryError::Cancelled(_) => false,
+        QueryError::Limit { code, .. } => *code != LOW_MEMORY && tries + 1 >= LIMITED_TRIES_MAX,
+        error => error.kind() == ErrorKind::Caller,
+    }
 }
 
 fn num_rows(answer: &QueryAnswer) -> u64 {

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::Analytics;
 
-/// How long after its end a window of event time is evaluated: what comes later than that is seen by the windows
-/// after, as far as they look back.
-const LATENESS: Duration = Duration::from_secs(300);
+/// How long after its end a window of event time is evaluated unless told otherwise: what comes later than that is seen
+/// by the windows after, as far as they look back.
+pub const LATENESS: Duration = Duration::from_secs(300);
 /// The length of the windows of rules in near real time, which go by time of arrival.
 const NEAR_REAL_TIME: Duration = Duration::from_secs(60);
 /// How long after its end a window of arrival time is evaluated: rows on their way to the disk have their time already.
@@ -25,8 +25,8 @@ const ROWS_MAX: u64 = 1_000_000;
 pub(super) enum Plan {
     /// Over the rows of one table as they come.
     Arrival { arrival: Arrival, table: TableName },
-    /// Every `frequency` over event times of the `period` before.
-    EventTime { frequency: Duration, period: Duration },
+    /// Every `frequency` over event times of the `period` before, `lateness` after its end.
+    EventTime { frequency: Duration, period: Duration, lateness: Duration },
     /// Every `frequency` over what arrived since.
     IngestTime { frequency: Duration },
 }
@@ -52,8 +52,8 @@ pub(super) struct Due {
 }
 
 impl Plan {
-    /// How a rule runs: on its schedule, or on the rows of each of its tables.
-    pub(super) fn of(rule: &AnalyticsRule) -> Vec<Self> {
+    /// How a rule runs: on its schedule, so long after the end of a window, or on the rows of each of its tables.
+    pub(super) fn of(rule: &AnalyticsRule, lateness: Duration) -> Vec<Self> {
         if let Some(arrival) = Analytics::arrival_of(rule) {
             let tables: Result<Vec<TableName>, _> = arrival.tables().into_iter().map(TableName::new).collect();
             if let Ok(tables) = tables {
@@ -62,7 +62,7 @@ impl Plan {
             }
         }
         vec![match rule.schedule {
-            Schedule::Scheduled { frequency, period } => Self::EventTime { frequency, period },
+            Schedule::Scheduled { frequency, period } => Self::EventTime { frequency, period, lateness },
             Schedule::NearRealTime => Self::IngestTime { frequency: NEAR_REAL_TIME },
         }]
     }
@@ -87,7 +87,7 @@ impl Plan {
 
     /// Whether a span has most of what the one before it had.
     fn overlaps(&self) -> bool {
-        matches!(self, Self::EventTime { frequency, period } if *period >= 2 * *frequency)
+        matches!(self, Self::EventTime { frequency, period, .. } if *period >= 2 * *frequency)
     }
 
     /// The window that ends at a time, in nanoseconds since 1970; of a rule on arriving rows, all rows.
@@ -117,7 +117,7 @@ impl Plan {
     pub(super) fn settled(&self, now: Timestamp) -> Timestamp {
         match self {
             Self::Arrival { .. } => now,
-            Self::EventTime { .. } => now.saturating_sub(LATENESS),
+            Self::EventTime { lateness, .. } => now.saturating_sub(*lateness),
             Self::IngestTime { .. } => now.saturating_sub(SETTLING),
         }
     }
@@ -130,7 +130,7 @@ impl Plan {
                 (head > start)
                     .then(|| Due { span: Span::of_rows(start, head.min(start + ROWS_MAX), now), skipped: None })
             }
-            Self::EventTime { frequency, period } => window(last, now, *frequency, *period, LATENESS),
+            Self::EventTime { frequency, period, lateness } => window(last, now, *frequency, *period, *lateness),
             Self::IngestTime { frequency } => window(last, now, *frequency, *frequency, SETTLING),
         }
     }

@@ -8,7 +8,7 @@ use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use moneta_base::{Clock, ErrorKind, TableName, TenantId, Timestamp};
 use moneta_event::{ColumnType, ParsedBatch, TableCatalog, TableSchema};
-use moneta_monitor::{Analytics, AnalyticsParts};
+use moneta_monitor::{Analytics, AnalyticsParts, LATENESS};
 use moneta_ports::query::{EditorCompletion, EditorHover, QueryColumn, QueryState, ResultTable};
 use moneta_ports::{
     AlarmKind, BoxFuture, Completeness, EventSink, IngestReceipt, Metrics, OpContext, PortError, QueryAnswer,
@@ -190,6 +190,7 @@ impl World {
             metrics: Arc::new(Metrics::new()),
             alert_schema: catalog.get("SecurityAlert").unwrap().clone(),
             health_schema: catalog.get("MonetaHealth").unwrap().clone(),
+            lateness: LATENESS,
             tenant: TenantId::from_random([3; 16]),
             heads,
             quiet: self.quiet,
@@ -310,6 +311,42 @@ async fn a_rule_that_cannot_be_evaluated_for_long_is_told_of_once_and_still_trie
 }
 
 #[tokio::test]
+async fn what_others_or_the_hour_are_to_blame_for_leaves_no_gap() {
+    let world = World::new(vec!["ada"]);
+    let analytics = world.start(SCHEDULED, &[]);
+    let limit = |code| QueryError::Limit { code, message: "too much".to_owned() };
+    let passing =
+        || vec![limit("E_LOW_MEMORY_CONDITION"), QueryError::Cancelled("by eve".to_owned()), limit("E_QUERY_TIMEOUT")];
+    world.answers.errors.lock().unwrap().extend(passing());
+    for _ in 0..4 {
+        analytics.turn().await;
+        world.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(world.windows(), [(-24, 0); 4]);
+    assert_eq!(world.stored("SecurityAlert").len(), 1, "the window was evaluated in the end");
+
+    // What does not fit into its limits at any hour does not hold up the windows after it.
+    world.clock.advance(Duration::from_secs(3_600));
+    world.answers.errors.lock().unwrap().extend(std::iter::repeat_with(|| limit("E_QUERY_TIMEOUT")).take(20));
+    for _ in 0..21 {
+        analytics.turn().await;
+        world.clock.advance(Duration::from_secs(60));
+    }
+    let records: Vec<_> = world.stored("MonetaHealth").iter().map(|record| column(record, "Details")).collect();
+    let failed: Vec<_> = records.iter().filter(|record| record.contains("failed")).collect();
+    assert!(failed.len() == 1 && failed[0].contains("too much"), "{records:?}");
+    assert_eq!(world.windows().last(), Some(&(-22, 2)));
+    // A query that is wrong is not tried again.
+    world.clock.advance(Duration::from_secs(3_600));
+    let kind = ErrorKind::Caller;
+    world.answers.errors.lock().unwrap().push_back(QueryError::Failed { kind, message: "no such thing".to_owned() });
+    let before = world.windows().len();
+    analytics.turn().await;
+    analytics.turn().await;
+    assert_eq!(world.windows().len(), before + 1);
+}
+
+#[tokio::test]
 async fn windows_too_old_to_be_evaluated_are_named_in_one_record() {
     let world = World::new(Vec::new());
     world.start(SCHEDULED, &[]).turn().await;
@@ -372,14 +409,14 @@ async fn people_hear_once_of_the_same_rule_about_the_same() {
 #[tokio::test]
 async fn a_query_that_can_not_run_is_recorded_as_failed() {
     let world = World::new(Vec::new());
-    let error = QueryError::Limit { code: "E_RUNAWAY_QUERY", message: "too much memory".to_owned() };
+    let error = QueryError::Failed { kind: ErrorKind::Caller, message: "no such column".to_owned() };
     world.answers.errors.lock().unwrap().push_back(error);
     world.start(SCHEDULED, &[]).turn().await;
     let record = column(&world.stored("MonetaHealth")[0], "Details");
-    assert!(record.contains("failed") && record.contains("too much memory"), "{record}");
+    assert!(record.contains("failed") && record.contains("no such column"), "{record}");
     let alarms = world.alarms.0.lock().unwrap();
     assert_eq!((alarms.len(), alarms[0].kind, alarms[0].subject.as_str()), (1, AlarmKind::RuleFailed, "r1"));
-    assert!(alarms[0].text.contains("too much memory"));
+    assert!(alarms[0].text.contains("no such column"));
 }
 
 #[tokio::test]

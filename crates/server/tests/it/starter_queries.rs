@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow::array::AsArray;
 use moneta_base::{Clock, TableName, TenantId, Timestamp};
 use moneta_event::TableCatalog;
-use moneta_monitor::{Analytics, AnalyticsParts, replay};
+use moneta_monitor::{Analytics, AnalyticsParts, LATENESS, replay};
 use moneta_ports::{
     Alarm, AlarmSink, Alert, AlertDelivery, BoxFuture, EventSink, IngestReceipt, Metrics, OpContext, PortError,
     QueryEngine, Submission,
@@ -137,6 +137,7 @@ async fn stream(rule: &AnalyticsRule, engine: Arc<dyn QueryEngine>, trial: &Tria
         metrics: Arc::new(Metrics::new()),
         alert_schema: catalog.get("SecurityAlert").unwrap().clone(),
         health_schema: catalog.get("MonetaHealth").unwrap().clone(),
+        lateness: LATENESS,
         tenant: TenantId::from_random([3; 16]),
         heads: heads.collect::<BTreeMap<TableName, u64>>(),
         quiet: Duration::ZERO,
