@@ -110,6 +110,8 @@ fn quick() -> Router<App> {
         .route("/v1/rules/{id}/enable", post(rules::enable))
         .route("/v1/channels", get(channels::list))
         .route("/v1/channels/{name}/test", post(channels::test))
+        .route("/v1/alerts/undelivered", get(channels::undelivered))
+        .route("/v1/alerts/undelivered/send", post(channels::resend))
         .route("/v1/incidents", get(incidents::list))
         .route("/v1/incidents/close", post(incidents::close))
         .route("/v1/incidents/{number}", get(incidents::get).patch(incidents::change))

@@ -35,4 +35,4 @@ pub use incidents::{IncidentBook, IncidentParts, IncidentSettingsOf};
 pub use service::{Monitor, MonitorParts};
 pub use sources::{SourceWatch, SourceWatchParts};
 pub use state::StatePlace;
-pub use told::{told_alerts, told_ids};
+pub use told::{told_alert, told_alerts, told_ids};

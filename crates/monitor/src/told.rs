@@ -20,6 +20,12 @@ pub fn told_alerts(block: &Block, from: Seq) -> Vec<(Seq, Alert)> {
     told.filter_map(|(seq, row)| Some((seq, of_row(&block.rows, row)?))).collect()
 }
 
+/// The alert of a row of `SecurityAlert` that Moneta raised; `None` for one from elsewhere.
+#[must_use]
+pub fn told_alert(rows: &RecordBatch, row: usize) -> Option<Alert> {
+    if is_told(rows, row) { of_row(rows, row) } else { None }
+}
+
 /// The ids of the same alerts: what is read of each block while it is acknowledged must be little.
 #[must_use]
 pub fn told_ids(block: &Block) -> Vec<(Seq, String)> {

@@ -36,6 +36,23 @@ pub struct ChannelTest {
     pub elapsed_ms: u64,
 }
 
+/// An alert that a channel did not take, and has not taken since.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct UndeliveredAlert {
+    /// When the channel gave it up, in RFC 3339.
+    pub given_up: String,
+    /// The channel.
+    pub channel: String,
+    /// The alert's id, `SystemAlertId` of its row.
+    pub alert_id: String,
+    /// The title of its rule.
+    pub rule_title: String,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: String,
+}
+
 /// Tells how channels are doing, and tries them.
 pub trait AlertChannels: Send + Sync {
     /// All channels, in the order of the configuration.
@@ -50,4 +67,35 @@ pub trait AlertChannels: Send + Sync {
         ctx: &'a OpContext,
         channel: &'a str,
     ) -> BoxFuture<'a, Result<Option<ChannelTest>, PortError>>;
+
+    /// The alerts that channels gave up and that were not taken since, the newest first, 1,000 at most.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    fn undelivered<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Vec<UndeliveredAlert>, PortError>>;
+
+    /// Sends those again, once and at once; of one channel only, and of these ids only where any are given. What is not
+    /// taken stays undelivered. Audited.
+    ///
+    /// # Errors
+    /// When they cannot be read or it cannot be audited.
+    fn resend<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        channel: Option<&'a str>,
+        ids: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Resent>, PortError>>;
+}
+
+/// What became of an alert that was sent again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Resent {
+    /// The channel.
+    pub channel: String,
+    /// The alert's id.
+    pub alert_id: String,
+    /// Whether the receiver took it.
+    pub delivered: bool,
+    /// Why not; empty when it did.
+    pub reason: String,
 }

@@ -25,7 +25,7 @@ pub mod witness;
 pub use alarm::{Alarm, AlarmKind, AlarmSink};
 pub use alert::{Alert, AlertDelivery, MatchedEvent};
 pub use audit::{AuditEvent, AuditSink, Outcome};
-pub use channels::{AlertChannels, ChannelStatus, ChannelTest};
+pub use channels::{AlertChannels, ChannelStatus, ChannelTest, Resent, UndeliveredAlert};
 pub use context::{Actor, ActorKind, OpContext, Scope};
 pub use error::PortError;
 pub use incidents::{

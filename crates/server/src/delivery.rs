@@ -13,7 +13,7 @@ use moneta_keys::KeyRing;
 use moneta_notify::{Channel, ChannelOptions, Channels, DeadLetter};
 use moneta_ports::{
     Alarm, AlarmKind, AlarmSink, Alert, AlertChannels, AlertDelivery, AuditEvent, AuditSink, BoxFuture, ChannelStatus,
-    ChannelTest, OpContext, PortError,
+    ChannelTest, OpContext, PortError, QueryEngine, Resent, UndeliveredAlert,
 };
 
 use crate::analytics::{heads, marks};
@@ -21,6 +21,7 @@ use crate::channel_config::ChannelConfig;
 use crate::config::Config;
 use crate::error::ServerError;
 use crate::handover::{Handover, MarkPlace};
+use crate::letters::Letters;
 use crate::node::World;
 
 /// Channels at most.
@@ -36,6 +37,7 @@ pub(crate) struct Deliveries {
     /// Who hears of alerts that were given up.
     alarms: Arc<OnceLock<Arc<dyn AlarmSink>>>,
     audit: OnceLock<Arc<dyn AuditSink>>,
+    letters: Arc<Letters>,
 }
 
 /// Starts what the configuration names, and hands over what the last process did not.
@@ -48,21 +50,24 @@ pub(crate) async fn start_delivery(
     recovered: &[Arc<Block>],
 ) -> Result<Arc<Deliveries>, ServerError> {
     let alarms: Arc<OnceLock<Arc<dyn AlarmSink>>> = Arc::default();
-    let channels = start_channels(config, keys, world, &alarms)?;
+    let health = TableName::new(table::MONETA_HEALTH).expect("a built-in table");
+    let schema = ingest.store().schema(&health).expect("a built-in table");
+    let letters = Arc::new(Letters::new(ingest.clone(), world.clock.clone(), schema));
+    let channels = start_channels(config, keys, world, (&alarms, &letters))?;
     let place = MarkPlace { events: ingest.clone(), marks: marks(ingest), tenant };
     let table = TableName::new(table::SECURITY_ALERT).expect("a built-in table");
     let head = heads(ingest).get(&table).copied().unwrap_or(0);
     let handover = Handover::start(channels.clone(), place, recovered, head).await;
     let handover = handover.map_err(|error| ServerError::part("delivery", error.kind, error))?;
     ingest.subscribe(handover.clone());
-    Ok(Arc::new(Deliveries { channels, handover, world: world.clone(), alarms, audit: OnceLock::new() }))
+    Ok(Arc::new(Deliveries { channels, handover, world: world.clone(), alarms, audit: OnceLock::new(), letters }))
 }
 
 fn start_channels(
     config: &Config,
     keys: &KeyRing,
     world: &World,
-    alarms: &Arc<OnceLock<Arc<dyn AlarmSink>>>,
+    (alarms, letters): (&Arc<OnceLock<Arc<dyn AlarmSink>>>, &Arc<Letters>),
 ) -> Result<Channels, ServerError> {
     let setting = |key, message| ServerError::Setting { key, message };
     config.notify.proxy().map_err(|message| setting("notify.proxy", message))?;
@@ -87,19 +92,24 @@ fn start_channels(
         }
         let built = channel.build(&config.notify, keys.webhook_secret().expose());
         let (options, carrier) = built.map_err(|message| setting(key, message))?;
-        let heard = alarms.clone();
-        let on_dead = Arc::new(move |letter: DeadLetter| report(&heard, &letter));
+        let (heard, letters) = (alarms.clone(), letters.clone());
+        let on_dead = Arc::new(move |letter: DeadLetter| {
+            letters.keep(&letter);
+            report(&heard, &letter);
+        });
         let channel = Channel::start(options, carrier, world.clock.clone(), world.metrics.clone(), on_dead);
         channels.push(Arc::new(channel));
     }
     Ok(Channels(channels))
 }
 
-/// An alert that was given up is itself an alert: to all channels, and once an hour while it goes on.
+/// That a channel gives up alerts is itself an alert: to all channels, and once an hour while it goes on. Each of them is
+/// a record.
 fn report(alarms: &OnceLock<Arc<dyn AlarmSink>>, letter: &DeadLetter) {
     let DeadLetter { channel, alert_id, rule_title, attempts, reason } = letter;
     let text = format!(
-        "The channel {channel} did not take the alert {alert_id} ({rule_title}) in {attempts} attempts: {reason}."
+        "The channel {channel} did not take the alert {alert_id} ({rule_title}) in {attempts} attempts: {reason}. \
+         `moneta alerts undelivered` lists all."
     );
     if let Some(alarms) = alarms.get() {
         alarms.raise(Alarm { kind: AlarmKind::DeliveryFailed, subject: channel.clone(), text });
@@ -116,6 +126,11 @@ impl Deliveries {
     pub(crate) fn attach(&self, alarms: Arc<dyn AlarmSink>, audit: Arc<dyn AuditSink>) {
         let _ = self.alarms.set(alarms);
         let _ = self.audit.set(audit);
+    }
+
+    /// Says what finds alerts that were given up.
+    pub(crate) fn attach_engine(&self, queries: Arc<dyn QueryEngine>) {
+        self.letters.attach(queries);
     }
 
     /// Gives alerts under way a last chance, those of all channels at the same time.
@@ -139,6 +154,41 @@ impl Deliveries {
             reason: sent.err().map(|error| chain(&error)).unwrap_or_default(),
             elapsed_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         }))
+    }
+
+    async fn resend_all(
+        &self,
+        ctx: &OpContext,
+        channel: Option<&str>,
+        ids: &[String],
+    ) -> Result<Vec<Resent>, PortError> {
+        let mut open = self.letters.open(ctx).await?;
+        open.retain(|one| channel.is_none_or(|name| name == one.channel));
+        open.retain(|one| ids.is_empty() || ids.contains(&one.alert_id));
+        if let Some(audit) = self.audit.get() {
+            let mut event = AuditEvent::success("alert.resend", "channel", channel.unwrap_or("all"));
+            let ids = open.iter().map(|one| one.alert_id.clone().into()).collect();
+            event.details.insert("alerts".to_owned(), serde_json::Value::Array(ids));
+            audit.record(ctx, event).await?;
+        }
+        let mut resent = Vec::with_capacity(open.len());
+        for one in &open {
+            let sent = self.resend_one(ctx, one).await;
+            if sent.is_ok() {
+                self.letters.settle(one).await?;
+            }
+            let (channel, alert_id) = (one.channel.clone(), one.alert_id.clone());
+            resent.push(Resent { channel, alert_id, delivered: sent.is_ok(), reason: sent.err().unwrap_or_default() });
+        }
+        Ok(resent)
+    }
+
+    async fn resend_one(&self, ctx: &OpContext, one: &UndeliveredAlert) -> Result<(), String> {
+        let channel = self.channels.0.iter().find(|channel| channel.options().name == one.channel);
+        let channel = channel.ok_or("there is no such channel any more")?;
+        let alert = self.letters.alert(ctx, &one.alert_id).await.map_err(|error| error.to_string())?;
+        let alert = alert.ok_or("the alert is not stored any more")?;
+        channel.test(&alert).await.map_err(|error| chain(&error))
     }
 
     /// An alert that says that it is a test, as bad as the channel asks for.
@@ -185,5 +235,18 @@ impl AlertChannels for Deliveries {
         channel: &'a str,
     ) -> BoxFuture<'a, Result<Option<ChannelTest>, PortError>> {
         Box::pin(self.test_one(ctx, channel))
+    }
+
+    fn undelivered<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Vec<UndeliveredAlert>, PortError>> {
+        Box::pin(self.letters.open(ctx))
+    }
+
+    fn resend<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        channel: Option<&'a str>,
+        ids: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Resent>, PortError>> {
+        Box::pin(self.resend_all(ctx, channel, ids))
     }
 }

@@ -22,6 +22,7 @@ mod handover;
 mod holds;
 mod incidents;
 mod kafka_config;
+mod letters;
 mod listener;
 pub mod local;
 mod mappings;

@@ -129,6 +129,7 @@ impl Node {
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
+        deliveries.attach_engine(engine.clone());
         let lateness = std::time::Duration::from_secs(config.rules.lateness_seconds);
         let analytics = start_analytics(&world, &ingest, engine.clone(), told(), lateness, tenant);
         let attached = rules.attach_analytics(analytics.clone());

@@ -329,6 +329,14 @@ pub(super) static ALL: &[Operation] = &[
         200,
         Answer::Object(&["name", "delivered", "reason", "elapsed_ms"]),
     ),
+    get("/v1/alerts/undelivered", QUERY, "Alerts that channels gave up", Answer::Object(&["alerts"])),
+    op(
+        ("POST", "/v1/alerts/undelivered/send", ADMIN, "Sends undelivered alerts again, once and at once"),
+        NOTHING,
+        Body::Json(&[may("channel", TEXT_OR_NULL), may("alerts", TEXTS)]),
+        200,
+        Answer::Object(&["alerts"]),
+    ),
     op(
         ("GET", "/v1/incidents", QUERY, "Incidents, the newest first, page by page"),
         &[

@@ -639,6 +639,30 @@ impl AlertChannels for Fakes {
         let answer = (channel == "on-call").then(test);
         Box::pin(async { Ok(answer) })
     }
+
+    fn undelivered<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Vec<UndeliveredAlert>, PortError>> {
+        let letter = UndeliveredAlert {
+            channel: "on-call".to_owned(),
+            alert_id: "a1".to_owned(),
+            ..UndeliveredAlert::default()
+        };
+        Box::pin(async { Ok(vec![letter]) })
+    }
+
+    fn resend<'a>(
+        &'a self,
+        _: &'a OpContext,
+        channel: Option<&'a str>,
+        ids: &'a [String],
+    ) -> BoxFuture<'a, Result<Vec<Resent>, PortError>> {
+        let one = |id: &String| Resent {
+            channel: channel.unwrap_or("on-call").to_owned(),
+            alert_id: id.clone(),
+            delivered: true,
+            reason: String::new(),
+        };
+        Box::pin(async move { Ok(ids.iter().map(one).collect()) })
+    }
 }
 
 impl Operations for Fakes {

@@ -211,6 +211,12 @@ async fn channels_are_listed_and_tried() {
     assert_eq!((&tested["delivered"], &tested["reason"]), (&json!(false), &json!("the receiver answered 500")));
     assert_eq!(fixture.send(&admin, "POST", "/v1/channels/none/test", "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(fixture.send(&query, "POST", "/v1/channels/on-call/test", "").await.status, StatusCode::FORBIDDEN);
+    let path = "/v1/alerts/undelivered";
+    assert_eq!(fixture.send(&query, "GET", path, "").await.json()["alerts"][0]["alert_id"], "a1");
+    let again = format!("{path}/send");
+    let sent = fixture.send(&admin, "POST", &again, r#"{"channel":"mail","alerts":["a1"]}"#).await.json();
+    assert_eq!(sent["alerts"], json!([{"channel":"mail","alert_id":"a1","delivered":true,"reason":""}]));
+    assert_eq!(fixture.send(&query, "POST", &again, "{}").await.status, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

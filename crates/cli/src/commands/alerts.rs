@@ -25,10 +25,25 @@ pub enum Alerts {
         #[arg(value_name = "CHANNEL")]
         channel: String,
     },
+    /// List the alerts that channels gave up and that were not taken since.
+    Undelivered {
+        /// How to print them. A table on a terminal, NDJSON into a pipe.
+        #[arg(long, value_enum, value_name = "FORMAT")]
+        format: Option<Format>,
+    },
+    /// Send undelivered alerts again, once and at once.
+    Resend {
+        /// Ids of alerts; all undelivered ones when absent.
+        #[arg(value_name = "ALERT")]
+        alerts: Vec<String>,
+        /// Only those of this channel.
+        #[arg(long, value_name = "NAME")]
+        channel: Option<String>,
+    },
 }
 
 impl Alerts {
-    /// Does it; negative when the receiver did not take the test.
+    /// Does it; negative when a receiver did not take what was sent.
     ///
     /// # Errors
     /// When there is no such channel, or the server cannot be used.
@@ -37,6 +52,8 @@ impl Alerts {
         let outcome = match self {
             Self::Channels { format } => list(&target, *format, console).await,
             Self::Test { channel } => test(&target, channel, console).await,
+            Self::Undelivered { format } => undelivered(&target, *format, console).await,
+            Self::Resend { alerts, channel } => resend(&target, alerts, channel.as_deref(), console).await,
         };
         let closed = target.close().await;
         let exit = outcome?;
@@ -75,4 +92,36 @@ async fn test(target: &Target, channel: &str, console: &Console) -> Result<Exit,
         console.complain(&format!("{} did not take the test: {reason}", visible(channel)));
     }
     Ok(Exit::negative_unless(delivered))
+}
+
+async fn undelivered(target: &Target, format: Option<Format>, console: &Console) -> Result<Exit, Failure> {
+    let alerts = match target {
+        Target::Server(client) => client.get("v1/alerts/undelivered").await?["alerts"].take(),
+        Target::Directory(node) => to_value(&node.channels().undelivered(&local_context()).await?)?,
+    };
+    let columns = ["given_up", "channel", "alert_id", "rule_title", "attempts", "reason"];
+    console.grid(&Grid::of(&alerts, &columns), console.format(format))?;
+    Ok(Exit::Success)
+}
+
+async fn resend(target: &Target, alerts: &[String], channel: Option<&str>, console: &Console) -> Result<Exit, Failure> {
+    let sent = match target {
+        Target::Server(client) => {
+            let body = json!({ "channel": channel, "alerts": alerts });
+            client.post("v1/alerts/undelivered/send", &body).await?["alerts"].take()
+        }
+        Target::Directory(node) => to_value(&node.channels().resend(&local_context(), channel, alerts).await?)?,
+    };
+    let all = sent.as_array().map(Vec::as_slice).unwrap_or_default();
+    let taken = all.iter().filter(|one| one["delivered"] == true).count();
+    if console.json {
+        console.value(&sent)?;
+    } else {
+        for one in all.iter().filter(|one| one["delivered"] != true) {
+            let text = |name: &str| visible(one[name].as_str().unwrap_or_default());
+            console.complain(&format!("{} did not take {}: {}", text("channel"), text("alert_id"), text("reason")));
+        }
+        console.say(&format!("{taken} of {} taken", all.len()));
+    }
+    Ok(Exit::negative_unless(taken == all.len()))
 }

@@ -29,7 +29,12 @@ struct Receiver {
 }
 
 impl Receiver {
+    /// One that says, while it refuses, that it will not for ever.
     fn start() -> Self {
+        Self::start_refusing("503 Later")
+    }
+
+    fn start_refusing(refusal: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let receiver = Self {
             address: listener.local_addr().unwrap().to_string(),
@@ -46,7 +51,7 @@ impl Receiver {
                     true => taken.lock().unwrap().push(id),
                     false => _ = refused.lock().unwrap().insert(id),
                 }
-                let status = if accepts { "200 OK" } else { "503 Later" };
+                let status = if accepts { "200 OK" } else { refusal };
                 let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 let _ = (&stream).write_all(answer.as_bytes());
             }
@@ -115,4 +120,36 @@ async fn delivery_1_a_stored_alert_is_sent_after_a_kill() {
     server.stop();
     assert_eq!(taken().into_iter().collect::<BTreeSet<_>>(), all);
     assert_eq!(taken().len(), 3, "none is sent again once its receiver has it and the mark says so");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_that_was_given_up_is_listed_and_sent_again() {
+    let receiver = Receiver::start_refusing("404 Gone");
+    let mut moneta = Moneta::new();
+    let url = format!("http://{}/hook", receiver.address);
+    moneta.settings =
+        vec![("MONETA_NOTIFY__WEBHOOK_URL", url.leak()), ("MONETA_NOTIFY__ALLOW_PRIVATE_HOSTS", "[\"127.0.0.1\"]")];
+    let server = moneta.serve();
+    moneta.ok(&["rules", "add", &moneta.file("rule.yml", RULE)]);
+    let line = "2026-01-02T03:01:05.000000+00:00 web01 sshd[1]: Failed password for root from 192.0.2.7 port 2 ssh2\n";
+    moneta.ok(&["ingest", &moneta.file("a.log", line)]);
+    let open = || moneta.json(&["alerts", "undelivered"]).as_array().unwrap().clone();
+    let of_rule = |letters: &[Value]| letters.iter().filter(|one| one["rule_title"] == "Failed password").count();
+    wait_until("the dead letter", || of_rule(&open()) == 1).await;
+    let letters = open();
+    let letter = letters.iter().find(|one| one["rule_title"] == "Failed password").unwrap();
+    assert!(letter["channel"] == "webhook" && letter["reason"].as_str().unwrap().contains("404"), "{letter}");
+    let id = letter["alert_id"].as_str().unwrap();
+    // It stays while nobody takes it, and over a restart.
+    assert_eq!(moneta.run(&["alerts", "resend", id]).code, 1);
+    server.stop();
+    let server = moneta.serve();
+    assert_eq!(of_rule(&open()), 1);
+    assert_eq!(moneta.json(&["alerts", "resend", "--channel", "another"]).as_array().map(Vec::len), Some(0));
+    receiver.accepts.store(true, Ordering::SeqCst);
+    assert!(moneta.ok(&["alerts", "resend", id]).contains("1 of 1 taken"));
+    assert_eq!((of_rule(&open()), receiver.taken.lock().unwrap().contains(&id.to_owned())), (0, true));
+    let audited = moneta.json(&["query", "MonetaAudit | where Action == 'alert.resend' | project Details"]);
+    assert!(audited.as_array().unwrap().iter().any(|row| row.to_string().contains(id)), "{audited}");
+    server.stop();
 }
