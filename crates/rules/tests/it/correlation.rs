@@ -370,8 +370,8 @@ fn a_finding_says_what_held_and_of_each_event_why() {
 #[test]
 fn a_correlation_over_correlations_names_the_events_that_its_findings_rest_on() {
     let below = "---\ntitle: Below\nid: below\nname: below\ncorrelation:\n  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    gte: 3\n";
-    let above = "---\ntitle: Above\nid: above\nname: above\ncorrelation:\n  type: temporal_ordered\n  rules: [below, rule_b]\n  group-by: [User]\n  timespan: 1h\n  generate: true\n";
-    let top = "---\ntitle: Top\nid: top\ncorrelation:\n  type: temporal\n  rules: [above, rule_c]\n  group-by: [User]\n  timespan: 2h\n";
+    let above = "---\ntitle: Above\nid: above\nname: above\ncorrelation:\n  type: temporal_ordered\n  rules: [below, rule_b]\n  group-by: [User]\n  timespan: 1h\n";
+    let top = "---\ntitle: Top\nid: top\ncorrelation:\n  type: temporal\n  rules: [above, rule_c]\n  group-by: [User]\n  timespan: 2h\n  generate: true\n";
     let rules = Arc::new(compile(&[&base(), below, above, top].concat()));
     let (first, second) = (
         [(0, "a", "ann", ""), (1, "a", "ann", ""), (2, "a", "bob", ""), (3, "a", "ann", "")],

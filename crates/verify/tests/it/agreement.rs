@@ -148,6 +148,13 @@ async fn both_accept_a_thousand_proofs_and_reject_every_planted_fault() {
         assert!(check_record_proof(text, &own_key).is_err(), "moneta-verify accepts\n{text}");
         assert!(verdicts[path].is_err(), "verify.py accepts\n{text}");
     }
+    // Several in one file, as the evidence of an alert is: each of them counts.
+    let several =
+        [proofs[..3].concat(), format!("{}{}", proofs[0], faults[0]), format!("{}x\n{}", proofs[0], proofs[1])];
+    let paths = write_all(dir.path(), &several);
+    let verdicts = python.verdicts("proof", &key, &paths);
+    let accepted: Vec<bool> = paths.iter().map(|path| verdicts[path].is_ok()).collect();
+    assert_eq!(accepted, [true, false, false], "{verdicts:?}");
     println!("{} proofs accepted by both, {} planted faults rejected by both", proofs.len(), faults.len());
     let (_, strange) = thousand_proofs().await;
     assert!(python.verdicts("proof", &strange, &paths[..1])[&paths[0]].is_err());
