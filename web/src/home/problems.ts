@@ -176,12 +176,20 @@ function ofIncident(incident: Incident): Found[] {
     {
       weight,
       what: incident.title,
-      why: [`incident ${incident.number}`, `severity ${incident.severity}`, plural(incident.alert_ids.length, "alert"), ...about].join(" · "),
+      // One about nobody, as of Moneta itself, says in its description what it is about.
+      why: [`incident ${incident.number}`, `severity ${incident.severity}`, plural(incident.alert_ids.length, "alert"), ...(about.length > 0 ? about : [shortened(incident.description)].filter(Boolean))].join(" · "),
       since: incident.created,
       ...(incident.owner === "" ? {} : { who: incident.owner }),
       next: { label: incident.owner === "" ? "Look and take it" : "See how it goes", to: `/incidents/${incident.number}` },
     },
   ];
+}
+
+/** Characters of a description that are read in ten seconds. */
+const DESCRIPTION_MAX = 160;
+
+function shortened(text: string): string {
+  return text.length > DESCRIPTION_MAX ? `${text.slice(0, DESCRIPTION_MAX - 1)}…` : text;
 }
 
 /** One sentence for somebody who was just woken; `me` is who reads it. */
@@ -193,5 +201,7 @@ export function verdict(found: Problem[], me: string): string {
   const others = taken > 0 ? `; ${plural(taken, "thing is", "things are")} with others` : "";
   if (critical > 0) return `${plural(critical, "thing needs", "things need")} you now${others}`;
   if (serious > 0) return `Nothing urgent; ${plural(serious, "thing")} to look at today${others}`;
-  return taken > 0 ? `Nothing waits for you${others}` : "All is well";
+  if (taken > 0) return `Nothing waits for you${others}`;
+  // Where there is something to know, all may not be well.
+  return found.length > 0 ? "Nothing needs you now" : "All is well";
 }
