@@ -289,6 +289,11 @@ function runsOf(alerts: IncidentAlert[]): Moment[] {
   return runs.map(({ count: _count, key: _key, ...moment }) => moment);
 }
 
+/** What an activity is about, for people: an alert by its title. */
+export function actionDetail({ action, text }: Activity, alerts: IncidentAlert[]): string {
+  return action === "alert-added" ? (alerts.find((alert) => alert.id === text)?.title ?? text) : text;
+}
+
 const ACTIONS: Record<string, string> = {
   created: "Incident made",
   "alert-added": "Alert joined",

@@ -67,8 +67,13 @@ function card(table: ResultTable): Drawing {
   const row = table.rows[0] ?? [];
   return {
     kind: "card",
-    values: table.columns.map((column, index) => ({ name: column.name, value: cellText(row[index] ?? null) })),
+    values: table.columns.map((column, index) => ({ name: column.name, value: cardText(row[index] ?? null) })),
   };
+}
+
+/** A number as people read it, anything else as it is. */
+function cardText(value: Cell): string {
+  return typeof value === "number" ? showCount(value) : cellText(value);
 }
 
 interface Axes {
@@ -198,7 +203,7 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
     type: isTime ? "time" : isNumberAxis ? "value" : "category",
     name: visible(how.XTitle ?? ""),
     // Categories stay in the order of the rows.
-    ...(isTime || isNumberAxis ? {} : { data: [...new Set([...points.values()].flat().map(([at]) => visible(cellText(at))))] }),
+    ...(isTime || isNumberAxis ? {} : categories([...new Set([...points.values()].flat().map(([at]) => visible(cellText(at))))], shape.swapped === true)),
     ...(isTime ? { axisLabel: { formatter: (value: number) => timeLabel(value, look.zone, days), hideOverlap: true } } : {}),
   });
   const up = axisOption(look, {
@@ -222,6 +227,26 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
   };
   const note = names.length > SERIES_MAX ? `The first ${SERIES_MAX} of ${names.length} series are drawn; the table has all.` : undefined;
   return note ? { kind: "chart", option, note } : { kind: "chart", option };
+}
+
+/** Categories whose names are all written; of more, some are left out. */
+const CATEGORIES_NAMED_MAX = 40;
+/** Characters of names that stand side by side; more are turned. */
+const NAMES_CHARACTERS_MAX = 110;
+
+/** An axis of names: a bar without its name says nothing. */
+function categories(names: string[], isUpright: boolean): Record<string, unknown> {
+  if (names.length > CATEGORIES_NAMED_MAX) return { data: names, axisLabel: { formatter: shortened } };
+  const longest = Math.max(...names.map((name) => Math.min(name.length, NAME_CHARACTERS_MAX)));
+  const isTurned = !isUpright && longest * names.length > NAMES_CHARACTERS_MAX;
+  return { data: names, axisLabel: { interval: 0, formatter: nameLabel, ...(isTurned ? { rotate: 35 } : {}) } };
+}
+
+/** Characters of a name at an axis. */
+const NAME_CHARACTERS_MAX = 24;
+
+function nameLabel(name: string): string {
+  return name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX - 1)}…` : name;
 }
 
 /** The colour of what is out of the ordinary, in both themes. */
@@ -292,7 +317,7 @@ function pie(table: ResultTable, how: Visualization, look: Look): Drawing {
       confine: true,
       formatter: (hit: { name: string; value: number; percent: number }) => `${hit.name}\n${showCount(hit.value)} (${hit.percent} %)`,
     },
-    series: [{ type: "pie", radius: ["35%", "70%"], data: kept, animation: false, label: { color: ink(look), formatter: (hit: { name: string }) => shortened(hit.name) } }],
+    series: [{ type: "pie", radius: ["35%", "70%"], data: kept, animation: false, label: { color: ink(look), fontSize: 12, formatter: (hit: { name: string }) => shortened(hit.name) } }],
   };
   return { kind: "chart", option };
 }

@@ -124,7 +124,8 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
       ),
     [all, search.level, search.runs, wanted],
   );
-  useEffect(() => scrollTo(chosen.current), [search.rule]);
+  // While it is edited, the editor is what is looked at.
+  useEffect(() => (search.edit ? undefined : scrollTo(chosen.current)), [search.rule, search.edit]);
   const isKnown = !search.rule || all.some((rule) => rule.rule_id === search.rule);
   return (
     <>
@@ -153,7 +154,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
               <th scope="col" className="aside">Applies to</th>
               <th scope="col" className="number">Alerts in 30 days</th>
               <th scope="col" className="aside">Last alert</th>
-              <th scope="col" className="aside" title="Of the incidents that people judged, the share that was a true positive">Right</th>
+              <th scope="col" className="aside" title="Of the incidents that people judged, the share that was a true positive">True positives</th>
             </tr>
           </thead>
           <tbody>
@@ -165,7 +166,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
                   <td><span className={`severity ${rule.level}`}>{rule.level}</span></td>
                   <td className="wrap">
                     <button type="button" className="text-link" onClick={() => setSearch({ rule: rule.rule_id })}><Text text={rule.title} /></button>{!rule.enabled && <span className="quiet"> rests</span>}
-                    <div className="quiet">{rule.author && <><Text text={rule.author} /> · </>}<code>{rule.rule_id}</code></div>
+                    <div className="quiet">{rule.author && <Text text={rule.author} />}<span className="aside">{rule.author && " · "}<code>{rule.rule_id}</code></span></div>
                   </td>
                   <td className="aside">{rule.log_source === "" ? <span className="quiet">events of other rules</span> : <Text text={rule.log_source} />}</td>
                   <td className="number">

@@ -47,7 +47,20 @@ test.each(["timechart", "linechart", "areachart", "stackedareachart", "barchart"
 });
 
 test("a card shows its first row", () => {
-  expect(drawing(table([["n", "long"]], [[5]]), how("card"), look)).toEqual({ kind: "card", values: [{ name: "n", value: "5" }] });
+  expect(drawing(table([["n", "long"], ["s", "string"]], [[5000, "5000"]]), how("card"), look)).toEqual({ kind: "card", values: [{ name: "n", value: "5,000" }, { name: "s", value: "5000" }] });
+});
+
+test("every bar has its name, turned where names are long", () => {
+  const label = (names: string[], kind = "columnchart") => {
+    const drawn = drawing(table([["s", "string"], ["n", "long"]], names.map((name): Row => [name, 1])), how(kind), look) as unknown as { option: Record<"xAxis" | "yAxis", { axisLabel: { interval?: number; rotate?: number } }> };
+    return drawn.option[kind === "barchart" ? "yAxis" : "xAxis"].axisLabel;
+  };
+  const long = Array.from({ length: 13 }, (_, index) => `CommonSecurityLog${index}`);
+  expect(label(["a", "b"])).toMatchObject({ interval: 0 });
+  expect(label(["a", "b"]).rotate).toBeUndefined();
+  expect(label(long)).toMatchObject({ interval: 0, rotate: 35 });
+  expect(label(long, "barchart").rotate).toBeUndefined();
+  expect(label(Array.from({ length: 99 }, (_, index) => `n${index}`)).interval).toBeUndefined();
 });
 
 test("too many series are cut, and it is said", () => {
