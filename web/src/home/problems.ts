@@ -1,6 +1,6 @@
 // What is wrong, since when, who has it, and what to do next: worst first. Facts in, sentences out; nothing is fetched here.
 import type { CollectorStatus, PartState, Status, WitnessStatus } from "../api/types";
-import { entityLabel, type Incident } from "../incidents/incidents";
+import { aboutText, type Incident } from "../incidents/incidents";
 import { channelState, type ChannelStatus } from "../settings/channels";
 import { isAlarming } from "../store/witness";
 import { plural, showBytes, showCount } from "../parts/numbers";
@@ -171,25 +171,16 @@ function ofWitness(witness: WitnessStatus): Found[] {
 function ofIncident(incident: Incident): Found[] {
   const weight = incident.severity === "High" ? "critical" : incident.severity === "Medium" ? "serious" : undefined;
   if (!weight || incident.status === "Closed") return [];
-  const about = incident.entities.slice(0, ENTITIES_NAMED).map((entity) => entityLabel(entity).value);
   return [
     {
       weight,
       what: incident.title,
-      // One about nobody, as of Moneta itself, says in its description what it is about.
-      why: [`incident ${incident.number}`, `severity ${incident.severity}`, plural(incident.alert_ids.length, "alert"), ...(about.length > 0 ? about : [shortened(incident.description)].filter(Boolean))].join(" · "),
+      why: [`incident ${incident.number}`, `severity ${incident.severity}`, plural(incident.alert_ids.length, "alert"), aboutText(incident, ENTITIES_NAMED)].filter(Boolean).join(" · "),
       since: incident.created,
       ...(incident.owner === "" ? {} : { who: incident.owner }),
       next: { label: incident.owner === "" ? "Look and take it" : "See how it goes", to: `/incidents/${incident.number}` },
     },
   ];
-}
-
-/** Characters of a description that are read in ten seconds. */
-const DESCRIPTION_MAX = 160;
-
-function shortened(text: string): string {
-  return text.length > DESCRIPTION_MAX ? `${text.slice(0, DESCRIPTION_MAX - 1)}…` : text;
 }
 
 /** One sentence for somebody who was just woken; `me` is who reads it. */

@@ -95,9 +95,12 @@ export function axes(table: ResultTable, how: Visualization, kind: string): Axes
   const firstTime = columns.findIndex((_, index) => isTime(index));
   const x = named >= 0 ? named : wantsTime && firstTime >= 0 ? firstTime : 0;
   if (wantsTime && !isTime(x) && !isNumeric(columns[x]?.type ?? "string")) return `A ${kind} needs a column of times.`;
-  const chosen = [...list(how.YColumns), ...list(how.AnomalyColumns)].map(find).filter((index) => index >= 0);
+  const indexes = (names: string[]) => names.map(find).filter((index) => index >= 0);
+  const marks = indexes(list(how.AnomalyColumns));
+  const chosen = indexes(list(how.YColumns));
   const numeric = columns.map((_, index) => index).filter((index) => index !== x && isValueColumn(table, index));
-  const ys = chosen.length > 0 ? [...new Set(chosen)] : numeric;
+  // Marks are drawn on values: to name them does not choose these away.
+  const ys = [...new Set([...(chosen.length > 0 ? chosen : numeric), ...marks])];
   if (ys.length === 0) return `A ${kind} needs a column of numbers.`;
   const namedSeries = list(how.Series).map(find).filter((index) => index >= 0);
   const others = columns
@@ -317,7 +320,7 @@ function pie(table: ResultTable, how: Visualization, look: Look): Drawing {
       confine: true,
       formatter: (hit: { name: string; value: number; percent: number }) => `${hit.name}\n${showCount(hit.value)} (${hit.percent} %)`,
     },
-    series: [{ type: "pie", radius: ["35%", "70%"], data: kept, animation: false, label: { color: ink(look), fontSize: 12, formatter: (hit: { name: string }) => shortened(hit.name) } }],
+    series: [{ type: "pie", radius: ["35%", "70%"], data: kept, animation: false, label: { color: ink(look), formatter: (hit: { name: string }) => shortened(hit.name) } }],
   };
   return { kind: "chart", option };
 }

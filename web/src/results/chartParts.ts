@@ -22,10 +22,11 @@ export function frame(how: Visualization, look: Look, hasLegend: boolean): Recor
   const isLegend = hasLegend && how.Legend !== "hidden";
   return {
     backgroundColor: "transparent",
-    textStyle: { fontFamily: "inherit", fontSize: 12, color: ink(look) },
+    // No font of its own: a canvas does not know what "inherit" is, and would draw everything in its smallest.
+    textStyle: { color: ink(look) },
     title: title ? { text: title, left: 8, top: 4, textStyle: { color: ink(look), fontSize: 14 } } : undefined,
     legend: isLegend
-      ? { type: "scroll", top: title ? 28 : 4, left: 8, right: 8, textStyle: { color: ink(look), fontSize: 12 }, pageTextStyle: { color: ink(look) }, formatter: shortened }
+      ? { type: "scroll", top: title ? 28 : 4, left: 8, right: 8, textStyle: { color: ink(look) }, pageTextStyle: { color: ink(look) }, formatter: shortened }
       : { show: false },
     grid: { left: 16, right: 24, top: (title ? 32 : 16) + (isLegend ? 28 : 0), bottom: 12, containLabel: true },
     aria: { enabled: true },
@@ -33,13 +34,13 @@ export function frame(how: Visualization, look: Look, hasLegend: boolean): Recor
 }
 
 export function axisOption(look: Look, more: Record<string, unknown>): Record<string, unknown> {
-  const label = { color: ink(look), fontSize: 12, ...(more.axisLabel as object | undefined) };
+  const label = { color: ink(look), ...(more.axisLabel as object | undefined) };
   return {
     nameLocation: "middle",
     nameGap: 28,
     axisLine: { lineStyle: { color: line(look) } },
     splitLine: { lineStyle: { color: line(look), opacity: 0.6 } },
-    nameTextStyle: { color: ink(look), fontSize: 12 },
+    nameTextStyle: { color: ink(look) },
     ...more,
     axisLabel: label,
   };

@@ -132,6 +132,8 @@ export async function pictures(page: Page, name: string): Promise<void> {
   await picture(page, `${name}-light`);
   await page.emulateMedia({ colorScheme: "dark" });
   await page.locator("html[data-theme=dark]").waitFor({ state: "attached" });
+  // An editor gives its words their new colours a moment later.
+  await page.waitForTimeout(200);
   await picture(page, `${name}-dark`);
   await expectAccessible(page, ["color-contrast"]);
   await page.emulateMedia({ colorScheme: "light" });

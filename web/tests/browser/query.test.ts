@@ -173,6 +173,18 @@ test("a query that runs is cancelled on the server too", async () => {
   await context.close();
 });
 
+/** How many pixels of a picture are of a colour. */
+function colouredPixels(element: Element): number {
+  const canvas = element as HTMLCanvasElement;
+  const { data } = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height) ?? { data: [] };
+  let count = 0;
+  for (let at = 0; at + 3 < data.length; at += 4) {
+    const [red = 0, green = 0, blue = 0, opaque = 0] = [data[at], data[at + 1], data[at + 2], data[at + 3]];
+    if (opaque > 128 && Math.max(red, green, blue) - Math.min(red, green, blue) > 60) count += 1;
+  }
+  return count;
+}
+
 test.each([
   ["timechart", "Visit_CL | summarize count() by bin(TimeGenerated, 10m), Door | render timechart"],
   ["piechart", "Visit_CL | summarize count() by Door | render piechart"],
@@ -194,6 +206,8 @@ test.each([
   if (kind === "card") await page.locator(".results-body .card").waitFor();
   else await page.locator(".chart canvas").waitFor();
   await pictures(page, `chart-${kind}`);
+  // Axes and texts are grey: what is drawn has colours.
+  if (kind !== "card") expect(await page.locator(".chart canvas").first().evaluate(colouredPixels)).toBeGreaterThan(200);
   await page.getByRole("tab", { name: "Table" }).click();
   await grid(page).waitFor();
   expect(complaints).toEqual([]);

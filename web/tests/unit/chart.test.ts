@@ -46,6 +46,13 @@ test.each(["timechart", "linechart", "areachart", "stackedareachart", "barchart"
   expect(drawing(overTime, how(kind), look).kind).toBe("chart");
 });
 
+test("anomalies are marks on the values, also where only they are named", () => {
+  const series = table([["Visits", "dynamic"], ["At", "dynamic"], ["Odd", "dynamic"]], [[[5, 50, 6], ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"], [0, 1, 0]]]);
+  const drawn = drawing(series, how("anomalychart", { AnomalyColumns: "Odd" }), look) as unknown as { option: { series: { name: string; type: string; data: unknown[] }[] } };
+  expect(drawn.option.series.map(({ name, type, data }) => [name, type, data.length])).toEqual([["Visits", "line", 3], ["Odd", "scatter", 1]]);
+  expect(drawn.option.series[1]?.data).toEqual([["2026-01-01T01:00:00Z", 50]]);
+});
+
 test("a card shows its first row", () => {
   expect(drawing(table([["n", "long"], ["s", "string"]], [[5000, "5000"]]), how("card"), look)).toEqual({ kind: "card", values: [{ name: "n", value: "5,000" }, { name: "s", value: "5000" }] });
 });
