@@ -13,6 +13,7 @@ import { Answered, Page } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { scrollTo } from "../parts/scroll";
 import { showTime } from "../parts/time";
+import { useStatus } from "../query/schema";
 import { AddRules } from "./AddRules";
 import { Coverage } from "./Coverage";
 import { Exceptions, type ExceptionsSearch } from "./Exceptions";
@@ -46,6 +47,8 @@ export function RulesPage() {
   const view = VIEWS.find((one) => one === search.view) ?? "list";
   const title = rules.data?.find((rule) => rule.rule_id === removing)?.title ?? removing ?? "";
   const alerts = fired.data ?? NONE;
+  const status = useStatus();
+  const stored = useMemo(() => status.data && new Map(status.data.tables.map((table) => [table.name, table.num_rows])), [status.data]);
   return (
     <div className="alerts-body with-detail">
       <div className="detail-beside">
@@ -61,11 +64,11 @@ export function RulesPage() {
           <Answered query={rules}>
             {(all) =>
               view === "coverage" ? (
-                <Coverage rules={all} fired={alerts} />
+                <Coverage rules={all} fired={alerts} stored={stored} />
               ) : view === "exceptions" ? (
                 <Exceptions rules={all} search={search} setSearch={setSearch} />
               ) : view === "matrix" ? (
-                <Matrix rules={all} fired={alerts} cell={search.cell} open={(cell) => setSearch({ cell })} choose={(rule) => setSearch({ rule })} />
+                <Matrix rules={all} fired={alerts} stored={stored} cell={search.cell} open={(cell) => setSearch({ cell })} choose={(rule) => setSearch({ rule })} />
               ) : (
                 <RuleList all={all} fired={alerts} search={search} setSearch={setSearch} />
               )
