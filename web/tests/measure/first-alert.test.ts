@@ -1,7 +1,7 @@
 // From the start of the built program to the first incident seen in the page, exactly as the README leads: its commands are
 // read from it and run, the account is made on the page, and files of attacks are what is sent. It reports the times.
 import { execFile, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -30,7 +30,7 @@ function makeClone(program: string): string {
   symlinkSync(realpathSync(program), join(clone, "bin", "moneta"));
   symlinkSync(join(repository, "content"), join(clone, "content"));
   const files = readdirSync(samples ?? "").filter((file) => file.endsWith(".evtx")).sort().slice(0, FILES_MAX);
-  for (const file of files) symlinkSync(join(samples ?? "", file), join(clone, "evidence", file));
+  for (const file of files) copyFileSync(join(samples ?? "", file), join(clone, "evidence", file));
   return clone;
 }
 
