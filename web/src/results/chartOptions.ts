@@ -306,7 +306,9 @@ function pie(table: ResultTable, how: Visualization, look: Look): Drawing {
   const found = axes(table, how, "piechart");
   if (typeof found === "string") return { kind: "none", reason: found };
   const y = found.ys[0] ?? 0;
-  const slices = table.rows.map((row) => ({ name: visible(cellText(row[found.x] ?? null)) || "(empty)", value: numberOf(row[y] ?? null) ?? 0 }));
+  // Slices of one name would be told apart by nothing.
+  const nameOf = (row: Cell[]) => visible([found.x, ...found.series].map((index) => cellText(row[index] ?? null)).filter((text) => text !== "").join(", "));
+  const slices = table.rows.map((row) => ({ name: nameOf(row) || "(empty)", value: numberOf(row[y] ?? null) ?? 0 }));
   slices.sort((a, b) => b.value - a.value);
   const kept = slices.slice(0, SLICES_MAX);
   const rest = slices.slice(SLICES_MAX).reduce((sum, slice) => sum + slice.value, 0);

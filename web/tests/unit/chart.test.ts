@@ -46,6 +46,12 @@ test.each(["timechart", "linechart", "areachart", "stackedareachart", "barchart"
   expect(drawing(overTime, how(kind), look).kind).toBe("chart");
 });
 
+test("slices are told apart by everything that names them", () => {
+  const drawn = drawing(table([["At", "datetime"], ["Where", "string"], ["n", "long"]], [["2026-01-01T00:00:00Z", "a", 2], ["2026-01-01T00:00:00Z", "b", 1]]), how("piechart"), look);
+  const [pie] = (drawn as unknown as { option: { series: { data: { name: string }[] }[] } }).option.series;
+  expect(pie?.data.map(({ name }) => name)).toEqual(["2026-01-01T00:00:00Z, a", "2026-01-01T00:00:00Z, b"]);
+});
+
 test("anomalies are marks on the values, also where only they are named", () => {
   const series = table([["Visits", "dynamic"], ["At", "dynamic"], ["Odd", "dynamic"]], [[[5, 50, 6], ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"], [0, 1, 0]]]);
   const drawn = drawing(series, how("anomalychart", { AnomalyColumns: "Odd" }), look) as unknown as { option: { series: { name: string; type: string; data: unknown[] }[] } };
