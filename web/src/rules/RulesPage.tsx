@@ -115,6 +115,7 @@ interface RuleListProps {
 
 function RuleList({ all, fired, search, setSearch }: RuleListProps) {
   const zone = useZone();
+  const mayAdmin = useMayAdmin();
   const chosen = useRef<HTMLTableRowElement>(null);
   const wanted = (search.text ?? "").toLowerCase();
   const shown = useMemo(
@@ -129,6 +130,14 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
   );
   // While it is edited, the editor is what is looked at.
   useEffect(() => (search.edit ? undefined : scrollTo(chosen.current)), [search.rule, search.edit]);
+  if (all.length === 0) {
+    return (
+      <p>
+        There is no rule yet, so nothing raises an alert.{" "}
+        {mayAdmin ? <>Write one or add files, both above: <code>content/rules</code> of the repository has many to begin with.</> : "An administrator adds them here."}
+      </p>
+    );
+  }
   const isKnown = !search.rule || all.some((rule) => rule.rule_id === search.rule);
   return (
     <>

@@ -24,6 +24,10 @@ test("the first account is made by the printed link, once, and signs in again", 
     // The secret of the link is not left in the address.
     expect(page.url()).not.toContain("token");
     await pictures(page, "home-empty");
+    await page.getByRole("link", { name: "Add rules" }).click();
+    await page.getByText("There is no rule yet").waitFor();
+    await pictures(page, "rules-empty");
+    await expectAccessible(page);
     // The first account's refusal is a complaint of the browser's console, and the only one.
     expect(complaints.filter((one) => !/status of 4/.test(one))).toEqual([]);
 
