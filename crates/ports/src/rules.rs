@@ -105,6 +105,9 @@ pub struct RuleSummary {
     pub author: String,
     /// Where it applies, such as `windows/process_creation`.
     pub log_source: String,
+    /// The tables it looks at, in order of name: of a correlation, those of the rules it refers to. Empty where that is
+    /// not known before it runs.
+    pub tables: Vec<String>,
     /// Whether it runs: a disabled rule is kept and matches nothing.
     pub enabled: bool,
 }

@@ -103,10 +103,10 @@ fn narrowed(rule: &AnalyticsRule, exceptions: &[RuleException]) -> AnalyticsRule
 }
 
 fn summary(rule: &AnalyticsRule) -> RuleSummary {
-    let runs = match (Analytics::arrival_of(rule), rule.schedule) {
-        (Some(arrival), _) => {
-            format!("KQL on arrival in {}", arrival.tables().into_iter().collect::<Vec<_>>().join(", "))
-        }
+    let arrival = Analytics::arrival_of(rule);
+    let tables: Vec<String> = arrival.iter().flat_map(|arrival| arrival.tables()).map(ToOwned::to_owned).collect();
+    let runs = match (arrival, rule.schedule) {
+        (Some(_), _) => format!("KQL on arrival in {}", tables.join(", ")),
         (None, Schedule::Scheduled { frequency, .. }) => format!("KQL every {} s", frequency.as_secs()),
         (None, Schedule::NearRealTime) => "KQL every minute".to_owned(),
     };
@@ -117,6 +117,7 @@ fn summary(rule: &AnalyticsRule) -> RuleSummary {
         level: rule.metadata.level.name().to_owned(),
         author: rule.metadata.author.clone(),
         log_source: runs,
+        tables,
     }
 }
 

@@ -19,6 +19,7 @@ use moneta_ports::{
 };
 use moneta_rules::analytics::{AnalyticsRule, IncidentSettings, is_analytics};
 use moneta_rules::exception;
+use moneta_rules::ir::Body;
 use moneta_rules::lint::{self, Diagnosis};
 use moneta_rules::rule_tests::{self, TestFailure};
 use moneta_rules::{CompiledRules, NotLoaded, Placeholders, Rule, Taxonomy, parse_file_with};
@@ -245,7 +246,37 @@ impl Rules {
             let parsed = parse_file_with(&stored.file_name, &stored.text, &self.placeholders).rules;
             parsed.into_iter().filter(|rule| rule.metadata.id == stored.rule_id)
         });
-        Ok(parsed.map(|rule| RuleSummary { enabled: false, ..summary(&rule) }).collect())
+        let active = self.active();
+        Ok(parsed.map(|rule| RuleSummary { enabled: false, ..self.summary(&rule, active.rules()) }).collect())
+    }
+
+    /// A rule as lists show it, among those it may refer to.
+    fn summary(&self, rule: &Rule, others: &[Arc<Rule>]) -> RuleSummary {
+        let tables = self.tables_of(rule, others);
+        RuleSummary {
+            rule_id: rule.metadata.id.to_string(),
+            title: rule.metadata.title.clone(),
+            level: rule.metadata.level.name().to_owned(),
+            author: rule.metadata.author.clone(),
+            log_source: rule.log_source().map(ToString::to_string).unwrap_or_default(),
+            tables: tables.iter().map(ToString::to_string).collect(),
+            enabled: true,
+        }
+    }
+
+    /// Correlations refer to active rules only, which never refer to themselves.
+    fn tables_of(&self, rule: &Rule, others: &[Arc<Rule>]) -> BTreeSet<TableName> {
+        match &rule.body {
+            Body::Detection(detection) => {
+                let targets = self.taxonomy.targets(&detection.log_source).unwrap_or_default();
+                targets.into_iter().map(|target| target.table).collect()
+            }
+            Body::Correlation(correlation) => {
+                let is_meant = |other: &&Arc<Rule>| correlation.rules.iter().any(|name| other.is_called(name));
+                others.iter().filter(is_meant).flat_map(|other| self.tables_of(other, others)).collect()
+            }
+            Body::Filter(_) => BTreeSet::new(),
+        }
     }
 
     /// Adds files, of a pack or of none. One change at a time: the caller holds the lock.
@@ -518,8 +549,8 @@ impl RuleAdmin for Rules {
     fn list(&self) -> Vec<RuleSummary> {
         let active = self.active();
         let is_exception = |rule: &&Arc<Rule>| rule.metadata.id.as_str().starts_with(exception::ID_PREFIX);
-        let mut summaries: Vec<RuleSummary> =
-            active.rules().iter().filter(|rule| !is_exception(rule)).map(|rule| summary(rule)).collect();
+        let listed = active.rules().iter().filter(|rule| !is_exception(rule));
+        let mut summaries: Vec<RuleSummary> = listed.map(|rule| self.summary(rule, active.rules())).collect();
         match self.summaries_of_disabled() {
             Ok(disabled) => summaries.extend(disabled),
             Err(error) => tracing::error!(error = %error, "disabled rules could not be listed"),
@@ -538,17 +569,6 @@ fn added_event(rule: &StoredRule) -> AuditEvent {
         event.details.insert("pack".to_owned(), pack.clone());
     }
     event
-}
-
-fn summary(rule: &Rule) -> RuleSummary {
-    RuleSummary {
-        rule_id: rule.metadata.id.to_string(),
-        title: rule.metadata.title.clone(),
-        level: rule.metadata.level.name().to_owned(),
-        author: rule.metadata.author.clone(),
-        log_source: rule.log_source().map(ToString::to_string).unwrap_or_default(),
-        enabled: true,
-    }
 }
 
 fn failed_test(failure: TestFailure) -> FailedRuleTest {

@@ -97,7 +97,16 @@ export function AlertsPage() {
         <div className="alerts-list-frame">
           {alerts.isPending && <Spinner label="Reading alerts" />}
           {alerts.isError && <Failure error={alerts.error} retry={() => void alerts.refetch()} />}
-          {alerts.isSuccess && list.length === 0 && <p className="grid-empty">No alert in this time meets these filters.</p>}
+          {alerts.isSuccess && list.length === 0 && (
+            <p className="grid-empty">
+              No alert in this time meets these filters.{" "}
+              {search.severity || search.rule || search.text ? (
+                <button type="button" className="text-link" onClick={() => setSearch({ severity: undefined, rule: undefined, text: undefined } as never)}>Without the filters</button>
+              ) : (
+                <Link to="/rules" search={(previous) => ({ tz: previous.tz }) as never}>See which rules run</Link>
+              )}
+            </p>
+          )}
           {list.length >= ALERTS_MAX && (
             <MessageBar intent="info"><MessageBarBody>The first {plural(list.length, "alert")} are shown: worst first, then newest.</MessageBarBody></MessageBar>
           )}
@@ -107,6 +116,12 @@ export function AlertsPage() {
       </div>
     </main>
   );
+}
+
+/** What an alert is about, in a line; those of Moneta itself rest on no event and describe it. */
+function aboutLine({ entity, eventTable, eventCount, tactics, description }: Alert): string {
+  const parts = [entity, eventTable && `${plural(eventCount, "event")} of ${eventTable}`, tactics].filter(Boolean);
+  return parts.length > 0 ? parts.join(" · ") : description;
 }
 
 interface ListProps {
@@ -142,9 +157,7 @@ function List({ list, place, isOpen, zone, open }: ListProps) {
               <span className={`severity ${alert.severity}`}>{alert.severity}</span>
               <span className="alert-name">
                 <strong><Text text={alert.name} /></strong>
-                <span className="quiet">
-                  {[alert.entity, alert.eventTable && `${plural(alert.eventCount, "event")} of ${alert.eventTable}`, alert.tactics].filter(Boolean).join(" · ")}
-                </span>
+                <span className="quiet"><Text text={aboutLine(alert)} /></span>
               </span>
               <span className="alert-when" title={showTime(alert.at, zone)}>
                 {showAge(secondsSince(alert.at))} ago

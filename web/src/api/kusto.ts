@@ -44,6 +44,8 @@ export interface Statistics {
   segmentsRead: number;
   segmentsTotal: number;
   blocksRead: number;
+  /** What was not needed: how much of what kind, and why. */
+  notRead: { what: string; count: number; why: string }[];
 }
 
 export interface QueryResult {
@@ -133,6 +135,7 @@ function readStatistics(text: string): Statistics {
       extents?: { total?: number; scanned?: number };
       rows?: { scanned?: number };
       rowstores?: { scanned_blocks?: number };
+      not_read?: [what: string, count: number, why: string][];
     };
   };
   const input = wire.input_dataset_statistics;
@@ -142,6 +145,7 @@ function readStatistics(text: string): Statistics {
     segmentsRead: input?.extents?.scanned ?? 0,
     segmentsTotal: input?.extents?.total ?? 0,
     blocksRead: input?.rowstores?.scanned_blocks ?? 0,
+    notRead: (input?.not_read ?? []).map(([what, count, why]) => ({ what, count, why })),
   };
 }
 

@@ -74,6 +74,8 @@ export interface RuleSummary {
   level: string;
   author: string;
   log_source: string;
+  /** The tables it looks at; empty where that is not known before it runs. */
+  tables: string[];
   enabled: boolean;
   judgement: Judgement;
 }

@@ -19,7 +19,7 @@ const home = createRoute({ getParentRoute: () => root, path: "/", component: Hom
 const query = createRoute({
   getParentRoute: () => root,
   path: "/query",
-  validateSearch: only("q", "range", "view", "lang", "histogram", "sort", "filter", "row", "columns", "group", "empty", "table", "expand", "rows"),
+  validateSearch: only("q", "range", "view", "lang", "histogram", "sort", "filter", "row", "columns", "group", "empty", "table", "expand", "rows", "cost", "dialog"),
   component: lazyRouteComponent(() => import("../query/QueryPage"), "QueryPage"),
 });
 

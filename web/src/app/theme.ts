@@ -20,6 +20,8 @@ export const darkTheme: Theme = {
   colorBrandForeground2: brand[140],
   colorBrandForegroundLink: brand[130],
   colorBrandForegroundLinkHover: brand[140],
+  // So has text that warns, on a card and on a chosen line.
+  colorStatusDangerForeground1: "#f1939a",
 };
 
 export type ThemeChoice = "system" | "light" | "dark";

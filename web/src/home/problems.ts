@@ -1,6 +1,6 @@
 // What is wrong, since when, who has it, and what to do next: worst first. Facts in, sentences out; nothing is fetched here.
 import type { CollectorStatus, PartState, Status, WitnessStatus } from "../api/types";
-import { entityLabel, type Incident } from "../incidents/incidents";
+import { aboutText, type Incident } from "../incidents/incidents";
 import { channelState, type ChannelStatus } from "../settings/channels";
 import { isAlarming } from "../store/witness";
 import { plural, showBytes, showCount } from "../parts/numbers";
@@ -171,12 +171,11 @@ function ofWitness(witness: WitnessStatus): Found[] {
 function ofIncident(incident: Incident): Found[] {
   const weight = incident.severity === "High" ? "critical" : incident.severity === "Medium" ? "serious" : undefined;
   if (!weight || incident.status === "Closed") return [];
-  const about = incident.entities.slice(0, ENTITIES_NAMED).map((entity) => entityLabel(entity).value);
   return [
     {
       weight,
       what: incident.title,
-      why: [`incident ${incident.number}`, `severity ${incident.severity}`, plural(incident.alert_ids.length, "alert"), ...about].join(" · "),
+      why: [`incident ${incident.number}`, `severity ${incident.severity}`, plural(incident.alert_ids.length, "alert"), aboutText(incident, ENTITIES_NAMED)].filter(Boolean).join(" · "),
       since: incident.created,
       ...(incident.owner === "" ? {} : { who: incident.owner }),
       next: { label: incident.owner === "" ? "Look and take it" : "See how it goes", to: `/incidents/${incident.number}` },
@@ -193,5 +192,7 @@ export function verdict(found: Problem[], me: string): string {
   const others = taken > 0 ? `; ${plural(taken, "thing is", "things are")} with others` : "";
   if (critical > 0) return `${plural(critical, "thing needs", "things need")} you now${others}`;
   if (serious > 0) return `Nothing urgent; ${plural(serious, "thing")} to look at today${others}`;
-  return taken > 0 ? `Nothing waits for you${others}` : "All is well";
+  if (taken > 0) return `Nothing waits for you${others}`;
+  // Where there is something to know, all may not be well.
+  return found.length > 0 ? "Nothing needs you now" : "All is well";
 }

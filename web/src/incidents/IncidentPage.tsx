@@ -13,7 +13,7 @@ import { AssignDialog } from "./AssignDialog";
 import { CloseDialog } from "./CloseDialog";
 import { AlertEvidence } from "./AlertEvidence";
 import { Entities } from "./Entities";
-import { actionText, addComment, changeIncident, SEVERITIES, timeline, type Change, type Incident, type IncidentDetails, type Moment, type Severity } from "./incidents";
+import { actionDetail, actionText, addComment, changeIncident, SEVERITIES, timeline, type Change, type Incident, type IncidentDetails, type Moment, type Severity } from "./incidents";
 import { SeverityWord, verdictText } from "./IncidentsPage";
 import { useIncident, useReread } from "./useIncidents";
 
@@ -150,12 +150,14 @@ function Overview({ details }: { details: IncidentDetails }) {
 
 function Timeline({ moments, zone }: { moments: Moment[]; zone: Zone }) {
   const days = new Set(moments.map((moment) => showTime(moment.at, zone).slice(0, 10)));
+  const years = new Set([...days].map((day) => day.slice(0, 4)));
+  const begin = days.size === 1 ? 11 : years.size === 1 ? 5 : 0;
   return (
     <Section title="Timeline">
       <ol className="timeline">
         {moments.slice(0, MOMENTS_MAX).map((moment, index) => (
           <li key={index} className={moment.kind}>
-            <span className="timeline-when" title={showTime(moment.at, zone)}>{showTime(moment.at, zone).slice(days.size > 1 ? 5 : 11, 19)}</span>
+            <span className="timeline-when" title={showTime(moment.at, zone)}>{showTime(moment.at, zone).slice(begin, 19)}</span>
             <span className="timeline-what">
               <span className="only-read">{moment.kind}: </span>
               <Text text={moment.what} />
@@ -210,7 +212,7 @@ function Labels({ incident }: { incident: Incident }) {
 
 function Discussion({ details }: { details: IncidentDetails }) {
   const zone = useZone();
-  const { incident, activity } = details;
+  const { incident, alerts, activity } = details;
   return (
     <div className="home-body">
       <Section title="Comments">
@@ -233,7 +235,7 @@ function Discussion({ details }: { details: IncidentDetails }) {
               <tr key={index}>
                 <td className="time">{showTime(entry.at, zone).slice(0, 19)}</td>
                 <td><Text text={entry.actor} /></td>
-                <td className="wrap">{actionText(entry.action)}{entry.text && <div className="quiet"><Text text={entry.text} /></div>}</td>
+                <td className="wrap">{actionText(entry.action)}{entry.text && <div className="quiet"><Text text={actionDetail(entry, alerts)} /></div>}</td>
               </tr>
             ))}
           </tbody>

@@ -15,7 +15,7 @@ import { useKeys } from "../parts/useKeys";
 import { AssignDialog } from "./AssignDialog";
 import { CloseDialog } from "./CloseDialog";
 import {
-  changeAll, CLASSIFICATIONS, closeIncidents, countOf, entityLabel, QUEUE_MAX, SEVERITIES, STATUSES, type Counts, type Incident, type Outcome, type QueueFilter, type Severity, type Status,
+  aboutText, changeAll, CLASSIFICATIONS, closeIncidents, countOf, QUEUE_MAX, SEVERITIES, STATUSES, type Counts, type Incident, type Outcome, type QueueFilter, type Severity, type Status,
 } from "./incidents";
 import { Risks, type RiskSearch } from "./Risks";
 import { useCounts, useQueue, useReread } from "./useIncidents";
@@ -253,11 +253,9 @@ function List({ list, place, chosen, mayChoose, toggle, chooseAll, point }: List
 }
 
 function summaryOf(incident: Incident): string {
-  const entities = incident.entities.slice(0, ENTITIES_SHOWN).map((entity) => entityLabel(entity).value);
-  const more = incident.entities.length - entities.length;
   return [
     plural(incident.alert_ids.length, "alert"),
-    entities.join(", ") + (more > 0 ? ` and ${more} more` : ""),
+    aboutText(incident, ENTITIES_SHOWN),
     incident.tactics.join(", "),
     incident.labels.join(", "),
   ]

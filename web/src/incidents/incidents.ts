@@ -242,6 +242,16 @@ export function entityLabel(entity: Entity): { kind: string; value: string } {
   return { kind, value: JSON.stringify(rest) };
 }
 
+/** Characters of a description that stand in a line. */
+const DESCRIPTION_MAX = 160;
+
+/** Who and what an incident is about, in a line; one about nobody, as of Moneta itself, describes it. */
+export function aboutText({ entities, description }: Incident, named: number): string {
+  if (entities.length === 0) return description.length > DESCRIPTION_MAX ? `${description.slice(0, DESCRIPTION_MAX - 1)}…` : description;
+  const names = entities.slice(0, named).map((entity) => entityLabel(entity).value).join(", ");
+  return entities.length > named ? `${names} and ${entities.length - named} more` : names;
+}
+
 /** The times of an incident in order: what happened, what was raised, what was done. */
 export interface Moment {
   at: string;
@@ -289,6 +299,11 @@ function runsOf(alerts: IncidentAlert[]): Moment[] {
     }
   }
   return runs.map(({ count: _count, key: _key, ...moment }) => moment);
+}
+
+/** What an activity is about, for people: an alert by its title. */
+export function actionDetail({ action, text }: Activity, alerts: IncidentAlert[]): string {
+  return action === "alert-added" ? (alerts.find((alert) => alert.id === text)?.title ?? text) : text;
 }
 
 const ACTIONS: Record<string, string> = {

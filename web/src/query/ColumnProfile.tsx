@@ -69,7 +69,7 @@ export function ColumnProfile({ table, column, times, close }: ProfileProps) {
                       <tr key={index}>
                         <td className="wrap">{row.Value === "" ? <span className="null">empty</span> : <Text text={cellText(row.Value).slice(0, 200)} />}</td>
                         <td className="number">{showCount(Number(row.Rows))}</td>
-                        <td className="number">{rows > 0 ? `${((100 * Number(row.Rows)) / rows).toFixed(1)} %` : ""}</td>
+                        <td className="number">{rows > 0 ? shareText(Number(row.Rows) / rows) : ""}</td>
                       </tr>
                     ))}
                   </tbody>
@@ -84,6 +84,11 @@ export function ColumnProfile({ table, column, times, close }: ProfileProps) {
       </DialogSurface>
     </Dialog>
   );
+}
+
+/** A share in percent; what is little is not nothing. */
+function shareText(share: number): string {
+  return share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
 }
 
 /** A bound of the column: none when no row has a value. */

@@ -10,7 +10,7 @@ import { SERIES } from "../app/theme";
 import { plural, showCount } from "../parts/numbers";
 import { binFor, showTime } from "../parts/time";
 import { Canvas } from "../results/Canvas";
-import { barMs, everyBar } from "./bars";
+import { barMiddle, everyBar } from "./bars";
 import { histogramQuery } from "./statements";
 
 interface HistogramProps {
@@ -53,6 +53,7 @@ export function Histogram({ text, times, onChoose, showsTable, showTable }: Hist
   });
   const data = bars.data;
   const total = data?.bars.reduce((sum, bar) => sum + bar.events, 0) ?? 0;
+  const points = useMemo(() => (data?.span ? data.bars.map((bar) => [barMiddle(bar.at, data.bin, data.span), bar.events]) : []), [data]);
   const option = useMemo(
     () => ({
       grid: { left: 8, right: 8, top: 8, bottom: 6, containLabel: true },
@@ -75,9 +76,9 @@ export function Histogram({ text, times, onChoose, showsTable, showTable }: Hist
           return bar ? `${showTime(bar.at, zone)} + ${data?.bin ?? ""}\n${plural(bar.events, "event")}` : "";
         },
       },
-      series: [{ type: "bar", data: (data?.bars ?? []).map((bar) => [Date.parse(bar.at) + barMs(data?.bin ?? "") / 2, bar.events]), color: SERIES[0], barMaxWidth: 14, animation: false }],
+      series: [{ type: "bar", data: points, color: SERIES[0], barMaxWidth: 14, animation: false }],
     }),
-    [data, isDark, zone],
+    [data, points, isDark, zone],
   );
   const listen = (chart: EChartsType) => {
     const arm = () => chart.dispatchAction({ type: "takeGlobalCursor", key: "brush", brushOption: { brushType: "lineX", brushMode: "single" } });

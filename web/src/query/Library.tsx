@@ -28,19 +28,20 @@ function useMayChange(): (query: SavedQuery) => boolean {
 }
 
 interface LibraryProps {
+  tab: "history" | "saved";
+  choose(tab: string): void;
   open(text: string, language: "kql" | "sql"): void;
   close(): void;
 }
 
-export function Library({ open, close }: LibraryProps) {
-  const [tab, setTab] = useState<"history" | "saved">("history");
+export function Library({ tab, choose, open, close }: LibraryProps) {
   return (
     <Dialog open onOpenChange={(_, data) => !data.open && close()}>
       <DialogSurface className="wide">
         <DialogBody>
           <DialogTitle>Queries</DialogTitle>
           <DialogContent>
-            <TabList selectedValue={tab} onTabSelect={(_, data) => setTab(data.value as "history" | "saved")}>
+            <TabList selectedValue={tab} onTabSelect={(_, data) => choose(String(data.value))}>
               <Tab value="history">Run in this browser</Tab>
               <Tab value="saved">Saved</Tab>
             </TabList>

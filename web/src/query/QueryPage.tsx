@@ -22,13 +22,15 @@ import { expand, parseExpanded, toggled } from "../results/expand";
 import { Grid } from "../results/Grid";
 import { arrange, filtersText, GROUP_COLUMNS_MAX, parseFilters, parseGroups, parseSort, sortText } from "../results/gridModel";
 import { Inspector } from "../results/Inspector";
+import { ColumnProfile } from "./ColumnProfile";
 import type { EditorHandle } from "./Editor";
 import { condition } from "./filters";
 import { Histogram } from "./Histogram";
 import { Library, SaveDialog } from "./Library";
+import { useSchema } from "./schema";
 import { SchemaTree } from "./SchemaTree";
 import { blockAt, limitsTime, withFilter, type Block } from "./statements";
-import { Statistics } from "./Statistics";
+import { Cost, Statistics } from "./Statistics";
 import { useRun, type Run } from "./useRun";
 
 const Editor = lazy(() => import("./Editor"));
@@ -38,7 +40,7 @@ const FIRST_TEXT = "SecurityAlert\n| summarize Alerts = count(), Last = max(Time
 const ROW_LIMITS = [1_000, 10_000, 100_000] as const;
 const ADDRESS_QUIET_MS = 400;
 
-type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string; expand?: string; rows?: string };
+type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string; expand?: string; rows?: string; cost?: string; dialog?: string };
 
 export function QueryPage() {
   const search = useSearch({ from: "/query" }) as QuerySearch;
@@ -50,10 +52,11 @@ export function QueryPage() {
   const [rowsUsual, setRowsUsual] = useState<number>(() => readPreference("rowsMax", 10_000));
   const rowsMax = ROW_LIMITS.find((limit) => String(limit) === search.rows) ?? rowsUsual;
   const [showsSchema, setShowsSchema] = useState(() => readPreference("schema", true));
-  const [dialog, setDialog] = useState<"library" | "save">();
   const [copied, setCopied] = useState(false);
   const { run, start, stop } = useRun();
   const language = search.lang === "sql" ? "sql" : "kql";
+  // The dialog that is open, and what it is about: `history`, `saved`, `save`, `profile:Syslog:Computer`.
+  const [dialog = "", profiled = ""] = splitAt(search.dialog ?? "", ":");
   const range = useMemo(() => parseRange(search.range), [search.range]);
   const overruled = language === "kql" && limitsTime(text) ? "The query limits the time itself, so this range is not applied." : "";
 
@@ -61,6 +64,8 @@ export function QueryPage() {
     (change: Record<string, string | undefined>) => void navigate({ search: (previous) => ({ ...previous, ...change }) as never, replace: true }),
     [navigate],
   );
+
+  const setDialog = useCallback((chosen: string | undefined) => setSearch({ dialog: chosen }), [setSearch]);
 
   // The address follows the text a moment later, and the text follows the address when somebody goes back.
   const written = useRef(search.q);
@@ -119,7 +124,7 @@ export function QueryPage() {
   return (
     <main className="query-page">
       <h1 className="only-read">Query</h1>
-      {showsSchema && <SchemaTree insert={(name) => editor.current?.insert(name)} times={rangeBounds(range)} />}
+      {showsSchema && <SchemaTree insert={(name) => editor.current?.insert(name)} profile={(table, column) => setDialog(`profile:${table}:${column}`)} />}
       <div className="query-work">
         <div className="toolbar" role="toolbar" aria-label="Query">
           <Button appearance="subtle" icon={<PanelLeftRegular />} aria-label="Tables" aria-pressed={showsSchema} onClick={toggleSchema} />
@@ -141,7 +146,7 @@ export function QueryPage() {
             {ROW_LIMITS.map((limit) => <option key={limit} value={limit}>{showCount(limit)} rows at most</option>)}
           </Select>
           <span className="grow" />
-          <Button appearance="subtle" icon={<HistoryRegular />} onClick={() => setDialog("library")}>Queries</Button>
+          <Button appearance="subtle" icon={<HistoryRegular />} onClick={() => setDialog("history")}>Queries</Button>
           <Button appearance="subtle" icon={<SaveRegular />} onClick={() => setDialog("save")}>Save</Button>
           <Button appearance="subtle" icon={<LinkRegular />} onClick={share}>{copied ? "Copied" : "Copy link"}</Button>
           <Menu
@@ -177,19 +182,35 @@ export function QueryPage() {
           onRange={chooseRange}
         />
       </div>
-      {dialog === "library" && (
+      {(dialog === "history" || dialog === "saved") && (
         <Library
+          tab={dialog}
+          choose={setDialog}
           close={() => setDialog(undefined)}
           open={(chosen, chosenLanguage) => {
-            setDialog(undefined);
             setText(chosen);
-            setSearch({ lang: chosenLanguage === "sql" ? "sql" : undefined });
+            setSearch({ dialog: undefined, lang: chosenLanguage === "sql" ? "sql" : undefined });
           }}
         />
       )}
       {dialog === "save" && <SaveDialog text={text} language={language} close={() => setDialog(undefined)} />}
+      {dialog === "profile" && <Profiled about={profiled} times={rangeBounds(range)} close={() => setDialog(undefined)} />}
     </main>
   );
+}
+
+/** What stands before the first mark, and what stands behind it. */
+function splitAt(text: string, mark: string): [string, string] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
+}
+
+/** The values of the column that the address names; nothing where there is no such column. */
+function Profiled({ about, times, close }: { about: string; times: { from?: string; to?: string }; close(): void }) {
+  const schema = useSchema();
+  const [table, name] = splitAt(about, ":");
+  const column = schema.data?.find((one) => one.name === table)?.columns.find((one) => one.name === name);
+  return column ? <ColumnProfile table={table} column={column} times={times} close={close} /> : null;
 }
 
 /** Where the text that ran stands now. */
@@ -336,7 +357,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
           </>
         )}
         <span className="grow" />
-        <Statistics result={result} />
+        <Statistics result={result} isOpen={search.cost === "shown"} open={(shows) => setSearch({ cost: shows ? "shown" : undefined })} />
         <Menu>
           <MenuTrigger disableButtonEnhancement>
             <Button size="small" icon={<ArrowDownloadRegular />}>Export</Button>
@@ -360,6 +381,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
           </MenuPopover>
         </Menu>
       </div>
+      {search.cost === "shown" && <Cost result={result} />}
       <div className="results-body">
         {view === "chart" ? (
           <Chart table={source ?? table} visualization={result.visualization} />

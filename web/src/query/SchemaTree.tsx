@@ -7,17 +7,21 @@ import { readPreference, writePreference } from "../app/preferences";
 import { showCount } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { visible } from "../parts/text";
-import { ColumnProfile } from "./ColumnProfile";
 import { columnName } from "./filters";
 import { useFunctions, useSchema, type SchemaTable } from "./schema";
 
-export function SchemaTree({ insert, times }: { insert(text: string): void; times: { from?: string; to?: string } }) {
+interface SchemaTreeProps {
+  insert(text: string): void;
+  /** Shows what a column of a table holds. */
+  profile(table: string, column: string): void;
+}
+
+export function SchemaTree({ insert, profile }: SchemaTreeProps) {
   const schema = useSchema();
   const functions = useFunctions();
   const [search, setSearch] = useState("");
   const [stars, setStars] = useState<string[]>(() => readPreference("stars", []));
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
-  const [profiled, setProfiled] = useState<{ table: string; column: SchemaTable["columns"][number] }>();
   const toggleStar = (name: string) => {
     const next = stars.includes(name) ? stars.filter((star) => star !== name) : [...stars, name];
     setStars(next);
@@ -67,7 +71,7 @@ export function SchemaTree({ insert, times }: { insert(text: string): void; time
                 {stars.includes(table.name) ? <StarFilled /> : <StarRegular />}
               </button>
             </div>
-            {open.has(table.name) && <Columns table={table} wanted={wanted} insert={insert} profile={(column) => setProfiled({ table: table.name, column })} />}
+            {open.has(table.name) && <Columns table={table} wanted={wanted} insert={insert} profile={(column) => profile(table.name, column)} />}
           </li>
         ))}
       </ul>
@@ -91,7 +95,6 @@ export function SchemaTree({ insert, times }: { insert(text: string): void; time
           </ul>
         </>
       )}
-      {profiled && <ColumnProfile {...profiled} times={times} close={() => setProfiled(undefined)} />}
     </section>
   );
 }
@@ -100,7 +103,7 @@ interface ColumnsProps {
   table: SchemaTable;
   wanted: string;
   insert(text: string): void;
-  profile(column: SchemaTable["columns"][number]): void;
+  profile(column: string): void;
 }
 
 function Columns({ table, wanted, insert, profile }: ColumnsProps) {
@@ -113,7 +116,7 @@ function Columns({ table, wanted, insert, profile }: ColumnsProps) {
           <button type="button" className="schema-name" onClick={() => insert(columnName(column.name))}>
             <Text text={column.name} /> <span className="quiet">{column.type}</span>
           </button>
-          <button type="button" className="star" aria-label={`Values of ${visible(column.name)}`} title="Values of this column" onClick={() => profile(column)}>
+          <button type="button" className="star" aria-label={`Values of ${visible(column.name)}`} title="Values of this column" onClick={() => profile(column.name)}>
             <DataHistogramRegular />
           </button>
         </li>

@@ -15,6 +15,12 @@ export function barMs(bin: string): number {
   return (spanSeconds(bin) ?? 0) * 1000;
 }
 
+/** Where a bar stands: in the middle of what of it lies within the span. The newest one has only begun. */
+export function barMiddle(at: string, bin: string, span: [number, number]): number {
+  const from = Date.parse(at);
+  return (Math.max(from, span[0]) + Math.min(from + barMs(bin), span[1])) / 2;
+}
+
 /** The bars with empty ones before, between and after them, as far as the span goes. */
 export function everyBar(bars: Bar[], bin: string, span: [number, number]): Bar[] {
   const width = barMs(bin);

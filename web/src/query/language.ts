@@ -81,7 +81,7 @@ function defineThemes(): void {
     { token: "delimiter.pipe", foreground: dark ? "e1963f" : "a75f0a", fontStyle: "bold" },
   ];
   monaco.editor.defineTheme("moneta-light", { base: "vs", inherit: true, rules: rules(false), colors: { "editor.background": "#ffffff" } });
-  monaco.editor.defineTheme("moneta-dark", { base: "vs-dark", inherit: true, rules: rules(true), colors: { "editor.background": "#1f1f1f" } });
+  monaco.editor.defineTheme("moneta-dark", { base: "vs-dark", inherit: true, rules: rules(true), colors: { "editor.background": "#1f1f1f", "editorLineNumber.foreground": "#9a9a9a" } });
 }
 
 interface WireCompletion {

@@ -22,6 +22,8 @@ export function Canvas({ option, label, height, onReady }: CanvasProps) {
     void import("./echarts").then(({ start }) => {
       if (isGone || !place.current) return;
       made = start(place.current);
+      // For those who wait for the picture, tests above all: it says when it is whole.
+      made.on("finished", () => place.current?.setAttribute("data-drawn", "yes"));
       observer.observe(place.current);
       ready.current?.(made);
       setChart(made);
@@ -33,6 +35,9 @@ export function Canvas({ option, label, height, onReady }: CanvasProps) {
       setChart(undefined);
     };
   }, []);
-  useEffect(() => chart?.setOption(option, { notMerge: true }), [chart, option]);
+  useEffect(() => {
+    place.current?.removeAttribute("data-drawn");
+    chart?.setOption(option, { notMerge: true });
+  }, [chart, option]);
   return <div ref={place} className="canvas" role="img" aria-label={label} style={height ? { height } : undefined} />;
 }

@@ -287,7 +287,7 @@ export function Grid(props: GridProps) {
             );
           })}
         </div>
-        {order.length === 0 && <p className="grid-empty">{table.rows.length === 0 ? "No rows." : "No row meets the search and the column filters: widen or clear them."}</p>}
+        {order.length === 0 && <p className="grid-empty">{table.rows.length === 0 ? "No rows. A longer time or fewer conditions may find some." : "No row meets the search and the column filters: widen or clear them."}</p>}
       </div>
       <div className="grid-foot">
         <span>

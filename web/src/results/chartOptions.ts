@@ -67,8 +67,13 @@ function card(table: ResultTable): Drawing {
   const row = table.rows[0] ?? [];
   return {
     kind: "card",
-    values: table.columns.map((column, index) => ({ name: column.name, value: cellText(row[index] ?? null) })),
+    values: table.columns.map((column, index) => ({ name: column.name, value: cardText(row[index] ?? null) })),
   };
+}
+
+/** A number as people read it, anything else as it is. */
+function cardText(value: Cell): string {
+  return typeof value === "number" ? showCount(value) : cellText(value);
 }
 
 interface Axes {
@@ -90,9 +95,12 @@ export function axes(table: ResultTable, how: Visualization, kind: string): Axes
   const firstTime = columns.findIndex((_, index) => isTime(index));
   const x = named >= 0 ? named : wantsTime && firstTime >= 0 ? firstTime : 0;
   if (wantsTime && !isTime(x) && !isNumeric(columns[x]?.type ?? "string")) return `A ${kind} needs a column of times.`;
-  const chosen = [...list(how.YColumns), ...list(how.AnomalyColumns)].map(find).filter((index) => index >= 0);
+  const indexes = (names: string[]) => names.map(find).filter((index) => index >= 0);
+  const marks = indexes(list(how.AnomalyColumns));
+  const chosen = indexes(list(how.YColumns));
   const numeric = columns.map((_, index) => index).filter((index) => index !== x && isValueColumn(table, index));
-  const ys = chosen.length > 0 ? [...new Set(chosen)] : numeric;
+  // Marks are drawn on values: to name them does not choose these away.
+  const ys = [...new Set([...(chosen.length > 0 ? chosen : numeric), ...marks])];
   if (ys.length === 0) return `A ${kind} needs a column of numbers.`;
   const namedSeries = list(how.Series).map(find).filter((index) => index >= 0);
   const others = columns
@@ -198,7 +206,7 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
     type: isTime ? "time" : isNumberAxis ? "value" : "category",
     name: visible(how.XTitle ?? ""),
     // Categories stay in the order of the rows.
-    ...(isTime || isNumberAxis ? {} : { data: [...new Set([...points.values()].flat().map(([at]) => visible(cellText(at))))] }),
+    ...(isTime || isNumberAxis ? {} : categories([...new Set([...points.values()].flat().map(([at]) => visible(cellText(at))))], shape.swapped === true)),
     ...(isTime ? { axisLabel: { formatter: (value: number) => timeLabel(value, look.zone, days), hideOverlap: true } } : {}),
   });
   const up = axisOption(look, {
@@ -222,6 +230,26 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
   };
   const note = names.length > SERIES_MAX ? `The first ${SERIES_MAX} of ${names.length} series are drawn; the table has all.` : undefined;
   return note ? { kind: "chart", option, note } : { kind: "chart", option };
+}
+
+/** Categories whose names are all written; of more, some are left out. */
+const CATEGORIES_NAMED_MAX = 40;
+/** Characters of names that stand side by side; more are turned. */
+const NAMES_CHARACTERS_MAX = 110;
+
+/** An axis of names: a bar without its name says nothing. */
+function categories(names: string[], isUpright: boolean): Record<string, unknown> {
+  if (names.length > CATEGORIES_NAMED_MAX) return { data: names, axisLabel: { formatter: shortened } };
+  const longest = Math.max(...names.map((name) => Math.min(name.length, NAME_CHARACTERS_MAX)));
+  const isTurned = !isUpright && longest * names.length > NAMES_CHARACTERS_MAX;
+  return { data: names, axisLabel: { interval: 0, formatter: nameLabel, ...(isTurned ? { rotate: 35 } : {}) } };
+}
+
+/** Characters of a name at an axis. */
+const NAME_CHARACTERS_MAX = 24;
+
+function nameLabel(name: string): string {
+  return name.length > NAME_CHARACTERS_MAX ? `${name.slice(0, NAME_CHARACTERS_MAX - 1)}…` : name;
 }
 
 /** The colour of what is out of the ordinary, in both themes. */
@@ -278,7 +306,9 @@ function pie(table: ResultTable, how: Visualization, look: Look): Drawing {
   const found = axes(table, how, "piechart");
   if (typeof found === "string") return { kind: "none", reason: found };
   const y = found.ys[0] ?? 0;
-  const slices = table.rows.map((row) => ({ name: visible(cellText(row[found.x] ?? null)) || "(empty)", value: numberOf(row[y] ?? null) ?? 0 }));
+  // Slices of one name would be told apart by nothing.
+  const nameOf = (row: Cell[]) => visible([found.x, ...found.series].map((index) => cellText(row[index] ?? null)).filter((text) => text !== "").join(", "));
+  const slices = table.rows.map((row) => ({ name: nameOf(row) || "(empty)", value: numberOf(row[y] ?? null) ?? 0 }));
   slices.sort((a, b) => b.value - a.value);
   const kept = slices.slice(0, SLICES_MAX);
   const rest = slices.slice(SLICES_MAX).reduce((sum, slice) => sum + slice.value, 0);

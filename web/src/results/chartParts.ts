@@ -22,7 +22,8 @@ export function frame(how: Visualization, look: Look, hasLegend: boolean): Recor
   const isLegend = hasLegend && how.Legend !== "hidden";
   return {
     backgroundColor: "transparent",
-    textStyle: { fontFamily: "inherit", color: ink(look) },
+    // No font of its own: a canvas does not know what "inherit" is, and would draw everything in its smallest.
+    textStyle: { color: ink(look) },
     title: title ? { text: title, left: 8, top: 4, textStyle: { color: ink(look), fontSize: 14 } } : undefined,
     legend: isLegend
       ? { type: "scroll", top: title ? 28 : 4, left: 8, right: 8, textStyle: { color: ink(look) }, pageTextStyle: { color: ink(look) }, formatter: shortened }

@@ -9,7 +9,7 @@ import { plural, showCount } from "../parts/numbers";
 import { scrollTo } from "../parts/scroll";
 import { Text } from "../parts/Text";
 import { download } from "../results/exports";
-import { matrix, navigatorLayer, NO_TECHNIQUE } from "./matrix";
+import { matrix, navigatorLayer, NO_TECHNIQUE, tablesText } from "./matrix";
 import { factsOf, type RuleFacts } from "./ruleText";
 import { fetchRule, type Fired } from "./rules";
 
@@ -41,9 +41,13 @@ function useFacts(rules: RuleSummary[]) {
   return { facts, done };
 }
 
+const NOTHING = new Map<string, number>();
+
 interface MatrixProps {
   rules: RuleSummary[];
   fired: Map<string, Fired>;
+  /** Rows by table; none until they are known. */
+  stored: ReadonlyMap<string, number> | undefined;
   /** The cell that is open, as `tactic/technique`. */
   cell: string | undefined;
   open(cell: string | undefined): void;
@@ -56,11 +60,11 @@ function useTechniqueNames(): (technique: string) => string {
   return names.data ?? (() => "");
 }
 
-export function Matrix({ rules, fired, cell, open, choose }: MatrixProps) {
+export function Matrix({ rules, fired, stored, cell, open, choose }: MatrixProps) {
   const { facts, done } = useFacts(rules);
   const nameOf = useTechniqueNames();
   const [openedTactic, openedTechnique] = (cell ?? "").split("/");
-  const columns = useMemo(() => matrix(rules, facts.data ?? new Map<string, RuleFacts>(), fired), [rules, facts.data, fired]);
+  const columns = useMemo(() => matrix(rules, facts.data ?? new Map<string, RuleFacts>(), fired, stored ?? NOTHING), [rules, facts.data, fired, stored]);
   if (facts.isError) return <Failure error={facts.error} title="The rules were not read" retry={() => void facts.refetch()} />;
   if (facts.isPending) {
     return (
@@ -80,7 +84,7 @@ export function Matrix({ rules, fired, cell, open, choose }: MatrixProps) {
     <>
       <div className="toolbar">
         <span className="quiet">
-          {plural(techniques.size, "technique")} in {plural(shown.length, "tactic")}{untagged > 0 && `; ${plural(untagged, "rule")} without ATT&CK tags`}. A frame marks what raised alerts in the last 30 days; dashed are rules that rest.
+          {plural(techniques.size, "technique")} in {plural(shown.length, "tactic")}{untagged > 0 && `; ${plural(untagged, "rule")} without ATT&CK tags`}. A frame marks what raised alerts in the last 30 days; dashed are rules that rest; striped are those with nothing to look at.
         </span>
         <span className="grow" />
         <Button size="small" onClick={() => download("moneta-rules.layer.json", "application/json", navigatorLayer(columns, "Moneta rules"))}>Navigator layer</Button>
@@ -94,12 +98,12 @@ export function Matrix({ rules, fired, cell, open, choose }: MatrixProps) {
                 <button
                   key={cell.technique}
                   type="button"
-                  className={`technique rules-${Math.min(4, cell.running.length)}${cell.alerts > 0 ? " fired" : ""}`}
+                  className={`technique rules-${Math.min(4, cell.running.length)}${cell.alerts > 0 ? " fired" : ""}${stored && cell.data === "absent" ? " no-data" : ""}`}
                   aria-pressed={openedCell === cell}
                   onClick={() => open(openedCell === cell ? undefined : `${tactic}/${cell.technique}`)}
                 >
                   <span>{cell.technique}{" "}<span className="technique-name">{nameOf(cell.technique)}</span></span>
-                  <span className="quiet">{plural(cell.running.length, "rule")}{cell.resting.length > 0 && `, ${cell.resting.length} rest`}{cell.alerts > 0 && `, ${plural(cell.alerts, "alert")}`}</span>
+                  <span className="quiet">{plural(cell.running.length, "rule")}{cell.resting.length > 0 && `, ${cell.resting.length} rest`}{cell.alerts > 0 && `, ${plural(cell.alerts, "alert")}`}{stored && cell.data === "absent" && ", no data"}</span>
                 </button>
               ))}
             </section>
@@ -114,10 +118,11 @@ export function Matrix({ rules, fired, cell, open, choose }: MatrixProps) {
             {[...openedCell.running, ...openedCell.resting].map((rule) => (
               <li key={rule.rule_id}>
                 <button type="button" className="text-link" onClick={() => choose(rule.rule_id)}><Text text={rule.title} /></button>{" "}
-                <span className="quiet">{rule.level}{!rule.enabled && ", rests"}</span>
+                <span className="quiet">{rule.level}{!rule.enabled && ", rests"}{stored && rule.tables.length > 0 && `, looks at ${tablesText(rule.tables, stored)}`}</span>
               </li>
             ))}
           </ul>
+          {stored && openedCell.data === "absent" && <p>There are no rows in any of these tables, so none of these rules can find anything. <Link to="/sources" search={(previous) => ({ tz: previous.tz }) as never}>See what comes in</Link></p>}
           {openedCell.alerts > 0 && <p><Link to="/query" search={(previous) => ({ tz: previous.tz, q: `SecurityAlert\n| where Techniques has "${openedCell.technique}"`, range: "30d" }) as never}>Its alerts</Link></p>}
         </section>
       )}

@@ -13,6 +13,7 @@ import { Answered, Page } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { scrollTo } from "../parts/scroll";
 import { showTime } from "../parts/time";
+import { useStatus } from "../query/schema";
 import { AddRules } from "./AddRules";
 import { Coverage } from "./Coverage";
 import { Exceptions, type ExceptionsSearch } from "./Exceptions";
@@ -46,6 +47,8 @@ export function RulesPage() {
   const view = VIEWS.find((one) => one === search.view) ?? "list";
   const title = rules.data?.find((rule) => rule.rule_id === removing)?.title ?? removing ?? "";
   const alerts = fired.data ?? NONE;
+  const status = useStatus();
+  const stored = useMemo(() => status.data && new Map(status.data.tables.map((table) => [table.name, table.num_rows])), [status.data]);
   return (
     <div className="alerts-body with-detail">
       <div className="detail-beside">
@@ -61,11 +64,11 @@ export function RulesPage() {
           <Answered query={rules}>
             {(all) =>
               view === "coverage" ? (
-                <Coverage rules={all} fired={alerts} />
+                <Coverage rules={all} fired={alerts} stored={stored} />
               ) : view === "exceptions" ? (
                 <Exceptions rules={all} search={search} setSearch={setSearch} />
               ) : view === "matrix" ? (
-                <Matrix rules={all} fired={alerts} cell={search.cell} open={(cell) => setSearch({ cell })} choose={(rule) => setSearch({ rule })} />
+                <Matrix rules={all} fired={alerts} stored={stored} cell={search.cell} open={(cell) => setSearch({ cell })} choose={(rule) => setSearch({ rule })} />
               ) : (
                 <RuleList all={all} fired={alerts} search={search} setSearch={setSearch} />
               )
@@ -112,6 +115,7 @@ interface RuleListProps {
 
 function RuleList({ all, fired, search, setSearch }: RuleListProps) {
   const zone = useZone();
+  const mayAdmin = useMayAdmin();
   const chosen = useRef<HTMLTableRowElement>(null);
   const wanted = (search.text ?? "").toLowerCase();
   const shown = useMemo(
@@ -124,7 +128,16 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
       ),
     [all, search.level, search.runs, wanted],
   );
-  useEffect(() => scrollTo(chosen.current), [search.rule]);
+  // While it is edited, the editor is what is looked at.
+  useEffect(() => (search.edit ? undefined : scrollTo(chosen.current)), [search.rule, search.edit]);
+  if (all.length === 0) {
+    return (
+      <p>
+        There is no rule yet, so nothing raises an alert.{" "}
+        {mayAdmin ? <>Write one or add files, both above: <code>content/rules</code> of the repository has many to begin with.</> : "An administrator adds them here."}
+      </p>
+    );
+  }
   const isKnown = !search.rule || all.some((rule) => rule.rule_id === search.rule);
   return (
     <>
@@ -153,7 +166,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
               <th scope="col" className="aside">Applies to</th>
               <th scope="col" className="number">Alerts in 30 days</th>
               <th scope="col" className="aside">Last alert</th>
-              <th scope="col" className="aside" title="Of the incidents that people judged, the share that was a true positive">Right</th>
+              <th scope="col" className="aside" title="Of the incidents that people judged, the share that was a true positive">True positives</th>
             </tr>
           </thead>
           <tbody>
@@ -165,7 +178,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
                   <td><span className={`severity ${rule.level}`}>{rule.level}</span></td>
                   <td className="wrap">
                     <button type="button" className="text-link" onClick={() => setSearch({ rule: rule.rule_id })}><Text text={rule.title} /></button>{!rule.enabled && <span className="quiet"> rests</span>}
-                    <div className="quiet">{rule.author && <><Text text={rule.author} /> · </>}<code>{rule.rule_id}</code></div>
+                    <div className="quiet">{rule.author && <Text text={rule.author} />}<span className="aside">{rule.author && " · "}<code>{rule.rule_id}</code></span></div>
                   </td>
                   <td className="aside">{rule.log_source === "" ? <span className="quiet">events of other rules</span> : <Text text={rule.log_source} />}</td>
                   <td className="number">

@@ -1,5 +1,6 @@
 // Rules by ATT&CK's tactics and techniques, and the same as a layer of the ATT&CK Navigator.
 import type { RuleSummary } from "../api/types";
+import { plural } from "../parts/numbers";
 import type { RuleFacts } from "./ruleText";
 import type { Fired } from "./rules";
 
@@ -15,6 +16,22 @@ export interface Cell {
   running: RuleSummary[];
   resting: RuleSummary[];
   alerts: number;
+  data: Data;
+}
+
+/** Whether there is anything for rules to look at: rows in one of their tables, or in none; or nobody knows the tables. */
+export type Data = "present" | "absent" | "unknown";
+
+/** What there is for rules together. `stored`: rows by table. */
+export function dataOf(rules: Pick<RuleSummary, "tables">[], stored: ReadonlyMap<string, number>): Data {
+  const tables = rules.flatMap((rule) => rule.tables);
+  if (tables.length === 0) return "unknown";
+  return tables.some((table) => (stored.get(table) ?? 0) > 0) ? "present" : "absent";
+}
+
+/** `Syslog (20 rows), Event (none)`. */
+export function tablesText(tables: string[], stored: ReadonlyMap<string, number>): string {
+  return tables.map((table) => `${table} (${(stored.get(table) ?? 0) > 0 ? plural(stored.get(table) ?? 0, "row") : "none"})`).join(", ");
 }
 
 export interface TacticColumn {
@@ -25,7 +42,7 @@ export interface TacticColumn {
 /** Rules that name no technique are under this. */
 export const NO_TECHNIQUE = "no technique";
 
-export function matrix(rules: RuleSummary[], facts: Map<string, RuleFacts>, fired: Map<string, Fired>): TacticColumn[] {
+export function matrix(rules: RuleSummary[], facts: Map<string, RuleFacts>, fired: Map<string, Fired>, stored: ReadonlyMap<string, number>): TacticColumn[] {
   const columns = new Map<string, Map<string, Cell>>(TACTICS.map((tactic) => [tactic, new Map()]));
   for (const rule of rules) {
     const said = facts.get(rule.rule_id);
@@ -34,13 +51,14 @@ export function matrix(rules: RuleSummary[], facts: Map<string, RuleFacts>, fire
       const cells = columns.get(tactic) ?? new Map<string, Cell>();
       columns.set(tactic, cells);
       for (const technique of said && said.techniques.length > 0 ? said.techniques : [NO_TECHNIQUE]) {
-        const cell = cells.get(technique) ?? { technique, running: [], resting: [], alerts: 0 };
+        const cell = cells.get(technique) ?? { technique, running: [], resting: [], alerts: 0, data: "unknown" };
         (rule.enabled ? cell.running : cell.resting).push(rule);
         cell.alerts += fired.get(rule.rule_id)?.count ?? 0;
         cells.set(technique, cell);
       }
     }
   }
+  for (const cell of [...columns.values()].flatMap((cells) => [...cells.values()])) cell.data = dataOf([...cell.running, ...cell.resting], stored);
   return [...columns].map(([tactic, cells]) => ({ tactic, cells: [...cells.values()].sort((a, b) => (a.technique < b.technique ? -1 : 1)) }));
 }
 
@@ -59,7 +77,7 @@ export function navigatorLayer(columns: TacticColumn[], name: string): string {
         score: cell.running.length,
         enabled: true,
         comment: [...cell.running.map((rule) => rule.title), ...cell.resting.map((rule) => `${rule.title} (rests)`)].join("\n"),
-        metadata: [{ name: "alerts in 30 days", value: String(cell.alerts) }],
+        metadata: [{ name: "alerts in 30 days", value: String(cell.alerts) }, { name: "data", value: cell.data }],
       })),
   );
   const most = Math.max(1, ...techniques.map((technique) => technique.score));

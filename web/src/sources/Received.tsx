@@ -44,7 +44,10 @@ export function Received({ text, onlyTroubled, onText, onTroubled }: ReceivedPro
           const found = troublesFirst(all).filter((one) => (!onlyTroubled || isTroubled(one)) && meets(one, text));
           return (
             <>
-              <p>{troubled === 0 ? `${plural(all.length, "source")}, and nothing is wrong with any.` : `Something is wrong with ${troubled} of ${plural(all.length, "source")}.`}</p>
+              <p>
+                {summary(all.length, troubled)}
+                {all.some((one) => one.num_quarantined > 0) && " Some records could not be read: they stand under “Quarantine” below."}
+              </p>
               {found.length > 0 && (
                 <div className="scroll-x limited" tabIndex={0} role="group" aria-label="Sources">
                   <table className="plain">
@@ -88,6 +91,11 @@ export function Received({ text, onlyTroubled, onText, onTroubled }: ReceivedPro
       </Answered>
     </Section>
   );
+}
+
+function summary(sources: number, troubled: number): string {
+  if (sources === 0) return "Nothing has come in yet. Send a file with “moneta ingest”, or let syslog or a shipper send here.";
+  return troubled === 0 ? `${plural(sources, "source")}, and nothing is wrong with any.` : `Something is wrong with ${troubled} of ${plural(sources, "source")}.`;
 }
 
 function meets(one: SourceStatus, text: string): boolean {

@@ -1,6 +1,6 @@
 // Coming in: the first account by the printed link, signing in and out, accounts of people, credentials of programs.
 import { afterAll, expect, test } from "vitest";
-import { address, close, expectAccessible, open, openUnknown, picture } from "./browser";
+import { address, close, expectAccessible, open, openUnknown, pictures } from "./browser";
 import { launch } from "./server";
 
 afterAll(close);
@@ -11,7 +11,7 @@ test("the first account is made by the printed link, once, and signs in again", 
     const { page, context, complaints } = await openUnknown(url);
     await page.goto(welcome);
     await page.getByRole("heading", { name: "Make the first account" }).waitFor();
-    await picture(page, "welcome-light");
+    await pictures(page, "welcome");
     await expectAccessible(page);
     await page.getByLabel("Name").fill("grace");
     await page.getByLabel("Password").fill("short");
@@ -23,14 +23,18 @@ test("the first account is made by the printed link, once, and signs in again", 
     await page.locator(".verdict").waitFor();
     // The secret of the link is not left in the address.
     expect(page.url()).not.toContain("token");
-    await picture(page, "home-empty-light");
+    await pictures(page, "home-empty");
+    await page.getByRole("link", { name: "Add rules" }).click();
+    await page.getByText("There is no rule yet").waitFor();
+    await pictures(page, "rules-empty");
+    await expectAccessible(page);
     // The first account's refusal is a complaint of the browser's console, and the only one.
     expect(complaints.filter((one) => !/status of 4/.test(one))).toEqual([]);
 
     await page.getByRole("button", { name: /grace/ }).click();
     await page.getByRole("menuitem", { name: "Sign out" }).click();
     await page.getByRole("heading", { name: "Sign in to Moneta" }).waitFor();
-    await picture(page, "sign-in-light");
+    await pictures(page, "sign-in");
     await expectAccessible(page);
     await page.goto(`${url}/audit?actor=grace`);
     await page.getByLabel("Name").fill("grace");
@@ -63,7 +67,7 @@ test("an account is made, works, sees no more than it may, and is disabled", asy
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Name").fill("linus");
   await dialog.getByLabel("Password").fill("a whole sentence of it");
-  await picture(page, "account-new-light");
+  await pictures(page, "account-new");
   await expectAccessible(page);
   await dialog.getByRole("button", { name: "Make", exact: true }).click();
   await dialog.waitFor({ state: "detached" });
@@ -110,7 +114,7 @@ test("a credential is shown once, works, and is refused once it is revoked", asy
   await dialog.getByRole("button", { name: "Make", exact: true }).click();
   const secret = (await dialog.locator(".secret").textContent()) ?? "";
   expect(secret.length).toBeGreaterThan(20);
-  await picture(page, "credential-shown-light");
+  await pictures(page, "credential-shown");
   await expectAccessible(page);
   await dialog.getByRole("button", { name: "I have it" }).click();
   const list = page.getByRole("group", { name: "Credentials" });

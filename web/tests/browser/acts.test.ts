@@ -1,7 +1,7 @@
 // Pages that act, as people act on them: live, alerts by keyboard, audit, store, quarantine, a column's values, members.
 import { afterAll, expect, inject, test } from "vitest";
 import type { Page } from "playwright-core";
-import { address, close, expectAccessible, open, picture } from "./browser";
+import { address, close, expectAccessible, open, pictures } from "./browser";
 import { call, ingestRight } from "./server";
 
 afterAll(close);
@@ -33,7 +33,7 @@ test("live shows rows as they come, stands still, opens one, and is found again 
   // More than a step takes is counted, and said.
   await sendEvents(page, "Pulse_CL", Array.from({ length: 700 }, (_, index) => ({ TimeGenerated: now(), Beat: 3 + index, Kind: "many" })));
   await page.getByText(/^\d+ rows? came faster/).waitFor();
-  await picture(page, "live-moving-light");
+  await pictures(page, "live-moving");
   await page.getByRole("heading", { name: "Live" }).click();
   await page.keyboard.press("p");
   await page.getByRole("status").getByText("Paused").waitFor();
@@ -43,7 +43,7 @@ test("live shows rows as they come, stands still, opens one, and is found again 
   await rows.getByRole("gridcell").filter({ hasText: "many" }).first().dblclick();
   await page.getByRole("complementary", { name: "One row" }).waitFor();
   const row = parameter(page, "row");
-  await picture(page, "live-paused-light");
+  await pictures(page, "live-paused");
   await expectAccessible(page);
   const seen = await page.getByRole("complementary", { name: "One row" }).innerText();
 
@@ -81,7 +81,8 @@ test("alerts are gone through by keyboard", async () => {
   const first = parameter(page, "alert");
   await page.keyboard.press("ArrowDown");
   await expect.poll(() => parameter(page, "alert")).not.toBe(first);
-  await picture(page, "alerts-keyboard-light");
+  await detail.getByText("Evidence").waitFor();
+  await pictures(page, "alerts-keyboard");
   await expectAccessible(page);
   await page.reload();
   await detail.getByText("Evidence").waitFor();
@@ -112,7 +113,7 @@ test("the audit is narrowed, sorted and opened, and its address has it all", asy
   const one = page.getByRole("complementary", { name: "One row" });
   await one.waitFor();
   const seen = await one.innerText();
-  await picture(page, "audit-narrowed-light");
+  await pictures(page, "audit-narrowed");
   await expectAccessible(page);
   await page.reload();
   await one.waitFor();
@@ -138,7 +139,7 @@ test("what is stored is checked, and how long it is kept is changed", async () =
   await dialog.getByText("A whole number from 1.").waitFor();
   await days.fill("1");
   await dialog.getByText("cannot be had back").waitFor();
-  await picture(page, "retention-light");
+  await pictures(page, "retention");
   await expectAccessible(page);
   await days.fill("4000");
   await dialog.getByRole("button", { name: "Keep so long" }).click();
@@ -161,7 +162,7 @@ test("records that could not be read stand with their reason and are read again"
   await page.goto(address("/sources"));
   const reasons = page.getByRole("group", { name: "Reasons" });
   await reasons.getByRole("row").nth(1).waitFor();
-  await picture(page, "quarantine-light");
+  await pictures(page, "quarantine");
   await expectAccessible(page);
   await reasons.getByRole("button", { name: /^Read again/ }).first().click();
   await page.getByText(/records? became events; \d+ were refused again/).waitFor();
@@ -184,7 +185,7 @@ test("a column says what it holds: numbers and times by their own order", async 
   await dialog.getByText("Most frequent values").waitFor();
   const value = (name: string) => dialog.locator("dt", { hasText: name }).locator("xpath=following-sibling::dd[1]").innerText();
   expect([await value("Least"), await value("Greatest")]).toEqual(["0", "2999"]);
-  await picture(page, "profile-light");
+  await pictures(page, "profile");
   await expectAccessible(page);
   await dialog.getByRole("button", { name: "Close" }).click();
   await page.getByRole("button", { name: "Values of TimeGenerated" }).click();
@@ -210,7 +211,7 @@ test("members of a dynamic column become columns, sort, filter the query, and co
   await expect.poll(() => parameter(page, "expand")).toBe('["Badge","Badge.doors"]');
   await rows.getByRole("button", { name: "Badge.level", exact: true }).click();
   await expect.poll(() => parameter(page, "sort")).toBe("Badge.level");
-  await picture(page, "grid-members-light");
+  await pictures(page, "grid-members");
   await expectAccessible(page);
   // A link never runs by itself; once run, it is as it was but for what a run begins anew.
   expect(await page.getByLabel("Rows at most").inputValue()).toBe("1000");
@@ -232,8 +233,18 @@ test("the matrix opens where it was", async () => {
   await page.getByRole("button", { name: /^T1110\.001/ }).click();
   await expect.poll(() => parameter(page, "cell")).toBe("credential-access/T1110.001");
   await page.reload();
-  await page.getByRole("region", { name: /^Rules for T1110\.001/ }).waitFor();
-  await picture(page, "matrix-cell-light");
+  const rules = page.getByRole("region", { name: /^Rules for T1110\.001/ });
+  await rules.getByText(/looks at Syslog \(\d+ rows\)/).first().waitFor();
+  // Nothing of Windows comes in here: the technique says so, and where to look.
+  await page.getByRole("button", { name: /^T1047.*no data/ }).click();
+  await page.getByRole("region", { name: /^Rules for T1047/ }).getByText("none of these rules can find anything").waitFor();
+  await pictures(page, "matrix-no-data");
+  await page.goto(address("/rules?view=coverage"));
+  await page.getByRole("row").filter({ hasText: "linux/sshd" }).getByText(/^Syslog \(\d+ rows\)$/).waitFor();
+  await page.getByRole("row").filter({ hasText: "windows/process_creation" }).getByText("none", { exact: true }).waitFor();
+  await page.goto(address("/rules?view=matrix&cell=credential-access/T1110.001"));
+  await rules.waitFor();
+  await pictures(page, "matrix-cell");
   expect(complaints).toEqual([]);
   await context.close();
 });

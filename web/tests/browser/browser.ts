@@ -72,7 +72,7 @@ export async function openUnknown(url: string, options: Look = {}): Promise<Visi
     if (target.origin !== url && !["data:", "blob:"].includes(target.protocol)) complaints.push(`asked elsewhere: ${request.url()}`);
   });
   onTestFailed(async ({ task }) => {
-    if (!page.isClosed()) await picture(page, `failed-${task.name.replaceAll(/[^a-z0-9]+/gi, "-").slice(0, 60)}`);
+    if (!page.isClosed()) await take(page, `failed-${task.name.replaceAll(/[^a-z0-9]+/gi, "-").slice(0, 60)}`);
   });
   return { page, context, complaints };
 }
@@ -91,18 +91,18 @@ export async function expectFocused(element: Locator): Promise<void> {
   await expect.poll(() => element.evaluate((one) => one === document.activeElement)).toBe(true);
 }
 
-/** Lets axe look at the page; anything serious fails. */
-export async function expectAccessible(page: Page): Promise<void> {
+/** Lets axe look at the page; anything serious fails. With rules named it looks for these alone. */
+export async function expectAccessible(page: Page, rules: string[] = []): Promise<void> {
   // As a function of the browser's own console, not as a script of the page: the content policy forbids the latter.
   await page.evaluate(axe.source);
-  const found = await page.evaluate(async () => {
+  const found = await page.evaluate(async (rules) => {
     // Fluent marks where the focus may turn with elements that pass it on at once; axe takes them for traps.
     const context = { include: [document], exclude: [["[data-tabster-dummy]"]] } as unknown as Parameters<typeof axe.run>[0];
-    const result = await (window as unknown as { axe: typeof axe }).axe.run(context, { resultTypes: ["violations"] });
+    const result = await (window as unknown as { axe: typeof axe }).axe.run(context, { resultTypes: ["violations"], ...(rules.length > 0 ? { runOnly: rules } : {}) });
     return result.violations
       .filter((violation) => violation.impact === "serious" || violation.impact === "critical")
       .map((violation) => `${violation.id}: ${violation.nodes.map((node) => `${node.html.slice(0, 200)} ${node.failureSummary ?? ""}`).slice(0, 3).join(" | ")}`);
-  });
+  }, rules);
   expect(found).toEqual([]);
 }
 
@@ -116,7 +116,26 @@ export async function write(page: Page, text: string): Promise<void> {
   await page.keyboard.insertText(text);
 }
 
-export async function picture(page: Page, name: string): Promise<void> {
+async function take(page: Page, name: string): Promise<void> {
   mkdirSync(PICTURES, { recursive: true });
   await page.screenshot({ path: join(PICTURES, `${name}.png`) });
+}
+
+/** A picture of the page as it stands, its charts drawn. */
+export async function picture(page: Page, name: string): Promise<void> {
+  await expect.poll(() => page.locator(".canvas:not([data-drawn])").count()).toBe(0);
+  await take(page, name);
+}
+
+/** A picture in each theme; in the dark one it must be possible to read, too. */
+export async function pictures(page: Page, name: string): Promise<void> {
+  await picture(page, `${name}-light`);
+  await page.emulateMedia({ colorScheme: "dark" });
+  await page.locator("html[data-theme=dark]").waitFor({ state: "attached" });
+  // An editor gives its words their new colours a moment later.
+  await page.waitForTimeout(200);
+  await picture(page, `${name}-dark`);
+  await expectAccessible(page, ["color-contrast"]);
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.locator("html[data-theme=light]").waitFor({ state: "attached" });
 }

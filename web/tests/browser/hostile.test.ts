@@ -1,7 +1,7 @@
 // Strings of attackers on every page that shows what came in: on a server of their own, as there are hundreds of alerts.
 // None runs, none leaves the order of the page, and no page complains.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { close, openAt, picture, type Visit } from "./browser";
+import { close, openAt, pictures, type Visit } from "./browser";
 import { HOSTILE } from "./data";
 import { addRules, call, ingestRight, start, type Running } from "./server";
 
@@ -107,7 +107,7 @@ test.each(PAGES)("%s shows strings of attackers as text", async (name, path, act
   await visit.page.goto(running.installation.url + path);
   await act(visit);
   await visit.page.waitForLoadState("networkidle", { timeout: 10_000 }).catch(() => undefined);
-  await picture(visit.page, `hostile-${name}`);
+  await pictures(visit.page, `hostile-${name}`);
   await expectHarmless(visit);
   await visit.context.close();
 });

@@ -1,7 +1,7 @@
 // Incidents as people on call work on them, by keyboard where there is a key; rules and holds as administrators do.
 import { readFileSync } from "node:fs";
 import { afterAll, expect, test } from "vitest";
-import { address, close, expectAccessible, expectFocused, open, picture } from "./browser";
+import { address, close, expectAccessible, expectFocused, open, pictures } from "./browser";
 
 afterAll(close);
 
@@ -28,14 +28,14 @@ test("an incident is taken, looked into, talked about, closed with a verdict and
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: title }).waitFor();
   await page.getByText("Incident made").waitFor();
-  await picture(page, "incident-worked-light");
+  await pictures(page, "incident-worked");
 
   await page.getByRole("tab", { name: /^Evidence/ }).click();
   await page.getByRole("button", { name: "What the rule looks for" }).first().click();
   await page.locator("pre.panel").getByText("condition").first().waitFor();
   await page.getByRole("button", { name: "Verify this event" }).first().click();
   await page.getByText("The path is right; the signature was not checked").waitFor();
-  await picture(page, "incident-evidence-light");
+  await pictures(page, "incident-evidence");
   await expectAccessible(page);
 
   await page.getByRole("tab", { name: /^Comments/ }).click();
@@ -53,7 +53,7 @@ test("an incident is taken, looked into, talked about, closed with a verdict and
   await dialog.getByRole("radio", { name: /Benign positive/ }).check();
   expect(await closes.isDisabled()).toBe(true);
   await dialog.getByLabel("Why?").fill("The test of the pages.");
-  await picture(page, "incident-close-light");
+  await pictures(page, "incident-close");
   await expectAccessible(page);
   await closes.click();
   await page.getByText("Closed: benign positive").first().waitFor();
@@ -108,7 +108,7 @@ test("a rule shows what it is, rests and runs, and says what it would have found
   await rule.getByLabel("Time to look at").selectOption("24h");
   await rule.getByRole("button", { name: "Look", exact: true }).click();
   await rule.getByText(/match(es)? in .* rows?; no alert was raised/).waitFor();
-  await picture(page, "rule-light");
+  await pictures(page, "rule");
   await expectAccessible(page);
   await rule.getByRole("switch").click();
   await rule.getByText("Rests").waitFor();
@@ -149,7 +149,7 @@ test("a hold is placed and released, both with a reason", async () => {
   await dialog.waitFor({ state: "detached" });
   await page.getByRole("group", { name: "Legal holds" }).getByText("A court asks.").waitFor();
   await page.getByRole("group", { name: "Legal holds" }).scrollIntoViewIfNeeded();
-  await picture(page, "holds-light");
+  await pictures(page, "holds");
   await page.getByRole("button", { name: "Release case-7" }).click();
   await dialog.getByLabel("Why").fill("The case is over.");
   await dialog.getByRole("button", { name: "Release", exact: true }).click();

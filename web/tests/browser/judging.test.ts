@@ -1,6 +1,6 @@
 // What people make of rules and of whom they name: exceptions, risks, and the channels by which they hear of them.
 import { afterAll, expect, test } from "vitest";
-import { address, close, expectAccessible, open, picture } from "./browser";
+import { address, close, expectAccessible, open, pictures } from "./browser";
 
 afterAll(close);
 
@@ -25,7 +25,7 @@ test("an exception is looked at before it is made, stands in the list with its r
   await form.getByLabel("Time to look at").selectOption("24h");
   await form.getByRole("button", { name: "See what it would take away" }).click();
   await form.getByText("It would take away 2 of 20 matches").waitFor();
-  await picture(page, "exception-preview-light");
+  await pictures(page, "exception-preview");
   await expectAccessible(page);
   // Other times and other conditions, other answers: the one for those before goes.
   await form.getByLabel("Time to look at").selectOption("30d");
@@ -57,7 +57,7 @@ test("an exception is looked at before it is made, stands in the list with its r
   await list.getByText("SyslogMessage contains guest1 or guest2 or guest3").waitFor();
   await list.getByText("<b>looks</b>").waitFor();
   expect(await list.innerText()).not.toContain("\u202e");
-  await picture(page, "exceptions-made-light");
+  await pictures(page, "exceptions-made");
   await page.getByRole("heading", { name: "Rules" }).click();
   await page.keyboard.press("Enter");
   const rule = page.getByRole("complementary", { name: "One rule" });
@@ -130,7 +130,7 @@ test("an alert says why its rule matched, and begins an exception of such events
   const alert = page.getByRole("region", { name: "Alert SSH Sign-In Tried For An Account That Does Not Exist" });
   await alert.getByRole("button", { name: "Why it matched" }).first().click();
   await alert.locator("pre").getByText(/matches the event in Syslog/).waitFor();
-  await picture(page, "explanation-light");
+  await pictures(page, "explanation");
   await expectAccessible(page);
   await alert.getByRole("link", { name: "Except such events…" }).click();
   const form = page.getByRole("region", { name: "New exception" });
@@ -149,7 +149,7 @@ test("risks name who is spoken against, lead on by key, and come back from the a
   const risks = page.getByRole("group", { name: "Risks" });
   await risks.getByText("bastion", { exact: true }).waitFor();
   await risks.getByRole("link", { name: "SSH Sign-In Tried For An Account That Does Not Exist" }).waitFor();
-  await picture(page, "risks-light");
+  await pictures(page, "risks");
   await expectAccessible(page);
   await page.getByRole("button", { name: /^host / }).click();
   await page.getByLabel("Alerts of the last days").selectOption("30");
@@ -190,12 +190,12 @@ test("channels say what arrived and what did not, and are tried", async () => {
   await line("on-call").getByText(/^Arrived after/).waitFor();
   await channels.getByRole("button", { name: "Test mirror" }).click();
   await line("mirror").getByText(/^Did not arrive/).waitFor();
-  await picture(page, "channels-tried-light");
+  await pictures(page, "channels-tried");
   await expectAccessible(page);
   // Somebody on call sees it first.
   await page.goto(address("/"));
   await page.getByText("“mirror”", { exact: false }).first().waitFor();
-  await picture(page, "home-problem-light");
+  await pictures(page, "home-problem");
   await page.getByRole("link", { name: "See where alerts go" }).click();
   await line("mirror").waitFor();
   expect(complaints).toEqual([]);

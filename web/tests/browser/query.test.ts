@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
-import { address, close, expectAccessible, open, picture, write } from "./browser";
+import { address, close, expectAccessible, open, pictures, write } from "./browser";
 import { HOSTILE } from "./data";
 
 afterAll(close);
@@ -40,6 +40,53 @@ test("a query is written, run by key, read, sorted, narrowed and exported", asyn
     expect(readFileSync(await download.path(), "utf8")).toBe("Door,Visits\r\nwest,750\r\n");
   }
   await expectAccessible(page);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("what a query cost is told, and the address remembers that somebody wants to know", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(link("Visit_CL\n| where Door == 'north'"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await page.getByRole("button", { name: /3,000 rows read/ }).click();
+  const cost = page.getByRole("region", { name: "What the query cost" });
+  await cost.getByText("on the server").waitFor();
+  expect(await cost.getByText("all of it was needed").count()).toBe(1);
+  await pictures(page, "cost");
+  await expectAccessible(page);
+  await page.reload();
+  await page.getByRole("button", { name: "Run" }).click();
+  await cost.getByText("on the server").waitFor();
+  // Nothing of it is so old: what was left alone is named with the reason.
+  await page.goto(link("Visit_CL\n| where TimeGenerated < datetime(2001-01-01)", "&cost=shown"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await cost.getByText("no event of theirs lies within the times asked for").waitFor();
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("dialogs of the query page come back from the address", async () => {
+  const { page, context, complaints } = await open();
+  const dialog = page.getByRole("dialog");
+  await page.goto(address("/query"));
+  await page.getByRole("button", { name: "Queries" }).click();
+  await dialog.getByText("Nothing was run here yet").waitFor();
+  await dialog.getByRole("tab", { name: "Saved" }).click();
+  await expect.poll(() => new URL(page.url()).searchParams.get("dialog")).toBe("saved");
+  await page.reload();
+  await dialog.getByRole("tab", { name: "Saved", selected: true }).waitFor();
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await expect.poll(() => new URL(page.url()).searchParams.get("dialog")).toBeNull();
+  await page.goto(address("/query?dialog=save"));
+  await dialog.getByText("Save this query").waitFor();
+  await pictures(page, "query-save");
+  await page.goto(address("/query?dialog=profile:Visit_CL:Door"));
+  await dialog.getByText("Most frequent values").waitFor();
+  await page.keyboard.press("Escape");
+  await dialog.waitFor({ state: "detached" });
+  await page.goto(address("/query?dialog=profile:Visit_CL:Nowhere"));
+  await page.getByText("Press").first().waitFor();
+  expect(await dialog.count()).toBe(0);
   expect(complaints).toEqual([]);
   await context.close();
 });
@@ -90,7 +137,7 @@ test("the editor offers our names and marks what the server would refuse", async
   await write(page, "Visit_CL\n| where Do");
   await page.keyboard.press("ControlOrMeta+Space");
   await page.locator(".suggest-widget").getByText("Door", { exact: true }).first().waitFor();
-  await picture(page, "completion-light");
+  await pictures(page, "completion");
   await page.keyboard.press("Enter");
   await page.keyboard.insertText(" == 'north'");
   await page.keyboard.press("Shift+Enter");
@@ -126,6 +173,18 @@ test("a query that runs is cancelled on the server too", async () => {
   await context.close();
 });
 
+/** How many pixels of a picture are of a colour. */
+function colouredPixels(element: Element): number {
+  const canvas = element as HTMLCanvasElement;
+  const { data } = canvas.getContext("2d")?.getImageData(0, 0, canvas.width, canvas.height) ?? { data: [] };
+  let count = 0;
+  for (let at = 0; at + 3 < data.length; at += 4) {
+    const [red = 0, green = 0, blue = 0, opaque = 0] = [data[at], data[at + 1], data[at + 2], data[at + 3]];
+    if (opaque > 128 && Math.max(red, green, blue) - Math.min(red, green, blue) > 60) count += 1;
+  }
+  return count;
+}
+
 test.each([
   ["timechart", "Visit_CL | summarize count() by bin(TimeGenerated, 10m), Door | render timechart"],
   ["piechart", "Visit_CL | summarize count() by Door | render piechart"],
@@ -141,13 +200,14 @@ test.each([
   ["ysplit-panels", "Visit_CL | summarize avg(Seconds), count() by bin(TimeGenerated, 10m) | render timechart with (ysplit=panels)"],
   ["ysplit-axes", "Visit_CL | summarize avg(Seconds), count() by bin(TimeGenerated, 10m) | render timechart with (ysplit=axes)"],
 ])("%s is drawn and has its table", async (kind, query) => {
-  const { page, context, complaints } = await open({ dark: kind === "piechart" });
+  const { page, context, complaints } = await open();
   await page.goto(link(query));
   await page.getByRole("button", { name: "Run" }).click();
   if (kind === "card") await page.locator(".results-body .card").waitFor();
   else await page.locator(".chart canvas").waitFor();
-  await page.waitForTimeout(300);
-  await picture(page, `chart-${kind}`);
+  await pictures(page, `chart-${kind}`);
+  // Axes and texts are grey: what is drawn has colours.
+  if (kind !== "card") expect(await page.locator(".chart canvas").first().evaluate(colouredPixels)).toBeGreaterThan(200);
   await page.getByRole("tab", { name: "Table" }).click();
   await grid(page).waitFor();
   expect(complaints).toEqual([]);
@@ -204,7 +264,7 @@ test("columns are filtered, rows are grouped, and the address brings both back",
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
   expect(await page.locator(".monaco-editor .view-line span").getByText("project", { exact: true }).count()).toBe(1);
-  await picture(page, "groups-light");
+  await pictures(page, "groups");
   await expectAccessible(page);
   expect(await grid(page).getByRole("row", { expanded: true }).count()).toBe(2);
   const again = await context.newPage();
@@ -224,7 +284,7 @@ test("a row opens with its fields; a part of a dynamic value becomes a filter", 
   await page.keyboard.press("Enter");
   const row = page.getByRole("complementary", { name: "One row" });
   await row.getByText("holder", { exact: true }).waitFor();
-  await picture(page, "row-light");
+  await pictures(page, "row");
   await expectAccessible(page);
   await row.getByRole("button", { name: "Add Badge.holder as filter" }).click();
   await expect.poll(() => page.locator(".grid-foot").textContent()).toContain("60 rows");
@@ -269,7 +329,7 @@ test("strings of attackers stay text", async () => {
   expect(await page.locator(".grid script, .grid img, .grid iframe, .inspector a, .inspector img").count()).toBe(0);
   const shown = await page.locator("body").innerText();
   expect(shown).not.toMatch(/[\u202a-\u202e\u2066-\u2069\u001b]/);
-  await picture(page, "hostile-light");
+  await pictures(page, "hostile");
   // As names of a chart, too.
   await page.goto(link("Hostile_CL | take 40 | summarize count() by Text | render columnchart"));
   await page.getByRole("button", { name: "Run" }).click();

@@ -1,6 +1,6 @@
 // Rules as their authors work on them: written, tested, looked at in history, saved, changed.
 import { afterAll, expect, test } from "vitest";
-import { address, close, expectAccessible, open, picture, write } from "./browser";
+import { address, close, expectAccessible, open, pictures, write } from "./browser";
 
 afterAll(close);
 
@@ -19,7 +19,7 @@ test("a rule is written with its problems at their lines, tested, looked at, sav
   const editor = page.getByRole("region", { name: "Write a rule" });
   await editor.getByRole("button", { name: "Run tests" }).click();
   await editor.getByText("its 2 tests are met").waitFor();
-  await picture(page, "rule-new-light");
+  await pictures(page, "rule-new");
   await expectAccessible(page);
 
   await write(page, "title: Broken\nid: [1,\nlevel: high\n");
@@ -29,7 +29,7 @@ test("a rule is written with its problems at their lines, tested, looked at, sav
   await editor.getByRole("button", { name: "Run tests" }).click();
   await editor.locator(".at-line").getByText(/nosuch/).first().waitFor();
   await page.locator(".squiggly-error").first().waitFor();
-  await picture(page, "rule-problem-light");
+  await pictures(page, "rule-problem");
   await expectAccessible(page);
 
   await write(page, rule("nobody"));
@@ -44,7 +44,7 @@ test("a rule is written with its problems at their lines, tested, looked at, sav
   await editor.getByLabel("Time to look at").selectOption("24h");
   await editor.getByRole("button", { name: "Look", exact: true }).click();
   await editor.getByText("1 match in").waitFor();
-  await picture(page, "rule-draft-light");
+  await pictures(page, "rule-draft");
   await editor.getByRole("button", { name: "Save", exact: true }).click();
   await editor.getByText("1 rule loaded, 0 as before").waitFor();
 
@@ -79,8 +79,8 @@ test("files of rules are added, and those that do not load say why", async () =>
   await panel.locator(".at-line").getByText(/nosuch/).first().waitFor();
   await page.goto(address(`/rules?rule=${SSH_RULE}&edit=${SSH_RULE}`));
   await page.getByRole("heading", { name: /^Change/ }).waitFor();
-  await page.locator(".view-lines").getByText("logsource", { exact: false }).first().waitFor();
-  await picture(page, "rule-edit-light");
+  await page.locator(".view-lines").getByText("correlation", { exact: false }).first().waitFor();
+  await pictures(page, "rule-edit");
   expect(complaints).toEqual([]);
   await context.close();
 });

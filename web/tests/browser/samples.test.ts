@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { close, expectAccessible, openAt, picture } from "./browser";
+import { close, expectAccessible, openAt, picture, pictures } from "./browser";
 import { addRules, ingestRight, start, type Running } from "./server";
 
 const samples = process.env.MONETA_CORPUS ? join(process.env.MONETA_CORPUS, "samples") : "";
@@ -86,14 +86,14 @@ test.runIf(isThere)("events of real machines are read, drawn and followed", asyn
   };
   await run("SecurityEvent\n| summarize Events = count() by Activity, Computer\n| order by Events desc");
   await page.locator('.grid[aria-label="Results"]').getByRole("gridcell").first().waitFor();
-  await picture(page, "real-query-light");
+  await pictures(page, "real-query");
   await run("union withsource=Table *\n| where Table !startswith 'Moneta'\n| summarize Events = count() by Table\n| render columnchart");
   await page.locator(".chart canvas").waitFor();
-  await picture(page, "real-chart-light");
+  await pictures(page, "real-chart");
   await page.goto(`${url}/live?q=SecurityEvent`);
   await page.getByRole("gridcell").first().dblclick();
   await page.getByRole("complementary", { name: "One row" }).waitFor();
-  await picture(page, "real-live-light");
+  await pictures(page, "real-live");
   expect(complaints).toEqual([]);
   await context.close();
 });

@@ -122,7 +122,8 @@ async function startReceivers(): Promise<Front> {
   return listen(server);
 }
 
-function printedLink(server: ReturnType<typeof spawn>): Promise<URL> {
+/** The address for the first account, as a server prints it. */
+export function printedLink(server: ReturnType<typeof spawn>): Promise<URL> {
   return new Promise((resolve, reject) => {
     let text = "";
     const timer = setTimeout(() => reject(new Error(`no link was printed:\n${text}`)), START_MS_MAX);

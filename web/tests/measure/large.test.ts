@@ -57,9 +57,11 @@ test("a large table is asked, counted over time and scrolled", async () => {
       }
       console.log(`${query.split("\n").join(" ")}: first rows ${spread(first)}, histogram ${spread(bars)}`);
     }
+    const shown = Math.min(100_000, ROWS).toLocaleString("en-US");
+    await page.goto(`${url}/query?range=30d&q=Entry_CL`);
     await page.getByLabel("Rows at most").selectOption("100000");
     await page.getByRole("button", { name: "Run" }).click();
-    await page.locator(".grid-foot").getByText("100,000 rows").waitFor({ timeout: 120_000 });
+    await page.locator(".grid-foot").getByText(`${shown} rows`).waitFor({ timeout: 120_000 });
     const frames = await page.evaluate(async () => {
       const scroller = document.querySelector(".grid") as HTMLElement;
       const times: number[] = [];
@@ -72,7 +74,7 @@ test("a large table is asked, counted over time and scrolled", async () => {
       }
       return times;
     });
-    console.log(`frames while scrolling 100,000 rows: ${spread(frames)}`);
+    console.log(`frames while scrolling ${shown} rows: ${spread(frames)}`);
     expect(complaints).toEqual([]);
     await context.close();
   } finally {

@@ -46,8 +46,34 @@ test.each(["timechart", "linechart", "areachart", "stackedareachart", "barchart"
   expect(drawing(overTime, how(kind), look).kind).toBe("chart");
 });
 
+test("slices are told apart by everything that names them", () => {
+  const drawn = drawing(table([["At", "datetime"], ["Where", "string"], ["n", "long"]], [["2026-01-01T00:00:00Z", "a", 2], ["2026-01-01T00:00:00Z", "b", 1]]), how("piechart"), look);
+  const [pie] = (drawn as unknown as { option: { series: { data: { name: string }[] }[] } }).option.series;
+  expect(pie?.data.map(({ name }) => name)).toEqual(["2026-01-01T00:00:00Z, a", "2026-01-01T00:00:00Z, b"]);
+});
+
+test("anomalies are marks on the values, also where only they are named", () => {
+  const series = table([["Visits", "dynamic"], ["At", "dynamic"], ["Odd", "dynamic"]], [[[5, 50, 6], ["2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z", "2026-01-01T02:00:00Z"], [0, 1, 0]]]);
+  const drawn = drawing(series, how("anomalychart", { AnomalyColumns: "Odd" }), look) as unknown as { option: { series: { name: string; type: string; data: unknown[] }[] } };
+  expect(drawn.option.series.map(({ name, type, data }) => [name, type, data.length])).toEqual([["Visits", "line", 3], ["Odd", "scatter", 1]]);
+  expect(drawn.option.series[1]?.data).toEqual([["2026-01-01T01:00:00Z", 50]]);
+});
+
 test("a card shows its first row", () => {
-  expect(drawing(table([["n", "long"]], [[5]]), how("card"), look)).toEqual({ kind: "card", values: [{ name: "n", value: "5" }] });
+  expect(drawing(table([["n", "long"], ["s", "string"]], [[5000, "5000"]]), how("card"), look)).toEqual({ kind: "card", values: [{ name: "n", value: "5,000" }, { name: "s", value: "5000" }] });
+});
+
+test("every bar has its name, turned where names are long", () => {
+  const label = (names: string[], kind = "columnchart") => {
+    const drawn = drawing(table([["s", "string"], ["n", "long"]], names.map((name): Row => [name, 1])), how(kind), look) as unknown as { option: Record<"xAxis" | "yAxis", { axisLabel: { interval?: number; rotate?: number } }> };
+    return drawn.option[kind === "barchart" ? "yAxis" : "xAxis"].axisLabel;
+  };
+  const long = Array.from({ length: 13 }, (_, index) => `CommonSecurityLog${index}`);
+  expect(label(["a", "b"])).toMatchObject({ interval: 0 });
+  expect(label(["a", "b"]).rotate).toBeUndefined();
+  expect(label(long)).toMatchObject({ interval: 0, rotate: 35 });
+  expect(label(long, "barchart").rotate).toBeUndefined();
+  expect(label(Array.from({ length: 99 }, (_, index) => `n${index}`)).interval).toBeUndefined();
 });
 
 test("too many series are cut, and it is said", () => {

@@ -8,7 +8,7 @@ import { binFor, parseRange, rangeBounds, rangeText, showAge, showTime } from ".
 import { visible, visiblePieces } from "../../src/parts/text";
 import { afterKey } from "../../src/parts/useKeys";
 import { channelState } from "../../src/settings/channels";
-import { everyBar } from "../../src/query/bars";
+import { barMiddle, everyBar } from "../../src/query/bars";
 import { byteOffset, textOffset } from "../../src/query/offsets";
 import { HOSTILE } from "../browser/data";
 
@@ -33,12 +33,14 @@ test("no digit of a long number is invented", () => {
   expect(parsed.a[0]).toBe(hasSource ? "9223372036854775807" : 9223372036854775807);
 });
 
+const STATS = '{"ExecutionTime":0.25,"input_dataset_statistics":{"extents":{"total":5,"scanned":2},"rows":{"scanned":7},"rowstores":{"scanned_blocks":1},"not_read":[["segments",3,"no event of theirs"]]}}';
+
 test("frames of an answer are taken apart, and a cut answer says why", () => {
   const result = readFrames([
     { FrameType: "DataSetHeader" },
     { FrameType: "DataTable", TableKind: "QueryProperties", Rows: [[1, "Visualization", '{"Visualization":"timechart"}']] },
     { FrameType: "DataTable", TableKind: "PrimaryResult", TableName: "T", Columns: [{ ColumnName: "a", ColumnType: "long" }], Rows: [[1], { OneApiErrors: [] }] },
-    { FrameType: "DataTable", TableKind: "QueryCompletionInformation", Rows: [["", "", "id", "", "", 4, "Info", 0, "", 4, "", '{"Text":"watch out"}']] },
+    { FrameType: "DataTable", TableKind: "QueryCompletionInformation", Rows: [["", "", "id", "", "", 4, "Info", 0, "", 4, "", '{"Text":"watch out"}'], ["", "", "id", "", "", 6, "Stats", 0, "", 0, "", STATS]] },
     { FrameType: "DataSetCompletion", OneApiErrors: [{ error: { "@message": "too many rows" } }] },
   ]);
   expect(result.tables[0]?.rows).toEqual([[1]]);
@@ -46,6 +48,7 @@ test("frames of an answer are taken apart, and a cut answer says why", () => {
   expect(result.partial).toBe("too many rows");
   expect(result.warnings).toEqual(["watch out"]);
   expect(result.activityId).toBe("id");
+  expect(result.statistics).toEqual({ seconds: 0.25, rowsScanned: 7, segmentsRead: 2, segmentsTotal: 5, blocksRead: 1, notRead: [{ what: "segments", count: 3, why: "no event of theirs" }] });
 });
 
 test("bytes and UTF-16 units convert both ways", () => {
@@ -98,6 +101,8 @@ test("the worst stands first, and the sentence counts what is urgent", () => {
   expect(verdict(found.slice(5), "ada")).toBe("Nothing urgent; 2 things to look at today");
   expect(verdict(found.slice(4, 5), "ada")).toBe("Nothing waits for you; 1 thing is with others");
   expect(verdict([], "ada")).toBe("All is well");
+  expect(verdict([{ ...found[6]!, weight: "notice" }], "ada")).toBe("Nothing needs you now");
+  expect(problems({ status: undefined, parts: [], incidents: [incident(6, { entities: [], description: "The source s has gaps." })], channels: [] })[0]?.why).toContain("1 alert · The source s has gaps.");
   // A short list leaves out incidents, never trouble of its own.
   expect(shortList(found, 1).map((problem) => problem.isIncident)).toEqual([false, false, false, false, false]);
   expect(shortList(found, 6)).toHaveLength(6);
@@ -123,6 +128,12 @@ test("bars without events stand between those with some, and none is lost", () =
   expect(everyBar(bars, "7m", span)).toBe(bars);
   expect(everyBar(bars, "1s", span)).toBe(bars);
   expect(everyBar([], "30m", span)).toEqual([]);
+});
+
+test("a bar stands within the span, the newest too, which has only begun", () => {
+  const at = (time: string) => `2026-01-02T${time}:00.000Z`;
+  const span: [number, number] = [Date.parse(at("00:10")), Date.parse(at("02:02"))];
+  expect(["00:00", "01:00", "02:00"].map((time) => new Date(barMiddle(at(time), "30m", span)).toISOString().slice(11, 16))).toEqual(["00:20", "01:15", "02:01"]);
 });
 
 test("risks are told apart by kind, and names keep their colons", () => {

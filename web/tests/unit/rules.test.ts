@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { RuleSummary } from "../../src/api/types";
 import { techniqueName } from "../../src/rules/attack";
-import { matrix, navigatorLayer } from "../../src/rules/matrix";
+import { dataOf, matrix, navigatorLayer, tablesText } from "../../src/rules/matrix";
 import { isExplained } from "../../src/rules/rules";
 import { excerpt, factsOf, idsOf, isQueryRule, newRule, serverProblem, syntaxProblems } from "../../src/rules/ruleText";
 
@@ -70,16 +70,24 @@ test("problems stand at their lines", () => {
 
 test("the matrix counts what runs and what rests, and becomes a layer", () => {
   const judgement = { alerts: 0, open: 0, true_positive: 0, benign_positive: 0, false_positive: 0, undetermined: 0, precision: null, median_seconds_to_detect: null };
-  const rule = (rule_id: string, enabled: boolean): RuleSummary => ({ rule_id, title: rule_id, level: "low", author: "", log_source: "", enabled, judgement });
+  const rule = (rule_id: string, enabled: boolean): RuleSummary => ({ rule_id, title: rule_id, level: "low", author: "", log_source: "", tables: ["Syslog"], enabled, judgement });
   const facts = new Map([["one", factsOf(sigma, "one")!], ["rest", factsOf(sigma.replace("id: one", "id: rest"), "rest")!], ["two", factsOf(sigma, "two")!]]);
-  const columns = matrix([rule("one", true), rule("rest", false), rule("two", true)], facts, new Map([["one", { count: 4, last: "" }]]));
+  const columns = matrix([rule("one", true), rule("rest", false), rule("two", true)], facts, new Map([["one", { count: 4, last: "" }]]), new Map([["Syslog", 7]]));
   expect(columns).toHaveLength(14);
   const cell = columns.find((column) => column.tactic === "credential-access")?.cells[0];
-  expect([cell?.technique, cell?.running.length, cell?.resting.length, cell?.alerts]).toEqual(["T1110.001", 1, 1, 4]);
+  expect([cell?.technique, cell?.running.length, cell?.resting.length, cell?.alerts, cell?.data]).toEqual(["T1110.001", 1, 1, 4, "present"]);
   const layer = JSON.parse(navigatorLayer(columns, "x")) as { domain: string; techniques: { techniqueID: string; tactic: string; score: number; comment: string }[] };
   expect(layer.techniques.map((technique) => [technique.techniqueID, technique.tactic, technique.score, technique.comment])).toEqual([
     ["T1110.001", "defense-evasion", 1, "one\nrest (rests)"], ["T1110.001", "credential-access", 1, "one\nrest (rests)"],
   ]);
+});
+
+test("rules have something to look at where one of their tables has rows", () => {
+  const stored = new Map([["Syslog", 1_200], ["Event", 0]]);
+  expect(dataOf([{ tables: ["Event"] }, { tables: ["Syslog"] }], stored)).toBe("present");
+  expect(dataOf([{ tables: ["Event", "SecurityEvent"] }, { tables: [] }], stored)).toBe("absent");
+  expect(dataOf([{ tables: [] }], stored)).toBe("unknown");
+  expect(tablesText(["Syslog", "Event"], stored)).toBe("Syslog (1,200 rows), Event (none)");
 });
 
 test("a rule says why it matched when it runs and is no query", () => {

@@ -566,6 +566,7 @@ impl RuleAdmin for Fakes {
             level: "high".to_owned(),
             author: "Ada".to_owned(),
             log_source: String::new(),
+            tables: Vec::new(),
             enabled: !self.disabled_rules.lock().unwrap().contains(&file.name),
         };
         self.rules.lock().unwrap().iter().map(summary).collect()

@@ -76,6 +76,7 @@ async fn a_row_local_rule_alerts_on_arrival_once_also_across_a_restart() {
     let report = add(&node, RULE).await;
     assert_eq!((report.loaded, report.not_loaded.len()), (1, 0), "{:?}", report.not_loaded);
     assert_eq!(node.rules().list()[0].log_source, "KQL on arrival in Syslog");
+    assert_eq!(node.rules().list()[0].tables, ["Syslog"]);
     store(&node, "nothing").await;
     store(&node, "say xyzzy").await;
     let alerts = "SecurityAlert | where AlertName == 'Secret word' and Entities has 'web01' and EventCount == 1";

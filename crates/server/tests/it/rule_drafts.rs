@@ -71,3 +71,35 @@ async fn a_draft_is_tested_and_matched_against_history_and_is_not_added() {
     let found = rules.backfill(&ctx, look(draft("plugh"))).await.unwrap();
     assert_eq!(found.matches[0].seqs, [1]);
 }
+
+/// A correlation over the rule of [`draft`].
+const CORRELATION: &str = "
+title: Secret words
+id: 5ad1bd8c-2f3a-4d3f-9f0e-9b3f0d0a0b0e
+correlation:
+  type: event_count
+  rules: [5ad1bd8c-2f3a-4d3f-9f0e-9b3f0d0a0b0d]
+  group-by: [Computer]
+  timespan: 5m
+  condition:
+    gte: 3
+level: high
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_names_the_tables_that_rules_look_at() {
+    let dir = TestDir::new();
+    let node = Node::open(&Config::default(), &dir.join("data")).await.unwrap();
+    let ctx = OpContext::local_operator("ada");
+    let rules = node.rules();
+    let correlation = RuleFile { name: "correlation.yml".to_owned(), text: CORRELATION.to_owned() };
+    let report = rules.add(&ctx, draft("xyzzy").into_iter().chain([correlation]).collect()).await.unwrap();
+    assert_eq!(report.loaded, 2, "{report:?}");
+    let listed = || rules.list().into_iter().map(|rule| (rule.title, rule.tables)).collect::<Vec<_>>();
+    let syslog = || vec!["Syslog".to_owned()];
+    let both = vec![("Secret word".to_owned(), syslog()), ("Secret words".to_owned(), syslog())];
+    assert_eq!(listed(), both);
+    // One that rests would look at the same.
+    rules.set_enabled(&ctx, "5ad1bd8c-2f3a-4d3f-9f0e-9b3f0d0a0b0e", false).await.unwrap();
+    assert_eq!(listed(), both);
+}
