@@ -41,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let mut sender = Self { stream, transaction: 0, received: Vec::new() };
         sender.send("open", "relp_version=0\ncommands=syslog").await;
         let answer = sender.answer().await.unwrap();
-        assert!(answer.starts_with("1 rsp ") && answer.contains("200 OK\nrelp_version="), "{answer}");
+        assert!(answer.starts_with("1 rsp ") && answer.contains("200 OK\nrelp_version=0\n"), "{answer}");
         assert!(answer.contains("commands=syslog"), "{answer}");
         sender
     }
@@ -105,6 +105,21 @@ async fn relp_acknowledges_what_is_stored_and_nothing_else() {
     assert_eq!(sender.answer().await.unwrap(), "0 serverclose 0\n");
     assert_eq!(sender.answer().await, None);
     assert_source_compliance(&sink, &intake, collector, &given(&records, 0)).await;
+}
+
+#[tokio::test]
+async fn relp_answers_with_a_version_that_both_speak() {
+    let collector = start_relp(intake(&RecordingSink::new()), options(), None).await.unwrap();
+    for (asked, answered) in
+        [("relp_version=0", 0), ("relp_version=1", 1), ("relp_version=7", 1), ("commands=syslog", 1)]
+    {
+        let stream = TcpStream::connect(collector.local_address().unwrap()).await.unwrap();
+        let mut sender = Sender { stream, transaction: 0, received: Vec::new() };
+        sender.send("open", asked).await;
+        let answer = sender.answer().await.unwrap();
+        assert!(answer.contains(&format!("\nrelp_version={answered}\n")), "{asked}: {answer}");
+    }
+    collector.stop().await;
 }
 
 #[tokio::test]
