@@ -16,6 +16,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::compliance::{Given, assert_source_compliance};
 use crate::sink::{RecordingSink, intake};
+use crate::syslog::assert_nothing_lost_at_the_end;
 
 fn options() -> ListenOptions {
     ListenOptions::new("127.0.0.1:0".parse::<SocketAddr>().unwrap())
@@ -192,6 +193,29 @@ async fn tls_hears_only_senders_with_a_certificate_of_the_authority() {
     sink.until_records(records.len()).await;
     assert!(sink.column("Syslog", "_Source").iter().all(|source| source == "syslog/tls/127.0.0.1"));
     assert_source_compliance(&sink, &intake, collector, &given(&records, 0)).await;
+}
+
+#[tokio::test]
+async fn tls_says_nothing_to_senders_which_never_read() {
+    let sink = RecordingSink::new();
+    let collector = start_syslog_tls(intake(&sink), options(), &tls_files()).await.unwrap();
+    let mut stream = connect(collector.local_address().unwrap(), Some("client")).await.unwrap();
+    stream.write_all(format!("{}\n", message(1)).as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    // Whatever follows the handshake was sent before this was read.
+    sink.until_records(1).await;
+    let socket = stream.into_inner().0.into_std().unwrap();
+    assert_eq!(socket.peek(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(socket);
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn tls_takes_what_a_sender_sends_until_it_hears_of_the_end() {
+    let sink = RecordingSink::new();
+    let collector = start_syslog_tls(intake(&sink), options(), &tls_files()).await.unwrap();
+    let stream = connect(collector.local_address().unwrap(), Some("client")).await.unwrap();
+    assert_nothing_lost_at_the_end(&sink, collector, stream).await;
 }
 
 #[tokio::test]
