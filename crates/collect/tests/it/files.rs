@@ -115,6 +115,25 @@ async fn text_of_no_known_format_is_stored_with_its_file() {
 }
 
 #[tokio::test]
+async fn the_last_record_of_a_log_at_rest_is_not_kept_waiting_for_the_next() {
+    let fixture = Fixture::new();
+    let record = |kind: &str, serial: u32| {
+        format!("type={kind} msg=audit(1780300800.125:{serial}): pid=7 uid=0 exe=\"/bin/su\"")
+    };
+    fixture.append_lines("audit.log", &[record("SYSCALL", 41), record("PROCTITLE", 41)]);
+    let collector = fixture.follow("audit.log");
+    fixture.sink.until_records(1).await;
+    fixture.append_lines("audit.log", &[record("SYSCALL", 42), record("EOE", 42), record("SYSCALL", 44)]);
+    fixture.exactly(3).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("LinuxAudit_CL", "RecordTypes"), ["SYSCALL,PROCTITLE", "SYSCALL", "SYSCALL"]);
+    // What is stored so is not read again.
+    let collector = fixture.follow("audit.log");
+    fixture.exactly(3).await;
+    collector.stop().await;
+}
+
+#[tokio::test]
 async fn binary_files_and_archives_are_left_alone() {
     let fixture = Fixture::new();
     std::fs::write(fixture.path("wtmp"), [vec![8, 0, 0, 0], vec![b'x'; 400]].concat()).unwrap();
