@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use moneta_collect::{RecordStart, start_files};
 use moneta_ports::Metric;
@@ -77,6 +78,61 @@ async fn a_file_rotated_while_nothing_ran_is_read_to_its_end() {
     fixture.sink.until_records(25).await;
     collector.stop().await;
     assert_eq!(fixture.sink.column("Syslog", "_Raw"), syslog(0..25));
+}
+
+/// Writes lines to a file that was written last so many seconds after 2026 began.
+fn write_at(fixture: &Fixture, name: &str, lines: &[String], seconds: u64) {
+    fixture.append_lines(name, lines);
+    let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + seconds);
+    std::fs::File::options().append(true).open(fixture.path(name)).unwrap().set_modified(written).unwrap();
+}
+
+fn rename(fixture: &Fixture, from: &str, to: &str) {
+    std::fs::rename(fixture.path(from), fixture.path(to)).unwrap();
+}
+
+#[tokio::test]
+async fn every_file_rotated_while_nothing_ran_is_read_in_order() {
+    let fixture = Fixture::new();
+    // Older than what is followed, not of this name, or written later without being a rotation: never read.
+    write_at(&fixture, "app.log.9", &syslog(900..910), 1);
+    write_at(&fixture, "app.log.old", &syslog(900..910), 40);
+    write_at(&fixture, "other.log.1", &syslog(900..910), 40);
+    write_at(&fixture, "app.log", &syslog(0..10), 10);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(10).await;
+    collector.stop().await;
+    write_at(&fixture, "app.log", &syslog(10..15), 20);
+    rename(&fixture, "app.log", "app.log.3");
+    write_at(&fixture, "app.log.2", &syslog(15..20), 30);
+    write_at(&fixture, "app.log.1", &syslog(20..25), 50);
+    fixture.write("app.log.4", "");
+    write_at(&fixture, "app.log", &syslog(25..30), 60);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(20).await;
+    // Stopped in between, it goes on in between.
+    collector.stop().await;
+    let collector = fixture.follow("app.log");
+    fixture.exactly(30).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("Syslog", "_Raw"), syslog(0..30));
+}
+
+#[tokio::test]
+async fn files_rotated_faster_than_they_are_let_go_are_read_in_order() {
+    let fixture = Fixture::new();
+    write_at(&fixture, "app.log", &syslog(0..10), 10);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(10).await;
+    rename(&fixture, "app.log", "app.log.2");
+    write_at(&fixture, "app.log.1", &syslog(10..20), 20);
+    write_at(&fixture, "app.log", &syslog(20..30), 30);
+    fixture.sink.until_records(30).await;
+    // The last of them goes and another comes, as ever.
+    rename(&fixture, "app.log", "app.log.0");
+    write_at(&fixture, "app.log", &syslog(30..40), 40);
+    fixture.exactly(40).await;
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..40))).await;
 }
 
 #[tokio::test]
