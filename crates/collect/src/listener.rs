@@ -52,17 +52,32 @@ impl ListenOptions {
 
 /// Reads and writes of one connection.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The connection below TLS.
+    fn tcp(&mut self) -> &mut TcpStream;
+
     /// The certificates that the peer showed, its own first, in DER; none where it showed none.
     fn certificates(&self) -> Vec<Vec<u8>> {
         Vec::new()
     }
 }
 
-impl Duplex for TcpStream {}
+impl Duplex for TcpStream {
+    fn tcp(&mut self) -> &mut TcpStream {
+        self
+    }
+}
 
-impl Duplex for client::TlsStream<TcpStream> {}
+impl Duplex for client::TlsStream<TcpStream> {
+    fn tcp(&mut self) -> &mut TcpStream {
+        self.get_mut().0
+    }
+}
 
 impl Duplex for server::TlsStream<TcpStream> {
+    fn tcp(&mut self) -> &mut TcpStream {
+        self.get_mut().0
+    }
+
     fn certificates(&self) -> Vec<Vec<u8>> {
         let shown = self.get_ref().1.peer_certificates().unwrap_or_default();
         shown.iter().map(|certificate| certificate.to_vec()).collect()

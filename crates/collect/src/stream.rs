@@ -1,19 +1,27 @@
 //! Listeners for streams of messages that nobody answers: accepted, cut into messages, stored. A connection is read
-//! only while its earlier messages are stored, so that the sender feels back-pressure.
+//! only while its earlier messages are stored, so that the sender feels back-pressure. A listener that stops tells its
+//! senders, and takes what they sent until they heard of it: for them it is delivered.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use moneta_base::SourceName;
 use moneta_event::{Delivery, RawRecord};
 use moneta_formats::framing::{Frame, FrameDecoder};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
 
 use crate::Error;
 use crate::collector::{Collector, Stopped, until_stopped};
-use crate::intake::Intake;
+use crate::intake::{Intake, Stored};
 use crate::listener::{self, Connected, ListenOptions, READ_BYTES, Serve};
 use crate::portions::{Portions, RecordKind};
 use crate::tls::TlsFiles;
+
+/// After how long a sender that says nothing is taken to have heard that this side stops.
+const DRAIN_SILENCE: Duration = Duration::from_millis(500);
+/// How long a sender that goes on all the same is listened to.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Cuts the bytes of one connection into messages.
 pub(crate) trait Framing: Send + 'static {
@@ -107,28 +115,48 @@ impl<F: Framing> Connection<F> {
     /// nothing is read: the sender's window fills and it waits.
     async fn read(mut self, mut stream: Connected, mut stopped: Stopped) {
         let mut buffer = vec![0; READ_BYTES];
-        let mut idle_since = tokio::time::Instant::now();
+        let mut idle_since = Instant::now();
         loop {
             let read = tokio::select! {
                 biased;
-                () = until_stopped(&mut stopped) => None,
+                () = until_stopped(&mut stopped) => {
+                    self.drain(&mut stream, &mut buffer, &mut stopped).await;
+                    break;
+                }
                 () = self.portions.until_due() => {
                     self.portions.flush(&mut stopped).await;
                     continue;
                 }
-                read = stream.read(&mut buffer) => Some(read),
-                () = tokio::time::sleep_until(idle_since + self.options.idle_timeout) => None,
+                read = stream.read(&mut buffer) => read,
+                () = tokio::time::sleep_until(idle_since + self.options.idle_timeout) => break,
             };
-            let Some(Ok(len @ 1..)) = read else { break };
-            idle_since = tokio::time::Instant::now();
-            self.take(|frames, on_frame| frames.feed(&buffer[..len], on_frame));
-            self.received_bytes += len as u64;
-            if self.portions.is_full() {
-                self.portions.flush(&mut stopped).await;
-            }
+            let Ok(len @ 1..) = read else { break };
+            idle_since = Instant::now();
+            self.received(&buffer[..len], &mut stopped).await;
         }
         self.take(F::finish);
         self.portions.flush(&mut stopped).await;
+    }
+
+    /// Tells the sender that this side ends, and takes what it sends until it heard of it.
+    async fn drain(&mut self, stream: &mut Connected, buffer: &mut [u8], stopped: &mut Stopped) {
+        // Not TLS's own farewell: rsyslog looks whether its socket ended, and takes any byte in it for a sign of life.
+        if stream.tcp().shutdown().await.is_err() {
+            return;
+        }
+        let ends = Instant::now() + DRAIN_MAX;
+        while let Ok(Ok(len @ 1..)) = timeout_at(ends.min(Instant::now() + DRAIN_SILENCE), stream.read(buffer)).await {
+            if self.received(&buffer[..len], stopped).await != Stored::Yes {
+                return;
+            }
+        }
+    }
+
+    /// Takes the next bytes; says whether what had to be stored is.
+    async fn received(&mut self, bytes: &[u8], stopped: &mut Stopped) -> Stored {
+        self.take(|frames, on_frame| frames.feed(bytes, on_frame));
+        self.received_bytes += bytes.len() as u64;
+        if self.portions.is_full() { self.portions.flush(stopped).await } else { Stored::Yes }
     }
 
     /// Adds the messages that `cut` finds.

@@ -43,7 +43,11 @@ impl TlsFiles {
         };
         let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| unusable(&self.key, error))?;
         let config = builder.with_single_cert(certificates(&self.certificate)?, key);
-        Ok(TlsAcceptor::from(Arc::new(config.map_err(|error| unusable(&self.key, error))?)))
+        let mut config = config.map_err(|error| unusable(&self.key, error))?;
+        // Senders of syslog never read. A ticket would lie unread in rsyslog's socket for good: it would not see that this
+        // side closed, and its own close would become a reset, which takes what is under way with it.
+        config.send_tls13_tickets = 0;
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 

@@ -98,6 +98,12 @@ impl LineFormat for ClientLog {
         self.end(output);
     }
 
+    fn rest(&mut self, output: &mut Output) {
+        if self.pending.as_ref().is_some_and(|pending| !pending.is_open) {
+            self.end(output);
+        }
+    }
+
     fn pending_offset(&self) -> Option<u64> {
         self.pending.as_ref().map(|pending| pending.offset)
     }

@@ -152,10 +152,10 @@ fn tai64(text: &str) -> Option<Timestamp> {
     whole.checked_add(nanos).map(|nanos| Timestamp::from_nanos(nanos).truncated_to_ticks())
 }
 
-/// ISO 8601 with a zone written without colon (`+0000`), or behind a blank.
+/// ISO 8601 with a zone written without colon (`+0000`), or behind a blank (`UTC`, `+02`).
 fn parse_loose_zone(text: &str) -> Option<Timestamp> {
-    let at = text.get(10..)?.rfind(['+', '-'])? + 10;
-    let (stamp, zone) = (text.get(..at)?.trim_end(), text.get(at..)?);
+    let at = text.get(10..)?.rfind([' ', '+', '-'])? + 10;
+    let (stamp, zone) = (text.get(..at)?.trim_end(), text.get(at..)?.trim_start());
     if stamp.len() < 16 {
         return None;
     }
@@ -406,6 +406,8 @@ mod tests {
         check("Thu, 16 Mar 2023 03:08:58 GMT", "2023-03-16T03:08:58.0000000Z");
         check("2016-06-08T20:01:52.875791+0000", "2016-06-08T20:01:52.8757910Z");
         check("2016-06-08 20:01:52 -0500", "2016-06-09T01:01:52.0000000Z");
+        check("2026-11-30 04:28:44.662 UTC", "2026-11-30T04:28:44.6620000Z");
+        check("2026-11-30 04:28:44.662 +02", "2026-11-30T02:28:44.6620000Z");
         check("11-06-2013 02:09:40 +0300", "2013-06-10T23:09:40.0000000Z");
         check("Apr-07-13 07:08:36", "2013-04-07T07:08:36.0000000Z");
         check("2014:07:02-00:17:45", "2014-07-02T00:17:45.0000000Z");
@@ -413,7 +415,17 @@ mod tests {
         check("2011.11.21 14:29:16", "2011-11-21T14:29:16.0000000Z");
         check("01/02/2014 - 01:25:17", "2014-01-02T01:25:17.0000000Z");
         check("1700000000.5", "2023-11-14T22:13:20.5000000Z");
-        for wrong in ["", "soon", "12", "13/13/2020 10:00:00", "1/2/2020 25:00:00", "Mars 12:00:00", "2020/1"] {
+        for wrong in [
+            "2026-11-30 04:28:44 CET",
+            "2026-11-30 UTC",
+            "",
+            "soon",
+            "12",
+            "13/13/2020 10:00:00",
+            "1/2/2020 25:00:00",
+            "Mars 12:00:00",
+            "2020/1",
+        ] {
             assert_eq!(parse_any(wrong, 0), None, "{wrong}");
         }
     }

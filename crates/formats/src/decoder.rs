@@ -126,6 +126,11 @@ impl Decoder {
         self.output.take_ready().into_iter().for_each(sink);
     }
 
+    /// Nothing came for a while: records that only the next one would end become rows; the next line begins another.
+    pub fn rest(&mut self) {
+        self.stream.rest(&mut self.output);
+    }
+
     /// Ends the input: what is unfinished becomes a row or a quarantined record, and the last portion is handed on.
     pub fn finish(mut self, sink: &mut dyn FnMut(Decoded)) {
         self.stream.finish(&mut self.output);
@@ -171,6 +176,9 @@ pub(crate) trait LineFormat: Send + Sync {
 
     /// The input has ended: what is held back becomes rows.
     fn finish(&mut self, _output: &mut Output) {}
+
+    /// No line came for a while: a record that the next one would end becomes a row.
+    fn rest(&mut self, _output: &mut Output) {}
 
     /// Where the earliest record that is held back began.
     fn pending_offset(&self) -> Option<u64> {
@@ -293,6 +301,16 @@ impl Stream {
                 stream.finish(output);
                 output.in_member = outer;
             }
+        }
+    }
+
+    fn rest(&mut self, output: &mut Output) {
+        if let Self::Lines(splitter, LineMapper::Text(format)) = self
+            && format.pending_offset().is_some()
+        {
+            let end = splitter.finished_offset();
+            output.contain(end, b"", |output| format.rest(output));
+            output.advance(format.pending_offset().unwrap_or(end));
         }
     }
 

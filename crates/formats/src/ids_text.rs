@@ -69,6 +69,10 @@ impl LineFormat for IdsText {
         self.end_block(output);
     }
 
+    fn rest(&mut self, output: &mut Output) {
+        self.end_block(output);
+    }
+
     fn pending_offset(&self) -> Option<u64> {
         (!self.block.is_empty()).then_some(self.block_offset)
     }

@@ -80,6 +80,10 @@ impl LineFormat for SqlErrorLog {
         }
     }
 
+    fn rest(&mut self, output: &mut Output) {
+        self.finish(output);
+    }
+
     fn pending_offset(&self) -> Option<u64> {
         self.pending.as_ref().map(|message| message.offset)
     }

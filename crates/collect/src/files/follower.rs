@@ -3,7 +3,7 @@
 use std::io::{self, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use encoding_rs::Encoding;
 use moneta_base::SourceName;
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::COLLECTOR;
 use super::encoding::{Transcoder, decoded_head, detect};
+use super::patterns::is_rotation_of;
 use super::reader::{Kind, Reader};
 use crate::collector::Stopped;
 use crate::intake::{Intake, ResumePoints, Stored, digest};
@@ -59,8 +60,17 @@ pub(super) struct Follower {
     not_text: Option<(u64, u64)>,
     /// The generation of the next file of this name: an inode may come again.
     next_generation: u32,
+    /// What was read to its end and has another name: what was rotated away after it comes next.
+    finished: Option<Finished>,
     gone: bool,
     last_error: Option<io::ErrorKind>,
+}
+
+/// Files of one name that were rotated away and read to their end, without one in between that still has it.
+struct Finished {
+    inodes: Vec<u64>,
+    /// When the last of them was written last.
+    written: SystemTime,
 }
 
 /// What tells one life of a file from another.
@@ -100,6 +110,7 @@ impl Follower {
             left_behind: None,
             not_text: None,
             next_generation: 0,
+            finished: None,
             gone: false,
             last_error: None,
         }
@@ -138,7 +149,7 @@ impl Follower {
             Err(error) => {
                 if error.kind() == io::ErrorKind::StorageFull {
                     // Read again from the start, once it can be remembered how far.
-                    (self.current, self.resumed) = (None, false);
+                    (self.current, self.resumed, self.finished) = (None, false, None);
                 }
                 return Err(error);
             }
@@ -154,13 +165,19 @@ impl Follower {
 
     /// Opens the file of the name, at the position that is stored.
     async fn open(&mut self, intake: &Intake, resume: &dyn ResumePoints) -> io::Result<()> {
-        let mut file = match File::open(&self.path).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.gone = true;
-                return Ok(());
-            }
+        // Opened before others are looked for: what is rotated away meanwhile is then among them.
+        let file = match File::open(&self.path).await {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
+        };
+        if let Some((rotated, written)) = self.next_rotated().await {
+            return self.begin_rotated(intake, rotated, written).await;
+        }
+        self.finished = None;
+        let Some(mut file) = file else {
+            self.gone = true;
+            return Ok(());
         };
         let metadata = file.metadata().await?;
         let (inode, size) = (metadata.ino(), metadata.len());
@@ -237,6 +254,46 @@ impl Follower {
         Ok(())
     }
 
+    /// The first of the files that had this name after what is finished, and when it was written last: it was rotated
+    /// away before it could be opened.
+    async fn next_rotated(&self) -> Option<(File, SystemTime)> {
+        let finished = self.finished.as_ref()?;
+        let mut entries = tokio::fs::read_dir(self.path.parent()?).await.ok()?;
+        let mut next: Option<(File, SystemTime)> = None;
+        while let Ok(Some(entry)) = entries.next_entry().await {
+            if !is_rotation_of(&self.path, &entry.path()) {
+                continue;
+            }
+            let Ok(file) = File::open(entry.path()).await else { continue };
+            let Ok(metadata) = file.metadata().await else { continue };
+            let Ok(written) = metadata.modified() else { continue };
+            let is_later = written > finished.written && !finished.inodes.contains(&metadata.ino());
+            if is_later && next.as_ref().is_none_or(|(_, earliest)| written < *earliest) {
+                next = Some((file, written));
+            }
+        }
+        next
+    }
+
+    /// Reads a rotated file that was never opened, from its beginning.
+    async fn begin_rotated(&mut self, intake: &Intake, mut file: File, written: SystemTime) -> io::Result<()> {
+        let inode = file.metadata().await?.ino();
+        // Whatever it turns out to be, it is not looked at again.
+        self.finish(inode, written);
+        let head = head_of(&mut file).await?;
+        let (kind, encoding) = self.judge(intake, &head);
+        let Some(fingerprint) = fingerprint(&head) else { return Ok(()) };
+        let life = Life { inode, fingerprint, generation: self.next_generation };
+        self.current = Current::start(intake, &self.path, file, life, kind, encoding, 0).await?;
+        Ok(())
+    }
+
+    fn finish(&mut self, inode: u64, written: SystemTime) {
+        let finished = self.finished.get_or_insert(Finished { inodes: Vec::new(), written });
+        finished.inodes.push(inode);
+        finished.written = written;
+    }
+
     /// Begins the file anew after it was truncated.
     async fn restart(&mut self, intake: &Intake, generation: u32) -> io::Result<Progress> {
         let Some(mut old) = self.current.take() else { return Ok(Progress::Idle) };
@@ -272,6 +329,8 @@ impl Follower {
             // It cannot be read again under this name, so room to remember it is waited for.
             current.store(intake, &self.producer, rest, Room::Waited, stopped).await?;
             self.next_generation = (current.generation + 1) % GENERATIONS_MAX;
+            let (inode, written) = (current.inode, current.file.metadata().await?.modified()?);
+            self.finish(inode, written);
             self.current = None;
             self.left_behind = None;
         }

@@ -80,10 +80,21 @@ fn ends_with(name: &str, endings: &[&str]) -> bool {
 
 /// `syslog.1`, `messages-20260102`, `app.log.2.gz`.
 fn is_rotated(name: &str) -> bool {
-    let number = |separator| {
-        name.rsplit_once(separator).is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|b| b.is_ascii_digit()))
-    };
+    let number = |separator| name.rsplit_once(separator).is_some_and(|(_, end)| is_number(end));
     ROTATED_ENDINGS.iter().any(|ending| name.ends_with(ending)) || number('.') || number('-')
+}
+
+/// Whether a file beside another has the name that the other gets when it is rotated away, and is no archive:
+/// `app.log.1`, `app.log-20260102`, `app.log-20260102-1767312000`.
+pub(super) fn is_rotation_of(path: &Path, other: &Path) -> bool {
+    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let (Some(name), Some(other)) = (name(path), name(other)) else { return false };
+    let Some(end) = other.strip_prefix(&name) else { return false };
+    end.starts_with(['.', '-']) && end.split(['.', '-']).skip(1).all(is_number)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// `*` stands for any characters, `?` for one.
@@ -134,6 +145,17 @@ mod tests {
         }
         for name in ["syslog", "app-1.log", "auth.log", "php8.2-fpm.log"] {
             assert!(!is_rotated(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_a_file_gets_by_rotation() {
+        let is_rotation = |other: &str| is_rotation_of(Path::new("/x/app.log"), &Path::new("/x").join(other));
+        for name in ["app.log.1", "app.log.12", "app.log-20260102", "app.log-20260102-1767312000"] {
+            assert!(is_rotation(name), "{name}");
+        }
+        for name in ["app.log", "app.log.1.gz", "app.log.old", "app.log1", "app.log.", "app.log-x.1", "other.log.1"] {
+            assert!(!is_rotation(name), "{name}");
         }
     }
 

@@ -1,12 +1,18 @@
 //! The decoder of one file: a format of `moneta-formats`, or plain lines.
 
+use std::time::Duration;
+
 use moneta_base::SourceName;
 use moneta_event::Delivery;
 use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, recognise_with};
 use regex::Regex;
+use tokio::time::Instant;
 
 use super::text_lines::TextLines;
 use crate::intake::Intake;
+
+/// How long a record whose end only the next one shows may not grow until it counts as whole.
+pub(super) const QUIET: Duration = Duration::from_secs(2);
 
 /// What a file turned out to be.
 #[derive(Debug, Clone)]
@@ -34,7 +40,7 @@ impl Kind {
 
 /// Decodes the bytes of one file from a position on.
 pub(super) enum Reader {
-    Decoder { decoder: Option<Box<Decoder>>, ready: Vec<Decoded> },
+    Decoder { decoder: Option<Box<Decoder>>, ready: Vec<Decoded>, grew: Instant },
     Text(Box<TextLines>),
 }
 
@@ -45,7 +51,7 @@ impl Reader {
             Kind::Lines(format) => {
                 let options = intake.decode_options(source, Delivery::ExactlyOnce);
                 let decoder = Box::new(Decoder::new(format, DecodeOptions { first_offset: offset, ..options }));
-                Some(Self::Decoder { decoder: Some(decoder), ready: Vec::new() })
+                Some(Self::Decoder { decoder: Some(decoder), ready: Vec::new(), grew: Instant::now() })
             }
             Kind::Text => Some(Self::Text(Box::new(TextLines::new(intake, path, source, offset, None)))),
             Kind::Records(start) => {
@@ -57,8 +63,9 @@ impl Reader {
 
     pub(super) fn feed(&mut self, intake: &Intake, bytes: &[u8]) {
         match self {
-            Self::Decoder { decoder, ready } => {
+            Self::Decoder { decoder, ready, grew } => {
                 if let Some(decoder) = decoder {
+                    *grew = Instant::now();
                     decoder.set_received(intake.clock.now());
                     decoder.feed(bytes, &mut |decoded| ready.push(decoded));
                 }
@@ -70,8 +77,11 @@ impl Reader {
     /// The portions that are full; with `all`, what is begun, too.
     pub(super) fn take(&mut self, all: bool) -> Vec<Decoded> {
         match self {
-            Self::Decoder { decoder, ready } => {
+            Self::Decoder { decoder, ready, grew } => {
                 if let (true, Some(decoder)) = (all, decoder) {
+                    if grew.elapsed() >= QUIET {
+                        decoder.rest();
+                    }
                     decoder.flush(&mut |decoded| ready.push(decoded));
                 }
                 std::mem::take(ready)
@@ -83,7 +93,7 @@ impl Reader {
     /// Takes an unfinished last line as finished: the file will not grow any more.
     pub(super) fn end_of_file(&mut self) {
         match self {
-            Self::Decoder { decoder, ready } => {
+            Self::Decoder { decoder, ready, .. } => {
                 if let Some(decoder) = decoder.take() {
                     decoder.finish(&mut |decoded| ready.push(decoded));
                 }

@@ -3,7 +3,6 @@
 //! A record that spans lines ends with the beginning of the next, or when nothing was added to it for a while.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use moneta_base::limits::{BLOCK_ROWS_MAX, QUARANTINE_BYTES_MAX, RECORD_BYTES_MAX};
 use moneta_base::{Clock, SourceName, TableName, Timestamp};
@@ -12,13 +11,12 @@ use moneta_formats::Decoded;
 use regex::Regex;
 use tokio::time::Instant;
 
+use super::reader::QUIET;
 use super::records::Pending;
 use crate::intake::Intake;
 
 /// The table of text without a format of its own.
 const TABLE: &str = "TextLog_CL";
-/// How long a record may not grow until it counts as whole.
-const QUIET: Duration = Duration::from_secs(2);
 /// Bytes of lines in one portion at most.
 const PORTION_BYTES_MAX: usize = 4 << 20;
 

@@ -24,8 +24,8 @@ use crate::portions::Portions;
 use crate::tls::TlsFiles;
 
 const COLLECTOR: &str = "relp";
-/// What this side can do, as `open` is answered.
-const OFFERS: &str = "200 OK\nrelp_version=1\nrelp_software=moneta\ncommands=syslog";
+/// The highest version that this side speaks; for senders of messages it is no other than version 0.
+const VERSION: u32 = 1;
 /// Said before this side closes a connection.
 const SERVER_CLOSE: &[u8] = b"0 serverclose 0\n";
 
@@ -156,7 +156,7 @@ impl Session {
                 self.unanswered.push(transaction);
                 return if self.portions.is_full() { self.store(stopped).await } else { Next::Read };
             }
-            "open" => self.answer(transaction, OFFERS),
+            "open" => self.answer(transaction, &offers(&data)),
             "close" => {
                 let next = self.store(stopped).await;
                 if next == Next::Read {
@@ -207,4 +207,13 @@ impl Session {
         let answers = std::mem::take(&mut self.answers);
         answers.is_empty() || (self.stream.write_all(&answers).await.is_ok() && self.stream.flush().await.is_ok())
     }
+}
+
+/// What this side can do, as an `open` with these offers is answered. The version is one that both speak: librelp breaks
+/// off where it is told a higher one than its own.
+fn offers(asked: &[u8]) -> String {
+    let asked = String::from_utf8_lossy(asked);
+    let asked = asked.lines().find_map(|line| line.strip_prefix("relp_version=")?.trim().parse().ok());
+    let version = VERSION.min(asked.unwrap_or(VERSION));
+    format!("200 OK\nrelp_version={version}\nrelp_software=moneta\ncommands=syslog")
 }

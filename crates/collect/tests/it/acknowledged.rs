@@ -16,6 +16,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::compliance::{Given, assert_source_compliance};
 use crate::sink::{RecordingSink, intake};
+use crate::syslog::assert_nothing_lost_at_the_end;
 
 fn options() -> ListenOptions {
     ListenOptions::new("127.0.0.1:0".parse::<SocketAddr>().unwrap())
@@ -41,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sender<S> {
         let mut sender = Self { stream, transaction: 0, received: Vec::new() };
         sender.send("open", "relp_version=0\ncommands=syslog").await;
         let answer = sender.answer().await.unwrap();
-        assert!(answer.starts_with("1 rsp ") && answer.contains("200 OK\nrelp_version="), "{answer}");
+        assert!(answer.starts_with("1 rsp ") && answer.contains("200 OK\nrelp_version=0\n"), "{answer}");
         assert!(answer.contains("commands=syslog"), "{answer}");
         sender
     }
@@ -105,6 +106,21 @@ async fn relp_acknowledges_what_is_stored_and_nothing_else() {
     assert_eq!(sender.answer().await.unwrap(), "0 serverclose 0\n");
     assert_eq!(sender.answer().await, None);
     assert_source_compliance(&sink, &intake, collector, &given(&records, 0)).await;
+}
+
+#[tokio::test]
+async fn relp_answers_with_a_version_that_both_speak() {
+    let collector = start_relp(intake(&RecordingSink::new()), options(), None).await.unwrap();
+    for (asked, answered) in
+        [("relp_version=0", 0), ("relp_version=1", 1), ("relp_version=7", 1), ("commands=syslog", 1)]
+    {
+        let stream = TcpStream::connect(collector.local_address().unwrap()).await.unwrap();
+        let mut sender = Sender { stream, transaction: 0, received: Vec::new() };
+        sender.send("open", asked).await;
+        let answer = sender.answer().await.unwrap();
+        assert!(answer.contains(&format!("\nrelp_version={answered}\n")), "{asked}: {answer}");
+    }
+    collector.stop().await;
 }
 
 #[tokio::test]
@@ -177,6 +193,29 @@ async fn tls_hears_only_senders_with_a_certificate_of_the_authority() {
     sink.until_records(records.len()).await;
     assert!(sink.column("Syslog", "_Source").iter().all(|source| source == "syslog/tls/127.0.0.1"));
     assert_source_compliance(&sink, &intake, collector, &given(&records, 0)).await;
+}
+
+#[tokio::test]
+async fn tls_says_nothing_to_senders_which_never_read() {
+    let sink = RecordingSink::new();
+    let collector = start_syslog_tls(intake(&sink), options(), &tls_files()).await.unwrap();
+    let mut stream = connect(collector.local_address().unwrap(), Some("client")).await.unwrap();
+    stream.write_all(format!("{}\n", message(1)).as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    // Whatever follows the handshake was sent before this was read.
+    sink.until_records(1).await;
+    let socket = stream.into_inner().0.into_std().unwrap();
+    assert_eq!(socket.peek(&mut [0; 1]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    drop(socket);
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn tls_takes_what_a_sender_sends_until_it_hears_of_the_end() {
+    let sink = RecordingSink::new();
+    let collector = start_syslog_tls(intake(&sink), options(), &tls_files()).await.unwrap();
+    let stream = connect(collector.local_address().unwrap(), Some("client")).await.unwrap();
+    assert_nothing_lost_at_the_end(&sink, collector, stream).await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use moneta_collect::{RecordStart, start_files};
 use moneta_ports::Metric;
@@ -79,6 +80,61 @@ async fn a_file_rotated_while_nothing_ran_is_read_to_its_end() {
     assert_eq!(fixture.sink.column("Syslog", "_Raw"), syslog(0..25));
 }
 
+/// Writes lines to a file that was written last so many seconds after 2026 began.
+fn write_at(fixture: &Fixture, name: &str, lines: &[String], seconds: u64) {
+    fixture.append_lines(name, lines);
+    let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + seconds);
+    std::fs::File::options().append(true).open(fixture.path(name)).unwrap().set_modified(written).unwrap();
+}
+
+fn rename(fixture: &Fixture, from: &str, to: &str) {
+    std::fs::rename(fixture.path(from), fixture.path(to)).unwrap();
+}
+
+#[tokio::test]
+async fn every_file_rotated_while_nothing_ran_is_read_in_order() {
+    let fixture = Fixture::new();
+    // Older than what is followed, not of this name, or written later without being a rotation: never read.
+    write_at(&fixture, "app.log.9", &syslog(900..910), 1);
+    write_at(&fixture, "app.log.old", &syslog(900..910), 40);
+    write_at(&fixture, "other.log.1", &syslog(900..910), 40);
+    write_at(&fixture, "app.log", &syslog(0..10), 10);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(10).await;
+    collector.stop().await;
+    write_at(&fixture, "app.log", &syslog(10..15), 20);
+    rename(&fixture, "app.log", "app.log.3");
+    write_at(&fixture, "app.log.2", &syslog(15..20), 30);
+    write_at(&fixture, "app.log.1", &syslog(20..25), 50);
+    fixture.write("app.log.4", "");
+    write_at(&fixture, "app.log", &syslog(25..30), 60);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(20).await;
+    // Stopped in between, it goes on in between.
+    collector.stop().await;
+    let collector = fixture.follow("app.log");
+    fixture.exactly(30).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("Syslog", "_Raw"), syslog(0..30));
+}
+
+#[tokio::test]
+async fn files_rotated_faster_than_they_are_let_go_are_read_in_order() {
+    let fixture = Fixture::new();
+    write_at(&fixture, "app.log", &syslog(0..10), 10);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(10).await;
+    rename(&fixture, "app.log", "app.log.2");
+    write_at(&fixture, "app.log.1", &syslog(10..20), 20);
+    write_at(&fixture, "app.log", &syslog(20..30), 30);
+    fixture.sink.until_records(30).await;
+    // The last of them goes and another comes, as ever.
+    rename(&fixture, "app.log", "app.log.0");
+    write_at(&fixture, "app.log", &syslog(30..40), 40);
+    fixture.exactly(40).await;
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..40))).await;
+}
+
 #[tokio::test]
 async fn a_truncated_file_begins_anew_even_with_the_same_first_line() {
     let fixture = Fixture::new();
@@ -112,6 +168,25 @@ async fn text_of_no_known_format_is_stored_with_its_file() {
     assert_eq!(fixture.sink.column("TextLog_CL", "FilePath"), [path.clone(), path]);
     let given = Given { table: "TextLog_CL", column: "_Raw", records: &lines, quarantined: 0 };
     assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given).await;
+}
+
+#[tokio::test]
+async fn the_last_record_of_a_log_at_rest_is_not_kept_waiting_for_the_next() {
+    let fixture = Fixture::new();
+    let record = |kind: &str, serial: u32| {
+        format!("type={kind} msg=audit(1780300800.125:{serial}): pid=7 uid=0 exe=\"/bin/su\"")
+    };
+    fixture.append_lines("audit.log", &[record("SYSCALL", 41), record("PROCTITLE", 41)]);
+    let collector = fixture.follow("audit.log");
+    fixture.sink.until_records(1).await;
+    fixture.append_lines("audit.log", &[record("SYSCALL", 42), record("EOE", 42), record("SYSCALL", 44)]);
+    fixture.exactly(3).await;
+    collector.stop().await;
+    assert_eq!(fixture.sink.column("LinuxAudit_CL", "RecordTypes"), ["SYSCALL,PROCTITLE", "SYSCALL", "SYSCALL"]);
+    // What is stored so is not read again.
+    let collector = fixture.follow("audit.log");
+    fixture.exactly(3).await;
+    collector.stop().await;
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
 //! Listeners: framing, limits, back-pressure, stopping.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use moneta_collect::{ListenOptions, start_syslog_tcp, start_syslog_udp};
+use moneta_collect::{Collector, ListenOptions, start_syslog_tcp, start_syslog_udp};
 use moneta_ports::Metric;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::compliance::{Given, assert_source_compliance};
@@ -51,6 +53,43 @@ async fn a_lone_message_is_stored_at_once_and_stopping_stores_the_rest() {
     stream.write_all(format!("{}\nunterminated", message(0)).as_bytes()).await.unwrap();
     sink.until_records(1).await;
     assert_source_compliance(&sink, &intake, collector, &given(&[message(0), "unterminated".to_owned()], 0)).await;
+}
+
+#[tokio::test]
+async fn tcp_takes_what_a_sender_sends_until_it_hears_of_the_end() {
+    let sink = RecordingSink::new();
+    let collector = start_syslog_tcp(intake(&sink), options()).await.unwrap();
+    let stream = TcpStream::connect(collector.local_address().unwrap()).await.unwrap();
+    assert_nothing_lost_at_the_end(&sink, collector, stream).await;
+}
+
+/// Stops a collector while most of what was sent lies unread; the sender adds a message when it sees the end.
+pub async fn assert_nothing_lost_at_the_end<S>(sink: &Arc<RecordingSink>, collector: Collector, mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let records: Vec<String> = (0..5_001).map(message).collect();
+    let lines = |part: &[String]| part.iter().map(|text| format!("{text}\n")).collect::<String>();
+    stream.write_all(lines(&records[..1]).as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    sink.until_records(1).await;
+    sink.set_open(false);
+    stream.write_all(lines(&records[1..5_000]).as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    let stopping = tokio::spawn(collector.stop());
+    tokio::task::yield_now().await;
+    sink.set_open(true);
+    // Over TLS the end comes without a farewell.
+    let end = stream.read(&mut [0; 1]).await;
+    assert!(
+        matches!(&end, Ok(0)) || end.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnexpectedEof),
+        "{end:?}"
+    );
+    stream.write_all(lines(&records[5_000..]).as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    drop(stream);
+    stopping.await.unwrap();
+    assert_eq!(sink.column("Syslog", "_Raw"), records);
 }
 
 #[tokio::test]

@@ -116,6 +116,10 @@ impl LineFormat for AuditdLog {
         }
     }
 
+    fn rest(&mut self, output: &mut Output) {
+        self.finish(output);
+    }
+
     fn pending_offset(&self) -> Option<u64> {
         self.pending.iter().map(|event| event.offset).min()
     }
