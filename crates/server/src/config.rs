@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel_config::ChannelConfig;
 use crate::kafka_config::KafkaConfig;
+use crate::microsoft365_config::Microsoft365Config;
 use crate::nats_config::NatsConfig;
 use crate::objects_config::ObjectsConfig;
 use crate::wef_config::WefConfig;
@@ -43,6 +44,8 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// Streams of NATS.
     pub nats: NatsConfig,
+    /// Audit records of Microsoft 365, Entra ID and Defender.
+    pub microsoft365: Microsoft365Config,
     /// What the server collects from its own machine.
     pub collect: CollectConfig,
     /// When blocks become segments.

@@ -25,6 +25,7 @@ mod kafka_config;
 mod listener;
 pub mod local;
 mod mappings;
+mod microsoft365_config;
 mod mover;
 mod nats_config;
 mod node;

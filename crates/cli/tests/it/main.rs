@@ -18,6 +18,7 @@ mod kill_correlation;
 mod kill_delivery;
 mod kill_files;
 mod kill_json;
+mod kill_microsoft365;
 mod kill_syslog;
 mod moving;
 mod objects;

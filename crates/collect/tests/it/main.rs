@@ -13,6 +13,8 @@ mod inbox;
 mod journal_upload;
 mod kafka;
 mod kafka_broker;
+mod microsoft365;
+mod microsoft365_service;
 mod sink;
 mod syslog;
 mod systemd_journal;
