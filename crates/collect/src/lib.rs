@@ -1,4 +1,4 @@
-//! Inputs: files, directories of objects, journal, host metrics, topics of Kafka, streams of NATS, audit
+//! Inputs: files, directories and buckets of objects, journal, host metrics, topics of Kafka, streams of NATS, audit
 //! records of Microsoft 365; listeners for syslog, GELF, Fluent, Windows Event Forwarding and uploaded journals.
 //!
 //! Each `start_*` function starts one collector on the current tokio runtime and returns a [`Collector`] to stop it.
@@ -42,7 +42,7 @@ pub use files::{FileOptions, RecordStart, start_files};
 pub use fluent::start_fluent;
 pub use gelf::{start_gelf_tcp, start_gelf_udp};
 pub use host::{HostOptions, start_host};
-pub use inbox::{InboxOptions, start_inbox};
+pub use inbox::{BucketOptions, InboxOptions, start_bucket, start_inbox};
 pub use intake::{Intake, ResumePoint, ResumePoints};
 pub use journal_upload::start_journal_upload;
 pub use kafka::{KafkaOptions, KafkaStart, start_kafka};

@@ -9,6 +9,7 @@ mod analytics;
 mod backfill;
 mod background;
 pub mod backup;
+mod buckets_config;
 mod capacity;
 mod caretaker;
 mod channel_config;

@@ -5,6 +5,7 @@
 mod acceptance;
 mod apply;
 mod backfill;
+mod bucket_inbox;
 mod commands;
 mod custody;
 mod device_key;

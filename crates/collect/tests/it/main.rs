@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acknowledged;
+mod bucket;
 mod compliance;
 mod files;
 mod fixture;
