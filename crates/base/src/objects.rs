@@ -41,6 +41,8 @@ pub struct ListedObject {
     pub key: String,
     /// Its size in bytes.
     pub size_bytes: u64,
+    /// What tells its content from others of the key (the entity tag); none where the store does not say.
+    pub tag: Option<String>,
 }
 
 /// The object store as durable code sees it. Every call may take as long as its implementation tries again.
@@ -68,6 +70,12 @@ pub trait Objects: Send + Sync + Debug {
     /// # Errors
     /// `NotFound`; `UnexpectedEof` when the object is shorter.
     fn read_range(&self, object: &ObjectName, offset: u64, len: usize) -> io::Result<Vec<u8>>;
+
+    /// As [`Self::read_range`], of the content that a list showed under a tag.
+    ///
+    /// # Errors
+    /// `InvalidData` when the key has another content by now.
+    fn read_tagged(&self, key: &str, tag: &str, offset: u64, len: usize) -> io::Result<Vec<u8>>;
 
     /// The newest version of a key, and its size in bytes.
     ///

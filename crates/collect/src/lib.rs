@@ -1,5 +1,5 @@
-//! Inputs: files, directories of objects, journal, host metrics, topics of Kafka; listeners for syslog, GELF, Fluent,
-//! Windows Event Forwarding and uploaded journals.
+//! Inputs: files, directories and buckets of objects, journal, host metrics, topics of Kafka, streams of NATS, audit
+//! records of Microsoft 365; listeners for syslog, GELF, Fluent, Windows Event Forwarding and uploaded journals.
 //!
 //! Each `start_*` function starts one collector on the current tokio runtime and returns a [`Collector`] to stop it.
 //! A collector turns what it reads into submissions to an [`EventSink`](moneta_ports::EventSink) and keeps no state of
@@ -25,6 +25,7 @@ mod intake;
 mod journal_upload;
 mod kafka;
 mod listener;
+mod microsoft365;
 mod nats;
 mod place;
 mod portions;
@@ -41,11 +42,15 @@ pub use files::{FileOptions, RecordStart, start_files};
 pub use fluent::start_fluent;
 pub use gelf::{start_gelf_tcp, start_gelf_udp};
 pub use host::{HostOptions, start_host};
-pub use inbox::{InboxOptions, start_inbox};
+pub use inbox::{BucketOptions, InboxOptions, start_bucket, start_inbox};
 pub use intake::{Intake, ResumePoint, ResumePoints};
 pub use journal_upload::start_journal_upload;
 pub use kafka::{KafkaOptions, KafkaStart, start_kafka};
 pub use listener::ListenOptions;
+pub use microsoft365::{
+    GraphList, HttpAnswer, HttpCaller, HttpFailure, HttpRequest, Microsoft365Options, SignIn, SignInProof,
+    start_microsoft365,
+};
 pub use nats::{NatsOptions, NatsStart, start_nats};
 pub use syslog::{start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp};
 pub use systemd_journal::{JournalOptions, start_systemd_journal};

@@ -26,6 +26,9 @@ pub enum Error {
     /// A setting is missing or makes no sense.
     #[error("{0}")]
     Setting(String),
+    /// The answer is longer than was asked for.
+    #[error("the answer has more than {0} bytes")]
+    TooLarge(usize),
     /// The URL names no host.
     #[error("the address of the receiver names no host")]
     NoHost,
@@ -122,6 +125,7 @@ impl Error {
             | Self::Setting(_)
             | Self::NoHost => ErrorKind::Caller,
             Self::Private { .. }
+            | Self::TooLarge(_)
             | Self::Proxy { .. }
             | Self::Refused { .. }
             | Self::Mail { .. }

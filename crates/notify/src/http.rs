@@ -1,13 +1,14 @@
-//! Calls of one address over HTTP/1.1, directly or through a proxy: one call a connection, and of the answer only its
-//! status and when to come again.
+//! Calls of one server over HTTP/1.1, directly or through a proxy, one call a connection: of receivers of alerts, of whose
+//! answers only the status counts and when to come again, and of servers whose answers others read.
 //!
 //! # Source
-//! RFC 9112 (messages), RFC 9110, section 15.2 (interim answers) and 10.2.3 (`Retry-After`, in seconds).
+//! RFC 9112 (messages; section 7.1, chunks), RFC 9110, section 15.2 (interim answers) and 10.2.3 (`Retry-After`, in
+//! seconds).
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio_rustls::TlsConnector;
 use url::{Position, Url};
 
@@ -16,6 +17,8 @@ use crate::{Error, Proxy, address};
 
 /// Bytes of the head of an answer at most.
 const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the line before a chunk at most.
+const CHUNK_LINE_BYTES_MAX: u64 = 1 << 10;
 /// Interim answers before the answer at most.
 const INTERIM_MAX: usize = 8;
 /// A receiver cannot make Moneta wait longer than this.
@@ -103,37 +106,52 @@ impl HttpSender {
 
     /// Sends a JSON body once. What the receiver answers is not passed on, but for its status.
     pub(crate) async fn post(&self, headers: &[(&str, String)], body: &[u8]) -> Result<(), Error> {
-        let is_text = |text: &str| text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
-        if !headers.iter().all(|(_, value)| is_text(value)) {
-            return Err(Error::Unsendable("what goes into a header is no plain text"));
-        }
-        let head = self.head(headers, body.len());
-        let called = tokio::time::timeout(self.timeout, self.call(head.as_bytes(), body)).await;
-        let Head { status, retry_after } = called.map_err(|_| Error::Timeout(self.timeout))??;
+        let mut headers = headers.to_vec();
+        headers.push(("Content-Type", "application/json".to_owned()));
+        let head = self.head("POST", &self.target, &headers, Some(body.len()))?;
+        let read = async {
+            let answer = read_head(&mut self.send(head.as_bytes(), body).await?).await;
+            answer.map_err(reading)
+        };
+        let Head { status, retry_after } = self.in_time(read).await?;
         match status {
             200..=299 => Ok(()),
             status => Err(Error::Refused { status, retry_after }),
         }
     }
 
-    fn head(&self, headers: &[(&str, String)], body_bytes: usize) -> String {
+    /// The head of a request.
+    fn head(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, String)],
+        body_bytes: Option<usize>,
+    ) -> Result<String, Error> {
+        let is_text = |text: &str| text.chars().all(|c| c == ' ' || c.is_ascii_graphic());
+        if !headers.iter().all(|(_, value)| is_text(value)) || !target.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Error::Unsendable("what goes into a header is no plain text"));
+        }
+        let length = body_bytes.map(|bytes| format!("Content-Length: {bytes}\r\n")).unwrap_or_default();
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: moneta/{}\r\nAccept: */*\r\nContent-Type: application/json\r\n\
-             Content-Length: {body_bytes}\r\nConnection: close\r\n{headers}\r\n",
-            self.target,
+        Ok(format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nUser-Agent: moneta/{}\r\nAccept: */*\r\n{length}\
+             Connection: close\r\n{headers}\r\n",
             self.host,
             env!("CARGO_PKG_VERSION"),
-        )
+        ))
     }
 
-    async fn call(&self, head: &[u8], body: &[u8]) -> Result<Head, Error> {
+    async fn send(&self, head: &[u8], body: &[u8]) -> Result<BufReader<Box<dyn Stream>>, Error> {
         let mut stream = self.connect().await?;
         let sending = |source| Error::Connection { doing: "sending", source };
         stream.write_all(&[head, body].concat()).await.map_err(sending)?;
         stream.flush().await.map_err(sending)?;
-        let answer = read_head(&mut BufReader::new(stream)).await;
-        answer.map_err(|source| Error::Connection { doing: "reading the answer", source })
+        Ok(BufReader::new(stream))
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        tokio::time::timeout(self.timeout, call).await.map_err(|_| Error::Timeout(self.timeout))?
     }
 
     /// A connection to one of the addresses just checked and to nothing else.
@@ -156,6 +174,123 @@ impl HttpSender {
     }
 }
 
+fn reading(source: std::io::Error) -> Error {
+    Error::Connection { doing: "reading the answer", source }
+}
+
+/// Calls one server, at addresses that were checked, and reads what it answers. No redirect is followed.
+#[derive(Debug)]
+pub struct CheckedServer(HttpSender);
+
+/// What a server answered, whatever its status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckedAnswer {
+    /// The status code.
+    pub status: u16,
+    /// The headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl CheckedServer {
+    /// A server, by an address of which only scheme, host and port count. It is checked as far as its text goes; names are
+    /// resolved and checked at every call.
+    ///
+    /// # Errors
+    /// What is wrong with the address.
+    pub fn new(endpoint: &Endpoint) -> Result<Self, Error> {
+        HttpSender::new(endpoint).map(Self)
+    }
+
+    /// Calls once: a `GET` of a path with its query, or a `POST` of a text.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for an answer with a body of more than `answer_bytes_max` bytes, and whatever keeps the server
+    /// from being called.
+    pub async fn call(
+        &self,
+        target: &str,
+        headers: &[(&str, String)],
+        post: Option<&str>,
+        answer_bytes_max: usize,
+    ) -> Result<CheckedAnswer, Error> {
+        let method = if post.is_some() { "POST" } else { "GET" };
+        let head = self.0.head(method, target, headers, post.map(str::len))?;
+        let read = async {
+            let mut stream = self.0.send(head.as_bytes(), post.unwrap_or_default().as_bytes()).await?;
+            read_answer(&mut stream, answer_bytes_max).await
+        };
+        self.0.in_time(read).await
+    }
+}
+
+/// Reads an answer to its end.
+async fn read_answer(
+    stream: &mut (impl AsyncBufRead + Unpin),
+    answer_bytes_max: usize,
+) -> Result<CheckedAnswer, Error> {
+    let (head, text) = read_head_text(stream).await.map_err(reading)?;
+    let headers = text.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+    let mut answer = CheckedAnswer { status: head.status, headers: headers.collect(), body: Vec::new() };
+    let header = |name: &str| answer.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+    let is_chunked = header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+    let length =
+        header("content-length").map(|text| text.parse::<usize>().map_err(|_| reading(wrong()))).transpose()?;
+    let body = &mut answer.body;
+    match (head.status, is_chunked, length) {
+        (204 | 304, ..) => {}
+        (_, true, _) => read_chunks(stream, body, answer_bytes_max).await?,
+        (_, false, Some(length)) => read_exactly(stream, body, length, answer_bytes_max).await?,
+        (_, false, None) => {
+            stream.take(answer_bytes_max as u64 + 1).read_to_end(body).await.map_err(reading)?;
+            if body.len() > answer_bytes_max {
+                return Err(Error::TooLarge(answer_bytes_max));
+            }
+        }
+    }
+    Ok(answer)
+}
+
+/// Reads chunks up to the last one. What may come behind that (trailers) is of no interest: the connection ends.
+async fn read_chunks(
+    stream: &mut (impl AsyncBufRead + Unpin),
+    body: &mut Vec<u8>,
+    answer_bytes_max: usize,
+) -> Result<(), Error> {
+    loop {
+        let mut line = Vec::new();
+        stream.take(CHUNK_LINE_BYTES_MAX).read_until(b'\n', &mut line).await.map_err(reading)?;
+        let line = std::str::from_utf8(&line).ok().and_then(|line| line.strip_suffix('\n'));
+        let size = line.and_then(|line| line.split(';').next()).map(str::trim).filter(|size| !size.starts_with('+'));
+        let size = size.and_then(|size| usize::from_str_radix(size, 16).ok()).ok_or_else(|| reading(wrong()))?;
+        if size == 0 {
+            return Ok(());
+        }
+        read_exactly(stream, body, size, answer_bytes_max).await?;
+        let mut end = [0; 2];
+        stream.read_exact(&mut end).await.map_err(reading)?;
+        if end != *b"\r\n" {
+            return Err(reading(wrong()));
+        }
+    }
+}
+
+/// Adds so many bytes, unless that is too much in all.
+async fn read_exactly(
+    stream: &mut (impl AsyncBufRead + Unpin),
+    body: &mut Vec<u8>,
+    length: usize,
+    answer_bytes_max: usize,
+) -> Result<(), Error> {
+    if length > answer_bytes_max.saturating_sub(body.len()) {
+        return Err(Error::TooLarge(answer_bytes_max));
+    }
+    let read = stream.take(length as u64).read_to_end(body).await.map_err(reading)?;
+    if read == length { Ok(()) } else { Err(reading(std::io::ErrorKind::UnexpectedEof.into())) }
+}
+
 /// What is used of an answer.
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -168,7 +303,15 @@ pub(crate) struct Head {
 /// # Errors
 /// When the connection breaks, or what comes is no answer of HTTP/1 or too long.
 pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Head> {
-    let wrong = || std::io::Error::new(std::io::ErrorKind::InvalidData, "the answer is none of HTTP/1");
+    read_head_text(stream).await.map(|(head, _)| head)
+}
+
+fn wrong() -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, "the answer is none of HTTP/1")
+}
+
+/// As [`read_head`], with its text.
+async fn read_head_text(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<(Head, String)> {
     for _ in 0..=INTERIM_MAX {
         let mut text = Vec::new();
         while !text.ends_with(b"\r\n\r\n") && !text.ends_with(b"\n\n") {
@@ -177,9 +320,10 @@ pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> std::io:
             }
             text.push(stream.read_u8().await?);
         }
-        let head = parse_head(&String::from_utf8_lossy(&text)).ok_or_else(wrong)?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let head = parse_head(&text).ok_or_else(wrong)?;
         if !(100..200).contains(&head.status) {
-            return Ok(head);
+            return Ok((head, text));
         }
     }
     Err(wrong())
@@ -219,5 +363,40 @@ mod tests {
         let long = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\n", "x".repeat(HEAD_BYTES_MAX));
         assert_eq!(read(&long).await, None);
         assert_eq!(read(&"HTTP/1.1 102 Wait\r\n\r\n".repeat(INTERIM_MAX + 2)).await, None);
+    }
+
+    #[tokio::test]
+    async fn the_body_of_an_answer_is_read_whole_or_is_an_error() {
+        let read = async |text: &str| {
+            let answer = read_answer(&mut text.as_bytes(), 10).await;
+            answer.map(|answer| String::from_utf8(answer.body).unwrap()).map_err(|error| error.to_string())
+        };
+        for (rest, body) in [
+            ("Content-Length: 4\r\n\r\nbodymore", "body"),
+            ("Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\nA;x=y\r\n0123\r\n\r\n", ""),
+            ("Transfer-Encoding: Chunked\r\n\r\n4\r\nbody\r\n2;x=y\r\n01\r\n0\r\n\r\n", "body01"),
+            ("\r\nto the end", "to the end"),
+            ("Content-Length: 0\r\n\r\n", ""),
+        ] {
+            let answer = read(&format!("HTTP/1.1 200 OK\r\n{rest}")).await;
+            match body.is_empty() && rest.contains("0123") {
+                true => assert!(answer.unwrap_err().contains("more than 10 bytes"), "{rest}"),
+                false => assert_eq!(answer.as_deref(), Ok(body), "{rest}"),
+            }
+        }
+        for cut in [
+            "Content-Length: 5\r\n\r\nbody",
+            "Content-Length: -1\r\n\r\nbody",
+            "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n",
+            "Transfer-Encoding: chunked\r\n\r\n4\r\nbodymore",
+            "Transfer-Encoding: chunked\r\n\r\n+4\r\nbody\r\n0\r\n\r\n",
+        ] {
+            assert!(read(&format!("HTTP/1.1 200 OK\r\n{cut}")).await.unwrap_err().contains("reading"), "{cut}");
+        }
+        for long in ["Content-Length: 11\r\n\r\nto the end!", "\r\nto the end!"] {
+            assert!(read(&format!("HTTP/1.1 200 OK\r\n{long}")).await.unwrap_err().contains("more than 10 bytes"));
+        }
+        let answer = read_answer(&mut &b"HTTP/1.1 404 No\r\nNextPageUri: https://x/y\r\n\r\n"[..], 10).await.unwrap();
+        assert_eq!(answer.headers, [("nextpageuri".to_owned(), "https://x/y".to_owned())]);
     }
 }

@@ -4,7 +4,8 @@
 //! An alert is already stored when it comes here, so nothing is lost when a receiver is away: deliveries are tried
 //! again with growing pauses, and one that was given up is counted, logged and reported. A [`Channel`] is the queue, a
 //! [`Carrier`] the form of one receiver. This crate never follows a redirect, never passes on what a receiver answered,
-//! and never connects to an address of a receiver that it has not checked, nor has a proxy do so.
+//! and never connects to an address of a receiver that it has not checked, nor has a proxy do so. Its way of calling
+//! servers, [`CheckedServer`], serves others too.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -20,7 +21,7 @@ mod tls;
 mod words;
 
 pub use error::Error;
-pub use http::Endpoint;
+pub use http::{CheckedAnswer, CheckedServer, Endpoint};
 pub use proxy::Proxy;
 pub use queue::{Carrier, Channel, ChannelCounts, ChannelOptions, DeadLetter, OnDeadLetter};
 pub use receipt::Receipt;

@@ -153,6 +153,29 @@ impl Client {
         io::Error::new(kind, format!("{method} {place}: {} answered {}", self.place.host, reason_of(answer)))
     }
 
+    /// Reads exactly `len` bytes from `offset` of what is asked for.
+    fn read_part(&self, mut ask: Ask<'_>, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        if len == 0 {
+            return Ok(Vec::new());
+        }
+        let last = offset.saturating_add(len as u64 - 1);
+        ask.headers.push(("range", format!("bytes={offset}-{last}")));
+        ask.answer_bytes_max = len.max(ANSWER_BYTES_MAX);
+        let answer = self.send(&ask)?;
+        match answer.status {
+            206 if answer.body.len() == len => Ok(answer.body),
+            206 => {
+                let message = format!("{}: {} of {len} bytes from {offset} on", self.uri(ask.key), answer.body.len());
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, message))
+            }
+            412 => {
+                let message = format!("{} was written anew while it was read", self.uri(ask.key));
+                Err(io::Error::new(io::ErrorKind::InvalidData, message))
+            }
+            _ => Err(self.refused(&ask, &answer)),
+        }
+    }
+
     /// Whether a key holds exactly this content, and then its name.
     fn holds(&self, key: &str, size_bytes: usize, digest: &[u8; 32]) -> io::Result<Option<ObjectName>> {
         let (object, found) = self.newest(key)?;
@@ -203,23 +226,13 @@ impl Objects for Client {
     }
 
     fn read_range(&self, object: &ObjectName, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        if len == 0 {
-            return Ok(Vec::new());
-        }
-        let last = offset.saturating_add(len as u64 - 1);
-        let mut ask = Ask::new(Method::Get, &object.key).of_version(object.version.as_ref());
-        ask.headers.push(("range", format!("bytes={offset}-{last}")));
-        ask.answer_bytes_max = len.max(ANSWER_BYTES_MAX);
-        let answer = self.send(&ask)?;
-        match answer.status {
-            206 if answer.body.len() == len => Ok(answer.body),
-            206 => {
-                let message =
-                    format!("{}: {} of {len} bytes from {offset} on", self.uri(&object.key), answer.body.len());
-                Err(io::Error::new(io::ErrorKind::UnexpectedEof, message))
-            }
-            _ => Err(self.refused(&ask, &answer)),
-        }
+        self.read_part(Ask::new(Method::Get, &object.key).of_version(object.version.as_ref()), offset, len)
+    }
+
+    fn read_tagged(&self, key: &str, tag: &str, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let mut ask = Ask::new(Method::Get, key);
+        ask.headers.push(("if-match", tag.to_owned()));
+        self.read_part(ask, offset, len)
     }
 
     fn newest(&self, key: &str) -> io::Result<(ObjectName, u64)> {

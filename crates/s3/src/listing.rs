@@ -22,13 +22,16 @@ const DEPTH_MAX: usize = 16;
 pub(crate) fn parse(xml: &[u8]) -> Result<Page, String> {
     let xml = std::str::from_utf8(xml).map_err(|_| "it is not UTF-8".to_owned())?;
     let mut page = Page::default();
-    let (mut key, mut size, mut is_truncated, mut next) = (None, None, false, None);
+    let (mut key, mut size, mut tag, mut is_truncated, mut next) = (None, None, None, false, None);
     for_each_element(xml, &mut |path, text| {
         match path {
             ["ListBucketResult", "Contents", "Key"] => key = Some(text.to_owned()),
             ["ListBucketResult", "Contents", "Size"] => size = text.trim().parse::<u64>().ok(),
+            ["ListBucketResult", "Contents", "ETag"] => tag = Some(text.trim().to_owned()),
             ["ListBucketResult", "Contents"] => match (key.take(), size.take()) {
-                (Some(key), Some(size_bytes)) => page.objects.push(ListedObject { key, size_bytes }),
+                (Some(key), Some(size_bytes)) => {
+                    page.objects.push(ListedObject { key, size_bytes, tag: tag.take().filter(|tag| !tag.is_empty()) });
+                }
                 _ => return Err("an object in it has no key or no size".to_owned()),
             },
             ["ListBucketResult", "IsTruncated"] => is_truncated = text.trim() == "true",
@@ -95,11 +98,15 @@ mod tests {
     fn keys_sizes_and_the_way_on_are_read() {
         let xml = br#"<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
             <Name>b</Name><IsTruncated>true</IsTruncated><NextContinuationToken>t&amp;1</NextContinuationToken>
-            <Contents><Key>a&#38;b/&lt;c</Key><Size>12</Size><Owner><ID>x</ID></Owner></Contents>
+            <Contents><Key>a&#38;b/&lt;c</Key><ETag>&quot;e1&quot;</ETag><Size>12</Size><Owner><ID>x</ID></Owner></Contents>
             <Contents><Key>d</Key><Size>0</Size></Contents></ListBucketResult>"#;
         let page = parse(xml).unwrap();
-        let object = |key: &str, size_bytes| ListedObject { key: key.to_owned(), size_bytes };
-        assert_eq!(page.objects, [object("a&b/<c", 12), object("d", 0)]);
+        let object = |key: &str, size_bytes, tag: Option<&str>| ListedObject {
+            key: key.to_owned(),
+            size_bytes,
+            tag: tag.map(str::to_owned),
+        };
+        assert_eq!(page.objects, [object("a&b/<c", 12, Some("\"e1\"")), object("d", 0, None)]);
         assert_eq!(page.next.as_deref(), Some("t&1"));
     }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use moneta_collect::{
     Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, ListenOptions, RecordStart, ResumePoint,
-    ResumePoints, TlsFiles, Trouble, WefOptions, start_files, start_fluent, start_gelf_tcp, start_gelf_udp, start_host,
-    start_inbox, start_journal_upload, start_kafka, start_nats, start_relp, start_syslog_tcp, start_syslog_tls,
-    start_syslog_udp, start_systemd_journal, start_wef,
+    ResumePoints, TlsFiles, Trouble, WefOptions, start_bucket, start_files, start_fluent, start_gelf_tcp,
+    start_gelf_udp, start_host, start_inbox, start_journal_upload, start_kafka, start_microsoft365, start_nats,
+    start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp, start_systemd_journal, start_wef,
 };
 use moneta_ingest::Ingest;
 use moneta_ports::operations::CollectorStatus;
@@ -43,6 +43,8 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
     collectors.extend(start_uploads(config, &intake).await?);
     collectors.extend(start_topics(config, &intake, &node.ingest)?);
     collectors.extend(start_streams(config, &intake, &node.ingest)?);
+    collectors.extend(start_directories(config, &intake, &node.ingest)?);
+    collectors.extend(start_buckets(config, &intake, node)?);
     collectors.extend(start_own_machine(config, &intake, &node.ingest).await?);
     let collectors = Collectors(collectors);
     node.operations.set_collectors(collectors.status(&node.world.metrics));
@@ -147,6 +149,21 @@ fn start_streams(config: &Config, intake: &Intake, ingest: &Arc<Ingest>) -> Resu
     let resume: Arc<dyn ResumePoints> = Arc::new(StoredMarks(ingest.clone()));
     let start = |options| start_nats(intake.clone(), resume.clone(), options);
     sources.into_iter().map(start).collect::<Result<_, _>>().map_err(|error| setting(error.to_string()))
+}
+
+fn start_directories(config: &Config, intake: &Intake, ingest: &Arc<Ingest>) -> Result<Vec<Collector>, ServerError> {
+    let setting = |message| ServerError::Setting { key: "microsoft365.sources", message };
+    let sources = config.microsoft365.build(&config.notify).map_err(setting)?;
+    let resume: Arc<dyn ResumePoints> = Arc::new(StoredMarks(ingest.clone()));
+    let start = |options| start_microsoft365(intake.clone(), resume.clone(), options);
+    sources.into_iter().map(start).collect::<Result<_, _>>().map_err(|error| setting(error.to_string()))
+}
+
+fn start_buckets(config: &Config, intake: &Intake, node: &Node) -> Result<Vec<Collector>, ServerError> {
+    let setting = |message| ServerError::Setting { key: "buckets.sources", message };
+    let sources = config.buckets.build(&node.world.clock, &node.world.entropy).map_err(setting)?;
+    let resume: Arc<dyn ResumePoints> = Arc::new(StoredMarks(node.ingest.clone()));
+    Ok(sources.into_iter().map(|options| start_bucket(intake.clone(), resume.clone(), options)).collect())
 }
 
 async fn start_own_machine(

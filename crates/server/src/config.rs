@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use moneta_monitor::LATENESS;
 use serde::{Deserialize, Serialize};
 
+use crate::buckets_config::BucketsConfig;
 use crate::channel_config::ChannelConfig;
 use crate::kafka_config::KafkaConfig;
+use crate::microsoft365_config::Microsoft365Config;
 use crate::nats_config::NatsConfig;
 use crate::objects_config::ObjectsConfig;
 use crate::wef_config::WefConfig;
@@ -43,6 +45,10 @@ pub struct Config {
     pub kafka: KafkaConfig,
     /// Streams of NATS.
     pub nats: NatsConfig,
+    /// Audit records of Microsoft 365, Entra ID and Defender.
+    pub microsoft365: Microsoft365Config,
+    /// Buckets whose objects are read.
+    pub buckets: BucketsConfig,
     /// What the server collects from its own machine.
     pub collect: CollectConfig,
     /// When blocks become segments.

@@ -1,5 +1,5 @@
-//! The way to the bucket of `[objects]`: sockets, time limits and credentials for `moneta-s3`, and what reads moved
-//! segments when no server runs.
+//! The way to the bucket of `[objects]`, and to those that are read: sockets, time limits and credentials for `moneta-s3`,
+//! and what reads moved segments when no server runs.
 
 use std::io;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub(crate) fn bucket_options(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Option<BucketOptions>, ServerError> {
-    let Some(objects) = connect(config, clock, entropy.clone())? else { return Ok(None) };
+    let Some(objects) = connect_own(config, clock, entropy.clone())? else { return Ok(None) };
     let mut bytes = [0; 16];
     entropy.fill(&mut bytes);
     Ok(Some(BucketOptions {
@@ -52,17 +52,28 @@ pub(crate) fn bucket_options(
     }))
 }
 
-/// The bucket of a configuration, if it names one. Nothing is sent yet.
-fn connect(
+/// The bucket of `[objects]`, if it names one. Nothing is sent yet.
+fn connect_own(
     config: &ObjectsConfig,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> Result<Option<Arc<dyn Objects>>, ServerError> {
-    let setting = |message: String| ServerError::Setting { key: "objects", message };
-    let Some(place) = config.place().map_err(setting)? else { return Ok(None) };
-    let transport = Http::new().map_err(|error| setting(format!("no connection can be made: {error}")))?;
+    connect(config, clock, entropy).map_err(|message| ServerError::Setting { key: "objects", message })
+}
+
+/// The bucket of a configuration, if it names one. Nothing is sent yet.
+///
+/// # Errors
+/// What is to be changed, beginning with the key.
+pub(crate) fn connect(
+    config: &ObjectsConfig,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+) -> Result<Option<Arc<dyn Objects>>, String> {
+    let Some(place) = config.place()? else { return Ok(None) };
+    let transport = Http::new().map_err(|error| format!("no connection can be made: {error}"))?;
     let source = config.clone();
-    read_credentials(&source).map_err(|error| setting(error.to_string()))?;
+    read_credentials(&source).map_err(|error| error.to_string())?;
     let parts = ClientParts {
         transport: Arc::new(transport),
         credentials: Box::new(move || read_credentials(&source)),
@@ -86,13 +97,13 @@ fn read_credentials(config: &ObjectsConfig) -> Result<Credentials, CredentialsEr
         return match (value("AWS_ACCESS_KEY_ID"), value("AWS_SECRET_ACCESS_KEY")) {
             (Some(key_id), Some(secret)) => Ok(Credentials::new(&key_id, &secret, token.as_deref())),
             _ => Err(CredentialsError(
-                "there are no credentials: name objects.credentials_file, or set AWS_ACCESS_KEY_ID and \
+                "there are no credentials: name a credentials_file, or set AWS_ACCESS_KEY_ID and \
                  AWS_SECRET_ACCESS_KEY"
                     .to_owned(),
             )),
         };
     };
-    let failed = |reason: String| CredentialsError(format!("objects.credentials_file: {}: {reason}", path.display()));
+    let failed = |reason: String| CredentialsError(format!("credentials_file: {}: {reason}", path.display()));
     let size = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
     if size > CREDENTIALS_BYTES_MAX {
         return Err(failed("it is too large for a credentials file".to_owned()));
@@ -190,7 +201,7 @@ struct FromBucket(Arc<dyn Objects>);
 /// # Errors
 /// When there are no credentials.
 pub fn moved_segments(config: &Config) -> Result<Option<Box<dyn MovedSegments>>, ServerError> {
-    let objects = connect(&config.objects, Arc::new(SystemClock::new()), Arc::new(SystemEntropy::new()))?;
+    let objects = connect_own(&config.objects, Arc::new(SystemClock::new()), Arc::new(SystemEntropy::new()))?;
     Ok(objects.map(|objects| Box::new(FromBucket(objects)) as Box<dyn MovedSegments>))
 }
 

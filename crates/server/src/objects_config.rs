@@ -64,7 +64,7 @@ impl Default for ObjectsConfig {
 impl ObjectsConfig {
     /// Whether everything can be as it says.
     pub(crate) fn check(&self) -> Result<(), String> {
-        self.place()?;
+        self.place().map_err(|message| format!("objects.{message}"))?;
         let is_part = |part: &str| {
             let is_known = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             !part.is_empty() && part != "." && part != ".." && part.chars().all(is_known)
@@ -88,11 +88,11 @@ impl ObjectsConfig {
         let Some(bucket) = &self.bucket else { return Ok(None) };
         let in_path = self.bucket_in_path.unwrap_or(self.endpoint.is_some());
         let place = Place::new(self.endpoint.as_deref(), &self.region, bucket, in_path);
-        let place = place.map_err(|error| format!("objects: {error}"))?;
+        let place = place.map_err(|error| error.to_string())?;
         let host = place.host().rsplit_once(':').map_or(place.host(), |(host, _)| host);
         let is_here = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
         if !place.is_encrypted() && !is_here {
-            return Err(format!("objects.endpoint: {host} is another machine, so it must begin with https://"));
+            return Err(format!("endpoint: {host} is another machine, so it must begin with https://"));
         }
         Ok(Some(place))
     }

@@ -41,6 +41,8 @@ struct State {
     is_versioned: bool,
     num_versions: u64,
     num_requests: usize,
+    /// Requests by the key they name.
+    requests: BTreeMap<String, usize>,
     fault: Option<(usize, S3Fault)>,
     is_dead: bool,
     chance: Option<Chance>,
@@ -51,6 +53,13 @@ struct Stored {
     version: u64,
     bytes: Vec<u8>,
     lock: Option<String>,
+}
+
+impl Stored {
+    /// What tells the content from others of the key.
+    fn tag(&self) -> String {
+        format!("\"{}\"", self.version)
+    }
 }
 
 /// Faults by chance: so many requests in a hundred.
@@ -99,6 +108,12 @@ impl SimS3 {
         self.lock().num_requests
     }
 
+    /// Requests about a key that were answered.
+    #[must_use]
+    pub fn requests_of(&self, key: &str) -> usize {
+        self.lock().requests.get(key).copied().unwrap_or_default()
+    }
+
     /// The objects whose newest version is there, in order of keys.
     #[must_use]
     pub fn objects(&self) -> Vec<ListedObject> {
@@ -121,6 +136,14 @@ impl SimS3 {
     #[must_use]
     pub fn lock_of(&self, key: &str) -> Option<String> {
         self.lock().objects.get(key)?.last()?.lock.clone()
+    }
+
+    /// Puts an object there, as another program does.
+    pub fn put(&self, key: &str, bytes: &[u8]) {
+        let mut state = self.lock();
+        state.num_versions += 1;
+        let stored = Stored { version: state.num_versions, bytes: bytes.to_vec(), lock: None };
+        state.objects.insert(key.to_owned(), vec![stored]);
     }
 
     /// Changes the content of a key behind everybody's back.
@@ -188,6 +211,7 @@ impl State {
         let (path, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
         // `http://host/bucket/key`
         let key = path.splitn(5, '/').nth(4).unwrap_or_default().to_owned();
+        *self.requests.entry(key.clone()).or_default() += 1;
         let query: BTreeMap<&str, String> =
             query.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k, decoded(v))).collect();
         match request.method {
@@ -219,6 +243,9 @@ impl State {
         let Some(versions) = self.objects.get(key) else { return error(404, "NoSuchKey") };
         let is_wanted = |stored: &&Stored| version.is_none_or(|version| stored.version.to_string() == *version);
         let Some(stored) = versions.iter().rev().find(is_wanted) else { return error(404, "NoSuchVersion") };
+        if request.header("if-match").is_some_and(|tag| tag != stored.tag()) {
+            return error(412, "PreconditionFailed");
+        }
         if request.method == Method::Head {
             let mut answer = self.answer(200, stored.version, Vec::new());
             answer.headers.push(("content-length".to_owned(), stored.bytes.len().to_string()));
@@ -248,8 +275,13 @@ impl State {
 
     fn listed(&self, prefix: &str) -> Vec<ListedObject> {
         let newest = self.objects.iter().filter(|(key, _)| key.starts_with(prefix));
-        let newest = newest.filter_map(|(key, versions)| Some((key.clone(), versions.last()?.bytes.len() as u64)));
-        newest.map(|(key, size_bytes)| ListedObject { key, size_bytes }).collect()
+        let newest = newest.filter_map(|(key, versions)| Some((key.clone(), versions.last()?)));
+        let listed = |(key, stored): (String, &Stored)| ListedObject {
+            key,
+            size_bytes: stored.bytes.len() as u64,
+            tag: Some(stored.tag()),
+        };
+        newest.map(listed).collect()
     }
 
     fn list(&self, query: &BTreeMap<&str, String>) -> Response {
@@ -259,8 +291,8 @@ impl State {
         let page = &rest[..rest.len().min(PAGE_KEYS)];
         let mut xml = String::from("<?xml version=\"1.0\"?>\n<ListBucketResult>");
         for object in page {
-            let (key, size) = (&object.key, object.size_bytes);
-            xml.push_str(&format!("<Contents><Key>{key}</Key><Size>{size}</Size></Contents>"));
+            let (key, size, tag) = (&object.key, object.size_bytes, object.tag.as_deref().unwrap_or_default());
+            xml.push_str(&format!("<Contents><Key>{key}</Key><ETag>{tag}</ETag><Size>{size}</Size></Contents>"));
         }
         if let (true, Some(last)) = (rest.len() > page.len(), page.last()) {
             let token = &last.key;

@@ -5,6 +5,7 @@
 mod acceptance;
 mod apply;
 mod backfill;
+mod bucket_inbox;
 mod commands;
 mod custody;
 mod device_key;
@@ -18,6 +19,7 @@ mod kill_correlation;
 mod kill_delivery;
 mod kill_files;
 mod kill_json;
+mod kill_microsoft365;
 mod kill_syslog;
 mod moving;
 mod objects;

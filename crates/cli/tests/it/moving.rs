@@ -27,18 +27,18 @@ fn python(requirements: &str) -> Option<String> {
     None
 }
 
-/// A server of S3's protocol with one bucket.
-struct S3 {
+/// A server of S3's protocol with one bucket, `logs`.
+pub(crate) struct S3 {
     child: Child,
     python: String,
-    endpoint: String,
+    pub(crate) endpoint: String,
     /// Where its log goes.
     _dir: TestDir,
 }
 
 impl S3 {
     /// Starts a server; `None` when there can be none.
-    async fn start(more: &str) -> Option<Self> {
+    pub(crate) async fn start(more: &str) -> Option<Self> {
         let (python, dir, port) = (python("requirements-s3.txt")?, TestDir::new(), free_port());
         let log = std::fs::File::create(dir.join("moto.log")).unwrap();
         let child = Command::new(&python)
@@ -54,7 +54,7 @@ impl S3 {
     }
 
     /// What a client that is not ours is told, as JSON.
-    fn ask(&self, expression: &str) -> Option<Value> {
+    pub(crate) fn ask(&self, expression: &str) -> Option<Value> {
         let script = format!(
             "import boto3, json\n\
              s3 = boto3.client('s3', endpoint_url='{}', region_name='us-east-1', aws_access_key_id='K', \

@@ -1,6 +1,6 @@
 //! One object: from its stored position to its end.
 
-use std::io::{self, SeekFrom};
+use std::io;
 use std::path::Path;
 
 use moneta_base::SourceName;
@@ -8,9 +8,9 @@ use moneta_event::Delivery;
 use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, HEAD_BYTES, recognise_with};
 use moneta_merkle::sha256;
 use moneta_ports::{IdempotencyKey, KeyLife, Submission};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
+use super::content::{Content, Storage};
+use super::tree::Found;
 use crate::collector::Stopped;
 use crate::intake::{Intake, ResumePoints, Stored, digest};
 
@@ -28,6 +28,8 @@ pub(super) const DONE: u64 = u64::MAX;
 pub(super) enum Outcome {
     /// It was read to where it may be read now.
     Read,
+    /// As [`Self::Read`], and there is nothing left that time alone would change.
+    ReadToEnd,
     /// It cannot be told what it is yet, or the collector had to stop.
     NotYet,
     /// The store will not take it: it stays where it is.
@@ -38,8 +40,10 @@ pub(super) enum Outcome {
 
 /// Which object, and for whom it is read.
 pub(super) struct Place<'a> {
-    pub(super) collector: &'static str,
+    pub(super) collector: &'a str,
+    pub(super) storage: &'a Storage,
     pub(super) path: &'a Path,
+    pub(super) found: &'a Found,
     /// It rested long enough to be complete.
     pub(super) is_settled: bool,
 }
@@ -51,42 +55,54 @@ pub(super) async fn read_object(
     place: &Place<'_>,
     stopped: &mut Stopped,
 ) -> io::Result<Outcome> {
-    let &Place { collector, path, is_settled } = place;
-    let mut file = File::open(path).await?;
-    let size = file.metadata().await?.len();
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    (&mut file).take(HEAD_BYTES as u64).read_to_end(&mut head).await?;
+    let &Place { collector, storage, path, found, is_settled } = place;
+    // Names are longer than a producer's may be, and its room is limited.
+    let id = path.as_os_str().as_encoded_bytes();
+    let producer = format!("{}{}", producer_prefix(collector), name_of(path));
+    let point = resume.resume_point(&producer).await;
+    let tagged = found.tag.as_ref().map(|tag| epoch(id, Some(found.size), tag.as_bytes(), tag.len()));
+    if tagged.is_some_and(|tagged| point == Some((tagged, DONE))) {
+        return Ok(Outcome::ReadToEnd);
+    }
+    let mut content = storage.open(path, found, stopped).await?;
+    let size = content.size();
+    let head = content.read_up_to(HEAD_BYTES).await?;
+    let is_complete = is_settled || storage.is_whole_at_once();
     let name = path.to_string_lossy();
     let Some(format) = recognise_with(&intake.mappings, &name, &head) else {
-        if is_settled {
+        if is_complete {
             tracing::warn!(path = %path.display(), "an object is in no known format; it is left where it is");
         }
-        return Ok(if is_settled { Outcome::Refused } else { Outcome::NotYet });
+        return Ok(if is_complete { Outcome::Refused } else { Outcome::NotYet });
     };
     // Positions of text made of UTF-16 are not those of the file.
     let is_utf16 = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
     let is_whole = is_utf16 || (!format.grows_by_lines() && format != Format::Json);
-    if (is_whole || head.len() < FINGERPRINT_BYTES) && !is_settled {
+    if (is_whole && !is_complete) || (head.len() < FINGERPRINT_BYTES && !is_settled) {
         return Ok(Outcome::NotYet);
     }
-    // Names are longer than a producer's may be, and its room is limited.
-    let id = path.as_os_str().as_encoded_bytes();
-    let producer = format!("{}{}", producer_prefix(collector), name_of(path));
-    let epoch = epoch(id, is_whole.then_some(size), &head);
-    let stored = resume.resume_point(&producer).await.filter(|(other, _)| *other == epoch).map_or(0, |(_, at)| at);
+    let epoch = match tagged.filter(|_| is_whole) {
+        Some(tagged) => tagged,
+        None => epoch(id, is_whole.then_some(size), &head, FINGERPRINT_BYTES),
+    };
+    let stored = point.filter(|(other, _)| *other == epoch).map_or(0, |(_, at)| at);
     if stored >= if is_whole { DONE } else { size } {
-        return Ok(Outcome::Read);
+        return Ok(Outcome::ReadToEnd);
     }
-    if format == Format::Json && ends_there(&mut file, stored, size).await? {
-        return Ok(Outcome::Read);
+    if format == Format::Json && ends_there(&mut content, stored, size).await? {
+        return Ok(Outcome::ReadToEnd);
     }
     let mut object = Object { intake, collector, producer, epoch, format, name: name.into_owned(), stopped };
-    if is_whole { object.read_whole(file, stored).await } else { object.read_rest(file, stored, is_settled).await }
+    if is_whole {
+        object.read_whole(content, stored).await
+    } else {
+        object.read_rest(content, stored, is_settled).await
+    }
 }
 
 struct Object<'a> {
     intake: &'a Intake,
-    collector: &'static str,
+    collector: &'a str,
     producer: String,
     epoch: u128,
     format: Format,
@@ -102,25 +118,23 @@ impl Object<'_> {
     }
 
     /// Reads what lies behind `stored` of an object that grows.
-    async fn read_rest(&mut self, mut file: File, stored: u64, is_settled: bool) -> io::Result<Outcome> {
+    async fn read_rest(&mut self, mut content: Content, stored: u64, is_settled: bool) -> io::Result<Outcome> {
         // What the beginning says of later records must be read again: headers, the envelope of a list.
         let from_start = self.format.needs_beginning() || self.format == Format::Json;
         let mut decoder = self.decoder(if from_start { 0 } else { stored });
-        file.seek(SeekFrom::Start(if from_start { 0 } else { stored })).await?;
+        content.seek(if from_start { 0 } else { stored }).await?;
         if from_start && stored > 0 {
-            let mut again = (&mut file).take(stored);
-            feed(&mut again, &mut decoder, &mut |_| {}).await?;
-            decoder.flush(&mut |_| {});
+            feed_again(&mut content, stored, &mut decoder).await?;
         }
         let mut buffer = vec![0; READ_BYTES];
-        let mut ready = Vec::new();
+        let (mut ready, mut reached) = (Vec::new(), stored);
         loop {
-            let len = file.read(&mut buffer).await?;
+            let len = content.read(&mut buffer).await?;
             if len == 0 {
                 break;
             }
             decoder.feed(&buffer[..len], &mut |decoded| ready.push(decoded));
-            if let Some(outcome) = self.store_all(&mut ready).await {
+            if let Some(outcome) = self.store_all(&mut ready, &mut reached).await {
                 return Ok(outcome);
             }
         }
@@ -129,18 +143,22 @@ impl Object<'_> {
         } else {
             decoder.flush(&mut |decoded| ready.push(decoded));
         }
-        Ok(self.store_all(&mut ready).await.unwrap_or(Outcome::Read))
+        if let Some(outcome) = self.store_all(&mut ready, &mut reached).await {
+            return Ok(outcome);
+        }
+        let is_at_end = self.format == Format::Json || reached >= content.size();
+        Ok(if is_at_end { Outcome::ReadToEnd } else { Outcome::Read })
     }
 
     /// Reads a complete object of which `stored` records are stored.
-    async fn read_whole(&mut self, mut file: File, stored: u64) -> io::Result<Outcome> {
-        file.seek(SeekFrom::Start(0)).await?;
+    async fn read_whole(&mut self, mut content: Content, stored: u64) -> io::Result<Outcome> {
+        content.seek(0).await?;
         let mut decoder = self.decoder(0);
         let mut buffer = vec![0; READ_BYTES];
         let mut ready = Vec::new();
         let mut records = 0;
         loop {
-            let len = file.read(&mut buffer).await?;
+            let len = content.read(&mut buffer).await?;
             decoder.feed(&buffer[..len], &mut |decoded| ready.push(decoded));
             if len == 0 {
                 break;
@@ -154,16 +172,17 @@ impl Object<'_> {
             return Ok(outcome);
         }
         let done = self.submit(Submission { key: Some(self.key(DONE)), ..Submission::default() }).await;
-        Ok(done.unwrap_or(Outcome::Read))
+        Ok(done.unwrap_or(Outcome::ReadToEnd))
     }
 
     /// Stores portions of an object that grows, each under its position.
-    async fn store_all(&mut self, ready: &mut Vec<Decoded>) -> Option<Outcome> {
+    async fn store_all(&mut self, ready: &mut Vec<Decoded>, reached: &mut u64) -> Option<Outcome> {
         for decoded in ready.drain(..) {
             let sequence = decoded.cursor;
             if let Some(outcome) = self.store(decoded, sequence).await {
                 return Some(outcome);
             }
+            *reached = sequence;
         }
         None
     }
@@ -205,29 +224,29 @@ impl Object<'_> {
     }
 }
 
-async fn feed(
-    from: &mut (impl AsyncReadExt + Unpin),
-    decoder: &mut Decoder,
-    sink: &mut impl FnMut(Decoded),
-) -> io::Result<()> {
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        let len = from.read(&mut buffer).await?;
+/// Shows a decoder what comes before `stored` again.
+async fn feed_again(content: &mut Content, stored: u64, decoder: &mut Decoder) -> io::Result<()> {
+    let (mut buffer, mut left) = (vec![0; READ_BYTES], stored);
+    while left > 0 {
+        let len = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let len = content.read(&mut buffer[..len]).await?;
         if len == 0 {
-            return Ok(());
+            break;
         }
-        decoder.feed(&buffer[..len], sink);
+        decoder.feed(&buffer[..len], &mut |_| {});
+        left -= len as u64;
     }
+    decoder.flush(&mut |_| {});
+    Ok(())
 }
 
 /// Whether nothing but the ends of lists and objects comes after a position.
-async fn ends_there(file: &mut File, stored: u64, size: u64) -> io::Result<bool> {
+async fn ends_there(content: &mut Content, stored: u64, size: u64) -> io::Result<bool> {
     if stored == 0 || size - stored > TAIL_BYTES_MAX {
         return Ok(false);
     }
-    let mut tail = Vec::new();
-    file.seek(SeekFrom::Start(stored)).await?;
-    file.take(TAIL_BYTES_MAX).read_to_end(&mut tail).await?;
+    content.seek(stored).await?;
+    let tail = content.read_up_to(usize::try_from(TAIL_BYTES_MAX).unwrap_or(usize::MAX)).await?;
     Ok(tail.iter().all(|byte| b" \t\r\n]},".contains(byte)))
 }
 
@@ -241,9 +260,10 @@ pub(super) fn name_of(path: &Path) -> String {
     digest(path.as_os_str().as_encoded_bytes())
 }
 
-/// The identity of an object: path and beginning and, for one that does not grow, its size.
-fn epoch(name: &[u8], size: Option<u64>, head: &[u8]) -> u128 {
-    let beginning = &head[..head.len().min(FINGERPRINT_BYTES)];
+/// The identity of an object: path and beginning and, for one that does not grow, its size. In place of its beginning that
+/// may be what a bucket calls its content.
+fn epoch(name: &[u8], size: Option<u64>, head: &[u8], head_bytes: usize) -> u128 {
+    let beginning = &head[..head.len().min(head_bytes)];
     let size = size.unwrap_or(0).to_le_bytes();
     let hash = sha256(&[&(name.len() as u64).to_le_bytes()[..], name, &size, beginning].concat());
     u128::from_be_bytes(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))

@@ -1,9 +1,12 @@
-//! The objects below a directory.
+//! The objects that there are: below a directory, or in a bucket.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use moneta_base::objects::{ListedObject, Objects};
 
 /// Objects watched at most, in the order in which the file system lists them: as many as the journal can remember.
 pub(super) const OBJECTS_MAX: usize = 75_000;
@@ -13,7 +16,7 @@ const DEPTH_MAX: usize = 40;
 const UNFINISHED_ENDINGS: [&str; 4] = [".tmp", ".part", ".partial", ".filepart"];
 
 /// What tells whether an object changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(super) size: u64,
     /// Time of the last change of its content, in nanoseconds.
@@ -21,6 +24,8 @@ pub(crate) struct Found {
     /// Time of the last change of anything, rights included, in nanoseconds.
     touched: i64,
     inode: u64,
+    /// What a bucket calls its content, which is then all that tells it from others.
+    pub(super) tag: Option<Arc<str>>,
 }
 
 /// What is there.
@@ -31,6 +36,8 @@ pub(crate) struct Listed {
     pub(super) is_full: bool,
     /// Whether something could not be looked into.
     pub(super) is_partial: bool,
+    /// Why nothing of it counts.
+    pub(super) failed: Option<String>,
 }
 
 impl Listed {
@@ -46,12 +53,41 @@ impl Listed {
             changed: nanos(metadata.mtime(), metadata.mtime_nsec()),
             touched: nanos(metadata.ctime(), metadata.ctime_nsec()),
             inode: metadata.ino(),
+            tag: None,
         };
         if found.size > 0 {
             self.objects.insert(path, found);
         }
         true
     }
+
+    /// Adds an object of a bucket, unless it is empty or its name is one of unfinished files.
+    fn add_object(&mut self, object: ListedObject) {
+        let ListedObject { key, size_bytes, tag } = object;
+        if size_bytes == 0 || is_left_out(key.rsplit('/').next().unwrap_or_default()) {
+            return;
+        }
+        if self.objects.len() >= OBJECTS_MAX {
+            self.is_full = true;
+            return;
+        }
+        let found = Found { size: size_bytes, changed: 0, touched: 0, inode: 0, tag: tag.map(Arc::from) };
+        self.objects.insert(PathBuf::from(key), found);
+    }
+}
+
+/// Every object of a bucket whose key begins so.
+pub(super) fn list_bucket(objects: &dyn Objects, prefix: &str) -> Listed {
+    let mut listed = Listed::default();
+    if let Err(error) = objects.list(prefix, &mut |object| listed.add_object(object)) {
+        listed.failed = Some(error.to_string());
+    }
+    listed
+}
+
+/// Whether a name is hidden, or says that its file is not finished.
+fn is_left_out(name: &str) -> bool {
+    name.starts_with('.') || UNFINISHED_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Everything below the directories. Links are not followed, hidden and unfinished files are left out, and what cannot
@@ -71,8 +107,7 @@ fn enter(directory: &Path, depth: usize, listed: &mut Listed) {
             continue;
         };
         let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') || UNFINISHED_ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+        if is_left_out(&name.to_string_lossy()) {
             continue;
         }
         match entry.file_type() {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod acknowledged;
+mod bucket;
 mod compliance;
 mod files;
 mod fixture;
@@ -13,6 +14,8 @@ mod inbox;
 mod journal_upload;
 mod kafka;
 mod kafka_broker;
+mod microsoft365;
+mod microsoft365_service;
 mod sink;
 mod syslog;
 mod systemd_journal;

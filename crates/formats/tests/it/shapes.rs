@@ -329,6 +329,79 @@ fn calls_of_communication_services() {
 }
 
 #[test]
+fn lists_of_microsoft_graph() {
+    check(
+        json!({
+            "id": "66ea54eb-6301-4ee5-be62-ff5a759b0100", "createdDateTime": "2026-06-01T10:00:00Z",
+            "userDisplayName": "Ann", "userPrincipalName": "ann@example.org", "userId": "u1", "appId": "a1",
+            "appDisplayName": "Graph explorer", "ipAddress": "192.0.2.7", "clientAppUsed": "Browser",
+            "correlationId": "c0ffee00", "conditionalAccessStatus": "notApplied", "isInteractive": true,
+            "riskDetail": "none", "riskLevelAggregated": "none", "riskEventTypes_v2": ["unfamiliarFeatures"],
+            "resourceDisplayName": "Microsoft Graph", "resourceId": "00000003",
+            "status": {"errorCode": 50126, "failureReason": "Invalid username or password.", "additionalDetails": null},
+            "deviceDetail": {"browser": "Edge"},
+            "location": {"city": "Bonn", "state": "NRW", "countryOrRegion": "DE"},
+            "appliedConditionalAccessPolicies": []
+        }),
+        "SigninLogs",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+            ("ResultType", json!("50126")),
+            ("ResultDescription", json!("Invalid username or password.")),
+            ("UserPrincipalName", json!("ann@example.org")),
+            ("Identity", json!("Ann")),
+            ("IPAddress", json!("192.0.2.7")),
+            ("Location", json!("DE")),
+            ("ResourceIdentity", json!("00000003")),
+            ("RiskEventTypes_V2", json!("[\"unfamiliarFeatures\"]")),
+            ("_Class", json!("control")),
+        ],
+    );
+    check(
+        json!({
+            "id": "Directory_504c302d", "category": "UserManagement", "correlationId": "c0ffee00", "result": "success",
+            "resultReason": "", "activityDisplayName": "Add user", "activityDateTime": "2026-06-01T10:00:00Z",
+            "loggedByService": "Core Directory", "operationType": "Add",
+            "initiatedBy": {"user": {"id": "u1", "userPrincipalName": "ann@example.org"}, "app": null},
+            "targetResources": [{"id": "u2", "type": "User"}], "additionalDetails": []
+        }),
+        "AuditLogs",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+            ("OperationName", json!("Add user")),
+            ("ActivityDisplayName", json!("Add user")),
+            ("AADOperationType", json!("Add")),
+            ("Category", json!("UserManagement")),
+            ("Result", json!("success")),
+        ],
+    );
+    check(
+        json!({
+            "id": "da637551227677560813", "providerAlertId": "da637551227677560813", "incidentId": "28282",
+            "status": "new", "severity": "low", "serviceSource": "microsoftDefenderForEndpoint",
+            "detectionSource": "antivirus", "detectorId": "e0da400f", "tenantId": "b3c1b5fc", "title": "Suspicious run",
+            "description": "A file ran.", "recommendedActions": "Look.", "category": "Execution", "assignedTo": null,
+            "alertWebUrl": "https://security.example/alerts/1", "mitreTechniques": ["T1064", "T1085"],
+            "createdDateTime": "2026-06-01T09:00:00.35Z", "lastUpdateDateTime": "2026-06-01T10:00:00.35Z",
+            "firstActivityDateTime": "2026-06-01T08:00:00Z", "lastActivityDateTime": "2026-06-01T08:30:00Z",
+            "evidence": [{"@odata.type": "#microsoft.graph.security.deviceEvidence"}]
+        }),
+        "SecurityAlert",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.3500000Z")),
+            ("SystemAlertId", json!("da637551227677560813")),
+            ("AlertName", json!("Suspicious run")),
+            ("AlertSeverity", json!("low")),
+            ("ProviderName", json!("microsoftDefenderForEndpoint")),
+            ("VendorName", json!("Microsoft")),
+            ("Tactics", json!("Execution")),
+            ("Techniques", json!("[\"T1064\",\"T1085\"]")),
+            ("StartTime", json!("2026-06-01T08:00:00.0000000Z")),
+        ],
+    );
+}
+
+#[test]
 fn audit_of_google_cloud_and_kubernetes() {
     check(
         json!({

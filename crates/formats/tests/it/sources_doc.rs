@@ -14,6 +14,9 @@ What Moneta reads, and where it goes. Made from the code: change the formats in 
 The format of a file is recognised by its content; `--format NAME` says it where that is not possible. Text may be UTF-8
 or, with a byte order mark, UTF-16. What cannot be parsed is kept whole in `Quarantine` with the reason.
 
+Records are sent by [clients](clients.md), read from files, brokers, directories and buckets ([configuration](configuration.md)),
+and pulled from [Microsoft 365](microsoft365.md).
+
 ## Formats
 
 | Name | What it is | Tables |
