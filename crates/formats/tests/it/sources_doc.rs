@@ -34,6 +34,19 @@ line that fits decides; `{path}` stands for a value of the record. Members witho
 ";
 
 const TAIL: &str = "
+## Senders
+
+Configurations of programs that send to Moneta or write what it follows; each is run as it stands here by the tests, while
+both sides are stopped, killed and started.
+
+| Program | Configuration | What is lost |
+|---|---|---|
+| rsyslog | [RELP](examples/rsyslog-relp.conf) | nothing; what was stored just before its acknowledgement got lost comes twice |
+| rsyslog | [syslog over TLS](examples/rsyslog-tls.conf), with `gtls` or `ossl` | what is under way when Moneta crashes: TCP has acknowledged it already |
+| syslog-ng | [syslog over TLS](examples/syslog-ng.conf) | the same |
+| systemd-journal-upload | [journal upload](examples/journal-upload.conf) | nothing; entries of an upload that was not answered come twice |
+| PostgreSQL | [log as JSON](examples/postgresql.conf) | nothing, each line once, as of every followed file |
+
 ## Mappings of your own
 
 A file of mappings (TOML) holds one `[[mapping]]` per kind of record. `[mappings] directory` in the configuration names a
