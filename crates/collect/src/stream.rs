@@ -19,7 +19,7 @@ use crate::portions::{Portions, RecordKind};
 use crate::tls::TlsFiles;
 
 /// After how long a sender that says nothing is taken to have heard that this side stops.
-const DRAIN_SILENCE: Duration = Duration::from_millis(500);
+const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 /// How long a sender that goes on all the same is listened to.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 

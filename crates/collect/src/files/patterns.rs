@@ -84,13 +84,18 @@ fn is_rotated(name: &str) -> bool {
     ROTATED_ENDINGS.iter().any(|ending| name.ends_with(ending)) || number('.') || number('-')
 }
 
+/// Digits behind a dash that may be a date: `app-2` is an application of its own.
+const DATE_DIGITS_MIN: usize = 6;
+
 /// Whether a file beside another has the name that the other gets when it is rotated away, and is no archive:
 /// `app.log.1`, `app.log-20260102`, `app.log-20260102-1767312000`.
 pub(super) fn is_rotation_of(path: &Path, other: &Path) -> bool {
     let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let (Some(name), Some(other)) = (name(path), name(other)) else { return false };
     let Some(end) = other.strip_prefix(&name) else { return false };
-    end.starts_with(['.', '-']) && end.split(['.', '-']).skip(1).all(is_number)
+    let mut parts = end.split('-');
+    let numbered = parts.next().is_some_and(|part| part.is_empty() || part.strip_prefix('.').is_some_and(is_number));
+    numbered && !end.is_empty() && parts.all(|part| is_number(part) && part.len() >= DATE_DIGITS_MIN)
 }
 
 fn is_number(text: &str) -> bool {
@@ -154,7 +159,7 @@ mod tests {
         for name in ["app.log.1", "app.log.12", "app.log-20260102", "app.log-20260102-1767312000"] {
             assert!(is_rotation(name), "{name}");
         }
-        for name in ["app.log", "app.log.1.gz", "app.log.old", "app.log1", "app.log.", "app.log-x.1", "other.log.1"] {
+        for name in ["app.log", "app.log.1.gz", "app.log.old", "app.log1", "app.log.", "app.log-2", "app.log-20260102.x", "other.log.1"] {
             assert!(!is_rotation(name), "{name}");
         }
     }
