@@ -140,7 +140,8 @@ impl<F: Framing> Connection<F> {
 
     /// Tells the sender that this side ends, and takes what it sends until it heard of it.
     async fn drain(&mut self, stream: &mut Connected, buffer: &mut [u8], stopped: &mut Stopped) {
-        // Not TLS's own farewell: rsyslog looks whether its socket ended, and takes any byte in it for a sign of life.
+        // Not TLS's own farewell: rsyslog looks whether its socket ended, and takes any byte in it for a sign of life. To
+        // syslog-ng over TLS neither can be said with the other: it goes on until the connection is gone.
         if stream.tcp().shutdown().await.is_err() {
             return;
         }

@@ -159,7 +159,16 @@ mod tests {
         for name in ["app.log.1", "app.log.12", "app.log-20260102", "app.log-20260102-1767312000"] {
             assert!(is_rotation(name), "{name}");
         }
-        for name in ["app.log", "app.log.1.gz", "app.log.old", "app.log1", "app.log.", "app.log-2", "app.log-20260102.x", "other.log.1"] {
+        for name in [
+            "app.log",
+            "app.log.1.gz",
+            "app.log.old",
+            "app.log1",
+            "app.log.",
+            "app.log-2",
+            "app.log-20260102.x",
+            "other.log.1",
+        ] {
             assert!(!is_rotation(name), "{name}");
         }
     }

@@ -43,7 +43,7 @@ both sides are stopped, killed and started.
 |---|---|---|
 | rsyslog | [RELP](examples/rsyslog-relp.conf) | nothing; what was stored just before its acknowledgement got lost comes twice |
 | rsyslog | [syslog over TLS](examples/rsyslog-tls.conf), with `gtls` or `ossl` | what is under way when Moneta crashes: TCP has acknowledged it already |
-| syslog-ng | [syslog over TLS](examples/syslog-ng.conf) | the same |
+| syslog-ng | [syslog over TLS](examples/syslog-ng.conf) | the same, and what it sends while Moneta ends in order, which it does not see over TLS |
 | systemd-journal-upload | [journal upload](examples/journal-upload.conf) | nothing; entries of an upload that was not answered come twice |
 | PostgreSQL | [log as JSON](examples/postgresql.conf) | nothing, each line once, as of every followed file |
 
