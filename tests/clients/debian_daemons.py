@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from debian_package import unpacked
+from debian_package import look_up, unpacked
 from server import START_SECONDS, WAIT_SECONDS
 
 
@@ -92,6 +92,7 @@ def certificates(directory):
 @functools.cache
 def directories(*packages):
     """Where the shared libraries and modules of packages are, unpacked."""
+    look_up(packages)
     files = [file for package in packages for file in unpacked(package).rglob("*.so*")]
     return sorted({str(file.parent) for file in files})
 

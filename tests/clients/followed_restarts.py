@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from debian_daemons import Daemon, Steady, directories
-from debian_package import unpacked
+from debian_package import look_up, unpacked
 from server import Proof, free_port
 
 KILLS = int(os.environ.get("MONETA_FOLLOW_KILLS", "2"))
@@ -185,6 +185,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="moneta-followed-") as directory:
         directory = pathlib.Path(directory)
         directory.chmod(0o755)
+        look_up(["nginx", "libpcre2-8-0", "postgresql-15", "postgresql-client-15", *Postgresql.LIBRARIES])
         nginx, postgresql = Nginx(directory / "nginx"), Postgresql(directory / "postgresql")
         proof = FollowProof(directory)
         try:

@@ -16,12 +16,14 @@ import tempfile
 import time
 
 from debian_daemons import Daemon, Steady, certificates, directories, runs
-from debian_package import unpacked
+from debian_package import look_up, unpacked
 from server import Proof, free_port
 
 KILLS = int(os.environ.get("MONETA_SYSLOG_KILLS", "2"))
 PER_SECOND = int(os.environ.get("MONETA_SYSLOG_PER_SECOND", "200"))
 EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "docs" / "examples"
+RSYSLOG_PACKAGES = ("rsyslog-relp", "librelp0", "rsyslog-gnutls", "rsyslog-openssl")
+SYSLOG_NG_PACKAGES = ("syslog-ng-core", "libivykis0", "libpcre3", "libnet1", "libjson-c5", "libwrap0", "libnsl2", "libtirpc3")
 LISTENERS = ("tcp", "tls", "relp")
 DEAF = "syslog-ng tls"
 """Does not see that its connection was ended, and sends on until it is gone."""
@@ -61,7 +63,7 @@ def over_tcp(text, name, ports):
 
 def rsyslog(directory, name, lines, outputs):
     """rsyslog that reads the lines, as the program of that name."""
-    found = directories("rsyslog-relp", "librelp0", "rsyslog-gnutls", "rsyslog-openssl")
+    found = directories(*RSYSLOG_PACKAGES)
     modules = ":".join(["/usr/lib/x86_64-linux-gnu/rsyslog", *found])
     own = directory / name
     command = ["rsyslogd", "-n", "-f", own / "rsyslog.conf", "-i", own / "pid", "-M", modules]
@@ -73,7 +75,7 @@ def rsyslog(directory, name, lines, outputs):
 
 def syslog_ng(directory, lines, outputs):
     """syslog-ng that reads the lines, as the program `syslog-ng`."""
-    found = directories("syslog-ng-core", "libivykis0", "libpcre3", "libnet1", "libjson-c5", "libwrap0", "libnsl2", "libtirpc3")
+    found = directories(*SYSLOG_NG_PACKAGES)
     root, own = unpacked("syslog-ng-core"), directory / "syslog-ng"
     modules = next(root.rglob("libaffile.so")).parent
     command = [next(root.rglob("sbin/syslog-ng")), "-F", "--no-caps", "--stderr", "-f", own / "syslog-ng.conf"]
@@ -229,6 +231,7 @@ def with_logger(proof):
 def main():
     with tempfile.TemporaryDirectory(prefix="moneta-syslog-") as directory:
         directory = pathlib.Path(directory)
+        look_up(RSYSLOG_PACKAGES + SYSLOG_NG_PACKAGES)
         certificates(directory)
         proof = SyslogProof(directory)
         senders = Senders(directory, proof.ports)
