@@ -186,7 +186,7 @@ pub struct Rsyslog {
 }
 
 impl Rsyslog {
-    pub fn start(dir: &Path, certificate: &Certificate) -> Option<Self> {
+    pub async fn start(dir: &Path, certificate: &Certificate) -> Option<Self> {
         let (port, file, pid) = (dir.join("port"), dir.join("messages"), dir.join("pid"));
         let Certificate { certificate, key } = certificate;
         let (certificate, key) = (certificate.display(), key.display());
@@ -210,17 +210,18 @@ impl Rsyslog {
         let process =
             Process::start(command.arg("-n").arg("-f").arg(&config).arg("-i").arg(&pid).stderr(Stdio::null()));
         let read = || std::fs::read_to_string(&port).ok()?.trim().parse().ok();
-        let port = wait_for("rsyslog listens", read);
+        let port = wait_for("rsyslog listens", read).await;
         Some(Self { port, file, _process: process })
     }
 
     /// The messages it took, once there are so many.
-    pub fn taken(&self, count: usize) -> Vec<serde_json::Value> {
+    pub async fn taken(&self, count: usize) -> Vec<serde_json::Value> {
         wait_for("messages are taken", || {
             let text = std::fs::read_to_string(&self.file).ok()?;
             let lines: Vec<_> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
             (lines.len() >= count).then_some(lines)
         })
+        .await
     }
 }
 
@@ -231,13 +232,13 @@ fn has_gnutls_driver() -> bool {
     is_here && libraries.any(|library| library.path().join("rsyslog/lmnsd_gtls.so").exists())
 }
 
-fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+async fn wait_for<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
         assert!(begun.elapsed() < WAIT_MAX, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -189,7 +189,7 @@ async fn collectors_get_a_counted_message_or_a_datagram() {
 async fn rsyslog_takes_an_alert_over_tls_and_nothing_is_said_to_a_stranger() {
     let (dir, other) = (TestDir::new(), TestDir::new());
     let Some(certificate) = Certificate::make(dir.path()) else { return };
-    let Some(daemon) = Rsyslog::start(dir.path(), &certificate) else { return };
+    let Some(daemon) = Rsyslog::start(dir.path(), &certificate).await else { return };
     let address = format!("localhost:{}", daemon.port);
     let stranger = Certificate::make(other.path()).unwrap();
     let carrier = Syslog::new(peer(&address, Some(&stranger)), SyslogTransport::Tls).unwrap();
@@ -199,7 +199,7 @@ async fn rsyslog_takes_an_alert_over_tls_and_nothing_is_said_to_a_stranger() {
     for _ in 0..2 {
         assert!(through(carrier()).await.is_empty());
     }
-    let taken = daemon.taken(2);
+    let taken = daemon.taken(2).await;
     assert_eq!(taken.len(), 2, "{taken:?}");
     for message in &taken {
         assert_eq!((&message["facility"], &message["severity"]), (&json!("13"), &json!("3")), "log audit, error");
