@@ -14,7 +14,7 @@ import { plural, showCount } from "../parts/numbers";
 import { RangePicker } from "../parts/RangePicker";
 import { Text } from "../parts/Text";
 import { visible } from "../parts/text";
-import { parseRange, rangeBounds } from "../parts/time";
+import { parseRange, rangeBounds, type TimeRange } from "../parts/time";
 import { Chart } from "../results/Chart";
 import { isDrawn, pivotGroups, undrawn } from "../results/chartOptions";
 import { download, EXPORT_FORMATS, exportAddress, follow, toCsv, toNdjson } from "../results/exports";
@@ -194,7 +194,7 @@ export function QueryPage() {
         />
       )}
       {dialog === "save" && <SaveDialog text={text} language={language} close={() => setDialog(undefined)} />}
-      {dialog === "profile" && <Profiled about={profiled} times={rangeBounds(range)} close={() => setDialog(undefined)} />}
+      {dialog === "profile" && <Profiled about={profiled} range={range} close={() => setDialog(undefined)} />}
     </main>
   );
 }
@@ -206,8 +206,10 @@ function splitAt(text: string, mark: string): [string, string] {
 }
 
 /** The values of the column that the address names; nothing where there is no such column. */
-function Profiled({ about, times, close }: { about: string; times: { from?: string; to?: string }; close(): void }) {
+function Profiled({ about, range, close }: { about: string; range: TimeRange; close(): void }) {
   const schema = useSchema();
+  // One time for as long as it is open: a range that ends now ends elsewhere each moment.
+  const times = useMemo(() => rangeBounds(range), [range]);
   const [table, name] = splitAt(about, ":");
   const column = schema.data?.find((one) => one.name === table)?.columns.find((one) => one.name === name);
   return column ? <ColumnProfile table={table} column={column} times={times} close={close} /> : null;

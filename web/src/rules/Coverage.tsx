@@ -72,5 +72,5 @@ export function Coverage({ rules, fired, stored }: { rules: RuleSummary[]; fired
 function DataOf({ tables, stored }: { tables: string[]; stored: ReadonlyMap<string, number> }) {
   const present = tables.filter((table) => (stored.get(table) ?? 0) > 0);
   if (present.length > 0) return tablesText(present, stored);
-  return tables.length > 0 ? <span className="bad" title={tables.join(", ")}>none</span> : <span className="quiet">not known</span>;
+  return tables.length > 0 ? <span className="quiet" title={tables.join(", ")}>none</span> : <span className="quiet">not known</span>;
 }

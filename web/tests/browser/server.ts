@@ -23,6 +23,9 @@ declare module "vitest" {
 const PASSWORD = "correct horse battery staple";
 const START_MS_MAX = 60_000;
 
+/** Characters of what the program said last that are shown when it ends by itself. */
+const SAID_CHARACTERS_MAX = 20_000;
+
 /** A running program that nobody has an account of yet. */
 export interface Launched {
   url: string;
@@ -72,8 +75,16 @@ export async function launch(config = ""): Promise<Launched> {
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = new Promise<void>((resolve) => server.on("exit", () => resolve()));
+  let isStopping = false;
+  let said = "";
+  const listenTo = (chunk: Buffer) => (said = (said + chunk.toString()).slice(-SAID_CHARACTERS_MAX));
+  server.stdout?.on("data", listenTo);
+  server.stderr?.on("data", listenTo);
+  // A server that ends in between is why whatever came after it failed.
+  server.on("exit", (code, signal) => isStopping || console.error(`the program ended with ${code ?? signal}:\n${said}`));
   let front: Front | undefined;
   const stop = async () => {
+    isStopping = true;
     await front?.close();
     server.kill("SIGTERM");
     await ended;
