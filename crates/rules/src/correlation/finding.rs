@@ -145,6 +145,6 @@ fn title<'r>(rules: &'r CompiledRules, reference: &'r str) -> &'r str {
 fn values(plan: &Plan, entry: &Entry) -> Vec<(String, String)> {
     let fields = bits(entry.inputs).find_map(|input| plan.inputs.get(input)?.get(&entry.event.leaf));
     let positions = fields.map_or(&[][..], |fields| &fields.values);
-    let text = |at: &usize| entry.event.fields.get(*at).map(|texts| texts.join(",")).unwrap_or_default();
+    let text = |at: &usize| entry.event.texts(*at).join(",");
     plan.definition.value_fields().iter().cloned().zip(positions.iter().map(text)).collect()
 }

@@ -50,7 +50,7 @@ pub(crate) enum Measure {
 impl Measure {
     /// What an event adds; `positions` are those of the condition's fields among the event's values.
     pub fn of(plan: &Plan, event: &LeafMatch, positions: &[usize], identity: [u8; 16]) -> Self {
-        let texts = |field: &usize| event.fields.get(*field).map_or(&[][..], Vec::as_slice);
+        let texts = |field: &usize| event.texts(*field);
         match &plan.definition.kind {
             Kind::EventCount(_) if plan.counts_findings => Self::Distinct([identity].into()),
             Kind::EventCount(_) | Kind::Absence => Self::One,
