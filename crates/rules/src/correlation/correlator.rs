@@ -22,6 +22,7 @@ use super::plan::LeafFields;
 use super::{Mode, Plan};
 use crate::compile::{CompiledRules, RuleMatch};
 use crate::hunt::event_time;
+use crate::pattern::fold;
 
 /// Bounds on what correlations keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,11 @@ impl LeafMatch {
     /// The values of a field of the leaf.
     pub fn texts(&self, field: usize) -> &[String] {
         self.fields.get(field).and_then(Option::as_deref).unwrap_or_default()
+    }
+
+    /// The same in one text.
+    pub fn joined(&self, field: usize) -> String {
+        self.texts(field).join(",")
     }
 
     /// Whether all these fields were read when the event came.
@@ -298,8 +304,7 @@ impl Correlator {
         if !arrival.event.knows(fields) {
             return;
         }
-        let value = |at: &usize| arrival.event.texts(*at).join(",");
-        let key: GroupKey = fields.group.iter().map(value).collect();
+        let key: GroupKey = fields.group.iter().map(|at| fold(&arrival.event.joined(*at)).into_owned()).collect();
         let measure = Measure::of(plan, &arrival.event, &fields.values, arrival.identity);
         let Arrival { correlation, input, time, identity, event, below } = arrival;
         let entry = Entry { time, identity, inputs: 1 << input, event, measure };
@@ -490,7 +495,7 @@ impl Correlator {
         let identity = digest(&parts);
         if group.fired.insert(period) && !rules.correlations().silent.contains(&plan.rule) {
             let listed_max = self.settings.listed_events_max;
-            findings.push(finding::of_window(&rules, plan, key, group, window.clone(), (period, identity, listed_max)));
+            findings.push(finding::of_window(&rules, plan, group, window.clone(), (period, identity, listed_max)));
         }
         if plan.parents.is_empty() {
             return;

@@ -36,6 +36,7 @@ use super::group::{Entry, Group, GroupKey, Measure, Place};
 use super::plan::{Leaf, LeafFields};
 use super::{Correlator, Plan, Settings};
 use crate::compile::CompiledRules;
+use crate::pattern::fold;
 
 const VERSION: u32 = 2;
 
@@ -301,8 +302,10 @@ fn read_state(
 ) -> Result<State, SnapshotError> {
     let mut state = State::default();
     for group_form in form.groups {
-        let key: GroupKey = group_form.key.into();
-        let mut group = Group::fired(group_form.fired);
+        // Version 1 counted case: what it held as two groups may be one.
+        let key: GroupKey = group_form.key.iter().map(|value| fold(value).into_owned()).collect();
+        let group = state.groups.entry(Arc::clone(&key)).or_default();
+        group.fired.extend(group_form.fired);
         let place = |(time, table, seq): (i64, String, Seq)| (time, Arc::from(table), seq);
         let below = group_form.below.into_iter().map(|form| {
             let events: BTreeSet<Place> = form.events.into_iter().map(place).collect();
@@ -323,9 +326,8 @@ fn read_state(
             state.due.extend(due(plan, &key, entry.time));
             group.insert(entry, below.get(&entry_form.identity).cloned().unwrap_or_default(), below_max);
         }
-        state.held += group.held();
-        state.by_age.insert((group.newest(), Arc::clone(&key)));
-        state.groups.insert(key, group);
     }
+    state.held = state.groups.values().map(Group::held).sum();
+    state.by_age = state.groups.iter().map(|(key, group)| (group.newest(), Arc::clone(key))).collect();
     Ok(state)
 }

@@ -72,6 +72,10 @@ fn events_are_counted_per_group_within_the_timespan() {
     // The window leaves out its beginning: an event ten minutes before is not in it.
     let apart = [(0, "a", "ann", ""), (300, "a", "ann", ""), (600, "a", "ann", "")];
     assert_eq!(findings(counted, &apart), []);
+    // Case splits no count, and the first spelling is shown.
+    let cased = [(0, "a", "Ann", ""), (60, "a", "ANN", ""), (120, "a", "ann", "")];
+    assert_eq!(findings(counted, &cased), [one("Ann", 0, 120, 3)]);
+    assert_eq!(findings(counted, &[cased[2], cased[1], cased[0]]), [one("Ann", 0, 120, 3)]);
     // Over the boundary of a period, the window still slides.
     let across = [(590, "a", "ann", ""), (595, "a", "ann", ""), (605, "a", "ann", "")];
     assert_eq!(findings(counted, &across), [one("ann", 590, 605, 3)]);
@@ -184,7 +188,9 @@ fn distinct_values_are_counted_once_and_absent_ones_never() {
     let counted = "  type: value_count\n  rules: [rule_a]\n  group-by: [Image]\n  timespan: 1h\n  condition:\n    field: User\n    gte: 2\n";
     assert_eq!(findings(counted, &[(0, "a", "ann", ""), (1, "a", "ann", ""), (2, "a", "", "")]), []);
     assert_eq!(findings(counted, &[(0, "a", "ann", ""), (1, "a", "bob", "")]), [one("a", 0, 1, 2)]);
+    assert_eq!(findings(counted, &[(0, "a", "ann", ""), (1, "a", "ANN", "")]), [], "case is not a difference");
     let pairs = counted.replace("field: User", "field: [User, BytesOut]");
+    assert_eq!(findings(&pairs, &[(0, "a", "ann", "x"), (1, "a", "Ann", "X")]), []);
     assert_eq!(findings(&pairs, &[(0, "a", "ann", "1"), (1, "a", "ann", "2")]), [one("a", 0, 1, 2)]);
 }
 
