@@ -105,7 +105,7 @@ impl<'a> Cell<'a> {
 
 fn follow(value: &serde_json::Value, path: &[String], depth: usize, values: &mut Vec<Cow<'_, str>>) {
     use serde_json::Value;
-    if depth > limits::JSON_DEPTH_MAX || values.len() >= limits::FIELD_VALUES_MAX {
+    if depth > limits::JSON_DEPTH_MAX {
         return;
     }
     match (value, path.split_first()) {
@@ -127,7 +127,7 @@ fn follow(value: &serde_json::Value, path: &[String], depth: usize, values: &mut
 
 fn collect_texts(value: &serde_json::Value, depth: usize, values: &mut Vec<Cow<'_, str>>) {
     use serde_json::Value;
-    if depth > limits::JSON_DEPTH_MAX || values.len() >= limits::FIELD_VALUES_MAX {
+    if depth > limits::JSON_DEPTH_MAX {
         return;
     }
     match value {
