@@ -188,6 +188,11 @@ impl<'a> Source<'a> {
         matches!(self, Self::Text(array) if array.value_data().is_empty())
     }
 
+    /// Whether its values are numbers.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Self::Int(_) | Self::Long(_) | Self::Real(_) | Self::Decimal(_))
+    }
+
     /// The reader of a text column that may hold lists; one without any is read as text, which is quicker.
     pub fn with_lists(self) -> Self {
         match self {
