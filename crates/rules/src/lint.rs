@@ -53,6 +53,8 @@ pub struct Diagnosis {
 /// The code of fields that no column has. A value may still come without one, so this is a warning only where another
 /// name is near; it is told all the same.
 pub const UNKNOWN_FIELD: &str = "unknown_field";
+const UNKNOWN_COLUMN: &str = "unknown_column";
+const UNKNOWN_DETAIL: &str = "unknown_detail";
 
 /// What keeps rules from finding what they look for: fields that no column has, values that a column cannot hold,
 /// misspelt keys, filters that change no rule. Of the wanted rules, by file and line.
@@ -137,7 +139,7 @@ pub fn lint_query(rule: &AnalyticsRule, columns: &[String]) -> Vec<Diagnosis> {
     about_itself(&mut messages);
     for (what, column) in named_columns(rule).iter().filter(|(_, column)| !columns.contains(column)) {
         let hint = nearest::hint(column, columns.iter().map(String::as_str));
-        messages.warn("unknown_column", &format!("{what} names {column:?}, which the result has not; {hint}"));
+        messages.warn(UNKNOWN_COLUMN, &format!("{what} names {column:?}, which the result has not; {hint}"));
     }
     let details = || rule.custom_details.iter().map(|(name, _)| name.as_str());
     let grouping = rule.incident.grouping.as_ref().map(|grouping| &grouping.matching);
@@ -150,9 +152,17 @@ pub fn lint_query(rule: &AnalyticsRule, columns: &[String]) -> Vec<Diagnosis> {
             true => "the rule has no customDetails".to_owned(),
             false => nearest::hint(name, details()),
         };
-        messages.warn("unknown_detail", &format!("groupByCustomDetails names {name:?}; {hint}"));
+        messages.warn(UNKNOWN_DETAIL, &format!("groupByCustomDetails names {name:?}; {hint}"));
     }
     found.sort();
+    found
+}
+
+/// What of [`lint_query`] is about names that are not there, and so keeps an alert from saying what it should.
+#[must_use]
+pub fn query_warnings(rule: &AnalyticsRule, columns: &[String]) -> Vec<Diagnosis> {
+    let mut found = lint_query(rule, columns);
+    found.retain(|one| [UNKNOWN_COLUMN, UNKNOWN_DETAIL].contains(&one.code));
     found
 }
 

@@ -126,7 +126,8 @@ impl Taxonomy {
         {
             let key = format!("log_source {source}");
             let Some(schema) = schema(&format!("{key}: targets.table"), target.table.as_str())? else { continue };
-            for RowCondition { column, .. } in target.rows.iter().filter(|row| schema.column(&row.column).is_none()) {
+            let missing = target.rows.iter().find(|row| schema.column(&row.column).is_none());
+            if let Some(RowCondition { column, .. }) = missing {
                 let columns = schema.columns().iter().map(|column| column.name.to_string());
                 let hint = nearest::hint(column, columns);
                 let message = format!("{key}: targets.when: {} has no column {column:?}; {hint}", target.table);
