@@ -9,11 +9,12 @@ use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, Tabl
 use moneta_merkle::sha256;
 use moneta_ports::{Alarm, Alert, MatchedEvent};
 use moneta_rules::correlation::{Finding, FoundEvent};
-use moneta_rules::hunt::{event_time, text};
+use moneta_rules::hunt::event_time;
+use moneta_rules::vocabulary::computer_of;
 use moneta_rules::{CompiledRules, Correlator, Explainer, Rule, RuleMatch};
 use serde_json::json;
 
-use crate::entities::Entities;
+use crate::entities::{self, Entities};
 
 /// Events an alert lists with their fields; further ones are counted and named by sequence.
 pub(crate) const EVENTS_LISTED_MAX: usize = 20;
@@ -207,13 +208,16 @@ fn raise_finding((id, rule, length): (String, &Rule, Length), finding: &Finding,
         table: event.at.table.clone(),
         seq: event.at.seq,
         time: event.at.time,
-        computer: String::new(),
+        computer: computer_of(&event.about),
         fields: finding.group.iter().chain(&event.values).cloned().collect(),
         rules: event.rules.clone(),
     };
     let events = finding.events.iter().take(length.events_max()).map(event).collect();
     let mut entities = Entities::default();
-    finding.group.iter().for_each(|(field, value)| entities.add_field(field, value));
+    for event in finding.events.iter().take(length.events_max()) {
+        let pairs: Vec<(String, String)> = event.about.iter().chain(&finding.group).cloned().collect();
+        entities.add_event(&pairs);
+    }
     let mut properties = length.properties();
     let group: BTreeMap<&str, &str> =
         finding.group.iter().map(|(field, value)| (field.as_str(), value.as_str())).collect();
@@ -260,11 +264,12 @@ fn raise_one(
 ) -> Raised {
     let table = &block.header.shard.table;
     let seq = |row: u32| block.header.first_seq + u64::from(row);
+    let columns = entities::naming_columns(&block.rows);
     let event = |row: &u32| MatchedEvent {
         table: table.clone(),
         seq: seq(*row),
         time: event_time(&block.rows, *row as usize),
-        computer: text(&block.rows, "Computer", *row as usize),
+        computer: computer_of(&columns.pairs(*row as usize)),
         fields: explainer.explain(found.rule, *row),
         rules: Vec::new(),
     };
@@ -273,8 +278,7 @@ fn raise_one(
     let listed = || found.rows.iter().take(length.events_max());
     let alert = alert_of(rule, id, now, listed().map(event).collect());
     let mut entities = Entities::default();
-    entities.add_rows(&block.rows, listed().map(|row| *row as usize));
-    alert.events.iter().flat_map(|event| &event.fields).for_each(|(field, value)| entities.add_field(field, value));
+    listed().zip(&alert.events).for_each(|(row, event)| entities.add_row(&columns, *row as usize, &event.fields));
     Raised {
         alert,
         component: DETECTION,
@@ -342,8 +346,7 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     let techniques =
         attack_names(&alert.tags, |name| name.starts_with('t') && name[1..].starts_with(|c: char| c.is_ascii_digit()));
     let tactics = attack_names(&alert.tags, |name| !name.contains(|c: char| c.is_ascii_digit()));
-    let computers: BTreeMap<&str, ()> =
-        alert.events.iter().map(|event| (event.computer.as_str(), ())).filter(|(name, ())| !name.is_empty()).collect();
+    let compromised = compromised(raised);
     let mut text = |column: &str, value: &str| builder.set_field(column, Value::Text(value));
     text("SystemAlertId", &alert.id);
     text("AlertName", &alert.rule_title);
@@ -357,7 +360,7 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("VendorName", "Moneta");
     text("VendorOriginalId", &alert.id);
     text("Status", "New");
-    text("CompromisedEntity", computers.keys().next().copied().unwrap_or_default());
+    text("CompromisedEntity", &compromised);
     text("Entities", &json!(raised.entities).to_string());
     text("Tactics", &tactics.join(","));
     text("Techniques", &json!(techniques).to_string());
@@ -390,6 +393,15 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     builder.set_field("EventSeqs", Value::Json(&json!(seqs).to_string()));
     builder.set_field("Events", Value::Json(&json!(alert.events).to_string()));
     builder.finish_row(alert.raised, &SourceName::lossy(SOURCE), "");
+}
+
+/// What an alert is about first of all: the machine of its first event that names one, a host that it speaks of, or else
+/// an account.
+fn compromised(raised: &Raised) -> String {
+    let computers = raised.alert.events.iter().map(|event| &event.computer);
+    let computer = computers.into_iter().find(|computer| !computer.is_empty()).cloned();
+    let spoken = |kind| entities::spoken_first(&raised.entities, kind);
+    computer.or_else(|| spoken("host")).or_else(|| spoken("account")).unwrap_or_default()
 }
 
 /// What `ExtendedProperties` says: what the alert has no column for.

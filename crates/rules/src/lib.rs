@@ -31,6 +31,7 @@ pub mod rule_tests;
 pub mod sigma;
 pub mod taxonomy;
 pub mod tuning;
+pub mod vocabulary;
 mod yaml;
 
 pub use compile::{CompiledRules, Explainer, RuleMatch};

@@ -7,18 +7,18 @@ use moneta_base::{Level, Seq, TableName, Timestamp};
 use moneta_event::evidence::RESULT_TABLE;
 use moneta_ports::{Alert, MatchedEvent, QueryAnswer, ResultTable};
 use moneta_rules::analytics::{AnalyticsRule, tactic_tag};
+use moneta_rules::vocabulary::computer_of;
 use serde_json::{Map, Value, json};
 
 use super::span::Span;
 use crate::alert::{EVENTS_LISTED_MAX, QueryAlert, Stated, alert_id};
+use crate::entities::{ENTITIES_MAX, stated};
 
 /// Alerts of one evaluation at most; the last one speaks of all further rows.
 ///
 /// # Source
 /// Microsoft Sentinel, scheduled rules, "Event grouping": 150 alerts per run.
 const ALERTS_MAX: usize = 150;
-/// Entities of one alert at most.
-const ENTITIES_MAX: usize = 500;
 /// Rows that alerts are made of at most; further ones are counted.
 const ROWS_READ_MAX: usize = 10_000;
 /// Columns by which older rules name entities, with the entity and its identifier.
@@ -137,12 +137,13 @@ fn result_table() -> TableName {
 
 fn event_of(table: Option<&TableName>, at: usize, row: &Row, otherwise: Timestamp) -> MatchedEvent {
     let (table, seq) = referred(table, row).unwrap_or_else(|| (result_table(), at as u64));
+    let fields: Vec<(String, String)> = row.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     MatchedEvent {
         table,
         seq,
         time: row.get("TimeGenerated").and_then(|time| Timestamp::parse(time)).unwrap_or(otherwise),
-        computer: row.get("Computer").cloned().unwrap_or_default(),
-        fields: row.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        computer: computer_of(&fields),
+        fields,
         rules: Vec::new(),
     }
 }
@@ -174,8 +175,8 @@ fn tags(rule: &AnalyticsRule, tactics: &str) -> Vec<String> {
 
 fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
-    let mut add = |entity: Map<String, Value>| {
-        let entity = Value::Object(entity);
+    let mut add = |kind: &str, entity: Map<String, Value>| {
+        let entity = stated(kind, entity);
         if found.len() < ENTITIES_MAX && !found.contains(&entity) {
             found.push(entity);
         }
@@ -188,18 +189,17 @@ fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
                 .filter_map(|(identifier, column)| row.get(column).map(|value| (identifier.clone(), json!(value))));
             let fields: Map<String, Value> = fields.collect();
             if !fields.is_empty() {
-                let kind = ("Type".to_owned(), json!(mapping.entity_type.to_lowercase()));
-                add([kind].into_iter().chain(fields).collect());
+                add(&mapping.entity_type, fields);
             }
         }
         rule.entity_columns
             .iter()
             .filter_map(|column| row.get(column))
             .flat_map(|list| listed(list))
-            .for_each(&mut add);
+            .for_each(|(kind, entity)| add(&kind, entity));
         for (column, kind, identifier) in ENTITY_COLUMNS {
             if let Some(value) = row.get(column) {
-                add(Map::from_iter([("Type".to_owned(), json!(kind)), (identifier.to_owned(), json!(value))]));
+                add(kind, Map::from_iter([(identifier.to_owned(), json!(value))]));
             }
         }
     }
@@ -207,15 +207,14 @@ fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
 }
 
 /// The entities of a list in JSON; what is none, such as a reference to another of the list, is left out.
-fn listed(list: &str) -> Vec<Map<String, Value>> {
+fn listed(list: &str) -> Vec<(String, Map<String, Value>)> {
     let Ok(Value::Array(members)) = serde_json::from_str(list) else { return Vec::new() };
     let entity = |member| match member {
         Value::Object(mut entity) => {
-            let kind = entity.get("Type")?.as_str()?.to_lowercase();
+            let kind = entity.get("Type")?.as_str()?.to_owned();
             // Numbers within the list mean nothing outside of it.
             entity.remove("$id");
-            entity.insert("Type".to_owned(), json!(kind));
-            Some(entity)
+            Some((kind, entity))
         }
         _ => None,
     };

@@ -9,7 +9,7 @@
 //! everything takes nothing from the others. All are counted as [`Counters::evicted`], but for the oldest events of a
 //! group that has twice as many as its correlation counts to, where nothing but their number matters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use super::group::{Entry, Group, GroupKey, Inserted, Measure, Place, bits, diges
 use super::{Mode, Plan};
 use crate::compile::{CompiledRules, RuleMatch};
 use crate::hunt::event_time;
+use crate::vocabulary::{NamingColumns, Part};
 
 /// Bounds on what correlations keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,15 @@ pub(crate) struct LeafMatch {
     pub leaf: usize,
     /// Per field of the leaf: its values in this event.
     pub fields: Vec<Vec<String>>,
+    /// What else its row says of who and where, by column; events of one batch that say the same share it.
+    pub about: About,
 }
+
+/// Columns that name a host, an account or the like, with the values of a row.
+pub(crate) type About = Arc<[(String, String)]>;
+
+/// Columns kept of one event at most: they are held as long as the event.
+const ABOUT_MAX: usize = 12;
 
 /// The groups of one correlation.
 #[derive(Debug, Default)]
@@ -186,6 +195,15 @@ impl Correlator {
             return Vec::new();
         }
         let explainer = rules.explainer(table, rows);
+        let naming = NamingColumns::of(rows, Part::is_lasting);
+        let mut known: HashSet<About> = HashSet::new();
+        let mut about = |row: u32| {
+            let mut pairs = naming.pairs(row as usize);
+            pairs.truncate(ABOUT_MAX);
+            let about = known.get(pairs.as_slice()).cloned().unwrap_or_else(|| pairs.into());
+            known.insert(Arc::clone(&about));
+            about
+        };
         let table: Arc<str> = table.as_str().into();
         let mut findings = Vec::new();
         for found in matches {
@@ -193,7 +211,8 @@ impl Correlator {
             for row in &found.rows {
                 let fields = explainer.values(found.rule, *row, &leaf.fields);
                 let seq = first_seq + u64::from(*row);
-                let event = Arc::new(LeafMatch { table: Arc::clone(&table), seq, leaf: found.rule, fields });
+                let about = about(*row);
+                let event = Arc::new(LeafMatch { table: Arc::clone(&table), seq, leaf: found.rule, fields, about });
                 let identity = digest(&[table.as_bytes(), &seq.to_be_bytes()]);
                 let time = event_time(rows, *row as usize).as_nanos();
                 for (correlation, input) in &leaf.feeds {

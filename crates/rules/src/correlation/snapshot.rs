@@ -7,14 +7,14 @@
 //! version        1
 //! positions      { table: sequence after the last event in the state }, as the caller gave it
 //! watermark      nanoseconds since 1970
-//! events         [ { table, seq, rule: id, fields: [[text]] } ], each event and rule once
+//! events         [ { table, seq, rule: id, fields: [[text]], about: [[column, text]] } ], each event and rule once
 //! correlations   [ { rule: id, definition: 32 hex digits, groups: [
 //!                    { key: [text], fired: [period], entries: [
 //!                      { time: nanoseconds, identity: 32 hex digits, inputs: bits, event: index } ],
 //!                    below: [ { identity: 32 hex digits, events: [ [ time, table, seq ] ] } ] } ] } ]
 //! ```
 //! `below` names the events that findings among the entries rest on; it is absent where there are none, and in states of
-//! before it was there.
+//! before it was there. So is `about`, what the event's row says of who and where.
 //! `definition` is a digest of the correlation and of the fields its events carry: one whose definition changed since
 //! begins anew, and events of rules that are gone are left out. What waits for the watermark is not stored: it follows
 //! from the entries. A later version of this form gets a higher number, and this one is read for ever; a program refuses
@@ -82,6 +82,8 @@ struct EventForm {
     seq: Seq,
     rule: String,
     fields: Vec<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    about: Vec<(String, String)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -141,6 +143,7 @@ impl Correlator {
                     seq: event.seq,
                     rule: self.rules.rules()[event.leaf].metadata.id.to_string(),
                     fields: event.fields.clone(),
+                    about: event.about.to_vec(),
                 });
                 events.len() - 1
             })
@@ -211,7 +214,8 @@ impl Snapshot {
             .map(|form| {
                 let leaf = leaf(&form.rule)?;
                 let table = form.table.as_str().into();
-                Some(Arc::new(LeafMatch { table, seq: form.seq, leaf, fields: form.fields }))
+                let about = form.about.into();
+                Some(Arc::new(LeafMatch { table, seq: form.seq, leaf, fields: form.fields, about }))
             })
             .collect();
         let mut correlator = Correlator::new(Arc::clone(&rules), settings);
