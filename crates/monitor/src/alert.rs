@@ -9,6 +9,7 @@ use moneta_event::{BatchBuilder, Block, Delivery, ParsedBatch, RecordClass, Tabl
 use moneta_merkle::sha256;
 use moneta_ports::{Alarm, Alert, MatchedEvent};
 use moneta_rules::correlation::{Finding, FoundEvent};
+use moneta_rules::explain::MetCondition;
 use moneta_rules::hunt::event_time;
 use moneta_rules::vocabulary::computer_of;
 use moneta_rules::{CompiledRules, Correlator, Explainer, Rule, RuleMatch};
@@ -82,6 +83,16 @@ pub(crate) const RULE_LICENSE: &str = "Rule License";
 pub(crate) const EXPLANATION: &str = "Explanation";
 /// The one with what the events of a correlation share: the fields it groups by and their values.
 pub(crate) const GROUP: &str = "Group";
+
+/// The one with the conditions of a rule over single events that its events met, and the values that did.
+pub(crate) const CONDITIONS: &str = "Conditions";
+
+/// Characters of what held at most.
+pub(crate) const EXPLANATION_CHARS_MAX: usize = 2_000;
+/// Conditions of one alert listed at most.
+const CONDITIONS_MAX: usize = 64;
+/// Values of one condition, and of one field over all events, listed at most.
+const VALUES_MAX: usize = 8;
 
 /// How much of an alert is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,8 +290,12 @@ fn raise_one(
     let alert = alert_of(rule, id, now, listed().map(event).collect());
     let mut entities = Entities::default();
     listed().zip(&alert.events).for_each(|(row, event)| entities.add_row(&columns, *row as usize, &event.fields));
+    let conditions = met_conditions(explainer, found, length);
+    let mut properties = length.properties();
+    properties.insert(CONDITIONS.to_owned(), conditions.iter().map(MetByEvents::to_json).collect());
+    let explained: Vec<String> = conditions.iter().map(ToString::to_string).collect();
     Raised {
-        alert,
+        alert: Alert { explanation: short(&explained.join("; "), EXPLANATION_CHARS_MAX), ..alert },
         component: DETECTION,
         severity: metadata.level.severity(),
         status: metadata.status.clone(),
@@ -288,7 +303,54 @@ fn raise_one(
         event_refs: found.rows.iter().take(length.seqs_max()).map(|row| (table.clone(), seq(*row))).collect(),
         times: (times().min().unwrap_or_default(), times().max().unwrap_or_default()),
         entities: entities.into_values(),
-        properties: length.properties(),
+        properties,
+    }
+}
+
+/// A condition, and the values by which the events of an alert met it.
+struct MetByEvents {
+    field: String,
+    test: String,
+    values: Vec<String>,
+}
+
+impl MetByEvents {
+    fn to_json(&self) -> serde_json::Value {
+        json!({ "Field": self.field, "Condition": self.test, "Values": self.values })
+    }
+}
+
+impl std::fmt::Display for MetByEvents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.field, self.test, self.values.join(" | "))
+    }
+}
+
+/// The conditions that the listed events met, each once with its values: up to [`VALUES_MAX`].
+fn met_conditions(explainer: &Explainer<'_>, found: &RuleMatch, length: Length) -> Vec<MetByEvents> {
+    let mut conditions: Vec<MetByEvents> = Vec::new();
+    let met = found.rows.iter().take(length.events_max()).flat_map(|row| explainer.conditions(found.rule, *row));
+    for MetCondition { field, test, value } in met {
+        let known = conditions.iter().position(|known| known.field == field && known.test == test);
+        match known {
+            Some(at) if conditions[at].values.len() < VALUES_MAX && !conditions[at].values.contains(&value) => {
+                conditions[at].values.push(value);
+            }
+            Some(_) => {}
+            None if conditions.len() < CONDITIONS_MAX => {
+                conditions.push(MetByEvents { field, test, values: vec![value] });
+            }
+            None => {}
+        }
+    }
+    conditions
+}
+
+/// A text cut to a number of characters, with a sign that it is.
+pub(crate) fn short(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -381,18 +443,28 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     let count = i64::try_from(raised.event_count).unwrap_or(i64::MAX);
     builder.set_field("EventCount", Value::Long(count));
     builder.set_field("IsIncident", Value::Bool(false));
-    let fields: BTreeMap<&str, &str> = alert
-        .events
-        .iter()
-        .flat_map(|event| &event.fields)
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    builder.set_field("MatchedFields", Value::Json(&json!(fields).to_string()));
+    builder.set_field("MatchedFields", Value::Json(&matched_fields(&alert.events).to_string()));
     builder.set_field("RuleTags", Value::Json(&json!(alert.tags).to_string()));
     let seqs: Vec<Seq> = raised.event_refs.iter().map(|(_, seq)| *seq).collect();
     builder.set_field("EventSeqs", Value::Json(&json!(seqs).to_string()));
     builder.set_field("Events", Value::Json(&json!(alert.events).to_string()));
     builder.finish_row(alert.raised, &SourceName::lossy(SOURCE), "");
+}
+
+/// The fields that met the rule with their values over all events: one, or a list of up to [`VALUES_MAX`].
+fn matched_fields(events: &[MatchedEvent]) -> serde_json::Value {
+    let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, value) in events.iter().flat_map(|event| &event.fields) {
+        let values = fields.entry(name).or_default();
+        if values.len() < VALUES_MAX && !values.contains(&value.as_str()) {
+            values.push(value);
+        }
+    }
+    let member = |(name, values): (&str, Vec<&str>)| match values.as_slice() {
+        [value] => (name.to_owned(), json!(value)),
+        values => (name.to_owned(), json!(values)),
+    };
+    fields.into_iter().map(member).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// What an alert is about first of all: the machine of its first event that names one, a host that it speaks of, or else

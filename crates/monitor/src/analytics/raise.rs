@@ -1,6 +1,6 @@
 //! Alerts out of the rows of a query, as the rule's mappings say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use moneta_base::{Level, Seq, TableName, Timestamp};
@@ -11,7 +11,7 @@ use moneta_rules::vocabulary::computer_of;
 use serde_json::{Map, Value, json};
 
 use super::span::Span;
-use crate::alert::{EVENTS_LISTED_MAX, QueryAlert, Stated, alert_id};
+use crate::alert::{EVENTS_LISTED_MAX, EXPLANATION_CHARS_MAX, QueryAlert, Stated, alert_id, short};
 use crate::entities::{ENTITIES_MAX, stated};
 
 /// Alerts of one evaluation at most; the last one speaks of all further rows.
@@ -21,6 +21,8 @@ use crate::entities::{ENTITIES_MAX, stated};
 const ALERTS_MAX: usize = 150;
 /// Rows that alerts are made of at most; further ones are counted.
 const ROWS_READ_MAX: usize = 10_000;
+/// Characters of a value that the explanation shows.
+const VALUE_CHARS_MAX: usize = 200;
 /// Columns by which older rules name entities, with the entity and its identifier.
 const ENTITY_COLUMNS: [(&str, &str, &str); 5] = [
     ("AccountCustomEntity", "account", "FullName"),
@@ -111,7 +113,7 @@ impl Raising<'_> {
                 rule_license: metadata.license.clone(),
                 rule_references: metadata.references.clone(),
                 tags: tags(rule, of_first(&overrides.tactics_column)),
-                explanation: String::new(),
+                explanation: self.explanation(first),
                 events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
             },
             status: metadata.status.clone(),
@@ -120,6 +122,24 @@ impl Raising<'_> {
             times: times.unwrap_or((span.at, span.at)),
             stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, total, &of_first) },
         }
+    }
+}
+
+impl Raising<'_> {
+    /// What held: the number of rows against the trigger, and the conditions of the query with the values of the first
+    /// row that they name.
+    fn explanation(&self, first: Option<&Row>) -> String {
+        let rows = if self.total == 1 { "row" } else { "rows" };
+        let mut text = format!("{} {rows}, {}", self.total, self.rule.trigger.describe());
+        for condition in self.rule.conditions() {
+            let condition = condition.split_whitespace().collect::<Vec<_>>().join(" ");
+            let words: BTreeSet<&str> = condition.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            let value = |word: &&str| Some(format!("{word} = {}", short(first?.get(*word)?, VALUE_CHARS_MAX)));
+            let values: Vec<String> = words.iter().filter_map(value).collect();
+            let values = if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
+            text.push_str(&format!("; {condition}{values}"));
+        }
+        short(&text, EXPLANATION_CHARS_MAX)
     }
 }
 

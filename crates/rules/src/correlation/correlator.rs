@@ -19,7 +19,7 @@ use moneta_base::{Seq, TableName, Timestamp};
 use super::finding::{self, Finding};
 use super::group::{Entry, Group, GroupKey, Inserted, Measure, Place, bits, digest};
 use super::{Mode, Plan};
-use crate::compile::{CompiledRules, RuleMatch};
+use crate::compile::{CompiledRules, Explainer, RuleMatch};
 use crate::hunt::event_time;
 use crate::vocabulary::{NamingColumns, Part};
 
@@ -33,7 +33,7 @@ pub struct Settings {
     /// Events of one group at most, unless its correlation counts to more.
     pub group_entries_max: usize,
     /// Events of all groups of all correlations at most, those below findings too: some 200 bytes each in memory, and as
-    /// much in a snapshot.
+    /// much in a snapshot; besides, once for events that say the same, what they say of who and where.
     pub entries_max: usize,
     /// Events that a correlation keeps of a finding below it at most, the earliest. The last one is there besides.
     pub below_events_max: usize,
@@ -78,15 +78,40 @@ pub(crate) struct LeafMatch {
     pub leaf: usize,
     /// Per field of the leaf: its values in this event.
     pub fields: Vec<Vec<String>>,
-    /// What else its row says of who and where, by column; events of one batch that say the same share it.
-    pub about: About,
+    /// What else its row says of who and where, by column.
+    pub about: Pairs,
+    /// Where it is to be shown what met the rule: the fields and values that did.
+    pub met: Pairs,
 }
 
-/// Columns that name a host, an account or the like, with the values of a row.
-pub(crate) type About = Arc<[(String, String)]>;
+/// Names and values; events that say the same share them.
+pub(crate) type Pairs = Arc<[(String, String)]>;
 
 /// Columns kept of one event at most: they are held as long as the event.
-const ABOUT_MAX: usize = 12;
+const ABOUT_MAX: usize = 8;
+/// Fields that met the rule kept of one event at most, and characters of each value.
+const MET_MAX: usize = 6;
+const MET_CHARS_MAX: usize = 200;
+/// Lists that newer events may share at most; then it begins anew.
+const SHARED_MAX: usize = 4_096;
+
+/// The names and values that newer events said, so that they are kept once.
+#[derive(Debug, Default)]
+struct Shared(HashSet<Pairs>);
+
+impl Shared {
+    fn one(&mut self, pairs: Vec<(String, String)>) -> Pairs {
+        if let Some(known) = self.0.get(pairs.as_slice()) {
+            return Arc::clone(known);
+        }
+        if self.0.len() >= SHARED_MAX {
+            self.0.clear();
+        }
+        let pairs: Pairs = pairs.into();
+        self.0.insert(Arc::clone(&pairs));
+        pairs
+    }
+}
 
 /// The groups of one correlation.
 #[derive(Debug, Default)]
@@ -130,6 +155,7 @@ pub struct Correlator {
     pub(crate) newest: i64,
     /// What was given up and is told.
     told: Counters,
+    shared: Shared,
 }
 
 /// An entry on its way into a correlation.
@@ -148,7 +174,8 @@ impl Correlator {
     #[must_use]
     pub fn new(rules: Arc<CompiledRules>, settings: Settings) -> Self {
         let states = rules.correlations().plans.iter().map(|_| State::default()).collect();
-        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, told: Counters::default() }
+        let (told, shared) = (Counters::default(), Shared::default());
+        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, told, shared }
     }
 
     /// The rules it evaluates.
@@ -196,14 +223,6 @@ impl Correlator {
         }
         let explainer = rules.explainer(table, rows);
         let naming = NamingColumns::of(rows, Part::is_lasting);
-        let mut known: HashSet<About> = HashSet::new();
-        let mut about = |row: u32| {
-            let mut pairs = naming.pairs(row as usize);
-            pairs.truncate(ABOUT_MAX);
-            let about = known.get(pairs.as_slice()).cloned().unwrap_or_else(|| pairs.into());
-            known.insert(Arc::clone(&about));
-            about
-        };
         let table: Arc<str> = table.as_str().into();
         let mut findings = Vec::new();
         for found in matches {
@@ -211,9 +230,14 @@ impl Correlator {
             for row in &found.rows {
                 let fields = explainer.values(found.rule, *row, &leaf.fields);
                 let seq = first_seq + u64::from(*row);
-                let about = about(*row);
-                let event = Arc::new(LeafMatch { table: Arc::clone(&table), seq, leaf: found.rule, fields, about });
+                let mut about = naming.pairs(*row as usize);
+                about.truncate(ABOUT_MAX);
+                let about = self.shared.one(about);
+                let met = if leaf.shows_met { met(&explainer, found.rule, *row) } else { Vec::new() };
+                let met = self.shared.one(met);
                 let identity = digest(&[table.as_bytes(), &seq.to_be_bytes()]);
+                let table = Arc::clone(&table);
+                let event = Arc::new(LeafMatch { table, seq, leaf: found.rule, fields, about, met });
                 let time = event_time(rows, *row as usize).as_nanos();
                 for (correlation, input) in &leaf.feeds {
                     let filters = rules.correlations().plans[*correlation].filters.get(&found.rule);
@@ -496,6 +520,18 @@ impl Correlator {
             self.insert(Arrival { correlation: *parent, input: *input, time, identity, event, below }, findings);
         }
     }
+}
+
+/// The fields and values by which a row met a rule, as they are kept with it.
+fn met(explainer: &Explainer<'_>, rule: usize, row: u32) -> Vec<(String, String)> {
+    let mut pairs = explainer.explain(rule, row);
+    pairs.truncate(MET_MAX);
+    for (_, value) in &mut pairs {
+        if let Some((end, _)) = value.char_indices().nth(MET_CHARS_MAX) {
+            value.truncate(end);
+        }
+    }
+    pairs
 }
 
 /// Forgets the oldest entry of a group, and what only it waited for.

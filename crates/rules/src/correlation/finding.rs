@@ -31,7 +31,8 @@ pub struct FoundEvent {
     pub at: EventRef,
     /// Titles of the correlation's rules that it met, or that found it; in the order of the correlation.
     pub rules: Vec<String>,
-    /// The fields whose values are counted or compared, with its values; several of one field are joined by a comma.
+    /// The fields whose values are counted or compared, with its values; several of one field are joined by a comma. Where
+    /// nothing is: the fields by which it met its rule.
     pub values: Vec<(String, String)>,
     /// What its row says of who and where: columns, and fields of its rule by their own names, that name a host, an
     /// account or the like. Nothing where only a finding below knows the event.
@@ -169,6 +170,9 @@ fn title<'r>(rules: &'r CompiledRules, reference: &'r str) -> &'r str {
 }
 
 fn values(plan: &Plan, entry: &Entry) -> Vec<(String, String)> {
+    if plan.definition.value_fields().is_empty() {
+        return entry.event.met.to_vec();
+    }
     let fields = bits(entry.inputs).find_map(|input| plan.inputs.get(input)?.get(&entry.event.leaf));
     let positions = fields.map_or(&[][..], |fields| &fields.values);
     let text = |at: &usize| entry.event.fields.get(*at).map(|texts| texts.join(",")).unwrap_or_default();

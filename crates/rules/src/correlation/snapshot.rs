@@ -7,14 +7,16 @@
 //! version        1
 //! positions      { table: sequence after the last event in the state }, as the caller gave it
 //! watermark      nanoseconds since 1970
-//! events         [ { table, seq, rule: id, fields: [[text]], about: [[column, text]] } ], each event and rule once
+//! shared         [ [ [name, text] ] ], names and values that events share
+//! events         [ { table, seq, rule: id, fields: [[text]], about: index, met: index } ], each event and rule once
 //! correlations   [ { rule: id, definition: 32 hex digits, groups: [
 //!                    { key: [text], fired: [period], entries: [
 //!                      { time: nanoseconds, identity: 32 hex digits, inputs: bits, event: index } ],
 //!                    below: [ { identity: 32 hex digits, events: [ [ time, table, seq ] ] } ] } ] } ]
 //! ```
 //! `below` names the events that findings among the entries rest on; it is absent where there are none, and in states of
-//! before it was there. So is `about`, what the event's row says of who and where.
+//! before it was there. So are `about` and `met`, places in `shared`: what the event's row says of who and where, and by what
+//! it met its rule.
 //! `definition` is a digest of the correlation and of the fields its events carry: one whose definition changed since
 //! begins anew, and events of rules that are gone are left out. What waits for the watermark is not stored: it follows
 //! from the entries. A later version of this form gets a higher number, and this one is read for ever; a program refuses
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use moneta_base::{ErrorKind, Seq, TableName};
 use serde::{Deserialize, Serialize};
 
-use super::correlator::{LeafMatch, State, due};
+use super::correlator::{LeafMatch, Pairs, State, due};
 use super::group::{Entry, Group, GroupKey, Measure, Place};
 use super::{Correlator, Plan, Settings};
 use crate::compile::CompiledRules;
@@ -72,6 +74,8 @@ struct File {
     version: u32,
     positions: BTreeMap<String, Seq>,
     watermark: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shared: Vec<Vec<(String, String)>>,
     events: Vec<EventForm>,
     correlations: Vec<CorrelationForm>,
 }
@@ -82,8 +86,10 @@ struct EventForm {
     seq: Seq,
     rule: String,
     fields: Vec<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    about: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    about: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    met: Option<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,6 +142,16 @@ impl Correlator {
     pub fn snapshot(&self, positions: &BTreeMap<TableName, Seq>) -> Vec<u8> {
         let mut numbers: HashMap<*const LeafMatch, usize> = HashMap::new();
         let mut events = Vec::new();
+        let mut shared = Vec::new();
+        let mut places: HashMap<Pairs, usize> = HashMap::new();
+        let mut place_of = |pairs: &Pairs| {
+            (!pairs.is_empty()).then(|| {
+                *places.entry(Arc::clone(pairs)).or_insert_with(|| {
+                    shared.push(pairs.to_vec());
+                    shared.len() - 1
+                })
+            })
+        };
         let mut number_of = |event: &Arc<LeafMatch>| {
             *numbers.entry(Arc::as_ptr(event)).or_insert_with(|| {
                 events.push(EventForm {
@@ -143,7 +159,8 @@ impl Correlator {
                     seq: event.seq,
                     rule: self.rules.rules()[event.leaf].metadata.id.to_string(),
                     fields: event.fields.clone(),
-                    about: event.about.to_vec(),
+                    about: place_of(&event.about),
+                    met: place_of(&event.met),
                 });
                 events.len() - 1
             })
@@ -170,7 +187,7 @@ impl Correlator {
             });
         }
         let positions = positions.iter().map(|(table, seq)| (table.to_string(), *seq)).collect();
-        let file = File { version: VERSION, positions, watermark: self.watermark, events, correlations };
+        let file = File { version: VERSION, positions, watermark: self.watermark, shared, events, correlations };
         serde_json::to_vec(&file).expect("the form has only types that JSON can hold")
     }
 }
@@ -208,14 +225,17 @@ impl Snapshot {
             positions.insert(table, seq);
         }
         let leaf = |id: &str| rules.rules().iter().position(|rule| rule.metadata.id.as_str() == id);
+        let shared: Vec<Pairs> = file.shared.into_iter().map(Pairs::from).collect();
+        let pairs =
+            |place: Option<usize>| place.and_then(|place| shared.get(place).cloned()).unwrap_or_else(|| Arc::from([]));
         let events: Vec<Option<Arc<LeafMatch>>> = file
             .events
             .into_iter()
             .map(|form| {
                 let leaf = leaf(&form.rule)?;
                 let table = form.table.as_str().into();
-                let about = form.about.into();
-                Some(Arc::new(LeafMatch { table, seq: form.seq, leaf, fields: form.fields, about }))
+                let (about, met) = (pairs(form.about), pairs(form.met));
+                Some(Arc::new(LeafMatch { table, seq: form.seq, leaf, fields: form.fields, about, met }))
             })
             .collect();
         let mut correlator = Correlator::new(Arc::clone(&rules), settings);
