@@ -40,13 +40,8 @@ pub(crate) struct Raised {
     component: &'static str,
     severity: &'static str,
     status: String,
-    event_count: usize,
     /// The events by table and sequence, [`EVENTS_NAMED_MAX`] at most.
     event_refs: Vec<(TableName, Seq)>,
-    /// Earliest and latest time of all its events.
-    times: (Timestamp, Timestamp),
-    /// What its events speak of, or what the rule says they do.
-    entities: Vec<serde_json::Value>,
     /// Members of `ExtendedProperties`.
     properties: serde_json::Map<String, serde_json::Value>,
 }
@@ -87,8 +82,13 @@ pub(crate) const GROUP: &str = "Group";
 /// The one with the conditions of a rule over single events that its events met, and the values that did.
 pub(crate) const CONDITIONS: &str = "Conditions";
 
+/// The one that lists what else may look like it, as the rule says.
+pub(crate) const FALSE_POSITIVES: &str = "False Positives";
+
 /// Characters of what held at most.
 pub(crate) const EXPLANATION_CHARS_MAX: usize = 2_000;
+/// Hosts, and accounts, of one alert that are named besides its entities at most.
+const HOSTS_MAX: usize = 20;
 /// Conditions of one alert listed at most.
 const CONDITIONS_MAX: usize = 64;
 /// Values of one condition, and of one field over all events, listed at most.
@@ -141,7 +141,7 @@ impl Raised {
 
     /// What it speaks of.
     pub(crate) fn entities(&self) -> &[serde_json::Value] {
-        &self.entities
+        &self.alert.entities
     }
 
     /// Notes that people were told of the same by an alert shortly before.
@@ -156,12 +156,9 @@ impl From<QueryAlert> for Raised {
             component: ANALYTICS,
             severity: Level::parse(&found.alert.level).map_or("Medium", Level::severity),
             status: found.status,
-            event_count: found.num_rows,
             event_refs: found.event_refs.into_iter().take(EVENTS_NAMED_MAX).collect(),
-            times: found.times,
-            entities: found.stated.entities,
             properties: found.stated.properties,
-            alert: found.alert,
+            alert: about(found.alert, found.stated.entities, found.num_rows, found.times),
         }
     }
 }
@@ -233,16 +230,14 @@ fn raise_finding((id, rule, length): (String, &Rule, Length), finding: &Finding,
     let group: BTreeMap<&str, &str> =
         finding.group.iter().map(|(field, value)| (field.as_str(), value.as_str())).collect();
     properties.insert(GROUP.to_owned(), json!(group));
+    let alert = Alert { explanation: finding.explanation(), ..alert_of(rule, id, now, events) };
     let refs = finding.events.iter().take(length.seqs_max()).map(|event| (event.at.table.clone(), event.at.seq));
     Raised {
-        alert: Alert { explanation: finding.explanation(), ..alert_of(rule, id, now, events) },
+        alert: about(alert, entities.into_values(), finding.num_events, finding.times),
         component: DETECTION,
         severity: rule.metadata.level.severity(),
         status: rule.metadata.status.clone(),
-        event_count: finding.num_events,
         event_refs: refs.collect(),
-        times: finding.times,
-        entities: entities.into_values(),
         properties,
     }
 }
@@ -250,9 +245,6 @@ fn raise_finding((id, rule, length): (String, &Rule, Length), finding: &Finding,
 fn alert_of(rule: &Rule, id: String, now: Timestamp, events: Vec<MatchedEvent>) -> Alert {
     let metadata = &rule.metadata;
     Alert {
-        id,
-        raised: now,
-        rule_id: metadata.id.clone(),
         rule_title: metadata.title.clone(),
         rule_author: metadata.author.clone(),
         rule_description: metadata.description.clone(),
@@ -261,9 +253,34 @@ fn alert_of(rule: &Rule, id: String, now: Timestamp, events: Vec<MatchedEvent>) 
         rule_references: metadata.references.clone(),
         level: metadata.level.name().to_owned(),
         tags: metadata.tags.clone(),
-        explanation: String::new(),
+        false_positives: metadata.false_positives.clone(),
+        link: link(&id),
         events,
+        ..Alert::new(id, metadata.id.clone(), now)
     }
+}
+
+/// Where people see an alert: the page's path on this server.
+pub(crate) fn link(alert_id: &str) -> String {
+    format!("/alerts?alert={alert_id}")
+}
+
+/// An alert with what it is about: entities, and how many events there are in which time.
+pub(crate) fn about(
+    alert: Alert,
+    entities: Vec<serde_json::Value>,
+    num_events: usize,
+    (first_event, last_event): (Timestamp, Timestamp),
+) -> Alert {
+    let computers = alert.events.iter().map(|event| event.computer.clone()).filter(|name| !name.is_empty());
+    let mut hosts: Vec<String> = Vec::new();
+    for host in computers.chain(entities::spoken(&entities, "host")) {
+        if hosts.len() < HOSTS_MAX && !hosts.iter().any(|known| known.eq_ignore_ascii_case(&host)) {
+            hosts.push(host);
+        }
+    }
+    let accounts = entities::spoken(&entities, "account").into_iter().take(HOSTS_MAX).collect();
+    Alert { hosts, accounts, entities, event_count: num_events as u64, first_event, last_event, ..alert }
 }
 
 fn raise_one(
@@ -294,15 +311,14 @@ fn raise_one(
     let mut properties = length.properties();
     properties.insert(CONDITIONS.to_owned(), conditions.iter().map(MetByEvents::to_json).collect());
     let explained: Vec<String> = conditions.iter().map(ToString::to_string).collect();
+    let alert = Alert { explanation: short(&explained.join("; "), EXPLANATION_CHARS_MAX), ..alert };
+    let times = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
     Raised {
-        alert: Alert { explanation: short(&explained.join("; "), EXPLANATION_CHARS_MAX), ..alert },
+        alert: about(alert, entities.into_values(), found.rows.len(), times),
         component: DETECTION,
         severity: metadata.level.severity(),
         status: metadata.status.clone(),
-        event_count: found.rows.len(),
         event_refs: found.rows.iter().take(length.seqs_max()).map(|row| (table.clone(), seq(*row))).collect(),
-        times: (times().min().unwrap_or_default(), times().max().unwrap_or_default()),
-        entities: entities.into_values(),
         properties,
     }
 }
@@ -365,30 +381,21 @@ pub(crate) fn alert_id(rule_id: &str, table: &str, first_seq: u64) -> String {
 /// The alert of an alarm: no rule and no event, but the same form.
 pub(crate) fn raise_alarm(alarm: &Alarm, now: Timestamp) -> Raised {
     let rule_id = RuleId::new(&format!("moneta/{}", alarm.kind));
+    let id = alert_id(rule_id.as_str(), &alarm.subject, now.as_nanos().unsigned_abs());
     let alert = Alert {
-        id: alert_id(rule_id.as_str(), &alarm.subject, now.as_nanos().unsigned_abs()),
-        raised: now,
         rule_title: alarm.kind.title().to_owned(),
         rule_author: "Moneta".to_owned(),
         rule_description: format!("{} {}", alarm.text, alarm.kind.advice()),
-        rule_version: String::new(),
-        rule_license: String::new(),
-        rule_references: Vec::new(),
         level: alarm.kind.level().to_owned(),
-        tags: Vec::new(),
-        explanation: String::new(),
-        events: Vec::new(),
-        rule_id,
+        link: link(&id),
+        ..Alert::new(id, rule_id, now)
     };
     Raised {
         alert,
         component: SELF_MONITORING,
         severity: Level::parse(alarm.kind.level()).map_or("High", Level::severity),
         status: "stable".to_owned(),
-        event_count: 0,
         event_refs: Vec::new(),
-        times: (now, now),
-        entities: Vec::new(),
         properties: serde_json::Map::new(),
     }
 }
@@ -408,7 +415,7 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     let techniques =
         attack_names(&alert.tags, |name| name.starts_with('t') && name[1..].starts_with(|c: char| c.is_ascii_digit()));
     let tactics = attack_names(&alert.tags, |name| !name.contains(|c: char| c.is_ascii_digit()));
-    let compromised = compromised(raised);
+    let compromised = alert.hosts.first().or_else(|| alert.accounts.first()).map_or("", String::as_str);
     let mut text = |column: &str, value: &str| builder.set_field(column, Value::Text(value));
     text("SystemAlertId", &alert.id);
     text("AlertName", &alert.rule_title);
@@ -422,8 +429,9 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("VendorName", "Moneta");
     text("VendorOriginalId", &alert.id);
     text("Status", "New");
-    text("CompromisedEntity", &compromised);
-    text("Entities", &json!(raised.entities).to_string());
+    text("CompromisedEntity", compromised);
+    text("AlertLink", &alert.link);
+    text("Entities", &json!(alert.entities).to_string());
     text("Tactics", &tactics.join(","));
     text("Techniques", &json!(techniques).to_string());
     let properties = properties(raised);
@@ -436,11 +444,12 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("RuleLevel", &alert.level);
     text("RuleStatus", &raised.status);
     text("EventTable", alert.events.first().map_or("", |event| event.table.as_str()));
-    let (first, last) = raised.times;
-    for (column, time) in [("StartTime", first), ("EndTime", last), ("ProcessingEndTime", alert.raised)] {
+    let times =
+        [("StartTime", alert.first_event), ("EndTime", alert.last_event), ("ProcessingEndTime", alert.raised)];
+    for (column, time) in times {
         builder.set_field(column, Value::Time(time));
     }
-    let count = i64::try_from(raised.event_count).unwrap_or(i64::MAX);
+    let count = i64::try_from(alert.event_count).unwrap_or(i64::MAX);
     builder.set_field("EventCount", Value::Long(count));
     builder.set_field("IsIncident", Value::Bool(false));
     builder.set_field("MatchedFields", Value::Json(&matched_fields(&alert.events).to_string()));
@@ -467,15 +476,6 @@ fn matched_fields(events: &[MatchedEvent]) -> serde_json::Value {
     fields.into_iter().map(member).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// What an alert is about first of all: the machine of its first event that names one, a host that it speaks of, or else
-/// an account.
-fn compromised(raised: &Raised) -> String {
-    let computers = raised.alert.events.iter().map(|event| &event.computer);
-    let computer = computers.into_iter().find(|computer| !computer.is_empty()).cloned();
-    let spoken = |kind| entities::spoken_first(&raised.entities, kind);
-    computer.or_else(|| spoken("host")).or_else(|| spoken("account")).unwrap_or_default()
-}
-
 /// What `ExtendedProperties` says: what the alert has no column for.
 fn properties(raised: &Raised) -> serde_json::Map<String, serde_json::Value> {
     let alert = &raised.alert;
@@ -484,6 +484,9 @@ fn properties(raised: &Raised) -> serde_json::Map<String, serde_json::Value> {
     let stated = texts.into_iter().filter(|(_, text)| !text.is_empty());
     let mut properties = raised.properties.clone();
     properties.extend(stated.map(|(name, text)| (name.to_owned(), json!(text))));
+    if !alert.false_positives.is_empty() {
+        properties.insert(FALSE_POSITIVES.to_owned(), json!(alert.false_positives));
+    }
     let mut by_table: BTreeMap<&str, Vec<Seq>> = BTreeMap::new();
     raised.event_refs.iter().for_each(|(table, seq)| by_table.entry(table.as_str()).or_default().push(*seq));
     if by_table.len() > 1 {

@@ -325,44 +325,37 @@ fn lower(value: &Value) -> String {
     value.as_str().unwrap_or_default().trim().to_lowercase()
 }
 
-/// Names by which people know an entity: `web01.corp.example`, `CORP\ann`; `None` for other types and without a name.
-pub(crate) fn spoken(entity: &Value) -> Option<(&'static str, String)> {
-    let text = |member: &str| entity[member].as_str().map(str::trim).filter(|text| !text.is_empty());
-    let kind = lower(&entity["Type"]);
-    let first = |members: &[&str]| members.iter().find_map(|member| text(member)).map(str::to_owned);
-    match kind.as_str() {
-        "host" => {
-            let name = first(&["HostName", "NetBiosName", "FullName", "AzureID", "ResourceId"])?;
-            let domain = text("DnsDomain").map(|domain| format!(".{domain}")).unwrap_or_default();
-            Some(("host", format!("{name}{domain}")))
+/// The names by which people know the hosts or accounts among entities, each once: `web01.corp.example`, `CORP\ann`.
+/// Accounts of people before those of machines and those that are on every machine.
+pub(crate) fn spoken(entities: &[Value], kind: &str) -> Vec<String> {
+    let of_kind = entities.iter().filter(|entity| lower(&entity["Type"]) == kind);
+    let named = of_kind.filter_map(|entity| Some((is_everywhere(entity), name_of(entity, kind)?)));
+    let mut named: Vec<(bool, String)> = named.map(|(last, name)| (last || name.ends_with('$'), name)).collect();
+    named.sort_by_key(|(is_last, _)| *is_last);
+    let mut names: Vec<String> = Vec::new();
+    for (_, name) in named {
+        if !names.contains(&name) {
+            names.push(name);
         }
-        "account" => {
-            let Some(name) = text("Name") else {
-                return Some(("account", first(&["FullName", "DisplayName", "Sid", "AadUserId", "ObjectGuid"])?));
-            };
-            let name = match (text("NTDomain"), text("UPNSuffix").or_else(|| text("DnsDomain"))) {
-                (Some(domain), _) => format!("{domain}\\{name}"),
-                (None, Some(domain)) => format!("{name}@{domain}"),
-                (None, None) => name.to_owned(),
-            };
-            Some(("account", name))
-        }
-        _ => None,
     }
+    names
 }
 
-/// The host and the account that a headline names first: a person's account before one that is on every machine.
-pub(crate) fn spoken_first(entities: &[Value], wanted: &str) -> Option<String> {
-    let mut of_kind: Vec<(bool, String)> = Vec::new();
-    for entity in entities {
-        if let Some((kind, name)) = spoken(entity)
-            && kind == wanted
-        {
-            of_kind.push((is_everywhere(entity) || name.ends_with('$'), name));
-        }
+fn name_of(entity: &Value, kind: &str) -> Option<String> {
+    let text = |member: &str| entity[member].as_str().map(str::trim).filter(|text| !text.is_empty());
+    let first = |members: &[&str]| members.iter().find_map(|member| text(member)).map(str::to_owned);
+    if kind == "host" {
+        let name = first(&["HostName", "NetBiosName", "FullName", "AzureID", "ResourceId"])?;
+        return Some(joined(&name, text("DnsDomain")));
     }
-    of_kind.sort_by_key(|(is_last, _)| *is_last);
-    of_kind.into_iter().next().map(|(_, name)| name)
+    let Some(name) = text("Name") else {
+        return first(&["FullName", "DisplayName", "Sid", "AadUserId", "ObjectGuid"]);
+    };
+    Some(match (text("NTDomain"), text("UPNSuffix").or_else(|| text("DnsDomain"))) {
+        (Some(domain), _) => format!("{domain}\\{name}"),
+        (None, Some(domain)) => format!("{name}@{domain}"),
+        (None, None) => name.to_owned(),
+    })
 }
 
 /// Whether an account is on every machine.
@@ -562,9 +555,8 @@ mod tests {
                        "ParentProcess": {"Type": "process", "ProcessId": "0x10", "ImageFile": w3wp}}),
             ]
         );
-        let headline = |kind| spoken_first(&found, kind);
-        assert_eq!(headline("host").as_deref(), Some("WEB01.corp.example"));
-        assert_eq!(headline("account").as_deref(), Some("CORP\\ann"));
+        assert_eq!(spoken(&found, "host"), ["WEB01.corp.example"]);
+        assert_eq!(spoken(&found, "account"), ["CORP\\ann"]);
     }
 
     #[test]
@@ -671,7 +663,7 @@ mod tests {
             json!({"Type": "Account", "Name": "ada"}),
         ];
         assert_eq!(linked(&entities), ["account:ada"]);
-        assert_eq!(spoken_first(&entities, "account").as_deref(), Some("ada"));
+        assert_eq!(spoken(&entities, "account"), ["ada", "SYSTEM", "NT AUTHORITY\\x", "S-1-5-18"]);
         assert_eq!(matter_keys(&entities[4..]).len(), 1, "a process is another each time");
     }
 }

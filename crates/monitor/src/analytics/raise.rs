@@ -11,7 +11,7 @@ use moneta_rules::vocabulary::computer_of;
 use serde_json::{Map, Value, json};
 
 use super::span::Span;
-use crate::alert::{EVENTS_LISTED_MAX, EXPLANATION_CHARS_MAX, QueryAlert, Stated, alert_id, short};
+use crate::alert::{EVENTS_LISTED_MAX, EXPLANATION_CHARS_MAX, QueryAlert, Stated, alert_id, link, short};
 use crate::entities::{ENTITIES_MAX, stated};
 
 /// Alerts of one evaluation at most; the last one speaks of all further rows.
@@ -100,11 +100,9 @@ impl Raising<'_> {
         });
         let event = |(at, row): (usize, &Row)| event_of(table, at, row, span.at);
         let place = format!("{}{}-{}", table.map_or("", TableName::as_str), span.start, span.end);
+        let id = alert_id(metadata.id.as_str(), &place, at as u64);
         QueryAlert {
             alert: Alert {
-                id: alert_id(metadata.id.as_str(), &place, at as u64),
-                raised: now,
-                rule_id: metadata.id.clone(),
                 rule_title: filled(&overrides.name_format, &metadata.title),
                 rule_author: metadata.author.clone(),
                 rule_description: filled(&overrides.description_format, &metadata.description),
@@ -114,7 +112,9 @@ impl Raising<'_> {
                 rule_references: metadata.references.clone(),
                 tags: tags(rule, of_first(&overrides.tactics_column)),
                 explanation: self.explanation(first),
+                link: link(&id),
                 events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
+                ..Alert::new(id, metadata.id.clone(), now)
             },
             status: metadata.status.clone(),
             num_rows: rows.len(),
