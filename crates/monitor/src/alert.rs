@@ -22,8 +22,8 @@ pub(crate) const EVENTS_LISTED_MAX: usize = 20;
 /// How long after its time an event is awaited before correlations that need all events are decided.
 const LATENESS: std::time::Duration = std::time::Duration::from_secs(300);
 
-/// Who provides the alerts that Moneta raises.
-pub(crate) const PROVIDER: &str = "Moneta";
+/// The vendor of alerts that Moneta raises, and who provides them unless their rule says another.
+pub(crate) const VENDOR: &str = "Moneta";
 /// The source of rows that are made here.
 pub(crate) const SOURCE: &str = "monitor";
 /// What raises alerts of rules.
@@ -44,6 +44,8 @@ pub(crate) struct Raised {
     event_refs: Vec<(TableName, Seq)>,
     /// Members of `ExtendedProperties`.
     properties: serde_json::Map<String, serde_json::Value>,
+    /// Columns of its row that are said by others than Moneta.
+    columns: BTreeMap<String, String>,
 }
 
 /// What an analytics rule says of its alert by the columns of its result.
@@ -53,6 +55,8 @@ pub(crate) struct Stated {
     pub(crate) entities: Vec<serde_json::Value>,
     /// Members of `ExtendedProperties`.
     pub(crate) properties: serde_json::Map<String, serde_json::Value>,
+    /// Columns of the alert's row that the result sets, by the names of Sentinel's alert properties.
+    pub(crate) columns: BTreeMap<String, String>,
 }
 
 /// An alert of an analytics rule.
@@ -158,6 +162,7 @@ impl From<QueryAlert> for Raised {
             status: found.status,
             event_refs: found.event_refs.into_iter().take(EVENTS_NAMED_MAX).collect(),
             properties: found.stated.properties,
+            columns: found.stated.columns,
             alert: about(found.alert, found.stated.entities, found.num_rows, found.times),
         }
     }
@@ -238,6 +243,7 @@ fn raise_finding((id, rule, length): (String, &Rule, Length), finding: &Finding,
         severity: rule.metadata.level.severity(),
         status: rule.metadata.status.clone(),
         event_refs: refs.collect(),
+        columns: BTreeMap::new(),
         properties,
     }
 }
@@ -319,6 +325,7 @@ fn raise_one(
         severity: metadata.level.severity(),
         status: metadata.status.clone(),
         event_refs: found.rows.iter().take(length.seqs_max()).map(|row| (table.clone(), seq(*row))).collect(),
+        columns: BTreeMap::new(),
         properties,
     }
 }
@@ -396,6 +403,7 @@ pub(crate) fn raise_alarm(alarm: &Alarm, now: Timestamp) -> Raised {
         severity: Level::parse(alarm.kind.level()).map_or("High", Level::severity),
         status: "stable".to_owned(),
         event_refs: Vec::new(),
+        columns: BTreeMap::from([("RemediationSteps".to_owned(), alarm.kind.advice().to_owned())]),
         properties: serde_json::Map::new(),
     }
 }
@@ -412,8 +420,7 @@ pub(crate) fn rows(schema: &Arc<TableSchema>, raised: &[Raised]) -> Option<Parse
 
 fn append(builder: &mut BatchBuilder, raised: &Raised) {
     let alert = &raised.alert;
-    let techniques =
-        attack_names(&alert.tags, |name| name.starts_with('t') && name[1..].starts_with(|c: char| c.is_ascii_digit()));
+    let (techniques, sub_techniques) = techniques(&alert.tags);
     let tactics = attack_names(&alert.tags, |name| !name.contains(|c: char| c.is_ascii_digit()));
     let compromised = alert.hosts.first().or_else(|| alert.accounts.first()).map_or("", String::as_str);
     let mut text = |column: &str, value: &str| builder.set_field(column, Value::Text(value));
@@ -423,35 +430,53 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("Description", &alert.rule_description);
     text("AlertSeverity", raised.severity);
     text("AlertType", alert.rule_id.as_str());
-    text("ProviderName", PROVIDER);
-    text("ProductName", "Moneta");
-    text("ProductComponentName", raised.component);
-    text("VendorName", "Moneta");
+    let said = |column: &str, otherwise: &str| match raised.columns.get(column) {
+        Some(text) => text.clone(),
+        None => otherwise.to_owned(),
+    };
+    // A list may come as JSON or with commas.
+    let listed = |column: &str, otherwise: serde_json::Value| match raised.columns.get(column) {
+        Some(text) if serde_json::from_str::<Vec<serde_json::Value>>(text).is_ok() => text.clone(),
+        Some(text) if column == "RemediationSteps" => json!([text]).to_string(),
+        Some(text) => json!(text.split(',').map(str::trim).collect::<Vec<_>>()).to_string(),
+        None => otherwise.to_string(),
+    };
+    text("ProviderName", &said("ProviderName", VENDOR));
+    text("ProductName", &said("ProductName", VENDOR));
+    text("ProductComponentName", &said("ProductComponentName", raised.component));
+    text("VendorName", VENDOR);
+    text("ConfidenceLevel", &said("ConfidenceLevel", confidence(&raised.status)));
+    if raised.columns.contains_key("RemediationSteps") {
+        text("RemediationSteps", &listed("RemediationSteps", json!([])));
+    }
     text("VendorOriginalId", &alert.id);
     text("Status", "New");
     text("CompromisedEntity", compromised);
     text("AlertLink", &alert.link);
     text("Entities", &json!(alert.entities).to_string());
     text("Tactics", &tactics.join(","));
-    text("Techniques", &json!(techniques).to_string());
+    text("Techniques", &listed("Techniques", json!(techniques)));
+    text("SubTechniques", &listed("SubTechniques", json!(sub_techniques)));
     let properties = properties(raised);
     if !properties.is_empty() {
         text("ExtendedProperties", &json!(properties).to_string());
     }
-    text("ExtendedLinks", &json!(alert.rule_references).to_string());
+    text("ExtendedLinks", &listed("ExtendedLinks", json!(alert.rule_references)));
     text("RuleId", alert.rule_id.as_str());
     text("RuleAuthor", &alert.rule_author);
     text("RuleLevel", &alert.level);
     text("RuleStatus", &raised.status);
     text("EventTable", alert.events.first().map_or("", |event| event.table.as_str()));
-    let times =
-        [("StartTime", alert.first_event), ("EndTime", alert.last_event), ("ProcessingEndTime", alert.raised)];
+    let times = [("StartTime", alert.first_event), ("EndTime", alert.last_event), ("ProcessingEndTime", alert.raised)];
     for (column, time) in times {
         builder.set_field(column, Value::Time(time));
     }
     let count = i64::try_from(alert.event_count).unwrap_or(i64::MAX);
     builder.set_field("EventCount", Value::Long(count));
     builder.set_field("IsIncident", Value::Bool(false));
+    if let Some(score) = raised.columns.get("ConfidenceScore").and_then(|text| text.parse::<f64>().ok()) {
+        builder.set_field("ConfidenceScore", Value::Real(score));
+    }
     builder.set_field("MatchedFields", Value::Json(&matched_fields(&alert.events).to_string()));
     builder.set_field("RuleTags", Value::Json(&json!(alert.tags).to_string()));
     let seqs: Vec<Seq> = raised.event_refs.iter().map(|(_, seq)| *seq).collect();
@@ -495,6 +520,31 @@ fn properties(raised: &Raised) -> serde_json::Map<String, serde_json::Value> {
     properties
 }
 
+/// How sure an alert is, by its rule's status: `High`, `Low` or `Unknown`, as Sentinel has it.
+fn confidence(status: &str) -> &'static str {
+    match status {
+        "stable" | "available" => "High",
+        "experimental" | "deprecated" | "unsupported" | "preview" => "Low",
+        _ => "Unknown",
+    }
+}
+
+/// The ATT&CK techniques among the tags, those of sub-techniques with them, and the sub-techniques; each once.
+fn techniques(tags: &[String]) -> (Vec<String>, Vec<String>) {
+    let is_technique = |name: &str| name.starts_with('t') && name[1..].starts_with(|c: char| c.is_ascii_digit());
+    let (mut all, mut below) = (Vec::new(), Vec::new());
+    for name in attack_names(tags, is_technique) {
+        let technique = name.split('.').next().unwrap_or_default().to_owned();
+        if technique != name && !below.contains(&name) {
+            below.push(name);
+        }
+        if !all.contains(&technique) {
+            all.push(technique);
+        }
+    }
+    (all, below)
+}
+
 /// The ATT&CK names among the tags that pass a test, as Sentinel writes them: `T1059.001`, `DefenseEvasion`.
 fn attack_names(tags: &[String], wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let names = tags.iter().filter_map(|tag| tag.strip_prefix("attack.")).filter(|name| wanted(name));
@@ -516,8 +566,7 @@ mod tests {
     #[test]
     fn attack_tags_become_sentinels_names() {
         let tags = ["attack.defense-evasion", "attack.t1059.001", "cve.2021-1", "attack.g0016"].map(str::to_owned);
-        let is_technique = |name: &str| name.starts_with('t') && name[1..].starts_with(|c: char| c.is_ascii_digit());
-        assert_eq!(attack_names(&tags, is_technique), ["T1059.001"]);
+        assert_eq!(techniques(&tags), (vec!["T1059".to_owned()], vec!["T1059.001".to_owned()]));
         assert_eq!(attack_names(&tags, |name| !name.contains(|c: char| c.is_ascii_digit())), ["DefenseEvasion"]);
     }
 

@@ -10,7 +10,9 @@ use moneta_ports::{Alert, MatchedEvent};
 use moneta_rules::hunt::{text, time};
 use serde_json::{Map, Value};
 
-use crate::alert::{EXPLANATION, FALSE_POSITIVES, PROVIDER, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED, about};
+use crate::alert::{
+    EXPLANATION, FALSE_POSITIVES, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED, VENDOR, about,
+};
 
 /// The alerts of a block that Moneta raised and tells people of, from a sequence on, with their sequences: all but
 /// those that are stored short or repeat another. Of blocks of other tables there are none, nor of alerts that came from elsewhere,
@@ -39,11 +41,11 @@ fn told_rows(block: &Block) -> impl Iterator<Item = (Seq, usize)> {
     (block.header.first_seq..).zip(0..num_rows).filter(|(_, row)| is_told(&block.rows, *row))
 }
 
-/// Whether a row was made here, by all that its maker writes: a sender can name the provider, the class and the source,
+/// Whether a row was made here, by all that its maker writes: a sender can name the vendor, the class and the source,
 /// but its record has a text.
 fn is_told(rows: &RecordBatch, row: usize) -> bool {
     let has = |column: &str, value: &str| text(rows, column, row) == value;
-    let is_own = has("ProviderName", PROVIDER)
+    let is_own = has("VendorName", VENDOR)
         && has(standard::CLASS, RecordClass::Processed.name())
         && has(standard::SOURCE, SOURCE)
         && has(standard::RAW, "");

@@ -71,7 +71,10 @@ fn start_channels(
 ) -> Result<Channels, ServerError> {
     let setting = |key, message| ServerError::Setting { key, message };
     if let Some(wrong) = config.notify.web_url.as_ref().filter(|url| !is_web_address(url)) {
-        return Err(setting("notify.web_url", format!("{wrong:?} is not an address such as https://moneta.example.org")));
+        return Err(setting(
+            "notify.web_url",
+            format!("{wrong:?} is not an address such as https://moneta.example.org"),
+        ));
     }
     config.notify.proxy().map_err(|message| setting("notify.proxy", message))?;
     let webhook = config.notify.webhook_url.as_ref().map(|url| ChannelConfig {
@@ -108,7 +111,9 @@ fn start_channels(
 
 fn is_web_address(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '?' | '#')))
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '?' | '#'))
+    })
 }
 
 /// That a channel gives up alerts is itself an alert: to all channels, and once an hour while it goes on. Each of them is

@@ -21,6 +21,8 @@ use crate::entities::{ENTITIES_MAX, stated};
 const ALERTS_MAX: usize = 150;
 /// Rows that alerts are made of at most; further ones are counted.
 const ROWS_READ_MAX: usize = 10_000;
+/// Values of one custom detail at most.
+const DETAIL_VALUES_MAX: usize = 50;
 /// Characters of a value that the explanation shows.
 const VALUE_CHARS_MAX: usize = 200;
 /// Columns by which older rules name entities, with the entity and its identifier.
@@ -100,6 +102,9 @@ impl Raising<'_> {
         });
         let event = |(at, row): (usize, &Row)| event_of(table, at, row, span.at);
         let place = format!("{}{}-{}", table.map_or("", TableName::as_str), span.start, span.end);
+        let columns = columns(rule, &of_first);
+        let is_address = |link: &&String| link.starts_with("https://") || link.starts_with("http://");
+        let own_link = columns.get("AlertLink").filter(is_address).cloned();
         let id = alert_id(metadata.id.as_str(), &place, at as u64);
         QueryAlert {
             alert: Alert {
@@ -112,7 +117,7 @@ impl Raising<'_> {
                 rule_references: metadata.references.clone(),
                 tags: tags(rule, of_first(&overrides.tactics_column)),
                 explanation: self.explanation(first),
-                link: link(&id),
+                link: own_link.unwrap_or_else(|| link(&id)),
                 events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
                 ..Alert::new(id, metadata.id.clone(), now)
             },
@@ -120,7 +125,7 @@ impl Raising<'_> {
             num_rows: rows.len(),
             event_refs: rows.iter().filter_map(|row| referred(table, row)).collect(),
             times: times.unwrap_or((span.at, span.at)),
-            stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, total, &of_first) },
+            stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, total, rows), columns },
         }
     }
 }
@@ -187,10 +192,11 @@ fn tags(rule: &AnalyticsRule, tactics: &str) -> Vec<String> {
     if tactics.is_empty() {
         return rule.metadata.tags.clone();
     }
+    // Techniques, and tags that are no tactics.
     let names = tactics.split(|c: char| !c.is_ascii_alphanumeric()).filter(|name| !name.is_empty());
-    let is_technique = |tag: &&String| tag.contains(|c: char| c.is_ascii_digit());
-    let techniques = rule.metadata.tags.iter().filter(is_technique).cloned();
-    names.map(tactic_tag).chain(techniques).collect()
+    let is_other = |tag: &&String| !tag.starts_with("attack.") || tag.contains(|c: char| c.is_ascii_digit());
+    let others = rule.metadata.tags.iter().filter(is_other).cloned();
+    names.map(tactic_tag).chain(others).collect()
 }
 
 fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
@@ -241,13 +247,25 @@ fn listed(list: &str) -> Vec<(String, Map<String, Value>)> {
     members.into_iter().filter_map(entity).collect()
 }
 
+/// Columns of the alert that the first row of the result sets.
+fn columns<'a>(rule: &AnalyticsRule, value: &impl Fn(&str) -> &'a str) -> BTreeMap<String, String> {
+    let set = rule.overrides.properties.iter().map(|(name, column)| (name.clone(), value(column).to_owned()));
+    set.filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// The values of a column, each once.
+fn distinct<'a>(rows: &'a [Row], column: &str) -> Vec<&'a str> {
+    let mut values: Vec<&str> = Vec::new();
+    for value in rows.iter().filter_map(|row| row.get(column)) {
+        if values.len() < DETAIL_VALUES_MAX && !values.contains(&value.as_str()) {
+            values.push(value);
+        }
+    }
+    values
+}
+
 /// What `ExtendedProperties` says: under Sentinel's names where it has one.
-fn properties<'a>(
-    rule: &AnalyticsRule,
-    span: &Span,
-    total: usize,
-    value: &impl Fn(&str) -> &'a str,
-) -> Map<String, Value> {
+fn properties(rule: &AnalyticsRule, span: &Span, total: usize, rows: &[Row]) -> Map<String, Value> {
     let mut properties = Map::new();
     let (from, to) = span.bounds();
     let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
@@ -262,12 +280,9 @@ fn properties<'a>(
         set("Query Thresholds", json!(thresholds));
     }
     let details: Map<String, Value> =
-        rule.custom_details.iter().map(|(name, column)| (name.clone(), json!([value(column)]))).collect();
+        rule.custom_details.iter().map(|(name, column)| (name.clone(), json!(distinct(rows, column)))).collect();
     if !details.is_empty() {
         set("Custom Details", json!(Value::Object(details).to_string()));
-    }
-    for (name, column) in &rule.overrides.properties {
-        set(name, json!(value(column)));
     }
     properties
 }

@@ -112,7 +112,10 @@ async fn an_alert_arrives_signed() {
     assert_eq!(request.header("webhook-signature"), sign(SECRET, "a-1", 1_767_323_045, &request.body));
     let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body["rule_author"], "An author");
-    assert_eq!((&body["hosts"][0], &body["link"]), (&"host1".into(), &"https://moneta.example.org/alerts?alert=1".into()));
+    assert_eq!(
+        (&body["hosts"][0], &body["link"]),
+        (&"host1".into(), &"https://moneta.example.org/alerts?alert=1".into())
+    );
     assert_eq!(
         (&body["rule_license"], &body["rule_references"][0]),
         (&"DRL 1.1".into(), &"https://example.org/why".into())

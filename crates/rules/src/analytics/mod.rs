@@ -11,6 +11,7 @@
 mod arrival;
 mod document;
 mod duration;
+mod names;
 mod trial;
 
 use std::time::Duration;
