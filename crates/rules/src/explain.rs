@@ -182,10 +182,7 @@ impl Explainer<'_> {
         let rule = &self.rules()[index];
         let never = match &rule.body {
             Body::Correlation(correlation) => {
-                format!(
-                    "it looks at several events; ask about the rules it refers to: {}",
-                    correlation.rules.join(", ")
-                )
+                format!("it looks at several events; its rules are: {}", correlation.rules.join(", "))
             }
             Body::Filter(_) => "it only narrows other rules; ask about one of those".to_owned(),
             Body::Detection(detection) if self.row_views(index, row).next().is_none() => {
