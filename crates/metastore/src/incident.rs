@@ -302,8 +302,8 @@ impl IncidentWriter<'_> {
         self.transaction.query_row(sql, [alert_id], |row| row.get(0)).doing(CHANGING)
     }
 
-    /// The newest incident under any of the keys that was made since a time, does not have the status `without`, and
-    /// has fewer alerts than `alerts_max`.
+    /// The incidents under any of the keys that were made since a time, do not have the status `without`, and have fewer
+    /// alerts than the first maximum: the newest first, as many as the second says.
     ///
     /// # Errors
     /// SQLite's own.
@@ -312,19 +312,21 @@ impl IncidentWriter<'_> {
         keys: &[String],
         since: Timestamp,
         without: Option<&str>,
-        alerts_max: usize,
-    ) -> Result<Option<Value>, Error> {
+        (alerts_max, incidents_max): (usize, usize),
+    ) -> Result<Vec<Value>, Error> {
         let sql = format!(
             "SELECT definition FROM incident WHERE number IN (SELECT number FROM incident_key WHERE key IN ({}) AND created >= ?)
             AND status IS NOT ? AND (SELECT count(*) FROM incident_alert WHERE incident = number) < ?
-            ORDER BY number DESC LIMIT 1",
+            ORDER BY number DESC LIMIT ?",
             marks(keys.len())
         );
         let mut values: Vec<SqlValue> = keys.iter().map(|key| SqlValue::from(key.clone())).collect();
-        let alerts_max = i64::try_from(alerts_max).unwrap_or(i64::MAX);
-        values.extend([since.as_nanos().into(), without.map(str::to_owned).into(), alerts_max.into()]);
+        let number = |number: usize| SqlValue::from(i64::try_from(number).unwrap_or(i64::MAX));
+        values.extend([since.as_nanos().into(), without.map(str::to_owned).into()]);
+        values.extend([number(alerts_max), number(incidents_max)]);
         let mut statement = self.transaction.prepare_cached(&sql).doing(CHANGING)?;
-        statement.query_row(params_from_iter(values), |row| json(row, 0)).optional().doing(CHANGING)
+        let found = statement.query_map(params_from_iter(values), |row| json(row, 0)).doing(CHANGING)?;
+        found.collect::<Result<_, _>>().doing(CHANGING)
     }
 
     /// Makes or replaces an incident, and notes that this version is to become a row.
@@ -483,8 +485,8 @@ mod tests {
             writer.add_alert(number, &alert("a1", "r1"))?;
             assert!(writer.has_alert("a1")?);
             let keys = ["host:b", "host:a"].map(str::to_owned);
-            assert!(writer.newest_with_key(&keys, Timestamp::from_seconds(5), None, 2)?.is_some());
-            assert!(writer.newest_with_key(&keys, Timestamp::from_seconds(6), None, 2)?.is_none());
+            assert!(writer.newest_with_key(&keys, Timestamp::from_seconds(5), None, (2, 1))?.len() == 1);
+            assert!(writer.newest_with_key(&keys, Timestamp::from_seconds(6), None, (2, 1))?.is_empty());
             Err(Error::LinkSpent)
         });
         assert!(failed.is_err());
@@ -570,8 +572,8 @@ mod tests {
                 .unwrap();
         }
         let found = |keys: &[String], without, alerts_max| {
-            let found = store.change_incidents(|writer| writer.newest_with_key(keys, since, without, alerts_max));
-            found.unwrap().and_then(|found| found["number"].as_u64())
+            let found = store.change_incidents(|writer| writer.newest_with_key(keys, since, without, (alerts_max, 1)));
+            found.unwrap().first().and_then(|found| found["number"].as_u64())
         };
         assert_eq!(found(&keys, None, 9), Some(40), "a closed one may be opened again");
         assert_eq!(found(&keys, Some("Closed"), 9), Some(2));

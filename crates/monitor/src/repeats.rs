@@ -73,7 +73,7 @@ impl Repeats {
         if self.quiet.is_zero() {
             return Matter::New { untold: 0 };
         }
-        let names: Vec<String> = entities::keys(about).into_iter().collect();
+        let names: Vec<String> = entities::matter_keys(about).into_iter().collect();
         let matter = sha256(format!("{rule_id}\0{}", names.join("\0")).as_bytes());
         let quiet = self.quiet;
         if self.told.len() >= MATTERS_MAX {

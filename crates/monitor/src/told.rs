@@ -1,6 +1,7 @@
 //! Alerts out of their rows in `SecurityAlert`: what is stored is enough to tell people of it.
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use moneta_base::{RuleId, Seq, TableName, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::schema::standard;
@@ -9,7 +10,9 @@ use moneta_ports::{Alert, MatchedEvent};
 use moneta_rules::hunt::{text, time};
 use serde_json::{Map, Value};
 
-use crate::alert::{EXPLANATION, PROVIDER, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED};
+use crate::alert::{
+    EXPLANATION, FALSE_POSITIVES, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED, VENDOR, about,
+};
 
 /// The alerts of a block that Moneta raised and tells people of, from a sequence on, with their sequences: all but
 /// those that are stored short or repeat another. Of blocks of other tables there are none, nor of alerts that came from elsewhere,
@@ -38,11 +41,11 @@ fn told_rows(block: &Block) -> impl Iterator<Item = (Seq, usize)> {
     (block.header.first_seq..).zip(0..num_rows).filter(|(_, row)| is_told(&block.rows, *row))
 }
 
-/// Whether a row was made here, by all that its maker writes: a sender can name the provider, the class and the source,
+/// Whether a row was made here, by all that its maker writes: a sender can name the vendor, the class and the source,
 /// but its record has a text.
 fn is_told(rows: &RecordBatch, row: usize) -> bool {
     let has = |column: &str, value: &str| text(rows, column, row) == value;
-    let is_own = has("ProviderName", PROVIDER)
+    let is_own = has("VendorName", VENDOR)
         && has(standard::CLASS, RecordClass::Processed.name())
         && has(standard::SOURCE, SOURCE)
         && has(standard::RAW, "");
@@ -57,10 +60,12 @@ fn of_row(rows: &RecordBatch, row: usize) -> Option<Alert> {
     let events: Vec<Value> = serde_json::from_str(&text("Events")).unwrap_or_default();
     let properties: Map<String, Value> = serde_json::from_str(&text("ExtendedProperties")).unwrap_or_default();
     let property = |name: &str| properties.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Some(Alert {
-        id: text("SystemAlertId"),
-        raised: time(rows, "ProcessingEndTime", row)?,
-        rule_id: RuleId::new(&text("RuleId")),
+    let raised = time(rows, "ProcessingEndTime", row)?;
+    let counts = rows.column_by_name("EventCount").and_then(|counts| counts.as_primitive_opt::<Int64Type>());
+    let count = counts.filter(|counts| counts.is_valid(row)).map_or(0, |counts| counts.value(row));
+    let times = ["StartTime", "EndTime"].map(|column| time(rows, column, row).unwrap_or(raised));
+    let alert = Alert {
+        link: text("AlertLink"),
         rule_title: text("AlertName"),
         rule_author: text("RuleAuthor"),
         rule_description: text("Description"),
@@ -70,8 +75,15 @@ fn of_row(rows: &RecordBatch, row: usize) -> Option<Alert> {
         level: text("RuleLevel"),
         tags: serde_json::from_str(&text("RuleTags")).unwrap_or_default(),
         explanation: property(EXPLANATION),
+        false_positives: properties
+            .get(FALSE_POSITIVES)
+            .and_then(|list| serde_json::from_value(list.clone()).ok())
+            .unwrap_or_default(),
         events: events.iter().filter_map(event).collect(),
-    })
+        ..Alert::new(text("SystemAlertId"), RuleId::new(&text("RuleId")), raised)
+    };
+    let entities = serde_json::from_str(&text("Entities")).unwrap_or_default();
+    Some(about(alert, entities, usize::try_from(count).unwrap_or(0), (times[0], times[1])))
 }
 
 fn event(event: &Value) -> Option<MatchedEvent> {

@@ -53,6 +53,8 @@ pub struct ChannelOptions {
     pub kind: &'static str,
     /// The least level of alerts it takes.
     pub level_min: Level,
+    /// Where people reach Moneta, without a slash at the end; messages have no links when it is empty.
+    pub web_url: String,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// Attempts per alert at most.
@@ -73,6 +75,7 @@ impl ChannelOptions {
             name: name.into(),
             kind,
             level_min: Level::Informational,
+            web_url: String::new(),
             timeout: Duration::from_secs(10),
             attempts_max: 8,
             pause: Duration::from_secs(1),
@@ -166,6 +169,15 @@ impl Channel {
         level_of(alert) >= self.options.level_min
     }
 
+    /// The address of a path on this server; whole addresses stay as they are.
+    fn address_of(&self, link: &str) -> String {
+        match (link.starts_with('/'), self.options.web_url.as_str()) {
+            (false, _) => link.to_owned(),
+            (true, "") => String::new(),
+            (true, base) => format!("{base}{link}"),
+        }
+    }
+
     /// Tries once, at once, whatever the level, and says how it went.
     ///
     /// # Errors
@@ -191,7 +203,8 @@ impl Channel {
     ///
     /// # Errors
     /// When the queue is full or closed; the alert itself is stored.
-    pub fn enqueue(&self, alert: Alert, receipt: Receipt) -> Result<(), PortError> {
+    pub fn enqueue(&self, mut alert: Alert, receipt: Receipt) -> Result<(), PortError> {
+        alert.link = self.address_of(&alert.link);
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let queued = Queued { alert, receipt, accepted: Instant::now() };
         let (refused, alert) = match queue {

@@ -54,8 +54,56 @@ pub struct Alert {
     pub tags: Vec<String>,
     /// What held, where the events alone do not say it: a correlation's condition, its number and its group.
     pub explanation: String,
-    /// The events, in order of sequence; of a correlation, in order of time.
+    /// What else may look like it, as the rule says.
+    pub false_positives: Vec<String>,
+    /// The machines it is about, those of its events first.
+    pub hosts: Vec<String>,
+    /// The accounts it is about, those last that are on every machine.
+    pub accounts: Vec<String>,
+    /// All that it speaks of, as `Entities` of `SecurityAlert` has it: objects with a `Type`.
+    pub entities: Vec<serde_json::Value>,
+    /// Events that met the rule, those that are not listed too; of a KQL rule rows of its result.
+    pub event_count: u64,
+    /// Time of the earliest of them, RFC 3339.
+    #[serde(serialize_with = "as_text")]
+    pub first_event: Timestamp,
+    /// Time of the latest of them, RFC 3339.
+    #[serde(serialize_with = "as_text")]
+    pub last_event: Timestamp,
+    /// Where people see it: a path on this server, or an address where the server's is known. Empty where there is none.
+    pub link: String,
+    /// The events, in order of sequence; of a correlation, in order of time: the first of them.
     pub events: Vec<MatchedEvent>,
+}
+
+impl Alert {
+    /// An alert of a rule that says nothing yet and has no events.
+    #[must_use]
+    pub const fn new(id: String, rule_id: RuleId, raised: Timestamp) -> Self {
+        Self {
+            id,
+            raised,
+            rule_id,
+            rule_title: String::new(),
+            rule_author: String::new(),
+            rule_description: String::new(),
+            rule_version: String::new(),
+            rule_license: String::new(),
+            rule_references: Vec::new(),
+            level: String::new(),
+            tags: Vec::new(),
+            explanation: String::new(),
+            false_positives: Vec::new(),
+            hosts: Vec::new(),
+            accounts: Vec::new(),
+            entities: Vec::new(),
+            event_count: 0,
+            first_event: raised,
+            last_event: raised,
+            link: String::new(),
+            events: Vec::new(),
+        }
+    }
 }
 
 /// Carries alerts to people: called once an alert is durable.

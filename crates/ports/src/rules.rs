@@ -241,13 +241,13 @@ pub struct RuleException {
 /// What an exception would take away of what is stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ExceptionPreview {
-    /// Rows looked at; of an analytics rule, rows of its result.
+    /// Rows looked at; of an analytics rule, rows of its results.
     pub num_rows: u64,
-    /// Matches of the rule now.
+    /// Matches of the rule now; of an analytics rule, alerts of the windows, or rows, that it is evaluated over.
     pub num_matches: u64,
     /// Matches that the exception takes away.
     pub num_excepted: u64,
-    /// The first of them; of an analytics rule none is listed.
+    /// The first of them.
     pub excepted: Vec<BackfillMatch>,
 }
 

@@ -182,7 +182,7 @@ impl<'a> Explainer<'a> {
     }
 
     /// The ways in which a rule sees a row that it holds in; none for rules that are no detections.
-    fn held<'s>(&'s self, rule: usize, row: u32) -> impl Iterator<Item = RowView<'s, 'a>> {
+    pub(crate) fn held<'s>(&'s self, rule: usize, row: u32) -> impl Iterator<Item = RowView<'s, 'a>> {
         let expression = match &self.rules[rule].body {
             Body::Detection(Detection { expression, .. }) => Some(expression),
             _ => None,

@@ -14,6 +14,8 @@ use crate::reference::RowView;
 const PARTS_SHOWN_MAX: usize = 8;
 /// Values of one field shown.
 const VALUES_SHOWN_MAX: usize = 8;
+/// Conditions that a row met named at most.
+const CONDITIONS_MAX: usize = 32;
 /// Characters of one value shown.
 const VALUE_CHARS_MAX: usize = 400;
 
@@ -143,7 +145,36 @@ impl Step {
     }
 }
 
+/// A condition of a rule and the value that met it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetCondition {
+    /// The field by the rule's name.
+    pub field: String,
+    /// What must be true of it.
+    pub test: String,
+    /// The value.
+    pub value: String,
+}
+
 impl Explainer<'_> {
+    /// The conditions of a rule that a row meets and by which it holds there, each once, those left out that must not be
+    /// met; 32 at most. None where it does not hold.
+    #[must_use]
+    pub fn conditions(&self, rule: usize, row: u32) -> Vec<MetCondition> {
+        let Body::Detection(Detection { expression, .. }) = &self.rules()[rule].body else { return Vec::new() };
+        let mut met: Vec<MetCondition> = Vec::new();
+        if let Some(view) = self.held(rule, row).next() {
+            view.each_met(expression, &mut |test, value| {
+                let (field, described) = (test.field.to_string(), short(test.matcher.describe()));
+                let one = MetCondition { field, test: described, value: short(value) };
+                if met.len() < CONDITIONS_MAX && !met.contains(&one) {
+                    met.push(one);
+                }
+            });
+        }
+        met
+    }
+
     /// Why a rule holds in a row, or does not; `None` when there is no such rule.
     #[must_use]
     pub fn why(&self, id: &RuleId, row: u32) -> Option<Explanation> {
@@ -151,10 +182,7 @@ impl Explainer<'_> {
         let rule = &self.rules()[index];
         let never = match &rule.body {
             Body::Correlation(correlation) => {
-                format!(
-                    "it looks at several events; ask about the rules it refers to: {}",
-                    correlation.rules.join(", ")
-                )
+                format!("it looks at several events; its rules are: {}", correlation.rules.join(", "))
             }
             Body::Filter(_) => "it only narrows other rules; ask about one of those".to_owned(),
             Body::Detection(detection) if self.row_views(index, row).next().is_none() => {
@@ -227,10 +255,13 @@ fn chosen(view: &RowView<'_, '_>, parts: &[Expression], deciding: bool) -> (Vec<
     (few.iter().map(|part| step(view, part)).collect(), parts.len() - few.len())
 }
 
-fn shown(values: Vec<String>) -> Vec<String> {
-    let short = |value: String| match value.char_indices().nth(VALUE_CHARS_MAX) {
+fn short(value: String) -> String {
+    match value.char_indices().nth(VALUE_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &value[..end]),
         None => value,
-    };
+    }
+}
+
+fn shown(values: Vec<String>) -> Vec<String> {
     values.into_iter().take(VALUES_SHOWN_MAX).map(short).collect()
 }

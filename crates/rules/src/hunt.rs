@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::CompiledRules;
 use crate::correlation::Finding;
+use crate::vocabulary::computer_of;
 
 /// One row that met one rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,7 +53,7 @@ pub fn finding_line(rules: &CompiledRules, finding: &Finding, file: &str) -> Hun
         table: finding.events.last().map(|event| event.at.table.to_string()).unwrap_or_default(),
         record_id: None,
         time: finding.times.1,
-        computer: String::new(),
+        computer: finding.events.last().map(|event| computer_of(&event.about)).unwrap_or_default(),
         fields: finding.group.clone(),
     }
 }

@@ -32,6 +32,7 @@ pub mod sigma;
 pub mod starter;
 pub mod taxonomy;
 pub mod tuning;
+pub mod vocabulary;
 mod yaml;
 
 pub use compile::{CompiledRules, Explainer, RuleMatch};

@@ -3,12 +3,12 @@
 //! It explains matches, and tests hold the vectorised matcher against it. It shares no code with the column tests.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::ir::{Expression, Field, Matcher};
+use crate::ir::{Expression, Field, Matcher, Test};
 use crate::matcher::BlockView;
 use crate::matcher::cells::Cell;
 use crate::pattern;
@@ -112,26 +112,28 @@ impl<'s> RowView<'s, '_> {
 
     /// Fields and values that made the expression hold: tests outside of negations, each field and value once.
     pub fn evidence(&self, expression: &Expression) -> Vec<(String, String)> {
-        let found = RefCell::new((Vec::new(), HashMap::new()));
-        self.collect(expression, &found);
-        found.into_inner().0
+        let (mut pairs, mut known) = (Vec::new(), HashSet::new());
+        self.each_met(expression, &mut |test, value| {
+            let pair = (test.field.to_string(), value);
+            if known.insert(pair.clone()) {
+                pairs.push(pair);
+            }
+        });
+        pairs
     }
 
-    fn collect(&self, expression: &Expression, found: &RefCell<Evidence>) {
+    /// Calls back with every test outside of negations that made the expression hold, and the value that met it.
+    pub fn each_met(&self, expression: &Expression, found: &mut impl FnMut(&Test, String)) {
         match expression {
             Expression::Constant(_) | Expression::Not(_) => {}
             Expression::Test(test) => {
                 if let Some(value) = self.test_holds(&test.field, &test.matcher) {
-                    let mut found = found.borrow_mut();
-                    let pair = (test.field.to_string(), value);
-                    if found.1.insert(pair.clone(), ()).is_none() {
-                        found.0.push(pair);
-                    }
+                    found(test, value);
                 }
             }
-            Expression::All(parts) => parts.iter().for_each(|part| self.collect(part, found)),
+            Expression::All(parts) => parts.iter().for_each(|part| self.each_met(part, found)),
             Expression::Any(parts) => {
-                parts.iter().filter(|part| self.holds(part)).for_each(|part| self.collect(part, found));
+                parts.iter().filter(|part| self.holds(part)).for_each(|part| self.each_met(part, found));
             }
         }
     }
@@ -154,5 +156,3 @@ impl<'s> RowView<'s, '_> {
         }
     }
 }
-
-type Evidence = (Vec<(String, String)>, HashMap<(String, String), ()>);

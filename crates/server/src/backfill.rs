@@ -12,13 +12,14 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema};
 use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::schema::standard;
-use moneta_monitor::{Analytics, replay};
+use moneta_monitor::{Analytics, PastAlert, replay};
 use moneta_ports::{
     BackfillMatch, BackfillReport, BackfillSelection, OpContext, PortError, QueryEngine, QueryRequest, ResultTable,
 };
 use moneta_rules::analytics::AnalyticsRule;
 use moneta_rules::correlation::{Finding, Settings};
 use moneta_rules::hunt::{event_time, text};
+use moneta_rules::vocabulary::computer_of;
 use moneta_rules::{CompiledRules, Correlator, RuleMatch};
 
 /// Rows of one query.
@@ -70,21 +71,52 @@ fn add_past(report: &mut BackfillReport, rule: &AnalyticsRule, past: moneta_moni
     let room = matches_max.unwrap_or(MATCHES_MAX).min(MATCHES_MAX).saturating_sub(report.matches.len());
     report.num_rows += past.num_rows;
     report.num_matches += past.alerts.len() as u64;
-    let found = past.alerts.into_iter().take(room).map(|one| {
-        let first = one.alert.events.into_iter().next();
-        BackfillMatch {
-            rule_id: rule.metadata.id.to_string(),
-            rule_title: one.alert.rule_title,
-            rule_author: one.alert.rule_author,
-            level: one.alert.level,
-            table: first.as_ref().map(|event| event.table.to_string()).unwrap_or_default(),
-            seqs: one.seqs,
-            time: one.time.to_string(),
-            computer: first.as_ref().map(|event| event.computer.clone()).unwrap_or_default(),
-            fields: first.map(|event| event.fields).unwrap_or_default(),
+    report.matches.extend(past.alerts.into_iter().take(room).map(|one| match_of(rule, one)));
+}
+
+/// An alert that an analytics rule would have raised.
+pub(crate) fn match_of(rule: &AnalyticsRule, one: PastAlert) -> BackfillMatch {
+    let first = one.alert.events.into_iter().next();
+    BackfillMatch {
+        rule_id: rule.metadata.id.to_string(),
+        rule_title: one.alert.rule_title,
+        rule_author: one.alert.rule_author,
+        level: one.alert.level,
+        table: first.as_ref().map(|event| event.table.to_string()).unwrap_or_default(),
+        seqs: one.seqs,
+        time: one.time.to_string(),
+        computer: first.as_ref().map(|event| event.computer.clone()).unwrap_or_default(),
+        fields: first.map(|event| event.fields).unwrap_or_default(),
+    }
+}
+
+/// The state of correlations after the rows of a range of event times, and whether there are more rows than the first
+/// `rows_max` of it, which were looked at.
+pub(crate) async fn correlate(
+    engine: &dyn QueryEngine,
+    rules: &Arc<CompiledRules>,
+    ctx: &OpContext,
+    (from, to): (Timestamp, Timestamp),
+    stored: &[TableName],
+    rows_max: u64,
+) -> Result<(Correlator, bool), PortError> {
+    let selection = BackfillSelection { from: Some(from), to: Some(to), ..BackfillSelection::default() };
+    let mut run = Run::begin(rules, &[], 0)?;
+    let tables: BTreeSet<&TableName> = rules.tables().filter(|table| stored.contains(table)).collect();
+    for table in tables {
+        let mut next: Seq = 0;
+        while let Some(page) = read(engine, ctx, &selection, table, next).await? {
+            for rows in &page {
+                next = run.take(table, rows).max(next);
+            }
+            if run.report.num_rows >= rows_max {
+                return Ok((run.correlator, true));
+            }
         }
-    });
-    report.matches.extend(found);
+    }
+    // What is decided by the end of the events is found by correlations above.
+    run.correlator.finish();
+    Ok((run.correlator, false))
 }
 
 /// Matches Sigma rules against history. `stored`: the tables that have rows.
@@ -294,7 +326,7 @@ impl<'a> Run<'a> {
                 table: finding.events.last().map(|event| event.at.table.to_string()).unwrap_or_default(),
                 seqs: finding.events.iter().map(|event| event.at.seq).collect(),
                 time: finding.times.1.to_string(),
-                computer: String::new(),
+                computer: finding.events.last().map(|event| computer_of(&event.about)).unwrap_or_default(),
                 fields: finding.group.clone(),
                 ..BackfillMatch::default()
             });

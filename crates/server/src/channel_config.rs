@@ -92,6 +92,7 @@ impl ChannelConfig {
         let about = |message: String| format!("channel {:?}: {message}", self.name);
         let kind = self.kind().map_err(about)?;
         let mut options = ChannelOptions::new(&self.name, kind);
+        options.web_url = notify.web_url.clone().unwrap_or_default().trim_end_matches('/').to_owned();
         if let Some(word) = &self.level_min {
             let known: Vec<&str> = Level::ALL.iter().map(|level| level.name()).collect();
             options.level_min = Level::parse(word)

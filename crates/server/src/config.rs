@@ -360,6 +360,8 @@ impl Default for RetentionConfig {
 pub struct NotifyConfig {
     /// Address of the webhook that gets every alert, signed.
     pub webhook_url: Option<String>,
+    /// Where people reach this server with a browser, `https://HOST`: messages link to the alert there.
+    pub web_url: Option<String>,
     /// The HTTP proxy through which channels that speak HTTP go out, `http://HOST:PORT`; directly when absent.
     pub proxy: Option<String>,
     /// Hosts of receivers that may have private addresses; loopback ones of them need no encryption, and none is called
@@ -375,6 +377,7 @@ impl Default for NotifyConfig {
     fn default() -> Self {
         Self {
             webhook_url: None,
+            web_url: None,
             proxy: None,
             allow_private_hosts: Vec::new(),
             repeat_minutes: 10,

@@ -73,6 +73,12 @@ fn start_channels(
     (alarms, letters): (&Heard, &Arc<Letters>),
 ) -> Result<Channels, ServerError> {
     let setting = |key, message| ServerError::Setting { key, message };
+    if let Some(wrong) = config.notify.web_url.as_ref().filter(|url| !is_web_address(url)) {
+        return Err(setting(
+            "notify.web_url",
+            format!("{wrong:?} is not an address such as https://moneta.example.org"),
+        ));
+    }
     config.notify.proxy().map_err(|message| setting("notify.proxy", message))?;
     let webhook = config.notify.webhook_url.as_ref().map(|url| ChannelConfig {
         name: WEBHOOK.to_owned(),
@@ -104,6 +110,13 @@ fn start_channels(
         channels.push(Arc::new(channel));
     }
     Ok(Channels(channels))
+}
+
+fn is_web_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '?' | '#'))
+    })
 }
 
 /// That a channel gives up alerts is itself an alert: to all channels, and once an hour while it goes on. Each of them is
@@ -198,19 +211,11 @@ impl Deliveries {
     fn test_alert(&self, ctx: &OpContext, options: &ChannelOptions) -> Alert {
         let now = self.world.clock.now();
         Alert {
-            id: format!("test-{}", now.as_nanos()),
-            raised: now,
-            rule_id: RuleId::new("moneta/test"),
             rule_title: format!("Test of the channel {}", options.name),
             rule_author: "Moneta".to_owned(),
             rule_description: format!("{} asked for this test. Nothing happened.", ctx.actor.name),
             level: options.level_min.name().to_owned(),
-            rule_version: String::new(),
-            rule_license: String::new(),
-            rule_references: Vec::new(),
-            tags: Vec::new(),
-            explanation: String::new(),
-            events: Vec::new(),
+            ..Alert::new(format!("test-{}", now.as_nanos()), RuleId::new("moneta/test"), now)
         }
     }
 }

@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
+use arrow::array::RecordBatch;
+use moneta_base::{ErrorKind, RuleId, Seq, TableName, Timestamp};
 use moneta_merkle::sha256;
 use moneta_metastore::Setting;
-use moneta_monitor::explain_query;
+use moneta_monitor::{Analytics, PastAlert, explain_query, replay};
 use moneta_ports::{
     AuditEvent, AuditSink, BackfillMatch, BackfillSelection, EventExplanation, ExceptionCondition, ExceptionPreview,
-    NewException, OpContext, PortError, QueryEngine, QueryRequest, RuleException, TimeScope,
+    NewException, OpContext, PortError, QueryEngine, RuleException,
 };
-use moneta_rules::analytics::AnalyticsRule;
+use moneta_rules::analytics::{AnalyticsRule, Schedule};
 use moneta_rules::exception::{self, Comparison, Condition};
 use moneta_rules::hunt::event_time;
 use moneta_rules::ir::Body;
@@ -36,6 +37,11 @@ const LIFE_MAX: Duration = Duration::from_secs(366 * 86_400);
 const KEPT_AFTER_END: Duration = Duration::from_secs(90 * 86_400);
 /// Time between two looks at what has ended.
 const LOOK: Duration = Duration::from_secs(5);
+/// The time that a preview of a rule over windows looks back, unless another is said, and the windows that it is to have.
+const PREVIEW_TIME: Duration = Duration::from_secs(86_400);
+const PREVIEW_WINDOWS: u32 = 14;
+/// Rows around an event that the explanation of a correlation looks at.
+const EXPLAINED_ROWS_MAX: u64 = 1_000_000;
 /// Matches that a preview lists at most.
 const LISTED_MAX: usize = 100;
 
@@ -222,10 +228,8 @@ impl Rules {
         if let Some(rule) = self.analytics.rule(rule_id) {
             let query = Self::narrowed(&rule.query, rule_id, &self.exceptions_in_force()?);
             let narrowed = exception::narrow_query(&query, &conditions(&said)?).map_err(refused)?;
-            let before = count(&*engine, ctx, &query, from, to).await?;
-            let after = count(&*engine, ctx, &narrowed, from, to).await?;
-            let num_excepted = before.saturating_sub(after);
-            return Ok(ExceptionPreview { num_rows: before, num_matches: before, num_excepted, excepted: Vec::new() });
+            let (now, then) = (AnalyticsRule { query, ..rule.clone() }, AnalyticsRule { query: narrowed, ..rule });
+            return preview_query(&*engine, ctx, (&now, &then), (from, to), self.clock.now()).await;
         }
         let filter = exception::filter("preview", rule_id, &conditions(&said)?).map_err(refused)?;
         let now = self.alone(rule_id, None)?;
@@ -295,12 +299,42 @@ impl Rules {
         }
         let engine = self.history()?;
         let Some(row) = backfill::read_row(&*engine, ctx, &table, seq).await? else { return Ok(None) };
-        let why = rules.explainer(&table, &row).why(&moneta_base::RuleId::new(rule_id), 0);
+        let id = RuleId::new(rule_id);
+        if let Some(span) = rules.span_nanos(&id) {
+            return self.explain_correlation(ctx, &*engine, (&id, span), (&table, seq, &row)).await.map(Some);
+        }
+        let why = rules.explainer(&table, &row).why(&id, 0);
         Ok(why.map(|why| EventExplanation {
             holds: why.holds,
             lines: why.lines(table.as_str()),
             explanation: serde_json::to_value(&why).unwrap_or_default(),
         }))
+    }
+
+    /// Why a correlation holds with an event: the groups that it counts in, by what lies around it, and what its rules
+    /// say of the event.
+    async fn explain_correlation(
+        &self,
+        ctx: &OpContext,
+        engine: &dyn QueryEngine,
+        (id, span): (&RuleId, i64),
+        (table, seq, row): (&TableName, Seq, &RecordBatch),
+    ) -> Result<EventExplanation, PortError> {
+        // One over correlations is not compiled without all that is below it.
+        let rules = self.alone(id.as_str(), None).unwrap_or_else(|_| self.active());
+        let span = Duration::from_nanos(span.unsigned_abs());
+        let at = event_time(row, 0);
+        let around = (at.saturating_sub(span), at.saturating_add(span));
+        let stored = self.audit.store().tables_with_rows();
+        let (mut correlator, is_cut) =
+            backfill::correlate(engine, &rules, ctx, around, &stored, EXPLAINED_ROWS_MAX).await?;
+        let why = correlator.explain(id, (table, seq), (row, 0));
+        let why = why.ok_or_else(|| self.why_not_active(id.as_str()))?;
+        let mut lines = why.lines(table.as_str(), seq);
+        if is_cut {
+            lines.push(format!("only the first {EXPLAINED_ROWS_MAX} rows around the event were looked at"));
+        }
+        Ok(EventExplanation { holds: why.holds, lines, explanation: why.to_json() })
     }
 
     async fn explain_query(
@@ -358,22 +392,46 @@ impl Rules {
     }
 }
 
-/// How many rows a query has over a time.
-async fn count(
+/// What an exception would take away of the alerts of an analytics rule: those of the windows, or rows, that it would have
+/// been evaluated over, as it is `now` and as it would be `then`. Of a rule over windows, unless a time is said, those of
+/// the last [`PREVIEW_TIME`], or of [`PREVIEW_WINDOWS`] where that is longer.
+async fn preview_query(
     engine: &dyn QueryEngine,
     ctx: &OpContext,
-    query: &str,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-) -> Result<u64, PortError> {
-    let scope = TimeScope { from, to, ..TimeScope::default() };
-    let request = QueryRequest { time_scope: Some(scope), ..QueryRequest::new(format!("{query}\n| count")) };
-    let answer = engine.query(ctx, request).await;
-    let answer = answer.map_err(|error| PortError::new(error.kind(), error.to_string()))?;
-    let batch = answer.tables.first().and_then(|table| table.batches.iter().find(|batch| batch.num_rows() > 0));
-    let counts = batch.and_then(|batch| {
-        use arrow::array::AsArray;
-        batch.column(0).as_primitive_opt::<arrow::datatypes::Int64Type>().map(|counts| counts.value(0))
-    });
-    Ok(counts.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
+    (now, then): (&AnalyticsRule, &AnalyticsRule),
+    (from, to): (Option<Timestamp>, Option<Timestamp>),
+    clock: Timestamp,
+) -> Result<ExceptionPreview, PortError> {
+    let frequency = match now.schedule {
+        Schedule::Scheduled { frequency, .. } => frequency,
+        Schedule::NearRealTime => Duration::ZERO,
+    };
+    let usual = PREVIEW_TIME.max(frequency.saturating_mul(PREVIEW_WINDOWS));
+    let is_on_arrival = Analytics::arrival_of(now).is_some();
+    let from = from.or_else(|| (!is_on_arrival).then(|| to.unwrap_or(clock).saturating_sub(usual)));
+    let before = replay(engine, ctx, now, (from, to), clock).await?;
+    let after = replay(engine, ctx, then, (from, to), clock).await?;
+    // An alert of many rows goes when the window raises none any more; of one row, when the row is not there.
+    let is_of_rows = is_on_arrival || now.alert_per_row;
+    let same = |one: &PastAlert| match is_of_rows {
+        true => (String::new(), one.time, one.alert.events.first().map(|event| event.fields.clone())),
+        false => (one.alert.id.clone(), Timestamp::default(), None),
+    };
+    let mut counted: BTreeMap<_, usize> = BTreeMap::new();
+    after.alerts.iter().for_each(|one| *counted.entry(same(one)).or_default() += 1);
+    let num_matches = before.alerts.len() as u64;
+    let goes = |one: &PastAlert| match counted.get_mut(&same(one)) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    let gone: Vec<PastAlert> = before.alerts.into_iter().filter(goes).collect();
+    Ok(ExceptionPreview {
+        num_rows: before.num_rows,
+        num_matches,
+        num_excepted: gone.len() as u64,
+        excepted: gone.into_iter().take(LISTED_MAX).map(|one| backfill::match_of(now, one)).collect(),
+    })
 }

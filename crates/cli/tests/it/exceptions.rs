@@ -118,8 +118,38 @@ fn what_has_no_exception_says_why(moneta: &Moneta) {
     moneta.ok(&["rules", "add", &moneta.file("correlation.yml", CORRELATION)]);
     let preview = moneta.json(&["rules", "except", ID, "--where", "Computer=web01", "--preview"]);
     assert_eq!(preview, before, "who uses a rule does not matter");
+    let why = moneta.run(&["rules", "explain", "Syslog:3", &ID.replace("c001", "c003")]);
+    assert_eq!(why.code, 1, "{why:?}");
+    for line in ["- event_count gte 100 within 1h: 1 where Computer = db02", "> 2026-01-02T03:04:05.0000000Z Syslog 3"]
+    {
+        assert!(why.stdout.contains(line), "{line}: {why:?}");
+    }
     a_correlation_has_exceptions_of_its_own(moneta);
+    a_preview_of_a_rule_over_windows_counts_its_alerts(moneta);
     assert!(preview["num_matches"].as_u64() > Some(1) && preview["num_excepted"] == 1, "{preview}");
+}
+
+/// The alert of a window goes when none of its rows is left.
+fn a_preview_of_a_rule_over_windows_counts_its_alerts(moneta: &Moneta) {
+    let id = ID.replace("c001", "c005");
+    let rule = format!(
+        "id: {id}\nname: By machine\nseverity: Low\nqueryFrequency: 1h\nqueryPeriod: 1h\ntriggerOperator: gt\n\
+         triggerThreshold: 0\nquery: |\n  Syslog | where SyslogMessage has 'Failed password' | summarize n = count() by Computer\n"
+    );
+    moneta.ok(&["rules", "add", &moneta.file("windows.yaml", rule)]);
+    let preview = |condition: &str| {
+        let time = ["--from", "2026-01-02T02:00:00Z", "--to", "2026-01-02T05:00:00Z"];
+        moneta.json(&[&["rules", "except", &id, "--where", condition, "--preview"][..], &time].concat())
+    };
+    let some = preview("Computer=web01");
+    assert_eq!(
+        (&some["num_matches"], &some["num_excepted"]),
+        (&json!(1), &json!(0)),
+        "the other machines stay: {some}"
+    );
+    let all = preview("Computer|contains=b0");
+    assert_eq!((&all["num_matches"], &all["num_excepted"]), (&json!(1), &json!(1)), "{all}");
+    assert_eq!(all["excepted"][0]["rule_id"], id.as_str(), "{all}");
 }
 
 /// Events that a correlation is to leave out do not count in it, and are matches of its rule all the same.

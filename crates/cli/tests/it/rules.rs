@@ -204,6 +204,12 @@ fn explain_says_why_a_rule_matches_or_does_not() {
     assert!(third.code == 2 && third.stderr.contains("it has 2"), "{third:?}");
     let unknown = moneta.run(&["rules", "explain", &log, "no-such-rule", "--rules", &rule]);
     assert!(unknown.code == 2 && unknown.stderr.contains("no-such-rule"), "{unknown:?}");
+    let twice = format!(
+        "title: Twice\nid: twice\ncorrelation: {{ type: event_count, rules: [ {ID} ], timespan: 1h, condition: {{ gte: 2 }} }}\n"
+    );
+    let twice = moneta.file("twice.yml", twice);
+    let few = moneta.run(&["rules", "explain", &log, "twice", "--rules", &rule, "--rules", &twice]);
+    assert!(few.code == 1 && few.stdout.contains("- event_count gte 2 within 1h: 1\n"), "{few:?}");
 }
 
 #[test]

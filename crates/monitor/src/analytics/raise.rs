@@ -1,26 +1,30 @@
 //! Alerts out of the rows of a query, as the rule's mappings say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use moneta_base::{Level, Seq, TableName, Timestamp};
 use moneta_event::evidence::RESULT_TABLE;
 use moneta_ports::{Alert, MatchedEvent, QueryAnswer, ResultTable};
 use moneta_rules::analytics::{AnalyticsRule, tactic_tag};
+use moneta_rules::vocabulary::computer_of;
 use serde_json::{Map, Value, json};
 
 use super::span::Span;
-use crate::alert::{EVENTS_LISTED_MAX, QueryAlert, Stated, alert_id};
+use crate::alert::{EVENTS_LISTED_MAX, EXPLANATION_CHARS_MAX, QueryAlert, Stated, alert_id, link, short};
+use crate::entities::{ENTITIES_MAX, stated};
 
 /// Alerts of one evaluation at most; the last one speaks of all further rows.
 ///
 /// # Source
 /// Microsoft Sentinel, scheduled rules, "Event grouping": 150 alerts per run.
 const ALERTS_MAX: usize = 150;
-/// Entities of one alert at most.
-const ENTITIES_MAX: usize = 500;
 /// Rows that alerts are made of at most; further ones are counted.
 const ROWS_READ_MAX: usize = 10_000;
+/// Values of one custom detail at most.
+const DETAIL_VALUES_MAX: usize = 50;
+/// Characters of a value that the explanation shows.
+const VALUE_CHARS_MAX: usize = 200;
 /// Columns by which older rules name entities, with the entity and its identifier.
 const ENTITY_COLUMNS: [(&str, &str, &str); 5] = [
     ("AccountCustomEntity", "account", "FullName"),
@@ -98,11 +102,12 @@ impl Raising<'_> {
         });
         let event = |(at, row): (usize, &Row)| event_of(table, at, row, span.at);
         let place = format!("{}{}-{}", table.map_or("", TableName::as_str), span.start, span.end);
+        let columns = columns(rule, &of_first);
+        let is_address = |link: &&String| link.starts_with("https://") || link.starts_with("http://");
+        let own_link = columns.get("AlertLink").filter(is_address).cloned();
+        let id = alert_id(metadata.id.as_str(), &place, at as u64);
         QueryAlert {
             alert: Alert {
-                id: alert_id(metadata.id.as_str(), &place, at as u64),
-                raised: now,
-                rule_id: metadata.id.clone(),
                 rule_title: filled(&overrides.name_format, &metadata.title),
                 rule_author: metadata.author.clone(),
                 rule_description: filled(&overrides.description_format, &metadata.description),
@@ -111,15 +116,35 @@ impl Raising<'_> {
                 rule_license: metadata.license.clone(),
                 rule_references: metadata.references.clone(),
                 tags: tags(rule, of_first(&overrides.tactics_column)),
-                explanation: String::new(),
+                explanation: self.explanation(first),
+                link: own_link.unwrap_or_else(|| link(&id)),
                 events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
+                ..Alert::new(id, metadata.id.clone(), now)
             },
             status: metadata.status.clone(),
             num_rows: rows.len(),
             event_refs: rows.iter().filter_map(|row| referred(table, row)).collect(),
             times: times.unwrap_or((span.at, span.at)),
-            stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, total, &of_first) },
+            stated: Stated { entities: entities(rule, rows), properties: properties(rule, span, total, rows), columns },
         }
+    }
+}
+
+impl Raising<'_> {
+    /// What held: the number of rows against the trigger, and the conditions of the query with the values of the first
+    /// row that they name.
+    fn explanation(&self, first: Option<&Row>) -> String {
+        let rows = if self.total == 1 { "row" } else { "rows" };
+        let mut text = format!("{} {rows}, {}", self.total, self.rule.trigger.describe());
+        for condition in self.rule.conditions() {
+            let condition = condition.split_whitespace().collect::<Vec<_>>().join(" ");
+            let words: BTreeSet<&str> = condition.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            let value = |word: &&str| Some(format!("{word} = {}", short(first?.get(*word)?, VALUE_CHARS_MAX)));
+            let values: Vec<String> = words.iter().filter_map(value).collect();
+            let values = if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
+            text.push_str(&format!("; {condition}{values}"));
+        }
+        short(&text, EXPLANATION_CHARS_MAX)
     }
 }
 
@@ -137,12 +162,13 @@ fn result_table() -> TableName {
 
 fn event_of(table: Option<&TableName>, at: usize, row: &Row, otherwise: Timestamp) -> MatchedEvent {
     let (table, seq) = referred(table, row).unwrap_or_else(|| (result_table(), at as u64));
+    let fields: Vec<(String, String)> = row.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     MatchedEvent {
         table,
         seq,
         time: row.get("TimeGenerated").and_then(|time| Timestamp::parse(time)).unwrap_or(otherwise),
-        computer: row.get("Computer").cloned().unwrap_or_default(),
-        fields: row.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        computer: computer_of(&fields),
+        fields,
         rules: Vec::new(),
     }
 }
@@ -166,16 +192,17 @@ fn tags(rule: &AnalyticsRule, tactics: &str) -> Vec<String> {
     if tactics.is_empty() {
         return rule.metadata.tags.clone();
     }
+    // Techniques, and tags that are no tactics.
     let names = tactics.split(|c: char| !c.is_ascii_alphanumeric()).filter(|name| !name.is_empty());
-    let is_technique = |tag: &&String| tag.contains(|c: char| c.is_ascii_digit());
-    let techniques = rule.metadata.tags.iter().filter(is_technique).cloned();
-    names.map(tactic_tag).chain(techniques).collect()
+    let is_other = |tag: &&String| !tag.starts_with("attack.") || tag.contains(|c: char| c.is_ascii_digit());
+    let others = rule.metadata.tags.iter().filter(is_other).cloned();
+    names.map(tactic_tag).chain(others).collect()
 }
 
 fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
-    let mut add = |entity: Map<String, Value>| {
-        let entity = Value::Object(entity);
+    let mut add = |kind: &str, entity: Map<String, Value>| {
+        let entity = stated(kind, entity);
         if found.len() < ENTITIES_MAX && !found.contains(&entity) {
             found.push(entity);
         }
@@ -188,18 +215,17 @@ fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
                 .filter_map(|(identifier, column)| row.get(column).map(|value| (identifier.clone(), json!(value))));
             let fields: Map<String, Value> = fields.collect();
             if !fields.is_empty() {
-                let kind = ("Type".to_owned(), json!(mapping.entity_type.to_lowercase()));
-                add([kind].into_iter().chain(fields).collect());
+                add(&mapping.entity_type, fields);
             }
         }
         rule.entity_columns
             .iter()
             .filter_map(|column| row.get(column))
             .flat_map(|list| listed(list))
-            .for_each(&mut add);
+            .for_each(|(kind, entity)| add(&kind, entity));
         for (column, kind, identifier) in ENTITY_COLUMNS {
             if let Some(value) = row.get(column) {
-                add(Map::from_iter([("Type".to_owned(), json!(kind)), (identifier.to_owned(), json!(value))]));
+                add(kind, Map::from_iter([(identifier.to_owned(), json!(value))]));
             }
         }
     }
@@ -207,28 +233,39 @@ fn entities(rule: &AnalyticsRule, rows: &[Row]) -> Vec<Value> {
 }
 
 /// The entities of a list in JSON; what is none, such as a reference to another of the list, is left out.
-fn listed(list: &str) -> Vec<Map<String, Value>> {
+fn listed(list: &str) -> Vec<(String, Map<String, Value>)> {
     let Ok(Value::Array(members)) = serde_json::from_str(list) else { return Vec::new() };
     let entity = |member| match member {
         Value::Object(mut entity) => {
-            let kind = entity.get("Type")?.as_str()?.to_lowercase();
+            let kind = entity.get("Type")?.as_str()?.to_owned();
             // Numbers within the list mean nothing outside of it.
             entity.remove("$id");
-            entity.insert("Type".to_owned(), json!(kind));
-            Some(entity)
+            Some((kind, entity))
         }
         _ => None,
     };
     members.into_iter().filter_map(entity).collect()
 }
 
+/// Columns of the alert that the first row of the result sets.
+fn columns<'a>(rule: &AnalyticsRule, value: &impl Fn(&str) -> &'a str) -> BTreeMap<String, String> {
+    let set = rule.overrides.properties.iter().map(|(name, column)| (name.clone(), value(column).to_owned()));
+    set.filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// The values of a column, each once.
+fn distinct<'a>(rows: &'a [Row], column: &str) -> Vec<&'a str> {
+    let mut values: Vec<&str> = Vec::new();
+    for value in rows.iter().filter_map(|row| row.get(column)) {
+        if values.len() < DETAIL_VALUES_MAX && !values.contains(&value.as_str()) {
+            values.push(value);
+        }
+    }
+    values
+}
+
 /// What `ExtendedProperties` says: under Sentinel's names where it has one.
-fn properties<'a>(
-    rule: &AnalyticsRule,
-    span: &Span,
-    total: usize,
-    value: &impl Fn(&str) -> &'a str,
-) -> Map<String, Value> {
+fn properties(rule: &AnalyticsRule, span: &Span, total: usize, rows: &[Row]) -> Map<String, Value> {
     let mut properties = Map::new();
     let (from, to) = span.bounds();
     let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
@@ -243,12 +280,9 @@ fn properties<'a>(
         set("Query Thresholds", json!(thresholds));
     }
     let details: Map<String, Value> =
-        rule.custom_details.iter().map(|(name, column)| (name.clone(), json!([value(column)]))).collect();
+        rule.custom_details.iter().map(|(name, column)| (name.clone(), json!(distinct(rows, column)))).collect();
     if !details.is_empty() {
         set("Custom Details", json!(Value::Object(details).to_string()));
-    }
-    for (name, column) in &rule.overrides.properties {
-        set(name, json!(value(column)));
     }
     properties
 }

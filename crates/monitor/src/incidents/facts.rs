@@ -54,7 +54,7 @@ fn of_row(rows: &RecordBatch, row: usize, seq: u64) -> Option<Facts> {
         first_event: time("StartTime"),
         last_event: time("EndTime"),
         tactics: words(&text("Tactics")),
-        techniques: words(&text("Techniques")),
+        techniques: techniques(&text),
         entities: serde_json::from_str(&text("Entities")).unwrap_or_default(),
         event_count: count(rows, row).unwrap_or(events.len() as u64),
         events,
@@ -62,6 +62,14 @@ fn of_row(rows: &RecordBatch, row: usize, seq: u64) -> Option<Facts> {
     let custom_details = details.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let is_throttled = properties.contains_key(THROTTLED);
     Some(Facts { alert, is_throttled, custom_details })
+}
+
+/// The techniques and then their sub-techniques; a technique that only has such is told by them.
+fn techniques(text: &impl Fn(&str) -> String) -> Vec<String> {
+    let below = words(&text("SubTechniques"));
+    let is_told = |name: &String| below.iter().any(|one| one.split('.').next() == Some(name.as_str()));
+    let whole = words(&text("Techniques")).into_iter().filter(|name| !is_told(name));
+    whole.chain(below.iter().cloned()).collect()
 }
 
 /// Words of a JSON list, or of a text with commas.

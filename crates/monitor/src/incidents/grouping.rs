@@ -36,6 +36,8 @@ pub(super) struct Grouping {
     pub(super) lookback: Duration,
     /// Whether a closed one is opened again.
     pub(super) reopen_closed: bool,
+    /// Whether the keys are those of entities, so that hosts of other domains have to be told apart.
+    pub(super) is_by_entities: bool,
 }
 
 /// How an alert finds its incident; `None` when its rule wants no incident, or raises too many alerts.
@@ -48,7 +50,7 @@ pub(super) fn grouping(facts: &Facts, settings: Option<&IncidentSettings>) -> Op
         return None;
     }
     let Some(grouping) = &settings.grouping else {
-        return Some(Grouping { keys: Vec::new(), lookback: LOOKBACK, reopen_closed: false });
+        return Some(Grouping { keys: Vec::new(), lookback: LOOKBACK, reopen_closed: false, is_by_entities: false });
     };
     let rule = &facts.alert.rule_id;
     let key = match &grouping.matching {
@@ -60,15 +62,17 @@ pub(super) fn grouping(facts: &Facts, settings: Option<&IncidentSettings>) -> Op
             format!("rule:{rule}:selected:{}", digest(&selected(facts, entities, alert_details, custom_details)))
         }
     };
-    Some(Grouping { keys: vec![key], lookback: grouping.lookback, reopen_closed: grouping.reopen_closed })
+    let (lookback, reopen_closed) = (grouping.lookback, grouping.reopen_closed);
+    Some(Grouping { keys: vec![key], lookback, reopen_closed, is_by_entities: false })
 }
 
 fn by_entities(facts: &Facts) -> Grouping {
     let mut keys: Vec<String> = entities::linking_keys(&facts.alert.entities).into_iter().take(KEYS_MAX).collect();
-    if keys.is_empty() {
+    let is_by_entities = !keys.is_empty();
+    if !is_by_entities {
         keys.push(format!("rule:{}", facts.alert.rule_id));
     }
-    Grouping { keys, lookback: LOOKBACK, reopen_closed: false }
+    Grouping { keys, lookback: LOOKBACK, reopen_closed: false, is_by_entities }
 }
 
 /// The values that alerts of one incident share.
@@ -79,8 +83,9 @@ fn selected(
     custom_details: &[String],
 ) -> BTreeSet<String> {
     let of_type = |entity: &&Value| {
-        let kind = entity["Type"].as_str().unwrap_or_default();
-        entity_types.iter().any(|wanted| wanted.eq_ignore_ascii_case(kind))
+        // Rules say `RegistryKey` where an entity says `registry-key`.
+        let kind = entity["Type"].as_str().unwrap_or_default().replace('-', "");
+        entity_types.iter().any(|wanted| wanted.eq_ignore_ascii_case(&kind))
     };
     let chosen: Vec<Value> = facts.alert.entities.iter().filter(of_type).cloned().collect();
     let mut values = entities::keys(&chosen);

@@ -9,8 +9,10 @@ use serde_json::Value;
 
 use super::facts::Facts;
 use super::grouping::{ALERTS_MAX, Grouping, grouping};
-use crate::entities::ENTITIES_MAX;
+use crate::entities::{ENTITIES_MAX, is_of_others};
 
+/// Incidents looked at for one alert at most: those with a host of its name, but of another domain, are passed over.
+const CANDIDATES_MAX: usize = 16;
 /// Who does what grouping does.
 pub(super) const SELF: &str = "moneta";
 
@@ -27,7 +29,7 @@ pub(super) fn join(
         return Ok(false);
     }
     let mut activity = Vec::new();
-    let mut incident = match candidate(writer, &grouping, alert.raised)? {
+    let mut incident = match candidate(writer, &grouping, alert)? {
         Some(incident) => incident,
         None => {
             let incident = begin(writer.next_number()?, alert, now);
@@ -47,10 +49,21 @@ pub(super) fn join(
     Ok(true)
 }
 
-fn candidate(writer: &IncidentWriter<'_>, grouping: &Grouping, raised: Timestamp) -> Result<Option<Incident>, Error> {
-    let since = raised.saturating_sub(grouping.lookback);
+fn candidate(
+    writer: &IncidentWriter<'_>,
+    grouping: &Grouping,
+    alert: &IncidentAlert,
+) -> Result<Option<Incident>, Error> {
+    let since = alert.raised.saturating_sub(grouping.lookback);
     let without = (!grouping.reopen_closed).then_some(IncidentStatus::Closed.name());
-    writer.newest_with_key(&grouping.keys, since, without, ALERTS_MAX)?.map(incident_of).transpose()
+    let found = writer.newest_with_key(&grouping.keys, since, without, (ALERTS_MAX, CANDIDATES_MAX))?;
+    for incident in found.into_iter().map(incident_of) {
+        let incident = incident?;
+        if !grouping.is_by_entities || !is_of_others(&alert.entities, &incident.entities) {
+            return Ok(Some(incident));
+        }
+    }
+    Ok(None)
 }
 
 fn begin(number: u64, alert: &IncidentAlert, now: Timestamp) -> Incident {

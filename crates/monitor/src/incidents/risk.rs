@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use moneta_base::Timestamp;
 use moneta_ports::{EntityRisk, IncidentAlert, IncidentSeverity};
+use serde_json::Value;
 
 use crate::entities;
 
@@ -25,8 +26,12 @@ struct Against {
 /// that speak against nobody are not among them.
 pub(super) fn risks(alerts: Vec<(u64, IncidentAlert)>, now: Timestamp, limit: usize) -> Vec<EntityRisk> {
     let mut known: BTreeMap<String, Against> = BTreeMap::new();
+    let all: Vec<Value> = alerts.iter().flat_map(|(_, alert)| alert.entities.iter().cloned()).collect();
+    let domains = entities::domains(&all);
     for (incident, alert) in alerts {
-        for key in entities::linking_keys(&alert.entities) {
+        let linking = entities::linking(&alert.entities);
+        let keys: BTreeSet<String> = linking.into_iter().map(|named| name_of(named, &domains)).collect();
+        for key in keys {
             let against = known.entry(key).or_default();
             let (count, weight, last) = against.rules.entry(alert.rule_id.clone()).or_default();
             *count += 1;
@@ -41,6 +46,14 @@ pub(super) fn risks(alerts: Vec<(u64, IncidentAlert)>, now: Timestamp, limit: us
     risks.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.entity.cmp(&b.entity)));
     risks.truncate(limit);
     risks
+}
+
+/// A host by its short name, unless there are several of that name: then each with its domain.
+fn name_of((key, domain): (String, Option<String>), domains: &BTreeMap<String, BTreeSet<String>>) -> String {
+    match domain {
+        Some(domain) if domains.get(&key).is_some_and(|all| all.len() > 1) => format!("{key}.{domain}"),
+        _ => key,
+    }
 }
 
 fn risk(entity: String, against: Against, now: Timestamp) -> EntityRisk {

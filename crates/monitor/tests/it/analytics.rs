@@ -243,7 +243,7 @@ async fn an_alert_and_the_record_of_its_evaluation_move_the_mark_in_one_commit()
     assert_eq!(properties["Query Thresholds"], serde_json::json!(["Failures > 3"]));
     assert_eq!(properties["Search Query Results Overall Count"], "2");
     assert!(properties["Query Start"].as_str() < properties["Query End"].as_str());
-    assert!(properties["Custom Details"].as_str().unwrap().contains("Who"));
+    assert_eq!(properties["Custom Details"], r#"{"Who":["ada","bob"]}"#, "of all rows");
     assert_eq!(column(alert, "ExtendedLinks"), "[\"https://attack.mitre.org/techniques/T1110/\"]");
     let [record] = &world.stored("MonetaHealth")[..] else { panic!("one record") };
     let details: serde_json::Value = serde_json::from_str(&column(record, "Details")).unwrap();
@@ -463,4 +463,32 @@ async fn every_row_is_an_alert_of_its_own_where_the_rule_wants_it() {
     let ids = alerts.rows.column_by_name("SystemAlertId").unwrap();
     let id = |row| arrow::util::display::array_value_to_string(ids, row).unwrap();
     assert!((1..150).all(|row| id(row) != id(0)));
+}
+
+#[tokio::test]
+async fn what_a_rule_says_of_the_alert_itself_stands_in_its_columns() {
+    let set = |name: &str| format!("{{ alertProperty: {name}, value: Account }}");
+    let names = ["ProductName", "ProviderName", "RemediationSteps", "AlertLink", "ConfidenceLevel"].map(set).join(", ");
+    let rule = SCHEDULED.replace("[T1110]", "[T1110.003]").replace(
+        "{ alertDisplayNameFormat: 'Failures of {{Account}}' }",
+        &format!("{{ alertDynamicProperties: [ {names} ] }}"),
+    );
+    let world = World::new(vec!["https://runbook.example/1"]);
+    world.start(&rule, &[]).turn().await;
+    let alert = &world.stored("SecurityAlert")[0];
+    let link = "https://runbook.example/1";
+    for name in ["ProductName", "ProviderName", "AlertLink", "ConfidenceLevel"] {
+        assert_eq!(column(alert, name), link, "{name}");
+    }
+    assert_eq!(column(alert, "RemediationSteps"), format!("[\"{link}\"]"));
+    assert_eq!(
+        (column(alert, "Techniques"), column(alert, "SubTechniques")),
+        ("[\"T1110\"]".into(), "[\"T1110.003\"]".into())
+    );
+    assert_eq!(column(alert, "VendorName"), "Moneta");
+    let delivered = world.delivered.0.lock().unwrap();
+    assert_eq!(
+        (delivered[0].link.as_str(), delivered[0].explanation.as_str()),
+        (link, "1 row, more than 0; Failures > 3")
+    );
 }

@@ -442,3 +442,23 @@ async fn a_rule_says_how_its_alerts_are_grouped() {
     let reopened = book.get(1).unwrap().unwrap().incident;
     assert_eq!((reopened.status, reopened.verdict), (IncidentStatus::Active, None));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_of_one_name_in_different_domains_are_different_incidents() {
+    let world = World::new();
+    let book = world.start(None);
+    book.on_block(&block(
+        0,
+        &[
+            ("a1", "r1", "web", "Low", 0),
+            ("a2", "r2", "web.corp.example", "Low", 1),
+            ("a3", "r3", "WEB.corp.other", "Low", 2),
+            ("a4", "r4", "web.corp.example", "Low", 3),
+        ],
+    ));
+    book.stop().await;
+    assert_eq!(incidents(&book), [(1, strings(&["a1", "a2", "a4"])), (2, strings(&["a3"]))]);
+    let risks = book.risks(NOW.saturating_sub(Duration::from_secs(60)), 10).unwrap();
+    let names: Vec<_> = risks.iter().map(|risk| (risk.entity.as_str(), risk.alerts)).collect();
+    assert_eq!(names, [("host:web.corp.example", 2), ("host:web", 1), ("host:web.corp.other", 1)]);
+}

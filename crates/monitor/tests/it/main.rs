@@ -417,7 +417,53 @@ async fn an_alert_of_a_correlation_says_what_held_and_for_each_event_why() {
     assert_eq!(alert.explanation, "temporal, all of 11111111-2222-4333-8444-555555555555, other within 1h");
     let met: Vec<_> = alert.events.iter().map(|event| (event.seq, event.rules.join("+"))).collect();
     assert_eq!(met, [(0, "Secret word".to_owned()), (1, "Other word".to_owned())]);
+    let values: Vec<_> = alert.events.iter().map(|event| event.fields[0].1.as_str()).collect();
+    assert_eq!(values, ["say xyzzy", "say plugh"], "what met each rule");
     assert!(alert.rule_version.starts_with("2026-01-02 sha256:"), "{}", alert.rule_version);
     assert_eq!((alert.rule_license.as_str(), alert.rule_references.len()), ("MIT", 1));
     assert_eq!(told_alerts(&alert_block(&fixture.sink), 0), [(0, alert.clone())], "the row says all of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_of_a_correlation_without_group_says_where_and_who_also_over_a_restart() {
+    let rule = format!("{RULE}{}", CORRELATION.replace("  group-by: [ProcessName]\n", ""));
+    let fs = SimFs::new();
+    let row = [("SyslogMessage", "say xyzzy"), ("Computer", "web01.corp.example"), ("HostIP", "192.0.2.7")];
+    let before = start_on(&fs, Sink::default(), &rule, BTreeMap::new());
+    before.monitor.on_block(&block_of("Syslog", 0, &row, 2));
+    before.monitor.stop().await;
+    let after = start_on(&fs, Sink::default(), &rule, BTreeMap::from([(syslog(), 2)]));
+    after.monitor.on_block(&block_of("Syslog", 2, &row, 1));
+    after.monitor.stop().await;
+    let delivered = after.delivered.0.lock().unwrap();
+    let computers: Vec<_> = delivered[0].events.iter().map(|event| event.computer.as_str()).collect();
+    assert_eq!(computers, ["web01.corp.example"; 3]);
+    let stored = alert_block(&after.sink);
+    let text = |column: &str| stored.rows.column_by_name(column).unwrap().as_string::<i32>().value(0).to_owned();
+    assert_eq!(text("CompromisedEntity"), "web01.corp.example");
+    let entities: serde_json::Value = serde_json::from_str(&text("Entities")).unwrap();
+    let host = serde_json::json!({ "Type": "host", "HostName": "web01", "DnsDomain": "corp.example" });
+    assert_eq!(entities, serde_json::json!([host, { "Type": "ip", "Address": "192.0.2.7" }]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alert_says_which_values_met_which_conditions() {
+    let rule = RULE.replace("    - xyzzy\n", "    SyslogMessage|contains: xyzzy\n    Facility: [auth, cron]\n");
+    let fixture = start_with(Sink::default(), &rule);
+    let row = |message, facility| (0, vec![("SyslogMessage", message), ("Facility", facility)]);
+    fixture.monitor.on_block(&block_of_rows("Syslog", 0, &[row("say xyzzy", "auth"), row("xyzzy again", "cron")]));
+    fixture.monitor.stop().await;
+    let delivered = fixture.delivered.0.lock().unwrap();
+    assert_eq!(
+        delivered[0].explanation,
+        "SyslogMessage matches *xyzzy*: say xyzzy | xyzzy again; Facility matches auth: auth; Facility matches cron: cron"
+    );
+    let stored = alert_block(&fixture.sink);
+    let text = |column: &str| stored.rows.column_by_name(column).unwrap().as_string::<i32>().value(0).to_owned();
+    let json = |column: &str| -> serde_json::Value { serde_json::from_str(&text(column)).unwrap() };
+    let condition = serde_json::json!({
+        "Field": "SyslogMessage", "Condition": "matches *xyzzy*", "Values": ["say xyzzy", "xyzzy again"],
+    });
+    assert_eq!(json("ExtendedProperties")["Conditions"][0], condition);
+    assert_eq!(json("MatchedFields")["Facility"], serde_json::json!(["auth", "cron"]));
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::post;
 use crate::http::{Endpoint, HttpSender};
-use crate::words::{facts, headline, hosts, one_line};
+use crate::words::{facts, headline, one_line};
 use crate::{Carrier, Error};
 
 /// How long an alert counts as active.
@@ -43,13 +43,14 @@ impl Carrier for Alertmanager {
 
 fn alerts(alert: &Alert, now: Timestamp) -> Value {
     let mut labels: Map<String, Value> = Map::new();
-    let instance = hosts(alert).into_iter().next().unwrap_or_default();
+    let first = |names: &[String]| names.first().map(|name| one_line(name)).unwrap_or_default();
     let named = [
         ("alertname", one_line(&alert.rule_title)),
         ("severity", alert.level.clone()),
         ("rule_id", alert.rule_id.to_string()),
         ("alert_id", alert.id.clone()),
-        ("instance", instance),
+        ("instance", first(&alert.hosts)),
+        ("account", first(&alert.accounts)),
         ("source", "moneta".to_owned()),
     ];
     // Alertmanager refuses an empty label.
@@ -58,10 +59,14 @@ fn alerts(alert: &Alert, now: Timestamp) -> Value {
         facts(alert).into_iter().map(|(name, value)| (label(&name), value.into())).collect();
     annotations.insert("summary".to_owned(), headline(alert).into());
     annotations.insert("description".to_owned(), one_line(&alert.rule_description).into());
-    json!([{
+    let mut sent = json!({
         "labels": labels, "annotations": annotations, "startsAt": alert.raised.to_string(),
         "endsAt": now.saturating_add(ACTIVE).to_string(),
-    }])
+    });
+    if !alert.link.is_empty() {
+        sent["generatorURL"] = alert.link.as_str().into();
+    }
+    json!([sent])
 }
 
 /// A name in the letters that Prometheus allows.
@@ -81,6 +86,8 @@ mod tests {
         let alerts = alerts(&sample(), Timestamp::from_seconds(1_767_323_045));
         assert_eq!(alerts[0]["endsAt"], "2026-01-02T04:04:05.0000000Z", "{alerts}");
         assert_eq!(alerts[0]["labels"]["instance"], "web01");
+        assert_eq!(alerts[0]["labels"]["account"], "CORP\\eve");
+        assert_eq!(alerts[0]["generatorURL"], "https://moneta.example.org/alerts?alert=a-1");
         assert!(alerts[0]["labels"].as_object().unwrap().values().all(|value| value != ""));
         assert_eq!(alerts[0]["annotations"]["author"], "Ada");
         assert_eq!((label("A b-c"), label("1aB")), ("a_b_c".to_owned(), "_1ab".to_owned()));

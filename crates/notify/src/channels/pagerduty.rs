@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::post;
 use crate::http::{Endpoint, HttpSender};
 use crate::queue::level_of;
-use crate::words::{facts, headline, hosts, short};
+use crate::words::{facts, headline, short};
 use crate::{Carrier, Error};
 
 /// Where PagerDuty takes events.
@@ -50,15 +50,21 @@ fn event(alert: &Alert, routing_key: &str) -> Value {
         Level::Low | Level::Informational => "info",
     };
     let details: Map<String, Value> = facts(alert).into_iter().map(|(name, value)| (name, value.into())).collect();
-    let source = hosts(alert).into_iter().next().unwrap_or_else(|| "moneta".to_owned());
-    json!({
+    let named = alert.hosts.first().or_else(|| alert.accounts.first());
+    let source = named.cloned().unwrap_or_else(|| "moneta".to_owned());
+    let mut event = json!({
         "routing_key": routing_key, "event_action": "trigger", "dedup_key": short(&alert.id, 255), "client": "Moneta",
         "payload": {
             "summary": short(&headline(alert), 1_024), "source": source, "severity": severity,
             "timestamp": alert.raised.to_string(), "class": alert.rule_id.to_string(), "component": "moneta",
             "custom_details": details,
         },
-    })
+    });
+    if !alert.link.is_empty() {
+        event["links"] = json!([{ "href": alert.link, "text": "The alert in Moneta" }]);
+        event["client_url"] = alert.link.as_str().into();
+    }
+    event
 }
 
 #[cfg(test)]
@@ -73,6 +79,7 @@ mod tests {
         let payload = &event["payload"];
         assert_eq!((&payload["severity"], &payload["source"]), (&json!("critical"), &json!("web01")));
         assert_eq!(payload["custom_details"]["Author"], "Ada");
+        assert_eq!(event["links"][0]["href"], "https://moneta.example.org/alerts?alert=a-1");
         let unknown = Alert { level: "Dire".to_owned(), ..sample() };
         assert_eq!(super::event(&unknown, "key")["payload"]["severity"], "error", "it counts as high");
     }

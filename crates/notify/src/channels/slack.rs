@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_message_has_no_markup_of_its_own() {
         let message = message(&sample());
-        assert_eq!(message["text"], "[critical] Bad &lt;thing&gt; |here|=\\ on web01");
+        assert_eq!(message["text"], "[critical] Bad &lt;thing&gt; |here|=\\ on web01 by CORP\\eve, b, c and 1 more");
         assert!(message["blocks"].as_array().unwrap().iter().all(|block| block["text"]["type"] == "plain_text"));
         assert!(message["blocks"][2]["text"]["text"].as_str().unwrap().contains("Author: Ada"));
     }

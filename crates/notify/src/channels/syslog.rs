@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::queue::level_of;
 use crate::tls::{Peer, Stream};
-use crate::words::{facts, hosts, one_line, short};
+use crate::words::{facts, one_line, short};
 use crate::{Carrier, Error};
 
 /// Facility 13, "log audit".
@@ -96,18 +96,26 @@ fn message(alert: &Alert) -> String {
 
 fn extension(alert: &Alert) -> String {
     let matched: Vec<String> = facts(alert).into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
-    let millis = alert.raised.as_nanos() / 1_000_000;
+    let millis = |time: Timestamp| (time.as_nanos() / 1_000_000).to_string();
+    let address = alert.entities.iter().find_map(|entity| entity["Address"].as_str()).unwrap_or_default();
+    let first = |names: &[String]| names.first().cloned().unwrap_or_default();
     let members = [
-        ("rt", millis.to_string()),
+        ("rt", millis(alert.raised)),
         ("externalId", alert.id.clone()),
-        ("dvchost", hosts(alert).into_iter().next().unwrap_or_default()),
-        ("cnt", alert.events.len().to_string()),
+        ("start", millis(alert.first_event)),
+        ("end", millis(alert.last_event)),
+        ("dvchost", first(&alert.hosts)),
+        ("suser", first(&alert.accounts)),
+        ("src", address.to_owned()),
+        ("cnt", if alert.event_count > 0 { alert.event_count.to_string() } else { String::new() }),
         ("cs1Label", "RuleAuthor".to_owned()),
         ("cs1", alert.rule_author.clone()),
         ("cs2Label", "Tags".to_owned()),
         ("cs2", alert.tags.join(",")),
         ("cs3Label", "Details".to_owned()),
         ("cs3", matched.join("\n")),
+        ("cs4Label", if alert.link.is_empty() { String::new() } else { "Link".to_owned() }),
+        ("cs4", alert.link.clone()),
         ("msg", alert.rule_description.clone()),
     ];
     let member = |(name, value): &(&str, String)| format!("{name}={}", escaped(&short(value, VALUE_CHARS_MAX)));
@@ -148,6 +156,9 @@ mod tests {
         );
         assert!(message.contains("cs1Label=RuleAuthor cs1=Ada") && message.ends_with("msg=What\\nit is"), "{message}");
         assert!(!message.contains('\n'));
+        let members = "start=1767323000000 end=1767323040000 dvchost=web01 suser=CORP\\\\eve src=192.0.2.7 cnt=37 ";
+        assert!(message.contains(members), "{message}");
+        assert!(message.contains("cs4Label=Link cs4=https://moneta.example.org/alerts?alert\\=a-1"), "{message}");
         assert_eq!(cut("aä", 2), "a");
     }
 }

@@ -56,10 +56,13 @@ fn message(alert: &Alert) -> Value {
     for (name, value) in facts(alert) {
         body.push(line(vec![run(&format!("{name}: "), "bolder"), run(&value, "default")]));
     }
-    let card = json!({
+    let mut card = json!({
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4",
         "msteams": { "width": "Full" }, "body": body,
     });
+    if !alert.link.is_empty() {
+        card["actions"] = json!([{ "type": "Action.OpenUrl", "title": "Open in Moneta", "url": alert.link }]);
+    }
     let attachment = json!({
         "contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": null, "content": card,
     });
@@ -80,5 +83,6 @@ mod tests {
         assert!(body.iter().all(|block| block["type"] == "RichTextBlock"));
         assert_eq!(body[0]["inlines"][0]["color"], "attention");
         assert!(message.to_string().contains("Ada"));
+        assert_eq!(attachment["content"]["actions"][0]["url"], "https://moneta.example.org/alerts?alert=a-1");
     }
 }

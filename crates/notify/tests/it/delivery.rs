@@ -71,9 +71,6 @@ fn patient(receiver: &Receiver) -> Way {
 
 pub fn alert(id: &str) -> Alert {
     Alert {
-        id: id.to_owned(),
-        raised: Timestamp::from_seconds(1_767_323_045),
-        rule_id: RuleId::new("rule-1"),
         rule_title: "A title".to_owned(),
         rule_author: "An author".to_owned(),
         rule_description: String::new(),
@@ -91,6 +88,9 @@ pub fn alert(id: &str) -> Alert {
             fields: vec![("EventID".to_owned(), "4688".to_owned())],
             rules: Vec::new(),
         }],
+        hosts: vec!["host1".to_owned()],
+        link: "/alerts?alert=1".to_owned(),
+        ..Alert::new(id.to_owned(), RuleId::new("rule-1"), Timestamp::from_seconds(1_767_323_045))
     }
 }
 
@@ -101,7 +101,9 @@ fn outcome(metrics: &Metrics, label: &str) -> u64 {
 #[tokio::test]
 async fn an_alert_arrives_signed() {
     let receiver = Receiver::start(&[]).await;
-    let fixture = start(way(&receiver));
+    let mut way = way(&receiver);
+    way.options.web_url = "https://moneta.example.org".to_owned();
+    let fixture = start(way);
     fixture.delivery.hand_over(&alert("a-1"), unheard()).unwrap();
     let request = receiver.received(1).await.remove(0);
     assert!(request.head.starts_with("POST /hook HTTP/1.1"), "{}", request.head);
@@ -110,6 +112,10 @@ async fn an_alert_arrives_signed() {
     assert_eq!(request.header("webhook-signature"), sign(SECRET, "a-1", 1_767_323_045, &request.body));
     let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(body["rule_author"], "An author");
+    assert_eq!(
+        (&body["hosts"][0], &body["link"]),
+        (&"host1".into(), &"https://moneta.example.org/alerts?alert=1".into())
+    );
     assert_eq!(
         (&body["rule_license"], &body["rule_references"][0]),
         (&"DRL 1.1".into(), &"https://example.org/why".into())

@@ -176,6 +176,18 @@ pub(super) fn conditions_of_groups(query: &str) -> Vec<String> {
     conditions.map(|span| span.text(query).trim().to_owned()).collect()
 }
 
+/// The conditions of a query's own pipe, as they are written: not those within `let`, `join` or `union`.
+pub(super) fn conditions(query: &str) -> Vec<String> {
+    let parsed = parse(query);
+    let Some(Statement::Query(last)) = parsed.tree.statements.last() else { return Vec::new() };
+    let operators = pipe_of(&last.expression).map_or(&[][..], |pipe| &pipe.operators);
+    let conditions = operators.iter().flat_map(|operator| match operator {
+        Operator::Where(filter) => conjuncts(&filter.predicate),
+        _ => Vec::new(),
+    });
+    conditions.map(|span| span.text(query).trim().to_owned()).collect()
+}
+
 /// The parts of a condition that must all hold.
 fn conjuncts(condition: &Expression) -> Vec<Span> {
     match condition.unparenthesized() {

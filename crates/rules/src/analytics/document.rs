@@ -6,6 +6,7 @@ use moneta_base::{Level, RuleId};
 use moneta_kql::{line_column, parse as parse_kql};
 use moneta_merkle::sha256;
 
+use super::names::{ALERT_DETAILS, ALERT_PROPERTIES, ENTITY_TYPES};
 use super::{
     AnalyticsRule, EntityMapping, IncidentGrouping, IncidentMatching, IncidentSettings, Overrides, Schedule, Trigger,
     TriggerOperator, parse_duration,
@@ -112,7 +113,7 @@ fn metadata(document: &Node) -> Result<Metadata, Error> {
         author: author.to_owned(),
         level,
         status: text(document, "status").to_lowercase(),
-        tags: attack_tags(document),
+        tags: tags(document),
         references: texts(document, "references"),
         false_positives: Vec::new(),
         license: String::new(),
@@ -122,14 +123,32 @@ fn metadata(document: &Node) -> Result<Metadata, Error> {
     })
 }
 
-/// Tactics and techniques in the form of Sigma's tags.
-fn attack_tags(document: &Node) -> Vec<String> {
+/// Tactics and techniques in the form of Sigma's tags, then the rule's own; of one with a name, `name: text`.
+fn tags(document: &Node) -> Vec<String> {
     let mut tags: Vec<String> = texts(document, "tactics").iter().map(|name| tactic_tag(name)).collect();
     for key in ["relevantTechniques", "techniques", "subTechniques"] {
         tags.extend(texts(document, key).iter().map(|name| format!("attack.{}", name.to_lowercase())));
     }
-    tags.dedup();
+    tags.extend(own_tags(document));
+    let mut known = std::collections::HashSet::new();
+    tags.retain(|tag| known.insert(tag.clone()));
     tags
+}
+
+fn own_tags(document: &Node) -> Vec<String> {
+    let named = |pairs: &[(String, Node)]| {
+        let text = |(name, value): &(String, Node)| Some(format!("{name}: {}", value.text()?));
+        pairs.iter().filter_map(text).collect::<Vec<_>>()
+    };
+    let of_node = |node: &Node| match &node.kind {
+        Kind::Map(pairs) => named(pairs),
+        _ => node.text().map(str::to_owned).into_iter().collect(),
+    };
+    match document.get("tags") {
+        Some(Node { kind: Kind::List(items), .. }) => items.iter().flat_map(of_node).collect(),
+        Some(node) => of_node(node),
+        None => Vec::new(),
+    }
 }
 
 /// A tactic in the form of Sigma's tags: `DefenseEvasion` is `attack.defense-evasion`.
@@ -230,12 +249,33 @@ fn entities(document: &Node) -> Result<Vec<EntityMapping>, Error> {
             only_keys(field, "a field mapping", &["identifier", "columnName"])?;
             fields.push((required(field, "identifier")?.to_owned(), required(field, "columnName")?.to_owned()));
         }
+        let kind = required(node, "entityType")?;
+        let identifiers = entity_type(node.line, kind)?;
+        for (identifier, _) in &mut fields {
+            *identifier =
+                known_name(node.line, &format!("an entity of type {kind} has no identifier"), identifier, identifiers)?;
+        }
         if fields.is_empty() {
             return Err(Error::rule(node.line, "an entity mapping needs fieldMappings with identifier and columnName"));
         }
         entities.push(EntityMapping { entity_type: required(node, "entityType")?.to_owned(), fields });
     }
     Ok(entities)
+}
+
+/// The identifiers of a type of entities.
+fn entity_type(line: usize, kind: &str) -> Result<&'static [&'static str], Error> {
+    let found = ENTITY_TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(kind));
+    let known = ENTITY_TYPES.iter().map(|(known, _)| *known);
+    found
+        .map(|(_, identifiers)| *identifiers)
+        .ok_or_else(|| Error::rule(line, format!("no entityType {kind:?}; {}", hint(kind, known))))
+}
+
+/// A name as it is known, whatever the case.
+fn known_name(line: usize, problem: &str, name: &str, known: &[&str]) -> Result<String, Error> {
+    let found = known.iter().find(|one| one.eq_ignore_ascii_case(name)).map(|one| (*one).to_owned());
+    found.ok_or_else(|| Error::rule(line, format!("{problem} {name:?}; {}", hint(name, known.iter().copied()))))
 }
 
 /// Columns whose values are lists of entities.
@@ -260,7 +300,9 @@ fn overrides(document: &Node) -> Result<Overrides, Error> {
     let mut properties = Vec::new();
     for property in list(node, "alertDynamicProperties", DETAILS_MAX)? {
         only_keys(property, "an alert property", &["alertProperty", "value"])?;
-        properties.push((required(property, "alertProperty")?.to_owned(), required(property, "value")?.to_owned()));
+        let name = required(property, "alertProperty")?;
+        let name = known_name(property.line, "an alert has no alertProperty", name, &ALERT_PROPERTIES)?;
+        properties.push((name, required(property, "value")?.to_owned()));
     }
     let member = |key| text(node, key).to_owned();
     Ok(Overrides {
@@ -329,11 +371,21 @@ fn matching(node: &Node) -> Result<IncidentMatching, Error> {
         "" => Ok(IncidentMatching::AllEntities),
         name if name.eq_ignore_ascii_case("AllEntities") => Ok(IncidentMatching::AllEntities),
         name if name.eq_ignore_ascii_case("AnyAlert") => Ok(IncidentMatching::AnyAlert),
-        name if name.eq_ignore_ascii_case("Selected") => Ok(IncidentMatching::Selected {
-            entities: texts(node, "groupByEntities"),
-            alert_details: texts(node, "groupByAlertDetails"),
-            custom_details: texts(node, "groupByCustomDetails"),
-        }),
+        name if name.eq_ignore_ascii_case("Selected") => {
+            let entities = texts(node, "groupByEntities");
+            let line = line(node, "groupByEntities");
+            entities.iter().try_for_each(|kind| entity_type(line, kind).map(drop))?;
+            let detail = |name: &String| {
+                let problem = "groupByAlertDetails knows no";
+                known_name(self::line(node, "groupByAlertDetails"), problem, name, &ALERT_DETAILS)
+            };
+            let alert_details = texts(node, "groupByAlertDetails").iter().map(detail).collect::<Result<_, _>>()?;
+            Ok(IncidentMatching::Selected {
+                entities,
+                alert_details,
+                custom_details: texts(node, "groupByCustomDetails"),
+            })
+        }
         name => Err(Error::rule(
             line(node, "matchingMethod"),
             format!("no matchingMethod {name:?}; {}", hint(name, ["AllEntities", "AnyAlert", "Selected"])),

@@ -11,6 +11,7 @@
 mod arrival;
 mod document;
 mod duration;
+mod names;
 mod trial;
 
 use std::time::Duration;
@@ -117,6 +118,18 @@ impl Trigger {
     /// Any row at all.
     pub const ANY_ROW: Self = Self { operator: TriggerOperator::GreaterThan, threshold: 0 };
 
+    /// What it asks, as a person reads it: `more than 5`.
+    #[must_use]
+    pub fn describe(self) -> String {
+        let word = match self.operator {
+            TriggerOperator::GreaterThan => "more than",
+            TriggerOperator::LessThan => "fewer than",
+            TriggerOperator::Equal => "exactly",
+            TriggerOperator::NotEqual => "not",
+        };
+        format!("{word} {}", self.threshold)
+    }
+
     /// Whether so many rows are an alert.
     #[must_use]
     pub const fn holds(self, num_rows: u64) -> bool {
@@ -205,6 +218,12 @@ impl AnalyticsRule {
     #[must_use]
     pub fn thresholds(&self) -> Vec<String> {
         arrival::conditions_of_groups(&self.query)
+    }
+
+    /// What the query asks of rows and groups, as it is written: the conditions of its own pipe, in order.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<String> {
+        arrival::conditions(&self.query)
     }
 
     /// How bad an alert is.

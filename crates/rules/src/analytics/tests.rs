@@ -53,6 +53,7 @@ incidentConfiguration:
     matchingMethod: Selected
     groupByEntities: [Account]
 version: 1.2.3
+tags: [ 'Solorigate', { Schema: ASimDns } ]
 kind: Scheduled
 ";
 
@@ -76,7 +77,8 @@ fn every_key_of_a_rule_is_read() {
     let rule = load(RULE);
     assert!(is_analytics(RULE));
     assert_eq!(rule.metadata.title, "Many failures");
-    assert_eq!(rule.metadata.tags, ["attack.credential-access", "attack.t1110", "attack.t1110.003"]);
+    let tags = ["attack.credential-access", "attack.t1110", "attack.t1110.003", "Solorigate", "Schema: ASimDns"];
+    assert_eq!(rule.metadata.tags, tags);
     let hours = |n: u64| Duration::from_secs(n * 3_600);
     assert_eq!(rule.schedule, Schedule::Scheduled { frequency: hours(1), period: hours(24) });
     assert!(rule.trigger.holds(4) && !rule.trigger.holds(3));
@@ -116,6 +118,19 @@ fn what_is_wrong_is_named_with_its_line_and_what_was_meant() {
         ("enabled: false", "enabled: 'no'", "enabled is true or false"),
         ("matchingMethod: Selected", "matchingMethod: Any", "no matchingMethod"),
         ("suppressionEnabled: true", "suppressionEnabled: often", "suppressionEnabled is true or false"),
+        ("entityType: Account", "entityType: Acount", "no entityType \"Acount\"; did you mean \"Account\"?"),
+        ("identifier: FullName", "identifier: FulName", "has no identifier \"FulName\"; did you mean \"FullName\"?"),
+        ("groupByEntities: [Account]", "groupByEntities: [Hosts]", "no entityType \"Hosts\"; did you mean \"Host\"?"),
+        (
+            "groupByEntities: [Account]",
+            "groupByAlertDetails: [Severty]",
+            "groupByAlertDetails knows no \"Severty\"; did you mean \"Severity\"?",
+        ),
+        (
+            "alertSeverityColumnName: Level",
+            "alertDynamicProperties: [ { alertProperty: AlertLnk, value: Link } ]",
+            "an alert has no alertProperty \"AlertLnk\"; did you mean \"AlertLink\"?",
+        ),
         ("name: Many failures", "description2: x", "no key \"description2\""),
     ] {
         let found = problem(from, to);

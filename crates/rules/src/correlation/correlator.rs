@@ -9,7 +9,7 @@
 //! everything takes nothing from the others. All are counted as [`Counters::evicted`], but for the oldest events of a
 //! group that has twice as many as its correlation counts to, where nothing but their number matters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -20,9 +20,10 @@ use super::finding::{self, Finding};
 use super::group::{Entry, Group, GroupKey, Inserted, Measure, Place, bits, digest};
 use super::plan::LeafFields;
 use super::{Mode, Plan};
-use crate::compile::{CompiledRules, RuleMatch};
+use crate::compile::{CompiledRules, Explainer, RuleMatch};
 use crate::hunt::event_time;
 use crate::pattern::fold;
+use crate::vocabulary::{NamingColumns, Part};
 
 /// Bounds on what correlations keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub struct Settings {
     /// Events of one group at most, unless its correlation counts to more.
     pub group_entries_max: usize,
     /// Events of all groups of all correlations at most, those below findings too: some 200 bytes each in memory, and as
-    /// much in a snapshot.
+    /// much in a snapshot; besides, once for events that say the same, what they say of who and where.
     pub entries_max: usize,
     /// Events that a correlation keeps of a finding below it at most, the earliest. The last one is there besides.
     pub below_events_max: usize,
@@ -85,6 +86,10 @@ pub(crate) struct LeafMatch {
     pub leaf: usize,
     /// Per field of the leaf: its values in this event. `None` where no rule asked for the field when the event came.
     pub fields: Vec<Option<Vec<String>>>,
+    /// What else its row says of who and where, by column.
+    pub about: Pairs,
+    /// Where it is to be shown what met the rule: the fields and values that did.
+    pub met: Pairs,
 }
 
 impl LeafMatch {
@@ -101,6 +106,35 @@ impl LeafMatch {
     /// Whether all these fields were read when the event came.
     fn knows(&self, fields: &LeafFields) -> bool {
         fields.group.iter().chain(&fields.values).all(|field| self.fields.get(*field).is_some_and(Option::is_some))
+    }
+}
+
+/// Names and values; events that say the same share them.
+pub(crate) type Pairs = Arc<[(String, String)]>;
+
+/// Columns kept of one event at most: they are held as long as the event.
+const ABOUT_MAX: usize = 8;
+/// Fields that met the rule kept of one event at most, and characters of each value.
+const MET_MAX: usize = 6;
+const MET_CHARS_MAX: usize = 200;
+/// Lists that newer events may share at most; then it begins anew.
+const SHARED_MAX: usize = 4_096;
+
+/// The names and values that newer events said, so that they are kept once.
+#[derive(Debug, Default)]
+struct Shared(HashSet<Pairs>);
+
+impl Shared {
+    fn one(&mut self, pairs: Vec<(String, String)>) -> Pairs {
+        if let Some(known) = self.0.get(pairs.as_slice()) {
+            return Arc::clone(known);
+        }
+        if self.0.len() >= SHARED_MAX {
+            self.0.clear();
+        }
+        let pairs: Pairs = pairs.into();
+        self.0.insert(Arc::clone(&pairs));
+        pairs
     }
 }
 
@@ -146,6 +180,7 @@ pub struct Correlator {
     pub(crate) newest: i64,
     /// What was given up and is told.
     told: Counters,
+    shared: Shared,
 }
 
 /// An entry on its way into a correlation.
@@ -164,7 +199,8 @@ impl Correlator {
     #[must_use]
     pub fn new(rules: Arc<CompiledRules>, settings: Settings) -> Self {
         let states = rules.correlations().plans.iter().map(|_| State::default()).collect();
-        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, told: Counters::default() }
+        let (told, shared) = (Counters::default(), Shared::default());
+        Self { rules, settings, states, watermark: i64::MIN, newest: i64::MIN, told, shared }
     }
 
     /// The rules it evaluates.
@@ -211,6 +247,7 @@ impl Correlator {
             return Vec::new();
         }
         let explainer = rules.explainer(table, rows);
+        let naming = NamingColumns::of(rows, Part::is_lasting);
         let table: Arc<str> = table.as_str().into();
         let mut findings = Vec::new();
         for found in matches {
@@ -219,8 +256,14 @@ impl Correlator {
                 let fields = explainer.values(found.rule, *row, &leaf.fields);
                 let seq = first_seq + u64::from(*row);
                 let fields = fields.into_iter().map(Some).collect();
-                let event = Arc::new(LeafMatch { table: Arc::clone(&table), seq, leaf: found.rule, fields });
+                let mut about = naming.pairs(*row as usize);
+                about.truncate(ABOUT_MAX);
+                let about = self.shared.one(about);
+                let met = if leaf.shows_met { met(&explainer, found.rule, *row) } else { Vec::new() };
+                let met = self.shared.one(met);
                 let identity = digest(&[table.as_bytes(), &seq.to_be_bytes()]);
+                let table = Arc::clone(&table);
+                let event = Arc::new(LeafMatch { table, seq, leaf: found.rule, fields, about, met });
                 let time = event_time(rows, *row as usize).as_nanos();
                 for (correlation, input) in &leaf.feeds {
                     let filters = rules.correlations().plans[*correlation].filters.get(&found.rule);
@@ -506,6 +549,18 @@ impl Correlator {
             self.insert(Arrival { correlation: *parent, input: *input, time, identity, event, below }, findings);
         }
     }
+}
+
+/// The fields and values by which a row met a rule, as they are kept with it.
+fn met(explainer: &Explainer<'_>, rule: usize, row: u32) -> Vec<(String, String)> {
+    let mut pairs = explainer.explain(rule, row);
+    pairs.truncate(MET_MAX);
+    for (_, value) in &mut pairs {
+        if let Some((end, _)) = value.char_indices().nth(MET_CHARS_MAX) {
+            value.truncate(end);
+        }
+    }
+    pairs
 }
 
 /// Forgets the oldest entry of a group, and what only it waited for.

@@ -1,15 +1,17 @@
 //! What a correlation found, with what a person needs to believe it: the number and the bound it met, and for each event
 //! which rule it met and with which values.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use moneta_base::{Seq, TableName, Timestamp};
 
 use super::Plan;
+use super::correlator::LeafMatch;
 use super::group::{Entry, Group, Place, bits};
-use super::plan::LeafFields;
+use super::plan::{Leaf, LeafFields};
 use crate::compile::CompiledRules;
+use crate::vocabulary::{Part, part_of};
 
 /// An event by where it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,8 +31,12 @@ pub struct FoundEvent {
     pub at: EventRef,
     /// Titles of the correlation's rules that it met, or that found it; in the order of the correlation.
     pub rules: Vec<String>,
-    /// The fields whose values are counted or compared, with its values; several of one field are joined by a comma.
+    /// The fields whose values are counted or compared, with its values; several of one field are joined by a comma. Where
+    /// nothing is: the fields by which it met its rule.
     pub values: Vec<(String, String)>,
+    /// What its row says of who and where: columns, and fields of its rule by their own names, that name a host, an
+    /// account or the like. Nothing where only a finding below knows the event.
+    pub about: Vec<(String, String)>,
 }
 
 /// A correlation that holds.
@@ -109,23 +115,25 @@ fn events(
     window: Range<usize>,
     listed_max: usize,
 ) -> (usize, Vec<FoundEvent>) {
+    let leaves = &rules.correlations().leaves;
     let titles: Vec<&str> = plan.definition.rules.iter().map(|reference| title(rules, reference)).collect();
-    let mut found: BTreeMap<Place, (u64, Vec<(String, String)>)> = BTreeMap::new();
+    let mut found: BTreeMap<Place, Known> = BTreeMap::new();
     let mut seen = HashSet::new();
     for entry in group.entries().range(window) {
-        let (inputs, known) = found.entry(entry.place()).or_default();
-        *inputs |= entry.inputs;
-        if known.is_empty() {
-            *known = values(plan, entry);
+        let known = found.entry(entry.place()).or_default();
+        known.inputs |= entry.inputs;
+        if known.values.is_empty() {
+            known.values = values(plan, entry);
         }
+        known.event = Some(&entry.event);
         if seen.insert((entry.identity, entry.inputs)) {
             for place in group.below(&entry.identity) {
-                found.entry(place.clone()).or_default().0 |= entry.inputs;
+                found.entry(place.clone()).or_default().inputs |= entry.inputs;
             }
         }
     }
     let num_events = found.len();
-    let listed = found.into_iter().filter_map(|((time, table, seq), (inputs, values))| {
+    let listed = found.into_iter().filter_map(|((time, table, seq), Known { inputs, values, event })| {
         let at = EventRef { table: TableName::new(&table).ok()?, seq, time: Timestamp::from_nanos(time) };
         let mut rules: Vec<String> = Vec::new();
         for met in bits(inputs).filter_map(|input| titles.get(input)) {
@@ -133,9 +141,28 @@ fn events(
                 rules.push((*met).to_owned());
             }
         }
-        Some(FoundEvent { at, rules, values })
+        let about = event.map(|event| about(leaves, event)).unwrap_or_default();
+        Some(FoundEvent { at, rules, values, about })
     });
     (num_events, listed.take(listed_max).collect())
+}
+
+/// What is known of an event of a finding.
+#[derive(Default)]
+struct Known<'g> {
+    inputs: u64,
+    values: Vec<(String, String)>,
+    /// The event with what its rule says of it; none of those below a finding.
+    event: Option<&'g LeafMatch>,
+}
+
+/// What an event says of who and where.
+fn about(leaves: &HashMap<usize, Leaf>, event: &LeafMatch) -> Vec<(String, String)> {
+    let fields = leaves.get(&event.leaf).map_or(&[][..], |leaf| &leaf.fields);
+    let named = fields.iter().zip(&event.fields).filter(|(field, _)| part_of(field).is_some_and(Part::is_lasting));
+    let of_rule =
+        named.flat_map(|(field, texts)| texts.iter().flatten().map(move |text| (field.clone(), text.clone())));
+    event.about.iter().cloned().chain(of_rule).collect()
 }
 
 /// The title of a rule that a correlation refers to.
@@ -151,6 +178,9 @@ fn group_of(plan: &Plan, entry: &Entry) -> Vec<(String, String)> {
 
 /// What is counted or compared of an event.
 fn values(plan: &Plan, entry: &Entry) -> Vec<(String, String)> {
+    if plan.definition.value_fields().is_empty() {
+        return entry.event.met.to_vec();
+    }
     let texts = fields(plan, entry).map_or(&[][..], |fields| &fields.values).iter().map(|at| entry.event.joined(*at));
     plan.definition.value_fields().iter().cloned().zip(texts).collect()
 }

@@ -24,6 +24,7 @@
 //! This module never performs I/O and reads no clock: the watermark is given to it.
 
 mod correlator;
+mod explain;
 mod finding;
 mod group;
 mod plan;
@@ -35,6 +36,7 @@ use std::fmt;
 use crate::ir::Expression;
 
 pub use correlator::{Correlator, Counters, Settings};
+pub use explain::{CorrelationExplanation, GroupState};
 pub use finding::{EventRef, Finding, FoundEvent};
 pub(crate) use plan::{Plan, Resolved, resolve};
 pub use snapshot::{Snapshot, SnapshotError};

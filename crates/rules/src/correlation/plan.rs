@@ -57,6 +57,8 @@ pub(crate) struct Leaf {
     pub filtered: Vec<Field>,
     /// Whether it raises alerts of its own: no correlation refers to it, or one that says so.
     pub generates: bool,
+    /// Whether a correlation that counts nothing looks at its events: then they show by which values they met the rule.
+    pub shows_met: bool,
 }
 
 /// What correlations look at, in the order in which they are to be evaluated: those below come first.
@@ -164,6 +166,7 @@ impl Resolver<'_> {
                     let leaf = self.resolved.leaves.entry(*leaf).or_default();
                     leaf.feeds.push((plan, number));
                     leaf.generates |= definition.generate;
+                    leaf.shows_met |= matches!(definition.kind, Kind::Temporal(_) | Kind::TemporalOrdered(_));
                 }
                 Input::Correlation(below) => {
                     counts_findings = true;

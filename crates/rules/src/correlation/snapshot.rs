@@ -8,14 +8,16 @@
 //! positions      { table: sequence after the last event in the state }, as the caller gave it
 //! watermark      nanoseconds since 1970
 //! leaves         { rule: id -> [name of a field], in the order in which its events have them }
-//! events         [ { table, seq, rule: id, fields: [[text] or null] } ], each event and rule once
+//! shared         [ [ [name, text] ] ], names and values that events share
+//! events         [ { table, seq, rule: id, fields: [[text] or null], about: index, met: index } ], each event and rule once
 //! correlations   [ { rule: id, definition: 32 hex digits, groups: [
 //!                    { key: [text], fired: [period], entries: [
 //!                      { time: nanoseconds, identity: 32 hex digits, inputs: bits, event: index } ],
 //!                    below: [ { identity: 32 hex digits, events: [ [ time, table, seq ] ] } ] } ] } ]
 //! ```
 //! `below` names the events that findings among the entries rest on; it is absent where there are none, and in states of
-//! before it was there.
+//! before it was there. So are `about` and `met`, places in `shared`: what the event's row says of who and where, and by what
+//! it met its rule.
 //! `definition` is a digest of the correlation and of the names of the fields that it reads: one whose definition changed
 //! since begins anew, which is counted ([`Counters::redefined`](super::Counters)). Other correlations over the same rules
 //! may come, change and go: fields are found by their names. `null` is a field that no rule asked for when the event came.
@@ -31,7 +33,7 @@ use std::sync::Arc;
 use moneta_base::{ErrorKind, Seq, TableName};
 use serde::{Deserialize, Serialize};
 
-use super::correlator::{LeafMatch, State, due};
+use super::correlator::{LeafMatch, Pairs, State, due};
 use super::group::{Entry, Group, GroupKey, Measure, Place};
 use super::plan::{Leaf, LeafFields};
 use super::{Correlator, Plan, Settings};
@@ -81,6 +83,8 @@ struct File {
     watermark: i64,
     /// `None` in version 1.
     leaves: Option<BTreeMap<String, Vec<String>>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shared: Vec<Vec<(String, String)>>,
     events: Vec<EventForm>,
     correlations: Vec<CorrelationForm>,
 }
@@ -91,6 +95,10 @@ struct EventForm {
     seq: Seq,
     rule: String,
     fields: Vec<Option<Vec<String>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    about: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    met: Option<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -167,6 +175,16 @@ impl Correlator {
     pub fn snapshot(&self, positions: &BTreeMap<TableName, Seq>) -> Vec<u8> {
         let mut numbers: HashMap<*const LeafMatch, usize> = HashMap::new();
         let mut events = Vec::new();
+        let mut shared = Vec::new();
+        let mut places: HashMap<Pairs, usize> = HashMap::new();
+        let mut place_of = |pairs: &Pairs| {
+            (!pairs.is_empty()).then(|| {
+                *places.entry(Arc::clone(pairs)).or_insert_with(|| {
+                    shared.push(pairs.to_vec());
+                    shared.len() - 1
+                })
+            })
+        };
         let mut number_of = |event: &Arc<LeafMatch>| {
             *numbers.entry(Arc::as_ptr(event)).or_insert_with(|| {
                 events.push(EventForm {
@@ -174,6 +192,8 @@ impl Correlator {
                     seq: event.seq,
                     rule: id_of(&self.rules, event.leaf),
                     fields: event.fields.clone(),
+                    about: place_of(&event.about),
+                    met: place_of(&event.met),
                 });
                 events.len() - 1
             })
@@ -203,7 +223,7 @@ impl Correlator {
         let leaves = self.rules.correlations().leaves.iter();
         let leaves = leaves.map(|(leaf, fields)| (id_of(&self.rules, *leaf), fields.fields.clone())).collect();
         let (watermark, leaves) = (self.watermark, Some(leaves));
-        let file = File { version: VERSION, positions, watermark, leaves, events, correlations };
+        let file = File { version: VERSION, positions, watermark, leaves, shared, events, correlations };
         serde_json::to_vec(&file).expect("the form has only types that JSON can hold")
     }
 }
@@ -240,7 +260,8 @@ impl Snapshot {
             let table = TableName::new(&table).map_err(|error| SnapshotError::Damaged(error.to_string()))?;
             positions.insert(table, seq);
         }
-        let reader = EventReader::new(&rules, file.leaves.as_ref());
+        let shared: Vec<Pairs> = file.shared.into_iter().map(Pairs::from).collect();
+        let reader = EventReader::new(&rules, file.leaves.as_ref(), &shared);
         let events: Vec<Option<Arc<LeafMatch>>> = file.events.into_iter().map(|form| reader.event(form)).collect();
         let digest = if file.leaves.is_some() { definition_digest } else { first_definition_digest };
         let mut correlator = Correlator::new(Arc::clone(&rules), settings);
@@ -265,14 +286,16 @@ impl Snapshot {
 }
 
 /// Brings events of a stored state into the form that the rules of now ask for.
-struct EventReader {
+struct EventReader<'s> {
     /// By rule: its index, and for each of its fields of now where it stands in stored events.
     leaves: HashMap<String, (usize, Vec<Option<usize>>)>,
+    /// Names and values that events share.
+    shared: &'s [Pairs],
 }
 
-impl EventReader {
+impl<'s> EventReader<'s> {
     /// `stored`: the names of the fields that the stored events have; `None` where they are those of now.
-    fn new(rules: &CompiledRules, stored: Option<&BTreeMap<String, Vec<String>>>) -> Self {
+    fn new(rules: &CompiledRules, stored: Option<&BTreeMap<String, Vec<String>>>, shared: &'s [Pairs]) -> Self {
         let of_leaf = |(leaf, fields): (&usize, &Leaf)| {
             let id = id_of(rules, *leaf);
             let place = |(now, name): (usize, &String)| match stored {
@@ -282,7 +305,7 @@ impl EventReader {
             let places = fields.fields.iter().enumerate().map(place).collect();
             (id, (*leaf, places))
         };
-        Self { leaves: rules.correlations().leaves.iter().map(of_leaf).collect() }
+        Self { leaves: rules.correlations().leaves.iter().map(of_leaf).collect(), shared }
     }
 
     /// The event; `None` when no correlation asks for its rule any more.
@@ -290,7 +313,12 @@ impl EventReader {
         let (leaf, places) = self.leaves.get(&form.rule)?;
         let mut take = |place: &Option<usize>| form.fields.get_mut((*place)?)?.take();
         let fields = places.iter().map(&mut take).collect();
-        Some(Arc::new(LeafMatch { table: form.table.as_str().into(), seq: form.seq, leaf: *leaf, fields }))
+        let (about, met) = (self.pairs(form.about), self.pairs(form.met));
+        Some(Arc::new(LeafMatch { table: form.table.as_str().into(), seq: form.seq, leaf: *leaf, fields, about, met }))
+    }
+
+    fn pairs(&self, place: Option<usize>) -> Pairs {
+        place.and_then(|place| self.shared.get(place).cloned()).unwrap_or_else(|| Arc::from([]))
     }
 }
 

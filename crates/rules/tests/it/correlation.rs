@@ -599,3 +599,30 @@ fn the_watermark_decides_that_events_stopped() {
     assert_eq!(correlator.advance(at(60)).iter().map(shown).collect::<Vec<_>>(), [one("ann", 0, 0, 1)]);
     assert!(correlator.advance(at(500)).is_empty());
 }
+
+#[test]
+fn a_group_that_an_event_counts_in_says_how_near_it_came() {
+    let count =
+        "  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 10m\n  condition:\n    gte: 3\n";
+    let mut correlator = Correlator::new(with_correlation(count), Settings::default());
+    feed(&mut correlator, 0, &[(0, "a", "ann", ""), (1, "a", "bob", ""), (2, "a", "ann", ""), (3, "b", "ann", "")]);
+    let rules = Arc::clone(correlator.rules());
+    let id = rules.rules().iter().find(|rule| rule.metadata.title == "Correlated").map(|rule| &rule.metadata.id);
+    let id = id.unwrap_or_else(|| &rules.rules().last().unwrap().metadata.id).clone();
+    let table = rules.tables().next().unwrap().clone();
+    let states = |correlator: &mut Correlator, seq| {
+        let states = correlator.states_of(&id, &table, seq, 10);
+        states.iter().map(|state| (state.holds, state.lines(table.as_str(), seq)[0].clone())).collect::<Vec<_>>()
+    };
+    let near = "- event_count gte 3 within 10m: 2 where User = ann".to_owned();
+    assert_eq!(states(&mut correlator, 2), [(false, near)]);
+    assert_eq!(states(&mut correlator, 3), [], "an event of another rule counts in none");
+    feed(&mut correlator, 4, &[(5, "a", "ann", "")]);
+    let held = "+ event_count gte 3 within 10m: 3 where User = ann".to_owned();
+    assert_eq!(
+        states(&mut correlator, 0),
+        [(true, held)],
+        "the window that holds is shown, whichever event is asked about"
+    );
+    assert_eq!(rules.span_nanos(&id), Some(600_000_000_000));
+}

@@ -9,8 +9,9 @@ use clap::Args;
 use moneta_base::{RuleId, TableName};
 use moneta_event::TableSchema;
 use moneta_rules::analytics::{AnalyticsRule, arrived};
+use moneta_rules::correlation::Settings;
 use moneta_rules::hunt::event_time;
-use moneta_rules::{CompiledRules, Explanation};
+use moneta_rules::{CompiledRules, Correlator, Explanation};
 use moneta_server::RuleTrial;
 use serde_json::json;
 
@@ -58,6 +59,9 @@ impl Explain {
     /// When files cannot be read, or there is no such rule or event.
     pub async fn run(&self, console: &Console) -> Result<Exit, Failure> {
         let (rules, id) = match self.rule(console)? {
+            Asked::Sigma(rules, id) if rules.span_nanos(&id).is_some() => {
+                return self.run_correlation(*rules, &id, console);
+            }
             Asked::Sigma(rules, id) => (rules, id),
             Asked::Query(rule) => return self.run_query(&rule, console).await,
         };
@@ -138,6 +142,41 @@ impl Explain {
             Some(rule) => Asked::Query(Box::new(rule)),
             None => Asked::Sigma(Box::new(compiled.rules), id),
         })
+    }
+
+    /// Explains what a correlation makes of an event, among all events of the file: their numbers there are their sequences.
+    fn run_correlation(&self, rules: CompiledRules, id: &RuleId, console: &Console) -> Result<Exit, Failure> {
+        let wish = Wish::natural().with(self.input_format.as_deref(), self.table.as_deref())?;
+        let rules = Arc::new(rules);
+        // Events of a file come in any order: none of them is late.
+        let settings = Settings { lateness_nanos: i64::MAX / 4, ..Settings::default() };
+        let mut correlator = Correlator::new(Arc::clone(&rules), settings);
+        let (mut before, mut asked) = (0, None);
+        let outcome = decode_file(&self.events, &wish, |portion| {
+            for batch in portion.batches {
+                let matches = rules.match_batch(&batch.table, &batch.rows);
+                correlator.observe(&batch.table, &batch.rows, before as u64 + 1, &matches);
+                if let Some(row) = self.number.checked_sub(before + 1).filter(|row| *row < batch.rows.num_rows()) {
+                    asked = Some((batch.table.clone(), batch.rows.slice(row, 1)));
+                }
+                before += batch.rows.num_rows();
+            }
+            true
+        })?;
+        if outcome == Outcome::NotRecognised {
+            return Err(self.not_recognised());
+        }
+        correlator.finish();
+        let (table, row) = asked.ok_or_else(|| self.no_such_event(before))?;
+        let seq = self.number as u64;
+        let why = correlator.explain(id, (&table, seq), (&row, 0));
+        let why = why.ok_or_else(|| Failure::usage(format!("no rule with the id {id} was loaded")))?;
+        if console.json {
+            console.value(&json!({ "table": table.to_string(), "explanation": why.to_json() }))?;
+        } else {
+            why.lines(table.as_str(), seq).iter().try_for_each(|line| console.line(&visible(line)))?;
+        }
+        Ok(Exit::negative_unless(why.holds))
     }
 
     /// Explains what an analytics rule makes of an event, among all events of the file.
