@@ -657,7 +657,7 @@ impl AlertChannels for Fakes {
         channel: Option<&'a str>,
         ids: &'a [String],
     ) -> BoxFuture<'a, Result<Vec<Resent>, PortError>> {
-        let one = |id: &String| Resent {
+        let one = move |id: &String| Resent {
             channel: channel.unwrap_or("on-call").to_owned(),
             alert_id: id.clone(),
             delivered: true,
