@@ -65,7 +65,8 @@ fn of_row(rows: &RecordBatch, row: usize) -> Option<Alert> {
     let count = counts.filter(|counts| counts.is_valid(row)).map_or(0, |counts| counts.value(row));
     let times = ["StartTime", "EndTime"].map(|column| time(rows, column, row).unwrap_or(raised));
     let alert = Alert {
-        link: text("AlertLink"),
+        // What a rule says instead is the data's word: messages link to the alert alone.
+        link: link(&text("SystemAlertId")),
         rule_title: text("AlertName"),
         rule_author: text("RuleAuthor"),
         rule_description: text("Description"),
