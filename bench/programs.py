@@ -54,6 +54,7 @@ def environment(extra: dict[str, str] | None = None) -> dict[str, str]:
         "MONETA_SYSLOG__UDP_LISTEN": "127.0.0.1:0",
         "MONETA_COLLECT__ENABLED": "false",
         "MONETA_STORE__RESERVE_BYTES": "0",
+        "MONETA_RULES__STARTER": "false",
         "MONETA_LOG": "warn",
     }
     return own | (extra or {})

@@ -191,6 +191,9 @@ def main():
         try:
             nginx.start()
             requests, executed = Steady(nginx.ask, PER_SECOND), 0
+            # What was never seen under its name is no log that was rotated away.
+            seen = "WebAccessLog_CL | summarize dcount(_Source)"
+            proof.until("logs of nginx followed", lambda: proof.query(seen), [[2]])
             for _ in range(KILLS):
                 postgresql.start()
                 statements = Steady(postgresql.execute, PER_SECOND, executed)

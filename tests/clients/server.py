@@ -33,6 +33,7 @@ class Server:
             "MONETA_SYSLOG__ENABLED": "false",
             "MONETA_COLLECT__ENABLED": "false",
             "MONETA_STORE__RESERVE_BYTES": "0",
+            "MONETA_RULES__STARTER": "false",
             "MONETA_GELF__UDP_LISTEN": f"127.0.0.1:{self.gelf_port}",
             "MONETA_GELF__TCP_LISTEN": f"127.0.0.1:{self.gelf_port}",
             "MONETA_FLUENT__LISTEN": f"127.0.0.1:{self.fluent_port}",

@@ -11,7 +11,7 @@ use moneta_rules::hunt::{text, time};
 use serde_json::{Map, Value};
 
 use crate::alert::{
-    EXPLANATION, FALSE_POSITIVES, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED, VENDOR, about,
+    EXPLANATION, FALSE_POSITIVES, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED, VENDOR, about, link,
 };
 
 /// The alerts of a block that Moneta raised and tells people of, from a sequence on, with their sequences: all but

@@ -197,16 +197,20 @@ impl Worker {
 
     /// Counts what correlations gave up, and tells people of those that forgot events.
     fn tell_given_up(&self, correlator: &mut Correlator) {
-        for (rule, Counters { too_late, evicted }) in correlator.newly_given_up() {
+        for (rule, Counters { too_late, evicted, redefined }) in correlator.newly_given_up() {
             let count = |reason, number| {
                 self.shared.metrics.add_labelled(Metric::MonitorCorrelationGivenUp, reason, number);
             };
             count("too_late", too_late);
+            let metadata = &correlator.rules().rules()[rule].metadata;
+            if redefined > 0 {
+                count("redefined", redefined);
+                tracing::info!(rule_id = %metadata.id, events = redefined, "a correlation was changed and counts anew");
+            }
             if evicted == 0 {
                 continue;
             }
             count("evicted", evicted);
-            let metadata = &correlator.rules().rules()[rule].metadata;
             let (title, subject) = (&metadata.title, metadata.id.to_string());
             let text = format!("{title} ({subject}) has more events to keep than it may, and forgets the oldest.");
             self.alarms.raise(Alarm { kind: AlarmKind::CorrelationsShort, subject, text });

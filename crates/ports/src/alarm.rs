@@ -29,6 +29,8 @@ pub enum AlarmKind {
     DeliveryFailed,
     /// An analytics rule could not be evaluated.
     RuleFailed,
+    /// A rule that is stored and to run does not run.
+    RuleStopped,
     /// A rule raises so many alerts that they are no longer delivered one by one.
     RuleThrottled,
     /// A correlation forgot events to stay within its bounds, or the state of all of them was lost.
@@ -51,7 +53,7 @@ pub enum AlarmKind {
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -64,6 +66,7 @@ impl AlarmKind {
         Self::Damaged,
         Self::DeliveryFailed,
         Self::RuleFailed,
+        Self::RuleStopped,
         Self::RuleThrottled,
         Self::CorrelationsShort,
         Self::DetectionStalled,
@@ -91,6 +94,7 @@ impl AlarmKind {
             Self::Damaged => "damaged",
             Self::DeliveryFailed => "delivery-failed",
             Self::RuleFailed => "rule-failed",
+            Self::RuleStopped => "rule-stopped",
             Self::RuleThrottled => "rule-throttled",
             Self::CorrelationsShort => "correlations-short",
             Self::DetectionStalled => "detection-stalled",
@@ -119,6 +123,7 @@ impl AlarmKind {
             Self::Damaged => "A stored file is damaged",
             Self::DeliveryFailed => "Alerts do not reach a receiver",
             Self::RuleFailed => "An analytics rule cannot be evaluated",
+            Self::RuleStopped => "A rule does not run any more",
             Self::RuleThrottled => "A rule raises too many alerts",
             Self::CorrelationsShort => "A correlation does not remember all it should",
             Self::DetectionStalled => "Detection on a table stands still",
@@ -184,6 +189,10 @@ impl AlarmKind {
                 "What it looks for in that time was not looked for. The reason names the limit or the error; change the \
                  query, or the limits in the configuration."
             }
+            Self::RuleStopped => {
+                "What it looks for is not looked for. Add what the reason names, such as a list of values or the rules that \
+                 a correlation counts, or disable the rule: `moneta rules list` names all that do not run."
+            }
             Self::RuleThrottled => {
                 "Its alerts are stored with their first event only, are not delivered, and make no incidents, until it \
                  calms down. Narrow the rule, or make an exception."
@@ -226,6 +235,7 @@ impl AlarmKind {
             | Self::SourceGapped
             | Self::DeliveryFailed
             | Self::RuleFailed
+            | Self::RuleStopped
             | Self::CorrelationsShort
             | Self::DetectionStalled
             | Self::IncidentsStalled

@@ -50,7 +50,8 @@ pub struct RuleWarning {
     pub rule_id: String,
     /// Its title.
     pub title: String,
-    /// `unknown_field` or `type_mismatch`.
+    /// A word for the kind: `unknown_field`, `type_mismatch`, `unknown_key`, `filters_nothing`, `unknown_column` and the
+    /// like; `not_running` for a rule that was there before and does not run any more.
     pub code: String,
     /// What it is, with the nearest name where there is one.
     pub message: String,
@@ -69,8 +70,8 @@ pub struct RuleSetReport {
     pub num_tests: usize,
     /// Those of them that fail: their rules are active all the same.
     pub failed_tests: Vec<FailedRuleTest>,
-    /// Fields and types of the rules that load which are probably not what their authors mean: those rules are active
-    /// all the same.
+    /// What of the rules that load is probably not what their authors mean: those rules are active all the same. And
+    /// rules that the change stopped.
     pub warnings: Vec<RuleWarning>,
     /// Ids of rules that came with an earlier version of the pack and are not in this one: they stay.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -108,8 +109,11 @@ pub struct RuleSummary {
     /// The tables it looks at, in order of name: of a correlation, those of the rules it refers to. Empty where that is
     /// not known before it runs.
     pub tables: Vec<String>,
-    /// Whether it runs: a disabled rule is kept and matches nothing.
+    /// Whether it is to run: a disabled rule is kept and matches nothing.
     pub enabled: bool,
+    /// Why it does not run although it is to, or could not if it were enabled; `None` where it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// A rule as it was handed in.
@@ -303,13 +307,14 @@ pub trait RuleAdmin: Send + Sync {
     /// Removes a rule.
     ///
     /// # Errors
-    /// `Caller` when there is no such rule.
+    /// `Caller` when there is no such rule, or a correlation that runs counts what it finds.
     fn remove<'a>(&'a self, ctx: &'a OpContext, rule_id: &'a str) -> BoxFuture<'a, Result<(), PortError>>;
 
     /// Lets a rule run, or keeps it without running it.
     ///
     /// # Errors
-    /// `Caller` when there is no such rule; when the change cannot be audited or stored.
+    /// `Caller` when there is no such rule, or it is to stop and a correlation that runs counts what it finds; when the
+    /// change cannot be audited or stored.
     fn set_enabled<'a>(
         &'a self,
         ctx: &'a OpContext,

@@ -76,6 +76,24 @@ impl CompiledRules {
         !self.correlations.plans.is_empty()
     }
 
+    /// The correlations that cannot run without a rule: those over it, and those over these.
+    #[must_use]
+    pub fn dependents(&self, rule_id: &RuleId) -> Vec<&Arc<Rule>> {
+        let mut without: Vec<&Arc<Rule>> = self.rules.iter().filter(|rule| rule.metadata.id == *rule_id).collect();
+        let mut at = 0;
+        while let Some(rule) = without.get(at).copied() {
+            let over = |plan: &&correlation::Plan| plan.definition.rules.iter().any(|name| rule.is_called(name));
+            for above in self.correlations.plans.iter().filter(over).map(|plan| &self.rules[plan.rule]) {
+                if !without.iter().any(|known| Arc::ptr_eq(known, above)) {
+                    without.push(above);
+                }
+            }
+            at += 1;
+        }
+        without.drain(..1.min(without.len()));
+        without
+    }
+
     /// Rules that are looked at for every row of their log source, because no value that must be there tells where they
     /// may hold.
     pub fn rules_without_witness(&self) -> impl Iterator<Item = usize> {

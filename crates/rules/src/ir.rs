@@ -22,6 +22,10 @@ pub struct Rule {
     pub body: Body,
     /// The tests that stand beside it.
     pub tests: Vec<crate::rule_tests::RuleTest>,
+    /// The taxonomy that its names of log sources and fields are of.
+    pub taxonomy: String,
+    /// Keys of the document that mean nothing here.
+    pub unknown_keys: Vec<String>,
     /// SHA-256, in hexadecimal digits, of all that it says, wherever in the file it says so.
     pub digest: String,
     /// The file it came from.

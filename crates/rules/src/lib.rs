@@ -29,6 +29,7 @@ mod plan;
 mod reference;
 pub mod rule_tests;
 pub mod sigma;
+pub mod starter;
 pub mod taxonomy;
 pub mod tuning;
 pub mod vocabulary;

@@ -53,8 +53,9 @@ pub const REGEX_ALTERNATIVES_MAX: usize = 1_000;
 /// Nesting of a regular expression at most.
 pub const REGEX_DEPTH_MAX: u32 = 50;
 
-/// Values that one field of one event can have at most (elements of a JSON array); later ones are not tested.
-pub const FIELD_VALUES_MAX: usize = 256;
+/// Values of one field of one event (elements of a JSON array) that are compared with another field of the event at most:
+/// each is compared with each. Tests of one field look at all, which the size of a record bounds.
+pub const FIELDREF_VALUES_MAX: usize = 256;
 
 /// Nesting of JSON that a dotted field name is followed into at most.
 pub const JSON_DEPTH_MAX: usize = 16;

@@ -9,14 +9,16 @@ use moneta_base::RuleId;
 use moneta_event::{Column, ColumnType, TableCatalog};
 use serde::Serialize;
 
-use crate::analytics::AnalyticsRule;
+use crate::analytics::{AnalyticsRule, IncidentMatching};
 use crate::compile::{CompiledRules, schema_of};
 use crate::correlation::{Kind, Plan};
+use crate::exception;
 use crate::fields::{Resolver, Slot};
-use crate::ir::{Body, Detection, Expression, Field, Matcher, Metadata, Rule, Test};
+use crate::ir::{Body, Detection, Expression, Field, Filter, LogSource, Matcher, Metadata, Rule, Test};
 use crate::nearest;
 use crate::pattern::{Pattern, Piece};
 use crate::rule_tests::RuleTest;
+use crate::sigma;
 use crate::taxonomy::Taxonomy;
 
 /// How much a diagnosis matters.
@@ -48,8 +50,14 @@ pub struct Diagnosis {
     pub message: String,
 }
 
-/// What keeps rules from finding what they look for: warnings about fields that no column has and about values that a
-/// column cannot hold. Of the wanted rules, by file and line.
+/// The code of fields that no column has. A value may still come without one, so this is a warning only where another
+/// name is near; it is told all the same.
+pub const UNKNOWN_FIELD: &str = "unknown_field";
+const UNKNOWN_COLUMN: &str = "unknown_column";
+const UNKNOWN_DETAIL: &str = "unknown_detail";
+
+/// What keeps rules from finding what they look for: fields that no column has, values that a column cannot hold,
+/// misspelt keys, filters that change no rule. Of the wanted rules, by file and line.
 #[must_use]
 pub fn warnings(
     rules: &CompiledRules,
@@ -60,13 +68,16 @@ pub fn warnings(
     let mut found = Vec::new();
     for rule in rules.rules().iter().filter(|rule| wanted(&rule.metadata.id)) {
         let mut messages = Messages { rule: About::of(rule), found: &mut found };
+        unknown_words(rule, taxonomy, &mut messages);
         match &rule.body {
-            Body::Detection(detection) => fields(detection, taxonomy, catalog, &mut messages),
+            Body::Detection(Detection { log_source, expression, .. }) => {
+                fields(log_source, expression, taxonomy, catalog, &mut messages);
+            }
             Body::Correlation(_) => compared_fields(rules, taxonomy, catalog, &mut messages),
-            Body::Filter(_) => {}
+            Body::Filter(filter) => filtered_rules(filter, rules, taxonomy, catalog, &mut messages),
         }
     }
-    found.retain(|one| one.severity == Severity::Warning);
+    found.retain(Diagnosis::is_about_matching);
     found.sort();
     found
 }
@@ -80,10 +91,20 @@ pub fn lint(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCatalog) 
     for (index, rule) in rules.rules().iter().enumerate() {
         let mut messages = Messages { rule: About::of(rule), found: &mut found };
         about_itself(&mut messages);
-        compared_fields(rules, taxonomy, catalog, &mut messages);
-        let Body::Detection(detection) = &rule.body else { continue };
+        unknown_words(rule, taxonomy, &mut messages);
+        let detection = match &rule.body {
+            Body::Detection(detection) => detection,
+            Body::Correlation(_) => {
+                compared_fields(rules, taxonomy, catalog, &mut messages);
+                continue;
+            }
+            Body::Filter(filter) => {
+                filtered_rules(filter, rules, taxonomy, catalog, &mut messages);
+                continue;
+            }
+        };
         unused_parts(detection, &mut messages);
-        fields(detection, taxonomy, catalog, &mut messages);
+        fields(&detection.log_source, &detection.expression, taxonomy, catalog, &mut messages);
         if dear.contains(&index) {
             messages.warn(
                 "no_required_value",
@@ -100,7 +121,15 @@ pub fn lint(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCatalog) 
     found
 }
 
-/// Diagnoses of an analytics rule, but for what only its query's result tells: `columns` are the columns of that.
+impl Diagnosis {
+    /// Whether it may keep a rule from finding what it looks for: a warning, or a field that no column has.
+    #[must_use]
+    pub fn is_about_matching(&self) -> bool {
+        self.severity == Severity::Warning || self.code == UNKNOWN_FIELD
+    }
+}
+
+/// Diagnoses of an analytics rule; `columns` are those of its query's result.
 #[must_use]
 pub fn lint_query(rule: &AnalyticsRule, columns: &[String]) -> Vec<Diagnosis> {
     let mut found = Vec::new();
@@ -108,16 +137,65 @@ pub fn lint_query(rule: &AnalyticsRule, columns: &[String]) -> Vec<Diagnosis> {
         About { file: &rule.file, line: rule.line, metadata: &rule.metadata, tests: &rule.tests, raises_alerts: true };
     let mut messages = Messages { rule: about, found: &mut found };
     about_itself(&mut messages);
-    let entities = rule.entities.iter().flat_map(|mapping| &mapping.fields);
-    let of_entities = entities.map(|(identifier, column)| (format!("the entity identifier {identifier}"), column));
-    let details = rule.custom_details.iter().map(|(name, column)| (format!("the custom detail {name}"), column));
-    let lists = rule.entity_columns.iter().map(|column| ("sentinelEntitiesMappings".to_owned(), column));
-    for (what, column) in of_entities.chain(details).chain(lists).filter(|(_, column)| !columns.contains(column)) {
+    for (what, column) in named_columns(rule).iter().filter(|(_, column)| !columns.contains(column)) {
         let hint = nearest::hint(column, columns.iter().map(String::as_str));
-        messages.warn("unknown_column", &format!("{what} names {column:?}, which the result has not; {hint}"));
+        messages.warn(UNKNOWN_COLUMN, &format!("{what} names {column:?}, which the result has not; {hint}"));
+    }
+    let details = || rule.custom_details.iter().map(|(name, _)| name.as_str());
+    let grouping = rule.incident.grouping.as_ref().map(|grouping| &grouping.matching);
+    let grouped_by = match grouping {
+        Some(IncidentMatching::Selected { custom_details, .. }) => custom_details.as_slice(),
+        _ => &[],
+    };
+    for name in grouped_by.iter().filter(|name| !details().any(|known| known == name.as_str())) {
+        let hint = match rule.custom_details.is_empty() {
+            true => "the rule has no customDetails".to_owned(),
+            false => nearest::hint(name, details()),
+        };
+        messages.warn(UNKNOWN_DETAIL, &format!("groupByCustomDetails names {name:?}; {hint}"));
     }
     found.sort();
     found
+}
+
+/// What of [`lint_query`] is about names that are not there, and so keeps an alert from saying what it should.
+#[must_use]
+pub fn query_warnings(rule: &AnalyticsRule, columns: &[String]) -> Vec<Diagnosis> {
+    let mut found = lint_query(rule, columns);
+    found.retain(|one| [UNKNOWN_COLUMN, UNKNOWN_DETAIL].contains(&one.code));
+    found
+}
+
+/// The columns of its result that an analytics rule names, and what each is for.
+fn named_columns(rule: &AnalyticsRule) -> Vec<(String, String)> {
+    let overrides = &rule.overrides;
+    let one = |what: &str, column: &String| (what.to_owned(), column.clone());
+    let mut named: Vec<(String, String)> = Vec::new();
+    for (identifier, column) in rule.entities.iter().flat_map(|mapping| &mapping.fields) {
+        named.push((format!("the entity identifier {identifier}"), column.clone()));
+    }
+    named
+        .extend(rule.custom_details.iter().map(|(name, column)| (format!("the custom detail {name}"), column.clone())));
+    named.extend(rule.entity_columns.iter().map(|column| one("sentinelEntitiesMappings", column)));
+    named.extend(
+        overrides.properties.iter().map(|(name, column)| (format!("the alert property {name}"), column.clone())),
+    );
+    let members = [
+        ("alertSeverityColumnName", &overrides.severity_column),
+        ("alertTacticsColumnName", &overrides.tactics_column),
+    ];
+    named.extend(members.into_iter().filter(|(_, column)| !column.is_empty()).map(|(what, column)| one(what, column)));
+    let formats =
+        [("alertDisplayNameFormat", &overrides.name_format), ("alertDescriptionFormat", &overrides.description_format)];
+    for (what, format) in formats {
+        named.extend(columns_of_format(format).map(|column| (what.to_owned(), column.to_owned())));
+    }
+    named
+}
+
+/// The columns of `{{column}}` in a text.
+fn columns_of_format(format: &str) -> impl Iterator<Item = &str> {
+    format.split("{{").skip(1).filter_map(|rest| Some(rest.split_once("}}")?.0.trim()))
 }
 
 /// What every rule says of itself.
@@ -196,6 +274,71 @@ fn about_itself(messages: &mut Messages<'_>) {
     }
 }
 
+/// A taxonomy whose names nothing is known of, and keys that say nothing here. The specification lets rules have keys of their own: only those are warned of that are
+/// probably others, misspelt.
+fn unknown_words(rule: &Rule, taxonomy: &Taxonomy, messages: &mut Messages<'_>) {
+    if !taxonomy.is_called(&rule.taxonomy) {
+        let message = format!(
+            "the rule is written in the taxonomy {:?}, which is not known here: its names of log sources and fields are \
+             taken as they are; say what they mean in the file that rules.taxonomy names",
+            rule.taxonomy
+        );
+        messages.warn("unknown_taxonomy", &message);
+    }
+    for key in &rule.unknown_keys {
+        match nearest::nearest(key, sigma::KEYS) {
+            Some(meant) => {
+                messages.warn("unknown_key", &format!("the key {key:?} says nothing; did you mean {meant:?}?"))
+            }
+            None => messages.note("unknown_key", &format!("the key {key:?} says nothing to Moneta")),
+        }
+    }
+}
+
+/// The rules that a filter is for, and the fields that it looks at.
+fn filtered_rules(
+    filter: &Filter,
+    rules: &CompiledRules,
+    taxonomy: &Taxonomy,
+    catalog: &TableCatalog,
+    messages: &mut Messages<'_>,
+) {
+    // An exception names its one rule, whatever that is.
+    if messages.rule.metadata.id.as_str().starts_with(exception::ID_PREFIX) {
+        return;
+    }
+    let source = &filter.log_source;
+    fields(source, &filter.expression, taxonomy, catalog, messages);
+    let covers = |rule: &Rule| rule.log_source().is_some_and(|other| source.covers(other));
+    if filter.rules.is_empty() {
+        if !rules.rules().iter().any(|rule| covers(rule)) {
+            let meant = taxonomy.targets(source).is_none().then(|| taxonomy.nearest(source)).flatten();
+            let hint = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+            messages.warn("filters_nothing", &format!("no rule that is loaded has the log source {source}{hint}"));
+        }
+        return;
+    }
+    for reference in &filter.rules {
+        let Some((index, rule)) = rules.rules().iter().enumerate().find(|(_, rule)| rule.is_called(reference)) else {
+            let names = rules.rules().iter().flat_map(|rule| [rule.metadata.name.as_str(), rule.metadata.id.as_str()]);
+            let meant = nearest::nearest(reference, names.filter(|name| !name.is_empty()));
+            let hint = meant.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default();
+            let message = format!("the filter names the rule {reference:?}, which is not loaded{hint}");
+            messages.warn("filters_nothing", &message);
+            continue;
+        };
+        let below = rules.correlations().plans.iter().filter(|plan| plan.rule == index);
+        let mut below = below.flat_map(|plan| plan.inputs.iter().flat_map(BTreeMap::keys));
+        if !covers(rule) && !below.any(|leaf| covers(&rules.rules()[*leaf])) {
+            let (title, other) = (&rule.metadata.title, rule.log_source().map(ToString::to_string));
+            let other = other.map(|other| format!(", which is {other}")).unwrap_or_default();
+            let message =
+                format!("the filter changes nothing in {title}: its log source {source} is not that rule's{other}");
+            messages.warn("filters_nothing", &message);
+        }
+    }
+}
+
 /// Search identifiers that the condition does not name.
 fn unused_parts(detection: &Detection, messages: &mut Messages<'_>) {
     let words: Vec<&str> = detection.condition.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')')).collect();
@@ -213,10 +356,16 @@ fn unused_parts(detection: &Detection, messages: &mut Messages<'_>) {
 
 /// Every test against every place where the rule's log source lies. What is wrong in one place and right in another is
 /// no fault of the rule.
-fn fields(detection: &Detection, taxonomy: &Taxonomy, catalog: &TableCatalog, messages: &mut Messages<'_>) {
-    let targets = taxonomy.targets(&detection.log_source).unwrap_or_default();
+fn fields(
+    source: &LogSource,
+    expression: &Expression,
+    taxonomy: &Taxonomy,
+    catalog: &TableCatalog,
+    messages: &mut Messages<'_>,
+) {
+    let targets = taxonomy.targets(source).unwrap_or_default();
     let mut tests = Vec::new();
-    collect(&detection.expression, &mut tests);
+    collect(expression, &mut tests);
     let mut faults: BTreeMap<(&'static str, String), Fault> = BTreeMap::new();
     for (place, target) in targets.iter().enumerate() {
         let schema = schema_of(&target.table, catalog);
@@ -225,7 +374,7 @@ fn fields(detection: &Detection, taxonomy: &Taxonomy, catalog: &TableCatalog, me
             let Field::Named(name) = &test.field else { continue };
             let slot = resolver.resolve(&test.field);
             if is_unknown(&slot, &resolver) {
-                let key = ("unknown_field", name.to_string());
+                let key = (UNKNOWN_FIELD, name.to_string());
                 faults.entry(key).or_insert_with(|| unknown_field(name, &resolver)).places.insert(place);
             }
             let typed = slot.columns.first().filter(|column| column.path.is_empty());
@@ -266,7 +415,7 @@ fn compared_fields(rules: &CompiledRules, taxonomy: &Taxonomy, catalog: &TableCa
                 let resolver = Resolver { schema: &schema, target: &target, taxonomy };
                 let slot = resolver.resolve(&Field::named(name));
                 faults.push(match is_unknown(&slot, &resolver) {
-                    true => Some(("unknown_field", unknown_field(name, &resolver))),
+                    true => Some((UNKNOWN_FIELD, unknown_field(name, &resolver))),
                     false => number_fault(name, &slot).filter(|_| is_number).map(|fault| ("type_mismatch", fault)),
                 });
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::fields::{Resolver, Slot};
 use crate::ir::{Expression, Field, Matcher, Relation};
+use crate::limits;
 use crate::matcher::cells::Cell;
 use crate::matcher::value_tests::{PredicateId, TestsBuilder, ValueTests};
 use crate::pattern::{Pattern, Shape};
@@ -99,7 +100,9 @@ impl FieldRelation {
 
 /// Whether two cells relate.
 pub(crate) fn cells_relate(relation: Relation, cased: bool, left: &Cell<'_>, right: &Cell<'_>) -> bool {
-    left.values().iter().any(|left| right.values().iter().any(|right| relation.holds(left, right, cased)))
+    let compared = |cell: &Cell<'_>| cell.values().len().min(limits::FIELDREF_VALUES_MAX);
+    let (left, right) = (&left.values()[..compared(left)], &right.values()[..compared(right)]);
+    left.iter().any(|left| right.iter().any(|right| relation.holds(left, right, cased)))
 }
 
 /// Collects the rules of one table.

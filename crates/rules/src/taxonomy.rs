@@ -1,15 +1,18 @@
 //! Where the data of a log source lies: tables, the rows of them, and the names of the fields there.
 //!
-//! The built-in file is `content/sigma/taxonomy.toml`; an installation may bring its own. A log source that the file
-//! does not name has no table, and its rules are reported, never run on data they were not written for.
+//! The built-in file is `content/sigma/taxonomy.toml`; that of an installation adds to it, and replaces what it names
+//! again ([`Taxonomy::built_in_and`]). A log source that neither names has no table, and its rules are reported, never run
+//! on data they were not written for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use moneta_base::TableName;
+use moneta_event::TableCatalog;
 use serde::Deserialize;
 
 use crate::error::Error;
 use crate::ir::LogSource;
+use crate::nearest;
 
 const BUILT_IN: &str = include_str!("../../../content/sigma/taxonomy.toml");
 
@@ -18,7 +21,12 @@ const BUILT_IN: &str = include_str!("../../../content/sigma/taxonomy.toml");
 pub struct Taxonomy {
     targets: BTreeMap<LogSource, Vec<Target>>,
     table_fields: BTreeMap<String, FieldNames>,
+    /// Taxonomies of rules whose names it knows, beside Sigma's own. Lower case.
+    names: BTreeSet<String>,
 }
+
+/// The taxonomy that rules are written in unless they say another.
+const SIGMA: &str = "sigma";
 
 /// Names a rule may use for a field, in lower case, and what the table calls it, in the order to try.
 pub type FieldNames = BTreeMap<String, Vec<String>>;
@@ -59,7 +67,8 @@ impl Taxonomy {
     /// [`Error::Taxonomy`] when it is not TOML of the documented form.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let file: File = toml::from_str(text).map_err(|error| Error::Taxonomy(error.to_string()))?;
-        let mut taxonomy = Self::default();
+        let names = file.names.iter().map(|name| name.to_lowercase()).collect();
+        let mut taxonomy = Self { names, ..Self::default() };
         for (table, fields) in file.table {
             taxonomy.table_fields.insert(table, field_names(fields.fields));
         }
@@ -71,6 +80,61 @@ impl Taxonomy {
             }
         }
         Ok(taxonomy)
+    }
+
+    /// The built-in taxonomy with what an installation adds: a log source that its file names is as the file says, and
+    /// so is a table's name for a field.
+    ///
+    /// # Errors
+    /// [`Error::Taxonomy`] as [`Taxonomy::parse`], and when the file names a table or a column that is not in the catalog.
+    ///
+    /// # Panics
+    /// As [`Taxonomy::built_in`].
+    pub fn built_in_and(text: &str, catalog: &TableCatalog) -> Result<Self, Error> {
+        let own = Self::parse(text)?;
+        own.check(catalog)?;
+        let mut both = Self::built_in();
+        both.targets.extend(own.targets);
+        both.names.extend(own.names);
+        for (table, fields) in own.table_fields {
+            both.table_fields.entry(table).or_default().extend(fields);
+        }
+        Ok(both)
+    }
+
+    /// Whether rules of a taxonomy of that name can be read: of none, of Sigma's own, of one that the file names.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        name.is_empty() || name.eq_ignore_ascii_case(SIGMA) || self.names.contains(&name.to_lowercase())
+    }
+
+    /// Tables and columns that are not there. The user's own tables come with their data.
+    fn check(&self, catalog: &TableCatalog) -> Result<(), Error> {
+        let schema = |key: &str, table: &str| match catalog.get(table) {
+            None if TableName::new(table).is_ok_and(|name| name.is_custom()) => Ok(None),
+            None => {
+                let hint = nearest::hint(table, catalog.iter().map(|schema| schema.name().to_string()));
+                Err(Error::Taxonomy(format!("{key}: there is no table {table:?}; {hint}")))
+            }
+            found => Ok(found),
+        };
+        for table in self.table_fields.keys() {
+            schema("table", table)?;
+        }
+        for (source, target) in
+            self.targets.iter().flat_map(|(source, targets)| targets.iter().map(move |one| (source, one)))
+        {
+            let key = format!("log_source {source}");
+            let Some(schema) = schema(&format!("{key}: targets.table"), target.table.as_str())? else { continue };
+            let missing = target.rows.iter().find(|row| schema.column(&row.column).is_none());
+            if let Some(RowCondition { column, .. }) = missing {
+                let columns = schema.columns().iter().map(|column| column.name.to_string());
+                let hint = nearest::hint(column, columns);
+                let message = format!("{key}: targets.when: {} has no column {column:?}; {hint}", target.table);
+                return Err(Error::Taxonomy(message));
+            }
+        }
+        Ok(())
     }
 
     /// The tables of a log source; `None` when there is none.
@@ -133,7 +197,7 @@ impl Taxonomy {
     #[must_use]
     pub fn nearest(&self, source: &LogSource) -> Option<String> {
         let known: Vec<String> = self.targets.keys().map(LogSource::to_string).collect();
-        crate::nearest::nearest(&source.to_string(), known.iter().map(String::as_str)).map(str::to_owned)
+        nearest::nearest(&source.to_string(), known.iter().map(String::as_str)).map(str::to_owned)
     }
 
     /// Other names of a table's columns, whatever the log source.
@@ -167,6 +231,8 @@ fn field_names(fields: BTreeMap<String, OneOrMany>) -> FieldNames {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
+    names: Vec<String>,
     #[serde(default)]
     table: BTreeMap<String, TableEntry>,
     #[serde(default)]
@@ -230,8 +296,6 @@ impl OneOrMany {
 
 #[cfg(test)]
 mod tests {
-    use moneta_event::TableCatalog;
-
     use super::*;
 
     /// Fields that sources send and tables have no column for.
@@ -299,6 +363,37 @@ mod tests {
             for name in fields.values().flatten().filter(|name| !name.starts_with("_Extra.")) {
                 assert!(schema.column(name.split('.').next().unwrap()).is_some(), "{table}: {name}");
             }
+        }
+    }
+
+    #[test]
+    fn a_file_of_ones_own_adds_to_the_built_in_one_and_replaces_what_it_names() {
+        let catalog = TableCatalog::built_in();
+        let own = "names = [\"ECS\"]\n[table.Event.fields]\n\"process.name\" = \"Image\"\n[[log_source]]\nproduct = \"shop\"\ntargets = [{ table = \"Shop_CL\" }]\n[[log_source]]\nproduct = \"windows\"\nservice = \"system\"\ntargets = [{ table = \"Mine_CL\" }]\n";
+        let taxonomy = Taxonomy::built_in_and(own, &catalog).unwrap();
+        let table = |of: &LogSource| taxonomy.targets(of).unwrap()[0].table.to_string();
+        assert_eq!(table(&source("shop", "", "")), "Shop_CL");
+        assert_eq!(table(&source("windows", "", "system")), "Mine_CL");
+        assert_eq!(
+            taxonomy.targets(&source("windows", "", "security")),
+            Taxonomy::built_in().targets(&source("windows", "", "security"))
+        );
+        let fields = taxonomy.table_fields("Event").unwrap();
+        assert!(fields.contains_key("process.name") && fields.contains_key("provider_name"));
+        assert!(taxonomy.is_called("ecs") && !Taxonomy::built_in().is_called("ecs"));
+        for (own, part) in [
+            (
+                "[[log_source]]\nproduct = \"x\"\ntargets = [{ table = \"Evnt\" }]\n",
+                "log_source x: targets.table: there is no table \"Evnt\"; did you mean \"Event\"?",
+            ),
+            (
+                "[[log_source]]\nproduct = \"x\"\ntargets = [{ table = \"Event\", when = { EventLgo = \"a\" } }]\n",
+                "targets.when: Event has no column \"EventLgo\"; did you mean \"EventLog\"?",
+            ),
+            ("[table.Evnt.fields]\na = \"b\"\n", "table: there is no table \"Evnt\""),
+        ] {
+            let error = Taxonomy::built_in_and(own, &catalog).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
         }
     }
 

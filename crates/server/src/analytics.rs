@@ -10,12 +10,13 @@ use moneta_event::catalog::table;
 use moneta_ingest::Ingest;
 use moneta_metastore::StoredRule;
 use moneta_monitor::{Analytics, AnalyticsParts, Marks};
-use moneta_ports::{QueryEngine, RuleException, RuleFile, RuleSummary};
+use moneta_ports::{OpContext, QueryEngine, QueryRequest, RuleException, RuleFile, RuleSummary};
 use moneta_rules::analytics::{AnalyticsFile, AnalyticsRule, IncidentSettings, Schedule, is_analytics, parse_file};
+use moneta_rules::lint::{Diagnosis, query_warnings};
 use moneta_rules::{Error, NotLoaded};
 
 use crate::node::{Told, World};
-use crate::rule_admin::Rules;
+use crate::rule_admin::{Rules, summary_of_stopped};
 
 /// The analytics rules that run.
 #[derive(Default)]
@@ -32,11 +33,23 @@ impl AnalyticsSet {
     }
 
     /// Runs the analytics rules among those stored, but for the disabled ones, without the rows that exceptions name.
-    pub(crate) fn run(&self, stored: &[StoredRule], disabled: &BTreeSet<String>, exceptions: &[RuleException]) {
-        let mut rules = Vec::new();
+    /// Returns those that are to run and cannot be read, with the reason.
+    pub(crate) fn run(
+        &self,
+        stored: &[StoredRule],
+        disabled: &BTreeSet<String>,
+        exceptions: &[RuleException],
+    ) -> Vec<RuleSummary> {
+        let (mut rules, mut stopped) = (Vec::new(), Vec::new());
         for one in stored.iter().filter(|one| is_analytics(&one.text)) {
             let file = parse_file(&one.file_name, &one.text);
-            rules.extend(file.rules.into_iter().filter(|rule| rule.metadata.id == one.rule_id));
+            let own = file.rules.into_iter().filter(|rule| rule.metadata.id == one.rule_id);
+            let known = rules.len();
+            rules.extend(own);
+            if rules.len() == known && !disabled.contains(one.rule_id.as_str()) {
+                let problem = file.not_loaded.iter().find(|refused| refused.rule_id == one.rule_id.as_str());
+                stopped.push(summary_of_stopped(one, problem.or(file.not_loaded.first())));
+            }
         }
         let enabled = |rule: &AnalyticsRule| !disabled.contains(rule.metadata.id.as_str());
         if let Some(runner) = self.runner.get() {
@@ -45,6 +58,7 @@ impl AnalyticsSet {
         }
         let known = rules.into_iter().map(|rule| (rule.clone(), enabled(&rule))).collect();
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        stopped
     }
 
     /// The rules that run, without the rows that exceptions name.
@@ -68,6 +82,15 @@ impl AnalyticsSet {
             }
         }
         parsed
+    }
+
+    /// What a rule names of its result that is not there. Its query means something.
+    pub(crate) async fn warnings(engine: &dyn QueryEngine, ctx: &OpContext, rule: &AnalyticsRule) -> Vec<Diagnosis> {
+        match engine.columns(ctx, QueryRequest::new(&rule.query)).await {
+            Ok(columns) => query_warnings(rule, &columns.into_iter().map(|column| column.name).collect::<Vec<_>>()),
+            // What is wrong with the query itself was said before.
+            Err(_) => Vec::new(),
+        }
     }
 
     /// What is wrong with a rule's query.
@@ -112,6 +135,7 @@ fn summary(rule: &AnalyticsRule) -> RuleSummary {
     };
     RuleSummary {
         enabled: true,
+        problem: None,
         rule_id: rule.metadata.id.to_string(),
         title: rule.metadata.title.clone(),
         level: rule.metadata.level.name().to_owned(),

@@ -463,8 +463,12 @@ pub struct MappingsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RulesConfig {
+    /// Whether the first start of a new data directory adds the rules that come with the program.
+    pub starter: bool,
     /// A file of lists with the values of rules' placeholders.
     pub placeholders: Option<PathBuf>,
+    /// A file of log sources and field names that adds to the built-in one.
+    pub taxonomy: Option<PathBuf>,
     /// Verifier keys of those whose rule packs are taken.
     pub trusted_signers: Vec<String>,
     /// Seconds after its end in which events of a window of a query are awaited.
@@ -473,7 +477,13 @@ pub struct RulesConfig {
 
 impl Default for RulesConfig {
     fn default() -> Self {
-        Self { placeholders: None, trusted_signers: Vec::new(), lateness_seconds: LATENESS.as_secs() }
+        Self {
+            starter: true,
+            placeholders: None,
+            taxonomy: None,
+            trusted_signers: Vec::new(),
+            lateness_seconds: LATENESS.as_secs(),
+        }
     }
 }
 
@@ -539,6 +549,7 @@ impl Config {
             ("scrub.policy", &self.scrub.policy),
             ("mappings.directory", &self.mappings.directory),
             ("rules.placeholders", &self.rules.placeholders),
+            ("rules.taxonomy", &self.rules.taxonomy),
         ];
         named.into_iter().filter_map(|(key, path)| Some((key, path.as_deref()?))).collect()
     }

@@ -29,13 +29,16 @@ const CHANNELS_MAX: usize = 100;
 /// The name of the channel that `notify.webhook_url` makes.
 const WEBHOOK: &str = "webhook";
 
+/// Who hears of alerts that were given up, once it is known.
+type Heard = Arc<OnceLock<Arc<dyn AlarmSink>>>;
+
 /// The running channels, and what hands alerts to them.
 pub(crate) struct Deliveries {
     channels: Channels,
     handover: Arc<Handover>,
     world: World,
     /// Who hears of alerts that were given up.
-    alarms: Arc<OnceLock<Arc<dyn AlarmSink>>>,
+    alarms: Heard,
     audit: OnceLock<Arc<dyn AuditSink>>,
     letters: Arc<Letters>,
 }
@@ -49,7 +52,7 @@ pub(crate) async fn start_delivery(
     tenant: TenantId,
     recovered: &[Arc<Block>],
 ) -> Result<Arc<Deliveries>, ServerError> {
-    let alarms: Arc<OnceLock<Arc<dyn AlarmSink>>> = Arc::default();
+    let alarms: Heard = Arc::default();
     let health = TableName::new(table::MONETA_HEALTH).expect("a built-in table");
     let schema = ingest.store().schema(&health).expect("a built-in table");
     let letters = Arc::new(Letters::new(ingest.clone(), world.clock.clone(), schema));
@@ -67,7 +70,7 @@ fn start_channels(
     config: &Config,
     keys: &KeyRing,
     world: &World,
-    (alarms, letters): (&Arc<OnceLock<Arc<dyn AlarmSink>>>, &Arc<Letters>),
+    (alarms, letters): (&Heard, &Arc<Letters>),
 ) -> Result<Channels, ServerError> {
     let setting = |key, message| ServerError::Setting { key, message };
     if let Some(wrong) = config.notify.web_url.as_ref().filter(|url| !is_web_address(url)) {

@@ -44,6 +44,7 @@ mod rule_trial;
 mod serve;
 mod snapshot;
 mod source_config;
+mod starter;
 mod tls;
 mod tuning;
 mod volume;

@@ -24,7 +24,7 @@ use moneta_ports::{
     QueryEngine, QueryObjects, RuleAdmin,
 };
 use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
-use moneta_rules::Placeholders;
+use moneta_rules::{Placeholders, Taxonomy};
 use moneta_scrub::{Scrubber, TokenKeys};
 
 use crate::analytics::start_analytics;
@@ -39,6 +39,7 @@ use crate::mover::{MoverParts, remove_cache, start_mover};
 use crate::objects::bucket_options;
 use crate::operations::NodeOperations;
 use crate::rule_admin::{RuleSettings, Rules};
+use crate::starter;
 use crate::volume::{DataVolume, RESERVE_FILE};
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
 use crate::{local, mappings, snapshot};
@@ -106,8 +107,7 @@ impl Node {
         let tenant = load_tenant(&world, data)?;
         let keys = open_keys(&world, config, data)?;
         let signer: Arc<dyn NoteSigner> = keys.log_signer();
-        let metastore = Metastore::open(&data.join("meta.sqlite"), world.clock.now());
-        let metastore = Arc::new(metastore.map_err(|error| ServerError::part("metastore", error.kind(), error))?);
+        let metastore = open_metastore(&world, data)?;
         let catalog = TableCatalog::built_in();
         let (ingest, report) = open_ingest(&world, data, config, &keys, tenant, &catalog, &metastore)?;
         log_recovery(&report);
@@ -116,8 +116,11 @@ impl Node {
         let deliveries = start_delivery(config, &keys, &world, &ingest, tenant, &report.recovered).await?;
         let alarms = start_alarms(&world, &ingest, deliveries.port());
         deliveries.attach(alarms.clone(), ingest.clone());
-        let rule_settings =
-            RuleSettings { placeholders: load_placeholders(config)?, trusted_signers: trusted_signers(config)? };
+        let rule_settings = RuleSettings {
+            placeholders: load_placeholders(config)?,
+            taxonomy: load_taxonomy(config, &catalog)?,
+            trusted_signers: trusted_signers(config)?,
+        };
         let rules =
             Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), rule_settings)?;
         let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
@@ -135,6 +138,7 @@ impl Node {
         let attached = rules.attach_analytics(analytics.clone());
         attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;
         ingest.note_subscribers_complete();
+        rules.attach_alarms(alarms.clone());
         let access = start_access(&world, &metastore, &ingest)?;
         let (witnesses, care) = (Arc::new(Board::default()), Arc::new(CareBoard::default()));
         let operations = NodeOperations::new(
@@ -164,6 +168,15 @@ impl Node {
             signer,
             _lock: lock,
         })
+    }
+
+    /// Adds the rules that come with the program, where the directory is new and nobody declined them.
+    ///
+    /// # Errors
+    /// When they cannot be audited or stored.
+    pub(crate) async fn add_starter_rules(&self, config: &Config) -> Result<(), ServerError> {
+        let added = self.rules.add_starter(&own_context(), config.rules.starter).await;
+        added.map_err(|error| ServerError::part("starter rules", error.kind, error))
     }
 
     /// Starts offering checkpoints to the configured witnesses.
@@ -468,6 +481,18 @@ fn make_scrubber(config: &Config, keys: &KeyRing) -> Result<Scrubber, ServerErro
     Scrubber::new(policy, token_keys).map_err(|error| setting(error.to_string()))
 }
 
+/// Opens the metastore. A new one says that the directory is: the first server adds the rules that come with it.
+fn open_metastore(world: &World, data: &Path) -> Result<Arc<Metastore>, ServerError> {
+    let path = data.join("meta.sqlite");
+    let is_new = !path.exists();
+    let failed = |error: moneta_metastore::Error| ServerError::part("metastore", error.kind(), error);
+    let metastore = Metastore::open(&path, world.clock.now()).map_err(failed)?;
+    if is_new {
+        starter::offer(&metastore, world.clock.now()).map_err(failed)?;
+    }
+    Ok(Arc::new(metastore))
+}
+
 /// The values of rules' placeholders.
 fn load_placeholders(config: &Config) -> Result<Placeholders, ServerError> {
     let Some(path) = &config.rules.placeholders else { return Ok(Placeholders::default()) };
@@ -475,6 +500,15 @@ fn load_placeholders(config: &Config) -> Result<Placeholders, ServerError> {
     let text =
         std::fs::read_to_string(path).map_err(|error| setting(format!("cannot read {}: {error}", path.display())))?;
     Placeholders::parse(&text).map_err(|error| setting(format!("{}: {error}", path.display())))
+}
+
+/// Where the data of log sources lies: as built in, and as the file of the installation says.
+fn load_taxonomy(config: &Config, catalog: &TableCatalog) -> Result<Taxonomy, ServerError> {
+    let Some(path) = &config.rules.taxonomy else { return Ok(Taxonomy::built_in()) };
+    let setting = |message: String| ServerError::Setting { key: "rules.taxonomy", message };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| setting(format!("cannot read {}: {error}", path.display())))?;
+    Taxonomy::built_in_and(&text, catalog).map_err(|error| setting(format!("{}: {error}", path.display())))
 }
 
 /// The keys of those whose rule packs are taken.

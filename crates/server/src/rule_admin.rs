@@ -13,9 +13,10 @@ use moneta_merkle::{VerifierKey, sha256};
 use moneta_metastore::{Metastore, SecretHash, Setting, StoredRule};
 use moneta_monitor::{Analytics, Monitor};
 use moneta_ports::{
-    AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, EventExplanation, ExceptionCondition,
-    ExceptionPreview, FailedRuleTest, JudgedAlert, NewException, OpContext, PortError, QueryEngine, RuleAdmin,
-    RuleException, RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary, RuleTuning, RuleWarning,
+    Alarm, AlarmKind, AlarmSink, AuditEvent, AuditSink, BackfillReport, BackfillSelection, BoxFuture, EventExplanation,
+    ExceptionCondition, ExceptionPreview, FailedRuleTest, JudgedAlert, NewException, OpContext, PortError, QueryEngine,
+    RuleAdmin, RuleException, RuleFile, RulePack, RuleReport, RuleSetReport, RuleSource, RuleSummary, RuleTuning,
+    RuleWarning,
 };
 use moneta_rules::analytics::{AnalyticsRule, IncidentSettings, is_analytics};
 use moneta_rules::exception;
@@ -33,9 +34,19 @@ use crate::rule_trial::RuleTrial;
 /// The setting that holds the ids of disabled rules.
 const DISABLED: &str = "rules.disabled";
 
+/// Whether the tests beside rules are run when these are added.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tests {
+    /// They are.
+    Run,
+    /// The rules are known to pass them.
+    Passed,
+}
+
 /// What the configuration says of rules.
 pub(crate) struct RuleSettings {
     pub(crate) placeholders: Placeholders,
+    pub(crate) taxonomy: Taxonomy,
     /// Keys of those whose packs are taken.
     pub(crate) trusted_signers: Vec<VerifierKey>,
 }
@@ -63,6 +74,9 @@ pub(crate) struct Rules {
     /// Ids of the exceptions that the compiled rules have, and when each ends.
     pub(crate) applied: Mutex<BTreeMap<String, Timestamp>>,
     active: Mutex<Arc<CompiledRules>>,
+    /// Rules that are to run and do not, each with the reason; by id.
+    stopped: Mutex<BTreeMap<String, RuleSummary>>,
+    alarms: OnceLock<Arc<dyn AlarmSink>>,
     /// One change at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -76,8 +90,7 @@ impl Rules {
         clock: Arc<dyn Clock>,
         settings: RuleSettings,
     ) -> Result<Arc<Self>, ServerError> {
-        let RuleSettings { placeholders, trusted_signers } = settings;
-        let taxonomy = Taxonomy::built_in();
+        let RuleSettings { placeholders, taxonomy, trusted_signers } = settings;
         let rules = Self {
             metastore,
             audit,
@@ -91,13 +104,19 @@ impl Rules {
             analytics: AnalyticsSet::default(),
             applied: Mutex::default(),
             active: Mutex::default(),
+            stopped: Mutex::default(),
+            alarms: OnceLock::new(),
             changing: tokio::sync::Mutex::new(()),
         };
         let set = rules.read().map_err(|error| ServerError::part("metastore", error.kind, error))?;
-        for rule in rules.put_in_force(&set) {
-            tracing::warn!(file = rule.file, rule_id = rule.rule_id, title = rule.title, reason = %rule.error, "a stored rule is not active");
-        }
+        rules.put_in_force(&set);
         Ok(Arc::new(rules))
+    }
+
+    /// Tells people of rules that are to run and do not: those of now, and all that stop later.
+    pub(crate) fn attach_alarms(&self, alarms: Arc<dyn AlarmSink>) {
+        let _ = self.alarms.set(alarms);
+        self.stopped().values().for_each(|rule| self.tell_stopped(rule));
     }
 
     /// Gives every later set to the monitor too.
@@ -134,31 +153,52 @@ impl Rules {
         Ok(RuleSet { stored, disabled, exceptions })
     }
 
-    fn compile(&self, set: &RuleSet) -> (Arc<CompiledRules>, Vec<NotLoaded>) {
+    /// The rules of a set that match events, and those of them that are to run and cannot.
+    fn compile(&self, set: &RuleSet) -> (Arc<CompiledRules>, Vec<RuleSummary>) {
         let runs = |rule: &&StoredRule| !set.disabled.contains(rule.rule_id.as_str());
         let wanted: BTreeSet<&RuleId> = set.stored.iter().filter(runs).map(|rule| &rule.rule_id).collect();
         let files: BTreeMap<(&str, &str), ()> =
             set.stored.iter().map(|rule| ((rule.file_name.as_str(), rule.text.as_str()), ())).collect();
-        let mut rules: Vec<Rule> = Vec::new();
+        let (mut rules, mut not_loaded): (Vec<Rule>, Vec<NotLoaded>) = (Vec::new(), Vec::new());
         for (name, text) in files.into_keys() {
-            let parsed = parse_file_with(name, text, &self.placeholders).rules;
-            rules.extend(parsed.into_iter().filter(|rule| wanted.contains(&rule.metadata.id)));
+            let parsed = parse_file_with(name, text, &self.placeholders);
+            rules.extend(parsed.rules.into_iter().filter(|rule| wanted.contains(&rule.metadata.id)));
+            not_loaded.extend(parsed.not_loaded);
         }
         rules.extend(Self::filters(&set.exceptions));
-        let (compiled, not_loaded) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
-        (Arc::new(compiled), not_loaded)
+        let (compiled, refused) = CompiledRules::compile(rules, &self.taxonomy, &self.catalog);
+        not_loaded.extend(refused);
+        let running: BTreeSet<&RuleId> = compiled.rules().iter().map(|rule| &rule.metadata.id).collect();
+        let stopped = set.stored.iter().filter(runs).filter(|rule| !running.contains(&rule.rule_id));
+        let stopped = stopped.filter(|rule| !is_analytics(&rule.text)).map(|rule| {
+            let own = |refused: &&NotLoaded| RuleId::new(&refused.rule_id) == rule.rule_id;
+            summary_of_stopped(rule, not_loaded.iter().find(own))
+        });
+        let stopped = stopped.collect();
+        (Arc::new(compiled), stopped)
+    }
+
+    fn stopped(&self) -> BTreeMap<String, RuleSummary> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell_stopped(&self, rule: &RuleSummary) {
+        let (subject, reason) = (rule.rule_id.clone(), rule.problem.as_deref().unwrap_or_default());
+        tracing::warn!(rule_id = subject, title = rule.title, reason, "a stored rule does not run");
+        if let Some(alarms) = self.alarms.get() {
+            let text = format!("{} ({subject}) does not run: {reason}", rule.title);
+            alarms.raise(Alarm { kind: AlarmKind::RuleStopped, subject, text });
+        }
     }
 
     /// Compiles what is stored now and runs it from here on.
-    pub(crate) fn reload(&self) -> Result<(), PortError> {
-        let set = self.read()?;
-        self.put_in_force(&set);
-        Ok(())
+    pub(crate) fn reload(&self) -> Result<Vec<RuleSummary>, PortError> {
+        Ok(self.put_in_force(&self.read()?))
     }
 
-    /// Compiles a set and runs it from here on; what of it does not run.
-    pub(crate) fn put_in_force(&self, set: &RuleSet) -> Vec<NotLoaded> {
-        let (compiled, not_loaded) = self.compile(set);
+    /// Compiles a set and runs it from here on; what does not run any more.
+    pub(crate) fn put_in_force(&self, set: &RuleSet) -> Vec<RuleSummary> {
+        let (compiled, mut stopped) = self.compile(set);
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = compiled.clone();
         // What has no end that can be read never held.
         let ends = |one: &RuleException| Some((one.id.clone(), Timestamp::parse(&one.expires)?));
@@ -166,12 +206,20 @@ impl Rules {
         if let Some(monitor) = self.monitor.get() {
             monitor.set_rules(compiled);
         }
-        self.run_analytics(set);
-        not_loaded
+        stopped.extend(self.run_analytics(set));
+        let stopped: BTreeMap<String, RuleSummary> =
+            stopped.into_iter().map(|rule| (rule.rule_id.clone(), rule)).collect();
+        let mut before = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let newly: Vec<RuleSummary> =
+            stopped.values().filter(|rule| !before.contains_key(&rule.rule_id)).cloned().collect();
+        *before = stopped;
+        drop(before);
+        newly.iter().for_each(|rule| self.tell_stopped(rule));
+        newly
     }
 
-    fn run_analytics(&self, set: &RuleSet) {
-        self.analytics.run(&set.stored, &set.disabled, &set.exceptions);
+    fn run_analytics(&self, set: &RuleSet) -> Vec<RuleSummary> {
+        self.analytics.run(&set.stored, &set.disabled, &set.exceptions)
     }
 
     /// Why a rule is not among the active ones.
@@ -187,9 +235,8 @@ impl Rules {
             let message = format!("the rule {rule_id} is disabled; `moneta rules enable {rule_id}` enables it");
             return PortError::new(ErrorKind::Caller, message);
         }
-        let reason = self.compile(&set).1.into_iter().find(|rule| rule.rule_id == rule_id);
-        let reason =
-            reason.map_or_else(|| "it is not among the rules that match events".to_owned(), |r| r.error.to_string());
+        let reason = self.stopped().remove(rule_id).and_then(|rule| rule.problem);
+        let reason = reason.unwrap_or_else(|| "it is not among the rules that match events".to_owned());
         PortError::new(ErrorKind::Caller, format!("the rule {rule_id} is stored and does not run: {reason}"))
     }
 
@@ -221,10 +268,29 @@ impl Rules {
         if !changed {
             return Ok(());
         }
+        if !enabled {
+            self.refuse_to_stop_others(rule_id)?;
+        }
         let action = if enabled { "rule.enable" } else { "rule.disable" };
         self.audit.record_change(ctx, AuditEvent::success(action, "rule", rule_id)).await?;
         self.store_disabled(ctx, disabled)?;
-        self.reload()
+        self.reload()?;
+        Ok(())
+    }
+
+    /// A correlation would stop with the rule that it counts, and nobody might notice.
+    fn refuse_to_stop_others(&self, rule_id: &str) -> Result<(), PortError> {
+        let active = self.active();
+        let dependents = active.dependents(&RuleId::new(rule_id));
+        if dependents.is_empty() {
+            return Ok(());
+        }
+        let name = |rule: &&Arc<Rule>| format!("{} ({})", rule.metadata.title, rule.metadata.id);
+        let names = dependents.iter().map(name).collect::<Vec<String>>().join(", ");
+        let message = format!(
+            "correlations count what the rule {rule_id} finds and would stop with it: {names}; disable or remove them first"
+        );
+        Err(PortError::new(ErrorKind::Caller, message))
     }
 
     fn store_disabled(&self, ctx: &OpContext, disabled: BTreeSet<String>) -> Result<(), PortError> {
@@ -237,17 +303,19 @@ impl Rules {
         self.metastore.put_setting(&setting).map_err(metastore_failed)
     }
 
-    /// Rules that are stored and do not run.
+    /// Sigma rules that are stored and disabled, and whatever is disabled and can no longer be read.
     fn summaries_of_disabled(&self) -> Result<Vec<RuleSummary>, PortError> {
         let disabled = self.disabled()?;
         let stored = self.stored()?;
-        let rules = stored.iter().filter(|rule| disabled.contains(rule.rule_id.as_str()));
-        let parsed = rules.flat_map(|stored| {
-            let parsed = parse_file_with(&stored.file_name, &stored.text, &self.placeholders).rules;
-            parsed.into_iter().filter(|rule| rule.metadata.id == stored.rule_id)
-        });
         let active = self.active();
-        Ok(parsed.map(|rule| RuleSummary { enabled: false, ..self.summary(&rule, active.rules()) }).collect())
+        let rules = stored.iter().filter(|rule| disabled.contains(rule.rule_id.as_str()));
+        let listed = rules.filter(|stored| self.analytics.rule(stored.rule_id.as_str()).is_none()).map(|stored| {
+            let parsed = parse_file_with(&stored.file_name, &stored.text, &self.placeholders);
+            let own = parsed.rules.iter().find(|rule| rule.metadata.id == stored.rule_id);
+            let refused = || parsed.not_loaded.iter().find(|refused| RuleId::new(&refused.rule_id) == stored.rule_id);
+            own.map_or_else(|| summary_of_stopped(stored, refused()), |rule| self.summary(rule, active.rules()))
+        });
+        Ok(listed.map(|rule| RuleSummary { enabled: false, ..rule }).collect())
     }
 
     /// A rule as lists show it, among those it may refer to.
@@ -261,6 +329,7 @@ impl Rules {
             log_source: rule.log_source().map(ToString::to_string).unwrap_or_default(),
             tables: tables.iter().map(ToString::to_string).collect(),
             enabled: true,
+            problem: None,
         }
     }
 
@@ -285,9 +354,10 @@ impl Rules {
         ctx: &OpContext,
         files: &[RuleFile],
         pack: Option<&RulePack>,
+        tests: Tests,
     ) -> Result<RuleSetReport, PortError> {
         let pack = pack.map(|pack| serde_json::json!(pack));
-        let Candidates { mut rules, mut report, .. } = self.candidates(ctx, files).await?;
+        let Candidates { mut rules, mut report, .. } = self.candidates(ctx, files, tests).await?;
         rules.iter_mut().for_each(|rule| rule.pack.clone_from(&pack));
         let changed = self.changed(rules, &mut report)?;
         if changed.is_empty() {
@@ -303,7 +373,15 @@ impl Rules {
             self.store_disabled(ctx, disabled)?;
         }
         self.metastore.put_rules(&changed).map_err(metastore_failed)?;
-        self.reload()?;
+        let stopped = self.reload()?.into_iter();
+        report.warnings.extend(stopped.map(|rule| RuleWarning {
+            file: String::new(),
+            line: 0,
+            rule_id: rule.rule_id,
+            title: rule.title,
+            code: "not_running".to_owned(),
+            message: rule.problem.unwrap_or_default(),
+        }));
         Ok(report)
     }
 
@@ -342,7 +420,8 @@ impl Rules {
         selection: BackfillSelection,
         tables: &[TableName],
     ) -> Result<BackfillReport, PortError> {
-        let Candidates { rules, report, compiled, analytics } = self.candidates(ctx, &selection.drafts).await?;
+        let Candidates { rules, report, compiled, analytics } =
+            self.candidates(ctx, &selection.drafts, Tests::Run).await?;
         if let Some(RuleReport { file, problem, .. }) = report.not_loaded.into_iter().next() {
             let message = format!("{file}: {}", problem.unwrap_or_default());
             return Err(PortError::new(ErrorKind::Caller, message));
@@ -356,7 +435,8 @@ impl Rules {
     }
 
     /// What of the files can run, and why the rest cannot.
-    async fn candidates(&self, ctx: &OpContext, files: &[RuleFile]) -> Result<Candidates, PortError> {
+    async fn candidates(&self, ctx: &OpContext, files: &[RuleFile], tests: Tests) -> Result<Candidates, PortError> {
+        let run_tests = tests == Tests::Run;
         let mut report = RuleSetReport::default();
         let mut parsed: Vec<Rule> = Vec::new();
         let (queries, files): (Vec<&RuleFile>, Vec<&RuleFile>) =
@@ -377,7 +457,7 @@ impl Rules {
         let compiled = Arc::new(compiled);
         let added: Vec<&Arc<Rule>> = compiled.rules().iter().filter(|rule| new.contains(&rule.metadata.id)).collect();
         report.num_tests = added.iter().map(|rule| rule.tests.len()).sum();
-        let failures = rule_tests::run(&compiled, &self.catalog, |id| new.contains(id));
+        let failures = rule_tests::run(&compiled, &self.catalog, |id| run_tests && new.contains(id));
         report.failed_tests.extend(failures.into_iter().map(failed_test));
         let warnings = lint::warnings(&compiled, &self.taxonomy, &self.catalog, |id| new.contains(id));
         report.warnings.extend(warnings.into_iter().map(rule_warning));
@@ -402,10 +482,16 @@ impl Rules {
             rules.extend(found.rules.iter().map(|rule| stored(&rule.metadata.id, &rule.file)));
             report.not_loaded.extend(found.not_loaded.into_iter().map(rule_report));
             report.num_tests += found.rules.iter().map(|rule| rule.tests.len()).sum::<usize>();
-            let failures = RuleTrial::new(&self.catalog).test(&found.rules).await;
+            let tested = if run_tests { found.rules.as_slice() } else { &[] };
+            let failures = RuleTrial::new(&self.catalog).test(tested).await;
             let failures =
                 failures.map_err(|error| PortError::caused_by(error.kind(), "tests cannot be run", error))?;
             report.failed_tests.extend(failures.into_iter().map(failed_test));
+            let engine = self.history()?;
+            for rule in &found.rules {
+                let warnings = AnalyticsSet::warnings(&*engine, ctx, rule).await;
+                report.warnings.extend(warnings.into_iter().map(rule_warning));
+            }
             analytics.extend(found.rules);
         }
         Ok(Candidates { rules, report, compiled, analytics })
@@ -426,7 +512,7 @@ impl RuleAdmin for Rules {
     fn add<'a>(&'a self, ctx: &'a OpContext, files: Vec<RuleFile>) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
         Box::pin(async move {
             let _one_at_a_time = self.changing.lock().await;
-            self.add_files(ctx, &files, None).await
+            self.add_files(ctx, &files, None, Tests::Run).await
         })
     }
 
@@ -436,7 +522,7 @@ impl RuleAdmin for Rules {
         files: Vec<RuleFile>,
     ) -> BoxFuture<'a, Result<RuleSetReport, PortError>> {
         Box::pin(async move {
-            let Candidates { rules, mut report, .. } = self.candidates(ctx, &files).await?;
+            let Candidates { rules, mut report, .. } = self.candidates(ctx, &files, Tests::Run).await?;
             self.changed(rules, &mut report)?;
             Ok(report)
         })
@@ -453,13 +539,15 @@ impl RuleAdmin for Rules {
             if !self.stored()?.iter().any(|rule| rule.rule_id == id) {
                 return Err(no_such_rule(rule_id));
             }
+            self.refuse_to_stop_others(rule_id)?;
             self.audit.record_change(ctx, AuditEvent::success("rule.remove", "rule", rule_id)).await?;
             self.metastore.delete_rule(&id).map_err(metastore_failed)?;
             let mut disabled = self.disabled()?;
             if disabled.remove(rule_id) {
                 self.store_disabled(ctx, disabled)?;
             }
-            self.reload()
+            self.reload()?;
+            Ok(())
         })
     }
 
@@ -556,6 +644,7 @@ impl RuleAdmin for Rules {
             Err(error) => tracing::error!(error = %error, "disabled rules could not be listed"),
         }
         summaries.extend(self.analytics.summaries());
+        summaries.extend(self.stopped().into_values());
         summaries.sort_by(|a, b| a.title.cmp(&b.title));
         summaries
     }
@@ -569,6 +658,22 @@ fn added_event(rule: &StoredRule) -> AuditEvent {
         event.details.insert("pack".to_owned(), pack.clone());
     }
     event
+}
+
+/// A stored rule that is to run and does not.
+pub(crate) fn summary_of_stopped(rule: &StoredRule, refused: Option<&NotLoaded>) -> RuleSummary {
+    let title = refused.map(|refused| refused.title.clone()).filter(|title| !title.is_empty());
+    let problem = refused.map(|refused| refused.error.to_string());
+    RuleSummary {
+        rule_id: rule.rule_id.to_string(),
+        title: title.unwrap_or_else(|| rule.file_name.clone()),
+        level: String::new(),
+        author: String::new(),
+        log_source: String::new(),
+        tables: Vec::new(),
+        enabled: true,
+        problem: Some(problem.unwrap_or_else(|| format!("{} does not hold it any more", rule.file_name))),
+    }
 }
 
 fn failed_test(failure: TestFailure) -> FailedRuleTest {

@@ -7,7 +7,7 @@ use moneta_base::ErrorKind;
 use moneta_ports::{AuditEvent, AuditSink as _, OpContext, PortError, RuleFile, RulePack, RuleSetReport};
 use moneta_rules::pack::{self, OpenedPack};
 
-use crate::rule_admin::Rules;
+use crate::rule_admin::{Rules, Tests};
 
 /// The act, for the audit table.
 const ADD: &str = "rule.add-pack";
@@ -39,7 +39,7 @@ impl Rules {
         event.details.insert("files".to_owned(), files.len().into());
         self.audit.record_change(ctx, event).await?;
         let files: Vec<RuleFile> = files.into_iter().map(|(name, text)| RuleFile { name, text }).collect();
-        let mut report = self.add_files(ctx, &files, Some(&pack)).await?;
+        let mut report = self.add_files(ctx, &files, Some(&pack), Tests::Run).await?;
         let now = self.of_pack(&pack.name)?.into_iter();
         report.left = now.filter(|(_, of)| of.version < pack.version).map(|(rule_id, _)| rule_id).collect();
         Ok(report)

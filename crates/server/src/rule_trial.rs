@@ -14,6 +14,7 @@ use moneta_rules::rule_tests::{RuleTest, TestFailure};
 use moneta_rules::{Error, NotLoaded};
 use serde_json::json;
 
+use crate::analytics::AnalyticsSet;
 use crate::config::Config;
 use crate::error::ServerError;
 use crate::offline::offline_query_engine;
@@ -64,6 +65,22 @@ impl<'a> RuleTrial<'a> {
             let columns = engine.columns(&context(), QueryRequest::new(&rule.query)).await;
             let columns = columns.map_err(|error| ServerError::part("query engine", error.kind(), error))?;
             found.extend(lint_query(rule, &columns.into_iter().map(|column| column.name).collect::<Vec<_>>()));
+        }
+        Ok(found)
+    }
+
+    /// What of that keeps alerts from saying what they should.
+    ///
+    /// # Errors
+    /// When the query engine cannot be set up.
+    pub async fn warnings(&self, rules: &[AnalyticsRule]) -> Result<Vec<Diagnosis>, ServerError> {
+        let mut found = Vec::new();
+        if rules.is_empty() {
+            return Ok(found);
+        }
+        let engine = self.engine_for(rules)?;
+        for rule in rules {
+            found.extend(AnalyticsSet::warnings(&*engine, &context(), rule).await);
         }
         Ok(found)
     }

@@ -54,6 +54,7 @@ pub struct Ready {
 /// When a part cannot be opened, an address is taken, or the shutdown cannot be finished.
 pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -> Result<(), ServerError> {
     let node = Node::open(&config, data).await?;
+    node.add_starter_rules(&config).await?;
     let listener = listen(config.server.listen).await?;
     let address = listener.local_addr().map_err(|source| ServerError::Listen {
         address: config.server.listen,

@@ -69,6 +69,7 @@ export async function launch(config = ""): Promise<Launched> {
       MONETA_SERVER__LISTEN: "127.0.0.1:0",
       MONETA_SYSLOG__ENABLED: "false",
       MONETA_COLLECT__ENABLED: "false",
+      MONETA_RULES__STARTER: "false",
       MONETA_STORE__RESERVE_BYTES: "0",
       NO_COLOR: "1",
     },

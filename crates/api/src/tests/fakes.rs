@@ -568,6 +568,7 @@ impl RuleAdmin for Fakes {
             log_source: String::new(),
             tables: Vec::new(),
             enabled: !self.disabled_rules.lock().unwrap().contains(&file.name),
+            problem: None,
         };
         self.rules.lock().unwrap().iter().map(summary).collect()
     }

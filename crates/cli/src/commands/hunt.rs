@@ -31,6 +31,9 @@ pub struct Hunt {
     /// A TOML file of lists with the values of placeholders.
     #[arg(long, value_name = "FILE")]
     placeholders: Option<PathBuf>,
+    /// A TOML file of log sources and field names that adds to the built-in one.
+    #[arg(long, value_name = "FILE")]
+    taxonomy: Option<PathBuf>,
     /// Files and directories of logs.
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
@@ -71,7 +74,7 @@ impl Hunt {
     pub fn run(&self, console: &Console) -> Result<Exit, Failure> {
         let unknown = || Failure::unknown("level", &self.level, Level::ALL.map(Level::name));
         let level_min = Level::parse(&self.level).ok_or_else(unknown)?;
-        let compiled = compile(&self.rules, self.placeholders.as_deref())?;
+        let compiled = compile(&self.rules, self.placeholders.as_deref(), self.taxonomy.as_deref())?;
         compiled.complain(console);
         console.say(&format!(
             "{} rules loaded, {} not loaded",

@@ -8,6 +8,7 @@ use crate::hunting::{LOG, RULE};
 use crate::support::{Moneta, wait_until};
 
 const ID: &str = "5f7c1b1e-0000-4000-8000-000000000001";
+const CORRELATION_ID: &str = "5f7c1b1e-0000-4000-8000-000000000002";
 /// Holds when two events of the rule above come from one machine within five minutes.
 const CORRELATION: &str = "
 ---
@@ -52,7 +53,9 @@ fn analytics_rules_are_judged_without_a_store_too() {
     let moneta = Moneta::new();
     let rules = [moneta.file("rule.yml", RULE), moneta.file("query.yaml", QUERY)];
     let run = |command: &[&str]| moneta.run(&[command, &[&rules[0], &rules[1]]].concat());
-    assert_eq!(run(&["rules", "check"]).stdout, "2 rules would load, 0 would not\n");
+    let checked = run(&["rules", "check"]);
+    assert_eq!(checked.stdout, "2 rules would load, 0 would not\n");
+    assert!(checked.stderr.contains("loaded, but unknown_column") && checked.stderr.contains("Computr"), "{checked:?}");
     let tested = moneta.run(&["rules", "test", &rules[1]]);
     assert_eq!((tested.code, tested.stdout.as_str()), (1, "2 tests, 1 failed\n"), "{tested:?}");
     assert!(tested.stderr.contains("it is said in the lab: should match and does not"), "{tested:?}");
@@ -88,6 +91,8 @@ fn analytics_rules_are_judged_without_a_store_too() {
         "Syslog",
     ]);
     assert!(whole.stdout.contains("looks at several rows together"), "{whole:?}");
+    let added = moneta.run(&["rules", "add", &rules[1]]);
+    assert!(added.stderr.contains("loaded, but unknown_column") && added.stderr.contains("Computr"), "{added:?}");
 }
 
 #[test]
@@ -100,6 +105,70 @@ fn lint_names_what_is_probably_wrong() {
     let run = moneta.run(&["rules", "lint", &moneta.file("odd.yml", odd)]);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stdout.contains("warning[unknown_field]") && run.stdout.contains("did you mean"), "{run:?}");
+}
+
+#[test]
+fn log_sources_come_from_a_file_too() {
+    let moneta = Moneta::new();
+    let rule =
+        "title: Order\nid: order\nlogsource: { product: shop }\ndetection:\n  s: { Kind: refund }\n  condition: s\n";
+    let rule = moneta.file("rule.yml", rule);
+    let without = moneta.run(&["rules", "check", &rule]);
+    assert!(without.code == 1 && without.stderr.contains("no table for log source shop"), "{without:?}");
+    let own = moneta.file("own.toml", "[[log_source]]\nproduct = \"shop\"\ntargets = [{ table = \"Shop_CL\" }]\n");
+    assert_eq!(moneta.run(&["rules", "check", "--taxonomy", &own, &rule]).code, 0);
+    let bad = moneta.file("bad.toml", "[[log_source]]\nproduct = \"shop\"\ntargets = [{ table = \"Evnt\" }]\n");
+    let refused = moneta.run(&["rules", "check", "--taxonomy", &bad, &rule]);
+    assert!(refused.code == 2 && refused.stderr.contains("did you mean \"Event\"?"), "{refused:?}");
+    // The server's come from the file that the configuration names.
+    assert_eq!(moneta.run(&["rules", "add", &rule]).code, 1);
+    let with = |file: &str| moneta.file("moneta.toml", format!("[rules]\ntaxonomy = {file:?}\n"));
+    let refused = moneta.run(&["rules", "add", "--config", &with(&bad), &rule]);
+    assert!(refused.code != 0 && refused.stderr.contains("rules.taxonomy"), "{refused:?}");
+    moneta.ok(&["rules", "add", "--config", &with(&own), &rule]);
+    // Without the file it does not run any more, which is told.
+    let listed = moneta.json(&["rules", "list"]);
+    assert!(listed[0]["problem"].as_str().unwrap().contains("no table for log source shop"), "{listed}");
+    let alarms = "SecurityAlert | where RuleId == 'moneta/rule-stopped' | count";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _server = moneta.serve();
+    runtime.block_on(wait_until("the alarm", || moneta.count(alarms) > 0));
+}
+
+#[test]
+fn a_new_installation_has_the_starter_rules_and_what_is_disabled_stays_so() {
+    let mut moneta = Moneta::new();
+    moneta.settings.push(("MONETA_RULES__STARTER", "true"));
+    let listed = |moneta: &Moneta| moneta.json(&["rules", "list"]);
+    let num = |list: &Value| list.as_array().unwrap().len();
+    moneta.serve().stop();
+    let all = num(&listed(&moneta));
+    assert!(all >= 70, "{all}");
+    let id = listed(&moneta)
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|rule| rule["title"].as_str().unwrap().contains("Shadow"))
+        .map(|rule| rule["rule_id"].as_str().unwrap().to_owned())
+        .unwrap();
+    moneta.ok(&["rules", "disable", &id]);
+    let again = moneta.ok(&["rules", "add", "--starter"]);
+    assert!(again.starts_with("0 rules loaded"), "{again}");
+    let one =
+        |list: Value| list.as_array().unwrap().iter().find(|rule| rule["rule_id"] == id.as_str()).cloned().unwrap();
+    assert_eq!(one(listed(&moneta))["enabled"], false);
+    // What is removed does not come back by itself.
+    moneta.ok(&["rules", "remove", &id]);
+    moneta.serve().stop();
+    assert_eq!(num(&listed(&moneta)), all - 1);
+    // Who declined them has none, later either.
+    let mut declined = Moneta::new();
+    declined.serve().stop();
+    declined.settings.push(("MONETA_RULES__STARTER", "true"));
+    declined.serve().stop();
+    assert_eq!(num(&listed(&declined)), 0);
+    assert_eq!(declined.run(&["rules", "add", "--starter"]).code, 0);
+    assert_eq!(num(&listed(&declined)), all);
 }
 
 #[test]
@@ -233,6 +302,12 @@ fn backfill_finds_what_the_stream_found_and_a_disabled_rule_finds_nothing() {
     assert_eq!(part.as_array().unwrap().len(), 2, "{part}");
     assert_eq!(moneta.run(&["rules", "backfill", "no-such-rule"]).code, 2);
 
+    // The correlation would stop with the rule that it counts.
+    for change in ["disable", "remove"] {
+        let refused = moneta.run(&["rules", change, ID]);
+        assert!(refused.code == 2 && refused.stderr.contains("Many failed passwords"), "{refused:?}");
+    }
+    moneta.ok(&["rules", "disable", CORRELATION_ID]);
     moneta.ok(&["rules", "disable", ID]);
     let listed = moneta.json(&["rules", "list"]);
     let state =

@@ -67,6 +67,8 @@ impl Moneta {
             .env("MONETA_SYSLOG__TCP_LISTEN", address(self.syslog_port))
             .env("MONETA_SYSLOG__UDP_LISTEN", address(self.syslog_port))
             .env("MONETA_COLLECT__ENABLED", "false")
+            // Tests say which rules there are.
+            .env("MONETA_RULES__STARTER", "false")
             // Many servers on one disk, each with a gigabyte set aside, would fill it.
             .env("MONETA_STORE__RESERVE_BYTES", "0")
             .envs(self.settings.iter().copied())

@@ -18,9 +18,11 @@ use moneta_base::{Seq, TableName, Timestamp};
 
 use super::finding::{self, Finding};
 use super::group::{Entry, Group, GroupKey, Inserted, Measure, Place, bits, digest};
+use super::plan::LeafFields;
 use super::{Mode, Plan};
 use crate::compile::{CompiledRules, Explainer, RuleMatch};
 use crate::hunt::event_time;
+use crate::pattern::fold;
 use crate::vocabulary::{NamingColumns, Part};
 
 /// Bounds on what correlations keep.
@@ -61,11 +63,17 @@ pub struct Counters {
     pub too_late: u64,
     /// Events forgotten because a bound was met.
     pub evicted: u64,
+    /// Events forgotten because the correlation was changed: it counts anew.
+    pub redefined: u64,
 }
 
 impl Counters {
     fn plus(self, other: Self) -> Self {
-        Self { too_late: self.too_late + other.too_late, evicted: self.evicted + other.evicted }
+        Self {
+            too_late: self.too_late + other.too_late,
+            evicted: self.evicted + other.evicted,
+            redefined: self.redefined + other.redefined,
+        }
     }
 }
 
@@ -76,12 +84,29 @@ pub(crate) struct LeafMatch {
     pub seq: Seq,
     /// Index of the rule.
     pub leaf: usize,
-    /// Per field of the leaf: its values in this event.
-    pub fields: Vec<Vec<String>>,
+    /// Per field of the leaf: its values in this event. `None` where no rule asked for the field when the event came.
+    pub fields: Vec<Option<Vec<String>>>,
     /// What else its row says of who and where, by column.
     pub about: Pairs,
     /// Where it is to be shown what met the rule: the fields and values that did.
     pub met: Pairs,
+}
+
+impl LeafMatch {
+    /// The values of a field of the leaf.
+    pub fn texts(&self, field: usize) -> &[String] {
+        self.fields.get(field).and_then(Option::as_deref).unwrap_or_default()
+    }
+
+    /// The same in one text.
+    pub fn joined(&self, field: usize) -> String {
+        self.texts(field).join(",")
+    }
+
+    /// Whether all these fields were read when the event came.
+    fn knows(&self, fields: &LeafFields) -> bool {
+        fields.group.iter().chain(&fields.values).all(|field| self.fields.get(*field).is_some_and(Option::is_some))
+    }
 }
 
 /// Names and values; events that say the same share them.
@@ -230,6 +255,7 @@ impl Correlator {
             for row in &found.rows {
                 let fields = explainer.values(found.rule, *row, &leaf.fields);
                 let seq = first_seq + u64::from(*row);
+                let fields = fields.into_iter().map(Some).collect();
                 let mut about = naming.pairs(*row as usize);
                 about.truncate(ABOUT_MAX);
                 let about = self.shared.one(about);
@@ -317,8 +343,11 @@ impl Correlator {
         let plan = &rules.correlations().plans[arrival.correlation];
         // A leaf that came by several inputs is resolved for the one it came by.
         let Some(fields) = plan.inputs[arrival.input].get(&arrival.event.leaf) else { return };
-        let value = |at: &usize| arrival.event.fields.get(*at).map(|texts| texts.join(",")).unwrap_or_default();
-        let key: GroupKey = fields.group.iter().map(value).collect();
+        // Nobody knows the group of an event that came before this correlation did, by way of one below.
+        if !arrival.event.knows(fields) {
+            return;
+        }
+        let key: GroupKey = fields.group.iter().map(|at| fold(&arrival.event.joined(*at)).into_owned()).collect();
         let measure = Measure::of(plan, &arrival.event, &fields.values, arrival.identity);
         let Arrival { correlation, input, time, identity, event, below } = arrival;
         let entry = Entry { time, identity, inputs: 1 << input, event, measure };
@@ -509,7 +538,7 @@ impl Correlator {
         let identity = digest(&parts);
         if group.fired.insert(period) && !rules.correlations().silent.contains(&plan.rule) {
             let listed_max = self.settings.listed_events_max;
-            findings.push(finding::of_window(&rules, plan, key, group, window.clone(), (period, identity, listed_max)));
+            findings.push(finding::of_window(&rules, plan, group, window.clone(), (period, identity, listed_max)));
         }
         if plan.parents.is_empty() {
             return;

@@ -153,7 +153,7 @@ impl Correlator {
         };
         let plan = &plans[index];
         let mut states = Vec::new();
-        for (key, group) in &mut self.states[index].groups {
+        for group in self.states[index].groups.values_mut() {
             let is_it = |known: &str, known_seq: Seq| known == table.as_str() && known_seq == seq;
             let at = group.entries().iter().position(|entry| {
                 let mut below = group.below(&entry.identity);
@@ -162,7 +162,7 @@ impl Correlator {
             let Some(at) = at else { continue };
             let (holds, window) = nearest_window(plan, group, at);
             let period = group.entries()[at].time.div_euclid(plan.definition.span_nanos);
-            let window = finding::of_window(&rules, plan, key, group, window, (period, [0; 16], listed_max));
+            let window = finding::of_window(&rules, plan, group, window, (period, [0; 16], listed_max));
             states.push(GroupState { holds, window });
         }
         states

@@ -8,8 +8,8 @@ use moneta_base::{Seq, TableName, Timestamp};
 
 use super::Plan;
 use super::correlator::LeafMatch;
-use super::group::{Entry, Group, GroupKey, Place, bits};
-use super::plan::Leaf;
+use super::group::{Entry, Group, Place, bits};
+use super::plan::{Leaf, LeafFields};
 use crate::compile::CompiledRules;
 use crate::vocabulary::{Part, part_of};
 
@@ -44,7 +44,8 @@ pub struct FoundEvent {
 pub struct Finding {
     /// Index of the rule in [`CompiledRules::rules`].
     pub rule: usize,
-    /// The fields and values that the events share; several values of one field are joined by a comma.
+    /// The fields and values that the events share, as the first event of the window spells them; several values of one
+    /// field are joined by a comma.
     pub group: Vec<(String, String)>,
     /// Begin and end of the period that it is the only finding of.
     pub period: (Timestamp, Timestamp),
@@ -79,7 +80,6 @@ impl Finding {
 pub(super) fn of_window(
     rules: &CompiledRules,
     plan: &Plan,
-    key: &GroupKey,
     group: &mut Group,
     window: Range<usize>,
     (period, identity, listed_max): (i64, [u8; 16], usize),
@@ -92,7 +92,7 @@ pub(super) fn of_window(
     let first = entries().next().map_or(0, |entry| entry.time);
     Finding {
         rule: plan.rule,
-        group: plan.definition.group_by.iter().cloned().zip(key.iter().cloned()).collect(),
+        group: entries().next().map(|first| group_of(plan, first)).unwrap_or_default(),
         period: (time(period.saturating_mul(span)), time(period.saturating_add(1).saturating_mul(span))),
         times: (
             events.first().map_or(time(first), |event| event.at.time),
@@ -159,8 +159,8 @@ struct Known<'g> {
 /// What an event says of who and where.
 fn about(leaves: &HashMap<usize, Leaf>, event: &LeafMatch) -> Vec<(String, String)> {
     let fields = leaves.get(&event.leaf).map_or(&[][..], |leaf| &leaf.fields);
-    let named = fields.iter().zip(&event.fields).filter(|(field, _)| part_of(field).is_some_and(Part::is_lasting));
-    let of_rule = named.flat_map(|(field, texts)| texts.iter().map(move |text| (field.clone(), text.clone())));
+    let named = fields.iter().enumerate().filter(|(_, field)| part_of(field).is_some_and(Part::is_lasting));
+    let of_rule = named.flat_map(|(at, field)| event.texts(at).iter().map(move |text| (field.clone(), text.clone())));
     event.about.iter().cloned().chain(of_rule).collect()
 }
 
@@ -169,12 +169,22 @@ fn title<'r>(rules: &'r CompiledRules, reference: &'r str) -> &'r str {
     rules.rules().iter().find(|rule| rule.is_called(reference)).map_or(reference, |rule| rule.metadata.title.as_str())
 }
 
+/// What the events of a group share, as one of them spells it.
+fn group_of(plan: &Plan, entry: &Entry) -> Vec<(String, String)> {
+    let texts = fields(plan, entry).map_or(&[][..], |fields| &fields.group).iter().map(|at| entry.event.joined(*at));
+    plan.definition.group_by.iter().cloned().zip(texts).collect()
+}
+
+/// What is counted or compared of an event.
 fn values(plan: &Plan, entry: &Entry) -> Vec<(String, String)> {
     if plan.definition.value_fields().is_empty() {
         return entry.event.met.to_vec();
     }
-    let fields = bits(entry.inputs).find_map(|input| plan.inputs.get(input)?.get(&entry.event.leaf));
-    let positions = fields.map_or(&[][..], |fields| &fields.values);
-    let text = |at: &usize| entry.event.fields.get(*at).map(|texts| texts.join(",")).unwrap_or_default();
-    plan.definition.value_fields().iter().cloned().zip(positions.iter().map(text)).collect()
+    let texts = fields(plan, entry).map_or(&[][..], |fields| &fields.values).iter().map(|at| entry.event.joined(*at));
+    plan.definition.value_fields().iter().cloned().zip(texts).collect()
+}
+
+/// Where the fields of a correlation are in an event.
+fn fields<'p>(plan: &'p Plan, entry: &Entry) -> Option<&'p LeafFields> {
+    bits(entry.inputs).find_map(|input| plan.inputs.get(input)?.get(&entry.event.leaf))
 }

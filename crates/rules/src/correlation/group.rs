@@ -3,6 +3,7 @@
 //! Windows of one group overlap almost wholly, so counts are kept for one stretch of entries ([`Tally`]) and moved with
 //! it: an event costs what it adds to a window and takes from it, not what the window holds.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,8 +13,9 @@ use moneta_base::Seq;
 use super::correlator::LeafMatch;
 use super::{Correlation, Kind, Mode, Plan, RuleCondition};
 use crate::ir::{Expression, Field};
+use crate::pattern::fold;
 
-/// Values by which events are grouped.
+/// Values by which events are grouped, folded: events that differ in case only are of one group.
 pub(crate) type GroupKey = Arc<[String]>;
 
 /// An event by its time in nanoseconds, its table and its sequence there.
@@ -50,20 +52,17 @@ pub(crate) enum Measure {
 impl Measure {
     /// What an event adds; `positions` are those of the condition's fields among the event's values.
     pub fn of(plan: &Plan, event: &LeafMatch, positions: &[usize], identity: [u8; 16]) -> Self {
-        let texts = |field: &usize| event.fields.get(*field).map_or(&[][..], Vec::as_slice);
+        let texts = |field: &usize| event.texts(*field);
         match &plan.definition.kind {
             Kind::EventCount(_) if plan.counts_findings => Self::Distinct([identity].into()),
             Kind::EventCount(_) | Kind::Absence => Self::One,
             Kind::Temporal(_) | Kind::TemporalOrdered(_) => Self::Inputs,
             Kind::ValueCount { .. } | Kind::FirstSeen { .. } | Kind::ValueShare { .. } => match positions {
-                [field] => Self::Distinct(texts(field).iter().map(|text| digest(&[text.as_bytes()])).collect()),
+                [field] => Self::Distinct(texts(field).iter().map(|text| folded_digest([text])).collect()),
                 // An event that lacks one of several fields has no combination of them.
                 fields if fields.iter().any(|field| texts(field).is_empty()) => Self::Distinct([].into()),
                 fields => {
-                    let digests: Vec<[u8; 16]> = fields
-                        .iter()
-                        .map(|field| digest(&texts(field).iter().map(String::as_bytes).collect::<Vec<_>>()))
-                        .collect();
+                    let digests: Vec<[u8; 16]> = fields.iter().map(|field| folded_digest(texts(field))).collect();
                     Self::Distinct([digest(&digests.iter().map(<[u8; 16]>::as_slice).collect::<Vec<_>>())].into())
                 }
             },
@@ -178,11 +177,6 @@ pub(crate) enum Inserted {
 }
 
 impl Group {
-    /// A group without entries that raised alerts for these periods.
-    pub fn fired(periods: impl IntoIterator<Item = i64>) -> Self {
-        Self { fired: periods.into_iter().collect(), ..Self::default() }
-    }
-
     /// The entries in order of time.
     pub fn entries(&self) -> &VecDeque<Entry> {
         &self.entries
@@ -469,6 +463,12 @@ pub(crate) fn digest(parts: &[&[u8]]) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&moneta_merkle::sha256(&bytes).as_bytes()[..16]);
     half
+}
+
+/// The digest of texts whose case does not count.
+fn folded_digest<'t>(texts: impl IntoIterator<Item = &'t String>) -> [u8; 16] {
+    let folded: Vec<Cow<'_, str>> = texts.into_iter().map(|text| fold(text)).collect();
+    digest(&folded.iter().map(|text| text.as_bytes()).collect::<Vec<_>>())
 }
 
 /// Whether a set of inputs, as bits, meets a condition over them.

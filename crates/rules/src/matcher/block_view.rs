@@ -4,7 +4,6 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::DataType;
 use foldhash::fast::FixedState;
 use memchr::memmem;
 use moneta_event::ColumnType;
@@ -12,6 +11,7 @@ use moneta_event::schema::standard;
 
 use super::cells::{Cell, Source, normalised};
 use super::extra::ExtraIndex;
+use super::rows::Rows;
 use crate::fields::{Slot, SlotColumn};
 
 /// Columns that say how a row came, not what it says: keywords are not looked for there.
@@ -60,6 +60,8 @@ pub(crate) struct BlockView<'a> {
     by_name: HashMap<&'a str, usize, FixedState>,
     extra_column: Option<&'a StringArray>,
     extra: OnceCell<ExtraIndex<'a>>,
+    /// Rows whose original is a line of text.
+    lines: OnceCell<Rows>,
     /// Columns whose name was looked for in `_Extra`, and whether it is there.
     occurring: RefCell<HashMap<String, bool, FixedState>>,
 }
@@ -69,7 +71,14 @@ impl<'a> BlockView<'a> {
         let fields = batch.schema_ref().fields();
         let by_name = fields.iter().enumerate().map(|(index, field)| (field.name().as_str(), index)).collect();
         let extra_column = batch.column_by_name(standard::EXTRA).and_then(|array| array.as_string_opt());
-        Self { batch, by_name, extra_column, extra: OnceCell::new(), occurring: RefCell::default() }
+        Self {
+            batch,
+            by_name,
+            extra_column,
+            extra: OnceCell::new(),
+            lines: OnceCell::new(),
+            occurring: RefCell::default(),
+        }
     }
 
     pub fn num_rows(&self) -> usize {
@@ -130,16 +139,37 @@ impl<'a> BlockView<'a> {
         exact.or_else(|| self.by_name.iter().find(|(name, _)| normalised(name) == wanted).map(|(_, index)| *index))
     }
 
-    /// Columns in which keywords are looked for.
+    /// Columns of text in which keywords are looked for, but for that of the originals.
     pub fn text_columns(&self) -> impl Iterator<Item = &'a StringArray> + '_ {
+        self.searched()
+            .filter(|index| self.batch.schema_ref().field(*index).name() != standard::RAW)
+            .filter_map(move |index| self.batch.column(index).as_string_opt())
+    }
+
+    /// Columns of numbers in which keywords are looked for.
+    pub fn number_columns(&self) -> impl Iterator<Item = Source<'a>> + '_ {
+        self.searched().filter_map(move |index| {
+            let column_type = ColumnType::of_field(self.batch.schema_ref().field(index))?;
+            Source::of_column(self.batch.column(index), column_type, &[]).filter(Source::is_number)
+        })
+    }
+
+    /// The originals, and the rows of those that keywords are looked for in.
+    pub fn originals(&self) -> Option<(&'a StringArray, &Rows)> {
+        let array: &StringArray = self.batch.column_by_name(standard::RAW)?.as_string_opt()?;
+        let lines = self.lines.get_or_init(|| {
+            let mut lines = Rows::none(array.len());
+            let is_line = |row: &usize| array.is_valid(*row) && !is_structured(array.value(*row));
+            (0..array.len()).filter(is_line).for_each(|row| lines.insert(row));
+            lines
+        });
+        Some((array, lines))
+    }
+
+    /// Indices of columns in which keywords are looked for.
+    fn searched(&self) -> impl Iterator<Item = usize> + '_ {
         let fields = self.batch.schema_ref().fields();
-        let searched = move |index: &usize| !NOT_SEARCHED.contains(&fields[*index].name().as_str());
-        (0..self.batch.num_columns())
-            .filter(searched)
-            .filter(|index| *self.batch.column(*index).data_type() == DataType::Utf8)
-            .filter_map(move |index| Some((fields[index].name(), self.batch.column(index).as_string_opt()?)))
-            .filter(|(name, array)| *name != standard::RAW || !is_structured(array))
-            .map(|(_, array)| array)
+        (0..self.batch.num_columns()).filter(move |index| !NOT_SEARCHED.contains(&fields[*index].name().as_str()))
     }
 
     /// `_Extra` as it is stored.
@@ -147,18 +177,20 @@ impl<'a> BlockView<'a> {
         self.extra_column
     }
 
-    /// Every text of one row.
+    /// Every text and number of one row.
     pub fn texts(&self, row: usize) -> Cell<'_> {
-        let columns =
-            self.text_columns().filter(|array| array.is_valid(row)).map(|array| Cell::of_text(array.value(row)));
+        let line = self.originals().filter(|(_, lines)| lines.contains(row)).map(|(array, _)| array);
+        let texts = self.text_columns().chain(line).filter(|array| array.is_valid(row));
+        let columns = texts.map(|array| Cell::of_text(array.value(row)));
+        let numbers = self.number_columns().map(|column| column.cell(row));
         let extras = self.extra().columns().map(|column| column.cell(row, &[]));
-        columns.chain(extras).fold(Cell::Absent, Cell::joined)
+        columns.chain(numbers).chain(extras).fold(Cell::Absent, Cell::joined)
     }
 }
 
-/// Whether originals are JSON or the XML of Windows: all they say stands in columns and `_Extra` too, without markup
-/// and escapes. Lines of text are searched whole, because a keyword may reach over several of their fields.
-fn is_structured(raw: &StringArray) -> bool {
-    let first = raw.iter().flatten().map(str::trim_start).find(|text| !text.is_empty());
-    first.is_none_or(|text| text.starts_with('{') || text.starts_with("<Event"))
+/// Whether an original is JSON or the XML of Windows: all it says stands in columns and `_Extra` too, without markup and
+/// escapes. A line of text is searched whole, because a keyword may reach over several of its fields.
+fn is_structured(raw: &str) -> bool {
+    let text = raw.trim_start();
+    text.is_empty() || text.starts_with('{') || text.starts_with("<Event")
 }

@@ -105,7 +105,7 @@ impl<'a> Cell<'a> {
 
 fn follow(value: &serde_json::Value, path: &[String], depth: usize, values: &mut Vec<Cow<'_, str>>) {
     use serde_json::Value;
-    if depth > limits::JSON_DEPTH_MAX || values.len() >= limits::FIELD_VALUES_MAX {
+    if depth > limits::JSON_DEPTH_MAX {
         return;
     }
     match (value, path.split_first()) {
@@ -127,7 +127,7 @@ fn follow(value: &serde_json::Value, path: &[String], depth: usize, values: &mut
 
 fn collect_texts(value: &serde_json::Value, depth: usize, values: &mut Vec<Cow<'_, str>>) {
     use serde_json::Value;
-    if depth > limits::JSON_DEPTH_MAX || values.len() >= limits::FIELD_VALUES_MAX {
+    if depth > limits::JSON_DEPTH_MAX {
         return;
     }
     match value {
@@ -186,6 +186,11 @@ impl<'a> Source<'a> {
     /// Whether no row has a text.
     pub fn is_blank(&self) -> bool {
         matches!(self, Self::Text(array) if array.value_data().is_empty())
+    }
+
+    /// Whether its values are numbers.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Self::Int(_) | Self::Long(_) | Self::Real(_) | Self::Decimal(_))
     }
 
     /// The reader of a text column that may hold lists; one without any is read as text, which is quicker.

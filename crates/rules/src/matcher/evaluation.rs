@@ -1,5 +1,6 @@
 //! The state of matching one block.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use arrow::array::{Array, StringArray};
@@ -202,7 +203,7 @@ impl<'s> Evaluation<'s> {
         let reader = view.reader(slot);
         let mut column = match reader.single_text() {
             Some(array) => dictionary(array, &wanted, view.num_rows()),
-            None => dictionary_of_cells(&reader, &wanted, view.num_rows()),
+            None => dictionary_of_slot(&reader, &wanted, view.num_rows()),
         };
         column.met = self.test_values(tests, &column);
         column
@@ -264,8 +265,8 @@ impl<'s> Evaluation<'s> {
         let view = self.view;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut predicates = Vec::new();
-        for array in view.text_columns() {
-            for row in filter.suspects(array, wanted, &mut buffer) {
+        for (array, rows) in texts(view, wanted) {
+            for row in filter.suspects(array, &rows, &mut buffer) {
                 let text = if array.is_valid(row) { array.value(row) } else { "" };
                 self.test_row(tests, &Cell::of_text(text), row, &mut predicates);
             }
@@ -276,6 +277,9 @@ impl<'s> Evaluation<'s> {
         }
         self.buffer = buffer;
         self.search_extra(tests, &suspects, &mut predicates);
+        if filter.may_be_in_numbers() {
+            self.search_numbers(tests, wanted, &mut predicates);
+        }
         predicates
     }
 
@@ -283,12 +287,22 @@ impl<'s> Evaluation<'s> {
     fn search_all(&mut self, tests: &ValueTests, wanted: &Rows) -> Vec<PredicateId> {
         let view = self.view;
         let mut predicates = Vec::new();
-        for array in view.text_columns() {
-            let column = dictionary(array, wanted, view.num_rows());
+        for (array, rows) in texts(view, wanted) {
+            let column = dictionary(array, &rows, view.num_rows());
             predicates.extend(self.test_values(tests, &column));
         }
         self.search_extra(tests, wanted, &mut predicates);
+        self.search_numbers(tests, wanted, &mut predicates);
         predicates
+    }
+
+    /// Tests every distinct number of every column.
+    fn search_numbers(&mut self, tests: &ValueTests, wanted: &Rows, predicates: &mut Vec<PredicateId>) {
+        let view = self.view;
+        for numbers in view.number_columns() {
+            let column = dictionary_of_cells(|row| numbers.cell(row), wanted, view.num_rows());
+            predicates.extend(self.test_values(tests, &column));
+        }
     }
 
     /// Tests every field of `_Extra`.
@@ -312,6 +326,16 @@ impl<'s> Evaluation<'s> {
             self.met.entry(*predicate).or_insert_with(|| Rows::none(num_rows)).insert(row);
         }
     }
+}
+
+/// Columns of text in which keywords are looked for, each with those of the wanted rows that are searched there.
+fn texts<'v, 's: 'v>(
+    view: &'s BlockView<'s>,
+    wanted: &'v Rows,
+) -> impl Iterator<Item = (&'s StringArray, Cow<'v, Rows>)> {
+    let columns = view.text_columns().map(move |array| (array, Cow::Borrowed(wanted)));
+    let lines = view.originals().map(|(array, lines)| (array, Cow::Owned(wanted.intersection(lines))));
+    columns.chain(lines)
 }
 
 fn set_of(rows: &[u32], num_rows: usize) -> Rows {
@@ -339,17 +363,23 @@ fn dictionary<'s>(array: &'s StringArray, wanted: &Rows, num_rows: usize) -> Col
 }
 
 /// Numbers the distinct cells of a slot that is not simply a text column.
-fn dictionary_of_cells<'s>(reader: &SlotReader<'s>, wanted: &Rows, num_rows: usize) -> Column<'s> {
-    let mut codes = vec![NOT_READ; num_rows];
+fn dictionary_of_slot<'s>(reader: &SlotReader<'s>, wanted: &Rows, num_rows: usize) -> Column<'s> {
     if reader.is_empty() {
+        let mut codes = vec![NOT_READ; num_rows];
         wanted.iter().for_each(|row| codes[row as usize] = 0);
         let values = if wanted.is_empty() { Vec::new() } else { vec![Cell::Absent] };
         return Column { codes, values, met: Vec::new() };
     }
+    dictionary_of_cells(|row| reader.cell(row), wanted, num_rows)
+}
+
+/// Numbers the distinct cells of a column.
+fn dictionary_of_cells<'s>(cell: impl Fn(usize) -> Cell<'s>, wanted: &Rows, num_rows: usize) -> Column<'s> {
+    let mut codes = vec![NOT_READ; num_rows];
     let mut numbers: HashMap<Cell<'s>, u32, FixedState> = HashMap::default();
     let mut values = Vec::new();
     for row in wanted.iter() {
-        codes[row as usize] = *numbers.entry(reader.cell(row as usize)).or_insert_with_key(|cell| {
+        codes[row as usize] = *numbers.entry(cell(row as usize)).or_insert_with_key(|cell| {
             values.push(cell.clone());
             u32::try_from(values.len() - 1).expect("a block is small")
         });

@@ -19,9 +19,13 @@ const SAFE_BYTES_MIN: usize = 3;
 /// How a character that folds to one of ASCII begins when JSON escapes it: those of ASCII, `ſ` and the Kelvin sign.
 const ESCAPES: [&str; 3] = ["\\u0", "\\u1", "\\u2"];
 
+/// Characters of numbers as texts, infinity and what is none among them.
+const OF_NUMBERS: &str = "0123456789.-infa";
+
 /// Finds rows that may hold a literal.
 #[derive(Debug)]
 pub(crate) struct KeywordFilter {
+    in_numbers: bool,
     text: Search,
     /// For JSON text, in which some characters are escaped.
     json: Option<Search>,
@@ -38,7 +42,13 @@ impl KeywordFilter {
     pub fn new(literals: &[String]) -> Option<Self> {
         let safe: Option<Vec<&str>> = literals.iter().map(|literal| longest_safe_part(literal)).collect();
         let with_escapes = |parts: Vec<&str>| Search::new(&[parts, ESCAPES.to_vec()].concat());
-        Some(Self { text: Search::new(literals)?, json: safe.and_then(with_escapes) })
+        let in_numbers = literals.iter().any(|literal| literal.chars().all(|c| OF_NUMBERS.contains(c)));
+        Some(Self { in_numbers, text: Search::new(literals)?, json: safe.and_then(with_escapes) })
+    }
+
+    /// Whether a number may hold a literal.
+    pub fn may_be_in_numbers(&self) -> bool {
+        self.in_numbers
     }
 
     /// Rows among `wanted` whose text may hold a literal, ascending.

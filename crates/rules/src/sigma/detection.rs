@@ -45,6 +45,8 @@ pub(super) fn check_num_tests(num_tests: usize) -> Result<(), Error> {
 /// A map joins its items with AND, a list its items with OR; a bare value is a keyword.
 fn parse_detection(name: &str, node: &Node, placeholders: &Placeholders) -> Result<Expression, Error> {
     match &node.kind {
+        // Nothing to ask for would be met by everything.
+        Kind::Map(pairs) if pairs.is_empty() => Err(Error::rule(node.line, format!("{name} is empty"))),
         Kind::Map(pairs) => {
             let items: Result<Vec<_>, _> =
                 pairs.iter().map(|(key, value)| parse_item(key, value, placeholders)).collect();

@@ -17,10 +17,40 @@ use moneta_base::{Level, RuleId};
 
 use crate::error::{Error, NotLoaded};
 use crate::ir::{Body, Detection, LogSource, Metadata, Rule};
+use crate::nearest;
 use crate::placeholders::Placeholders;
 use crate::yaml::{self, Node};
 use condition::Condition;
 pub(crate) use modifier::compile_regex;
+
+/// Keys of a rule: those of the specification, and Moneta's own `tests`.
+pub(crate) const KEYS: [&str; 23] = [
+    "title",
+    "id",
+    "related",
+    "name",
+    "taxonomy",
+    "status",
+    "description",
+    "license",
+    "author",
+    "references",
+    "date",
+    "modified",
+    "logsource",
+    "detection",
+    "correlation",
+    "filter",
+    "generate",
+    "fields",
+    "falsepositives",
+    "level",
+    "tags",
+    "scope",
+    "tests",
+];
+/// Keys of a log source.
+const LOG_SOURCE_KEYS: [&str; 4] = ["product", "category", "service", "definition"];
 
 /// What a file held.
 #[derive(Debug, Default)]
@@ -73,9 +103,9 @@ pub fn parse_file_with(name: &str, text: &str, placeholders: &Placeholders) -> P
 
 fn parse_document(file: &Arc<str>, document: &Node, placeholders: &Placeholders) -> Result<Rule, Error> {
     let line = document.line;
-    if !matches!(document.kind, yaml::Kind::Map(_)) {
+    let yaml::Kind::Map(pairs) = &document.kind else {
         return Err(Error::rule(line, "a rule is a map of title, logsource, detection and more"));
-    }
+    };
     let title = text_of(document, "title");
     if title.is_empty() {
         return Err(Error::rule(line, "the rule has no title"));
@@ -83,13 +113,16 @@ fn parse_document(file: &Arc<str>, document: &Node, placeholders: &Placeholders)
     let body = parse_body(document, placeholders)?;
     let metadata = parse_metadata(document, title)?;
     let tests = crate::rule_tests::parse(document.get("tests"))?;
-    Ok(Rule { metadata, body, tests, digest: digest(document), file: Arc::clone(file), line })
+    let unknown_keys = pairs.iter().map(|(key, _)| key).filter(|key| !KEYS.contains(&key.as_str())).cloned().collect();
+    let taxonomy = text_of(document, "taxonomy");
+    Ok(Rule { metadata, body, tests, taxonomy, unknown_keys, digest: digest(document), file: Arc::clone(file), line })
 }
 
 fn parse_body(document: &Node, placeholders: &Placeholders) -> Result<Body, Error> {
     let log_source = || {
         let node = document.get("logsource");
-        node.map(parse_log_source).ok_or_else(|| Error::rule(document.line, "the rule has no logsource"))
+        let missing = || Error::rule(document.line, "the rule has no logsource");
+        node.ok_or_else(missing).and_then(parse_log_source)
     };
     if let Some(node) = document.get("correlation") {
         return correlation::parse(node, document.get("generate")).map(Body::Correlation);
@@ -143,9 +176,19 @@ fn parse_metadata(document: &Node, title: String) -> Result<Metadata, Error> {
     })
 }
 
-fn parse_log_source(node: &Node) -> LogSource {
+/// A key that is probably another, misspelt, is refused: without what it says, the rule would look at more than it is
+/// written for.
+fn parse_log_source(node: &Node) -> Result<LogSource, Error> {
+    let yaml::Kind::Map(pairs) = &node.kind else {
+        return Err(Error::rule(node.line, "logsource is a map of product, category and service"));
+    };
+    for (key, value) in pairs.iter().filter(|(key, _)| !LOG_SOURCE_KEYS.contains(&key.as_str())) {
+        if let Some(meant) = nearest::nearest(key, LOG_SOURCE_KEYS) {
+            return Err(Error::rule(value.line, format!("a logsource has no {key:?}; did you mean {meant:?}?")));
+        }
+    }
     let part = |key| text_of(node, key).trim().to_lowercase();
-    LogSource { product: part("product"), category: part("category"), service: part("service") }
+    Ok(LogSource { product: part("product"), category: part("category"), service: part("service") })
 }
 
 /// SHA-256, in hexadecimal digits, of all that a rule says.
@@ -178,7 +221,7 @@ fn text_of(document: &Node, key: &str) -> String {
 mod tests {
     use super::*;
 
-    const RULE: &str = "title: T\nid: 1\nauthor: A. Uthor\nlevel: high\ntags:\n  - attack.t1\nlogsource:\n  Product: x\n  product: Windows\n  category: process_creation\ndetection:\n  sel:\n    Image: a\n  condition: sel\n";
+    const RULE: &str = "title: T\nid: 1\nauthor: A. Uthor\nlevel: high\ntags:\n  - attack.t1\nlogsource:\n  vendor: x\n  product: Windows\n  category: process_creation\ndetection:\n  sel:\n    Image: a\n  condition: sel\n";
 
     #[test]
     fn reads_a_rule_with_everything_it_says_of_itself() {
@@ -209,6 +252,9 @@ mod tests {
         refused(&RULE.replace("condition: sel", "condition: sle"), "sel");
         refused("title: T\nid: 7\n x: [", "not YAML");
         refused("- a\n- b\n", "a rule is a map");
+        refused(&RULE.replace("  product: W", "  produkt: W"), "did you mean \"product\"?");
+        refused(&RULE.replace("sel:\n    Image: a", "sel: {}"), "sel is empty");
+        refused(&RULE.replace("sel:\n    Image: a", "sel:\n    - {}"), "sel is empty");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use moneta_event::TableCatalog;
 use moneta_rules::ir::Body;
-use moneta_rules::rule_tests;
+use moneta_rules::{rule_tests, starter};
 
 use crate::support::{compile, load_rules, rule};
 
@@ -32,6 +32,18 @@ fn every_starter_rule_loads_and_passes_its_tests() {
     }
     println!("starter rules {alerting}");
     assert!(alerting >= RULES_MIN, "{alerting}");
+}
+
+#[test]
+fn every_starter_rule_is_in_the_program() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content/rules");
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yml") || name.ends_with(".yaml"))
+        .collect();
+    files.sort();
+    assert_eq!(starter::FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), files);
 }
 
 #[test]

@@ -72,6 +72,10 @@ fn events_are_counted_per_group_within_the_timespan() {
     // The window leaves out its beginning: an event ten minutes before is not in it.
     let apart = [(0, "a", "ann", ""), (300, "a", "ann", ""), (600, "a", "ann", "")];
     assert_eq!(findings(counted, &apart), []);
+    // Case splits no count, and the first spelling is shown.
+    let cased = [(0, "a", "Ann", ""), (60, "a", "ANN", ""), (120, "a", "ann", "")];
+    assert_eq!(findings(counted, &cased), [one("Ann", 0, 120, 3)]);
+    assert_eq!(findings(counted, &[cased[2], cased[1], cased[0]]), [one("Ann", 0, 120, 3)]);
     // Over the boundary of a period, the window still slides.
     let across = [(590, "a", "ann", ""), (595, "a", "ann", ""), (605, "a", "ann", "")];
     assert_eq!(findings(counted, &across), [one("ann", 590, 605, 3)]);
@@ -184,7 +188,9 @@ fn distinct_values_are_counted_once_and_absent_ones_never() {
     let counted = "  type: value_count\n  rules: [rule_a]\n  group-by: [Image]\n  timespan: 1h\n  condition:\n    field: User\n    gte: 2\n";
     assert_eq!(findings(counted, &[(0, "a", "ann", ""), (1, "a", "ann", ""), (2, "a", "", "")]), []);
     assert_eq!(findings(counted, &[(0, "a", "ann", ""), (1, "a", "bob", "")]), [one("a", 0, 1, 2)]);
+    assert_eq!(findings(counted, &[(0, "a", "ann", ""), (1, "a", "ANN", "")]), [], "case is not a difference");
     let pairs = counted.replace("field: User", "field: [User, BytesOut]");
+    assert_eq!(findings(&pairs, &[(0, "a", "ann", "x"), (1, "a", "Ann", "X")]), []);
     assert_eq!(findings(&pairs, &[(0, "a", "ann", "1"), (1, "a", "ann", "2")]), [one("a", 0, 1, 2)]);
 }
 
@@ -300,12 +306,71 @@ fn a_snapshot_goes_on_where_it_was_taken() {
     // A changed definition begins anew; bytes of a newer program are refused.
     let changed = with_correlation(&counted.replace("gte: 3", "gte: 2"));
     let mut anew = Snapshot::read(&bytes, changed.clone(), Settings::default()).unwrap().correlator;
+    assert_eq!(anew.newly_given_up(), [(3, Counters { redefined: 2, ..Counters::default() })]);
     assert_eq!(feed(&mut anew, 2, &[(2, "a", "ann", "")]), []);
-    let newer = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":9");
+    let newer = String::from_utf8(bytes).unwrap().replace("\"version\":2", "\"version\":9");
     let error = Snapshot::read(newer.as_bytes(), changed.clone(), Settings::default()).unwrap_err();
     assert!(error.to_string().contains("version 9"), "{error}");
     assert!(Snapshot::read(b"{", changed, Settings::default()).is_err());
 }
+
+/// One correlation, or two over the same rules by the key of another field.
+fn next_to_another(with_another: bool) -> Arc<CompiledRules> {
+    let over = |id: &str, group: &str, further: &str| {
+        format!(
+            "---\ntitle: {id}\nid: {id}\nname: {id}\ncorrelation:\n  type: value_count\n  rules: [rule_a]\n  group-by: [{group}]\n  timespan: 1h\n  generate: true\n  condition:\n    field: BytesOut\n    gte: 3\n{further}"
+        )
+    };
+    // The other one comes first, so that its fields do too.
+    let other = if with_another { over("another", "Image", "") } else { String::new() };
+    Arc::new(compile(&[base(), other, over("kept", "User", "")].concat()))
+}
+
+#[test]
+fn a_correlation_goes_on_while_others_over_its_rules_come_and_go() {
+    for (before, after) in [(false, true), (true, false)] {
+        let mut correlator = Correlator::new(next_to_another(before), Settings::default());
+        assert_eq!(feed(&mut correlator, 0, &[(0, "a", "ann", "1"), (1, "a", "ann", "2")]), []);
+        let bytes = correlator.snapshot(&BTreeMap::new());
+        let mut correlator = Snapshot::read(&bytes, next_to_another(after), Settings::default()).unwrap().correlator;
+        assert_eq!(correlator.newly_given_up(), []);
+        let found = feed(&mut correlator, 2, &[(2, "a", "ann", "3")]);
+        let kept: Vec<_> = found.iter().filter(|one| one.group[0].0 == "User").map(shown).collect();
+        assert_eq!(kept, [one("ann", 0, 2, 3)], "another one before: {before}, after: {after}");
+        assert_eq!(found.len(), 1, "the other one saw only one event");
+    }
+}
+
+#[test]
+fn a_correlation_that_comes_above_another_takes_nothing_whose_group_nobody_read() {
+    let below = "---\ntitle: L\nid: low\nname: low\ncorrelation:\n  type: event_count\n  rules: [rule_a]\n  group-by: [User]\n  timespan: 1h\n  condition:\n    gte: 1\n    lte: 9\n";
+    let above = "---\ntitle: H\nid: high\ncorrelation:\n  type: event_count\n  rules: [low]\n  group-by: [BytesOut]\n  timespan: 1h\n  condition:\n    gte: 1\n";
+    let compiled = |parts: &[&str]| Arc::new(compile(&[&base(), parts.concat().as_str()].concat()));
+    let mut correlator = Correlator::new(compiled(&[below]), Settings::default());
+    assert_eq!(feed(&mut correlator, 0, &[(0, "a", "ann", "1")]), []);
+    let bytes = correlator.snapshot(&BTreeMap::new());
+    let mut correlator = Snapshot::read(&bytes, compiled(&[below, above]), Settings::default()).unwrap().correlator;
+    assert_eq!(feed(&mut correlator, 1, &[(4_000, "a", "ann", "2")]), []);
+    let groups: Vec<_> = correlator.finish().iter().map(|found| found.group[0].1.clone()).collect();
+    assert_eq!(groups, ["2"], "the period of the first event has no value to group by");
+}
+
+#[test]
+fn a_state_of_the_first_version_is_read() {
+    let rules = next_to_another(false);
+    let mut correlator = Correlator::new(Arc::clone(&rules), Settings::default());
+    assert_eq!(feed(&mut correlator, 0, &[(0, "a", "ann", "1"), (1, "a", "ann", "2")]), []);
+    let mut state: serde_json::Value = serde_json::from_slice(&correlator.snapshot(&BTreeMap::new())).unwrap();
+    state["version"] = 1.into();
+    state.as_object_mut().unwrap().remove("leaves");
+    // As the first version computed it.
+    state["correlations"][0]["definition"] = FIRST_DEFINITION.into();
+    let read = |rules| Snapshot::read(state.to_string().as_bytes(), rules, Settings::default()).unwrap().correlator;
+    assert_eq!(feed(&mut read(Arc::clone(&rules)), 2, &[(2, "a", "ann", "3")]).len(), 1);
+    assert_eq!(read(next_to_another(true)).counters().redefined, 2, "nobody knows which fields these events have");
+}
+
+const FIRST_DEFINITION: &str = "ff90e569481ed655396924614f6a475c";
 
 #[test]
 fn memory_is_bounded_and_what_is_given_up_is_counted() {
@@ -317,7 +382,7 @@ fn memory_is_bounded_and_what_is_given_up_is_counted() {
     // Ann's group is the oldest, and the third event of Cid is one too many to keep.
     assert_eq!(feed(&mut correlator, 0, &events), []);
     assert_eq!(correlator.counters().evicted, 2);
-    assert_eq!(correlator.newly_given_up(), [(3, Counters { too_late: 0, evicted: 2 })]);
+    assert_eq!(correlator.newly_given_up(), [(3, Counters { evicted: 2, ..Counters::default() })]);
     assert_eq!(correlator.newly_given_up(), []);
     assert_eq!(correlator.counters().evicted, 2, "what was told is counted still");
     feed(&mut correlator, 5, &[(90_000, "a", "bob", ""), (4, "a", "bob", "")]);

@@ -92,7 +92,7 @@ struct Event {
 fn stream(rules: &CompiledRules, numbers: &mut Numbers) -> Vec<Event> {
     let rows: Vec<_> = (0..EVENTS)
         .map(|_| {
-            let user = ["ann", "bob", ""][numbers.below(3)];
+            let user = ["ann", "Ann", "bob", ""][numbers.below(4)];
             let number = ["0", "1", "2", "3", "4", "5", "6", "7", "8"][numbers.below(9)];
             let fields = [
                 ("EventLog", "System"),
@@ -122,7 +122,7 @@ fn feed(correlator: &mut Correlator, event: &Event) -> Vec<Finding> {
 
 /// What identifies a finding, without what depends on the moment it was found.
 fn identities(found: &[Finding]) -> BTreeSet<(usize, String, i64)> {
-    found.iter().map(|f| (f.rule, format!("{:?}", f.group), f.period.0.as_nanos())).collect()
+    found.iter().map(|f| (f.rule, format!("{:?}", f.group).to_lowercase(), f.period.0.as_nanos())).collect()
 }
 
 /// All findings of a stream that comes in an order, over so many parts that are joined at the end.

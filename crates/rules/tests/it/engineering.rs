@@ -124,6 +124,81 @@ fn columns_that_an_analytics_rule_names_and_its_result_lacks_are_diagnosed() {
 }
 
 #[test]
+fn whatever_an_analytics_rule_names_of_its_result_is_looked_for_there() {
+    let text = "id: q\nname: Q\nkind: NRT\nquery: Syslog | project Computer\ncustomDetails: { Where: Computer }\nalertDetailsOverride:\n  alertDisplayNameFormat: 'On {{Computer}} by {{ Usr }}'\n  alertDescriptionFormat: 'By {{Descr}}'\n  alertSeverityColumnName: Sev\n  alertTacticsColumnName: Tac\n  alertDynamicProperties: [{ alertProperty: AlertLink, value: Link }]\nincidentConfiguration:\n  createIncident: true\n  groupingConfiguration: { enabled: true, matchingMethod: Selected, groupByCustomDetails: [Whre] }\n";
+    let parsed = parse_file("q.yaml", text);
+    assert_eq!(parsed.not_loaded, []);
+    let found = lint_query(&parsed.rules[0], &["Computer".to_owned()]);
+    let warnings: Vec<&str> =
+        found.iter().filter(|one| one.severity == Severity::Warning).map(|one| one.message.as_str()).collect();
+    for part in [
+        "Usr",
+        "Descr",
+        "Sev",
+        "Tac",
+        "the alert property AlertLink names \"Link\"",
+        "groupByCustomDetails names \"Whre\"; did you mean \"Where\"?",
+    ] {
+        assert!(warnings.iter().any(|warning| warning.contains(part)), "{part}: {warnings:?}");
+    }
+    assert_eq!(warnings.len(), 6, "{warnings:?}");
+}
+
+/// What is said of the rule `c` of a text when it is added.
+fn warned(text: &str) -> Vec<String> {
+    let all = lint::warnings(&compile(text), &Taxonomy::built_in(), &TableCatalog::built_in(), |id| id.as_str() == "c");
+    all.into_iter().map(|one| format!("{}: {}", one.code, one.message)).collect()
+}
+
+#[test]
+fn filters_that_change_no_rule_are_diagnosed() {
+    let filter = |source: &str, rules: &str, field: &str| {
+        format!(
+            "{}---\ntitle: F\nid: c\nlogsource: {source}\nfilter:\n  rules: {rules}\n  s:\n    {field}: a\n  condition: not s\n",
+            rule("rule_a", "s:\n  Image: a\ncondition: s")
+        )
+    };
+    let system = "{ product: windows, service: system }";
+    assert_eq!(warned(&filter(system, "[rule_a]", "User")), Vec::<String>::new());
+    assert_eq!(warned(&filter(system, "any", "User")), Vec::<String>::new());
+    for (text, part) in [
+        (filter(system, "[rule_b]", "User"), "\"rule_b\", which is not loaded; did you mean \"rule_a\"?"),
+        (filter("{ product: windows, service: security }", "[rule_a]", "User"), "changes nothing in rule_a"),
+        (filter("{ product: windwos, service: system }", "any", "User"), "did you mean windows/system?"),
+        (filter(system, "[rule_a]", "Usre"), "did you mean \"User\"?"),
+    ] {
+        let found = warned(&text);
+        assert!(found.iter().any(|one| one.contains(part)), "{part}: {found:?}");
+    }
+}
+
+#[test]
+fn misspelt_keys_are_diagnosed_and_keys_of_ones_own_are_not() {
+    let with = |line: &str| rule("c", "s:\n  Image: a\ncondition: s").replacen("level: high\n", line, 1);
+    assert_eq!(warned(&with("level: high\nenrichment: x\n")), Vec::<String>::new());
+    assert_eq!(warned(&with("levl: high\n")), ["unknown_key: the key \"levl\" says nothing; did you mean \"level\"?"]);
+}
+
+#[test]
+fn fields_that_no_column_has_are_told_even_where_no_name_is_near() {
+    let found = warned(&rule("c", "s:\n  ThreatVerdictScore: a\n  Image: b\ncondition: s"));
+    assert!(found.len() == 1 && found[0].starts_with("unknown_field: ") && found[0].contains("_Extra"), "{found:?}");
+}
+
+#[test]
+fn a_taxonomy_that_is_not_known_is_diagnosed() {
+    let rules = compile(&rule("c", "s:\n  Image: a\ncondition: s").replacen("level:", "taxonomy: ecs\nlevel:", 1));
+    let warned = |taxonomy: &Taxonomy| lint::warnings(&rules, taxonomy, &TableCatalog::built_in(), |_| true);
+    let found = warned(&Taxonomy::built_in());
+    assert!(
+        found.len() == 1 && found[0].code == "unknown_taxonomy" && found[0].message.contains("\"ecs\""),
+        "{found:?}"
+    );
+    let own = Taxonomy::built_in_and("names = [\"ecs\"]", &TableCatalog::built_in()).unwrap();
+    assert_eq!(warned(&own), []);
+}
+
+#[test]
 fn coverage_counts_the_rules_of_each_technique() {
     let tagged = |id: &str, image: &str, tags: &str| {
         rule(id, &format!("s:\n  Image: {image}\ncondition: s")).replacen("level:", &format!("tags: {tags}\nlevel:"), 1)

@@ -1,7 +1,8 @@
 //! Sigma's semantics on rows: each test names one fact.
 
-use moneta_event::TableCatalog;
+use moneta_base::{SourceName, Timestamp};
 use moneta_event::Value::{self, Bool, Json, Long, Text};
+use moneta_event::{BatchBuilder, Delivery, RecordClass, TableCatalog};
 use moneta_rules::{CompiledRules, Placeholders, Taxonomy, hunt, parse_file_with};
 
 use crate::support::{compile, decode_text, rows, rule, table};
@@ -130,6 +131,59 @@ fn keywords_are_found_in_every_text() {
     check("k:\n  '|re': 'C:.*exe'\ncondition: k", events, &[0]);
     // The name of a channel is text of the event too, as in a search of the whole message.
     check("k: system\ncondition: k", events, &[0, 1, 2]);
+}
+
+#[test]
+fn whether_a_keyword_is_in_an_original_does_not_depend_on_the_rows_beside_it() {
+    // A keyword that reaches over two fields stands in lines of text only.
+    let line: &[(&str, Value<'_>)] = &[("Computer", Text("web")), ("Message", Text("two"))];
+    let raw = ["one two", r#"{"m":"one two"}"#, "<Event>one two</Event>", "", "  one two"];
+    let meets = [true, false, false, false, true];
+    let compiled = compile(&rule("r", "k: one two\ncondition: k"));
+    let found = |order: &[usize]| -> Vec<usize> {
+        let catalog = TableCatalog::built_in();
+        let schema = catalog.get("Event").cloned().unwrap();
+        let mut builder = BatchBuilder::new(schema, RecordClass::Data, Delivery::BestEffort);
+        for at in order {
+            line.iter().for_each(|(name, value)| builder.set_field(name, *value));
+            builder.set_field("EventLog", Text("System"));
+            builder.finish_row(Timestamp::from_seconds(1_700_000_000), &SourceName::lossy("test"), raw[*at]);
+        }
+        let batch = builder.finish().unwrap().rows;
+        let explainer = compiled.explainer(&table("Event"), &batch);
+        let met = compiled.match_batch(&table("Event"), &batch);
+        let rows: Vec<u32> = met.first().map(|one| one.rows.clone()).unwrap_or_default();
+        let plain: Vec<u32> = (0..).take(order.len()).filter(|row| explainer.holds(0, *row)).collect();
+        assert_eq!(rows, plain, "{order:?}");
+        rows.iter().map(|row| order[*row as usize]).collect()
+    };
+    for order in [[0, 1, 2, 3, 4], [1, 0, 3, 4, 2], [3, 2, 4, 1, 0]] {
+        let expected: Vec<usize> = order.into_iter().filter(|at| meets[*at]).collect();
+        assert_eq!(found(&order), expected, "{order:?}");
+    }
+    for (at, meets) in meets.iter().enumerate() {
+        assert_eq!(found(&[at]).len(), usize::from(*meets), "{at}");
+    }
+}
+
+#[test]
+fn keywords_are_found_in_numbers() {
+    let events: &[&[(&str, Value<'_>)]] = &[&[("EventID", Long(4719))], &[("EventID", Long(47))], &[]];
+    check("k: 4719\ncondition: k", events, &[0]);
+    check("k: 47\ncondition: k", events, &[0, 1]);
+    check("k:\n  '|re': '^[0-9]{2}$'\ncondition: k", events, &[1]);
+    check("k: n47\ncondition: k", events, &[]);
+}
+
+#[test]
+fn every_value_of_a_list_is_tested() {
+    let long: Vec<String> = (0..5_000).map(|number| format!("v{number}")).collect();
+    let list = serde_json::to_string(&long).unwrap();
+    let nested = format!("{{\"Inner\":{list}}}");
+    let events: &[&[(&str, Value<'_>)]] = &[&[("Many", Json(&list)), ("Nested", Json(&nested))], &[]];
+    check("s:\n  Many: v4999\ncondition: s", events, &[0]);
+    check("s:\n  Nested.Inner: v4999\ncondition: s", events, &[0]);
+    check("s:\n  Many: v5000\ncondition: s", events, &[]);
 }
 
 #[test]

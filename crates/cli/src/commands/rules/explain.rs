@@ -38,6 +38,9 @@ pub struct Explain {
     /// A TOML file of lists with the values of placeholders.
     #[arg(long, value_name = "FILE")]
     placeholders: Option<PathBuf>,
+    /// A TOML file of log sources and field names that adds to the built-in one.
+    #[arg(long, value_name = "FILE")]
+    taxonomy: Option<PathBuf>,
     /// Which event of the file, from 1.
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     number: usize,
@@ -116,7 +119,7 @@ impl Explain {
             return Err(Failure::usage(format!("there is no rule file {}", self.rule))
                 .advise("name the file of the rule, or its id and --rules with where it is"));
         }
-        let compiled = compile(&paths, self.placeholders.as_deref())?;
+        let compiled = compile(&paths, self.placeholders.as_deref(), self.taxonomy.as_deref())?;
         compiled.complain(console);
         let name = path.to_string_lossy();
         let is_meant = |id: &RuleId, file: &str| if is_path { *file == *name } else { id.as_str() == self.rule };

@@ -22,7 +22,7 @@ use crate::target::{Missing, Target, local_context};
 use backfill::Backfill;
 use except::Except;
 use explain::Explain;
-use offline::{Sources, failed_test, read};
+use offline::{Sources, failed_test, read, warn};
 pub use offline::{compile, not_loaded_json};
 use pack::Pack;
 
@@ -32,8 +32,11 @@ pub enum Rules {
     /// Add rules, or replace those with the same id.
     Add {
         /// Rule files, directories of them, and signed packs (*.pack).
-        #[arg(required = true, value_name = "FILE|DIR|PACK")]
+        #[arg(required_unless_present = "starter", value_name = "FILE|DIR|PACK")]
         paths: Vec<PathBuf>,
+        /// The rules that come with this program, too.
+        #[arg(long)]
+        starter: bool,
     },
     /// Make a signed pack of the rule files in a directory.
     Pack(Pack),
@@ -109,7 +112,7 @@ impl Rules {
     /// When files or rules cannot be read or changed.
     pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
         match self {
-            Self::Check(sources) => return offline::check(sources, console),
+            Self::Check(sources) => return offline::check(sources, console).await,
             Self::Test(sources) => return offline::test(sources, console).await,
             Self::Lint { sources, notes } => return offline::lint(sources, *notes, console).await,
             Self::Explain(explain) if explain.stored().is_none() => return explain.run(console).await,
@@ -121,7 +124,7 @@ impl Rules {
             Target::open(global, if matches!(self, Self::Add { .. }) { Missing::Create } else { Missing::Refuse })
                 .await?;
         let outcome = match self {
-            Self::Add { paths } => add(&target, paths, console).await,
+            Self::Add { paths, starter } => add(&target, paths, *starter, console).await,
             Self::List => show::list(&target, console).await,
             Self::Show { rule_id } => show::show(&target, rule_id, console).await,
             Self::Remove { rule_id } => remove(&target, rule_id, console).await,
@@ -140,11 +143,19 @@ impl Rules {
     }
 }
 
-async fn add(target: &Target, paths: &[PathBuf], console: &Console) -> Result<Exit, Failure> {
+async fn add(target: &Target, paths: &[PathBuf], starter: bool, console: &Console) -> Result<Exit, Failure> {
     let (packs, paths): (Vec<PathBuf>, Vec<PathBuf>) = paths.iter().cloned().partition(|path| pack::is_pack(path));
     let mut all_load = true;
-    if !paths.is_empty() {
-        all_load &= report_added(&add_files(target, read(&paths)?).await?, console)?;
+    let mut files = if paths.is_empty() { Vec::new() } else { read(&paths)? };
+    if starter {
+        files.extend(
+            moneta_rules::starter::FILES
+                .iter()
+                .map(|(name, text)| RuleFile { name: format!("starter/{name}"), text: (*text).to_owned() }),
+        );
+    }
+    if !files.is_empty() {
+        all_load &= report_added(&add_files(target, files).await?, console)?;
     }
     for path in &packs {
         all_load &= report_added(&pack::add(target, path).await?, console)?;
@@ -199,11 +210,7 @@ pub fn complain(report: &Value, console: &Console) -> bool {
         let told = failed_test(text("title"), text("test"), one["expected"] == true);
         console.complain(&visible(&format!("loaded, but its test fails: {told}")));
     }
-    for one in list("warnings") {
-        let text = |member: &str| one[member].as_str().unwrap_or_default();
-        let place = format!("{}:{} ({})", text("file"), one["line"], text("title"));
-        console.complain(&visible(&format!("loaded, but {}: {place}: {}", text("code"), text("message"))));
-    }
+    warn(&list("warnings"), console);
     !(not_loaded.is_empty() && failed_tests.is_empty())
 }
 

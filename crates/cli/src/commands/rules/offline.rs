@@ -32,11 +32,14 @@ pub struct Sources {
     /// A TOML file of lists with the values of placeholders.
     #[arg(long, value_name = "FILE")]
     pub placeholders: Option<PathBuf>,
+    /// A TOML file of log sources and field names that adds to the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub taxonomy: Option<PathBuf>,
 }
 
 impl Sources {
     fn compile(&self) -> Result<Compiled, Failure> {
-        compile(&self.paths, self.placeholders.as_deref())
+        compile(&self.paths, self.placeholders.as_deref(), self.taxonomy.as_deref())
     }
 }
 
@@ -47,10 +50,10 @@ impl Sources {
 pub async fn lint(sources: &Sources, notes: bool, console: &Console) -> Result<Exit, Failure> {
     let compiled = sources.compile()?;
     let catalog = TableCatalog::built_in();
-    let mut found = lint::lint(&compiled.rules, &Taxonomy::built_in(), &catalog);
+    let mut found = lint::lint(&compiled.rules, &compiled.taxonomy, &catalog);
     found.extend(RuleTrial::new(&catalog).lint(&compiled.queries).await?);
     found.sort();
-    found.retain(|diagnosis| notes || diagnosis.severity == Severity::Warning);
+    found.retain(|diagnosis| notes || diagnosis.is_about_matching());
     if console.json {
         let not_loaded: Vec<Value> = compiled.not_loaded.iter().map(not_loaded_json).collect();
         console.value(&json!({ "diagnoses": found, "not_loaded": not_loaded }))?;
@@ -87,18 +90,41 @@ pub fn coverage(sources: &Sources, name: &str, out: Option<&Path>, console: &Con
     Ok(Exit::Success)
 }
 
-/// Says which rules would load.
-pub fn check(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
+/// Says which rules would load, and what keeps those that would from finding what they look for.
+pub async fn check(sources: &Sources, console: &Console) -> Result<Exit, Failure> {
     let compiled = sources.compile()?;
     let loaded = compiled.rules.rules().len() + compiled.queries.len();
+    let catalog = TableCatalog::built_in();
+    let mut warnings = lint::warnings(&compiled.rules, &compiled.taxonomy, &catalog, |_| true);
+    warnings.extend(RuleTrial::new(&catalog).warnings(&compiled.queries).await?);
+    let warnings: Vec<Value> = warnings.iter().map(|one| json!(one)).collect();
     if console.json {
         let not_loaded: Vec<Value> = compiled.not_loaded.iter().map(not_loaded_json).collect();
-        console.value(&json!({ "loaded": loaded, "not_loaded": not_loaded }))?;
+        console.value(&json!({ "loaded": loaded, "not_loaded": not_loaded, "warnings": warnings }))?;
     } else {
         compiled.complain(console);
+        warn(&warnings, console);
         console.line(&format!("{loaded} rules would load, {} would not", compiled.not_loaded.len()))?;
     }
     Ok(Exit::negative_unless(compiled.not_loaded.is_empty()))
+}
+
+/// Names what keeps rules that load from finding what they look for; what is said of several rules alike, once.
+pub fn warn(warnings: &[Value], console: &Console) {
+    let mut alike: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for one in warnings {
+        let text = |member: &str| one[member].as_str().unwrap_or_default();
+        let place = match text("file") {
+            "" => format!("{} ({})", text("rule_id"), text("title")),
+            file => format!("{file}:{} ({})", one["line"], text("title")),
+        };
+        alike.entry((text("code"), text("message"))).or_default().push(place);
+    }
+    for ((code, message), places) in alike {
+        let verb = if code == "not_running" { "after this," } else { "loaded, but" };
+        let more = if places.len() > 1 { format!(" and {} more", places.len() - 1) } else { String::new() };
+        console.complain(&visible(&format!("{verb} {code}: {}{more}: {message}", places[0])));
+    }
 }
 
 /// What a test that fails is told as.
@@ -138,6 +164,7 @@ pub struct Compiled {
     pub queries: Vec<AnalyticsRule>,
     /// What cannot run, with the reason.
     pub not_loaded: Vec<NotLoaded>,
+    taxonomy: Taxonomy,
     /// The texts of the files that these are in.
     texts: BTreeMap<String, String>,
 }
@@ -158,9 +185,11 @@ impl Compiled {
 /// Reads and compiles rules without a store.
 ///
 /// # Errors
-/// When a file cannot be read, or is no file of placeholders.
-pub fn compile(paths: &[PathBuf], placeholders: Option<&Path>) -> Result<Compiled, Failure> {
+/// When a file cannot be read, or is no file of placeholders or log sources.
+pub fn compile(paths: &[PathBuf], placeholders: Option<&Path>, taxonomy: Option<&Path>) -> Result<Compiled, Failure> {
     let placeholders = read_placeholders(placeholders)?;
+    let catalog = Arc::new(TableCatalog::built_in());
+    let taxonomy = read_taxonomy(taxonomy, &catalog)?;
     let (mut rules, mut queries, mut not_loaded) = (Vec::new(), Vec::new(), Vec::new());
     let mut texts = BTreeMap::new();
     for file in read(paths)? {
@@ -180,12 +209,17 @@ pub fn compile(paths: &[PathBuf], placeholders: Option<&Path>) -> Result<Compile
         rules.extend(parsed.rules);
         not_loaded.extend(parsed.not_loaded);
     }
-    let catalog = Arc::new(TableCatalog::built_in());
-    let (rules, refused) = CompiledRules::compile(rules, &Taxonomy::built_in(), &catalog);
+    let (rules, refused) = CompiledRules::compile(rules, &taxonomy, &catalog);
     not_loaded.extend(refused);
     let (queries, refused) = RuleTrial::new(&catalog).check(queries)?;
     not_loaded.extend(refused);
-    Ok(Compiled { rules, queries, not_loaded, texts })
+    Ok(Compiled { rules, queries, not_loaded, taxonomy, texts })
+}
+
+fn read_taxonomy(path: Option<&Path>, catalog: &TableCatalog) -> Result<Taxonomy, Failure> {
+    let Some(path) = path else { return Ok(Taxonomy::built_in()) };
+    let text = std::fs::read_to_string(path).map_err(|error| files::unreadable(path, error))?;
+    Taxonomy::built_in_and(&text, catalog).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 fn read_placeholders(path: Option<&Path>) -> Result<Placeholders, Failure> {

@@ -63,7 +63,7 @@ impl Pack {
             packed.insert(self.path_within(Path::new(&file.name))?, file.text);
         }
         let count = packed.len();
-        let compiled = compile(&paths, None)?;
+        let compiled = compile(&paths, None, None)?;
         compiled.complain(console);
         let (signer, key) = open_pack_key(&RealFs, &self.keys, &SystemEntropy::new(), &self.signer)
             .map_err(|error| Failure::usage("the signing key cannot be used").caused_by(&error))?;

@@ -25,8 +25,18 @@ pub async fn list(target: &Target, console: &Console) -> Result<Exit, Failure> {
             rules
         }
     };
-    let columns =
-        ["rule_id", "title", "level", "log_source", "author", "enabled", "alerts", "precision", "seconds_to_detect"];
+    let columns = [
+        "rule_id",
+        "title",
+        "level",
+        "log_source",
+        "author",
+        "enabled",
+        "problem",
+        "alerts",
+        "precision",
+        "seconds_to_detect",
+    ];
     let row = |rule: &Value| {
         let judgement = &rule["judgement"];
         let cell = |column: &&str| match *column {
@@ -73,7 +83,11 @@ pub async fn show(target: &Target, rule_id: &str, console: &Console) -> Result<E
         text(&source["file"]),
         text(&source["added_by"]),
         text(&source["added_at"]),
-        if rule["enabled"] == true { "runs" } else { "does not run" }
+        match (&rule["problem"], &rule["enabled"]) {
+            (Value::String(problem), _) => format!("does not run: {}", visible(problem)),
+            (_, Value::Bool(true)) => "runs".to_owned(),
+            _ => "is disabled".to_owned(),
+        }
     ))?;
     let pack = &source["pack"];
     if pack.is_object() {
