@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -595,7 +595,7 @@ impl Core {
                 }
                 Err(error) => return Err(error),
             };
-            bytes += batch.get_array_memory_size();
+            bytes += bytes_of_rows(&batch);
             let kept = batch.num_rows().min(limits.rows - rows);
             rows += kept;
             collected.batches.push(batch.slice(0, kept));
@@ -857,6 +857,12 @@ fn port_diagnostics(diagnostics: &[Diagnostic]) -> Vec<QueryDiagnostic> {
         is_error: diagnostic.is_error(),
     };
     diagnostics.iter().map(port).collect()
+}
+
+/// Bytes of the rows of a batch: batches of one piece of a table are slices of the same buffers, which each of them holds.
+pub(crate) fn bytes_of_rows(batch: &RecordBatch) -> usize {
+    let of_column = |array: &ArrayRef| array.to_data().get_slice_memory_size().unwrap_or(array.get_array_memory_size());
+    batch.columns().iter().map(of_column).sum()
 }
 
 pub(crate) fn timed_out(timeout: Duration) -> QueryError {

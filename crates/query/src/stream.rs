@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::auditor::{Auditor, Details};
 use crate::engine::{
-    Core, Planned, Prepared, ResultLimits, aligned, failed, on_threads, plan_failed, query_columns, timed_out,
+    Core, Planned, Prepared, ResultLimits, aligned, bytes_of_rows, failed, on_threads, plan_failed, query_columns,
+    timed_out,
 };
 use crate::memory::QueryMemory;
 use crate::pauses::Stop;
@@ -192,7 +193,7 @@ impl Core {
         let mut bytes = 0;
         while let Some(batch) = next {
             let batch = aligned(&batch, &planned.columns)?;
-            bytes += batch.get_array_memory_size();
+            bytes += bytes_of_rows(&batch);
             let left = limits.rows.saturating_sub(num_rows(job));
             let kept = batch.slice(0, batch.num_rows().min(left));
             if let Some(cut) = limits.exceeded(kept.num_rows() < batch.num_rows(), bytes) {

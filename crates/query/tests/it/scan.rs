@@ -244,6 +244,22 @@ fn take_reads_no_more_than_it_needs() {
 }
 
 #[test]
+fn the_size_of_an_answer_is_that_of_its_rows() {
+    let store = store(BLOCKS);
+    seal(&store);
+    let engine = engine(&store, 1 << 26);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let asked = |bytes| {
+        let request = QueryRequest { truncation_bytes: Some(bytes), ..QueryRequest::new("Logs_CL | project Message") };
+        runtime.block_on(engine.query(&OpContext::service("test"), request)).unwrap()
+    };
+    // Some 45 bytes a row, in batches that are slices of what a row group has.
+    let whole = asked(8 << 20);
+    assert_eq!((rows(&whole).len(), whole.truncated.is_none()), (BLOCKS * BLOCK_ROWS, true));
+    assert!(asked(1 << 20).truncated.is_some());
+}
+
+#[test]
 fn a_word_is_counted_without_reading_a_row() {
     let store = store(BLOCKS);
     seal(&store);
