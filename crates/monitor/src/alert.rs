@@ -445,6 +445,7 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("ProductName", &said("ProductName", VENDOR));
     text("ProductComponentName", &said("ProductComponentName", raised.component));
     text("VendorName", VENDOR);
+    text("AlertLink", &said("AlertLink", &alert.link));
     text("ConfidenceLevel", &said("ConfidenceLevel", confidence(&raised.status)));
     if raised.columns.contains_key("RemediationSteps") {
         text("RemediationSteps", &listed("RemediationSteps", json!([])));
@@ -452,7 +453,6 @@ fn append(builder: &mut BatchBuilder, raised: &Raised) {
     text("VendorOriginalId", &alert.id);
     text("Status", "New");
     text("CompromisedEntity", compromised);
-    text("AlertLink", &alert.link);
     text("Entities", &json!(alert.entities).to_string());
     text("Tactics", &tactics.join(","));
     text("Techniques", &listed("Techniques", json!(techniques)));

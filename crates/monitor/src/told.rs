@@ -11,7 +11,7 @@ use moneta_rules::hunt::{text, time};
 use serde_json::{Map, Value};
 
 use crate::alert::{
-    EXPLANATION, FALSE_POSITIVES, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED, VENDOR, about,
+    EXPLANATION, FALSE_POSITIVES, REPEATS, RULE_LICENSE, RULE_VERSION, SOURCE, THROTTLED, VENDOR, about, link,
 };
 
 /// The alerts of a block that Moneta raised and tells people of, from a sequence on, with their sequences: all but
@@ -65,7 +65,8 @@ fn of_row(rows: &RecordBatch, row: usize) -> Option<Alert> {
     let count = counts.filter(|counts| counts.is_valid(row)).map_or(0, |counts| counts.value(row));
     let times = ["StartTime", "EndTime"].map(|column| time(rows, column, row).unwrap_or(raised));
     let alert = Alert {
-        link: text("AlertLink"),
+        // What a rule says instead is the data's word: messages link to the alert alone.
+        link: link(&text("SystemAlertId")),
         rule_title: text("AlertName"),
         rule_author: text("RuleAuthor"),
         rule_description: text("Description"),

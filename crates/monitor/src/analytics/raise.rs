@@ -103,8 +103,6 @@ impl Raising<'_> {
         let event = |(at, row): (usize, &Row)| event_of(table, at, row, span.at);
         let place = format!("{}{}-{}", table.map_or("", TableName::as_str), span.start, span.end);
         let columns = columns(rule, &of_first);
-        let is_address = |link: &&String| link.starts_with("https://") || link.starts_with("http://");
-        let own_link = columns.get("AlertLink").filter(is_address).cloned();
         let id = alert_id(metadata.id.as_str(), &place, at as u64);
         QueryAlert {
             alert: Alert {
@@ -117,7 +115,7 @@ impl Raising<'_> {
                 rule_references: metadata.references.clone(),
                 tags: tags(rule, of_first(&overrides.tactics_column)),
                 explanation: self.explanation(first),
-                link: own_link.unwrap_or_else(|| link(&id)),
+                link: link(&id),
                 events: rows.iter().enumerate().take(EVENTS_LISTED_MAX).map(event).collect(),
                 ..Alert::new(id, metadata.id.clone(), now)
             },
