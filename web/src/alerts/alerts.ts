@@ -85,6 +85,11 @@ function listOf(value: Cell | undefined): Cell[] {
   }
 }
 
+/** A technique is left out where one below it says more. */
+function techniques(whole: string[], below: string[]): string[] {
+  return [...whole.filter((one) => !below.some((sub) => sub.startsWith(`${one}.`))), ...below];
+}
+
 export function readAlert(row: Record<string, Cell>): Alert {
   const matched = row.MatchedFields && typeof row.MatchedFields === "object" && !Array.isArray(row.MatchedFields) ? row.MatchedFields : {};
   return {
@@ -99,7 +104,7 @@ export function readAlert(row: Record<string, Cell>): Alert {
     ruleAuthor: text(row.RuleAuthor),
     entity: text(row.CompromisedEntity),
     tactics: text(row.Tactics),
-    techniques: listOf(row.Techniques).map(text),
+    techniques: techniques(listOf(row.Techniques).map(text), listOf(row.SubTechniques).map(text)),
     first: text(row.StartTime),
     last: text(row.EndTime),
     eventTable: text(row.EventTable),

@@ -77,6 +77,8 @@ export interface RuleSummary {
   /** The tables it looks at; empty where that is not known before it runs. */
   tables: string[];
   enabled: boolean;
+  /** Why it does not run though it is enabled. */
+  problem?: string | null;
   judgement: Judgement;
 }
 

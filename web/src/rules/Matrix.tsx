@@ -123,7 +123,7 @@ export function Matrix({ rules, fired, stored, cell, open, choose }: MatrixProps
             ))}
           </ul>
           {stored && openedCell.data === "absent" && <p>There are no rows in any of these tables, so none of these rules can find anything. <Link to="/sources" search={(previous) => ({ tz: previous.tz }) as never}>See what comes in</Link></p>}
-          {openedCell.alerts > 0 && <p><Link to="/query" search={(previous) => ({ tz: previous.tz, q: `SecurityAlert\n| where Techniques has "${openedCell.technique}"`, range: "30d" }) as never}>Its alerts</Link></p>}
+          {openedCell.alerts > 0 && <p><Link to="/query" search={(previous) => ({ tz: previous.tz, q: `SecurityAlert\n| where Techniques has "${openedCell.technique}" or SubTechniques has "${openedCell.technique}"`, range: "30d" }) as never}>Its alerts</Link></p>}
         </section>
       )}
     </>

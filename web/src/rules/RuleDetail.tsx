@@ -65,6 +65,7 @@ function Detail({ id, details, setSearch, remove }: RuleDetailProps & { details:
         {remove && <Button size="small" onClick={remove}>Remove</Button>}
       </div>
       {error !== undefined && <Failure error={error} title="Not changed" />}
+      {rule?.problem && <p className="bad">It cannot run: <Text text={rule.problem} /></p>}
       <dl className="facts">
         {rule?.author && <><dt>Author</dt><dd><Text text={rule.author} /></dd></>}
         {rule?.log_source && <><dt>Applies to</dt><dd><Text text={rule.log_source} /></dd></>}

@@ -106,6 +106,12 @@ function Tools({ setSearch }: Pick<RuleListProps, "setSearch">) {
 
 const NONE = new Map<string, Fired>();
 
+/** Whether a rule runs, as the address says it. */
+function stateOf(rule: RuleSummary): "yes" | "no" | "stopped" {
+  if (!rule.enabled) return "no";
+  return rule.problem ? "stopped" : "yes";
+}
+
 interface RuleListProps {
   all: RuleSummary[];
   fired: Map<string, Fired>;
@@ -123,7 +129,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
       all.filter(
         (rule) =>
           (!search.level || rule.level === search.level) &&
-          (!search.runs || rule.enabled === (search.runs === "yes")) &&
+          (!search.runs || stateOf(rule) === search.runs) &&
           `${rule.title} ${rule.rule_id} ${rule.log_source} ${rule.author}`.toLowerCase().includes(wanted),
       ),
     [all, search.level, search.runs, wanted],
@@ -151,9 +157,10 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
           {LEVELS.map((level) => <option key={level} value={level}>{level}</option>)}
         </Select>
         <Select aria-label="Runs" value={search.runs ?? ""} onChange={(_, data) => setSearch({ runs: data.value || undefined })}>
-          <option value="">Running and resting</option>
+          <option value="">Running or not</option>
           <option value="yes">Running</option>
           <option value="no">Resting</option>
+          <option value="stopped">Cannot run</option>
         </Select>
         <span className="quiet">{shown.length === all.length ? plural(all.length, "rule") : `${shown.length} of ${plural(all.length, "rule")}`}</span>
       </div>
@@ -178,6 +185,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
                   <td><span className={`severity ${rule.level}`}>{rule.level}</span></td>
                   <td className="wrap">
                     <button type="button" className="text-link" onClick={() => setSearch({ rule: rule.rule_id })}><Text text={rule.title} /></button>{!rule.enabled && <span className="quiet"> rests</span>}
+                    {stateOf(rule) === "stopped" && <div className="bad">Cannot run: <Text text={rule.problem ?? ""} /></div>}
                     <div className="quiet">{rule.author && <Text text={rule.author} />}<span className="aside">{rule.author && " · "}<code>{rule.rule_id}</code></span></div>
                   </td>
                   <td className="aside">{rule.log_source === "" ? <span className="quiet">events of other rules</span> : <Text text={rule.log_source} />}</td>

@@ -151,12 +151,8 @@ async fn pulled_records_survive_kills_and_are_stored_once() {
         server = moneta.serve();
     }
     let total = (BLOBS * RECORDS, SIGN_INS);
-    let counts = || (moneta.count("OfficeActivity | count") as usize, moneta.count("SigninLogs | count") as usize);
-    wait_until("everything", || {
-        let (activity, sign_ins) = counts();
-        activity >= total.0 && sign_ins >= total.1
-    })
-    .await;
+    let count = |table: &str| usize::try_from(moneta.count(&format!("{table} | count"))).unwrap();
+    wait_until("everything", || count("OfficeActivity") >= total.0 && count("SigninLogs") >= total.1).await;
     server.stop();
     let (activity, sign_ins) = (stored(&moneta, "OfficeActivity", "OfficeId"), stored(&moneta, "SigninLogs", "Id"));
     let doubled = activity.values().chain(sign_ins.values()).filter(|count| **count > 1).count();
