@@ -163,7 +163,7 @@ fn counts(counts: &Value) -> String {
         ("undetermined", "undetermined"),
         ("open", "open"),
     ];
-    let counted = words.iter().filter(|(member, _)| counts[*member] != 0);
+    let counted = words.iter().filter(|(member, _)| counts[*member].as_u64().is_some_and(|count| count > 0));
     let counted: Vec<String> = counted.map(|(member, word)| format!("{} {word}", counts[*member])).collect();
     if counted.is_empty() { "none".to_owned() } else { counted.join(", ") }
 }
