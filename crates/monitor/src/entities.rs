@@ -480,7 +480,10 @@ fn is_elsewhere(address: &str) -> bool {
 pub(crate) fn is_of_others(entities: &[Value], known: &[Value]) -> bool {
     let (some, others) = (domains(entities), domains(known));
     let mut shared = some.iter().filter_map(|(key, domains)| Some((domains, others.get(key)?))).peekable();
-    shared.peek().is_some() && shared.all(|(domains, others)| domains.union(others).count() > 1)
+    let is_apart = |(domains, others): (&BTreeSet<String>, &BTreeSet<String>)| {
+        domains.is_disjoint(others) && domains.union(others).count() > 1
+    };
+    shared.peek().is_some() && shared.all(is_apart)
 }
 
 /// Linking keys with the domains that are known of each.
@@ -631,6 +634,8 @@ mod tests {
         assert_eq!(linked(&short), linked(&here));
         assert!(!is_of_others(&short, &here) && !is_of_others(&here, &short));
         assert!(is_of_others(&here, &there));
+        let all = [here.clone(), there.clone()].concat();
+        assert!(!is_of_others(&here, &all), "a machine of one of the domains is known there");
         let both = [short, there].concat();
         assert!(is_of_others(&here, &both));
         let shared = |mut entities: Vec<Value>| {

@@ -42,6 +42,8 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// Why the last one failed.
     pub reason: String,
+    /// Whether nobody tries again; else the next process hands the alert over once more.
+    pub is_final: bool,
 }
 
 /// Which alerts a channel takes and how hard it tries.
@@ -183,7 +185,8 @@ impl Channel {
     /// # Errors
     /// Why it failed.
     pub async fn test(&self, alert: &Alert) -> Result<(), Error> {
-        self.courier.send(alert).await
+        let alert = Alert { link: self.address_of(&alert.link), ..alert.clone() };
+        self.courier.send(&alert).await
     }
 
     /// Takes no more alerts, gives those it has a last chance, and reports the others as dead letters. The receipts of
@@ -219,7 +222,8 @@ impl Channel {
             },
         };
         self.courier.metrics.add_labelled(Metric::NotifyDeliveries, refused, 1);
-        self.courier.report(&alert, 0, refused.to_owned());
+        // What a full queue refuses is settled; what comes after the end waits for the next process.
+        self.courier.report(&alert, 0, refused.to_owned(), refused == "queue_full");
         let message = format!("the alert is stored but not sent to {}: {refused}", self.options.name);
         Err(PortError::new(ErrorKind::RETRY, message))
     }
@@ -262,8 +266,8 @@ impl Courier {
         };
         match result {
             Ok(()) => self.metrics.observe(Metric::NotifyLatency, queued.accepted.elapsed()),
-            Err(error @ Error::Stopped) => return self.give_up(&queued.alert, attempts, &error),
-            Err(error) => self.give_up(&queued.alert, attempts, &error),
+            Err(error @ Error::Stopped) => return self.give_up(&queued.alert, attempts, &error, false),
+            Err(error) => self.give_up(&queued.alert, attempts, &error, true),
         }
         queued.receipt.settle();
     }
@@ -304,15 +308,15 @@ impl Courier {
         result
     }
 
-    fn give_up(&self, alert: &Alert, attempts: u32, error: &Error) {
+    fn give_up(&self, alert: &Alert, attempts: u32, error: &Error, is_final: bool) {
         let reason = chain(&error);
         let channel = self.options.name.as_str();
         tracing::error!(alert = %alert.id, channel, attempts, %reason, "an alert was not delivered; it is in SecurityAlert");
         self.metrics.add_labelled(Metric::NotifyDeliveries, "given_up", 1);
-        self.report(alert, attempts, reason);
+        self.report(alert, attempts, reason, is_final);
     }
 
-    fn report(&self, alert: &Alert, attempts: u32, reason: String) {
+    fn report(&self, alert: &Alert, attempts: u32, reason: String, is_final: bool) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).given_up += 1;
         (self.on_dead_letter)(DeadLetter {
             channel: self.options.name.clone(),
@@ -320,6 +324,7 @@ impl Courier {
             rule_title: alert.rule_title.clone(),
             attempts,
             reason,
+            is_final,
         });
     }
 }

@@ -33,7 +33,7 @@ use datafusion::physical_plan::{
 use distinct::DistinctValues;
 use foldhash::fast::FixedState;
 
-use crate::recall::GroupedShape;
+use crate::recall::{GroupedShape, PlanRecall};
 use crate::scan::expression::{Columns, Expression, is_repeatable, plain};
 use crate::scan::{Piece, ScanExec};
 
@@ -204,6 +204,7 @@ struct GroupedScanExec {
     scan: ScanExec,
     keys: Vec<Expression>,
     functions: Vec<Function>,
+    plan_recall: PlanRecall,
     properties: Arc<PlanProperties>,
 }
 
@@ -218,32 +219,26 @@ impl GroupedScanExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { schema, scan, keys, functions, properties: Arc::new(properties) }
+        Self { schema, scan, keys, functions, plan_recall: PlanRecall::default(), properties: Arc::new(properties) }
     }
 
     fn run(&self, partition: usize, send: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
-        let recall = self.scan.recall(Some((self.keys.clone(), self.functions.iter().map(Function::shape).collect())));
+        let shape = || (self.keys.clone(), self.functions.iter().map(Function::shape).collect());
+        let recall = self.plan_recall.get_or_init(|| self.scan.recall(Some(shape()))).as_ref();
         let mut states = States::new(self)?;
         self.scan.pieces(partition, &mut |piece| {
-            let made = recall.as_ref().map(|recall| recall.made(piece, |piece| self.states_of(piece))).transpose()?;
-            match made.flatten() {
-                Some(made) => Ok(made.iter().all(|batch| send(batch.clone()))),
-                None => piece.read(&mut |rows| states.add(rows, send)),
+            if let Some(recall) = recall {
+                let read = |piece: &mut Piece<'_>, send: &mut dyn FnMut(RecordBatch) -> bool| {
+                    let mut own = States::new(self)?;
+                    Ok(piece.read(&mut |rows| own.add(rows, send))? && own.hand_on(send)?)
+                };
+                if let Some(wants_more) = recall.pass(piece, send, read)? {
+                    return Ok(wants_more);
+                }
             }
+            piece.read(&mut |rows| states.add(rows, send))
         })?;
         states.hand_on(send).map(|_| ())
-    }
-
-    /// What one piece comes to.
-    fn states_of(&self, piece: &mut Piece<'_>) -> Result<Vec<RecordBatch>> {
-        let (mut made, mut states) = (Vec::new(), States::new(self)?);
-        let mut keep = |batch| {
-            made.push(batch);
-            true
-        };
-        piece.read(&mut |rows| states.add(rows, &mut keep))?;
-        states.hand_on(&mut keep)?;
-        Ok(made)
     }
 }
 

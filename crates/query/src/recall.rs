@@ -10,7 +10,7 @@
 //! `TimeGenerated`, never comes again. What was not used for longest goes first.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -18,7 +18,9 @@ use datafusion::error::Result;
 use moneta_base::Seq;
 use moneta_event::ShardId;
 use moneta_event::terms::TermCondition;
+use moneta_store::Prune;
 
+use crate::engine::bytes_of_rows;
 use crate::lru::Lru;
 use crate::scan::expression::Expression;
 use crate::scan::{Piece, ScanColumn};
@@ -27,6 +29,8 @@ use crate::scan::{Piece, ScanColumn};
 pub(crate) const BYTES_MAX: usize = 256 << 20;
 /// The part of them that one piece may take.
 const PIECES_MIN: usize = 64;
+/// What an entry takes beside its rows, and a batch beside its columns: keys, places in two maps, counters.
+const ENTRY_BYTES: usize = 512;
 /// Shapes remembered.
 const SHAPES_MAX: usize = 4_096;
 
@@ -37,6 +41,8 @@ pub(crate) struct Shape {
     pub read: Vec<ScanColumn>,
     /// Which rows the index of words lets pass.
     pub terms: TermCondition,
+    /// Which row groups may have a row that passes, but for its time.
+    pub prunes: Vec<Prune>,
     /// Which rows pass, but for their times.
     pub filters: Vec<Expression>,
     /// What is computed.
@@ -117,26 +123,42 @@ pub(crate) struct ShapeRecall {
     number: u64,
 }
 
+/// What is kept for the shape of one plan, looked up once for all its partitions.
+pub(crate) type PlanRecall = Arc<OnceLock<Option<ShapeRecall>>>;
+
 impl ShapeRecall {
-    /// What the scan makes of a piece: as it was made before, or made now and kept. `None` is for a piece that it does
-    /// not depend on alone.
-    pub(crate) fn made(
+    /// Sends what the scan makes of a piece, as it was made before, or made now and kept; whether more is wanted. `None` is
+    /// for a piece that it does not depend on alone, of which nothing was sent.
+    pub(crate) fn pass(
         &self,
         piece: &mut Piece<'_>,
-        make: impl FnOnce(&mut Piece<'_>) -> Result<Vec<RecordBatch>>,
-    ) -> Result<Option<Arc<[RecordBatch]>>> {
+        send: &mut dyn FnMut(RecordBatch) -> bool,
+        make: impl FnOnce(&mut Piece<'_>, &mut dyn FnMut(RecordBatch) -> bool) -> Result<bool>,
+    ) -> Result<Option<bool>> {
         let Some(name) = piece.name() else { return Ok(None) };
         let key = (self.number, name);
-        if let Some(made) = self.recall.lock().kept.get(&key) {
+        let (known, bytes_max) = {
+            let kept = &mut self.recall.lock().kept;
+            (kept.get(&key), kept.bytes_max() / PIECES_MIN)
+        };
+        if let Some(made) = known {
             piece.recalled();
-            return Ok(Some(made));
+            return Ok(Some(made.iter().all(|batch| send(batch.clone()))));
         }
-        let made: Arc<[RecordBatch]> = make(piece)?.into();
-        let bytes = size_of_val(&key) + made.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
-        let kept = &mut self.recall.lock().kept;
-        if bytes <= kept.bytes_max() / PIECES_MIN {
-            kept.put(key, made.clone(), bytes);
+        let (mut made, mut bytes) = (Some(Vec::new()), ENTRY_BYTES);
+        let wants_more = make(piece, &mut |batch| {
+            bytes += ENTRY_BYTES + bytes_of_rows(&batch);
+            match &mut made {
+                Some(made) if bytes <= bytes_max => made.push(batch.clone()),
+                // More than a piece may take is not held while the rest of it is made.
+                made => *made = None,
+            }
+            send(batch)
+        })?;
+        // What nobody wanted the end of is not whole.
+        if wants_more && let Some(made) = made {
+            self.recall.lock().kept.put(key, made.into(), bytes);
         }
-        Ok(Some(made))
+        Ok(Some(wants_more))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use moneta_base::error::chain;
-use moneta_base::{RuleId, TableName, TenantId};
+use moneta_base::{ErrorKind, RuleId, TableName, TenantId};
 use moneta_event::Block;
 use moneta_event::catalog::table;
 use moneta_ingest::Ingest;
@@ -40,7 +40,40 @@ pub(crate) struct Deliveries {
     /// Who hears of alerts that were given up.
     alarms: Heard,
     audit: OnceLock<Arc<dyn AuditSink>>,
+    resender: Arc<Resender>,
+}
+
+/// Sends dead letters again.
+struct Resender {
+    channels: Channels,
     letters: Arc<Letters>,
+    /// One at a time: two that read the same list would send everything twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Resender {
+    async fn send(&self, ctx: &OpContext, open: Vec<UndeliveredAlert>) -> Vec<Resent> {
+        let mut resent = Vec::with_capacity(open.len());
+        for one in open {
+            let sent = self.send_one(ctx, &one).await;
+            let mut reason = sent.as_ref().err().cloned().unwrap_or_default();
+            if sent.is_ok()
+                && let Err(error) = self.letters.settle(&one).await
+            {
+                reason = format!("it was taken, which could not be noted, so that it stays listed: {error}");
+            }
+            resent.push(Resent { channel: one.channel, alert_id: one.alert_id, delivered: sent.is_ok(), reason });
+        }
+        resent
+    }
+
+    async fn send_one(&self, ctx: &OpContext, one: &UndeliveredAlert) -> Result<(), String> {
+        let channel = self.channels.0.iter().find(|channel| channel.options().name == one.channel);
+        let channel = channel.ok_or("there is no such channel any more")?;
+        let alert = self.letters.alert(ctx, &one.alert_id).await.map_err(|error| error.to_string())?;
+        let alert = alert.ok_or("the alert is not stored any more")?;
+        channel.test(&alert).await.map_err(|error| chain(&error))
+    }
 }
 
 /// Starts what the configuration names, and hands over what the last process did not.
@@ -57,13 +90,14 @@ pub(crate) async fn start_delivery(
     let schema = ingest.store().schema(&health).expect("a built-in table");
     let letters = Arc::new(Letters::new(ingest.clone(), world.clock.clone(), schema));
     let channels = start_channels(config, keys, world, (&alarms, &letters))?;
+    let resender = Arc::new(Resender { channels: channels.clone(), letters, turn: Arc::default() });
     let place = MarkPlace { events: ingest.clone(), marks: marks(ingest), tenant };
     let table = TableName::new(table::SECURITY_ALERT).expect("a built-in table");
     let head = heads(ingest).get(&table).copied().unwrap_or(0);
     let handover = Handover::start(channels.clone(), place, recovered, head).await;
     let handover = handover.map_err(|error| ServerError::part("delivery", error.kind, error))?;
     ingest.subscribe(handover.clone());
-    Ok(Arc::new(Deliveries { channels, handover, world: world.clone(), alarms, audit: OnceLock::new(), letters }))
+    Ok(Arc::new(Deliveries { channels, handover, world: world.clone(), alarms, audit: OnceLock::new(), resender }))
 }
 
 fn start_channels(
@@ -103,7 +137,9 @@ fn start_channels(
         let (options, carrier) = built.map_err(|message| setting(key, message))?;
         let (heard, letters) = (alarms.clone(), letters.clone());
         let on_dead = Arc::new(move |letter: DeadLetter| {
-            letters.keep(&letter);
+            if letter.is_final {
+                letters.keep(&letter);
+            }
             report(&heard, &letter);
         });
         let channel = Channel::start(options, carrier, world.clock.clone(), world.metrics.clone(), on_dead);
@@ -122,7 +158,7 @@ fn is_web_address(text: &str) -> bool {
 /// That a channel gives up alerts is itself an alert: to all channels, and once an hour while it goes on. Each of them is
 /// a record.
 fn report(alarms: &OnceLock<Arc<dyn AlarmSink>>, letter: &DeadLetter) {
-    let DeadLetter { channel, alert_id, rule_title, attempts, reason } = letter;
+    let DeadLetter { channel, alert_id, rule_title, attempts, reason, is_final: _ } = letter;
     let text = format!(
         "The channel {channel} did not take the alert {alert_id} ({rule_title}) in {attempts} attempts: {reason}. \
          `moneta alerts undelivered` lists all."
@@ -146,7 +182,7 @@ impl Deliveries {
 
     /// Says what finds alerts that were given up.
     pub(crate) fn attach_engine(&self, queries: Arc<dyn QueryEngine>) {
-        self.letters.attach(queries);
+        self.resender.letters.attach(queries);
     }
 
     /// Gives alerts under way a last chance, those of all channels at the same time.
@@ -178,7 +214,8 @@ impl Deliveries {
         channel: Option<&str>,
         ids: &[String],
     ) -> Result<Vec<Resent>, PortError> {
-        let mut open = self.letters.open(ctx).await?;
+        let turn = self.resender.turn.clone().lock_owned().await;
+        let mut open = self.resender.letters.open(ctx).await?;
         open.retain(|one| channel.is_none_or(|name| name == one.channel));
         open.retain(|one| ids.is_empty() || ids.contains(&one.alert_id));
         if let Some(audit) = self.audit.get() {
@@ -187,24 +224,13 @@ impl Deliveries {
             event.details.insert("alerts".to_owned(), serde_json::Value::Array(ids));
             audit.record(ctx, event).await?;
         }
-        let mut resent = Vec::with_capacity(open.len());
-        for one in &open {
-            let sent = self.resend_one(ctx, one).await;
-            if sent.is_ok() {
-                self.letters.settle(one).await?;
-            }
-            let (channel, alert_id) = (one.channel.clone(), one.alert_id.clone());
-            resent.push(Resent { channel, alert_id, delivered: sent.is_ok(), reason: sent.err().unwrap_or_default() });
-        }
-        Ok(resent)
-    }
-
-    async fn resend_one(&self, ctx: &OpContext, one: &UndeliveredAlert) -> Result<(), String> {
-        let channel = self.channels.0.iter().find(|channel| channel.options().name == one.channel);
-        let channel = channel.ok_or("there is no such channel any more")?;
-        let alert = self.letters.alert(ctx, &one.alert_id).await.map_err(|error| error.to_string())?;
-        let alert = alert.ok_or("the alert is not stored any more")?;
-        channel.test(&alert).await.map_err(|error| chain(&error))
+        // To its end, also when nobody waits for the answer any more: what was taken must be noted.
+        let (resender, ctx) = (self.resender.clone(), ctx.clone());
+        let sending = tokio::spawn(async move {
+            let _turn = turn;
+            resender.send(&ctx, open).await
+        });
+        sending.await.map_err(|error| PortError::new(ErrorKind::Internal, error.to_string()))
     }
 
     /// An alert that says that it is a test, as bad as the channel asks for.
@@ -246,7 +272,7 @@ impl AlertChannels for Deliveries {
     }
 
     fn undelivered<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<Vec<UndeliveredAlert>, PortError>> {
-        Box::pin(self.letters.open(ctx))
+        Box::pin(self.resender.letters.open(ctx))
     }
 
     fn resend<'a>(

@@ -70,6 +70,7 @@ impl Letters {
             rule_title: one.rule_title.clone(),
             attempts: 1,
             reason: String::new(),
+            is_final: true,
         };
         let submission =
             Submission { batches: self.row(SENT_AGAIN, &letter).into_iter().collect(), ..Submission::default() };
@@ -123,9 +124,11 @@ impl Letters {
     /// # Errors
     /// When the table cannot be read.
     pub(crate) async fn alert(&self, ctx: &OpContext, id: &str) -> Result<Option<Alert>, PortError> {
-        let query = format!("SecurityAlert | where SystemAlertId == {} | take 1", json!(id));
+        // Senders can write rows with any id: of those with this one, that of the alert raised here counts.
+        let query = format!("SecurityAlert | where SystemAlertId == {} and _Raw == ''", json!(id));
         let batches = self.rows(ctx, query).await?;
-        Ok(batches.iter().find(|rows| rows.num_rows() > 0).and_then(|rows| told_alert(rows, 0)))
+        let mut rows = batches.iter().flat_map(|rows| (0..rows.num_rows()).map(move |row| (rows, row)));
+        Ok(rows.find_map(|(rows, row)| told_alert(rows, row)))
     }
 
     async fn rows(&self, ctx: &OpContext, query: String) -> Result<Vec<RecordBatch>, PortError> {

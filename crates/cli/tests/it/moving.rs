@@ -245,7 +245,10 @@ fn what_cannot_work_is_refused_at_the_start_with_what_to_change() {
     let mut moneta = Moneta::new();
     moneta.settings = vec![("MONETA_OBJECTS__BUCKET", "logs"), ("AWS_ACCESS_KEY_ID", "")];
     let run = moneta.run(&["serve"]);
-    assert!(run.code == 78 && run.stderr.contains("objects.credentials_file"), "{run:?}");
+    assert!(
+        run.code == 78 && run.stderr.contains("objects: there are no credentials: name a credentials_file"),
+        "{run:?}"
+    );
     moneta.settings.push(("MONETA_OBJECTS__ENDPOINT", "http://minio.example:9000"));
     let run = moneta.run(&["serve"]);
     assert!(run.code == 78 && run.stderr.contains("https://"), "{run:?}");

@@ -48,9 +48,10 @@ const TICK: Duration = Duration::from_secs(1);
 const ARRIVAL_TICK: Duration = Duration::from_millis(500);
 /// Tries to evaluate a span after which people hear that it does not succeed.
 const TRIES_TOLD: u32 = 8;
-/// Tries to evaluate a span that runs into a limit of its own, such as the longest time: about a quarter of an hour. What
-/// does not fit by then will not, and must not hold up the windows after it.
-const LIMITED_TRIES_MAX: u32 = 20;
+/// How long a span that runs into a limit of its own, such as the longest time, is tried again. What does not fit by then
+/// will not, and must not hold up the windows after it, nor other rules: those of the same rule have one try each until
+/// one fits.
+const LIMITED_MAX: Duration = Duration::from_secs(900);
 /// The longest pause between two tries, in seconds.
 const PAUSE_SECONDS_MAX: u64 = 60;
 /// Spans of one rule evaluated before the next rule has its turn.
@@ -149,6 +150,10 @@ struct Known {
     rests_until: Option<Timestamp>,
     /// Tries in a row to evaluate the next span that did not succeed.
     tries: u32,
+    /// When the first of them was.
+    first_try: Timestamp,
+    /// Whether the last span was given up for a limit of its own.
+    is_limited: bool,
     /// When the next is due.
     next_try: Timestamp,
 }
@@ -159,7 +164,19 @@ impl Known {
         let tries = self.tries.saturating_add(1);
         let pause = 1_u64.checked_shl(tries).map_or(PAUSE_SECONDS_MAX, |pause| pause.min(PAUSE_SECONDS_MAX));
         let pause = Duration::from_secs(if tries == 1 { 0 } else { pause });
-        Self { tries, next_try: now.saturating_add(pause), ..self }
+        let first_try = if self.tries == 0 { now } else { self.first_try };
+        Self { tries, first_try, next_try: now.saturating_add(pause), ..self }
+    }
+
+    /// Whether a query that gave no answer would give none either when it is asked again. What another query's memory, a
+    /// person or the disk is to blame for passes; what runs into a limit of its own may have run beside too much.
+    fn gives_up(&self, error: &QueryError, now: Timestamp) -> bool {
+        match error {
+            QueryError::Cancelled(_) => false,
+            QueryError::Limit { code, .. } if *code == LOW_MEMORY => false,
+            QueryError::Limit { .. } => self.is_limited || (self.tries > 0 && now.since(self.first_try) >= LIMITED_MAX),
+            error => error.kind() == ErrorKind::Caller,
+        }
     }
 }
 
@@ -182,7 +199,12 @@ impl Analytics {
             self.turn_of(part).await;
             // Queries of people keep at least half of the time.
             let pause = part.tick().max(begun.elapsed());
-            let _ = tokio::time::timeout(pause, self.wake.notified()).await;
+            let mut woken = std::pin::pin!(self.wake.notified());
+            // From here on a call to wake is not missed, and one before it has set `stopping`.
+            woken.as_mut().enable();
+            if !self.stopping.load(Ordering::Relaxed) {
+                let _ = tokio::time::timeout(pause, woken).await;
+            }
         }
     }
 
@@ -266,7 +288,7 @@ impl Analytics {
     /// Evaluates the next span of a rule; whether there may be another.
     async fn step(&self, planned: &Planned) -> bool {
         let producer = planned.plan.producer(&planned.rule);
-        let known = self.known(&producer, planned).await;
+        let mut known = self.known(&producer, planned).await;
         if known.end.is_none() && planned.begin > 0 {
             // The mark says where the rule began, also after a crash.
             return self.commit(&producer, planned.begin, Vec::new(), known).await;
@@ -283,8 +305,14 @@ impl Analytics {
                     let reason = format!("not everything could be read: {}", answer.completeness.not_read.join("; "));
                     return self.put_off(planned, &producer, &span, reason, begun.elapsed()).await;
                 }
-                Ok(answer) => Outcome::Answered(Box::new(answer)),
-                Err(error) if is_for_good(&error, known.tries) => Outcome::Failed(error.to_string()),
+                Ok(answer) => {
+                    known.is_limited = false;
+                    Outcome::Answered(Box::new(answer))
+                }
+                Err(error) if known.gives_up(&error, now) => {
+                    known.is_limited = matches!(error, QueryError::Limit { .. });
+                    Outcome::Failed(error.to_string())
+                }
                 Err(error) => {
                     return self.put_off(planned, &producer, &span, error.to_string(), begun.elapsed()).await;
                 }
@@ -368,7 +396,10 @@ impl Analytics {
         if !throttle.admits(rule, now, metrics, &*self.parts.alarms) {
             raised.shorten();
         }
-        self.repeats.lock().unwrap_or_else(PoisonError::into_inner).note(raised, now, metrics);
+        // Of what is about nobody it cannot be said that it is about the same.
+        if !raised.entities().is_empty() {
+            self.repeats.lock().unwrap_or_else(PoisonError::into_inner).note(raised, now, metrics);
+        }
     }
 
     /// Moves the mark of a rule together with what was found.
@@ -382,7 +413,12 @@ impl Analytics {
             Ok(_) => {
                 all.insert(
                     producer.to_owned(),
-                    Known { end: Some(end), rests_until: known.rests_until, ..Known::default() },
+                    Known {
+                        end: Some(end),
+                        rests_until: known.rests_until,
+                        is_limited: known.is_limited,
+                        ..Known::default()
+                    },
                 );
                 true
             }
@@ -514,16 +550,6 @@ enum Outcome {
     PutOff(String),
     /// The query can never run so.
     Failed(String),
-}
-
-/// Whether a query that gave no answer would give none either when it is asked again. What another query's memory, a
-/// person or the disk is to blame for passes; what runs into a limit of its own may have run beside too much.
-fn is_for_good(error: &QueryError, tries: u32) -> bool {
-    match error {
-        QueryError::Cancelled(_) => false,
-        QueryError::Limit { code, .. } => *code != LOW_MEMORY && tries + 1 >= LIMITED_TRIES_MAX,
-        error => error.kind() == ErrorKind::Caller,
-    }
 }
 
 fn num_rows(answer: &QueryAnswer) -> u64 {

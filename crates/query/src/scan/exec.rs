@@ -34,7 +34,7 @@ use super::chunk::{Chunk, ScanColumn, Source};
 use super::expression::{Columns, Computed, Expression, plain};
 use super::{Reading, ScanUnit, SegmentSource, UnreadableSegment, count_segments};
 use crate::cache::ColumnCache;
-use crate::recall::{GroupedShape, PieceName, Shape, ShapeRecall};
+use crate::recall::{GroupedShape, PieceName, PlanRecall, Shape, ShapeRecall};
 
 /// Rows of one batch that leaves the scan.
 const BATCH_ROWS: usize = 8_192;
@@ -67,6 +67,8 @@ pub(crate) struct ScanExec {
     num_partitions: usize,
     /// Whether only the number of rows matters to whoever consumes them.
     is_counted: bool,
+    /// What is kept of it; of another scan made of this one, something else.
+    plan_recall: PlanRecall,
     properties: Arc<PlanProperties>,
 }
 
@@ -87,6 +89,7 @@ impl ScanExec {
             layer_texts: Vec::new(),
             num_partitions,
             is_counted: false,
+            plan_recall: PlanRecall::default(),
             properties,
         }
     }
@@ -117,7 +120,7 @@ impl ScanExec {
 
     /// The scan with expressions over its columns computed, which become its columns.
     pub(crate) fn computed(&self, expressions: &[Arc<dyn PhysicalExpr>], schema: SchemaRef) -> Result<Self> {
-        let mut scan = self.clone();
+        let mut scan = Self { plan_recall: PlanRecall::default(), ..self.clone() };
         let layer = scan.layer(expressions)?;
         scan.layer_texts = expressions.iter().map(ToString::to_string).collect();
         scan.layers.push(layer);
@@ -217,6 +220,13 @@ impl ScanExec {
         recall.of(Shape {
             read: self.read.clone(),
             terms: self.reading.terms.clone(),
+            prunes: self
+                .reading
+                .prunes
+                .iter()
+                .filter(|prune| prune.column != standard::TIME_GENERATED)
+                .cloned()
+                .collect(),
             filters: self.filters.clone(),
             layers: self.layers.clone(),
             output: self.schema.clone(),
@@ -381,25 +391,18 @@ impl ScanExec {
 
     /// Sends the rows of a partition, those of a question that comes again as they were made before.
     fn run(&self, partition: usize, send: &mut dyn FnMut(RecordBatch) -> bool) -> Result<()> {
-        let recall = self.recall(None);
+        let recall = self.plan_recall.get_or_init(|| self.recall(None)).as_ref();
         self.pieces(partition, &mut |piece| {
-            let made = recall.as_ref().map(|recall| recall.made(piece, |piece| self.batches_of(piece))).transpose()?;
-            match made.flatten() {
-                Some(made) => Ok(made.iter().all(|batch| send(batch.clone()))),
-                None => piece.read(&mut |rows| self.batches(rows, send)),
+            if let Some(recall) = recall {
+                let read = |piece: &mut Piece<'_>, send: &mut dyn FnMut(RecordBatch) -> bool| {
+                    piece.read(&mut |rows| self.batches(rows, send))
+                };
+                if let Some(wants_more) = recall.pass(piece, send, read)? {
+                    return Ok(wants_more);
+                }
             }
+            piece.read(&mut |rows| self.batches(rows, send))
         })
-    }
-
-    fn batches_of(&self, piece: &mut Piece<'_>) -> Result<Vec<RecordBatch>> {
-        let mut made = Vec::new();
-        piece.read(&mut |rows| {
-            self.batches(rows, &mut |batch| {
-                made.push(batch);
-                true
-            })
-        })?;
-        Ok(made)
     }
 
     /// The columns of the scan as batches.
@@ -626,7 +629,9 @@ impl ExecutionPlan for ScanExec {
         if by_time.is_none() {
             return Ok(SortOrderPushdownResult::Unsupported);
         }
-        Ok(SortOrderPushdownResult::Inexact { inner: Arc::new(Self { wants_newest: true, ..self.clone() }) })
+        Ok(SortOrderPushdownResult::Inexact {
+            inner: Arc::new(Self { wants_newest: true, plan_recall: PlanRecall::default(), ..self.clone() }),
+        })
     }
 
     fn handle_child_pushdown_result(
@@ -635,7 +640,7 @@ impl ExecutionPlan for ScanExec {
         results: ChildPushdownResult,
         _: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
-        let mut scan = self.clone();
+        let mut scan = Self { plan_recall: PlanRecall::default(), ..self.clone() };
         if phase == FilterPushdownPhase::Post && self.layers.is_empty() && self.reading.limit.is_none() {
             for filter in &results.parent_filters {
                 scan.hints.extend(Hint::new(&filter.filter, &self.schema)?);

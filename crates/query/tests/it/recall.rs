@@ -72,6 +72,13 @@ fn what_lies_within_both_windows_is_read_once() {
     // A time that stands elsewhere than between the bounds makes another question of it each time.
     let with_now = "Logs_CL | extend Age = now() - TimeGenerated | where Age > 5h | summarize max(Age)";
     (12..16).for_each(|end| assert_eq!(read(with_now, end).2, 0));
+    // Nor in several partitions: here one would keep what the other asked for first.
+    let whole = "Logs_CL | extend Age = now() - TimeGenerated | summarize max(Age), count() by Level";
+    let wide = |end: i64| asked(&engine, whole, (-1, end), true).completeness;
+    assert_eq!((21..24).map(|end| wide(end).pieces_recalled).collect::<Vec<_>>(), [0, 0, 0]);
+    let steady = "Logs_CL | summarize max(Size), count() by Level";
+    let steady = |end: i64| asked(&engine, steady, (-1, end), true).completeness.pieces_recalled;
+    assert_eq!((21..24).map(steady).collect::<Vec<_>>(), [0, 0, 9]);
     // What is made of a block is nothing to others who ask.
     assert_eq!(asked(&engine, QUESTIONS[1], (2, 12), false).completeness.pieces_recalled, 0);
 }

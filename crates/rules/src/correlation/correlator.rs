@@ -114,11 +114,19 @@ pub(crate) type Pairs = Arc<[(String, String)]>;
 
 /// Columns kept of one event at most: they are held as long as the event.
 const ABOUT_MAX: usize = 8;
+/// Values of one field kept of one event at most: all of them are tested, and these are counted and compared.
+const VALUES_MAX: usize = 256;
 /// Fields that met the rule kept of one event at most, and characters of each value.
 const MET_MAX: usize = 6;
 const MET_CHARS_MAX: usize = 200;
 /// Lists that newer events may share at most; then it begins anew.
 const SHARED_MAX: usize = 4_096;
+
+/// What is held as long as the event must not be as long as who sends it likes.
+fn kept_values(mut values: Vec<String>) -> Vec<String> {
+    values.truncate(VALUES_MAX);
+    values
+}
 
 /// The names and values that newer events said, so that they are kept once.
 #[derive(Debug, Default)]
@@ -255,7 +263,7 @@ impl Correlator {
             for row in &found.rows {
                 let fields = explainer.values(found.rule, *row, &leaf.fields);
                 let seq = first_seq + u64::from(*row);
-                let fields = fields.into_iter().map(Some).collect();
+                let fields = fields.into_iter().map(kept_values).map(Some).collect();
                 let mut about = naming.pairs(*row as usize);
                 about.truncate(ABOUT_MAX);
                 let about = self.shared.one(about);
