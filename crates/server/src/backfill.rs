@@ -103,20 +103,26 @@ pub(crate) async fn correlate(
     let selection = BackfillSelection { from: Some(from), to: Some(to), ..BackfillSelection::default() };
     let mut run = Run::begin(rules, &[], 0)?;
     let tables: BTreeSet<&TableName> = rules.tables().filter(|table| stored.contains(table)).collect();
+    // One that is busy leaves the others their share.
+    let share = rows_max / tables.len().max(1) as u64;
+    let mut is_cut = false;
     for table in tables {
-        let mut next: Seq = 0;
+        let (mut next, before): (Seq, u64) = (0, run.report.num_rows);
         while let Some(page) = read(engine, ctx, &selection, table, next).await? {
             for rows in &page {
                 next = run.take(table, rows).max(next);
             }
-            if run.report.num_rows >= rows_max {
-                return Ok((run.correlator, true));
+            if run.report.num_rows - before >= share {
+                is_cut = true;
+                break;
             }
         }
     }
-    // What is decided by the end of the events is found by correlations above.
-    run.correlator.finish();
-    Ok((run.correlator, false))
+    if !is_cut {
+        // What is decided by the end of the events is found by correlations above.
+        run.correlator.finish();
+    }
+    Ok((run.correlator, is_cut))
 }
 
 /// Matches Sigma rules against history. `stored`: the tables that have rows.
