@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use moneta_base::Timestamp;
 use serde_json::Value as Json;
 
 use super::caller::{HttpAnswer, HttpFailure};
@@ -37,7 +38,10 @@ pub(super) enum Failure {
     /// The answer names an address of somebody else, who must not get the token.
     #[error("the server named an address that is not its own")]
     Elsewhere,
-    /// The answer is not what the documentation says.
+    /// A page has more than is taken at once, and cannot be made smaller.
+    #[error("a page of what became available in the seconds about {0} is too large")]
+    PageTooLarge(Timestamp),
+    /// The answer, or what the store said, is not what is needed to go on.
     #[error("{0}")]
     Unexpected(&'static str),
 }
@@ -65,7 +69,7 @@ impl Failure {
             Self::Refused { status, code, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504) || code == "AF429"
             }
-            Self::Elsewhere | Self::Unexpected(_) => false,
+            Self::Elsewhere | Self::PageTooLarge(_) | Self::Unexpected(_) => false,
         }
     }
 

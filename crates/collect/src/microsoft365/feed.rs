@@ -25,6 +25,10 @@ const WINDOW_MIN: Duration = Duration::from_secs(1);
 const ITEMS_MAX: usize = 2_000;
 /// Pages of one window at most: a server that goes on for ever is not followed.
 const PAGES_MAX: usize = 10_000;
+/// Items that fail one after the other, at most, before the others are not tried either: then it is not the items.
+const FAILED_MAX: usize = 16;
+/// How much later a list begins than at the oldest that is kept: that goes before it can be fetched.
+const BEGIN_SPARE: Duration = Duration::from_secs(3600);
 /// Wait before a list is read again after something failed; it doubles.
 const RETRY_MIN: Duration = Duration::from_secs(5);
 /// Longest such wait.
@@ -44,6 +48,7 @@ pub(super) struct Feed<'a> {
     marks: HashMap<String, ResumePoint>,
     /// How long a window may be now.
     span: Duration,
+    is_resumed: bool,
     is_subscribed: bool,
 }
 
@@ -69,7 +74,7 @@ impl<'a> Feed<'a> {
         let name = format!("{}/{}", shared.label, list.name());
         let prefix = format!("collect/microsoft365-item/{}/", digest(name.as_bytes()));
         let (place, marks) = (Place::new("microsoft365", &name), HashMap::new());
-        Self { shared, list, place, prefix, marks, span: WINDOW_MAX, is_subscribed: false }
+        Self { shared, list, place, prefix, marks, span: WINDOW_MAX, is_resumed: false, is_subscribed: false }
     }
 
     /// Reads until told to stop.
@@ -77,9 +82,6 @@ impl<'a> Feed<'a> {
         let options = &self.shared.options;
         let retry_min = options.retry_min.unwrap_or(RETRY_MIN);
         let mut retry = retry_min;
-        if self.resume(&mut stopped).await.is_err() {
-            return;
-        }
         while !is_stopped(&stopped) {
             let (wait, reason) = match self.step(&mut stopped).await {
                 Err(Halt::Stopped) => return,
@@ -108,7 +110,8 @@ impl<'a> Feed<'a> {
             Some(point) => self.place.resume(point),
             None => {
                 let history = self.shared.options.history;
-                let begin = self.now().saturating_sub(self.list.kept_for().map_or(history, |kept| history.min(kept)));
+                let kept = self.list.kept_for().map(|kept| kept.saturating_sub(BEGIN_SPARE));
+                let begin = self.now().saturating_sub(kept.map_or(history, |kept| history.min(kept)));
                 self.stand_at(begin, stopped).await?;
             }
         }
@@ -127,6 +130,10 @@ impl<'a> Feed<'a> {
 
     /// Reads one window.
     async fn step(&mut self, stopped: &mut Stopped) -> Result<Step, Halt> {
+        if !self.is_resumed {
+            self.resume(stopped).await?;
+            self.is_resumed = true;
+        }
         if !self.is_subscribed {
             self.list.subscribe(self.shared, stopped).await?;
             self.is_subscribed = true;
@@ -138,9 +145,11 @@ impl<'a> Feed<'a> {
         if to <= from {
             return Ok(Step::UpToDate);
         }
-        // What is late may be found until the overlap is over, unless that is more than can be remembered.
-        let is_cut = self.span < WINDOW_MAX && to < now;
-        let settled = if is_cut { to } else { to.min(now.saturating_sub(self.shared.options.overlap)).max(from) };
+        // What is late may be found until the overlap is over. Where that is more than one window, half of a window
+        // is passed over at least: so reading gets on, and what is looked through again is never less than half of one.
+        let half = Duration::from_secs(to.since(from).as_secs().div_ceil(2));
+        let least = if to < now { from.saturating_add(half) } else { from };
+        let settled = to.min(now.saturating_sub(self.shared.options.overlap)).max(least);
         let read = self.read(Window { from, to, settled }, stopped).await;
         if let Err(Halt::Failed(failure)) = &read
             && failure.has_no_subscription()
@@ -173,35 +182,49 @@ impl<'a> Feed<'a> {
         self.settle(oldest, stopped).await
     }
 
-    /// Stores what became available in a window; says how many items there are, or nothing when it is too many.
+    /// Stores what became available in a window; says how many items there are, or nothing when it is too much. An item
+    /// that fails keeps no other from being stored, but the window is not read then.
     async fn read(&mut self, window: Window, stopped: &mut Stopped) -> Result<Option<usize>, Halt> {
         let Window { from, to, .. } = window;
         let is_shortest = to.since(from) <= WINDOW_MIN;
         let mut next = Some(self.list.first_page(self.shared, from, to));
         let (mut num_items, mut num_pages) = (0, 0);
+        let mut failed = Failed::default();
         while let Some(url) = next.take() {
             num_pages += 1;
             if num_pages > PAGES_MAX {
                 return Err(Failure::Unexpected("a list does not end").into());
             }
             let session = self.list.session(self.shared);
-            let answer = session.get(self.shared, "listing", &url, stopped).await?;
+            let answer = match session.get(self.shared, "listing", &url, stopped).await {
+                Err(Halt::Failed(failure)) if failure.is_too_large() && is_shortest => {
+                    return Err(Failure::PageTooLarge(from).into());
+                }
+                Err(Halt::Failed(failure)) if failure.is_too_large() => return Ok(None),
+                other => other?,
+            };
             let page = self.list.page(&answer)?;
             drop(answer);
             let is_within = |item: &Item| item.time.is_none_or(|time| from <= time && time < to);
             let items: Vec<Item> = page.items.into_iter().filter(is_within).collect();
             num_items += items.len();
-            self.store_all(items, window, stopped).await?;
+            self.store_all(items, window, &mut failed, stopped).await?;
             if num_items > ITEMS_MAX && !is_shortest {
                 return Ok(None);
             }
             next = page.next.map(|url| self.list.named(self.shared, &url));
         }
-        Ok(Some(num_items))
+        failed.first.map_or(Ok(Some(num_items)), |failure| Err(failure.into()))
     }
 
-    /// Stores those items of a page that are not.
-    async fn store_all(&mut self, items: Vec<Item>, window: Window, stopped: &mut Stopped) -> Result<(), Halt> {
+    /// Stores those items of a page that are not. It goes on behind those that fail, unless too many do.
+    async fn store_all(
+        &mut self,
+        items: Vec<Item>,
+        window: Window,
+        failed: &mut Failed,
+        stopped: &mut Stopped,
+    ) -> Result<(), Halt> {
         let mut new: Vec<(Item, String, ResumePoint)> = Vec::new();
         for item in items {
             let producer = format!("{}{}", self.prefix, digest(item.id.as_bytes()));
@@ -220,16 +243,28 @@ impl<'a> Feed<'a> {
             let settled = window.settled;
             let stores = some.map(|(item, producer, mark)| store(self, item, producer, mark, settled, stopped.clone()));
             let stored = join_all(stores).await;
-            let mut halted = None;
+            let mut is_stopped = false;
             for (producer, mark, outcome) in stored {
                 // Also what was stored of an item that is not stored whole.
                 if mark.1 > 0 {
                     self.marks.insert(producer, mark);
                 }
-                halted = outcome.err().or(halted);
+                match outcome {
+                    Ok(()) => failed.in_a_row = 0,
+                    Err(Halt::Stopped) => is_stopped = true,
+                    Err(Halt::Failed(failure)) => {
+                        failed.in_a_row += 1;
+                        failed.first.get_or_insert(failure);
+                    }
+                }
             }
-            if let Some(halt) = halted {
-                return Err(halt);
+            if is_stopped {
+                return Err(Halt::Stopped);
+            }
+            if failed.in_a_row >= FAILED_MAX
+                && let Some(failure) = failed.first.take()
+            {
+                return Err(failure.into());
             }
         }
         Ok(())
@@ -245,24 +280,45 @@ impl<'a> Feed<'a> {
         let passed: Vec<(String, ResumePoint)> = passed.map(|(producer, mark)| (producer.clone(), *mark)).collect();
         for some in passed.chunks(64) {
             let forget = some.iter().map(|(producer, mark)| forget(self.shared, producer, *mark, stopped.clone()));
-            if join_all(forget).await.into_iter().any(|stored| stored != Stored::Yes) {
-                return Err(Halt::Stopped);
+            let mut outcome = Ok(());
+            for ((producer, _), stored) in some.iter().zip(join_all(forget).await) {
+                match taken(stored, "the store refuses to forget what of a list is stored") {
+                    Ok(()) => drop(self.marks.remove(producer)),
+                    halt => outcome = halt,
+                }
             }
-            for (producer, _) in some {
-                self.marks.remove(producer);
-            }
+            outcome?;
         }
         Ok(())
     }
 
     async fn stand_at(&mut self, time: Timestamp, stopped: &mut Stopped) -> Result<(), Halt> {
         let millis = u64::try_from(time.as_nanos().div_euclid(1_000_000)).unwrap_or_default();
-        let shared = self.shared;
-        match self.place.stand_at(&shared.intake, &shared.label, (0, millis), stopped).await {
-            Stored::Yes => Ok(()),
-            // Without its place remembered nothing of it can be stored either.
-            Stored::Refused | Stored::Stopped => Err(Halt::Stopped),
+        let (shared, before) = (self.shared, (self.place.epoch, self.place.next));
+        let stored = self.place.stand_at(&shared.intake, &shared.label, (0, millis), stopped).await;
+        if stored != Stored::Yes {
+            // No mark may go that the cursor which is remembered still needs.
+            self.place.resume(before);
         }
+        taken(stored, "the store refuses to remember how far a list was read")
+    }
+}
+
+/// Items of a window that could not be stored.
+#[derive(Default)]
+struct Failed {
+    /// Why the first of them was not.
+    first: Option<Failure>,
+    /// How many were not since one was.
+    in_a_row: usize,
+}
+
+/// Whether the store took what nothing can go on without; what it refused is tried again later.
+fn taken(stored: Stored, refused: &'static str) -> Result<(), Halt> {
+    match stored {
+        Stored::Yes => Ok(()),
+        Stored::Refused => Err(Failure::Unexpected(refused).into()),
+        Stored::Stopped => Err(Halt::Stopped),
     }
 }
 
@@ -335,12 +391,13 @@ async fn store_portions(
         match shared.intake.submit(&shared.label, &submission, stopped).await {
             Stored::Yes => {}
             Stored::Refused => {
-                tracing::error!(source, id = %item.id, "records are left out");
-                shared.intake.count_dropped(source, "refused", num_records(&submission));
+                let dropped = num_records(&submission);
                 let passed = Submission { key: submission.key, ..Submission::default() };
-                if shared.intake.submit(&shared.label, &passed, stopped).await != Stored::Yes {
-                    return Err(Halt::Stopped);
-                }
+                let stored = shared.intake.submit(&shared.label, &passed, stopped).await;
+                taken(stored, "the store refuses to remember what is left out")?;
+                // Only now: until it is passed over it is tried again.
+                tracing::error!(source, id = %item.id, "records are left out");
+                shared.intake.count_dropped(source, "refused", dropped);
             }
             Stored::Stopped => return Err(Halt::Stopped),
         }

@@ -20,8 +20,6 @@ use crate::collector::Stopped;
 
 /// How long the Management Activity API keeps content, less what a call may take.
 const ACTIVITY_KEPT: Duration = Duration::from_secs(7 * 24 * 3600 - 600);
-/// Items of one page of a list of Graph.
-const GRAPH_PAGE: usize = 500;
 
 /// Whose share of calls one is counted against.
 const PUBLISHER: &str = "PublisherIdentifier";
@@ -33,7 +31,7 @@ pub enum GraphList {
     SignIns,
     /// Changes in the directory, to `AuditLogs`.
     DirectoryAudits,
-    /// Alerts of Defender, Entra ID Protection, Purview, each in every version, to `SecurityAlert`.
+    /// Alerts of Defender, Entra ID Protection, Purview, each in every version that is seen, to `SecurityAlert`.
     Alerts,
 }
 
@@ -65,6 +63,14 @@ impl GraphList {
             Self::SignIns => "createdDateTime",
             Self::DirectoryAudits => "activityDateTime",
             Self::Alerts => "lastUpdateDateTime",
+        }
+    }
+
+    /// Items of one page. An alert may have hundreds of pieces of evidence.
+    fn page_items(self) -> usize {
+        match self {
+            Self::SignIns | Self::DirectoryAudits => 500,
+            Self::Alerts => 100,
         }
     }
 
@@ -176,7 +182,8 @@ impl List {
             // `lt` is not promised for all lists; what is of the end itself is left to the next window.
             Self::Graph(list) => {
                 let (root, path, time) = (shared.graph.root(), list.path(), list.time());
-                format!("{root}{path}?$filter={time}%20ge%20{from}Z%20and%20{time}%20le%20{to}Z&$top={GRAPH_PAGE}")
+                let top = list.page_items();
+                format!("{root}{path}?$filter={time}%20ge%20{from}Z%20and%20{time}%20le%20{to}Z&$top={top}")
             }
         }
     }
@@ -243,7 +250,7 @@ impl GraphList {
         let mut id = text_of(&members, "id").ok_or(Failure::Unexpected("a listed record has no id"))?;
         let text = text_of(&members, self.time()).unwrap_or_default();
         if self == Self::Alerts {
-            // Each version of an alert is a record of its own.
+            // Each version of an alert that is seen is a record of its own.
             id = format!("{id} {text}");
         }
         Ok(Item { id, time: time_of(&text), content: Content::Record(record) })

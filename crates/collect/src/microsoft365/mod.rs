@@ -10,8 +10,9 @@
 //! one commit, so that a restart at any moment neither loses nor doubles a record (`exactly-once`). When a window was
 //! read whole, the cursor moves, durably, and only then the marks before it, which nobody will ask for again, go.
 //!
-//! A window that holds more than can be remembered is cut in half, and the overlap with it. Content that expired before it
-//! was fetched is counted as dropped (`gone`), and said.
+//! A window that holds more than can be remembered, or a page that is too large, is cut in half. Where the overlap holds
+//! more than one such window, the cursor gets on by half a window at a time until the rest is one: what is late is then
+//! found in that window alone. Content that expired before it was fetched is counted as dropped (`gone`), and said.
 
 mod caller;
 mod failure;

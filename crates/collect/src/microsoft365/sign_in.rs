@@ -29,6 +29,8 @@ use crate::intake::digest;
 const ASSERTION_SECONDS: i64 = 600;
 /// How long before its end a token is no longer used, where it lasts long enough.
 const SPARE: Duration = Duration::from_secs(300);
+/// Longest that a token is used, whatever a server says: they last for hours.
+const USED_FOR_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of the answer with a token at most.
 const ANSWER_BYTES_MAX: usize = 256 << 10;
 
@@ -123,7 +125,7 @@ impl Applicant {
         }
         let text = body["access_token"].as_str().ok_or(Failure::Unexpected("there is no token in the answer"))?;
         let lasts = Duration::from_secs(body["expires_in"].as_u64().unwrap_or_default());
-        let used_for = lasts.saturating_sub(SPARE).max(lasts / 2);
+        let used_for = lasts.saturating_sub(SPARE).max(lasts / 2).min(USED_FOR_MAX);
         Ok(Token { text: text.to_owned(), until: Instant::now() + used_for })
     }
 }
@@ -177,4 +179,16 @@ pub(super) fn encode(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_lasts_for_ever_is_used_for_a_day() {
+        let body = json!({"access_token": "t", "expires_in": u64::MAX}).to_string().into_bytes();
+        let token = Applicant::token(&HttpAnswer { status: 200, headers: Vec::new(), body }).unwrap();
+        assert!(token.until <= Instant::now() + USED_FOR_MAX);
+    }
 }

@@ -375,6 +375,119 @@ async fn more_than_can_be_remembered_is_read_in_shorter_windows() {
 }
 
 #[tokio::test]
+async fn what_comes_late_in_a_busy_list_is_found_though_the_overlap_is_cut() {
+    let world = World::new();
+    world.service.state().page = 500;
+    (0..5_000).for_each(|number| world.sign_in(number, 1 + number as u64 % 50));
+    let collector = world.start(world.options(&[], &[GraphList::SignIns]));
+    world.fixture.exactly(5_000).await;
+    until("few marks are left", || world.marks("microsoft365-item") <= 1_500).await;
+    for number in 0..3 {
+        world.sign_in(5_000 + 2 * number, 0);
+        world.clock.advance(Duration::from_secs(10));
+        world.fixture.exactly(5_001 + 2 * number).await;
+        world.sign_in(5_001 + 2 * number, 5);
+        world.fixture.exactly(5_002 + 2 * number).await;
+    }
+    collector.stop().await;
+    assert_eq!(world.stored("SigninLogs", "Id"), (0..5_006).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_large_is_read_in_shorter_windows_and_said_where_there_is_none() {
+    let world = World::new();
+    {
+        let mut state = world.service.state();
+        (state.page, state.answer_bytes_max) = (500, Some(20_000));
+    }
+    (0..200).for_each(|number| world.sign_in(number, 5 + number as u64 % 50));
+    let collector = world.start(world.options(&[], &[GraphList::SignIns]));
+    world.fixture.exactly(200).await;
+    assert_eq!(collector.trouble().text(), "");
+    (200..400).for_each(|number| world.sign_in(number, 1));
+    until_trouble(&collector, |text| text.contains("signIns: a page of") && text.contains("T11:58:59")).await;
+    world.service.state().answer_bytes_max = None;
+    world.fixture.exactly(400).await;
+    collector.stop().await;
+    assert_eq!(world.stored("SigninLogs", "Id"), (0..400).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn content_that_always_fails_keeps_no_other_from_being_stored() {
+    let world = World::new();
+    (0..12).for_each(|number| world.add(GENERAL, &format!("g{number}"), 90, number..number + 1));
+    world.service.fail("/audit/g0", 403, "AF10001", None, 100_000);
+    let collector = world.start(world.options(&[GENERAL], &[]));
+    world.fixture.exactly(11).await;
+    until_trouble(&collector, |text| text.contains("403 AF10001")).await;
+    collector.stop().await;
+    assert_eq!(world.stored("OfficeActivity", "OfficeId"), (1..12).collect::<Vec<_>>());
+    world.service.state().faults.clear();
+    let collector = world.start(world.options(&[GENERAL], &[]));
+    world.fixture.exactly(12).await;
+    collector.stop().await;
+    assert_eq!(world.stored("OfficeActivity", "OfficeId"), (0..12).collect::<Vec<_>>());
+    assert_eq!(world.dropped("gone"), 0);
+}
+
+#[tokio::test]
+async fn a_service_of_which_everything_fails_is_not_asked_for_everything() {
+    let world = World::new();
+    world.service.state().page = 500;
+    (0..400).for_each(|number| world.add(GENERAL, &format!("g{number}"), 20, number..number + 1));
+    world.service.fail("/audit/", 403, "AF10001", None, 16);
+    let collector = world.start(world.options(&[GENERAL], &[]));
+    world.fixture.exactly(400).await;
+    collector.stop().await;
+    let called = world.service.state().called.clone();
+    let listed = |url: &String| url.contains("/subscriptions/content");
+    let first = called.iter().position(|url| url.contains("/audit/")).unwrap();
+    let again = called[first..].iter().position(listed).unwrap();
+    assert_eq!(again, 16, "it began anew");
+}
+
+#[tokio::test]
+async fn what_the_store_will_not_remember_is_said_and_tried_again() {
+    let world = World::new();
+    world.add(GENERAL, "a", 20, 0..1);
+    world.fixture.sink.refuse_for_good(1_000_000);
+    let collector = world.start(world.options(&[GENERAL], &[]));
+    until_trouble(&collector, |text| text.contains("refuses to remember how far")).await;
+    world.fixture.sink.refuse_for_good(0);
+    world.fixture.exactly(1).await;
+    until_trouble(&collector, str::is_empty).await;
+    // Neither the records nor that they are left out.
+    world.fixture.sink.refuse_for_good(2);
+    world.add(GENERAL, "b", 10, 1..3);
+    world.fixture.exactly(3).await;
+    // Neither where the cursor stands nor that marks go.
+    world.fixture.sink.refuse_for_good(2);
+    world.clock.advance(Duration::from_secs(3 * 3600));
+    until("the marks are forgotten", || world.marks("microsoft365-item") == 0).await;
+    world.add(GENERAL, "c", 1, 3..4);
+    world.fixture.exactly(4).await;
+    collector.stop().await;
+    assert_eq!(world.dropped("refused"), 0);
+    assert_eq!(world.stored("OfficeActivity", "OfficeId"), [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn as_much_history_as_there_can_be_loses_nothing_while_it_begins() {
+    let world = World::new();
+    world.add(GENERAL, "a", 20, 0..1);
+    world.service.fail("/subscriptions/start", 403, "AF10001", None, 100_000);
+    let mut options = world.options(&[GENERAL], &[]);
+    options.history = Duration::from_secs(168 * 3600);
+    let collector = world.start(options);
+    until_trouble(&collector, |text| text.contains("AF10001")).await;
+    world.clock.advance(Duration::from_secs(1_800));
+    world.service.state().faults.clear();
+    world.fixture.exactly(1).await;
+    collector.stop().await;
+    assert_eq!(world.dropped("gone"), 0);
+}
+
+#[tokio::test]
 async fn a_certificate_signs_in_in_place_of_a_secret() {
     let world = World::new();
     world.add(GENERAL, "a", 20, 0..1);

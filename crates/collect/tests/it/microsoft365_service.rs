@@ -40,6 +40,8 @@ pub struct State {
     pub records: BTreeMap<&'static str, Vec<(Timestamp, Value)>>,
     pub page: usize,
     pub faults: VecDeque<Fault>,
+    /// Bytes of an answer at most, where that is less than what a request allows.
+    pub answer_bytes_max: Option<usize>,
     pub subscribed: BTreeSet<String>,
     /// Whether the next page is named on another host.
     pub names_another_host: bool,
@@ -60,8 +62,9 @@ impl HttpCaller for Service {
     fn call(&self, request: HttpRequest) -> BoxFuture<'_, Result<HttpAnswer, HttpFailure>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            let answer = self.state().answer(&request);
-            if answer.body.len() > request.answer_bytes_max {
+            let mut state = self.state();
+            let answer = state.answer(&request);
+            if answer.body.len() > state.answer_bytes_max.unwrap_or(request.answer_bytes_max) {
                 return Err(HttpFailure::TooLarge);
             }
             Ok(answer)
