@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 
@@ -16,9 +17,24 @@ def look_up(packages):
     """Keeps the versions that apt would install here: of many at once, for each look takes it about a second."""
     new = [package for package in packages if package not in VERSIONS]
     if new:
+        list_packages()
         text = subprocess.check_output(["apt-cache", "show", "--no-all-versions", *new], text=True)
         fields = [line.split(": ", 1) for line in text.splitlines() if line.startswith(("Package: ", "Version: "))]
         VERSIONS.update((name, version) for (_, name), (_, version) in zip(fields[::2], fields[1::2]))
+
+
+@functools.cache
+def list_packages():
+    """Fetches apt's lists where there are none, as on a fresh machine: as root, or with sudo."""
+    lists = pathlib.Path("/var/lib/apt/lists")
+    if any(lists.glob("*_Packages*")):
+        return
+    command = ["apt-get", "update", "-qq"]
+    if os.geteuid() != 0:
+        if shutil.which("sudo") is None:
+            raise SystemExit(f"apt has no lists of packages; please run as root: {' '.join(command)}")
+        command.insert(0, "sudo")
+    subprocess.run(command, check=True)
 
 
 def version(package):

@@ -187,7 +187,7 @@ def main():
         directory.chmod(0o755)
         look_up(["nginx", "libpcre2-8-0", "postgresql-15", "postgresql-client-15", *Postgresql.LIBRARIES])
         nginx, postgresql = Nginx(directory / "nginx"), Postgresql(directory / "postgresql")
-        proof = FollowProof(directory)
+        proof, requests = FollowProof(directory), None
         try:
             nginx.start()
             requests, executed = Steady(nginx.ask, PER_SECOND), 0
@@ -211,7 +211,8 @@ def main():
             check(proof, range(asked), range(executed))
             proof.server.stop()
         finally:
-            requests.halt.set()
+            if requests is not None:
+                requests.halt.set()
             if proof.server.process.poll() is None:
                 proof.server.kill()
     print(f"{asked} requests and {executed} statements through {KILLS} kills: each once", flush=True)

@@ -171,10 +171,9 @@ impl Follower {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        if let Some((rotated, written)) = self.next_rotated().await {
+        if let Some((rotated, written)) = self.next_rotated().await? {
             return self.begin_rotated(intake, rotated, written).await;
         }
-        self.finished = None;
         let Some(mut file) = file else {
             self.gone = true;
             return Ok(());
@@ -207,6 +206,10 @@ impl Follower {
         self.resumed = true;
         let life = Life { inode, fingerprint, generation };
         self.current = Current::start(intake, &self.path, file, life, kind, encoding, offset).await?;
+        if self.current.is_some() {
+            // Not before: what is rotated away until then comes before it.
+            self.finished = None;
+        }
         Ok(())
     }
 
@@ -233,7 +236,8 @@ impl Follower {
             }
             let Ok(mut file) = File::open(entry.path()).await else { continue };
             let (Ok(metadata), Ok(head)) = (file.metadata().await, head_of(&mut file).await) else { continue };
-            let found = fingerprint(&head).and_then(|print| place(metadata.ino(), print, point, metadata.len()));
+            let found =
+                rotated_fingerprint(&head).and_then(|print| place(metadata.ino(), print, point, metadata.len()));
             if found.is_some_and(|(_, offset)| offset == point.1) {
                 return Some(entry.path());
             }
@@ -246,7 +250,7 @@ impl Follower {
         let mut file = File::open(&path).await?;
         let metadata = file.metadata().await?;
         let head = head_of(&mut file).await?;
-        let Some(print) = fingerprint(&head) else { return Ok(()) };
+        let Some(print) = rotated_fingerprint(&head) else { return Ok(()) };
         let Some((generation, offset)) = place(metadata.ino(), print, point, metadata.len()) else { return Ok(()) };
         let (kind, encoding) = self.judge(intake, &head);
         let life = Life { inode: metadata.ino(), fingerprint: print, generation };
@@ -255,36 +259,53 @@ impl Follower {
     }
 
     /// The first of the files that had this name after what is finished, and when it was written last: it was rotated
-    /// away before it could be opened.
-    async fn next_rotated(&self) -> Option<(File, SystemTime)> {
-        let finished = self.finished.as_ref()?;
-        let mut entries = tokio::fs::read_dir(self.path.parent()?).await.ok()?;
-        let mut next: Option<(File, SystemTime)> = None;
-        while let Ok(Some(entry)) = entries.next_entry().await {
-            if !is_rotation_of(&self.path, &entry.path()) {
-                continue;
-            }
-            let Ok(file) = File::open(entry.path()).await else { continue };
-            let Ok(metadata) = file.metadata().await else { continue };
-            let Ok(written) = metadata.modified() else { continue };
-            let is_later = written > finished.written && !finished.inodes.contains(&metadata.ino());
-            if is_later && next.as_ref().is_none_or(|(_, earliest)| written < *earliest) {
-                next = Some((file, written));
+    /// away before it could be opened. An error says that it cannot be told whether there is one: the next look may tell.
+    async fn next_rotated(&mut self) -> io::Result<Option<(File, SystemTime)>> {
+        let (Some(finished), Some(directory)) = (&mut self.finished, self.path.parent()) else { return Ok(None) };
+        let mut entries = match tokio::fs::read_dir(directory).await {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut rotated = Vec::new();
+        while let Some(entry) = entries.next_entry().await? {
+            if is_rotation_of(&self.path, &entry.path()) {
+                // Of one that is no more it is not known whether it has another name now.
+                let metadata = entry.metadata().await?;
+                if metadata.is_file() {
+                    rotated.push((metadata.modified()?, metadata.ino(), entry.path()));
+                }
             }
         }
-        next
+        // The inode of a file that is no more may come again.
+        finished.inodes.retain(|finished| rotated.iter().any(|(_, inode, _)| inode == finished));
+        rotated.retain(|(written, inode, _)| *written > finished.written && !finished.inodes.contains(inode));
+        rotated.sort();
+        for (written, inode, path) in rotated {
+            match File::open(&path).await {
+                Ok(file) if file.metadata().await?.ino() == inode => return Ok(Some((file, written))),
+                Ok(_) => return Err(io::Error::other("it was rotated while its rotated files were looked for")),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    tracing::warn!(path = %path.display(), %error, "a file that was rotated away is left out");
+                    self.finish(inode, written);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// Reads a rotated file that was never opened, from its beginning.
     async fn begin_rotated(&mut self, intake: &Intake, mut file: File, written: SystemTime) -> io::Result<()> {
         let inode = file.metadata().await?.ino();
-        // Whatever it turns out to be, it is not looked at again.
-        self.finish(inode, written);
         let head = head_of(&mut file).await?;
         let (kind, encoding) = self.judge(intake, &head);
-        let Some(fingerprint) = fingerprint(&head) else { return Ok(()) };
-        let life = Life { inode, fingerprint, generation: self.next_generation };
-        self.current = Current::start(intake, &self.path, file, life, kind, encoding, 0).await?;
+        if let Some(fingerprint) = rotated_fingerprint(&head) {
+            let life = Life { inode, fingerprint, generation: self.next_generation };
+            self.current = Current::start(intake, &self.path, file, life, kind, encoding, 0).await?;
+        }
+        // Whatever it turned out to be, it is not looked at again; where it could not be read, it is.
+        self.finish(inode, written);
         Ok(())
     }
 
@@ -478,6 +499,11 @@ async fn head_of(file: &mut File) -> io::Result<Vec<u8>> {
 fn fingerprint(head: &[u8]) -> Option<&[u8]> {
     let end = head.iter().take(FINGERPRINT_BYTES).position(|b| *b == b'\n').map(|end| end + 1);
     end.or((head.len() >= FINGERPRINT_BYTES).then_some(FINGERPRINT_BYTES)).map(|end| &head[..end])
+}
+
+/// The same of a file that was rotated away: what there is of its only line is all that there will be.
+fn rotated_fingerprint(head: &[u8]) -> Option<&[u8]> {
+    fingerprint(head).or((!head.is_empty()).then_some(head))
 }
 
 /// The life of a file: its inode, how it begins, and how often it began so.

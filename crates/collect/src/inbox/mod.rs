@@ -15,7 +15,8 @@
 //!   of records stored, and [`DONE`](objects::DONE) at the end. One whose size or beginning changes is another object.
 //!
 //! In a bucket an object appears whole and at once, so none is waited for but the end of an unfinished last line; what
-//! changed is known by its entity tag, and of one that does not grow the tag stands in place of its beginning.
+//! changed is known by its entity tag, and of one that does not grow the tag stands in place of its beginning. One that may
+//! grow is known by both: with the same beginning, another tag and nothing behind what is stored, it is another object.
 //!
 //! Objects are never changed, moved or removed. What was read of an object is remembered while it is there and for some
 //! days after, so that one that comes back soon is not stored again (see [`absent`](crate::absent)). An object for

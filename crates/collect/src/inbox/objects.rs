@@ -81,16 +81,27 @@ pub(super) async fn read_object(
     if (is_whole && !is_complete) || (head.len() < FINGERPRINT_BYTES && !is_settled) {
         return Ok(Outcome::NotYet);
     }
-    let epoch = match tagged.filter(|_| is_whole) {
-        Some(tagged) => tagged,
-        None => epoch(id, is_whole.then_some(size), &head, FINGERPRINT_BYTES),
+    let beginning = epoch(id, is_whole.then_some(size), &head, FINGERPRINT_BYTES);
+    let epoch = match tagged {
+        Some(tagged) if is_whole => tagged,
+        Some(tagged) => grown_epoch(beginning, tagged),
+        None => beginning,
     };
-    let stored = point.filter(|(other, _)| *other == epoch).map_or(0, |(_, at)| at);
-    if stored >= if is_whole { DONE } else { size } {
-        return Ok(Outcome::ReadToEnd);
-    }
-    if format == Format::Json && ends_there(&mut content, stored, size).await? {
-        return Ok(Outcome::ReadToEnd);
+    let is_same = |other| other == epoch || (!is_whole && tagged.is_some() && begins_alike(other, epoch));
+    let (known, mut stored) = point.filter(|(other, _)| is_same(*other)).unwrap_or((epoch, 0));
+    let has_more = match format {
+        _ if is_whole => stored < DONE,
+        Format::Json => stored < size && !ends_there(&mut content, stored, size).await?,
+        _ => stored < size,
+    };
+    if !has_more {
+        // Progress of earlier versions does not tell the tag.
+        let is_other = tagged.is_some() && known != epoch && (known != beginning || stored > size);
+        if !is_other {
+            return Ok(Outcome::ReadToEnd);
+        }
+        // It changed and has not grown: another object under the same key.
+        stored = 0;
     }
     let mut object = Object { intake, collector, producer, epoch, format, name: name.into_owned(), stopped };
     if is_whole {
@@ -267,4 +278,14 @@ fn epoch(name: &[u8], size: Option<u64>, head: &[u8], head_bytes: usize) -> u128
     let size = size.unwrap_or(0).to_le_bytes();
     let hash = sha256(&[&(name.len() as u64).to_le_bytes()[..], name, &size, beginning].concat());
     u128::from_be_bytes(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
+}
+
+/// The identity of an object in a bucket that grows: half of it says how it begins, and half which content it has.
+fn grown_epoch(beginning: u128, tagged: u128) -> u128 {
+    beginning >> 64 << 64 | tagged & u128::from(u64::MAX)
+}
+
+/// Whether two objects of one key begin alike.
+fn begins_alike(epoch: u128, other: u128) -> bool {
+    epoch >> 64 == other >> 64
 }

@@ -105,6 +105,37 @@ async fn another_content_of_a_compressed_object_is_another_object() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_overwritten_without_growing_is_another_object() {
+    let list = |numbers: std::ops::Range<usize>| {
+        let events = numbers.map(event).collect::<Vec<_>>().join(",");
+        format!(r#"{{"Records":[{events}]}}"#)
+    };
+    let contents: [&dyn Fn(std::ops::Range<usize>) -> String; 2] = [&lines, &list];
+    for content in contents {
+        let (fixture, server) = (Fixture::new(), SimS3::new());
+        server.put("log.json", content(10..14).as_bytes());
+        let collector = watch(&fixture, &server, "");
+        fixture.exactly(4).await;
+        // As long as before.
+        server.put("log.json", content(20..24).as_bytes());
+        fixture.exactly(8).await;
+        collector.stop().await;
+        // Shorter, while nothing ran; and it grows again.
+        server.put("log.json", content(30..32).as_bytes());
+        let collector = watch(&fixture, &server, "");
+        fixture.exactly(10).await;
+        server.put("log.json", content(30..35).as_bytes());
+        fixture.exactly(13).await;
+        collector.stop().await;
+        // What did not change is not read again.
+        let collector = watch(&fixture, &server, "");
+        fixture.exactly(13).await;
+        collector.stop().await;
+        assert_eq!(names(&fixture), [expected(10..14), expected(20..24), expected(30..35)].concat());
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_changes_while_it_is_read_is_read_as_it_is_then() {
     let (fixture, server) = (Fixture::new(), SimS3::new());
     // Larger than a part, so that a second request is needed.

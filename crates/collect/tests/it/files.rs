@@ -135,6 +135,31 @@ async fn files_rotated_faster_than_they_are_let_go_are_read_in_order() {
     assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..40))).await;
 }
 
+/// A file that has its name, its lines and its time at once.
+fn appear(fixture: &Fixture, name: &str, text: &str, seconds: u64) {
+    fixture.write("hidden", text);
+    write_at(fixture, "hidden", &[], seconds);
+    rename(fixture, "hidden", name);
+}
+
+#[tokio::test]
+async fn what_is_rotated_while_the_successor_is_empty_is_read_in_order_and_to_its_last_byte() {
+    let fixture = Fixture::new();
+    write_at(&fixture, "app.log", &syslog(0..10), 10);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(10).await;
+    rename(&fixture, "app.log", "app.log.4");
+    appear(&fixture, "app.log", "", 11);
+    // Longer than what was rotated away is read on.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    appear(&fixture, "app.log.3", &text_of(&syslog(10..20)), 20);
+    appear(&fixture, "app.log.2", text_of(&syslog(20..21)).trim_end(), 30);
+    appear(&fixture, "app.log.1", &text_of(&syslog(21..30)), 40);
+    appear(&fixture, "app.log", &text_of(&syslog(30..40)), 50);
+    fixture.exactly(40).await;
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..40))).await;
+}
+
 #[tokio::test]
 async fn a_truncated_file_begins_anew_even_with_the_same_first_line() {
     let fixture = Fixture::new();
