@@ -261,7 +261,10 @@ async fn content_that_is_listed_before_it_is_there_is_fetched_later() {
 async fn a_blob_of_which_a_part_was_stored_goes_on_behind_it() {
     let world = World::new();
     let collector = world.start(world.options(&[GENERAL], &[]));
-    until("it begins", || world.marks("microsoft365") == 1).await;
+    let rests_at = u64::try_from(world.ago(60).as_nanos() / 1_000_000).unwrap();
+    let cursors = || world.fixture.sink.marks_beginning_with("collect/microsoft365/");
+    // While the sink is closed a cursor that still moves would be waited for.
+    until("the cursor rests", || cursors().iter().any(|(_, (_, at))| *at == rests_at)).await;
     world.fixture.sink.set_open(false);
     world.add(GENERAL, "big", 20, 0..20_000);
     until("it is fetched", || world.service.num_calls("/audit/big") == 1).await;
