@@ -76,7 +76,9 @@ pub(crate) async fn begin(
     let job = Arc::new(Job { ctx: ctx.clone(), request, auditor, started, has_begun, num_rows });
     threads.spawn(watch(core, threads.clone(), ticket, job, out, finished));
     match pieces.recv().await {
-        Some(Ok(Piece::Head(head))) => Ok(Box::new(Rows { head, pieces, finish, are_all_taken: false })),
+        Some(Ok(Piece::Head(head))) => {
+            Ok(Box::new(Rows { head, pieces, finish, are_all_taken: false, has_failed: false }))
+        }
         Some(Err(error)) => Err(error),
         _ => Err(broken()),
     }
@@ -264,6 +266,8 @@ struct Rows {
     pieces: mpsc::Receiver<Result<Piece, QueryError>>,
     finish: oneshot::Sender<Finish>,
     are_all_taken: bool,
+    /// What a query still makes while it is stopped comes after the error, and is not given.
+    has_failed: bool,
 }
 
 impl RowStream for Rows {
@@ -280,13 +284,19 @@ impl RowStream for Rows {
             if self.are_all_taken {
                 return Ok(None);
             }
+            if self.has_failed {
+                return Err(broken());
+            }
             match self.pieces.recv().await {
                 Some(Ok(Piece::Rows(batch))) => Ok(Some(batch)),
                 Some(Ok(Piece::End)) => {
                     self.are_all_taken = true;
                     Ok(None)
                 }
-                Some(Err(error)) => Err(error),
+                Some(Err(error)) => {
+                    self.has_failed = true;
+                    Err(error)
+                }
                 Some(Ok(Piece::Head(_))) | None => Err(broken()),
             }
         })
