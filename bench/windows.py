@@ -34,7 +34,7 @@ severity: Low
 queryFrequency: 1h
 queryPeriod: 1d
 triggerOperator: gt
-triggerThreshold: 1000000
+triggerThreshold: 10000
 query: "{query}"
 version: 1.0.0
 kind: Scheduled
