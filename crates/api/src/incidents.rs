@@ -8,6 +8,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use moneta_base::percent;
 use moneta_event::evidence::RESULT_TABLE;
 use moneta_ports::{
     Classification, FalsePositiveCause, Incident, IncidentChange, IncidentDetails, IncidentError, IncidentFilter,
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ApiError;
-use crate::address::{Path, Query, part_of_path};
+use crate::address::{Path, Query};
 use crate::auth::{MayQuery, MayRespond};
 use crate::body::JsonBody;
 use crate::state::App;
@@ -82,7 +83,7 @@ fn with_proofs(details: IncidentDetails) -> Value {
     for alert in details.alerts {
         let mut value = json!(alert);
         value["proof"] = proof("SecurityAlert", alert.seq).into();
-        value["evidence"] = format!("/v1/alerts/{}/proof", part_of_path(&alert.id)).into();
+        value["evidence"] = format!("/v1/alerts/{}/proof", percent::encode(&alert.id)).into();
         for (event, known) in value["events"].as_array_mut().into_iter().flatten().zip(&alert.events) {
             if known.table != RESULT_TABLE {
                 event["proof"] = proof(&known.table, known.seq).into();

@@ -16,6 +16,7 @@ pub mod invariants;
 pub mod level;
 pub mod limits;
 pub mod objects;
+pub mod percent;
 pub mod time;
 pub mod xml;
 

@@ -16,6 +16,7 @@ use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHan
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 use moneta_base::fs::FileSystem;
+use moneta_base::percent;
 use moneta_merkle::note::SIGNATURE_BYTES;
 use zeroize::Zeroizing;
 
@@ -52,7 +53,7 @@ impl DeviceUri {
         let (mut module, mut token, mut object, mut pin) = (None, None, None, None);
         for part in path.split(';').chain(query.split('&')).filter(|part| !part.is_empty()) {
             let (name, value) = part.split_once('=').ok_or_else(|| wrong(format!("{part:?} has no value")))?;
-            let value = decoded(value).ok_or_else(|| wrong(format!("{name} is not percent-encoded UTF-8")))?;
+            let value = percent::decode(value).ok_or_else(|| wrong(format!("{name} is not percent-encoded UTF-8")))?;
             let place = match name {
                 "module-path" => &mut module,
                 "token" => &mut token,
@@ -84,27 +85,6 @@ impl DeviceUri {
     fn failed(&self, what: &str, error: &DeviceError) -> Error {
         Error::Device { uri: self.text.clone(), reason: format!("{what}: {error}") }
     }
-}
-
-/// A value with its percent-encoding undone (RFC 3986, section 2.1).
-fn decoded(value: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let taken = match first {
-            b'%' => {
-                let digits = after.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
-                bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-                2
-            }
-            _ => {
-                bytes.push(*first);
-                0
-            }
-        };
-        rest = &after[taken..];
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// A key in a device, and the way to it.

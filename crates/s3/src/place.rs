@@ -1,5 +1,7 @@
 //! Where a bucket is, and how keys become addresses.
 
+use moneta_base::percent;
+
 /// A bucket on a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -68,21 +70,8 @@ impl Place {
 
     /// The path of a key, encoded; of the bucket itself when the key is empty.
     pub(crate) fn path_of(&self, key: &str) -> String {
-        format!("{}/{}", self.path, encode(key, true))
+        format!("{}/{}", self.path, percent::encode_path(key))
     }
-}
-
-/// Percent-encodes all but unreserved characters (RFC 3986), and slashes where they divide a path.
-pub(crate) fn encode(text: &str, keeps_slashes: bool) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            b'/' if keeps_slashes => out.push('/'),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 //! Chunk", whose four examples are the tests.
 
 use aws_lc_rs::{digest, hmac};
-use moneta_base::Timestamp;
+use moneta_base::{Timestamp, percent};
 
 use crate::credentials::Credentials;
-use crate::place::{Place, encode};
+use crate::place::Place;
 use crate::transport::Method;
 
 /// What is signed of a request.
@@ -26,7 +26,7 @@ pub(crate) struct Unsigned<'a> {
 /// The query of an address: encoded, in order of names.
 pub(crate) fn query_text(query: &[(&'static str, String)]) -> String {
     let mut pairs: Vec<String> =
-        query.iter().map(|(name, value)| format!("{}={}", encode(name, false), encode(value, false))).collect();
+        query.iter().map(|(name, value)| format!("{}={}", percent::encode(name), percent::encode(value))).collect();
     pairs.sort();
     pairs.join("&")
 }

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, Schema};
@@ -33,7 +34,8 @@ pub(crate) struct Past<'a> {
     pub(crate) ctx: &'a OpContext,
     /// The tables that have rows.
     pub(crate) stored: &'a [TableName],
-    pub(crate) now: Timestamp,
+    /// Now, and how long after its end a window is evaluated.
+    pub(crate) clock: (Timestamp, Duration),
 }
 
 impl Past<'_> {
@@ -59,7 +61,7 @@ impl Past<'_> {
                 report.left_out.push(id(rule));
                 continue;
             }
-            let found = replay(self.engine, self.ctx, rule, (selection.from, selection.to), self.now).await?;
+            let found = replay(self.engine, self.ctx, rule, (selection.from, selection.to), self.clock).await?;
             add_past(&mut report, rule, found, selection.matches_max);
         }
         Ok(report)

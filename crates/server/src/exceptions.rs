@@ -229,7 +229,7 @@ impl Rules {
             let query = Self::narrowed(&rule.query, rule_id, &self.exceptions_in_force()?);
             let narrowed = exception::narrow_query(&query, &conditions(&said)?).map_err(refused)?;
             let (now, then) = (AnalyticsRule { query, ..rule.clone() }, AnalyticsRule { query: narrowed, ..rule });
-            return preview_query(&*engine, ctx, (&now, &then), (from, to), self.clock.now()).await;
+            return preview_query(&*engine, ctx, (&now, &then), (from, to), self.clock_of_windows()).await;
         }
         let filter = exception::filter("preview", rule_id, &conditions(&said)?).map_err(refused)?;
         let now = self.alone(rule_id, None)?;
@@ -400,7 +400,7 @@ async fn preview_query(
     ctx: &OpContext,
     (now, then): (&AnalyticsRule, &AnalyticsRule),
     (from, to): (Option<Timestamp>, Option<Timestamp>),
-    clock: Timestamp,
+    clock: (Timestamp, Duration),
 ) -> Result<ExceptionPreview, PortError> {
     let frequency = match now.schedule {
         Schedule::Scheduled { frequency, .. } => frequency,
@@ -408,7 +408,7 @@ async fn preview_query(
     };
     let usual = PREVIEW_TIME.max(frequency.saturating_mul(PREVIEW_WINDOWS));
     let is_on_arrival = Analytics::arrival_of(now).is_some();
-    let from = from.or_else(|| (!is_on_arrival).then(|| to.unwrap_or(clock).saturating_sub(usual)));
+    let from = from.or_else(|| (!is_on_arrival).then(|| to.unwrap_or(clock.0).saturating_sub(usual)));
     let before = replay(engine, ctx, now, (from, to), clock).await?;
     let after = replay(engine, ctx, then, (from, to), clock).await?;
     // An alert of many rows goes when the window raises none any more; of one row, when the row is not there.

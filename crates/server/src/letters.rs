@@ -49,7 +49,11 @@ impl Letters {
 
     /// Keeps a dead letter, soon.
     pub(crate) fn keep(&self, letter: &DeadLetter) {
-        let row = self.row(GIVEN_UP, letter);
+        let row = self.row(
+            GIVEN_UP,
+            letter.attempts,
+            [&letter.channel, &letter.alert_id, &letter.rule_title, &letter.reason],
+        );
         let (events, id) = (self.events.clone(), letter.alert_id.clone());
         self.runtime.spawn(async move {
             let submission = Submission { batches: row.into_iter().collect(), ..Submission::default() };
@@ -64,29 +68,24 @@ impl Letters {
     /// # Errors
     /// When it cannot be stored: the letter stays listed.
     pub(crate) async fn settle(&self, one: &UndeliveredAlert) -> Result<(), PortError> {
-        let letter = DeadLetter {
-            channel: one.channel.clone(),
-            alert_id: one.alert_id.clone(),
-            rule_title: one.rule_title.clone(),
-            attempts: 1,
-            reason: String::new(),
-            is_final: true,
-        };
-        let submission =
-            Submission { batches: self.row(SENT_AGAIN, &letter).into_iter().collect(), ..Submission::default() };
+        let row = self.row(SENT_AGAIN, 1, [&one.channel, &one.alert_id, &one.rule_title, ""]);
+        let submission = Submission { batches: row.into_iter().collect(), ..Submission::default() };
         self.events.submit(submission).await.map(drop)
     }
 
     /// One row of `MonetaHealth`: `Component` `delivery`, `Metric` the kind of record, `Value` the attempts, `Details` with
     /// `Channel`, `AlertId`, `RuleTitle`, `Reason`.
-    fn row(&self, metric: &str, letter: &DeadLetter) -> Option<ParsedBatch> {
-        let details = json!({
-            "Channel": letter.channel, "AlertId": letter.alert_id, "RuleTitle": letter.rule_title, "Reason": letter.reason,
-        });
+    fn row(
+        &self,
+        metric: &str,
+        attempts: u32,
+        [channel, alert_id, rule_title, reason]: [&str; 4],
+    ) -> Option<ParsedBatch> {
+        let details = json!({ "Channel": channel, "AlertId": alert_id, "RuleTitle": rule_title, "Reason": reason });
         let mut row = BatchBuilder::new(self.schema.clone(), RecordClass::Processed, Delivery::ExactlyOnce);
         row.set_field("Component", Value::Text("delivery"));
         row.set_field("Metric", Value::Text(metric));
-        row.set_field("Value", Value::Real(f64::from(letter.attempts)));
+        row.set_field("Value", Value::Real(f64::from(attempts)));
         row.set_field("Unit", Value::Text("attempts"));
         row.set_field("Details", Value::Json(&details.to_string()));
         row.finish_row(self.clock.now(), &SourceName::lossy(SOURCE), "");

@@ -116,10 +116,12 @@ impl Node {
         let deliveries = start_delivery(config, &keys, &world, &ingest, tenant, &report.recovered).await?;
         let alarms = start_alarms(&world, &ingest, deliveries.port());
         deliveries.attach(alarms.clone(), ingest.clone());
+        let lateness = std::time::Duration::from_secs(config.rules.lateness_seconds);
         let rule_settings = RuleSettings {
             placeholders: load_placeholders(config)?,
             taxonomy: load_taxonomy(config, &catalog)?,
             trusted_signers: trusted_signers(config)?,
+            lateness,
         };
         let rules =
             Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), rule_settings)?;
@@ -133,7 +135,6 @@ impl Node {
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
         deliveries.attach_engine(engine.clone());
-        let lateness = std::time::Duration::from_secs(config.rules.lateness_seconds);
         let analytics = start_analytics(&world, &ingest, engine.clone(), told(), lateness, tenant);
         let attached = rules.attach_analytics(analytics.clone());
         attached.map_err(|error| ServerError::part("analytics rules", error.kind, error))?;

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use moneta_base::{Clock, ErrorKind, RuleId, Seq, TableName, Timestamp};
@@ -49,6 +50,8 @@ pub(crate) struct RuleSettings {
     pub(crate) taxonomy: Taxonomy,
     /// Keys of those whose packs are taken.
     pub(crate) trusted_signers: Vec<VerifierKey>,
+    /// How long after its end a window of a query is evaluated.
+    pub(crate) lateness: Duration,
 }
 
 /// What is stored and in force, read at one time.
@@ -68,6 +71,7 @@ pub(crate) struct Rules {
     pub(crate) taxonomy: Taxonomy,
     placeholders: Placeholders,
     pub(crate) trusted_signers: Vec<VerifierKey>,
+    lateness: Duration,
     monitor: OnceLock<Arc<Monitor>>,
     engine: OnceLock<Arc<dyn QueryEngine>>,
     pub(crate) analytics: AnalyticsSet,
@@ -90,7 +94,7 @@ impl Rules {
         clock: Arc<dyn Clock>,
         settings: RuleSettings,
     ) -> Result<Arc<Self>, ServerError> {
-        let RuleSettings { placeholders, taxonomy, trusted_signers } = settings;
+        let RuleSettings { placeholders, taxonomy, trusted_signers, lateness } = settings;
         let rules = Self {
             metastore,
             audit,
@@ -99,6 +103,7 @@ impl Rules {
             taxonomy,
             placeholders,
             trusted_signers,
+            lateness,
             monitor: OnceLock::new(),
             engine: OnceLock::new(),
             analytics: AnalyticsSet::default(),
@@ -117,6 +122,11 @@ impl Rules {
     pub(crate) fn attach_alarms(&self, alarms: Arc<dyn AlarmSink>) {
         let _ = self.alarms.set(alarms);
         self.stopped().values().for_each(|rule| self.tell_stopped(rule));
+    }
+
+    /// Now, and how long after its end a window of a query is evaluated.
+    pub(crate) fn clock_of_windows(&self) -> (Timestamp, Duration) {
+        (self.clock.now(), self.lateness)
     }
 
     /// Gives every later set to the monitor too.
@@ -430,7 +440,7 @@ impl Rules {
         let rule_ids = if selection.rule_ids.is_empty() { drafts.collect() } else { selection.rule_ids };
         let selection = BackfillSelection { rule_ids, drafts: Vec::new(), ..selection };
         let engine = self.history()?;
-        let past = backfill::Past { engine: &*engine, ctx, stored: tables, now: self.clock.now() };
+        let past = backfill::Past { engine: &*engine, ctx, stored: tables, clock: self.clock_of_windows() };
         past.of_all(&compiled, &analytics, &selection).await
     }
 
@@ -573,7 +583,7 @@ impl RuleAdmin for Rules {
                 return self.backfill_drafts(ctx, selection, &tables).await;
             }
             let queries = self.analytics.running(&self.exceptions_in_force()?);
-            let past = backfill::Past { engine: &*engine, ctx, stored: &tables, now: self.clock.now() };
+            let past = backfill::Past { engine: &*engine, ctx, stored: &tables, clock: self.clock_of_windows() };
             past.of_all(&self.active(), &queries, &selection).await
         })
     }

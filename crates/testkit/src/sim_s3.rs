@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moneta_base::objects::ListedObject;
-use moneta_s3::{Method, Request, Response, Transport};
+use moneta_base::percent;
+use moneta_s3::{Client, ClientParts, Credentials, Method, Place, Request, Response, Transport};
 
-use crate::Random;
+use crate::{FixedClock, Random, SeededEntropy};
 
 /// Keys on one page of a list: few, so that paging is tried.
 const PAGE_KEYS: usize = 3;
@@ -71,6 +72,22 @@ struct Chance {
 }
 
 impl SimS3 {
+    /// A client of the bucket, which pauses for nothing.
+    ///
+    /// # Panics
+    /// Never: the address is one.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let parts = ClientParts {
+            transport: Arc::new(self.clone()),
+            credentials: Box::new(|| Ok(Credentials::new("KEY", "secret", None))),
+            clock: Arc::new(FixedClock::default()),
+            entropy: Arc::new(SeededEntropy::new(1)),
+            pause: Box::new(|_| {}),
+        };
+        Client::new(Place::new(Some("http://s3.test"), "us-east-1", "logs", true).expect("an address"), parts)
+    }
+
     /// An empty bucket that keeps one version of each object.
     #[must_use]
     pub fn new() -> Self {
@@ -212,8 +229,11 @@ impl State {
         // `http://host/bucket/key`
         let key = path.splitn(5, '/').nth(4).unwrap_or_default().to_owned();
         *self.requests.entry(key.clone()).or_default() += 1;
-        let query: BTreeMap<&str, String> =
-            query.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (k, decoded(v))).collect();
+        let query: BTreeMap<&str, String> = query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(k, v)| (k, percent::decode(v).unwrap_or_default()))
+            .collect();
         match request.method {
             Method::Put => self.put(request, &key),
             Method::Get if key.is_empty() => self.list(&query),
@@ -313,16 +333,4 @@ impl State {
 fn error(status: u16, code: &str) -> Response {
     let body = format!("<Error><Code>{code}</Code><Message>as planned</Message></Error>");
     Response { status, headers: Vec::new(), body: body.into_bytes() }
-}
-
-/// Takes percent signs away.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let code = (byte == b'%').then(|| [rest.next(), rest.next()].map(Option::unwrap_or_default));
-        let hex = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(&code).ok()?, 16).ok());
-        bytes.push(hex.unwrap_or(byte));
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

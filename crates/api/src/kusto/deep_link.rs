@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use flate2::read::GzDecoder;
+use moneta_base::percent;
 use serde::Deserialize;
 
 use super::is_our_database;
@@ -37,7 +38,7 @@ pub(crate) async fn deep_link(Path(database): Path<String>, Query(link): Query<L
     let Some(query) = link.query.filter(|_| is_our_database(&database)) else {
         return Err(ApiError::not_found("there is nothing at this path"));
     };
-    let target = format!("/query?q={}", encoded(&text_of(&query)?));
+    let target = format!("/query?q={}", percent::encode(&text_of(&query)?));
     Ok((StatusCode::FOUND, [(header::LOCATION, target)]).into_response())
 }
 
@@ -67,19 +68,6 @@ fn unpacked(bytes: &[u8]) -> Result<String, ApiError> {
     let read = GzDecoder::new(bytes).take(limit).read_to_string(&mut text);
     read.map_err(|_| ApiError::bad_request("the packed query of this link is damaged; copy the whole link"))?;
     Ok(text)
-}
-
-/// A text as the value of a parameter.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -122,6 +110,6 @@ mod tests {
 
     #[test]
     fn every_byte_that_means_something_in_an_address_is_encoded() {
-        assert_eq!(encoded("a b&c=\u{e9}\n"), "a%20b%26c%3D%C3%A9%0A");
+        assert_eq!(percent::encode("a b&c=\u{e9}\n"), "a%20b%26c%3D%C3%A9%0A");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Moneta, wait_until};
+use crate::support::{Moneta, Server, wait_until};
 
 const RULE: &str = "title: Failed password
 id: 0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9a001
@@ -31,8 +31,8 @@ fn check_evidence(moneta: &Moneta, alert_id: &str) {
     assert!(unknown.code == 2 && unknown.stderr.contains("no alert"), "{unknown:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
+/// A server with a rule and the events of two machines that meet it.
+fn attacked() -> (Moneta, Server) {
     let moneta = Moneta::new();
     let rule = moneta.file("rule.yml", RULE);
     let server = moneta.serve();
@@ -40,6 +40,12 @@ async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
     for (name, host, minute) in [("a.log", "web01", 1), ("b.log", "web01", 2), ("c.log", "db01", 3)] {
         moneta.ok(&["ingest", &moneta.file(name, line(host, minute))]);
     }
+    (moneta, server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
+    let (moneta, server) = attacked();
     wait_until("incidents", || moneta.count("SecurityIncident | summarize dcount(IncidentNumber)") >= 2).await;
     wait_until("rows", || moneta.count("SecurityIncident | count") >= 3).await;
     server.kill();
@@ -96,13 +102,7 @@ async fn incidents_are_made_worked_on_and_kept_over_a_kill() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verdicts_give_an_exception_that_takes_the_false_alerts_away() {
-    let moneta = Moneta::new();
-    let rule = moneta.file("rule.yml", RULE);
-    let server = moneta.serve();
-    moneta.ok(&["rules", "add", &rule]);
-    for (name, host, minute) in [("a.log", "web01", 1), ("b.log", "web01", 2), ("c.log", "db01", 3)] {
-        moneta.ok(&["ingest", &moneta.file(name, line(host, minute))]);
-    }
+    let (moneta, server) = attacked();
     wait_until("incidents", || moneta.json(&["incidents", "list"]).as_array().unwrap().len() == 2).await;
     let of_web = |row: &&serde_json::Value| row["alerts"] == 2;
     wait_until("alerts", || moneta.json(&["incidents", "list"]).as_array().unwrap().iter().any(|row| of_web(&row)))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::support::{Moneta, wait_until};
+use crate::support::{Moneta, Server, wait_until};
 
 const RULE: &str = "title: Failed password
 id: 0c6a8c6e-6a0f-4c39-9a2b-7a0cf3f9d001
@@ -58,6 +58,17 @@ impl Receiver {
         });
         receiver
     }
+
+    /// A server with a rule that tells it of alerts.
+    fn told_by(&self) -> (Moneta, Server) {
+        let mut moneta = Moneta::new();
+        let url = format!("http://{}/hook", self.address);
+        moneta.settings =
+            vec![("MONETA_NOTIFY__WEBHOOK_URL", url.leak()), ("MONETA_NOTIFY__ALLOW_PRIVATE_HOSTS", "[\"127.0.0.1\"]")];
+        let server = moneta.serve();
+        moneta.ok(&["rules", "add", &moneta.file("rule.yml", RULE)]);
+        (moneta, server)
+    }
 }
 
 /// The id of the alert in one request.
@@ -83,12 +94,7 @@ fn read_id(stream: &TcpStream) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn delivery_1_a_stored_alert_is_sent_after_a_kill() {
     let receiver = Receiver::start();
-    let mut moneta = Moneta::new();
-    let url = format!("http://{}/hook", receiver.address);
-    moneta.settings =
-        vec![("MONETA_NOTIFY__WEBHOOK_URL", url.leak()), ("MONETA_NOTIFY__ALLOW_PRIVATE_HOSTS", "[\"127.0.0.1\"]")];
-    let server = moneta.serve();
-    moneta.ok(&["rules", "add", &moneta.file("rule.yml", RULE)]);
+    let (moneta, server) = receiver.told_by();
     let line = |n: usize| {
         format!(
             "2026-01-02T03:0{n}:05.000000+00:00 web0{n} sshd[1]: Failed password for root from 192.0.2.7 port 2 ssh2\n"
@@ -125,12 +131,7 @@ async fn delivery_1_a_stored_alert_is_sent_after_a_kill() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alert_that_was_given_up_is_listed_and_sent_again() {
     let receiver = Receiver::start_refusing("404 Gone");
-    let mut moneta = Moneta::new();
-    let url = format!("http://{}/hook", receiver.address);
-    moneta.settings =
-        vec![("MONETA_NOTIFY__WEBHOOK_URL", url.leak()), ("MONETA_NOTIFY__ALLOW_PRIVATE_HOSTS", "[\"127.0.0.1\"]")];
-    let server = moneta.serve();
-    moneta.ok(&["rules", "add", &moneta.file("rule.yml", RULE)]);
+    let (moneta, server) = receiver.told_by();
     let line = "2026-01-02T03:01:05.000000+00:00 web01 sshd[1]: Failed password for root from 192.0.2.7 port 2 ssh2\n";
     moneta.ok(&["ingest", &moneta.file("a.log", line)]);
     let open = || moneta.json(&["alerts", "undelivered"]).as_array().unwrap().clone();

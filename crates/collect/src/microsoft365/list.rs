@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use moneta_base::percent::encode;
 use moneta_base::{TableName, Timestamp};
 use serde_json::value::RawValue;
 
 use super::caller::HttpAnswer;
 use super::failure::Failure;
 use super::session::Session;
-use super::sign_in::encode;
 use super::{Halt, Shared};
 use crate::collector::Stopped;
 

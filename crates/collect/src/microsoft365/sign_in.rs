@@ -14,6 +14,7 @@ use aws_lc_rs::signature::RSA_PSS_SHA256;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use moneta_base::Timestamp;
+use moneta_base::percent::encode;
 use moneta_merkle::sha256;
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
@@ -167,18 +168,6 @@ impl Signer {
         signed.map_err(|_| Failure::Unexpected("the key of the certificate does not sign"))?;
         Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
-}
-
-/// Percent-encodes all but unreserved characters (RFC 3986).
-pub(super) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

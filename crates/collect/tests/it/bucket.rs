@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moneta_collect::{BucketOptions, Collector, start_bucket};
-use moneta_s3::{Client, ClientParts, Credentials, Place};
-use moneta_testkit::{FixedClock, S3Fault, SeededEntropy, SimS3};
+use moneta_testkit::{S3Fault, SimS3};
 
 use crate::fixture::{Fixture, gzip};
 
@@ -26,15 +25,7 @@ fn lines(numbers: std::ops::Range<usize>) -> String {
 }
 
 fn options(server: &SimS3, prefix: &str) -> BucketOptions {
-    let parts = ClientParts {
-        transport: Arc::new(server.clone()),
-        credentials: Box::new(|| Ok(Credentials::new("KEY", "secret", None))),
-        clock: Arc::new(FixedClock::default()),
-        entropy: Arc::new(SeededEntropy::new(1)),
-        pause: Box::new(|_| {}),
-    };
-    let place = Place::new(Some("http://s3.test"), "us-east-1", "logs", true).unwrap();
-    let options = BucketOptions::new("test".to_owned(), Arc::new(Client::new(place, parts)), prefix.to_owned());
+    let options = BucketOptions::new("test".to_owned(), Arc::new(server.client()), prefix.to_owned());
     BucketOptions { poll: Duration::from_millis(10), settle: Duration::from_millis(100), ..options }
 }
 

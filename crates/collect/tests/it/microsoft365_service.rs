@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use moneta_base::Timestamp;
+use moneta_base::{Timestamp, percent};
 use moneta_collect::{HttpAnswer, HttpCaller, HttpFailure, HttpRequest};
 use moneta_ports::BoxFuture;
 use serde_json::{Value, json};
@@ -230,16 +230,6 @@ fn refusal(status: u16, code: &str) -> HttpAnswer {
 fn pairs(text: &str) -> BTreeMap<String, String> {
     text.split('&')
         .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), decoded(value)))
+        .map(|(name, value)| (name.to_owned(), percent::decode(value).unwrap()))
         .collect()
-}
-
-fn decoded(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
-        bytes.extend_from_slice(&part.as_bytes()[2..]);
-    }
-    String::from_utf8(bytes).unwrap()
 }

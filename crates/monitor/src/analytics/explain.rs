@@ -9,7 +9,7 @@ use moneta_rules::analytics::{AnalyticsRule, Arrival, Step};
 
 use super::num_rows;
 use super::raise::rows_of;
-use super::span::{LATENESS, Plan, Span};
+use super::span::{Plan, Span};
 
 /// Rows of an answer that are shown.
 const ROWS_SHOWN_MAX: usize = 5;
@@ -34,7 +34,7 @@ pub async fn explain(
     (table, seq, time): (&TableName, Seq, Timestamp),
 ) -> Result<QueryExplanation, QueryError> {
     let asking = Asking { engine, ctx, rule };
-    let plans = Plan::of(rule, LATENESS);
+    let plans = Plan::of(rule);
     let of_table = plans.iter().find(|plan| plan.table() == Some(table));
     let (holds, mut lines) = match (of_table.or(plans.first()), of_table) {
         (Some(Plan::Arrival { arrival, .. }), Some(_)) => asking.row(arrival, table, seq, time).await?,

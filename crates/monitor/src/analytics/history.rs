@@ -10,7 +10,7 @@ use moneta_ports::{Alert, OpContext, PortError, QueryAnswer, QueryEngine, QueryE
 use moneta_rules::analytics::{AnalyticsRule, Arrival};
 
 use super::raise;
-use super::span::{LATENESS, Plan, Span};
+use super::span::{Plan, Span};
 use super::{context, num_rows};
 use crate::alert::QueryAlert;
 
@@ -48,7 +48,7 @@ pub struct Past {
 /// # Errors
 /// Those of the query.
 pub async fn alerts_at(engine: &dyn QueryEngine, rule: &AnalyticsRule, at: Timestamp) -> Result<bool, QueryError> {
-    for plan in Plan::of(rule, LATENESS) {
+    for plan in Plan::of(rule) {
         let Some(span) = plan.ending_at(at) else { continue };
         let answer = engine.query(&context(), span.request(rule, &plan)).await?;
         if rule.trigger.holds(num_rows(&answer)) {
@@ -59,7 +59,8 @@ pub async fn alerts_at(engine: &dyn QueryEngine, rule: &AnalyticsRule, at: Times
 }
 
 /// The alerts of a rule in a range of event times: those of the windows that end in `(from, to]`, with the rests after
-/// alerts; of a rule on arriving rows, one for every row of its result.
+/// alerts; of a rule on arriving rows, one for every row of its result. Without an end, up to the last window that is
+/// evaluated now, `lateness` after its end.
 ///
 /// # Errors
 /// `Caller` when the range has too many windows, or the query cannot run; when something stored cannot be read.
@@ -68,12 +69,12 @@ pub async fn replay(
     ctx: &OpContext,
     rule: &AnalyticsRule,
     (from, to): (Option<Timestamp>, Option<Timestamp>),
-    now: Timestamp,
+    (now, lateness): (Timestamp, Duration),
 ) -> Result<Past, PortError> {
     let mut past = Past::default();
-    for plan in Plan::of(rule, LATENESS) {
+    for plan in Plan::of(rule) {
         let run = Run { engine, ctx, rule, plan: &plan };
-        match (&plan, plan.settled(now)) {
+        match (&plan, plan.settled(now, lateness)) {
             (Plan::Arrival { arrival, table }, _) => run.rows(arrival, table, (from, to), &mut past).await?,
             (Plan::EventTime { frequency, .. } | Plan::IngestTime { frequency }, settled) => {
                 let from = from.ok_or_else(|| {

@@ -241,9 +241,8 @@ impl Analytics {
             let begin = known.unwrap_or_else(|| plan.table().map_or(0, |table| self.head(table)));
             Planned { rule: rule.clone(), plan, begin }
         };
-        let planned = |rule: &AnalyticsRule| {
-            Plan::of(rule, self.parts.lateness).into_iter().map(|plan| planned(rule, plan)).collect::<Vec<_>>()
-        };
+        let planned =
+            |rule: &AnalyticsRule| Plan::of(rule).into_iter().map(|plan| planned(rule, plan)).collect::<Vec<_>>();
         let rules = Arc::new(rules.iter().flat_map(planned).collect());
         *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
@@ -295,7 +294,11 @@ impl Analytics {
         }
         let now = self.parts.clock.now();
         let head = planned.plan.table().map(|table| self.head(table));
-        let Some(due) = planned.plan.next(known.end, now, head).filter(|_| known.next_try <= now) else { return false };
+        let Some(due) =
+            planned.plan.next(known.end, (now, self.parts.lateness), head).filter(|_| known.next_try <= now)
+        else {
+            return false;
+        };
         let span = due.span;
         let begun = Instant::now();
         let outcome = match known.rests_until {

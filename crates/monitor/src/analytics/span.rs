@@ -25,8 +25,8 @@ const ROWS_MAX: u64 = 1_000_000;
 pub(super) enum Plan {
     /// Over the rows of one table as they come.
     Arrival { arrival: Arrival, table: TableName },
-    /// Every `frequency` over event times of the `period` before, `lateness` after its end.
-    EventTime { frequency: Duration, period: Duration, lateness: Duration },
+    /// Every `frequency` over event times of the `period` before.
+    EventTime { frequency: Duration, period: Duration },
     /// Every `frequency` over what arrived since.
     IngestTime { frequency: Duration },
 }
@@ -52,8 +52,8 @@ pub(super) struct Due {
 }
 
 impl Plan {
-    /// How a rule runs: on its schedule, so long after the end of a window, or on the rows of each of its tables.
-    pub(super) fn of(rule: &AnalyticsRule, lateness: Duration) -> Vec<Self> {
+    /// How a rule runs: on its schedule, or on the rows of each of its tables.
+    pub(super) fn of(rule: &AnalyticsRule) -> Vec<Self> {
         if let Some(arrival) = Analytics::arrival_of(rule) {
             let tables: Result<Vec<TableName>, _> = arrival.tables().into_iter().map(TableName::new).collect();
             if let Ok(tables) = tables {
@@ -62,7 +62,7 @@ impl Plan {
             }
         }
         vec![match rule.schedule {
-            Schedule::Scheduled { frequency, period } => Self::EventTime { frequency, period, lateness },
+            Schedule::Scheduled { frequency, period } => Self::EventTime { frequency, period },
             Schedule::NearRealTime => Self::IngestTime { frequency: NEAR_REAL_TIME },
         }]
     }
@@ -87,7 +87,7 @@ impl Plan {
 
     /// Whether a span has most of what the one before it had.
     fn overlaps(&self) -> bool {
-        matches!(self, Self::EventTime { frequency, period, .. } if *period >= 2 * *frequency)
+        matches!(self, Self::EventTime { frequency, period } if *period >= 2 * *frequency)
     }
 
     /// The window that ends at a time, in nanoseconds since 1970; of a rule on arriving rows, all rows.
@@ -113,24 +113,29 @@ impl Plan {
         self.ending(u64::try_from(at.as_nanos()).ok()? / step * step + step)
     }
 
-    /// Until when windows are evaluated by now.
-    pub(super) fn settled(&self, now: Timestamp) -> Timestamp {
+    /// Until when windows are evaluated by now, those of event time so long after their end.
+    pub(super) fn settled(&self, now: Timestamp, lateness: Duration) -> Timestamp {
         match self {
             Self::Arrival { .. } => now,
-            Self::EventTime { lateness, .. } => now.saturating_sub(*lateness),
+            Self::EventTime { .. } => now.saturating_sub(lateness),
             Self::IngestTime { .. } => now.saturating_sub(SETTLING),
         }
     }
 
     /// The next span after `last`, if it is due.
-    pub(super) fn next(&self, last: Option<u64>, now: Timestamp, head: Option<Seq>) -> Option<Due> {
+    pub(super) fn next(
+        &self,
+        last: Option<u64>,
+        (now, lateness): (Timestamp, Duration),
+        head: Option<Seq>,
+    ) -> Option<Due> {
         match self {
             Self::Arrival { .. } => {
                 let (start, head) = (last.unwrap_or(0), head?);
                 (head > start)
                     .then(|| Due { span: Span::of_rows(start, head.min(start + ROWS_MAX), now), skipped: None })
             }
-            Self::EventTime { frequency, period, lateness } => window(last, now, *frequency, *period, *lateness),
+            Self::EventTime { frequency, period } => window(last, now, *frequency, *period, lateness),
             Self::IngestTime { frequency } => window(last, now, *frequency, *frequency, SETTLING),
         }
     }

@@ -169,7 +169,7 @@ async fn history(rule: &AnalyticsRule, engine: &dyn QueryEngine, trial: &Trial) 
     let now = trial.at.saturating_add(Duration::from_secs(2 * 3_600 + 300));
     let ctx = OpContext::local_operator("ada");
     let from = Analytics::arrival_of(rule).is_none().then_some(from);
-    let past = replay(engine, &ctx, rule, (from, None), now).await.unwrap();
+    let past = replay(engine, &ctx, rule, (from, None), (now, LATENESS)).await.unwrap();
     let ids = past.alerts.iter().map(|one| one.alert.id.clone()).collect();
     (ids, past.alerts.into_iter().flat_map(|one| one.seqs).collect())
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use moneta_base::Timestamp;
 use moneta_base::objects::ObjectLock;
 use moneta_event::Block;
-use moneta_s3::{Client, ClientParts, Credentials, Place};
 use moneta_store::{BucketOptions, Error, Store};
-use moneta_testkit::{Fault, FixedClock, Random, S3Fault, SeededEntropy, SimFs, SimS3};
+use moneta_testkit::{Fault, Random, S3Fault, SimFs, SimS3};
 
 use crate::support::*;
 
@@ -20,16 +19,8 @@ fn days_later(days: u64) -> Timestamp {
 }
 
 fn options(server: &SimS3, cache_bytes: u64, instance: char) -> BucketOptions {
-    let parts = ClientParts {
-        transport: Arc::new(server.clone()),
-        credentials: Box::new(|| Ok(Credentials::new("KEY", "secret", None))),
-        clock: Arc::new(FixedClock::default()),
-        entropy: Arc::new(SeededEntropy::new(1)),
-        pause: Box::new(|_| {}),
-    };
-    let place = Place::new(Some("http://s3.test"), "us-east-1", "logs", true).unwrap();
     BucketOptions {
-        objects: Arc::new(Client::new(place, parts)),
+        objects: Arc::new(server.client()),
         prefix: PREFIX.to_owned(),
         dir: "/data/objects".into(),
         cache_bytes,
