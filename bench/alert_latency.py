@@ -133,7 +133,8 @@ def bodies() -> list[tuple[int | None, bytes]]:
         events = [inputs.process_event(pick, time_text) for _ in range(BUNDLE)]
         planted = number if number % plant_every == plant_every // 2 else None
         if planted is not None:
-            events[pick.randrange(BUNDLE)]["CommandLine"] = f"tool.exe planted-{number % PLANTED_RULES:02}-marker-{number}"
+            rule = number // plant_every % PLANTED_RULES
+            events[pick.randrange(BUNDLE)]["CommandLine"] = f"tool.exe planted-{rule:02}-marker-{number}"
         result.append((planted, "\n".join(map(json.dumps, events)).encode()))
     return result
 

@@ -13,7 +13,9 @@ use moneta_base::{Clock, SourceName, TenantId, Timestamp};
 use moneta_event::{BatchBuilder, Delivery, RecordClass, TableCatalog, Value};
 use moneta_keys::KeyRing;
 use moneta_merkle::VerifierKey;
-use moneta_ports::{EventSink, IdempotencyKey, KeyLife, Metrics, PortError, Space, Submission, Volume};
+use moneta_ports::{
+    AuditEvent, AuditSink, EventSink, IdempotencyKey, KeyLife, Metrics, OpContext, PortError, Space, Submission, Volume,
+};
 use moneta_scrub::{Scrubber, TokenKeys};
 use moneta_testkit::{Fault, FixedClock, SeededEntropy, SimFs, TestDir};
 use moneta_verify::{Options, verify_store};
@@ -258,4 +260,38 @@ async fn a_ledger_that_stops_says_why_until_it_is_opened_again() {
     assert_eq!(ingest.status().covered_at, Some(Timestamp::from_seconds(START)));
     ingest.writer.stop();
     installation.check("a stopped ledger").await;
+}
+
+/// Of the faults below, every so many are followed by a whole run.
+const CHECKED_EVERY: usize = 16;
+
+/// With rows of two tables to seal, a fault at any call leaves at most one of them unsealed.
+#[tokio::test]
+async fn a_table_that_cannot_be_sealed_keeps_no_other_from_it() {
+    let mut num_faults = 0;
+    for call in 0.. {
+        let mut installation = Installation::new();
+        let Assembled { ingest, keeper, .. } = installation.open().unwrap();
+        installation.submit(&ingest, 0).await.unwrap();
+        ingest.record(&OpContext::service("test"), AuditEvent::success("query", "table", "Syslog")).await.unwrap();
+        ingest.publish_now().await.unwrap();
+        installation.set_day(1);
+        let before = installation.fs.num_calls();
+        installation.fs.fail_call(call, Fault::Eio);
+        let sealed = keeper.seal(|_| true);
+        if installation.fs.num_calls() <= before + call {
+            break;
+        }
+        installation.fs.clear_faults();
+        let num_unsealed = ingest.store().hot_stats().values().filter(|hot| hot.num_blocks > 0).count();
+        assert!(num_unsealed <= 1, "call {call}: {sealed:?}");
+        num_faults += 1;
+        ingest.writer.stop();
+        let _ = ingest.publish_now().await;
+        // A whole run for each would take minutes; the test above has one for each call of such a run.
+        if call % CHECKED_EVERY == 0 {
+            installation.check(&format!("EIO at call {call} of sealing")).await;
+        }
+    }
+    assert!(num_faults > 20, "{num_faults}");
 }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use moneta_base::error::chain;
 use moneta_base::{Clock, ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::ShardId;
 use moneta_event::root_entry::{ObjectRef, RootEntry, RootEvent, SegmentRows};
@@ -19,7 +20,7 @@ use moneta_ports::operations::Hold;
 use moneta_ports::{Metric, PortError};
 use moneta_store::{Merged, SegmentMeta, Store};
 
-use crate::shared::{Shared, publish};
+use crate::shared::{Chore, ChoreFailure, Shared, publish};
 use crate::writer::WriterHandle;
 
 /// Time between two looks: a record is under a checkpoint at most this long after its acknowledgement.
@@ -144,7 +145,7 @@ impl Keeper {
         loop {
             match inbox.recv_timeout(TICK) {
                 Ok(Command::SealAll(reply)) => {
-                    let _ = reply.send(self.seal(|_| true));
+                    let _ = reply.send(self.settle().and_then(|()| self.seal(|_| true)));
                 }
                 Ok(Command::Between(act, reply)) => {
                     let _ = reply.send(self.between_changes(act));
@@ -157,19 +158,19 @@ impl Keeper {
 
     pub(crate) fn tick(&self, retention_due: &mut Timestamp) {
         let now = self.clock.now();
-        self.log(publish(&self.ledger, &self.shared, now).map(drop), "checkpoint");
-        self.log(self.settle(), "naming segments in the root log");
+        self.note(Chore::Checkpoint, publish(&self.ledger, &self.shared, now).map(drop));
+        self.note(Chore::Settling, self.settle());
         let policy = self.policy();
         self.note_state(now);
         let due =
             |hot: &moneta_store::HotStats| hot.bytes >= policy.seal_bytes || now.since(hot.oldest) >= policy.seal_age;
-        self.log(self.seal(due).map(drop), "sealing");
-        self.log(self.merge_one(now), "merging");
-        self.log(self.remove_retired(now), "removing merged files");
-        self.log(self.checkpoint_catalogs(now), "checkpointing catalogs");
+        self.note(Chore::Sealing, self.seal(due).map(drop));
+        self.note(Chore::Merging, self.merge_one(now));
+        self.note(Chore::Removing, self.remove_retired(now));
+        self.note(Chore::Catalogs, self.checkpoint_catalogs(now));
         if now >= *retention_due {
             *retention_due = now.saturating_add(RETENTION_INTERVAL);
-            self.log(self.drop_expired(&policy, now).map(drop), "retention");
+            self.note(Chore::Retention, self.drop_expired(now).map(drop));
         }
     }
 
@@ -191,36 +192,55 @@ impl Keeper {
         self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn log(&self, result: Result<(), PortError>, what: &str) {
-        if let Err(error) = result {
-            tracing::error!(error = %error, what, "the keeper could not finish and will try again");
+    /// Notes how a chore went, and since when it fails.
+    fn note(&self, chore: Chore, result: Result<(), PortError>) {
+        let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(()) => drop(status.failing_chores.remove(&chore)),
+            Err(error) => {
+                tracing::error!(%error, chore = chore.name(), "the keeper could not finish and will try again");
+                let since = status.failing_chores.get(&chore).map_or_else(|| self.clock.now(), |failure| failure.since);
+                status.failing_chores.insert(chore, ChoreFailure { since, reason: chain(&error) });
+            }
         }
     }
 
-    /// Seals the tables for which `due` holds; returns the number of segments.
+    /// Seals the tables for which `due` holds; returns the number of segments. What cannot be sealed of one table keeps no
+    /// other from being sealed.
+    ///
+    /// # Errors
+    /// The first failure, after all that could be done.
     pub(crate) fn seal(&self, due: impl Fn(&moneta_store::HotStats) -> bool) -> Result<usize, PortError> {
-        let failed =
-            |error: moneta_store::Error| PortError::caused_by(error.kind(), "a segment could not be sealed", error);
         let mut num_segments = 0;
-        for (table, hot) in self.store.hot_stats() {
-            if !due(&hot) {
-                continue;
-            }
-            while let Some(segment) = self.store.seal(&table).map_err(failed)? {
-                let place = (table.clone(), segment.meta().first_seq);
-                self.unsettled().insert(place.clone());
-                let published = self.store.publish(segment, self.clock.now()).map_err(failed)?;
-                self.append(&segment_entry(&published.meta, self.clock.now()))?;
-                self.unsettled().remove(&place);
-                self.shared.metrics.add(Metric::StoreSegments, 1);
-                num_segments += 1;
-            }
-        }
+        let hot = self.store.hot_stats();
+        let due = hot.iter().filter(|(_, hot)| due(hot));
+        let sealed = first_failure(due.map(|(table, hot)| self.seal_table(table, hot.end_seq, &mut num_segments)));
         if num_segments > 0 {
             publish(&self.ledger, &self.shared, self.clock.now())?;
             self.release_journal();
         }
-        Ok(num_segments)
+        sealed.map(|()| num_segments)
+    }
+
+    /// Seals what is hot of a table up to a row: what comes meanwhile waits until it is due, for a busy table would never
+    /// be done, in ever smaller segments.
+    fn seal_table(&self, table: &TableName, end: Seq, num_segments: &mut usize) -> Result<(), PortError> {
+        let failed = |error: moneta_store::Error| {
+            PortError::caused_by(error.kind(), format!("a segment of {table} could not be sealed"), error)
+        };
+        while let Some(segment) = self.store.seal(table).map_err(failed)? {
+            let place = (table.clone(), segment.meta().first_seq);
+            self.unsettled().insert(place.clone());
+            let published = self.store.publish(segment, self.clock.now()).map_err(failed)?;
+            self.append(&segment_entry(&published.meta, self.clock.now()))?;
+            self.unsettled().remove(&place);
+            self.shared.metrics.add(Metric::StoreSegments, 1);
+            *num_segments += 1;
+            if published.meta.end_seq >= end {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Appends the root entries of segments that turned out to be listed though a call failed: without them nobody could
@@ -240,9 +260,11 @@ impl Keeper {
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Merges one run of small segments, if any is due: a checkpoint never waits for more than one.
+    /// Merges one run of small segments, if any is due: a checkpoint never waits for more than one. A table whose merge
+    /// fails keeps no other from being merged.
     fn merge_one(&self, now: Timestamp) -> Result<(), PortError> {
         let mut unmergeable = self.unmergeable.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = Ok(());
         for table in self.store.tables_with_rows() {
             let leave = |segment: &SegmentMeta| unmergeable.contains(&segment.path);
             let Some(run) = self.store.due_merge(&table, now.day(), &leave) else { continue };
@@ -252,9 +274,13 @@ impl Keeper {
                 // Damage does not go away by trying again; `verify` says more. The next start looks once more.
                 unmergeable.insert(first.path.clone());
             }
-            return merged;
+            let is_merged = merged.is_ok();
+            failed = failed.and(merged);
+            if is_merged {
+                break;
+            }
         }
-        Ok(())
+        failed
     }
 
     fn merge(&self, run: &[Arc<SegmentMeta>], now: Timestamp) -> Result<(), PortError> {
@@ -288,8 +314,9 @@ impl Keeper {
         self.writer.release(self.shared.releasable(self.store.sealed_ends()));
     }
 
-    /// Drops every ingest day past its table's retention; returns the number of days.
-    fn drop_expired(&self, policy: &Policy, now: Timestamp) -> Result<usize, PortError> {
+    /// Drops every ingest day past its table's retention; returns the number of days. One that cannot be dropped keeps no
+    /// other from being dropped.
+    fn drop_expired(&self, now: Timestamp) -> Result<usize, PortError> {
         // A write that failed may have left rows of a day in the journal, which the next start brings back: a day that was
         // dropped meanwhile would open again.
         if self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).stopped.is_some() {
@@ -297,25 +324,31 @@ impl Keeper {
         }
         // Also what this very look at the store left open.
         self.settle()?;
+        let policy = self.policy();
         let due = self.store.due_drops(&|table| policy.days_of(table), now.day());
-        let mut dropped = 0;
-        for shard in &due {
-            // Asked anew for each: a hold that was placed meanwhile counts.
-            if !self.policy().holds_shard(shard) {
-                self.drop_shard(shard, policy.days_of(&shard.table), now)?;
-                dropped += 1;
-            }
-        }
-        Ok(dropped)
+        let mut num_dropped = 0;
+        first_failure(due.iter().map(|shard| {
+            num_dropped += usize::from(self.drop_shard(shard, now)?);
+            Ok(())
+        }))?;
+        Ok(num_dropped)
     }
 
-    fn drop_shard(&self, shard: &ShardId, days: u32, now: Timestamp) -> Result<(), PortError> {
-        let event = RootEvent::RetentionDrop {
-            growth: self.ledger.shard_head(shard).map_err(ledger_failed)?,
-            policy: format!("retention {days} days"),
-            by: "keeper".to_owned(),
+    /// Drops a day, unless it is to be kept by now; returns whether it was dropped.
+    fn drop_shard(&self, shard: &ShardId, now: Timestamp) -> Result<bool, PortError> {
+        let growth = self.ledger.shard_head(shard).map_err(ledger_failed)?;
+        let days = {
+            // Held until the entry is in its place: what is placed or kept longer before that, counts.
+            let policy = self.policy.read().unwrap_or_else(PoisonError::into_inner);
+            let days = policy.days_of(&shard.table);
+            if policy.holds_shard(shard) || !moneta_store::is_past(shard.day, days, now.day()) {
+                return Ok(false);
+            }
+            let event =
+                RootEvent::RetentionDrop { growth, policy: format!("retention {days} days"), by: "keeper".to_owned() };
+            self.append(&RootEntry { at: now, event })?;
+            days
         };
-        self.append(&RootEntry { at: now, event })?;
         publish(&self.ledger, &self.shared, now)?;
         let failed = |error: moneta_store::Error| {
             PortError::caused_by(error.kind(), format!("the day {shard} could not be dropped"), error)
@@ -323,12 +356,17 @@ impl Keeper {
         self.store.drop_shard(shard, now).map_err(failed)?;
         self.ledger.remove_shard(shard).map_err(ledger_failed)?;
         tracing::info!(shard = %shard, days, "dropped a day past its retention");
-        Ok(())
+        Ok(true)
     }
 
     fn append(&self, entry: &RootEntry) -> Result<(), PortError> {
         self.ledger.append_root(entry).map(drop).map_err(ledger_failed)
     }
+}
+
+/// Does everything, and returns the first failure.
+fn first_failure(all: impl Iterator<Item = Result<(), PortError>>) -> Result<(), PortError> {
+    all.fold(Ok(()), |before, result| before.and(result))
 }
 
 fn ledger_failed(error: moneta_ledger::Error) -> PortError {

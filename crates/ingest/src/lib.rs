@@ -29,4 +29,4 @@ pub use open::{OpenError, OpenReport, Parts};
 pub use quarantine::encoding as quarantine_encoding;
 pub use room::Rung;
 pub use service::Ingest;
-pub use shared::{IngestStatus, LedgerFailure, LedgerOutcome};
+pub use shared::{Chore, ChoreFailure, IngestStatus, LedgerFailure, LedgerOutcome};

@@ -1,14 +1,16 @@
 //! Opens the durable state and brings its parts to agree: what the journal holds beyond the store becomes hot again,
-//! what it holds beyond the ledger is appended again, and what was sealed without its root entry gets one.
+//! what it holds beyond the ledger is appended again, and what was sealed without its root entry gets one. A journal
+//! that lost what the others know of, or holds something else in its place, is refused: what came next would be taken
+//! for what is there already.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, RwLock};
 
 use moneta_base::fs::FileSystem;
-use moneta_base::{Clock, Entropy, ErrorKind, TenantId};
-use moneta_event::{Block, TableCatalog};
+use moneta_base::{Clock, Entropy, ErrorKind, TableName, TenantId};
+use moneta_event::{Block, BlockHeader, ShardId, TableCatalog};
 use moneta_journal::{Dropped, Journal, JournalOptions};
 use moneta_ledger::Ledger;
 use moneta_merkle::NoteSigner;
@@ -74,6 +76,30 @@ pub enum OpenError {
     /// The ledger.
     #[error("the ledger cannot be opened")]
     Ledger(#[from] moneta_ledger::Error),
+    /// The ledger has signed for blocks that the journal does not have any more.
+    #[error(
+        "{signed} blocks of {shard} are under a signed checkpoint, but the journal only knows {journaled}: put back the \
+         newest files of the journal, or restore the newest backup"
+    )]
+    BehindLedger {
+        /// Whose blocks.
+        shard: ShardId,
+        /// Blocks under the checkpoint.
+        signed: u64,
+        /// Blocks that the journal gave out.
+        journaled: u64,
+    },
+    /// The journal holds another block than the ledger has signed for.
+    #[error(
+        "block {index} of {shard} in the journal is not the one under the signed checkpoint: keep the files as they are, \
+         and restore the newest backup"
+    )]
+    NotAsSigned {
+        /// Whose block.
+        shard: ShardId,
+        /// Which one, counted from 0.
+        index: u64,
+    },
     /// A thread.
     #[error("a thread cannot be started")]
     Thread(#[from] std::io::Error),
@@ -87,6 +113,7 @@ impl OpenError {
             Self::Journal(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Ledger(error) => error.kind(),
+            Self::BehindLedger { .. } | Self::NotAsSigned { .. } => ErrorKind::Internal,
             Self::Thread(_) => ErrorKind::OPERATOR,
         }
     }
@@ -121,8 +148,10 @@ pub(crate) fn assemble(data: &Path, parts: Parts) -> Result<Assembled, OpenError
     });
     let (ledger, _) = Ledger::open(parts.fs.clone(), &data.join("ledger"), parts.signer, &parts.origin)?;
     let ledger = Arc::new(ledger);
-    let (journal, recovery) = Journal::open(parts.fs, &data.join("journal"), JournalOptions::new(parts.tenant))?;
+    let options = JournalOptions { sealed: store.sealed_ends(), ..JournalOptions::new(parts.tenant) };
+    let (journal, recovery) = Journal::open(parts.fs, &data.join("journal"), options)?;
     let recovered: Vec<Arc<Block>> = recovery.blocks.into_iter().map(|block| block.into_inner()).collect();
+    check_signed(&journal, &recovered, &ledger)?;
     let headers_appended = reconcile(&recovered, &store, &ledger, &*parts.clock)?;
     let shared = Arc::new(Shared::new(parts.metrics));
     let (clock, policy) = (parts.clock, Arc::new(RwLock::new(parts.policy)));
@@ -163,6 +192,34 @@ pub(crate) fn assemble(data: &Path, parts: Parts) -> Result<Assembled, OpenError
     };
     let report = OpenReport { dropped: recovery.dropped, recovered, headers_appended };
     Ok(Assembled { ingest: Arc::new(ingest), keeper, inbox, report })
+}
+
+/// Refuses a journal without blocks, or with other ones, that a signed checkpoint covers.
+fn check_signed(journal: &Journal, recovered: &[Arc<Block>], ledger: &Ledger) -> Result<(), OpenError> {
+    // In order of table and day: the newest day of each table stays.
+    let newest: BTreeMap<TableName, ShardId> =
+        ledger.shards()?.into_iter().map(|shard| (shard.table.clone(), shard)).collect();
+    for shard in newest.into_values() {
+        let signed = ledger.shard_checkpoint(&shard)?.map_or(0, |checkpoint| checkpoint.size());
+        if let Some(journaled) = journal.next_index(&shard).filter(|journaled| *journaled < signed) {
+            return Err(OpenError::BehindLedger { shard, signed, journaled });
+        }
+    }
+    let mut by_shard: BTreeMap<&ShardId, Vec<&BlockHeader>> = BTreeMap::new();
+    for block in recovered {
+        by_shard.entry(&block.header.shard).or_default().push(&block.header);
+    }
+    for (shard, headers) in by_shard {
+        let size = ledger.shard_checkpoint(shard)?.map_or(0, |checkpoint| checkpoint.size());
+        let covered = &headers[..headers.partition_point(|header| header.shard_index < size)];
+        let (Some(first), Some(last)) = (covered.first(), covered.last()) else { continue };
+        let signed = ledger.headers_of(shard, first.first_seq, last.end_seq())?;
+        let differs = |index: &usize| signed.get(*index) != covered.get(*index).copied();
+        if let Some(index) = (0..covered.len().max(signed.len())).find(differs) {
+            return Err(OpenError::NotAsSigned { shard: shard.clone(), index: first.shard_index + index as u64 });
+        }
+    }
+    Ok(())
 }
 
 /// Makes the store and the ledger agree with the journal; returns the number of headers appended.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, StringArray};
 use moneta_base::{Clock, Entropy, ErrorKind, TableName, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{ParsedBatch, RecordClass, TableSchema};
@@ -114,9 +114,10 @@ impl Ingest {
         self.room.rung()
     }
 
-    /// When blocks are sealed and days dropped, from now on.
-    pub fn set_policy(&self, policy: Policy) {
-        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    /// Changes when blocks are sealed and days dropped, from now on. Changes come one after the other, and none while a
+    /// day is entered as dropped.
+    pub fn change_policy(&self, change: impl FnOnce(&mut Policy)) {
+        change(&mut self.policy.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// When blocks are sealed and days dropped.
@@ -242,11 +243,16 @@ impl Ingest {
             return Err(PortError::new(ErrorKind::RETRY, "the journal cannot keep up: send again in a second"));
         };
         let mark = key.map(|key| mark(key, &batches));
+        let raw_bytes: usize = batches.iter().filter_map(originals).map(raw_bytes).sum();
         let (reply, answer) = oneshot::channel();
         self.writer.send(Job { commit: Commit { batches, mark }, wants_blocks, reply, _room: room })?;
-        answer.await.unwrap_or_else(|_| {
+        let acknowledged = answer.await.unwrap_or_else(|_| {
             Err(PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart"))
-        })
+        })?;
+        if !acknowledged.receipt.duplicate {
+            self.shared.metrics.add(Metric::IngestBytes, raw_bytes as u64);
+        }
+        Ok(acknowledged)
     }
 }
 
@@ -305,11 +311,18 @@ fn content_hash(batches: &[ScrubbedBatch]) -> Hash {
     for batch in batches {
         content.extend_from_slice(batch.table().as_str().as_bytes());
         content.extend_from_slice(&(batch.rows().num_rows() as u64).to_le_bytes());
-        if let Some(raw) =
-            batch.rows().column_by_name(moneta_event::schema::standard::RAW).and_then(|c| c.as_string_opt::<i32>())
-        {
+        if let Some(raw) = originals(batch) {
             content.extend_from_slice(sha256(raw.values()).as_bytes());
         }
     }
     sha256(&content)
+}
+
+fn originals(batch: &ScrubbedBatch) -> Option<&StringArray> {
+    batch.rows().column_by_name(moneta_event::schema::standard::RAW)?.as_string_opt()
+}
+
+fn raw_bytes(originals: &StringArray) -> usize {
+    let (first, last) = (originals.value_offsets().first(), originals.value_offsets().last());
+    first.zip(last).map_or(0, |(first, last)| usize::try_from(last - first).unwrap_or(0))
 }

@@ -71,6 +71,50 @@ pub enum LedgerOutcome {
     NotAsWritten,
 }
 
+/// What the keeper does again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Chore {
+    /// Signing checkpoints.
+    Checkpoint,
+    /// Naming segments in the root log whose publishing had failed half-way.
+    Settling,
+    /// Sealing blocks into segments.
+    Sealing,
+    /// Merging small segments.
+    Merging,
+    /// Removing files that were merged.
+    Removing,
+    /// Checkpointing catalogs.
+    Catalogs,
+    /// Dropping days past their retention.
+    Retention,
+}
+
+impl Chore {
+    /// Its name for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Checkpoint => "signing checkpoints",
+            Self::Settling => "naming segments in the root log",
+            Self::Sealing => "sealing segments",
+            Self::Merging => "merging segments",
+            Self::Removing => "removing merged files",
+            Self::Catalogs => "checkpointing catalogs",
+            Self::Retention => "dropping days past their retention",
+        }
+    }
+}
+
+/// A chore that fails again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChoreFailure {
+    /// When it began to fail.
+    pub since: Timestamp,
+    /// Why it failed the last time, in words.
+    pub reason: String,
+}
+
 /// The state of the write path, for status pages and metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IngestStatus {
@@ -84,6 +128,8 @@ pub struct IngestStatus {
     pub covered_at: Option<Timestamp>,
     /// Why no checkpoint could be signed the last time that one was due.
     pub ledger_failure: Option<LedgerFailure>,
+    /// What the keeper cannot do, and tries again.
+    pub failing_chores: BTreeMap<Chore, ChoreFailure>,
     /// Bytes in journal files.
     pub journal_bytes: u64,
     /// How much of the room for the marks of senders, files and objects is in use, in percent.

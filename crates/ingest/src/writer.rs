@@ -295,8 +295,10 @@ impl Writer {
 /// journal that no checkpoint covers yet.
 pub(crate) fn append_to_ledger(block: &Block, ledger: &Ledger) -> Result<(), moneta_ledger::Error> {
     let header = &block.header;
-    // A try that failed at the entries below has put the header there.
-    if ledger.next_index(&LogName::Shard(header.shard.clone()))? <= header.shard_index {
+    let next = ledger.next_index(&LogName::Shard(header.shard.clone()))?;
+    // A try that failed at the entries below has put the header there: it is the last of its shard.
+    let is_there = next == header.shard_index + 1;
+    if !is_there {
         let index = ledger.append_block(&header.shard, &header.encode())?;
         assert_eq!(index, header.shard_index, "LEDGER-2: a header stands in its place in the shard log");
     }

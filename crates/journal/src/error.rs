@@ -44,7 +44,10 @@ pub enum Error {
         what: String,
     },
     /// The store holds rows that the journal never numbered: files of the journal are missing.
-    #[error("the store holds {table} up to row {store}, but the journal only knows rows up to {journal}")]
+    #[error(
+        "the store holds {table} up to row {store}, but the journal only knows rows up to {journal}: put back the newest \
+         files of the journal, or restore the newest backup"
+    )]
     BehindStore {
         /// The table.
         table: TableName,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use moneta_base::fs::{File, FileSystem, create_dir_durably};
 use moneta_base::{Seq, TableName, Timestamp};
+use moneta_event::ShardId;
 use moneta_event::frame::{FILE_HEADER_BYTES, FileHeader, FrameBody, FrameError, ProducerMark};
 
 use crate::files::{self, FileInfo};
@@ -145,10 +146,14 @@ impl Journal {
         self.marks.producers_percent()
     }
 
-    /// The `_Seq` of the next row per table.
+    /// The position of the next block in a shard; `None` for a day that the journal is past.
     #[must_use]
-    pub fn next_seqs(&self) -> BTreeMap<TableName, Seq> {
-        self.positions.tables.values().map(|state| (state.table.clone(), state.next_seq)).collect()
+    pub fn next_index(&self, shard: &ShardId) -> Option<u64> {
+        match self.positions.tables.get(&shard.table) {
+            Some(state) if state.day > shard.day => None,
+            Some(state) if state.day == shard.day => Some(state.next_index),
+            _ => Some(0),
+        }
     }
 
     /// The files, the oldest first, and how many bytes of each are durable commits.
@@ -197,9 +202,7 @@ impl Journal {
         self.check_usable()?;
         let plan = Plan::new(&self.positions, &self.marks, &self.options, commits, now)?;
         let Some(frame) = plan.frame else { return Ok((Vec::new(), plan.outcomes)) };
-        if self.current().size_bytes - self.commits_start >= self.options.file_bytes_max {
-            self.rotate()?;
-        }
+        self.rotate_if_full()?;
         let body = FrameBody::Commit(frame);
         self.write(&body)?;
         // On disk: only from here on may anyone know of it (JOURNAL-1).
@@ -247,7 +250,19 @@ impl Journal {
         }
     }
 
-    /// Begins a new file. When it cannot be made the journal goes on with the old one.
+    /// Begins a new file when the current one is full. When it cannot be made the journal goes on with the old one, until
+    /// that is twice as large.
+    fn rotate_if_full(&mut self) -> Result<(), Error> {
+        let commits = self.current().size_bytes - self.commits_start;
+        if commits < self.options.file_bytes_max {
+            return Ok(());
+        }
+        match self.rotate() {
+            Err(_) if self.poisoned.is_none() && commits < 2 * self.options.file_bytes_max => Ok(()),
+            rotated => rotated,
+        }
+    }
+
     fn rotate(&mut self) -> Result<(), Error> {
         if self.cut_unsynced {
             // Only the last file may end in an unfinished frame.

@@ -17,7 +17,7 @@ pub struct JournalOptions {
     pub key_bytes_max: usize,
     /// Tables at most.
     pub tables_max: usize,
-    /// Per table the `_Seq` after the last sealed row: recovery checks blocks below it but does not return them.
+    /// Per table the `_Seq` after the last sealed row: a journal that ends before it has lost files, and is refused.
     pub sealed: BTreeMap<TableName, Seq>,
 }
 

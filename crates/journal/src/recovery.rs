@@ -17,7 +17,7 @@ use crate::{Error, JournalOptions, JournaledBlock};
 /// What recovery found.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// The blocks that are not yet sealed, per table in order.
+    /// The blocks in the files, sealed or not, per table in order.
     pub blocks: Vec<JournaledBlock>,
     /// What was cut off.
     pub dropped: Vec<Dropped>,
@@ -192,10 +192,7 @@ impl FileReader<'_> {
                     recovered.positions.advance(header);
                     latest = header.ingest_time;
                     recovered.files.last_mut().expect("the file is being read").note(header);
-                    let sealed = self.options.sealed.get(&header.shard.table).copied().unwrap_or(0);
-                    if header.end_seq() > sealed {
-                        recovered.recovery.blocks.push(JournaledBlock::after_sync(block));
-                    }
+                    recovered.recovery.blocks.push(JournaledBlock::after_sync(block));
                 }
                 for mark in commit.marks {
                     latest = latest.max(mark.receipt.ingest_time);

@@ -1,6 +1,7 @@
 //! What was appended and not yet published.
 //!
-//! Appending is a copy under a short lock; a running publish does not hold it. Indexes are given out at once and kept:
+//! Appending is a copy under a short lock; a running publish does not hold it, and only the first block of a shard waits
+//! for one. Indexes are given out at once and kept:
 //! a publish reserves the root log's places for its own entries before it lets new ones in, and puts back in front what
 //! it could not publish.
 
@@ -159,22 +160,32 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::shard_size`].
     pub fn shard_head(&self, shard: &ShardId) -> Result<ShardGrowth> {
+        // Before the lock is taken: the search may be long, and what is published stays. A word that is published
+        // meanwhile closes the shard by itself.
+        let has_ended = self.is_unknown_log(shard)? && self.has_ended(shard)?;
         let mut publisher = self.lock_publisher()?;
-        let is_first_use = !publisher.shards.contains_key(shard);
-        if is_first_use {
+        if !publisher.shards.contains_key(shard) {
             self.evict(&mut publisher)?;
         }
         let (size, root) = {
             let edge = self.load_shard(&mut publisher, shard)?;
             (edge.size(), edge.root())
         };
-        let has_ended = is_first_use && size > 0 && self.has_ended(shard)?;
         let mut appends = self.lock_appends()?;
         if has_ended {
             appends.closed.insert(shard.clone());
         }
         appends.shards.entry(shard.clone()).or_insert_with(|| Queue::starting_at(size));
         Ok(ShardGrowth { shard: shard.clone(), size, root })
+    }
+
+    /// Whether a shard has a log that was not looked at since the ledger was opened or let go of it.
+    fn is_unknown_log(&self, shard: &ShardId) -> Result<bool> {
+        if self.lock_publisher()?.shards.contains_key(shard) {
+            return Ok(false);
+        }
+        let checkpoint = self.shard_files(shard).read_checkpoint(&self.keys)?;
+        Ok(checkpoint.is_some_and(|checkpoint| checkpoint.size() > 0))
     }
 
     /// Reports whether the last published word on a shard is its seal or drop. For a shard in use that word is a recent
@@ -196,10 +207,12 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::shard_size`].
     pub fn next_index(&self, log: &LogName) -> Result<u64> {
-        if let LogName::Shard(shard) = log {
+        let LogName::Shard(shard) = log else { return Ok(self.lock_appends()?.root.next) };
+        loop {
+            if let Some(queue) = self.lock_appends()?.shards.get(shard) {
+                return Ok(queue.next);
+            }
             self.shard_head(shard)?;
-            return Ok(self.lock_appends()?.shards.get(shard).map_or(0, |queue| queue.next));
         }
-        Ok(self.lock_appends()?.root.next)
     }
 }

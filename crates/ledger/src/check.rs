@@ -42,7 +42,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::Io`] if a directory cannot be listed; damage is in the report, not an error.
     pub fn check(&self) -> Result<CheckReport> {
-        let _publisher = self.lock_publisher()?;
+        let _changes = self.lock_changes()?;
         let mut report = CheckReport::default();
         let root = self.root_files();
         match root.read_checkpoint(&self.keys) {

@@ -49,7 +49,9 @@ pub struct Ledger {
     pub(crate) origin: String,
     pub(crate) signer: Arc<dyn NoteSigner>,
     pub(crate) keys: Vec<VerifierKey>,
-    /// Lock order: `publisher` before `appends`.
+    /// Held by whoever changes files that others rely on, and by whoever needs them unchanged. Appending never takes it.
+    /// Lock order: `changes`, `publisher`, `appends`.
+    pub(crate) changes: Mutex<()>,
     pub(crate) publisher: Mutex<Publisher>,
     pub(crate) appends: Mutex<Appends>,
     pub(crate) checkpoint: RwLock<SignedCheckpoint>,
@@ -96,6 +98,7 @@ impl Ledger {
             origin: origin.to_owned(),
             signer,
             keys,
+            changes: Mutex::default(),
             publisher: Mutex::new(publisher),
             appends: Mutex::new(appends),
             checkpoint: RwLock::new(checkpoint),
@@ -204,6 +207,10 @@ impl Ledger {
             LogName::Root => self.root_files(),
             LogName::Shard(shard) => self.shard_files(shard),
         }
+    }
+
+    pub(crate) fn lock_changes(&self) -> Result<MutexGuard<'_, ()>> {
+        self.changes.lock().map_err(|_| Error::Stopped)
     }
 
     pub(crate) fn lock_publisher(&self) -> Result<MutexGuard<'_, Publisher>> {

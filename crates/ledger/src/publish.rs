@@ -67,12 +67,13 @@ struct GrowingLog {
 }
 
 impl Ledger {
-    /// Does something while no file of the ledger is written, replaced or removed.
+    /// Does something while no file of the ledger is written, replaced or removed, but for tiles that nothing needs.
+    /// Entries are appended meanwhile, also to new shards: whoever waits here may wait for an append.
     ///
     /// # Errors
     /// [`Error::Stopped`]; then nothing was done.
     pub fn hold_still<T>(&self, act: impl FnOnce() -> T) -> Result<T> {
-        let _publisher = self.lock_publisher()?;
+        let _changes = self.lock_changes()?;
         Ok(act())
     }
 
@@ -84,6 +85,7 @@ impl Ledger {
     /// [`Error::Io`] leaves everything queued for the next try. [`Error::SyncFailed`] and [`Error::ReadBack`] stop the
     /// ledger: every later publish gives [`Error::Stopped`] until it is opened again.
     pub fn publish(&self, now: Timestamp) -> Result<Option<SignedCheckpoint>> {
+        let _changes = self.lock_changes()?;
         let mut publisher = self.lock_publisher()?;
         if publisher.stopped {
             return Err(Error::Stopped);

@@ -18,6 +18,7 @@ impl Ledger {
         let root_size = self.root_checkpoint().size();
         let dropped = self.find_last_root_entry(root_size, &shard.to_string(), |entry| dropped(entry, shard))?;
         let Some((_, _, head)) = dropped else { return Err(Error::NotDropped(shard.clone())) };
+        let _changes = self.lock_changes()?;
         let mut publisher = self.lock_publisher()?;
         let mut appends = self.lock_appends()?;
         if let Some(queue) = appends.shards.get(shard).filter(|queue| queue.count > 0) {

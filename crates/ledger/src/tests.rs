@@ -672,3 +672,25 @@ mod sample {
         proof.verify(&bytes, &format!("{}/shard/{}", keys.log_name(), shard(1)), &trusted).unwrap();
     }
 }
+
+/// Whoever holds the files still may wait for an append: also the first to a shard must not wait for it in turn.
+#[test]
+fn blocks_are_appended_while_the_files_are_held_still() {
+    let fs = SimFs::new();
+    let ledger = opened(&fs);
+    append(&ledger, &shard(0), 2);
+    publish(&ledger, 1);
+    let ledger = opened(&fs);
+    append(&ledger, &shard(1), 1);
+    let before = fs.files();
+    ledger
+        .hold_still(|| {
+            (0..3).for_each(|number| append(&ledger, &shard(number), 2));
+            assert_eq!(fs.files(), before);
+        })
+        .unwrap();
+    publish(&ledger, 2);
+    let sizes: Vec<u64> = (0..3).map(|number| ledger.shard_size(&shard(number)).unwrap()).collect();
+    assert_eq!(sizes, [4, 3, 2]);
+    assert_clean(&ledger);
+}

@@ -49,11 +49,15 @@ pub enum AlarmKind {
     DiskFull,
     /// There is no room to remember how far further files, objects and senders got.
     ProducersFull,
+    /// The journal takes no records until the next start.
+    JournalStopped,
+    /// Sealing, merging or retention fails again and again.
+    KeepingFailed,
 }
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -76,6 +80,8 @@ impl AlarmKind {
         Self::DiskNearlyFull,
         Self::DiskFull,
         Self::ProducersFull,
+        Self::JournalStopped,
+        Self::KeepingFailed,
     ];
 
     /// The kind's name, the label of the metric and the end of the rule id.
@@ -104,6 +110,8 @@ impl AlarmKind {
             Self::DiskNearlyFull => "disk-nearly-full",
             Self::DiskFull => "disk-full",
             Self::ProducersFull => "producers-full",
+            Self::JournalStopped => "journal-stopped",
+            Self::KeepingFailed => "keeping-failed",
         }
     }
 
@@ -133,6 +141,8 @@ impl AlarmKind {
             Self::DiskNearlyFull => "The disk is nearly full",
             Self::DiskFull => "Records are refused: the disk is full",
             Self::ProducersFull => "New files, objects and senders find no room",
+            Self::JournalStopped => "No records are accepted: the journal stopped",
+            Self::KeepingFailed => "Records cannot be put into segments, or old ones not dropped",
         }
     }
 
@@ -223,6 +233,15 @@ impl AlarmKind {
                  read after it, and new senders are refused: let another server, with a data directory of its own, take \
                  the new ones before that."
             }
+            Self::JournalStopped => {
+                "After a failed write nobody knows what is on the disk, so the server ends and reads it back at the next \
+                 start. What was acknowledged is safe; senders keep the rest. Look at the disk's own log; when the server \
+                 does not come back by itself, start it."
+            }
+            Self::KeepingFailed => {
+                "Nothing is lost: records stay in the journal and can be queried, and it is tried again every second. Mend \
+                 what the reason names. Until then the journal and the memory for its records grow."
+            }
         }
     }
 
@@ -241,10 +260,16 @@ impl AlarmKind {
             | Self::IncidentsStalled
             | Self::BucketFailed
             | Self::DiskNearlyFull
-            | Self::ProducersFull => "high",
+            | Self::ProducersFull
+            | Self::KeepingFailed => "high",
             Self::SourceThinned | Self::SourceLate | Self::RuleThrottled | Self::DiskFilling => "medium",
             Self::SourceClock => "low",
-            Self::SplitView | Self::RolledBack | Self::Missing | Self::Damaged | Self::DiskFull => "critical",
+            Self::SplitView
+            | Self::RolledBack
+            | Self::Missing
+            | Self::Damaged
+            | Self::DiskFull
+            | Self::JournalStopped => "critical",
         }
     }
 }

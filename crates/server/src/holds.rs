@@ -53,9 +53,7 @@ pub(crate) async fn place(
     let setting =
         Setting { key: format!("{PREFIX}{name}"), value, changed_by: ctx.actor.name.clone(), changed_at: now };
     node.metastore.put_setting(&setting).map_err(stored)?;
-    let mut policy = node.ingest.policy();
-    policy.holds.push(hold.clone());
-    node.ingest.set_policy(policy);
+    node.ingest.change_policy(|policy| policy.holds.push(hold.clone()));
     Ok(hold)
 }
 
@@ -75,9 +73,7 @@ pub(crate) async fn release(
     record(node, ctx, "hold.release", &name, &reason, &value).await?;
     enter(node, ctx, &name, Some(&value), None, node.world.clock.now())?;
     node.metastore.delete_setting(&format!("{PREFIX}{name}")).map_err(stored)?;
-    let mut policy = node.ingest.policy();
-    policy.holds.retain(|hold| hold.name != name);
-    node.ingest.set_policy(policy);
+    node.ingest.change_policy(|policy| policy.holds.retain(|hold| hold.name != name));
     Ok(true)
 }
 

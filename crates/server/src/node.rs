@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use moneta_access::{Access, AccessParts, HashCost};
 use moneta_base::fs::{FileSystem, write_atomically};
-use moneta_base::{Clock, Entropy, Seq, TableName, TenantId};
+use moneta_base::{Clock, Entropy, ErrorKind, Seq, TableName, TenantId};
 use moneta_event::TableCatalog;
 use moneta_event::catalog::table;
 use moneta_event::root_entry::{KeyRef, RootEntry, RootEvent};
@@ -21,7 +22,7 @@ use moneta_monitor::{
 };
 use moneta_ports::{
     AlertChannels, AlertDelivery, AuditSink, BlockSubscriber, EventSink, Incidents, Metrics, OpContext, Operations,
-    QueryEngine, QueryObjects, RuleAdmin,
+    PortError, QueryEngine, QueryObjects, RuleAdmin,
 };
 use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
 use moneta_rules::{Placeholders, Taxonomy};
@@ -29,7 +30,7 @@ use moneta_scrub::{Scrubber, TokenKeys};
 
 use crate::analytics::start_analytics;
 use crate::background::Background;
-use crate::caretaker::{CareBoard, CaretakerParts, Fill, start_caretaker};
+use crate::caretaker::{CareBoard, Caretaker, CaretakerParts, Fill, start_caretaker};
 use crate::config::{Config, QueryConfig};
 use crate::delivery::{Deliveries, start_delivery};
 use crate::error::ServerError;
@@ -43,6 +44,11 @@ use crate::starter;
 use crate::volume::{DataVolume, RESERVE_FILE};
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
 use crate::{local, mappings, snapshot};
+
+/// Time between two looks whether the journal has stopped.
+const JOURNAL_POLL: Duration = Duration::from_secs(1);
+/// How long people are told of a journal that stopped before the process ends.
+const TELLING_TIME: Duration = Duration::from_secs(10);
 
 /// Every service of one data directory, which stays locked until this is shut down or dropped.
 pub struct Node {
@@ -216,15 +222,15 @@ impl Node {
             config: config.objects.clone(),
         };
         let started = start_mover(parts);
-        started.map(Some).map_err(|error| ServerError::part("mover", moneta_base::ErrorKind::OPERATOR, error))
+        started.map(Some).map_err(|error| ServerError::part("mover", ErrorKind::OPERATOR, error))
     }
 
     /// Starts looking after what is stored.
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Background, ServerError> {
-        let (watched, ledger) = (self.ingest.clone(), self.ingest.clone());
+    pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Caretaker, ServerError> {
+        let (watched, writing) = (self.ingest.clone(), self.ingest.clone());
         let (audit, runtime) = (self.ingest.clone(), tokio::runtime::Handle::current());
         let parts = CaretakerParts {
             fs: self.world.fs.clone(),
@@ -234,7 +240,7 @@ impl Node {
                 rung: watched.rung(),
                 producers_percent: watched.status().producers_percent,
             }),
-            checkpoints: Box::new(move || ledger.status().into()),
+            writing: Box::new(move || writing.status()),
             audit: Box::new(move |event| runtime.block_on(audit.record(&own_context(), event))),
             key: self.ingest.ledger().verifier_key().clone(),
             alarms: self.alarms.clone(),
@@ -243,7 +249,18 @@ impl Node {
             board: self.care.clone(),
             budget: config.store.scrub_bytes_per_second,
         };
-        start_caretaker(parts).map_err(|error| ServerError::part("caretaker", moneta_base::ErrorKind::OPERATOR, error))
+        start_caretaker(parts).map_err(|error| ServerError::part("caretaker", ErrorKind::OPERATOR, error))
+    }
+
+    /// Resolves some time after the journal has stopped, when people have been told, with why.
+    pub(crate) async fn journal_stopped(&self) -> PortError {
+        loop {
+            if let Some(reason) = self.ingest.status().stopped {
+                tokio::time::sleep(TELLING_TIME).await;
+                return PortError::new(ErrorKind::OPERATOR, reason);
+            }
+            tokio::time::sleep(JOURNAL_POLL).await;
+        }
     }
 
     /// Where events go.
@@ -320,11 +337,7 @@ impl Node {
         let ingest = self.ingest.clone();
         let closed = tokio::task::spawn_blocking(move || ingest.shut_down()).await;
         let closed = closed.unwrap_or_else(|error| {
-            Err(moneta_ports::PortError::caused_by(
-                moneta_base::ErrorKind::Internal,
-                "shutting down was interrupted",
-                error,
-            ))
+            Err(moneta_ports::PortError::caused_by(ErrorKind::Internal, "shutting down was interrupted", error))
         });
         closed.map_err(|error| ServerError::part("store", error.kind, error))?;
         local::withdraw(&*self.world.fs, &self.data);
@@ -376,7 +389,7 @@ fn write_inventory(world: &World, data: &Path, signer: &dyn NoteSigner) -> Resul
     let failed = |source| ServerError::Data { action: "write", path: path.clone(), source };
     let text = moneta_verify::inventory::text_of(data).map_err(failed)?;
     let note = SignedNote::sign(&text, signer);
-    let note = note.map_err(|error| ServerError::part("inventory", moneta_base::ErrorKind::Internal, error))?;
+    let note = note.map_err(|error| ServerError::part("inventory", ErrorKind::Internal, error))?;
     write_atomically(&*world.fs, &path, note.encode().as_bytes()).map_err(failed)
 }
 
@@ -414,8 +427,7 @@ fn load_tenant(world: &World, data: &Path) -> Result<TenantId, ServerError> {
         return Ok(tenant);
     }
     let text = String::from_utf8(world.fs.read(&path).map_err(failed("read"))?).unwrap_or_default();
-    TenantId::parse(text.trim())
-        .map_err(|error| ServerError::part("tenant id", moneta_base::ErrorKind::Internal, error))
+    TenantId::parse(text.trim()).map_err(|error| ServerError::part("tenant id", ErrorKind::Internal, error))
 }
 
 fn open_ingest(
@@ -572,7 +584,7 @@ async fn start_monitor(
     tenant: TenantId,
     report: OpenReport,
 ) -> Result<Arc<Monitor>, ServerError> {
-    let failed = |source| ServerError::part("monitor", moneta_base::ErrorKind::OPERATOR, source);
+    let failed = |source| ServerError::part("monitor", ErrorKind::OPERATOR, source);
     let alert_schema = ingest.store().schema(&TableName::new(table::SECURITY_ALERT).expect("a built-in table"));
     let parts = MonitorParts {
         events: ingest.clone(),
@@ -618,7 +630,7 @@ fn start_sources(
         metrics: world.metrics.clone(),
         alarms,
     };
-    let failed = |source| ServerError::part("watch over sources", moneta_base::ErrorKind::OPERATOR, source);
+    let failed = |source| ServerError::part("watch over sources", ErrorKind::OPERATOR, source);
     let sources = SourceWatch::start(parts).map_err(failed)?;
     report.recovered.iter().for_each(|block| sources.on_block(block));
     ingest.subscribe(sources.clone());
@@ -653,7 +665,7 @@ fn start_engine(
     let tables = Arc::new(StoreTables::new(ingest.store().clone(), limits.cache_bytes));
     let (clock, metrics) = (world.clock.clone(), world.metrics.clone());
     let engine = Engine::new(tables, Some(objects), outside(config)?, ingest.clone(), clock, metrics, limits);
-    let engine = engine.map_err(|error| ServerError::part("query engine", moneta_base::ErrorKind::Internal, error))?;
+    let engine = engine.map_err(|error| ServerError::part("query engine", ErrorKind::Internal, error))?;
     engine.keep_views_ready();
     Ok(Arc::new(engine))
 }
@@ -662,7 +674,7 @@ fn start_engine(
 pub(crate) fn outside(config: &Config) -> Result<Outside, ServerError> {
     let QueryConfig { external_locations, geoip_database, .. } = &config.query;
     Outside::new(external_locations, geoip_database.as_deref())
-        .map_err(|error| ServerError::part("configuration", moneta_base::ErrorKind::Caller, error))
+        .map_err(|error| ServerError::part("configuration", ErrorKind::Caller, error))
 }
 
 /// The configured limits of queries.

@@ -288,12 +288,10 @@ impl Operations for NodeOperations {
             self.ingest.record_change(ctx, event).await?;
             let changed = self.metastore.set_retention_days(&table, days, &ctx.actor.name, self.world.clock.now());
             changed.map_err(|error| PortError::caused_by(error.kind(), "the retention could not be stored", error))?;
-            let mut policy = self.ingest.policy();
-            match days {
+            self.ingest.change_policy(|policy| match days {
                 Some(days) => drop(policy.retention_days.insert(table, days)),
                 None => drop(policy.retention_days.remove(&table)),
-            }
-            self.ingest.set_policy(policy);
+            });
             Ok(())
         })
     }

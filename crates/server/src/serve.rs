@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::background::Background;
+use crate::caretaker::Caretaker;
 use crate::collectors::{Collectors, start_collectors};
 use crate::config::{Config, ServerConfig};
 use crate::error::ServerError;
@@ -48,10 +49,11 @@ pub struct Ready {
     pub tls_authority: Option<PathBuf>,
 }
 
-/// Serves until SIGTERM or SIGINT, then shuts down in order.
+/// Serves until SIGTERM or SIGINT, then shuts down in order. So it does when the journal has stopped: only a start can tell
+/// what is on the disk, and whoever watches over the process is to start it again.
 ///
 /// # Errors
-/// When a part cannot be opened, an address is taken, or the shutdown cannot be finished.
+/// When a part cannot be opened, an address is taken, the journal stopped, or the shutdown cannot be finished.
 pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -> Result<(), ServerError> {
     let node = Node::open(&config, data).await?;
     node.add_starter_rules(&config).await?;
@@ -82,8 +84,12 @@ pub async fn serve(config: Config, data: &Path, on_ready: impl FnOnce(&Ready)) -
         .map_err(|source| ServerError::Listen { address, what: "HTTP", source })?;
     let http = start_http(&node, &config.server, listener, stopped);
     on_ready(&ready);
-    told_to_stop.await;
-    shut_down(node, collectors, http, Watchers { witnessing, caretaker, mover }, &stop).await
+    let failed = tokio::select! {
+        () = told_to_stop => Ok(()),
+        error = node.journal_stopped() => Err(ServerError::part("journal", error.kind, error)),
+    };
+    let ended = shut_down(node, collectors, http, Watchers { witnessing, caretaker, mover }, &stop).await;
+    failed.and(ended)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -198,7 +204,7 @@ pub(crate) fn stop_signal() -> impl Future<Output = ()> {
 /// What works on stored data beside the services.
 struct Watchers {
     witnessing: Option<Witnessing>,
-    caretaker: Background,
+    caretaker: Caretaker,
     mover: Option<Background>,
 }
 

@@ -40,5 +40,6 @@ pub use merge::Merged;
 pub use moving::Collected;
 pub use prune::{Bound, Prune, TimeRange};
 pub use reader::SegmentReader;
+pub use retention::is_past;
 pub use segment::{Moved, PublishedSegment, Segment, SegmentMeta};
 pub use store::{HotStats, Store, TableSnapshot};

@@ -7,16 +7,21 @@ use moneta_event::ShardId;
 
 use crate::{Error, Store};
 
+/// Whether a day is past a retention of so many days: as many whole days have passed since it ended.
+#[must_use]
+pub fn is_past(day: IngestDay, days: u32, today: IngestDay) -> bool {
+    i64::from(today.0) - i64::from(day.0) > i64::from(days)
+}
+
 impl Store {
-    /// The sealed days that are older than their table is kept: a day with a retention of `n` days is due when `n`
-    /// whole days have passed since it ended.
+    /// The sealed days that are older than their table is kept, by [`is_past`].
     #[must_use]
     pub fn due_drops(&self, retention_days: &dyn Fn(&TableName) -> u32, today: IngestDay) -> Vec<ShardId> {
         let mut due = BTreeSet::new();
         for (name, table) in self.read().iter() {
-            let days = i64::from(retention_days(name));
-            let is_due = |day: IngestDay| i64::from(today.0) - i64::from(day.0) > days;
-            let shards = table.segments.iter().map(|segment| &segment.shard).filter(|shard| is_due(shard.day));
+            let days = retention_days(name);
+            let shards = table.segments.iter().map(|segment| &segment.shard);
+            let shards = shards.filter(|shard| is_past(shard.day, days, today));
             due.extend(shards.cloned());
         }
         due.into_iter().collect()

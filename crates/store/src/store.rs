@@ -69,6 +69,8 @@ pub struct HotStats {
     pub bytes: usize,
     /// When the oldest became durable.
     pub oldest: Timestamp,
+    /// The `_Seq` after the last row.
+    pub end_seq: Seq,
 }
 
 impl Store {

@@ -121,8 +121,9 @@ impl Table {
     }
 
     pub(crate) fn hot_stats(&self) -> Option<HotStats> {
-        let oldest = self.hot.first()?.header.ingest_time;
-        Some(HotStats { num_blocks: self.hot.len(), bytes: self.hot_bytes, oldest })
+        let (first, last) = (&self.hot.first()?.header, &self.hot.last()?.header);
+        let (oldest, end_seq) = (first.ingest_time, last.end_seq());
+        Some(HotStats { num_blocks: self.hot.len(), bytes: self.hot_bytes, oldest, end_seq })
     }
 
     pub(crate) fn has_hot_on(&self, day: IngestDay) -> bool {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod agreement;
 mod resend;
 mod volume;
 
@@ -15,7 +16,7 @@ use moneta_event::{
     BatchBuilder, Delivery, ParsedBatch, QuarantinedRecord, RecordClass, RecordContext, TableCatalog, Value,
 };
 use moneta_host::{RealFs, SystemEntropy};
-use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
+use moneta_ingest::{Ingest, OpenError, OpenReport, Parts, Policy};
 use moneta_keys::KeyRing;
 use moneta_ports::operations::Hold;
 use moneta_ports::{AuditEvent, AuditSink, EventSink, IdempotencyKey, KeyLife, Metrics, OpContext, Submission};
@@ -45,6 +46,10 @@ impl Fixture {
     }
 
     fn open(&self) -> (Arc<Ingest>, OpenReport) {
+        self.try_open().unwrap()
+    }
+
+    fn try_open(&self) -> Result<(Arc<Ingest>, OpenReport), OpenError> {
         let (fs, entropy) = (Arc::new(RealFs), Arc::new(SystemEntropy::new()));
         let keys = KeyRing::open(fs.clone(), &self.dir.path().join("keys"), &*entropy).unwrap();
         let token_keys = TokenKeys { current: 1, keys: BTreeMap::from([(1, [7; 32])]) };
@@ -62,7 +67,7 @@ impl Fixture {
             volume: self.volume.clone(),
             bucket: None,
         };
-        Ingest::open(self.dir.path(), parts).unwrap()
+        Ingest::open(self.dir.path(), parts)
     }
 
     fn assert_verifies(&self, num_records: u64) {
@@ -89,10 +94,14 @@ fn syslog() -> TableName {
 }
 
 fn batch(messages: &[&str]) -> ParsedBatch {
-    let schema = TableCatalog::built_in().get("Syslog").unwrap().clone();
+    batch_for("Syslog", messages)
+}
+
+fn batch_for(table: &str, messages: &[&str]) -> ParsedBatch {
+    let schema = TableCatalog::built_in().get(table).unwrap().clone();
     let mut rows = BatchBuilder::new(schema, RecordClass::Data, Delivery::ExactlyOnce);
     for message in messages {
-        rows.set_field("SyslogMessage", Value::Text(message));
+        rows.set_field(if table == "Syslog" { "SyslogMessage" } else { "Activity" }, Value::Text(message));
         rows.finish_row(Timestamp::from_seconds(START), &SourceName::lossy("test"), message);
     }
     rows.finish().unwrap()
@@ -177,9 +186,9 @@ async fn store_3_a_day_past_its_retention_is_gone_with_an_entry_and_the_rest_sti
     fixture.clock.set(Timestamp::from_seconds(START + 10 * 86_400));
     ingest.submit(submission(&["new"], 2)).await.unwrap();
     let short = Policy { retention_days: BTreeMap::from([(syslog(), 3)]), ..policy(5) };
-    ingest.set_policy(Policy { retention_floor_days: 30, ..short.clone() });
+    ingest.change_policy(|current| *current = Policy { retention_floor_days: 30, ..short.clone() });
     assert_eq!((ingest.policy().days_of(&syslog()), short.days_of(&syslog())), (30, 3), "nobody goes below the floor");
-    ingest.set_policy(short);
+    ingest.change_policy(|current| *current = short);
     wait_until(|| num_rows(&ingest, &syslog()) == 1);
     ingest.shut_down().unwrap();
     fixture.assert_verifies(1);
@@ -261,14 +270,14 @@ async fn a_hold_wins_over_retention_until_it_is_released() {
         placed_at: Timestamp::from_seconds(START),
     };
     fixture.clock.set(Timestamp::from_seconds(START + 20 * 86_400));
-    ingest.set_policy(Policy { holds: vec![hold], ..policy(3) });
+    ingest.change_policy(|current| *current = Policy { holds: vec![hold], ..policy(3) });
     wait_until(|| num_rows(&ingest, &syslog()) == 1);
     let days: Vec<_> =
         ingest.store().snapshot(&syslog()).unwrap().segments.iter().map(|segment| segment.shard.day).collect();
     assert_eq!(days, [held_day], "the day in between is gone, the held one is not");
     // Days are looked at once an hour.
     fixture.clock.set(Timestamp::from_seconds(START + 21 * 86_400));
-    ingest.set_policy(policy(3));
+    ingest.change_policy(|current| *current = policy(3));
     wait_until(|| num_rows(&ingest, &syslog()) == 0);
     ingest.shut_down().unwrap();
     fixture.assert_verifies(0);

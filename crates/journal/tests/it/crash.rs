@@ -165,7 +165,6 @@ impl Model {
         }
         for (place, raw) in &found {
             let acknowledged = self.rows.get(place);
-            assert!(place.1 >= sealed_end(&place.0), "a sealed row came back: {place:?}");
             let name = raw.split('-').next().unwrap();
             let unsure = self.in_flight.iter().any(|sent| sent.name == name);
             assert!(acknowledged == Some(raw) || (acknowledged.is_none() && unsure), "{place:?} {raw}");

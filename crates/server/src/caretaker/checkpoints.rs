@@ -3,28 +3,13 @@
 use std::time::Duration;
 
 use moneta_base::Timestamp;
-use moneta_ingest::{IngestStatus, LedgerFailure, LedgerOutcome};
+use moneta_ingest::{LedgerFailure, LedgerOutcome};
 use moneta_ports::{Alarm, AlarmKind};
 
 use super::CaretakerParts;
 
 /// How old the last checkpoint may be over what was acknowledged before it: the longest that a receipt promises.
 const AGE_MAX: Duration = moneta_verify::receipt::MERGE_DELAY_MAX;
-
-/// How far the checkpoints are.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Checkpoints {
-    /// When everything that had been acknowledged was last under one.
-    pub(crate) covered_at: Option<Timestamp>,
-    /// Why the last one could not be signed.
-    pub(crate) failure: Option<LedgerFailure>,
-}
-
-impl From<IngestStatus> for Checkpoints {
-    fn from(status: IngestStatus) -> Self {
-        Self { covered_at: status.covered_at, failure: status.ledger_failure }
-    }
-}
 
 /// Looks after their age.
 #[derive(Debug, Default)]
@@ -37,18 +22,18 @@ impl CheckpointWatch {
     pub(super) fn look(&mut self, parts: &CaretakerParts) {
         let now = parts.clock.now();
         let started_at = *self.started_at.get_or_insert(now);
-        let checkpoints = (parts.checkpoints)();
-        let age = now.since(checkpoints.covered_at.unwrap_or(started_at));
-        if let Some(alarm) = alarm_of(&checkpoints, age) {
+        let writing = (parts.writing)();
+        let age = now.since(writing.covered_at.unwrap_or(started_at));
+        if let Some(alarm) = alarm_of(writing.ledger_failure.as_ref(), age) {
             parts.alarms.raise(alarm);
         }
     }
 }
 
 /// What people are to hear. A ledger that stopped is told at once: it does not come back by itself.
-fn alarm_of(checkpoints: &Checkpoints, age: Duration) -> Option<Alarm> {
+fn alarm_of(failure: Option<&LedgerFailure>, age: Duration) -> Option<Alarm> {
     let alarm = |kind, subject: &str, text| Some(Alarm { kind, subject: subject.to_owned(), text });
-    match &checkpoints.failure {
+    match failure {
         Some(LedgerFailure { reason, outcome: LedgerOutcome::NotAsWritten }) => {
             let text = format!("No checkpoint is signed until a restart: {reason}.");
             alarm(AlarmKind::Damaged, "ledger", text)
@@ -58,7 +43,7 @@ fn alarm_of(checkpoints: &Checkpoints, age: Duration) -> Option<Alarm> {
             alarm(AlarmKind::CheckpointAge, "ledger", text)
         }
         failure if age > AGE_MAX => {
-            let reason = failure.as_ref().map_or_else(String::new, |failure| format!(": {}", failure.reason));
+            let reason = failure.map_or_else(String::new, |failure| format!(": {}", failure.reason));
             let text = format!("What was acknowledged in the last {} s is under no checkpoint{reason}.", age.as_secs());
             alarm(AlarmKind::CheckpointAge, "local", text)
         }
@@ -73,7 +58,7 @@ mod tests {
     #[track_caller]
     fn check(failure: Option<LedgerOutcome>, age_seconds: u64, expected: Option<(AlarmKind, &str)>) {
         let failure = failure.map(|outcome| LedgerFailure { reason: "it broke".to_owned(), outcome });
-        let told = alarm_of(&Checkpoints { covered_at: None, failure }, Duration::from_secs(age_seconds));
+        let told = alarm_of(failure.as_ref(), Duration::from_secs(age_seconds));
         let told = told.as_ref().map(|alarm| (alarm.kind, alarm.text.as_str()));
         assert_eq!(told.map(|(kind, _)| kind), expected.map(|(kind, _)| kind), "{told:?}");
         assert!(told.zip(expected).is_none_or(|((_, text), (_, words))| text.contains(words)), "{told:?}");

@@ -114,7 +114,7 @@ mod tests {
             data: "nowhere".into(),
             store: crate::caretaker::empty_store(),
             fill: Box::new(move || *seen.lock().expect("no test panicked")),
-            checkpoints: Box::new(Default::default),
+            writing: Box::new(Default::default),
             audit: Box::new(move |event| {
                 if *broken.lock().expect("no test panicked") {
                     return Err(PortError::new(ErrorKind::OPERATOR, "disk full"));

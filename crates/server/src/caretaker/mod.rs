@@ -1,11 +1,12 @@
-//! Looks after what is stored while the server runs: whether there is room, whether it comes under checkpoints, whether
-//! everything is there, and whether it still is what was signed. Findings are alarms, and stand in the status.
+//! Looks after what is stored while the server runs: whether there is room, whether it comes under checkpoints and into
+//! segments, whether everything is there, and whether it still is what was signed. Findings are alarms, and stand in the status.
 //!
-//! A thread of its own with a budget of bytes: neither queries nor ingest wait for it. It reads the files and the root
-//! log by the code of `moneta-verify`, which shares nothing with the code that wrote them. It never writes but its own
-//! progress, and never mends.
+//! Two threads of its own: one watches, the other reads with a budget of bytes, however slow a disk or a bucket is.
+//! Neither queries nor ingest wait for them. Files and the root log are read by the code of `moneta-verify`, which shares
+//! nothing with the code that wrote them. Nothing is written but the progress of reading, and nothing mended.
 
 mod checkpoints;
+mod chores;
 mod ladder;
 mod presence;
 mod scrub;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use moneta_base::Clock;
 use moneta_base::fs::FileSystem;
+use moneta_ingest::IngestStatus;
 use moneta_merkle::VerifierKey;
 use moneta_ports::operations::ScrubbingStatus;
 use moneta_ports::{Alarm, AlarmKind, AlarmSink, AuditEvent, Metrics, PortError};
@@ -25,7 +27,6 @@ use moneta_verify::Finding;
 
 use crate::background::Background;
 use crate::caretaker::checkpoints::CheckpointWatch;
-pub(crate) use crate::caretaker::checkpoints::Checkpoints;
 pub(crate) use crate::caretaker::ladder::Fill;
 use crate::caretaker::ladder::Ladder;
 use crate::caretaker::presence::Presence;
@@ -44,8 +45,8 @@ pub(crate) struct CaretakerParts {
     pub(crate) store: Arc<Store>,
     /// How full disk and journal are.
     pub(crate) fill: Box<dyn Fn() -> Fill + Send + Sync>,
-    /// How far the checkpoints are.
-    pub(crate) checkpoints: Box<dyn Fn() -> Checkpoints + Send + Sync>,
+    /// How writing goes.
+    pub(crate) writing: Box<dyn Fn() -> IngestStatus + Send + Sync>,
     /// Writes to the audit table.
     pub(crate) audit: Box<dyn Fn(AuditEvent) -> Result<(), PortError> + Send + Sync>,
     pub(crate) key: VerifierKey,
@@ -74,19 +75,50 @@ impl CareBoard {
     }
 }
 
-/// Starts the thread; when it is stopped, it finishes the file that is being read.
+/// The running threads. Dropped, they end without being waited for: stop them.
+pub(crate) struct Caretaker {
+    watch: Background,
+    reading: Background,
+}
+
+impl Caretaker {
+    /// Lets the file that is being read be finished, and ends.
+    pub(crate) fn stop(self) {
+        self.watch.stop();
+        self.reading.stop();
+    }
+}
+
+/// Starts both threads.
 ///
 /// # Errors
 /// When the operating system gives no thread.
-pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Background> {
-    Background::start("caretaker", move |stopped| {
-        let (mut ladder, mut presence) = (Ladder::default(), Presence::default());
-        let mut checkpoints = CheckpointWatch::default();
-        let mut scrub = Scrub::resume(&parts);
-        parts.board.change(|_| {});
+pub(crate) fn start_caretaker(parts: CaretakerParts) -> std::io::Result<Caretaker> {
+    let parts = Arc::new(parts);
+    Ok(Caretaker { watch: start_watch(parts.clone())?, reading: start_reading(parts)? })
+}
+
+/// What takes no time and must be told within a minute: room, checkpoints, chores that fail, a journal that stopped.
+fn start_watch(parts: Arc<CaretakerParts>) -> std::io::Result<Background> {
+    Background::start("watch", move |stopped| {
+        let (mut ladder, mut checkpoints) = (Ladder::default(), CheckpointWatch::default());
         loop {
             ladder.look(&parts);
             checkpoints.look(&parts);
+            chores::look(&parts);
+            if !matches!(stopped.recv_timeout(TICK), Err(RecvTimeoutError::Timeout)) {
+                return;
+            }
+        }
+    })
+}
+
+fn start_reading(parts: Arc<CaretakerParts>) -> std::io::Result<Background> {
+    Background::start("caretaker", move |stopped| {
+        let mut presence = Presence::default();
+        let mut scrub = Scrub::resume(&parts);
+        parts.board.change(|_| {});
+        loop {
             presence.look(&parts);
             if parts.budget > 0 {
                 scrub.step(&parts);

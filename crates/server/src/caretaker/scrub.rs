@@ -301,7 +301,7 @@ mod tests {
             data: "there/is/no/such/directory".into(),
             store: crate::caretaker::empty_store(),
             fill: Box::new(Default::default),
-            checkpoints: Box::new(Default::default),
+            writing: Box::new(Default::default),
             audit: Box::new(|event| panic!("nothing is to be audited: {event:?}")),
             // Any point of the curve will do: nothing is verified here.
             key: moneta_merkle::VerifierKey::new("test", [0; 32]).expect("a name"),

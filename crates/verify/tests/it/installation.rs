@@ -91,7 +91,7 @@ impl Installation {
             ingest.seal_all().unwrap();
         }
         self.set_day(11);
-        ingest.set_policy(policy(10));
+        ingest.change_policy(|current| *current = policy(10));
         self.wait_until(|| ingest.store().snapshot(&table("Syslog")).unwrap().segments.len() <= 3);
         submit(&ingest, "Syslog", 11, 50).await;
         ingest.publish_now().await.unwrap();

@@ -61,7 +61,7 @@ async fn a_day_dropped_by_policy_breaks_no_promise() {
     ingest.seal_all().unwrap();
     installation.set_day(20);
     submit(&ingest, "Syslog", 2, 5).await;
-    ingest.set_policy(policy(10));
+    ingest.change_policy(|current| *current = policy(10));
     installation.wait_until(|| ingest.store().snapshot(&table("Syslog")).unwrap().num_rows() == 5);
     let read = SignedReceipt::open(receipt.as_bytes(), &key).unwrap();
     let is_dropped = || matches!(ingest.ledger().redeem(&read), Ok(Redeemed::Dropped(_)));

@@ -51,7 +51,7 @@ async fn t13_proofs_outlive_the_days_dropped_around_them_and_secret_deletions_ar
         proofs.extend(hot.iter().flat_map(|block| prove(&ingest, block, 0..block.rows.num_rows())));
         ingest.seal_all().unwrap();
     }
-    ingest.set_policy(crate::installation::policy(u32::try_from(num_kept).unwrap()));
+    ingest.change_policy(|current| *current = crate::installation::policy(u32::try_from(num_kept).unwrap()));
     // Only now: the keeper looks for what is due as time passes, and may just have looked.
     installation.set_day(num_days);
     let left = || ingest.store().snapshot(&table("Syslog")).unwrap().segments.len();
@@ -96,7 +96,7 @@ async fn a_day_dropped_between_days_under_a_hold_is_accounted_for_to_the_row() {
     let first = ingest.store().snapshot(&table("Syslog")).unwrap().segments[0].shard.day.to_string();
     let request = HoldRequest { to: Some(first), reason: "case 7".to_owned(), ..HoldRequest::default() };
     let hold = Hold::new("case-7", &request, "ada", Timestamp::default()).unwrap();
-    ingest.set_policy(Policy { holds: vec![hold], ..crate::installation::policy(3) });
+    ingest.change_policy(|current| *current = Policy { holds: vec![hold], ..crate::installation::policy(3) });
     // Only now: the keeper looks for what is due as time passes.
     installation.set_day(5);
     let left = || ingest.store().snapshot(&table("Syslog")).unwrap().segments.len();

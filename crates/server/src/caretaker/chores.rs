@@ -1,0 +1,60 @@
+//! Tells people what the write path cannot do any more: a journal that stopped, and what the keeper tries again and again.
+
+use std::time::Duration;
+
+use moneta_base::Timestamp;
+use moneta_ingest::{Chore, IngestStatus};
+use moneta_ports::{Alarm, AlarmKind};
+
+use super::CaretakerParts;
+
+/// How long a chore may fail before people hear of it: what passes by itself wakes nobody.
+const FAILING_MAX: Duration = Duration::from_secs(60);
+
+pub(super) fn look(parts: &CaretakerParts) {
+    for alarm in alarms_of(&(parts.writing)(), parts.clock.now()) {
+        parts.alarms.raise(alarm);
+    }
+}
+
+/// What people are to hear. That checkpoints are not signed, they hear from whoever watches their age.
+fn alarms_of(writing: &IngestStatus, now: Timestamp) -> Vec<Alarm> {
+    let stopped = writing.stopped.iter().map(|reason| Alarm {
+        kind: AlarmKind::JournalStopped,
+        subject: "journal".to_owned(),
+        text: format!("Nothing is accepted: {reason}."),
+    });
+    let is_told = |chore: Chore, since: Timestamp| chore != Chore::Checkpoint && now.since(since) > FAILING_MAX;
+    let failing = writing.failing_chores.iter().filter(|(chore, failure)| is_told(**chore, failure.since));
+    let failing = failing.map(|(chore, failure)| Alarm {
+        kind: AlarmKind::KeepingFailed,
+        subject: chore.name().to_owned(),
+        text: format!("Failing since {}: {}.", failure.since, failure.reason),
+    });
+    stopped.chain(failing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use moneta_ingest::ChoreFailure;
+
+    use super::*;
+
+    #[test]
+    fn what_fails_for_a_minute_and_a_journal_that_stopped_are_told() {
+        let failure = |since| ChoreFailure { since: Timestamp::from_seconds(since), reason: "it broke".to_owned() };
+        let failing_chores =
+            [(Chore::Checkpoint, failure(0)), (Chore::Sealing, failure(39)), (Chore::Merging, failure(40))];
+        let mut writing = IngestStatus { failing_chores: BTreeMap::from(failing_chores), ..IngestStatus::default() };
+        let told = |writing: &IngestStatus| -> Vec<_> {
+            let alarms = alarms_of(writing, Timestamp::from_seconds(100));
+            alarms.into_iter().map(|alarm| (alarm.kind, alarm.subject)).collect()
+        };
+        let sealing = (AlarmKind::KeepingFailed, "sealing segments".to_owned());
+        assert_eq!(told(&writing), [sealing.clone()]);
+        writing.stopped = Some("the disk is gone".to_owned());
+        assert_eq!(told(&writing), [(AlarmKind::JournalStopped, "journal".to_owned()), sealing]);
+    }
+}
