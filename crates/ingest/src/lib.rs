@@ -13,6 +13,7 @@
 
 mod audit;
 mod audit_entries;
+mod content;
 #[cfg(test)]
 mod fault_tests;
 mod keeper;
@@ -29,4 +30,4 @@ pub use open::{OpenError, OpenReport, Parts};
 pub use quarantine::encoding as quarantine_encoding;
 pub use room::Rung;
 pub use service::Ingest;
-pub use shared::{Chore, ChoreFailure, IngestStatus, LedgerFailure, LedgerOutcome};
+pub use shared::{Chore, ChoreFailure, IngestStatus, LedgerFailure, LedgerOutcome, SenderConflict};

@@ -4,21 +4,20 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use arrow::array::{AsArray, StringArray};
+use arrow::array::AsArray;
 use moneta_base::{Clock, Entropy, ErrorKind, TableName, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{ParsedBatch, RecordClass, TableSchema};
-use moneta_journal::{Commit, MarkKind, ProducerMark};
+use moneta_journal::Commit;
 use moneta_ledger::Ledger;
-use moneta_merkle::{Hash, sha256};
 use moneta_ports::{
-    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, KeyLife, Metric, PortError, SignedAnswer,
-    Submission,
+    BlockSubscriber, BoxFuture, EventSink, IdempotencyKey, IngestReceipt, Metric, PortError, SignedAnswer, Submission,
 };
 use moneta_scrub::{ScrubbedBatch, Scrubber};
 use moneta_store::Store;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::content;
 use crate::keeper::{BetweenChanges, KeeperHandle, Policy};
 use crate::quarantine;
 use crate::room::{Room, Rung, Stream};
@@ -218,23 +217,23 @@ impl Ingest {
     }
 
     async fn take(&self, submission: Submission, wants_blocks: bool) -> Result<Acknowledged, PortError> {
-        let key = submission.key.clone();
         if let Err(refused) = self.room.admit(stream_of(&submission)) {
             self.shared.metrics.add_labelled(Metric::IngestRefused, "disk_full", 1);
             return Err(refused);
         }
-        self.wait_for_subscribers(key.as_ref()).await?;
+        self.wait_for_subscribers(submission.key.as_ref()).await?;
+        let mark = content::mark(&submission);
+        let raw_bytes = content::raw_bytes(&submission);
         let batches = self.prepare(submission)?;
-        self.commit(batches, key, wants_blocks).await
+        let acknowledged = self.commit(Commit { batches, mark }, wants_blocks).await?;
+        if !acknowledged.receipt.duplicate {
+            self.shared.metrics.add(Metric::IngestBytes, raw_bytes);
+        }
+        Ok(acknowledged)
     }
 
-    async fn commit(
-        &self,
-        batches: Vec<ScrubbedBatch>,
-        key: Option<IdempotencyKey>,
-        wants_blocks: bool,
-    ) -> Result<Acknowledged, PortError> {
-        let bytes: usize = batches.iter().map(|batch| batch.rows().get_array_memory_size()).sum();
+    async fn commit(&self, commit: Commit, wants_blocks: bool) -> Result<Acknowledged, PortError> {
+        let bytes: usize = commit.batches.iter().map(|batch| batch.rows().get_array_memory_size()).sum();
         let permits = bytes.div_ceil(PERMIT_BYTES).clamp(1, QUEUE_PERMITS);
         let permits = u32::try_from(permits).expect("clamped to 65,536");
         let room = tokio::time::timeout(QUEUE_WAIT, self.queue.clone().acquire_many_owned(permits)).await;
@@ -242,17 +241,11 @@ impl Ingest {
             self.shared.metrics.add_labelled(Metric::IngestRefused, "queue_full", 1);
             return Err(PortError::new(ErrorKind::RETRY, "the journal cannot keep up: send again in a second"));
         };
-        let mark = key.map(|key| mark(key, &batches));
-        let raw_bytes: usize = batches.iter().filter_map(originals).map(raw_bytes).sum();
         let (reply, answer) = oneshot::channel();
-        self.writer.send(Job { commit: Commit { batches, mark }, wants_blocks, reply, _room: room })?;
-        let acknowledged = answer.await.unwrap_or_else(|_| {
+        self.writer.send(Job { commit, wants_blocks, reply, _room: room })?;
+        answer.await.unwrap_or_else(|_| {
             Err(PortError::new(ErrorKind::OPERATOR, "the journal writer has stopped; see the log and restart"))
-        })?;
-        if !acknowledged.receipt.duplicate {
-            self.shared.metrics.add(Metric::IngestBytes, raw_bytes as u64);
-        }
-        Ok(acknowledged)
+        })
     }
 }
 
@@ -292,37 +285,4 @@ fn stream_of(submission: &Submission) -> Stream {
         true => Stream::Data,
         false => Stream::Other,
     }
-}
-
-/// The journal's mark for a key: its hash covers the originals, so that a resend is equal and other content is not.
-fn mark(key: IdempotencyKey, batches: &[ScrubbedBatch]) -> ProducerMark {
-    let hash = content_hash(batches);
-    let kind = match key.life {
-        KeyLife::Producer => MarkKind::Producer,
-        KeyLife::Cursor => MarkKind::Cursor,
-        KeyLife::Request => MarkKind::IdempotencyKey,
-        KeyLife::Forgotten => MarkKind::Forgotten,
-    };
-    ProducerMark { kind, producer: key.producer, epoch: key.epoch, sequence: key.sequence, hash }
-}
-
-fn content_hash(batches: &[ScrubbedBatch]) -> Hash {
-    let mut content = Vec::new();
-    for batch in batches {
-        content.extend_from_slice(batch.table().as_str().as_bytes());
-        content.extend_from_slice(&(batch.rows().num_rows() as u64).to_le_bytes());
-        if let Some(raw) = originals(batch) {
-            content.extend_from_slice(sha256(raw.values()).as_bytes());
-        }
-    }
-    sha256(&content)
-}
-
-fn originals(batch: &ScrubbedBatch) -> Option<&StringArray> {
-    batch.rows().column_by_name(moneta_event::schema::standard::RAW)?.as_string_opt()
-}
-
-fn raw_bytes(originals: &StringArray) -> usize {
-    let (first, last) = (originals.value_offsets().first(), originals.value_offsets().last());
-    first.zip(last).map_or(0, |(first, last)| usize::try_from(last - first).unwrap_or(0))
 }

@@ -115,6 +115,17 @@ pub struct ChoreFailure {
     pub reason: String,
 }
 
+/// Other content under a key that was used: a sender that is wrong, or somebody in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SenderConflict {
+    /// When.
+    pub at: Timestamp,
+    /// Who sent it.
+    pub producer: String,
+    /// Under which number.
+    pub sequence: u64,
+}
+
 /// The state of the write path, for status pages and metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IngestStatus {
@@ -130,6 +141,8 @@ pub struct IngestStatus {
     pub ledger_failure: Option<LedgerFailure>,
     /// What the keeper cannot do, and tries again.
     pub failing_chores: BTreeMap<Chore, ChoreFailure>,
+    /// The last time that a sender sent other content under a key that was used.
+    pub conflict: Option<SenderConflict>,
     /// Bytes in journal files.
     pub journal_bytes: u64,
     /// How much of the room for the marks of senders, files and objects is in use, in percent.

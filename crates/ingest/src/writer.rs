@@ -16,14 +16,14 @@ use moneta_base::error::chain;
 use moneta_base::{Clock, ErrorKind, Seq, TableName, limits};
 use moneta_event::Block;
 use moneta_event::signed_receipt::ReceiptBlock;
-use moneta_journal::{Commit, CommitOutcome, Journal, ProducerMark, Receipt, SeqRange};
+use moneta_journal::{Commit, CommitOutcome, Journal, MarkKind, ProducerMark, Receipt, SeqRange};
 use moneta_ledger::{Ledger, LogName};
 use moneta_ports::{IngestReceipt, Metric, NoRoomToRemember, PortError, StoredRange};
 use moneta_store::Store;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::audit_entries::root_entries;
-use crate::shared::Shared;
+use crate::shared::{SenderConflict, Shared};
 
 /// How long the first commit of a group waits for company while there are several senders. A lone record does not wait:
 /// what comes while it is synced makes the next group.
@@ -207,11 +207,15 @@ impl Writer {
         let started = Instant::now();
         let (commits, replies): (Vec<_>, Vec<_>) =
             group.into_iter().map(|job| (job.commit, (job.wants_blocks, job.reply, job._room))).unzip();
+        let keys: Vec<_> = commits.iter().map(|commit| commit.mark.clone()).collect();
         let appended = self.journal.append(commits, self.clock.now());
         self.note_commit(started.elapsed());
         let blocks: Vec<_> = appended.blocks.into_iter().map(|block| block.into_inner()).collect();
         blocks.iter().for_each(|block| self.hand_on(block.clone()));
-        for (outcome, (wants_blocks, reply, _room)) in appended.outcomes.into_iter().zip(replies) {
+        for ((outcome, key), (wants_blocks, reply, _room)) in appended.outcomes.into_iter().zip(keys).zip(replies) {
+            if let (Ok(CommitOutcome::Conflict { .. }), Some(key)) = (&outcome, key) {
+                self.note_conflict(key);
+            }
             let acknowledged = self.answer(outcome).map(|receipt| {
                 let is_named = wants_blocks && !receipt.duplicate;
                 Acknowledged { blocks: if is_named { blocks_of(&receipt, &blocks) } else { Vec::new() }, receipt }
@@ -220,6 +224,17 @@ impl Writer {
             let _ = reply.send(acknowledged);
         }
         self.journal.poisoned().is_none()
+    }
+
+    /// A sender that was put back to an old state, or somebody who speaks in its name. People choose the keys of requests
+    /// themselves: those are told the answer, and nobody else.
+    fn note_conflict(&self, key: ProducerMark) {
+        let ProducerMark { kind, producer, sequence, .. } = key;
+        tracing::error!(producer, sequence, "other content came under a key that was used");
+        if kind == MarkKind::Producer || kind == MarkKind::Cursor {
+            let conflict = SenderConflict { at: self.clock.now(), producer, sequence };
+            self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).conflict = Some(conflict);
+        }
     }
 
     fn note_commit(&self, elapsed: Duration) {
@@ -276,7 +291,6 @@ impl Writer {
             }
             Ok(CommitOutcome::Conflict { .. }) => {
                 let message = "this key was used for other content: use a new key for new content";
-                tracing::error!("integrity alarm: a producer sent other content under a stored sequence");
                 Err(PortError::new(ErrorKind::Caller, message))
             }
             Err(error) => {

@@ -53,11 +53,13 @@ pub enum AlarmKind {
     JournalStopped,
     /// Sealing, merging or retention fails again and again.
     KeepingFailed,
+    /// A sender sent other content under a number that it had used.
+    SenderConflict,
 }
 
 impl AlarmKind {
     /// All kinds.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::CheckpointAge,
         Self::SplitView,
         Self::RolledBack,
@@ -82,6 +84,7 @@ impl AlarmKind {
         Self::ProducersFull,
         Self::JournalStopped,
         Self::KeepingFailed,
+        Self::SenderConflict,
     ];
 
     /// The kind's name, the label of the metric and the end of the rule id.
@@ -112,6 +115,7 @@ impl AlarmKind {
             Self::ProducersFull => "producers-full",
             Self::JournalStopped => "journal-stopped",
             Self::KeepingFailed => "keeping-failed",
+            Self::SenderConflict => "sender-conflict",
         }
     }
 
@@ -143,6 +147,7 @@ impl AlarmKind {
             Self::ProducersFull => "New files, objects and senders find no room",
             Self::JournalStopped => "No records are accepted: the journal stopped",
             Self::KeepingFailed => "Records cannot be put into segments, or old ones not dropped",
+            Self::SenderConflict => "A sender contradicts what it sent before",
         }
     }
 
@@ -242,6 +247,10 @@ impl AlarmKind {
                 "Nothing is lost: records stay in the journal and can be queried, and it is tried again every second. Mend \
                  what the reason names. Until then the journal and the memory for its records grow."
             }
+            Self::SenderConflict => {
+                "Nothing was overwritten, and what came now was refused. The sender was put back to an older state, or \
+                 somebody speaks in its name: look at its machine, and give it a new name or epoch when it was restored."
+            }
         }
     }
 
@@ -261,7 +270,8 @@ impl AlarmKind {
             | Self::BucketFailed
             | Self::DiskNearlyFull
             | Self::ProducersFull
-            | Self::KeepingFailed => "high",
+            | Self::KeepingFailed
+            | Self::SenderConflict => "high",
             Self::SourceThinned | Self::SourceLate | Self::RuleThrottled | Self::DiskFilling => "medium",
             Self::SourceClock => "low",
             Self::SplitView

@@ -128,6 +128,8 @@ async fn a_resend_is_recognised_also_after_a_restart_and_other_content_is_refuse
     assert!(ingest.submit(submission(&["a", "b"], 1)).await.unwrap().duplicate);
     let error = ingest.submit(submission(&["other"], 1)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Caller);
+    let conflict = ingest.status().conflict.map(|conflict| (conflict.producer, conflict.sequence));
+    assert_eq!(conflict, Some(("collect/test".to_owned(), 1)));
     assert_eq!(num_rows(&ingest, &syslog()), 2);
     assert_eq!(ingest.mark_of("collect/test").await, Some((1, 1)));
 }

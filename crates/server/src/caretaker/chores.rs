@@ -1,4 +1,5 @@
-//! Tells people what the write path cannot do any more: a journal that stopped, and what the keeper tries again and again.
+//! Tells people what the write path cannot do any more: a journal that stopped, and what the keeper tries again and again;
+//! and of senders that contradict themselves.
 
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use super::CaretakerParts;
 
 /// How long a chore may fail before people hear of it: what passes by itself wakes nobody.
 const FAILING_MAX: Duration = Duration::from_secs(60);
+/// How long ago a conflict may be to be told: each look tells of it, and who hears of it hears once.
+const CONFLICT_AGE_MAX: Duration = Duration::from_secs(60);
 
 pub(super) fn look(parts: &CaretakerParts) {
     for alarm in alarms_of(&(parts.writing)(), parts.clock.now()) {
@@ -31,14 +34,20 @@ fn alarms_of(writing: &IngestStatus, now: Timestamp) -> Vec<Alarm> {
         subject: chore.name().to_owned(),
         text: format!("Failing since {}: {}.", failure.since, failure.reason),
     });
-    stopped.chain(failing).collect()
+    let conflict = writing.conflict.iter().filter(|conflict| now.since(conflict.at) <= CONFLICT_AGE_MAX);
+    let conflict = conflict.map(|conflict| Alarm {
+        kind: AlarmKind::SenderConflict,
+        subject: conflict.producer.clone(),
+        text: format!("What was stored under number {} differs from what was sent under it again.", conflict.sequence),
+    });
+    stopped.chain(failing).chain(conflict).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use moneta_ingest::ChoreFailure;
+    use moneta_ingest::{ChoreFailure, SenderConflict};
 
     use super::*;
 
@@ -56,5 +65,11 @@ mod tests {
         assert_eq!(told(&writing), [sealing.clone()]);
         writing.stopped = Some("the disk is gone".to_owned());
         assert_eq!(told(&writing), [(AlarmKind::JournalStopped, "journal".to_owned()), sealing]);
+        let conflict =
+            |at| SenderConflict { at: Timestamp::from_seconds(at), producer: "agent".to_owned(), sequence: 7 };
+        writing = IngestStatus { conflict: Some(conflict(40)), ..IngestStatus::default() };
+        assert_eq!(told(&writing), [(AlarmKind::SenderConflict, "agent".to_owned())]);
+        writing.conflict = Some(conflict(39));
+        assert_eq!(told(&writing), []);
     }
 }
