@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef};
-
-use crate::lru::Lru;
+use moneta_base::Lru;
 
 /// Columns of which is known that some of their rows were read.
 const GLIMPSED_MAX: usize = 1 << 16;

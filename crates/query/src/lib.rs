@@ -13,7 +13,6 @@ mod cache;
 mod engine;
 mod grouped;
 mod limits;
-mod lru;
 mod memory;
 mod objects;
 mod outside;

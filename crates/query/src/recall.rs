@@ -15,13 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
-use moneta_base::Seq;
+use moneta_base::{Lru, Seq};
 use moneta_event::ShardId;
 use moneta_event::terms::TermCondition;
 use moneta_store::Prune;
 
 use crate::engine::bytes_of_rows;
-use crate::lru::Lru;
 use crate::scan::expression::Expression;
 use crate::scan::{Piece, ScanColumn};
 

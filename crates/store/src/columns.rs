@@ -43,7 +43,7 @@ impl Store {
     pub fn segment_columns(&self, segment: &SegmentMeta) -> Result<SegmentColumns, Error> {
         let source = self.source_of(segment)?;
         let path = source.path().to_owned();
-        let footer = self.footers.get(segment, || Footer::read(&source, segment))?;
+        let footer = self.footer_of(segment)?;
         let file = SegmentFile::new(source, segment, footer.clone());
         let (name, heads) = (segment.path.as_str().into(), self.term_heads.clone());
         Ok(SegmentColumns { path, name, file, footer, heads })

@@ -43,6 +43,12 @@ struct Chunk {
 }
 
 impl Footer {
+    /// Bytes it takes in memory, about.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let parts = size_of_val(&*self.checksums) + size_of_val(&*self.chunks) + size_of_val(&*self.terms);
+        self.arrow.metadata().memory_size() + parts
+    }
+
     /// Reads and checks the footer of a segment.
     pub(crate) fn read(source: &Source, segment: &SegmentMeta) -> Result<Self, Error> {
         let path = source.path();

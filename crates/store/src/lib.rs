@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bucket;
+mod cache;
 mod columns;
 mod delta;
 mod delta_action;

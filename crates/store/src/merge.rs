@@ -16,7 +16,6 @@ use moneta_event::schema::IMPLIED_BY_HEADER;
 use moneta_event::{Block, BlockHeader, Column, TableSchema, stored};
 use moneta_merkle::{Hash, hash, leaf_hash};
 
-use crate::file::Footer;
 use crate::segment::SegmentMeta;
 use crate::{Error, Store, TimeRange, seal};
 
@@ -164,7 +163,7 @@ impl Store {
             return Err(corrupt("the ledger has other blocks of its rows than it was made of".to_owned()));
         }
         // Columns that the file lacks are not made up for it.
-        let footer = self.footers.get(segment, || Footer::read(&self.source_of(segment)?, segment))?;
+        let footer = self.footer_of(segment)?;
         let is_there = |column: &&Column| footer.arrow.schema().field_with_name(&column.name).is_ok();
         let columns: Vec<Column> = schema.columns().iter().filter(is_there).cloned().collect();
         let batches = self.read_segment(segment, &columns, TimeRange::ALL)?.collect::<Result<Vec<_>, _>>()?;

@@ -1,8 +1,7 @@
 //! Reads the rows of a segment: wanted columns only, row groups that cannot match skipped, in bounded memory.
 
-use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use moneta_event::Column;
@@ -18,8 +17,8 @@ use crate::{Error, SegmentMeta, Store};
 /// Rows of one batch.
 const BATCH_ROWS: usize = 8_192;
 
-/// Footers kept at most: a wide one takes some hundred kilobytes.
-const FOOTERS_MAX: usize = 256;
+/// Bytes of footers kept in memory at most: a wide one takes some hundred kilobytes.
+pub(crate) const FOOTERS_BYTES_MAX: usize = 96 << 20;
 
 /// Reads the rows of one segment in order of `_Seq`.
 ///
@@ -60,7 +59,7 @@ impl Store {
     ) -> Result<SegmentReader, Error> {
         let source = self.source_of(segment)?;
         let path = source.path().to_owned();
-        let footer = self.footers.get(segment, || Footer::read(&source, segment))?;
+        let footer = self.footer_of(segment)?;
         let file = SegmentFile::new(source, segment, footer.clone());
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.arrow.clone());
         let mask = columns_read(&builder, |name| wanted.iter().any(|column| *column.name == *name));
@@ -70,6 +69,14 @@ impl Store {
         let reader = builder.with_projection(mask).with_row_groups(groups).with_batch_size(BATCH_ROWS).build();
         let reader = reader.map_err(|error| Error::corrupt(&path, error))?;
         Ok(SegmentReader { path, wanted: wanted.to_vec(), reader })
+    }
+}
+
+impl Store {
+    /// The footer of a segment, read once while there is room for it.
+    pub(crate) fn footer_of(&self, segment: &SegmentMeta) -> Result<Arc<Footer>, Error> {
+        let read = || Footer::read(&self.source_of(segment)?, segment);
+        self.footers.get(segment.path.clone(), Footer::size_bytes, read)
     }
 }
 
@@ -104,41 +111,4 @@ pub(crate) fn columns_read<T>(builder: &ArrowReaderBuilder<T>, wanted: impl Fn(&
     let schema = builder.parquet_schema();
     let kept: Vec<usize> = (0..schema.num_columns()).filter(|index| is_read(schema.column(*index).name())).collect();
     ProjectionMask::leaves(schema, kept)
-}
-
-/// The footers read last.
-#[derive(Debug, Default)]
-pub(crate) struct FooterCache {
-    state: Mutex<CacheState>,
-}
-
-#[derive(Debug, Default)]
-struct CacheState {
-    by_path: HashMap<String, Arc<Footer>>,
-    order: VecDeque<String>,
-}
-
-impl FooterCache {
-    pub(crate) fn get(
-        &self,
-        segment: &SegmentMeta,
-        read: impl FnOnce() -> Result<Footer, Error>,
-    ) -> Result<Arc<Footer>, Error> {
-        let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(footer) = lock().by_path.get(&segment.path) {
-            return Ok(footer.clone());
-        }
-        // Read without the lock: two readers of one new segment may both read it, which is harmless.
-        let footer = Arc::new(read()?);
-        let mut state = lock();
-        if state.by_path.insert(segment.path.clone(), footer.clone()).is_none() {
-            state.order.push_back(segment.path.clone());
-        }
-        if state.order.len() > FOOTERS_MAX
-            && let Some(oldest) = state.order.pop_front()
-        {
-            state.by_path.remove(&oldest);
-        }
-        Ok(footer)
-    }
 }

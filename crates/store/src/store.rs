@@ -13,13 +13,15 @@ use moneta_base::{Seq, TableName, Timestamp};
 use moneta_event::{Block, Column, ParsedBatch, TableCatalog, TableSchema, fit};
 
 use crate::bucket::{Bucket, BucketOptions};
+use crate::cache::Cache;
 use crate::delta::DeltaLog;
+use crate::file::Footer;
 use crate::leftovers;
 use crate::merge::Retired;
-use crate::reader::FooterCache;
+use crate::reader::FOOTERS_BYTES_MAX;
 use crate::segment::{PublishedSegment, Segment, SegmentMeta};
 use crate::table::Table;
-use crate::terms::HeadCache;
+use crate::terms::{HEADS_BYTES_MAX, HeadCache};
 use crate::{Error, seal};
 
 /// Everything stored of one installation.
@@ -34,7 +36,7 @@ pub struct Store {
     pub(crate) sealing: Mutex<()>,
     /// Merged files that queries may still read, the oldest first.
     pub(crate) retired: Mutex<Vec<Retired>>,
-    pub(crate) footers: FooterCache,
+    pub(crate) footers: Cache<String, Footer>,
     pub(crate) term_heads: Arc<HeadCache>,
     /// The bucket that segments are moved to, if there is one.
     pub(crate) bucket: Option<Arc<Bucket>>,
@@ -90,7 +92,8 @@ impl Store {
         }
         let (logs, tables) = (Mutex::new(logs), RwLock::new(tables));
         let dir = dir.to_owned();
-        let (footers, term_heads) = (FooterCache::default(), Arc::default());
+        let footers = Cache::new(FOOTERS_BYTES_MAX);
+        let term_heads = Arc::new(HeadCache::new(HEADS_BYTES_MAX));
         let (sealing, retired) = (Mutex::new(()), Mutex::default());
         Ok(Self { fs, dir, catalog, logs, tables, sealing, retired, footers, term_heads, bucket: None })
     }

@@ -4,10 +4,9 @@
 //! where other readers do not look; the footer's metadata says where. A segment without an index, or with one of a
 //! later version, is read in full: nothing but speed depends on it.
 
-use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::buffer::BooleanBuffer;
@@ -17,10 +16,14 @@ use moneta_event::terms::{
 };
 use moneta_event::{Block, Column, stored};
 
+use crate::cache::Cache;
 use crate::{Error, SegmentColumns};
 
-/// Bytes of heads kept in memory at most: of ten million events some thirty million.
-const HEADS_BYTES_MAX: usize = 256 << 20;
+/// Heads of term indexes by segment and row group; of ten million events they take some thirty million bytes.
+pub(crate) type HeadCache = Cache<(Arc<str>, usize), GroupTerms>;
+
+/// Bytes of heads kept in memory at most.
+pub(crate) const HEADS_BYTES_MAX: usize = 320 << 20;
 
 /// The rows of a segment's row groups, in order, cut out of its blocks.
 pub(crate) struct GroupRows<'a> {
@@ -148,7 +151,7 @@ impl SegmentColumns {
 
     fn group_terms(&self, group: usize) -> Result<Option<(TermsPlace, Arc<GroupTerms>)>, Error> {
         let Some(place) = self.footer().terms.get(group).copied() else { return Ok(None) };
-        let terms = self.heads().get(self.name(), group, || {
+        let terms = self.heads().get((self.name().clone(), group), GroupTerms::size_bytes, || {
             let head = self.fetch(place, place.head());
             let head = head.map_err(|error| error.in_file(self.path()))?;
             let terms = GroupTerms::parse(&head, place.blocks_len);
@@ -164,47 +167,5 @@ impl SegmentColumns {
     fn fetch(&self, place: TermsPlace, range: Range<usize>) -> Result<Vec<u8>, Failure> {
         let bytes = self.file().bytes(place.start + range.start as u64..place.start + range.end as u64);
         bytes.map(|bytes| bytes.to_vec()).map_err(Failure::Parquet)
-    }
-}
-
-/// The heads read last.
-#[derive(Debug, Default)]
-pub(crate) struct HeadCache {
-    state: Mutex<Heads>,
-}
-
-#[derive(Debug, Default)]
-struct Heads {
-    by_group: HashMap<(Arc<str>, usize), Arc<GroupTerms>>,
-    order: VecDeque<(Arc<str>, usize)>,
-    bytes: usize,
-}
-
-impl HeadCache {
-    fn get(
-        &self,
-        segment: &Arc<str>,
-        group: usize,
-        read: impl FnOnce() -> Result<GroupTerms, Error>,
-    ) -> Result<Arc<GroupTerms>, Error> {
-        let lock = || self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (segment.clone(), group);
-        if let Some(known) = lock().by_group.get(&key) {
-            return Ok(known.clone());
-        }
-        // Read without the lock: two readers of one head may both read it, which is harmless.
-        let terms = Arc::new(read()?);
-        let mut heads = lock();
-        if heads.by_group.insert(key.clone(), terms.clone()).is_none() {
-            heads.bytes += terms.size_bytes();
-            heads.order.push_back(key);
-        }
-        while heads.bytes > HEADS_BYTES_MAX
-            && let Some(oldest) = heads.order.pop_front()
-        {
-            let gone = heads.by_group.remove(&oldest);
-            heads.bytes -= gone.map_or(0, |terms| terms.size_bytes());
-        }
-        Ok(terms)
     }
 }

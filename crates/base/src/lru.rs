@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 /// A map bounded in bytes, by what callers say their values take.
 #[derive(Debug)]
-pub(crate) struct Lru<K, V> {
+pub struct Lru<K, V> {
     bytes_max: usize,
     entries: HashMap<K, Entry<V>>,
     by_use: BTreeMap<u64, K>,
@@ -22,22 +22,25 @@ struct Entry<V> {
 
 impl<K: Clone + Eq + Hash, V: Clone> Lru<K, V> {
     /// Room for so many bytes; of zero bytes it keeps nothing.
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Self {
         Self { bytes_max, entries: HashMap::new(), by_use: BTreeMap::new(), uses: 0, bytes: 0 }
     }
 
     /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Bytes that there is room for.
-    pub(crate) fn bytes_max(&self) -> usize {
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
         self.bytes_max
     }
 
     /// A value, which counts as a use.
-    pub(crate) fn get(&mut self, key: &K) -> Option<V> {
+    pub fn get(&mut self, key: &K) -> Option<V> {
         let entry = self.entries.get_mut(key)?;
         self.by_use.remove(&entry.last_use);
         self.uses += 1;
@@ -47,12 +50,13 @@ impl<K: Clone + Eq + Hash, V: Clone> Lru<K, V> {
     }
 
     /// Whether a value is here, without counting as a use.
-    pub(crate) fn holds(&self, key: &K) -> bool {
+    #[must_use]
+    pub fn holds(&self, key: &K) -> bool {
         self.entries.contains_key(key)
     }
 
     /// Keeps a value in place of another of its key.
-    pub(crate) fn put(&mut self, key: K, value: V, bytes: usize) {
+    pub fn put(&mut self, key: K, value: V, bytes: usize) {
         self.uses += 1;
         let last_use = self.uses;
         if let Some(old) = self.entries.insert(key.clone(), Entry { value, bytes, last_use }) {
