@@ -82,6 +82,8 @@ fn quick() -> Router<App> {
         .route("/v1/session", get(accounts::session))
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/v1/accounts/{name}", delete(accounts::disable))
+        .route("/v1/accounts/{name}/password", put(accounts::set_password))
+        .route("/v1/accounts/{name}/scopes", put(accounts::set_scopes))
         .route("/v1/credentials", get(credentials::list).post(credentials::create))
         .route("/v1/credentials/{id}", delete(credentials::revoke))
         .route("/v1/ingest/{table}", post(ingest::events))

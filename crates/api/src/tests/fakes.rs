@@ -11,8 +11,8 @@ use arrow::array::{
 use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::{Column, ColumnType, TableSchema};
 use moneta_ports::operations::{
-    ExportSelection, Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status,
-    VerifyReport,
+    ExportSelection, Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection,
+    Snapshot, Status, VerifyReport,
 };
 use moneta_ports::*;
 
@@ -353,11 +353,17 @@ fn answer(text: &str) -> Result<QueryAnswer, QueryError> {
     let mut answer = QueryAnswer {
         tables: vec![sample_table()],
         visualization: None,
-        completeness: Completeness { segments_read: 2, segments_pruned: 3, rows_scanned: 7, ..Default::default() },
+        completeness: Completeness {
+            segments_read: 2,
+            segments_pruned: 3,
+            rows_scanned: 7,
+            bytes_read: 4_096,
+            ..Default::default()
+        },
         warnings: Vec::new(),
         truncated: None,
         elapsed: Duration::from_millis(250),
-        memory_peak_bytes: 0,
+        memory_peak_bytes: 65_536,
     };
     match text {
         "T | where Nmae == 1" => {
