@@ -18,7 +18,7 @@ use crate::state::{App, Shared};
 use crate::{
     ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, export, flight, gelf, health,
     incidents, ingest, kusto, ledger, loki, objects, openapi, operations, otlp, page, prometheus, receipts, rules,
-    splunk, upload,
+    scrubbing, splunk, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -122,6 +122,8 @@ fn quick() -> Router<App> {
         .route("/v1/sources", get(operations::sources))
         .route("/v1/sources/quality", get(operations::source_quality))
         .route("/v1/tables/{table}/retention", put(operations::set_retention))
+        .route("/v1/scrub-policy", get(scrubbing::policy))
+        .route("/v1/scrub-policy/try", post(scrubbing::try_out))
         .route("/v1/holds", get(operations::holds))
         .route("/v1/holds/{name}", put(operations::place_hold))
         .route("/v1/holds/{name}/release", post(operations::release_hold))

@@ -414,6 +414,20 @@ pub(super) static ALL: &[Operation] = &[
         "Keeps a table so many days; null: as configured",
         Body::Json(&[may("days", Kind::OrNull(&Kind::Whole(u32::MAX as u64)))]),
     ),
+    get(
+        "/v1/scrub-policy",
+        ADMIN,
+        "What becomes tokens before anything is stored",
+        Answer::Object(&["source", "version", "sha256", "token_key_version", "patterns", "fields", "allow"]),
+    ),
+    ask(
+        "POST",
+        "/v1/scrub-policy/try",
+        ADMIN,
+        "What would be stored of a record; nothing is",
+        &[must("table", Kind::Text), must("record", Kind::Record)],
+        &["rows", "quarantined", "tokens"],
+    ),
     get("/v1/holds", ADMIN, "Legal holds", Answer::List),
     ask(
         "PUT",
