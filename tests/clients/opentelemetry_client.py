@@ -7,6 +7,10 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
@@ -44,7 +48,7 @@ def send():
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(**options("metrics")), 3_600_000)
     metrics = MeterProvider([reader], resource=RESOURCE)
     meter = metrics.get_meter("clients")
-    meter.create_counter("steps", unit="1").add(41, {"k": "v"})
+    meter.create_counter("steps", unit="1", description="steps taken").add(41, {"k": "v"})
     meter.create_histogram("took").record(2.5)
     for provider in (logs, traces, metrics):
         provider.shutdown()
@@ -68,12 +72,24 @@ def read():
         f"AppMetrics | {mine} | where Name in ('steps', 'took') | project Name, Sum, ItemCount | order by Name asc",
         [{"Name": "steps", "Sum": 41.0, "ItemCount": 1}, {"Name": "took", "Sum": 2.5, "ItemCount": 1}],
     )
+    expect_rows(
+        f"AppMetrics | {mine} | where Name == 'steps' | project d = tostring(Properties['metric.description']), "
+        "since = isnotempty(Properties['otel.startTimeUnixNano'])",
+        [{"d": "steps taken", "since": True}],
+    )
 
 
 def bad_input():
     headers = {"Authorization": f"Bearer {CREDENTIAL}", "Content-Type": "application/x-protobuf"}
     answer = requests.post(f"{URL}/v1/traces", data=b"no message", headers=headers, timeout=30)
     assert answer.status_code == 400, answer.status_code
+    request = ExportMetricsServiceRequest()
+    request.resource_metrics.add().scope_metrics.add().metrics.add(name="later")
+    body = request.SerializeToString()
+    answer = requests.post(f"{URL}/v1/metrics", data=body, headers=headers, timeout=30)
+    partial = ExportMetricsServiceResponse.FromString(answer.content).partial_success
+    assert answer.status_code == 200 and partial.rejected_data_points == 1, answer.content
+    assert "known kind" in partial.error_message, partial
 
 
 def bad_credential():

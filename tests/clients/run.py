@@ -177,13 +177,27 @@ def table(clients, wrong):
     return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * 4, *rows]]
 
 
+BEGIN, END = "<!-- begin: results of `make clients` -->", "<!-- end -->"
+
+
 def write_document(lines):
     """Keeps the table between the marks of the document."""
-    begin, end = "<!-- begin: results of `make clients` -->", "<!-- end -->"
     text = DOCUMENT.read_text()
-    before, rest = text.split(begin)
-    after = rest.split(end, 1)[1]
-    DOCUMENT.write_text(f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{after}")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END, 1)[1]
+    DOCUMENT.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
+
+
+def check_document():
+    """Fails when the table of the document is of other clients than those here, or says other things of them."""
+    lines = DOCUMENT.read_text().split(BEGIN)[1].split(END)[0].strip().splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    written, here = {(row[0], row[2]) for row in cells}, {(c.package or c.file, c.proves) for c in CLIENTS}
+    for what, names in [("lacks", here - written), ("has, and no client is so,", written - here)]:
+        for name, proves in sorted(names):
+            print(f"{DOCUMENT.name} {what} {name}: {proves}", file=sys.stderr)
+    if written != here:
+        raise SystemExit("the table of clients is out of date: `make clients` makes it")
 
 
 def main():
@@ -221,6 +235,8 @@ def main():
         raise SystemExit(1)
     if arguments.write:
         write_document(lines)
+    elif not arguments.names:
+        check_document()
 
 
 main()

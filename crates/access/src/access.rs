@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use moneta_base::{Clock, Entropy};
 use moneta_metastore::Metastore;
-use moneta_ports::{Actor, ActorKind, AuditEvent, AuditSink, Metric, Metrics, OpContext, Scope};
+use moneta_ports::{Actor, ActorKind, AuditEvent, AuditSink, ClientClaims, Metric, Metrics, OpContext, Scope};
 
 use crate::password::{HashCost, Hasher};
 use crate::throttle::Throttle;
@@ -37,6 +37,8 @@ pub struct ClientInfo {
     pub address: String,
     /// Ties the audit rows and logs of the request together.
     pub correlation_id: String,
+    /// What the client says of itself.
+    pub claims: ClientClaims,
 }
 
 /// Accounts, sign-in, sessions and credentials.

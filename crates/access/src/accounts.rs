@@ -144,12 +144,75 @@ impl Access {
     /// Disables an account and ends its sessions. Its credentials stay: they belong to programs.
     ///
     /// # Errors
-    /// [`Error::MissingScope`], [`Error::Audit`]; an unknown name.
+    /// [`Error::MissingScope`], [`Error::Audit`]; an unknown name; the last administrator.
     pub async fn disable_account(&self, ctx: &OpContext, name: &str) -> Result<(), Error> {
         require(ctx, Scope::Admin)?;
         let now = self.parts.clock.now();
         let event = AuditEvent::success("account.disable", "account", name);
-        self.change(ctx, event, |metastore| metastore.set_account_disabled(name, Some(now))).await
+        let kept = Scope::Admin.name();
+        self.change(ctx, event, |metastore| metastore.set_account_disabled(name, Some(now), kept)).await
+    }
+
+    /// Changes what an account may do, and ends its sessions. Its credentials keep what they were given.
+    ///
+    /// # Errors
+    /// [`Error::MissingScope`], [`Error::NoScope`], [`Error::Audit`]; an unknown name; the last administrator.
+    pub async fn set_account_scopes(&self, ctx: &OpContext, name: &str, scopes: &[Scope]) -> Result<(), Error> {
+        require(ctx, Scope::Admin)?;
+        if scopes.is_empty() {
+            return Err(Error::NoScope);
+        }
+        let scopes = scope_names(scopes);
+        let mut event = AuditEvent::success("account.scopes", "account", name);
+        event.details.insert("scopes".to_owned(), scopes.clone().into());
+        let kept = Scope::Admin.name();
+        self.change(ctx, event, |metastore| metastore.set_account_scopes(name, &scopes, kept)).await
+    }
+
+    /// Changes a password and ends the account's sessions. A person changes their own by the one they have now, and is
+    /// signed in anew; administrators give others a new one.
+    ///
+    /// # Errors
+    /// [`Error::MissingScope`], [`Error::WrongOwnPassword`], [`Error::Throttled`], [`Error::WeakPassword`],
+    /// [`Error::Busy`], [`Error::Audit`]; an unknown name.
+    pub async fn set_password(
+        &self,
+        ctx: &OpContext,
+        name: &str,
+        now: Option<&str>,
+        new: &str,
+    ) -> Result<Option<SignedIn>, Error> {
+        let is_own = ctx.actor.kind == ActorKind::Person && ctx.actor.name.eq_ignore_ascii_case(name);
+        if is_own {
+            self.prove_password(ctx, now.unwrap_or_default()).await?;
+        } else {
+            require(ctx, Scope::Admin)?;
+        }
+        password::check_rules(name, new)?;
+        let hash = self.hasher.hash(new, &*self.parts.entropy).await?;
+        let event = AuditEvent::success("account.password", "account", name);
+        self.change(ctx, event, |metastore| metastore.set_password_hash(name, &hash)).await?;
+        if is_own { self.begin_session(ctx, &ctx.actor.name).await.map(Some) } else { Ok(None) }
+    }
+
+    /// Has somebody who is signed in say their password: whoever found their browser open does not know it. Attempts count
+    /// as those of signing in.
+    async fn prove_password(&self, ctx: &OpContext, password: &str) -> Result<(), Error> {
+        let denied = |reason| AuditEvent::denied("account.password", "account", &ctx.actor.name, reason);
+        let subject = Subject::Account(ctx.actor.name.to_lowercase());
+        if let Err(refusal) = self.throttle.admit(subject.clone(), self.parts.clock.now()) {
+            if refusal.is_first {
+                self.record(ctx, denied("too many attempts")).await?;
+            }
+            return Err(Error::Throttled { retry_after: refusal.retry_after });
+        }
+        let account = self.metastore().account(&ctx.actor.name)?;
+        if self.hasher.verify(password, account.as_ref().map(|account| account.password_hash.as_str())).await? {
+            self.throttle.forget(&subject);
+            return Ok(());
+        }
+        self.record(ctx, denied("wrong password")).await?;
+        Err(Error::WrongOwnPassword)
     }
 
     /// All accounts by name.

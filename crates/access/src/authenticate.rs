@@ -135,6 +135,7 @@ pub(crate) fn context(client: &ClientInfo, actor: Actor, scopes: Vec<Scope>, exp
         scopes,
         client_address: client.address.clone(),
         correlation_id: client.correlation_id.clone(),
+        claims: client.claims.clone(),
         expires,
     }
 }

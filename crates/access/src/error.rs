@@ -17,6 +17,9 @@ pub enum Error {
     /// Name or password is wrong, or the account is disabled. Deliberately not said which.
     #[error("the name or the password is wrong")]
     BadPassword,
+    /// Somebody who is signed in gave another password than their own.
+    #[error("this is not your password now")]
+    WrongOwnPassword,
     /// Too many attempts.
     #[error("too many attempts; try again in {} minutes", retry_after.as_secs().div_ceil(60).max(1))]
     Throttled {
@@ -47,7 +50,7 @@ pub enum Error {
         /// What is named.
         what: &'static str,
     },
-    /// A credential needs at least one scope.
+    /// An account or a credential needs at least one scope.
     #[error("name at least one scope: ingest, query, respond or admin")]
     NoScope,
     /// The lifetime of a credential is out of range.
@@ -83,6 +86,7 @@ impl Error {
             Self::NotSignedIn
             | Self::BadCredential
             | Self::BadPassword
+            | Self::WrongOwnPassword
             | Self::MissingScope { .. }
             | Self::LinkSpent => ErrorKind::Denied,
             Self::Throttled { retry_after } => ErrorKind::Environment { retry_after: Some(*retry_after) },

@@ -71,7 +71,11 @@ impl Fixture {
             metrics: Arc::new(Metrics::new()),
             hash_cost: HashCost::LEAST,
         };
-        let client = ClientInfo { address: "192.0.2.1".to_owned(), correlation_id: "c".to_owned() };
+        let client = ClientInfo {
+            address: "192.0.2.1".to_owned(),
+            correlation_id: "c".to_owned(),
+            claims: moneta_ports::ClientClaims::default(),
+        };
         Self { access: Access::new(parts).unwrap(), log, clock, client, _dir: dir }
     }
 
@@ -227,6 +231,73 @@ async fn a_disabled_account_is_out_at_once() {
 }
 
 #[tokio::test]
+async fn a_changed_password_ends_every_session() {
+    const NEW: &str = "another horse battery";
+    let (fixture, ada, cookie) = Fixture::with_ada().await;
+    let access = &fixture.access;
+    let bob = NewAccount { name: "bob".into(), password: PASSWORD.into(), scopes: vec![Scope::Query] };
+    access.create_account(&ada, bob).await.unwrap();
+    let bobs = access.sign_in(&fixture.client, "bob", PASSWORD).await.unwrap().cookie;
+    let bob = fixture.session(&bobs).await.unwrap();
+    fixture.log.take();
+
+    for wrong in [None, Some("wrong")] {
+        assert!(matches!(access.set_password(&ada, "ada", wrong, NEW).await, Err(Error::WrongOwnPassword)));
+    }
+    assert!(matches!(access.set_password(&ada, "ada", Some(PASSWORD), "short").await, Err(Error::WeakPassword { .. })));
+    let refused = access.set_password(&bob, "ada", Some(PASSWORD), NEW).await;
+    assert!(matches!(refused, Err(Error::MissingScope { needed: Scope::Admin })));
+    fixture.session(&cookie).await.unwrap();
+    let anew = access.set_password(&ada, "Ada", Some(PASSWORD), NEW).await.unwrap().unwrap();
+    assert!(matches!(fixture.session(&cookie).await, Err(Error::NotSignedIn)));
+    fixture.session(&anew.cookie).await.unwrap();
+    assert!(matches!(access.sign_in(&fixture.client, "ada", PASSWORD).await, Err(Error::BadPassword)));
+
+    assert!(access.set_password(&ada, "bob", None, NEW).await.unwrap().is_none());
+    assert!(matches!(fixture.session(&bobs).await, Err(Error::NotSignedIn)));
+    access.sign_in(&fixture.client, "bob", NEW).await.unwrap();
+    let missing = access.set_password(&ada, "eve", None, NEW).await.map(drop).unwrap_err();
+    assert!(missing.is_missing(), "{missing}");
+    let lines = fixture.log.take();
+    let denied = "act account.password ada denied by ada (wrong password)";
+    assert_eq!(
+        lines[..4],
+        [denied, denied, "change account.password Ada success by ada", "act account.sign-in ada success by ada"]
+    );
+    assert!(lines.contains(&"change account.password bob success by ada".to_owned()), "{lines:?}");
+    // As with signing in, attempts have an end.
+    let mut last = Ok(None);
+    for _ in 0..11 {
+        last = access.set_password(&ada, "ada", None, NEW).await;
+    }
+    assert!(matches!(last, Err(Error::Throttled { .. })));
+}
+
+#[tokio::test]
+async fn changed_scopes_hold_at_once_and_the_last_administrator_stays_one() {
+    let (fixture, ada, cookie) = Fixture::with_ada().await;
+    let access = &fixture.access;
+    let bob = NewAccount { name: "bob".into(), password: PASSWORD.into(), scopes: vec![Scope::Query] };
+    access.create_account(&ada, bob).await.unwrap();
+    let bobs = access.sign_in(&fixture.client, "bob", PASSWORD).await.unwrap().cookie;
+    let bob = fixture.session(&bobs).await.unwrap();
+    let refused = access.set_account_scopes(&bob, "bob", &[Scope::Admin]).await;
+    assert!(matches!(refused, Err(Error::MissingScope { needed: Scope::Admin })));
+    assert!(matches!(access.set_account_scopes(&ada, "bob", &[]).await, Err(Error::NoScope)));
+    for refused in
+        [access.set_account_scopes(&ada, "ada", &[Scope::Query]).await, access.disable_account(&ada, "ada").await]
+    {
+        assert!(refused.unwrap_err().to_string().contains("nobody would have the scope `admin`"));
+    }
+    fixture.session(&cookie).await.unwrap();
+    access.set_account_scopes(&ada, "bob", &[Scope::Query, Scope::Admin]).await.unwrap();
+    assert!(matches!(fixture.session(&bobs).await, Err(Error::NotSignedIn)));
+    access.set_account_scopes(&ada, "ada", &[Scope::Respond]).await.unwrap();
+    let scopes: Vec<_> = access.accounts(&ada).unwrap().into_iter().map(|account| account.scopes).collect();
+    assert_eq!(scopes, [vec![Scope::Respond], vec![Scope::Query, Scope::Admin]]);
+}
+
+#[tokio::test]
 async fn a_credential_acts_within_its_scopes_until_it_expires_or_is_revoked() {
     let (fixture, ctx, _) = Fixture::with_ada().await;
     let create = |life| fixture.access.create_credential(&ctx, new_credential(&[Scope::Ingest], life));
@@ -286,6 +357,8 @@ async fn nothing_happens_that_cannot_be_audited() {
         access.sign_out(&ctx, &cookie).await,
         access.create_account(&ctx, bob).await,
         access.disable_account(&ctx, "ada").await,
+        access.set_account_scopes(&ctx, "ada", &[Scope::Admin]).await,
+        access.set_password(&ctx, "ada", Some(PASSWORD), "another horse battery").await.map(drop),
         access.create_credential(&ctx, other).await.map(drop),
         access.revoke_credential(&ctx, &issued.id).await,
         access.make_first_link().await.map(drop),

@@ -115,6 +115,45 @@ pub(crate) async fn disable(
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scopes {
+    scopes: Vec<String>,
+}
+
+/// `PUT /v1/accounts/{name}/scopes` with `{"scopes":[..]}`: ends the account's sessions.
+pub(crate) async fn set_scopes(
+    MayAdmin(ctx): MayAdmin,
+    State(state): State<App>,
+    Path(name): Path<String>,
+    JsonBody(body): JsonBody<Scopes>,
+) -> Result<StatusCode, ApiError> {
+    state.access.set_account_scopes(&ctx, &name, &parse_scopes(&body.scopes)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Password {
+    password: String,
+    /// The one now; needed for one's own.
+    old_password: Option<String>,
+}
+
+/// `PUT /v1/accounts/{name}/password` with `{"password","old_password"}`: ends the account's sessions. Who changes their
+/// own gets the cookie of a new one.
+pub(crate) async fn set_password(
+    SignedInCaller(ctx): SignedInCaller,
+    client: Client,
+    State(state): State<App>,
+    Path(name): Path<String>,
+    JsonBody(body): JsonBody<Password>,
+) -> Result<Response, ApiError> {
+    let changed = state.access.set_password(&ctx, &name, body.old_password.as_deref(), &body.password).await?;
+    let cookie = changed.map(|signed_in| [(header::SET_COOKIE, cookie_of(&state, &client, &signed_in))]);
+    Ok((StatusCode::NO_CONTENT, cookie, ()).into_response())
+}
+
 fn to_json(account: &AccountSummary) -> Value {
     json!({
         "name": account.name,
@@ -125,10 +164,12 @@ fn to_json(account: &AccountSummary) -> Value {
 }
 
 fn begin(state: &App, client: &Client, signed_in: &SignedIn, status: StatusCode) -> Response {
-    let life = signed_in.expires.since(state.clock.now()).as_secs();
-    let cookie = set_cookie(&signed_in.cookie, life, client.tls);
     let body = Json(json!({ "name": signed_in.account, "expires": signed_in.expires.to_string() }));
-    (status, [(header::SET_COOKIE, cookie)], body).into_response()
+    (status, [(header::SET_COOKIE, cookie_of(state, client, signed_in))], body).into_response()
+}
+
+fn cookie_of(state: &App, client: &Client, signed_in: &SignedIn) -> String {
+    set_cookie(&signed_in.cookie, signed_in.expires.since(state.clock.now()).as_secs(), client.tls)
 }
 
 /// Where a request comes from, for handlers that serve everybody.

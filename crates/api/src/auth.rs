@@ -99,6 +99,7 @@ fn loopback(parts: &Parts, state: &App) -> Result<Option<OpContext>, ApiError> {
         scopes: identity.scopes.clone(),
         client_address: client.address,
         correlation_id: client.correlation_id,
+        claims: client.claims,
         expires: None,
     }))
 }

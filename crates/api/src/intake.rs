@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use moneta_base::TableName;
-use moneta_event::{ParsedBatch, QuarantinedRecord};
+use moneta_base::{SourceName, TableName, Timestamp};
+use moneta_event::{ParsedBatch, QuarantinedRecord, RecordContext};
 use moneta_formats::{DecodeOptions, Decoder, Format};
 use moneta_ports::{IdempotencyKey, IngestReceipt, OpContext, Submission};
 use serde_json::{Map, Value};
@@ -35,6 +35,8 @@ pub(crate) struct Stored {
     pub(crate) signed: Option<String>,
     /// Records stored in `Quarantine`.
     pub(crate) num_quarantined: usize,
+    /// Why the first of them is there.
+    pub(crate) first_reason: Option<String>,
 }
 
 /// A place among the requests whose bodies are held in memory at once, to be taken before a body is read.
@@ -48,10 +50,13 @@ pub(crate) async fn place(state: &App) -> Result<SemaphorePermit<'_>, ApiError> 
 /// Stores lots together: all of them or none. A record that is no event goes to `Quarantine`; a request without a
 /// single event is refused, because its sender still has it and can mend what is wrong with all of it.
 pub(crate) async fn store(state: &App, lots: Vec<Lot>, key: Option<IdempotencyKey>) -> Result<Stored, ApiError> {
-    let submission = submission(lots, key).await?;
-    let num_quarantined = submission.quarantined.len();
+    submit(state, submission(lots, None, key).await?).await
+}
+
+async fn submit(state: &App, submission: Submission) -> Result<Stored, ApiError> {
+    let (num_quarantined, first_reason) = quarantined(&submission);
     let receipt = state.events.submit(submission).await?;
-    Ok(Stored { receipt, signed: None, num_quarantined })
+    Ok(Stored { receipt, signed: None, num_quarantined, first_reason })
 }
 
 /// As [`store`], with a receipt that the log signed.
@@ -60,16 +65,29 @@ pub(crate) async fn store_for_receipt(
     lots: Vec<Lot>,
     key: Option<IdempotencyKey>,
 ) -> Result<Stored, ApiError> {
-    let submission = submission(lots, key).await?;
-    let num_quarantined = submission.quarantined.len();
+    let submission = submission(lots, None, key).await?;
+    let (num_quarantined, first_reason) = quarantined(&submission);
     let (receipt, signed) = state.events.submit_for_receipt(submission).await?;
-    Ok(Stored { receipt, signed, num_quarantined })
+    Ok(Stored { receipt, signed, num_quarantined, first_reason })
 }
 
-async fn submission(lots: Vec<Lot>, key: Option<IdempotencyKey>) -> Result<Submission, ApiError> {
-    let (batches, quarantined) = on_other_thread(move || decode(lots)).await?;
-    check_some_events(&batches, &quarantined)?;
+fn quarantined(submission: &Submission) -> (usize, Option<String>) {
+    (submission.quarantined.len(), submission.quarantined.first().map(|record| record.reason.clone()))
+}
+
+/// Lots decoded, beside records that their protocol found to be none. Without such a list a request without a single
+/// event is refused.
+async fn submission(
+    lots: Vec<Lot>,
+    refused: Option<Vec<QuarantinedRecord>>,
+    key: Option<IdempotencyKey>,
+) -> Result<Submission, ApiError> {
+    let (batches, mut quarantined) = on_other_thread(move || decode(lots)).await?;
     check_tables(&batches)?;
+    match refused {
+        Some(refused) => quarantined.extend(refused),
+        None => check_some_events(&batches, &quarantined)?,
+    }
     Ok(Submission { batches, quarantined, key })
 }
 
@@ -80,7 +98,8 @@ pub(crate) async fn on_other_thread<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(&error))
 }
 
-fn decode(lots: Vec<Lot>) -> (Vec<ParsedBatch>, Vec<QuarantinedRecord>) {
+/// Decodes lots, without storing anything.
+pub(crate) fn decode(lots: Vec<Lot>) -> (Vec<ParsedBatch>, Vec<QuarantinedRecord>) {
     let (mut batches, mut quarantined) = (Vec::new(), Vec::new());
     let mut take = |portion: moneta_formats::Decoded| {
         batches.extend(portion.batches);
@@ -124,10 +143,24 @@ const RECORDS_BYTES_MAX: usize = 4 * EVENTS_BODY_BYTES_MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     lines: BTreeMap<Target, Vec<u8>>,
+    refused: Option<Vec<Refused>>,
     num_bytes: usize,
 }
 
+/// A record that cannot become an event of its table.
+#[derive(Debug)]
+struct Refused {
+    table: TableName,
+    reason: String,
+    bytes: Vec<u8>,
+}
+
 impl Records {
+    /// Records of a protocol whose senders drop what is refused: a request without a single event is stored too.
+    pub(crate) fn of_dropping_senders() -> Self {
+        Self { refused: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Adds a record.
     ///
     /// # Errors
@@ -143,17 +176,41 @@ impl Records {
         let num_bytes = self.num_bytes + lines.len() - before;
         if num_bytes > RECORDS_BYTES_MAX {
             lines.truncate(before);
-            return Err(ApiError::too_large(format!(
-                "the records have more than {RECORDS_BYTES_MAX} bytes once labels and attributes stand in each; send \
-                 fewer at once"
-            )));
+            return Err(too_many_bytes());
         }
         self.num_bytes = num_bytes;
         Ok(())
     }
 
+    /// Adds a record that cannot become an event of the table: it goes to `Quarantine` whole.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub(crate) fn push_refused(&mut self, table: TableName, record: &Value, reason: String) -> Result<(), ApiError> {
+        let bytes = record.to_string().into_bytes();
+        let num_bytes = self.num_bytes + bytes.len();
+        if num_bytes > RECORDS_BYTES_MAX {
+            return Err(too_many_bytes());
+        }
+        self.refused.get_or_insert_default().push(Refused { table, reason, bytes });
+        self.num_bytes = num_bytes;
+        Ok(())
+    }
+
+    /// What is in it, to be read by tests: tables and lines, then what was refused.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        let lines = self.lines.iter().map(|(target, lines)| format!("{target:?} {}", String::from_utf8_lossy(lines)));
+        let refused = self
+            .refused
+            .iter()
+            .flatten()
+            .map(|one| format!("{} refused: {} {}", String::from_utf8_lossy(&one.bytes), one.table, one.reason));
+        lines.chain(refused).collect()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.lines.is_empty() && self.refused.as_ref().is_none_or(Vec::is_empty)
     }
 
     /// Stores all of them or none.
@@ -174,8 +231,41 @@ impl Records {
             Lot { format: Format::Ndjson, options, bytes }
         };
         let lots = self.lines.into_iter().map(lot).collect();
-        store(state, lots, key).await
+        let into_record = |refused: Refused| refused.into_record(&source, state.clock.now());
+        let refused = self.refused.map(|refused| refused.into_iter().map(into_record).collect());
+        submit(state, submission(lots, refused, key).await?).await
     }
+}
+
+impl Refused {
+    fn into_record(self, source: &str, received: Timestamp) -> QuarantinedRecord {
+        QuarantinedRecord {
+            source: SourceName::lossy(source),
+            format: Format::Json.name(),
+            table: Some(self.table),
+            reason_code: "unusable_item",
+            reason: self.reason,
+            offset: 0,
+            bytes: self.bytes,
+            context: RecordContext { received: Some(received), ..RecordContext::default() },
+        }
+    }
+}
+
+fn too_many_bytes() -> ApiError {
+    ApiError::too_large(format!(
+        "the records have more than {RECORDS_BYTES_MAX} bytes once labels and attributes stand in each; send fewer at \
+         once"
+    ))
+}
+
+/// Adds a member under its name or, where that is taken, under the name and as many underscores as it takes: what a
+/// sender wrote never gives way to what else is known.
+pub(crate) fn insert_beside(record: &mut Map<String, Value>, mut name: String, value: Value) {
+    while record.contains_key(&name) {
+        name.push('_');
+    }
+    record.insert(name, value);
 }
 
 /// The table that a foreign name means: a built-in table of that name, else a table of the sender's own, in whose name

@@ -43,6 +43,7 @@ mod receipts;
 mod router;
 mod rows;
 mod rules;
+mod scrubbing;
 mod splunk;
 mod state;
 mod upload;

@@ -149,7 +149,7 @@ fn from_protobuf(bytes: &[u8]) -> Result<Vec<Stream>, Malformed> {
             let mut read = Stream::default();
             for field in Fields::of(stream.bytes()?) {
                 match field? {
-                    (1, labels) => read.stream = parse_labels(labels.text()?).ok_or(Malformed)?,
+                    (1, labels) => read.stream = labels_of(labels.text()?),
                     (2, entry) => read.values.push(entry_from_protobuf(entry)?),
                     _ => {}
                 }
@@ -185,7 +185,15 @@ fn entry_from_protobuf(entry: Wire<'_>) -> Result<Line, Malformed> {
     Ok(Line(time.to_string(), line, metadata))
 }
 
-/// Labels as selectors write them: `{a="b", c="d"}`, values quoted as in Go.
+/// The member of `Labels` that holds a text that is no list of labels.
+const UNREAD: &str = "_unread";
+
+/// Labels as selectors write them: `{a="b", c="d"}`, values quoted as in Go. A text that is not of that form is kept
+/// whole under [`UNREAD`]: its lines are worth more than its labels, and the sender would drop them.
+fn labels_of(text: &str) -> Map<String, Value> {
+    parse_labels(text).unwrap_or_else(|| Map::from_iter([(UNREAD.to_owned(), text.into())]))
+}
+
 fn parse_labels(text: &str) -> Option<Map<String, Value>> {
     let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     let mut labels = Map::new();
@@ -198,29 +206,94 @@ fn parse_labels(text: &str) -> Option<Map<String, Value>> {
             escaped = c == '\\' && !escaped;
             ends
         })?;
-        // The escapes that occur in labels are those of JSON too.
-        let value: String = serde_json::from_str(&format!("\"{}\"", &quoted[..end])).ok()?;
-        labels.insert(name.trim().to_owned(), value.into());
+        labels.insert(name.trim().to_owned(), unquoted(&quoted[..end]).into());
         rest = quoted[end + 1..].trim_start();
         rest = rest.strip_prefix(',').unwrap_or(rest).trim_start();
     }
     Some(labels)
 }
 
+/// The text that Go's `strconv.Quote` made this of. What is no escape of Go's stays as it is, and bytes that are no
+/// UTF-8 become U+FFFD, as nothing else can stand in a text.
+///
+/// # Source
+/// The Go Programming Language Specification, "Rune literals" and "String literals".
+fn unquoted(quoted: &str) -> String {
+    let mut bytes = Vec::with_capacity(quoted.len());
+    let mut rest = quoted;
+    while let Some(at) = rest.find('\\') {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        let escape = &rest[at + 1..];
+        match unescaped(escape, &mut bytes) {
+            Some(length) => rest = &escape[length..],
+            None => {
+                bytes.push(b'\\');
+                rest = escape;
+            }
+        }
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Adds what an escape stands for, and says how long it is without its backslash; `None` when it is none.
+fn unescaped(escape: &str, bytes: &mut Vec<u8>) -> Option<usize> {
+    let digits = |range: std::ops::Range<usize>, radix| {
+        let digits = escape.get(range).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        u32::from_str_radix(digits, radix).ok()
+    };
+    let kind = *escape.as_bytes().first()?;
+    let single = match kind {
+        b'a' => 0x07,
+        b'b' => 0x08,
+        b'f' => 0x0c,
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'v' => 0x0b,
+        b'\\' | b'"' | b'\'' => kind,
+        b'x' => {
+            bytes.push(u8::try_from(digits(1..3, 16)?).ok()?);
+            return Some(3);
+        }
+        b'0'..=b'7' => {
+            bytes.push(u8::try_from(digits(0..3, 8)?).ok()?);
+            return Some(3);
+        }
+        b'u' | b'U' => {
+            let length = if kind == b'u' { 5 } else { 9 };
+            let character = char::from_u32(digits(1..length, 16)?)?;
+            bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            return Some(length);
+        }
+        _ => return None,
+    };
+    bytes.push(single);
+    Some(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn labels(text: &str) -> Option<String> {
-        parse_labels(text).map(|labels| Value::from(labels).to_string())
+    #[test]
+    fn labels_are_read() {
+        let labels = |text: &str| Value::from(labels_of(text)).to_string();
+        assert_eq!(labels("{}"), "{}");
+        assert_eq!(labels(r#"{a="b", c="d\"e,}\\"}"#), r#"{"a":"b","c":"d\"e,}\\"}"#);
+        for bad in ["", "{a}", r#"{a="b"#, r#"{a="b}"#, r#"a="b""#] {
+            assert_eq!(labels_of(bad)[UNREAD], bad);
+        }
     }
 
     #[test]
-    fn labels_are_read() {
-        assert_eq!(labels("{}").as_deref(), Some("{}"));
-        assert_eq!(labels(r#"{a="b", c="d\"e,}\\"}"#).as_deref(), Some(r#"{"a":"b","c":"d\"e,}\\"}"#));
-        for bad in ["", "{a}", r#"{a="b"#, r#"{a="b}"#, r#"a="b""#] {
-            assert_eq!(labels(bad), None, "{bad}");
+    fn values_are_unquoted_as_go_quotes_them() {
+        let check = |quoted: &str, expected: &str| assert_eq!(unquoted(quoted), expected, "{quoted}");
+        check(r"\a\b\f\n\r\t\v", "\u{7}\u{8}\u{c}\n\r\t\u{b}");
+        check(r#"\x7f\u00ad\U000e0001\\\"\'"#, "\u{7f}\u{ad}\u{e0001}\\\"'");
+        check(r"\303\251 \xc3\xa9 \xff.", "\u{e9} \u{e9} \u{fffd}.");
+        for none in [r"\q", r"\x7", r"\x+7", r"\ud800", r"\U00110000", r"\400", r"\8", r"C:\", "\u{e9}"] {
+            check(none, none);
         }
     }
 

@@ -11,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use moneta_access::ClientInfo;
 use moneta_base::TenantId;
-use moneta_ports::Metric;
+use moneta_ports::{ClientClaims, Metric};
 use tracing::Instrument;
 
 use crate::state::App;
@@ -23,7 +23,7 @@ const CONTENT_POLICY: &str = "default-src 'self'; script-src 'self'; worker-src 
     style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; \
     form-action 'self'; object-src 'none'; require-trusted-types-for 'script'";
 
-/// Characters of a client's own request id that are kept.
+/// Characters that are kept of a client's own request id, and of what it says of itself.
 const CLIENT_ID_CHARACTERS_MAX: usize = 128;
 
 /// The header by which Kusto's clients name a request.
@@ -81,7 +81,7 @@ impl RequestIds {
 pub(crate) fn client_info(parts: &Parts) -> ClientInfo {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let address = peer.map_or_else(|| "unknown".to_owned(), |ConnectInfo(peer)| peer.ip().to_canonical().to_string());
-    ClientInfo { address, correlation_id: RequestIds::of(parts).correlation() }
+    ClientInfo { address, correlation_id: RequestIds::of(parts).correlation(), claims: claims(&parts.headers) }
 }
 
 /// Whether the request comes from this machine, was not passed on by a proxy, and was meant for this machine: a web
@@ -162,4 +162,20 @@ fn new_id(state: &App) -> String {
 fn clean_client_id(headers: &HeaderMap) -> String {
     let text = headers.get(CLIENT_REQUEST_ID).and_then(|value| value.to_str().ok()).unwrap_or_default();
     text.chars().filter(char::is_ascii_graphic).take(CLIENT_ID_CHARACTERS_MAX).collect()
+}
+
+/// What a client says of itself.
+fn claims(headers: &HeaderMap) -> ClientClaims {
+    let text =
+        |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
+    ClientClaims {
+        application: clean_claim(&text("x-ms-app")),
+        version: clean_claim(&text("x-ms-client-version")),
+        user: clean_claim(&text("x-ms-user")),
+    }
+}
+
+/// What a client claims, without control characters and no longer than it may be.
+pub(crate) fn clean_claim(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(CLIENT_ID_CHARACTERS_MAX).collect()
 }

@@ -18,7 +18,7 @@ use crate::state::{App, Shared};
 use crate::{
     ApiError, ApiState, accounts, alerts, azure, channels, credentials, editor, elastic, export, flight, gelf, health,
     incidents, ingest, kusto, ledger, loki, objects, openapi, operations, otlp, page, prometheus, receipts, rules,
-    splunk, upload,
+    scrubbing, splunk, upload,
 };
 
 /// How long a request may take that asks for little.
@@ -82,6 +82,8 @@ fn quick() -> Router<App> {
         .route("/v1/session", get(accounts::session))
         .route("/v1/accounts", get(accounts::list).post(accounts::create))
         .route("/v1/accounts/{name}", delete(accounts::disable))
+        .route("/v1/accounts/{name}/password", put(accounts::set_password))
+        .route("/v1/accounts/{name}/scopes", put(accounts::set_scopes))
         .route("/v1/credentials", get(credentials::list).post(credentials::create))
         .route("/v1/credentials/{id}", delete(credentials::revoke))
         .route("/v1/ingest/{table}", post(ingest::events))
@@ -120,6 +122,8 @@ fn quick() -> Router<App> {
         .route("/v1/sources", get(operations::sources))
         .route("/v1/sources/quality", get(operations::source_quality))
         .route("/v1/tables/{table}/retention", put(operations::set_retention))
+        .route("/v1/scrub-policy", get(scrubbing::policy))
+        .route("/v1/scrub-policy/try", post(scrubbing::try_out))
         .route("/v1/holds", get(operations::holds))
         .route("/v1/holds/{name}", put(operations::place_hold))
         .route("/v1/holds/{name}/release", post(operations::release_hold))

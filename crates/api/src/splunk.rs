@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces, REQUEST_BODY_BYTES_MAX};
-use crate::intake::{Records, Target, place, table_of};
+use crate::intake::{Records, Target, insert_beside, place, table_of};
 use crate::state::App;
 
 /// The table of events that name no index, and whose shape says nothing.
@@ -163,8 +163,9 @@ fn target(state: &App, index: Option<&str>, number: usize) -> Result<Target, Ref
     Ok(if is_default { Target::Recognised(table) } else { Target::Table(table) })
 }
 
-/// The event as a record: an object, or one in a text, keeps its members, anything else becomes `Message`; what the envelope says comes
-/// beside them, under the name it has there or, where the event has a member of that name, under `splunk_` and the name.
+/// The event as a record: an object, or one in a text, keeps its members, anything else becomes `Message`; what the
+/// envelope says comes beside them, under the name it has there or, where the event has a member of that name, under
+/// `splunk_` and the name. The time of the envelope is that of the event: a `TimeGenerated` of its own comes beside it.
 fn record(envelope: &Envelope) -> Result<Map<String, Value>, Refusal> {
     let mut record = Map::new();
     match &envelope.time {
@@ -183,7 +184,8 @@ fn record(envelope: &Envelope) -> Result<Map<String, Value>, Refusal> {
         Value::String(text) if text.is_empty() => return Err(EVENT_BLANK),
         Value::Object(event) => {
             for (name, value) in event {
-                record.entry(name.clone()).or_insert_with(|| value.clone());
+                let name = if record.contains_key(name) { format!("event_{name}") } else { name.clone() };
+                insert_beside(&mut record, name, value.clone());
             }
         }
         Value::String(text) => drop(record.insert("Message".to_owned(), text.clone().into())),
@@ -199,7 +201,7 @@ fn record(envelope: &Envelope) -> Result<Map<String, Value>, Refusal> {
     let fields = envelope.fields.iter().flatten().map(|(name, value)| (name.clone(), value.clone()));
     for (name, value) in texts.chain(fields) {
         let name = if record.contains_key(&name) { format!("splunk_{name}") } else { name };
-        record.entry(name).or_insert(value);
+        insert_beside(&mut record, name, value);
     }
     Ok(record)
 }
@@ -342,6 +344,10 @@ mod tests {
             r#"{"TimeGenerated":1426279439.5,"a":1,"host":"own","splunk_host":"h","f":"x"}"#,
         );
         check(r#"{"time":"1426279439","event":"text"}"#, r#"{"TimeGenerated":1426279439,"Message":"text"}"#);
+        check(
+            r#"{"time":1,"host":"h","fields":{"host":"f"},"event":{"TimeGenerated":"2026-01-02","host":"own","splunk_host":"s"}}"#,
+            r#"{"TimeGenerated":1,"event_TimeGenerated":"2026-01-02","host":"own","splunk_host":"s","splunk_host_":"h","splunk_host__":"f"}"#,
+        );
         check(r#"{"event":[1,2]}"#, r#"{"Message":"[1,2]"}"#);
         check(r#"{"event":"{\"a\":1}"}"#, r#"{"a":1}"#);
         check(r#"{"event":"{a}"}"#, r#"{"Message":"{a}"}"#);

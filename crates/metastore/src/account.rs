@@ -87,12 +87,29 @@ impl Metastore {
         })
     }
 
+    /// Replaces the scopes and ends every session of the account.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::LastWithScope`] when nobody would have the scope `kept` any more.
+    pub fn set_account_scopes(&self, name: &str, scopes: &[String], kept: &str) -> Result<(), Error> {
+        self.write("changing scopes", |transaction| {
+            let holders = holders(transaction, kept)?;
+            let changed = transaction
+                .execute("UPDATE account SET scopes = ?2 WHERE name = ?1", (name, to_json(scopes)))
+                .doing("changing scopes")?;
+            found(changed, name)?;
+            check_kept(transaction, kept, holders)?;
+            end_sessions(transaction, name)
+        })
+    }
+
     /// Disables an account from `since` on and ends its sessions, or enables it again with `None`.
     ///
     /// # Errors
-    /// [`Error::NotFound`].
-    pub fn set_account_disabled(&self, name: &str, since: Option<Timestamp>) -> Result<(), Error> {
+    /// [`Error::NotFound`]; [`Error::LastWithScope`] when nobody would have the scope `kept` any more.
+    pub fn set_account_disabled(&self, name: &str, since: Option<Timestamp>, kept: &str) -> Result<(), Error> {
         self.write("disabling an account", |transaction| {
+            let holders = holders(transaction, kept)?;
             let changed = transaction
                 .execute(
                     "UPDATE account SET disabled = ?2 WHERE name = ?1",
@@ -100,9 +117,25 @@ impl Metastore {
                 )
                 .doing("disabling an account")?;
             found(changed, name)?;
+            check_kept(transaction, kept, holders)?;
             end_sessions(transaction, name)
         })
     }
+}
+
+/// How many accounts that may sign in have a scope.
+fn holders(transaction: &Transaction<'_>, scope: &str) -> Result<i64, Error> {
+    let sql = "SELECT count(*) FROM account
+        WHERE disabled IS NULL AND EXISTS (SELECT 1 FROM json_each(account.scopes) WHERE value = ?1)";
+    transaction.query_row(sql, [scope], |row| row.get(0)).doing("counting accounts with a scope")
+}
+
+/// Refuses a change after which nobody has a scope that somebody had before.
+fn check_kept(transaction: &Transaction<'_>, scope: &str, before: i64) -> Result<(), Error> {
+    if before > 0 && holders(transaction, scope)? == 0 {
+        return Err(Error::LastWithScope { scope: scope.to_owned() });
+    }
+    Ok(())
 }
 
 fn insert(transaction: &Transaction<'_>, account: &Account) -> Result<(), Error> {
@@ -190,10 +223,32 @@ mod tests {
         let session =
             Session { cookie_hash: [1; 32], account: "ada".into(), created: NOW, last_used: NOW, expires: NOW };
         store.insert_session(&session, 10).unwrap();
-        store.set_account_disabled("ada", Some(NOW)).unwrap();
+        store.set_account_disabled("ada", Some(NOW), "respond").unwrap();
         assert!(store.session(&[1; 32]).unwrap().is_none());
         assert_eq!(store.account("ada").unwrap().unwrap().disabled, Some(NOW));
         assert!(matches!(store.set_password_hash("bob", "x"), Err(Error::NotFound { .. })));
+    }
+
+    #[test]
+    fn the_last_account_with_a_scope_keeps_it() {
+        let dir = TestDir::new();
+        let store = Metastore::open(&dir.join("meta.sqlite"), NOW).unwrap();
+        store.insert_account(&account("ada")).unwrap();
+        store.insert_account(&account("bob")).unwrap();
+        let query = ["query".to_owned()];
+        store.set_account_scopes("BOB", &query, "admin").unwrap();
+        assert_eq!(store.account("bob").unwrap().unwrap().scopes, query);
+        for refused in
+            [store.set_account_scopes("ada", &query, "admin"), store.set_account_disabled("ada", Some(NOW), "admin")]
+        {
+            assert!(matches!(refused, Err(Error::LastWithScope { .. })), "{refused:?}");
+        }
+        assert_eq!(store.account("ada").unwrap().unwrap(), account("ada"));
+        store.set_account_scopes("bob", &account("bob").scopes, "admin").unwrap();
+        store.set_account_disabled("ada", Some(NOW), "admin").unwrap();
+        // One that is disabled holds nothing.
+        assert!(store.set_account_scopes("bob", &query, "admin").is_err());
+        assert!(matches!(store.set_account_scopes("eve", &query, "admin"), Err(Error::NotFound { .. })));
     }
 
     #[test]

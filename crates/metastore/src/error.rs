@@ -52,6 +52,12 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Nobody who may sign in would have a scope any more.
+    #[error("nobody would have the scope `{scope}` any more: give it to another account first")]
+    LastWithScope {
+        /// The scope.
+        scope: String,
+    },
     /// A one-time link is unknown, used, or past its time.
     #[error("this link was used before, has expired, or is not ours; ask for a new one")]
     LinkSpent,
@@ -80,7 +86,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Open { .. } | Self::NotOurs { .. } | Self::Newer { .. } => ErrorKind::OPERATOR,
-            Self::AlreadyExists { .. } | Self::NotFound { .. } => ErrorKind::Caller,
+            Self::AlreadyExists { .. } | Self::NotFound { .. } | Self::LastWithScope { .. } => ErrorKind::Caller,
             Self::LinkSpent => ErrorKind::Denied,
             Self::Damaged { .. } => ErrorKind::Internal,
             Self::Sqlite { source, .. } => match source.sqlite_error_code() {

@@ -83,6 +83,31 @@ impl fmt::Display for Scope {
     }
 }
 
+/// What a client says of itself. Nothing proves it, so nothing is allowed by it: it helps whoever reads the audit log.
+///
+/// # Source
+/// Kusto's headers `x-ms-app`, `x-ms-user` and `x-ms-client-version`, and its request properties `request_app_name` and
+/// `request_user`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientClaims {
+    /// The program; empty when it does not say.
+    pub application: String,
+    /// Its version; empty when it does not say.
+    pub version: String,
+    /// The user it works for; empty when it does not say.
+    pub user: String,
+}
+
+impl ClientClaims {
+    /// What is said, by its name in the `Details` of audit rows.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [("application", &self.application), ("client_version", &self.version), ("claimed_user", &self.user)]
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(name, text)| (name, text.as_str()))
+    }
+}
+
 /// The right and the circumstances under which one operation runs. No context, no rows.
 #[derive(Debug, Clone)]
 pub struct OpContext {
@@ -94,6 +119,8 @@ pub struct OpContext {
     pub client_address: String,
     /// Ties the audit rows, logs and answers of one request together.
     pub correlation_id: String,
+    /// What the client says of itself.
+    pub claims: ClientClaims,
     /// When the request's principal loses its right; `None` for services.
     pub expires: Option<Timestamp>,
 }
@@ -107,6 +134,7 @@ impl OpContext {
             scopes: Scope::ALL.to_vec(),
             client_address: "local".to_owned(),
             correlation_id: String::new(),
+            claims: ClientClaims::default(),
             expires: None,
         }
     }

@@ -26,7 +26,7 @@ pub use alarm::{Alarm, AlarmKind, AlarmSink};
 pub use alert::{Alert, AlertDelivery, MatchedEvent};
 pub use audit::{AuditEvent, AuditSink, Outcome};
 pub use channels::{AlertChannels, ChannelStatus, ChannelTest, Resent, UndeliveredAlert};
-pub use context::{Actor, ActorKind, OpContext, Scope};
+pub use context::{Actor, ActorKind, ClientClaims, OpContext, Scope};
 pub use error::PortError;
 pub use incidents::{
     Classification, EntityRisk, Evidence, FalsePositiveCause, Incident, IncidentActivity, IncidentAlert,

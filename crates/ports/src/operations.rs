@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use arrow::array::RecordBatch;
 use moneta_base::{IngestDay, Seq, TableName, Timestamp};
 use serde::Serialize;
 
-use crate::{BoxFuture, OpContext, PortError, SourceQuality, SourceStatus};
+use crate::{BoxFuture, OpContext, PortError, SourceQuality, SourceStatus, Submission};
 
 /// One part of the process and whether it can do its work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -170,6 +171,51 @@ pub struct CollectorStatus {
     pub num_dropped: u64,
     /// Why it failed or waits; empty otherwise.
     pub reason: String,
+}
+
+/// What becomes tokens before anything is stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ScrubPolicy {
+    /// `built-in`, or the file it was read from at the start.
+    pub source: String,
+    /// The version of its format.
+    pub version: u32,
+    /// SHA-256 of its text, as hexadecimal digits.
+    pub sha256: String,
+    /// The version of the key that makes tokens.
+    pub token_key_version: u32,
+    /// The patterns that are looked for in every text.
+    pub patterns: Vec<String>,
+    /// The fields whose values become tokens, by table and name.
+    pub fields: Vec<ScrubbedField>,
+    /// What stays although a field or a pattern would take it: lists by name.
+    pub allow: BTreeMap<String, Vec<String>>,
+}
+
+/// A field whose values become tokens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ScrubbedField {
+    /// The table; `*` stands for every table.
+    pub table: String,
+    /// The field.
+    pub field: String,
+    /// The kind of its tokens.
+    pub kind: String,
+}
+
+/// What would be stored of records.
+///
+/// # Shapes
+/// The columns of the batches that were tried, same row count and order; a column `_Extra` more where a number became a
+/// token.
+#[derive(Debug, Clone, Default)]
+pub struct ScrubTrial {
+    /// The rows by table.
+    pub rows: Vec<(TableName, RecordBatch)>,
+    /// Records that would go to `Quarantine`: reason and content.
+    pub quarantined: Vec<(String, Vec<u8>)>,
+    /// How many values of the rows became tokens, by kind; kinds of which there are none are left out.
+    pub tokens: Vec<(String, u64)>,
 }
 
 /// What a check of everything stored found.
@@ -507,6 +553,23 @@ pub trait Operations: Send + Sync {
     /// # Errors
     /// When the check cannot run.
     fn verify<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<VerifyReport, PortError>>;
+
+    /// What becomes tokens before anything is stored.
+    ///
+    /// # Errors
+    /// When the question cannot be audited.
+    fn scrub_policy<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<ScrubPolicy, PortError>>;
+
+    /// What would be stored of records; nothing is. The audit holds the tables and how many values became tokens, and
+    /// nothing of the records.
+    ///
+    /// # Errors
+    /// When the question cannot be audited.
+    fn try_scrubbing<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        records: Submission,
+    ) -> BoxFuture<'a, Result<ScrubTrial, PortError>>;
 
     /// Decodes quarantined records again, after a parser or a mapping was mended.
     ///

@@ -168,6 +168,9 @@ pub struct Completeness {
     pub pieces_recalled: u64,
     /// Rows that came out of the scans.
     pub rows_scanned: u64,
+    /// Bytes of the columns read: of segments as they are stored, when they were not in memory from before; of hot
+    /// blocks as they are in memory.
+    pub bytes_read: u64,
     /// What could not be read, each by name with the reason. Not empty means the answer is partial.
     pub not_read: Vec<String>,
 }
@@ -231,6 +234,8 @@ pub struct QueryState {
     pub id: String,
     /// Who asked.
     pub principal: String,
+    /// By which program, as it says itself; empty when it does not.
+    pub application: String,
     /// The text.
     pub text: String,
     /// When it came.

@@ -24,6 +24,9 @@ pub struct RuleReport {
     pub title: String,
     /// Why it was not loaded; `None` when it was.
     pub problem: Option<String>,
+    /// The line of the file that this is about, from 1, where one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
 }
 
 /// A test beside a rule whose outcome is another than it says.

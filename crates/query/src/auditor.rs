@@ -17,6 +17,14 @@ pub(crate) struct Auditor {
 /// Facts about what was done, for the `Details` of an audit row.
 pub(crate) type Details = serde_json::Map<String, serde_json::Value>;
 
+/// What a query took of the machine.
+pub(crate) fn read_details(bytes_read: u64, memory_peak_bytes: usize) -> Details {
+    [("bytes_read", bytes_read.into()), ("memory_peak_bytes", memory_peak_bytes.into())]
+        .into_iter()
+        .map(|(name, value): (&str, serde_json::Value)| (name.to_owned(), value))
+        .collect()
+}
+
 impl Auditor {
     /// Records that rows of a query are about to be handed out.
     pub(crate) async fn begun(
@@ -25,7 +33,7 @@ impl Auditor {
         ctx: &OpContext,
         request: &QueryRequest,
     ) -> Result<(), QueryError> {
-        self.sink.record(ctx, event(action, request)).await.map_err(not_audited)
+        self.sink.record(ctx, event(action, ctx, request)).await.map_err(not_audited)
     }
 
     /// Records and counts how a query ended.
@@ -41,7 +49,7 @@ impl Auditor {
         elapsed: Duration,
         details: Details,
     ) -> Result<(), QueryError> {
-        let mut event = event(action, request);
+        let mut event = event(action, ctx, request);
         event.details.extend(details);
         event.duration_ms = u64::try_from(elapsed.as_millis()).ok();
         match outcome {
@@ -58,9 +66,10 @@ impl Auditor {
     }
 }
 
-fn event(action: &'static str, request: &QueryRequest) -> AuditEvent {
+fn event(action: &'static str, ctx: &OpContext, request: &QueryRequest) -> AuditEvent {
     let mut event = AuditEvent::success(action, "query", "");
     event.query_text.clone_from(&request.text);
+    event.details.extend(ctx.claims.named().map(|(name, text)| (name.to_owned(), text.into())));
     if request.language == QueryLanguage::Sql {
         event.details.insert("language".to_owned(), "sql".into());
     }

@@ -30,7 +30,7 @@ use moneta_ports::{
 use tokio::runtime::Handle;
 
 use crate::Limits;
-use crate::auditor::{Auditor, Details};
+use crate::auditor::{Auditor, Details, read_details};
 use crate::grouped::ComputeInScan;
 use crate::limits::Spill;
 use crate::memory::{ALL_QUERIES, QueryMemory, SharedMemory};
@@ -162,6 +162,7 @@ impl Engine {
         ticket.end(result.as_ref().map(|answer| Ended {
             num_rows: num_rows(answer),
             memory_peak_bytes: answer.memory_peak_bytes,
+            bytes_read: answer.completeness.bytes_read,
             note: answer.truncated.as_ref().map(ToString::to_string).unwrap_or_default(),
         }));
         result
@@ -648,7 +649,10 @@ impl QueryEngine for Engine {
             let started = Instant::now();
             let result = self.run(ctx, &request).await;
             let outcome = result.as_ref().map(|answer| Some(num_rows(answer)));
-            self.auditor.ended("query.run", ctx, &request, outcome, started.elapsed(), Details::new()).await?;
+            let details =
+                result.as_ref().map(|answer| read_details(answer.completeness.bytes_read, answer.memory_peak_bytes));
+            let details = details.unwrap_or_default();
+            self.auditor.ended("query.run", ctx, &request, outcome, started.elapsed(), details).await?;
             result
         })
     }

@@ -35,6 +35,7 @@ pub(crate) enum Lane {
 pub(crate) struct Ended {
     pub(crate) num_rows: u64,
     pub(crate) memory_peak_bytes: usize,
+    pub(crate) bytes_read: u64,
     /// Why rows are missing, if any are.
     pub(crate) note: String,
 }
@@ -108,6 +109,7 @@ impl Running {
         let state = QueryState {
             id,
             principal: principal.clone(),
+            application: ctx.claims.application.clone(),
             text: request.text.chars().take(TEXT_CHARACTERS_MAX).collect(),
             since: now,
             elapsed: Duration::ZERO,

@@ -17,7 +17,7 @@ use moneta_ports::{BoxFuture, OpContext, QueryColumn, QueryDiagnostic, QueryErro
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::auditor::{Auditor, Details};
+use crate::auditor::{Auditor, Details, read_details};
 use crate::engine::{
     Core, Planned, Prepared, ResultLimits, aligned, bytes_of_rows, failed, on_threads, plan_failed, query_columns,
     timed_out,
@@ -135,8 +135,9 @@ async fn end(ticket: Ticket, job: &Job, out: Sender, result: Result<(Ended, Fini
     let num_rows = job.num_rows.load(Ordering::Relaxed);
     let elapsed = job.started.elapsed();
     match result {
-        Ok((ended, (details, answer))) => {
+        Ok((ended, (mut details, answer))) => {
             let outcome = Ok(Some(num_rows));
+            details.extend(read_details(ended.bytes_read, ended.memory_peak_bytes));
             let audited = job.auditor.ended(action, &job.ctx, &job.request, outcome, elapsed, details).await;
             ticket.end(audited.as_ref().map(|()| ended));
             // A reader that went away in this moment has nobody to tell.
@@ -210,9 +211,15 @@ impl Core {
             }
             next = rows.next().await.transpose()?;
         }
-        match prepared.snapshot.counters.completeness().not_read.first() {
+        let completeness = prepared.snapshot.counters.completeness();
+        match completeness.not_read.first() {
             Some(reason) => Err(failed(ErrorKind::Internal, format!("the rows would not be all: {reason}"))),
-            None => Ok(Ended { memory_peak_bytes: memory.peak(), num_rows: num_rows(job) as u64, ..Ended::default() }),
+            None => Ok(Ended {
+                memory_peak_bytes: memory.peak(),
+                num_rows: num_rows(job) as u64,
+                bytes_read: completeness.bytes_read,
+                ..Ended::default()
+            }),
         }
     }
 

@@ -3,6 +3,7 @@
 //! The policy is a TOML file; `content/scrub/default.toml` is compiled in and documents the format.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use crate::email::EmailRules;
 use crate::{Error, TokenKind};
@@ -18,6 +19,8 @@ const ANY_TABLE: &str = "*";
 /// Which fields and patterns become tokens.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// The file.
+    text: Arc<str>,
     pub(crate) emails: bool,
     pub(crate) phones: bool,
     pub(crate) cards: bool,
@@ -86,6 +89,7 @@ impl Policy {
         let lower = |words: Vec<String>| words.into_iter().map(|word| word.to_lowercase()).collect::<HashSet<_>>();
         let any_table = file.fields.get(ANY_TABLE).into_iter().flatten();
         Ok(Self {
+            text: text.into(),
             emails: file.patterns.email,
             phones: file.patterns.phone,
             cards: file.patterns.payment_card,
@@ -133,6 +137,42 @@ impl Policy {
             || is_sid(&lower)
     }
 
+    /// The file it was read from, as it was then.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The version of its format.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        POLICY_VERSION
+    }
+
+    /// The patterns that are looked for in every text, by their names in the file.
+    pub fn patterns(&self) -> impl Iterator<Item = &'static str> {
+        let all = [("email", self.emails), ("phone", self.phones), ("payment_card", self.cards)];
+        all.into_iter().filter(|(_, is_on)| *is_on).map(|(name, _)| name)
+    }
+
+    /// What stays although a field or a pattern would take it: the lists of the file by name, each sorted, in lower case.
+    #[must_use]
+    pub fn allowed(&self) -> [(&'static str, Vec<&str>); 6] {
+        fn sorted<'a>(words: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
+            let mut words: Vec<&str> = words.into_iter().map(String::as_str).collect();
+            words.sort_unstable();
+            words
+        }
+        [
+            ("values", sorted(&self.allowed_values)),
+            ("beginnings", sorted(&self.allowed_beginnings)),
+            ("addresses", sorted(&self.email_rules.addresses)),
+            ("domains", sorted(&self.email_rules.domains)),
+            ("not_top_level_domains", sorted(&self.email_rules.not_top_labels)),
+            ("number_fields", sorted(&self.number_fields)),
+        ]
+    }
+
     /// The fields the policy names, as table and column; `*` stands for every table.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str, TokenKind)> {
         self.fields.iter().flat_map(|(table, fields)| {
@@ -177,6 +217,17 @@ mod tests {
                 assert!(text, "{table}.{column} is {}", found.column_type);
             }
         }
+    }
+
+    #[test]
+    fn a_policy_says_what_it_holds() {
+        let text = "version = 1\n[patterns]\nemail = true\nphone = false\npayment_card = true\n\
+            [allow]\nvalues = [\"Root\", \"admin\"]\nnumber_fields = [\"flow_id\"]\n";
+        let policy = Policy::parse(text).unwrap();
+        assert_eq!((policy.text(), policy.version()), (text, 1));
+        assert_eq!(policy.patterns().collect::<Vec<_>>(), ["email", "payment_card"]);
+        let some: Vec<_> = policy.allowed().into_iter().filter(|(_, words)| !words.is_empty()).collect();
+        assert_eq!(some, [("values", vec!["admin", "root"]), ("number_fields", vec!["flow_id"])]);
     }
 
     #[test]

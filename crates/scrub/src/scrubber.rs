@@ -73,6 +73,12 @@ impl Scrubber {
         Ok(Self { finder: Finder { policy, tokens: TokenMaker::new(&keys)? } })
     }
 
+    /// What counts as personal data here.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.finder.policy
+    }
+
     /// Version of the key that makes tokens.
     #[must_use]
     pub fn token_key(&self) -> u32 {

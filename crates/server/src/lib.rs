@@ -41,6 +41,7 @@ mod replay;
 mod rule_admin;
 mod rule_packs;
 mod rule_trial;
+mod scrubbing;
 mod serve;
 mod snapshot;
 mod source_config;

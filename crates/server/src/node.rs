@@ -26,7 +26,7 @@ use moneta_ports::{
 };
 use moneta_query::{Engine, Limits, Objects, Outside, Spill, StoreTables};
 use moneta_rules::{Placeholders, Taxonomy};
-use moneta_scrub::{Scrubber, TokenKeys};
+use moneta_scrub::Scrubber;
 
 use crate::analytics::start_analytics;
 use crate::background::Background;
@@ -40,6 +40,7 @@ use crate::mover::{MoverParts, remove_cache, start_mover};
 use crate::objects::bucket_options;
 use crate::operations::NodeOperations;
 use crate::rule_admin::{RuleSettings, Rules};
+use crate::scrubbing::Scrubbing;
 use crate::starter;
 use crate::volume::{DataVolume, RESERVE_FILE};
 use crate::witnessing::{Board, Witnessing, WitnessingParts, start_witnessing};
@@ -115,7 +116,9 @@ impl Node {
         let signer: Arc<dyn NoteSigner> = keys.log_signer();
         let metastore = open_metastore(&world, data)?;
         let catalog = TableCatalog::built_in();
-        let (ingest, report) = open_ingest(&world, data, config, &keys, tenant, &catalog, &metastore)?;
+        let scrubbing = Scrubbing::open(config, &keys)?;
+        let scrubber = scrubbing.scrubber.clone();
+        let (ingest, report) = open_ingest(&world, data, config, &keys, tenant, &catalog, &metastore, scrubber)?;
         log_recovery(&report);
         append_start_entries(&world, &keys, &ingest);
         let catalog = Arc::new(catalog);
@@ -150,7 +153,7 @@ impl Node {
         let (witnesses, care) = (Arc::new(Board::default()), Arc::new(CareBoard::default()));
         let operations = NodeOperations::new(
             &world, data, tenant, &ingest, &engine, &metastore, &rules, &catalog, &witnesses, &care, &mappings,
-            &sources,
+            &sources, scrubbing,
         );
         let operations = Arc::new(operations);
         Ok(Self {
@@ -430,6 +433,7 @@ fn load_tenant(world: &World, data: &Path) -> Result<TenantId, ServerError> {
     TenantId::parse(text.trim()).map_err(|error| ServerError::part("tenant id", ErrorKind::Internal, error))
 }
 
+#[expect(clippy::too_many_arguments, reason = "wiring: one argument a part")]
 fn open_ingest(
     world: &World,
     data: &Path,
@@ -438,6 +442,7 @@ fn open_ingest(
     tenant: TenantId,
     catalog: &TableCatalog,
     metastore: &Metastore,
+    scrubber: Arc<Scrubber>,
 ) -> Result<(Arc<Ingest>, OpenReport), ServerError> {
     let parts = Parts {
         fs: world.fs.clone(),
@@ -445,7 +450,7 @@ fn open_ingest(
         entropy: world.entropy.clone(),
         signer: keys.log_signer(),
         origin: keys.log_name().to_owned(),
-        scrubber: Arc::new(make_scrubber(config, keys)?),
+        scrubber,
         tenant,
         catalog: catalog.clone(),
         policy: policy(config, metastore)?,
@@ -474,24 +479,6 @@ pub(crate) fn policy(config: &Config, metastore: &Metastore) -> Result<Policy, S
         retention_floor_days: config.retention.floor_days.0,
         holds: holds::load(metastore).map_err(|error| ServerError::part("holds", error.kind, error))?,
     })
-}
-
-fn make_scrubber(config: &Config, keys: &KeyRing) -> Result<Scrubber, ServerError> {
-    let setting = |message: String| ServerError::Setting { key: "scrub.policy", message };
-    let policy = match &config.scrub.policy {
-        None => moneta_scrub::Policy::built_in(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| setting(format!("cannot read {}: {error}", path.display())))?;
-            moneta_scrub::Policy::parse(&text).map_err(|error| setting(format!("{}: {error}", path.display())))?
-        }
-    };
-    let (current, _) = keys.token_keys().current();
-    let token_keys = TokenKeys {
-        current,
-        keys: keys.token_keys().iter().map(|(version, secret)| (version, *secret.expose())).collect(),
-    };
-    Scrubber::new(policy, token_keys).map_err(|error| setting(error.to_string()))
 }
 
 /// Opens the metastore. A new one says that the directory is: the first server adds the rules that come with it.

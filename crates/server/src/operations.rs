@@ -13,11 +13,12 @@ use moneta_metastore::Metastore;
 use moneta_monitor::SourceWatch;
 use moneta_ports::operations::{
     CheckpointStatus, CollectorStatus, DiskStatus, ExportSelection, Hold, HoldRequest, JournalStatus, LedgerPath,
-    Operations, PartState, ProofAnswer, ReplayReport, ReplaySelection, RetentionStatus, Snapshot, Status, TableStatus,
-    VerifyFinding, VerifyReport,
+    Operations, PartState, ProofAnswer, ReplayReport, ReplaySelection, RetentionStatus, ScrubPolicy, ScrubTrial,
+    Snapshot, Status, TableStatus, VerifyFinding, VerifyReport,
 };
 use moneta_ports::{
     AuditEvent, AuditSink, BoxFuture, Metric, OpContext, PortError, ReceiptAnswer, SourceQuality, SourceStatus,
+    Submission,
 };
 use moneta_query::Engine;
 use moneta_store::Store;
@@ -27,6 +28,7 @@ use crate::caretaker::CareBoard;
 use crate::node::World;
 use crate::objects::FromStore;
 use crate::rule_admin::Rules;
+use crate::scrubbing::Scrubbing;
 use crate::witnessing::Board;
 use crate::{capacity, holds, prove, receipts, replay, snapshot};
 
@@ -58,6 +60,7 @@ pub(crate) struct NodeOperations {
     pub(crate) snapshot: tokio::sync::Mutex<()>,
     pub(crate) mappings: Arc<Mappings>,
     sources: Arc<SourceWatch>,
+    scrubbing: Scrubbing,
     started: Instant,
     started_at: Timestamp,
     collectors: std::sync::RwLock<Option<CollectorsStatus>>,
@@ -83,6 +86,7 @@ impl NodeOperations {
         care: &Arc<CareBoard>,
         mappings: &Arc<Mappings>,
         sources: &Arc<SourceWatch>,
+        scrubbing: Scrubbing,
     ) -> Self {
         Self {
             world: world.clone(),
@@ -100,6 +104,7 @@ impl NodeOperations {
             snapshot: tokio::sync::Mutex::default(),
             mappings: mappings.clone(),
             sources: sources.clone(),
+            scrubbing,
             started: Instant::now(),
             started_at: world.clock.now(),
             collectors: std::sync::RwLock::new(None),
@@ -255,6 +260,18 @@ impl Operations for NodeOperations {
             let checked = tokio::task::spawn_blocking(move || verify_live(&data, &store)).await;
             checked.map_err(|error| PortError::caused_by(ErrorKind::Internal, "the check was interrupted", error))?
         })
+    }
+
+    fn scrub_policy<'a>(&'a self, ctx: &'a OpContext) -> BoxFuture<'a, Result<ScrubPolicy, PortError>> {
+        Box::pin(self.scrubbing.policy(ctx, &*self.ingest))
+    }
+
+    fn try_scrubbing<'a>(
+        &'a self,
+        ctx: &'a OpContext,
+        records: Submission,
+    ) -> BoxFuture<'a, Result<ScrubTrial, PortError>> {
+        Box::pin(self.scrubbing.try_out(ctx, &*self.ingest, records))
     }
 
     fn replay_quarantine<'a>(

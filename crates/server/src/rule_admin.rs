@@ -697,7 +697,8 @@ fn rule_warning(warning: Diagnosis) -> RuleWarning {
 }
 
 fn rule_report(rule: NotLoaded) -> RuleReport {
-    RuleReport { file: rule.file, rule_id: rule.rule_id, title: rule.title, problem: Some(rule.error.to_string()) }
+    let (problem, line) = (Some(rule.error.to_string()), rule.error.line());
+    RuleReport { file: rule.file, rule_id: rule.rule_id, title: rule.title, problem, line }
 }
 
 pub(crate) fn no_such_rule(rule_id: &str) -> PortError {

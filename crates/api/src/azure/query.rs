@@ -262,9 +262,11 @@ fn write(answer: QueryAnswer, prefer: &Prefer) -> Result<Box<RawValue>, Box<dyn 
             "statistics",
             json!({ "query": {
                 "executionTime": answer.elapsed.as_secs_f64(),
+                "resourceUsage": { "memory": { "peakPerNode": answer.memory_peak_bytes } },
                 "inputDatasetStatistics": {
                     "extents": { "total": read.segments_read + read.segments_pruned, "scanned": read.segments_read },
                     "rows": { "scanned": read.rows_scanned },
+                    "bytes": { "scanned": read.bytes_read },
                 },
                 "datasetStatistics": tables,
             }}),

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use moneta_event::ColumnType;
-use moneta_ports::{Completeness, QueryAnswer, QueryColumn};
+use moneta_ports::{QueryAnswer, QueryColumn};
 use serde_json::{Value, json};
 
 use super::{cell, fault};
@@ -50,9 +50,9 @@ impl Answer {
     /// # Errors
     /// When a column is not of the type the engine says it is.
     pub(crate) fn of_query(answer: QueryAnswer) -> Result<Self, arrow::error::ArrowError> {
-        let visualization = answer.visualization.unwrap_or_else(no_visualization).to_string();
         let num_rows: Vec<usize> = answer.tables.iter().map(moneta_ports::ResultTable::num_rows).collect();
-        let statistics = statistics(&answer.completeness, answer.elapsed, &num_rows);
+        let statistics = statistics(&answer, &num_rows);
+        let visualization = answer.visualization.unwrap_or_else(no_visualization).to_string();
         let mut tables = Vec::with_capacity(answer.tables.len());
         for table in answer.tables {
             let batches = table.batches.iter().map(|batch| cell::normalise(&table.columns, batch));
@@ -126,15 +126,18 @@ pub(crate) fn column(name: &str, column_type: ColumnType) -> QueryColumn {
 }
 
 /// Statistics in the members that Kusto's tools show.
-fn statistics(completeness: &Completeness, elapsed: std::time::Duration, num_rows: &[usize]) -> String {
+fn statistics(answer: &QueryAnswer, num_rows: &[usize]) -> String {
+    let completeness = &answer.completeness;
     let tables: Vec<Value> = num_rows.iter().map(|rows| json!({ "table_row_count": rows })).collect();
     let extents = completeness.segments_read + completeness.segments_pruned;
     let not_read: Vec<Value> = completeness.skipped().map(|(what, count, why)| json!([what, count, why])).collect();
     json!({
-        "ExecutionTime": elapsed.as_secs_f64(),
+        "ExecutionTime": answer.elapsed.as_secs_f64(),
+        "resource_usage": { "memory": { "peak_per_node": answer.memory_peak_bytes } },
         "input_dataset_statistics": {
             "extents": { "total": extents, "scanned": completeness.segments_read },
             "rows": { "scanned": completeness.rows_scanned },
+            "bytes": { "scanned": completeness.bytes_read },
             "rowstores": { "scanned_blocks": completeness.blocks_read },
             "not_read": not_read,
         },

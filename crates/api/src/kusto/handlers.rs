@@ -118,7 +118,10 @@ fn read_parameters(wire: Parameters) -> Result<KustoRequest, Fault> {
 }
 
 async fn run(caller: Caller, state: &App, request: Result<KustoRequest, Fault>, form: Form) -> Response {
-    let Caller { ids, ctx } = caller;
+    let Caller { ids, mut ctx } = caller;
+    if let (Ok(ctx), Ok(request)) = (&mut ctx, &request) {
+        request.claim(ctx);
+    }
     let outcome = match (ctx, request) {
         (Err(error), _) => Err(Fault::from(error)),
         (Ok(_), Err(fault)) => Err(fault),

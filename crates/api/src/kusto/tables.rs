@@ -20,7 +20,7 @@ const TABLES_MAX: usize = 100;
 
 /// Carries out a command about `table` or `tables`; `rest` is what follows that word.
 pub(super) async fn run(state: &App, ctx: &OpContext, verb: &str, rest: &str) -> Result<Table, Fault> {
-    let rest = rest.trim().trim_end_matches(';').trim_end();
+    let rest = rest.trim();
     let (name, after) = entity(rest);
     if let Some(after) = strip_word(after, "ingestion") {
         return mappings::change(state, ctx, verb, &name, after).await;

@@ -37,7 +37,7 @@ pub(super) async fn drop(state: &App, ctx: &OpContext, rest: &str) -> Result<Tab
 
 /// `.show materialized-view Name [cslschema | schema as json]`.
 pub(super) fn show(state: &App, rest: &str) -> Result<Table, Fault> {
-    let (name, form) = entity(rest.trim_end_matches(';'));
+    let (name, form) = entity(rest);
     let found = state.objects.views().into_iter().find(|status| status.view.name == name);
     let found = found.ok_or_else(|| not_found("MaterializedView", &name))?;
     let words: Vec<String> = form.split_whitespace().map(str::to_ascii_lowercase).collect();
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_declaration_is_taken_apart() {
         let text =
-            "ifnotexists with (docstring = 'a }', backfill=true) ['V'] on table T { T | summarize n = count() by a }; ";
+            "ifnotexists with (docstring = 'a }', backfill=true) ['V'] on table T { T | summarize n = count() by a } ";
         let (view, if_not_exists) = declaration(text).unwrap();
         assert!(if_not_exists);
         assert_eq!((view.name.as_str(), view.source.as_str(), view.doc_string.as_str()), ("V", "T", "a }"));

@@ -51,6 +51,8 @@ enum Kind {
     Word(&'static [&'static str]),
     Many(&'static Kind),
     Object(&'static [Member]),
+    /// An object with members of any name.
+    Record,
     /// Any of them, or null.
     OrNull(&'static Kind),
 }
@@ -264,6 +266,7 @@ impl Kind {
                 let required: Vec<_> = members.iter().filter(|member| member.is_required).map(|m| m.name).collect();
                 json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
             }
+            Self::Record => json!({ "type": "object" }),
             Self::OrNull(kind) => json!({ "anyOf": [kind.schema(), { "type": "null" }] }),
         }
     }

@@ -134,6 +134,20 @@ pub(super) static ALL: &[Operation] = &[
         DONE,
     ),
     change("DELETE", "/v1/accounts/{name}", ADMIN, "Disables an account; its name is never given again", Body::None),
+    change(
+        "PUT",
+        "/v1/accounts/{name}/password",
+        SIGNED_IN,
+        "Changes one's own password, or with `admin` another's, and ends the account's sessions",
+        Body::Json(&[must("password", Kind::Text), may("old_password", TEXT_OR_NULL)]),
+    ),
+    change(
+        "PUT",
+        "/v1/accounts/{name}/scopes",
+        ADMIN,
+        "Changes what an account may do, and ends its sessions; the last administrator stays one",
+        Body::Json(&[must("scopes", SCOPES)]),
+    ),
     get("/v1/credentials", ADMIN, "Credentials without their secrets", Answer::Object(&["credentials"])),
     op(
         ("POST", "/v1/credentials", ADMIN, "Makes a credential; its secrets are shown once"),
@@ -399,6 +413,20 @@ pub(super) static ALL: &[Operation] = &[
         ADMIN,
         "Keeps a table so many days; null: as configured",
         Body::Json(&[may("days", Kind::OrNull(&Kind::Whole(u32::MAX as u64)))]),
+    ),
+    get(
+        "/v1/scrub-policy",
+        ADMIN,
+        "What becomes tokens before anything is stored",
+        Answer::Object(&["source", "version", "sha256", "token_key_version", "patterns", "fields", "allow"]),
+    ),
+    ask(
+        "POST",
+        "/v1/scrub-policy/try",
+        ADMIN,
+        "What would be stored of a record; nothing is",
+        &[must("table", Kind::Text), must("record", Kind::Record)],
+        &["rows", "quarantined", "tokens"],
     ),
     get("/v1/holds", ADMIN, "Legal holds", Answer::List),
     ask(

@@ -3,8 +3,7 @@
 //! # Source
 //! gRPC documentation, "gRPC over HTTP2" (framing, trailers, percent-encoded messages) and "Compression"; OpenTelemetry
 //! Protocol specification, "OTLP/gRPC". The three methods take and answer one message each, so nothing of gRPC beyond
-//! that is here: no streams of messages, no reflection. A success is an empty message: what could not be stored as it
-//! is went to `Quarantine`, and nothing was rejected.
+//! that is here: no streams of messages, no reflection.
 
 use std::io::Read;
 use std::pin::Pin;
@@ -24,6 +23,7 @@ use http_body::Frame;
 use moneta_base::limits::DECOMPRESSION_RATIO_MAX;
 use moneta_ports::OpContext;
 
+use super::answer::Taken;
 use super::{Caller, PROTOBUF, Signal, read, status};
 use crate::ApiError;
 use crate::auth::MayIngest;
@@ -67,12 +67,12 @@ async fn export(caller: Caller, state: &App, signal: Signal, request: Request) -
         Err(error) => Err(error),
     };
     match outcome {
-        Ok(()) => ([(header::CONTENT_TYPE, GRPC)], Body::new(Taken::Message)).into_response(),
+        Ok(taken) => ([(header::CONTENT_TYPE, GRPC)], Body::new(Sent::Message(taken.message()))).into_response(),
         Err(error) => refuse(error),
     }
 }
 
-async fn store(state: &App, ctx: &OpContext, signal: Signal, request: Request) -> Result<(), ApiError> {
+async fn store(state: &App, ctx: &OpContext, signal: Signal, request: Request) -> Result<Taken, ApiError> {
     let encoding = check(request.headers())?;
     let _place = place(state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX + PREFIX_BYTES).await?;
@@ -136,21 +136,26 @@ fn inflate(reader: impl Read, packed_bytes: usize) -> Result<Vec<u8>, ApiError> 
     Ok(message)
 }
 
-/// The answer to a request that was taken, piece by piece.
-enum Taken {
-    /// An empty message comes next.
-    Message,
+/// The answer to a request that was taken, piece by piece: what comes next.
+enum Sent {
+    Message(Vec<u8>),
     Trailers,
     End,
 }
 
-impl HttpBody for Taken {
+impl HttpBody for Sent {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
     fn poll_frame(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let (frame, next) = match *self {
-            Self::Message => (Frame::data(Bytes::from_static(&[0; PREFIX_BYTES])), Self::Trailers),
+        let (frame, next) = match &*self {
+            Self::Message(message) => {
+                let length = u32::try_from(message.len()).expect("a count and a reason of bounded length");
+                let mut framed = vec![0];
+                framed.extend_from_slice(&length.to_be_bytes());
+                framed.extend_from_slice(message);
+                (Frame::data(Bytes::from(framed)), Self::Trailers)
+            }
             Self::Trailers => {
                 let trailers = [(STATUS, HeaderValue::from_static("0"))].into_iter().collect();
                 (Frame::trailers(trailers), Self::End)

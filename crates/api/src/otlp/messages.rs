@@ -3,16 +3,16 @@
 //! # Source
 //! opentelemetry-proto 1.x: the numbers of fields in `logs`, `metrics`, `trace`, `resource` and `common`; the
 //! specification's "JSON Protobuf Encoding": names in lower camel case, ids as hexadecimal digits, 64-bit numbers as
-//! text.
+//! text. Fields of later versions than that have the member `unknownField` and their number: nothing is dropped.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Signal;
 use crate::protobuf::{Fields, Malformed, Wire, varints};
 
-/// Messages within messages at most: values may nest without end.
+/// Messages within messages at most: values may nest without end. A value below that stays the bytes it is.
 const DEPTH_MAX: usize = 64;
 
 /// How a field is read.
@@ -32,6 +32,8 @@ enum Kind {
     /// Bytes in hexadecimal digits.
     Id,
     Message(&'static [Field]),
+    /// An `AnyValue`.
+    Any,
     /// Several numbers of fixed width, packed or not.
     Longs,
     Doubles,
@@ -59,24 +61,45 @@ static ANY: [Field; 7] = [
     one(6, "kvlistValue", Kind::Message(&LIST)),
     one(7, "bytesValue", Kind::Bytes),
 ];
-static ARRAY: [Field; 1] = [many(1, "values", Kind::Message(&ANY))];
+static ARRAY: [Field; 1] = [many(1, "values", Kind::Any)];
 static LIST: [Field; 1] = [many(1, "values", Kind::Message(&PAIR))];
-static PAIR: [Field; 2] = [one(1, "key", Kind::Text), one(2, "value", Kind::Message(&ANY))];
-static RESOURCE: [Field; 1] = [many(1, "attributes", Kind::Message(&PAIR))];
-static SCOPE: [Field; 3] =
-    [one(1, "name", Kind::Text), one(2, "version", Kind::Text), many(3, "attributes", Kind::Message(&PAIR))];
+static PAIR: [Field; 2] = [one(1, "key", Kind::Text), one(2, "value", Kind::Any)];
+static RESOURCE: [Field; 3] = [
+    many(1, "attributes", Kind::Message(&PAIR)),
+    one(2, "droppedAttributesCount", Kind::Int),
+    many(3, "entityRefs", Kind::Message(&ENTITY)),
+];
+static ENTITY: [Field; 4] = [
+    one(1, "schemaUrl", Kind::Text),
+    one(2, "type", Kind::Text),
+    many(3, "idKeys", Kind::Text),
+    many(4, "descriptionKeys", Kind::Text),
+];
+static SCOPE: [Field; 4] = [
+    one(1, "name", Kind::Text),
+    one(2, "version", Kind::Text),
+    many(3, "attributes", Kind::Message(&PAIR)),
+    one(4, "droppedAttributesCount", Kind::Int),
+];
 
 static LOGS: [Field; 1] = [many(1, "resourceLogs", Kind::Message(&RESOURCE_LOGS))];
-static RESOURCE_LOGS: [Field; 2] =
-    [one(1, "resource", Kind::Message(&RESOURCE)), many(2, "scopeLogs", Kind::Message(&SCOPE_LOGS))];
-static SCOPE_LOGS: [Field; 2] =
-    [one(1, "scope", Kind::Message(&SCOPE)), many(2, "logRecords", Kind::Message(&LOG_RECORD))];
-static LOG_RECORD: [Field; 10] = [
+static RESOURCE_LOGS: [Field; 3] = [
+    one(1, "resource", Kind::Message(&RESOURCE)),
+    many(2, "scopeLogs", Kind::Message(&SCOPE_LOGS)),
+    one(3, "schemaUrl", Kind::Text),
+];
+static SCOPE_LOGS: [Field; 3] = [
+    one(1, "scope", Kind::Message(&SCOPE)),
+    many(2, "logRecords", Kind::Message(&LOG_RECORD)),
+    one(3, "schemaUrl", Kind::Text),
+];
+static LOG_RECORD: [Field; 11] = [
     one(1, "timeUnixNano", Kind::Long),
     one(2, "severityNumber", Kind::Int),
     one(3, "severityText", Kind::Text),
-    one(5, "body", Kind::Message(&ANY)),
+    one(5, "body", Kind::Any),
     many(6, "attributes", Kind::Message(&PAIR)),
+    one(7, "droppedAttributesCount", Kind::Int),
     one(8, "flags", Kind::Int),
     one(9, "traceId", Kind::Id),
     one(10, "spanId", Kind::Id),
@@ -85,10 +108,14 @@ static LOG_RECORD: [Field; 10] = [
 ];
 
 static TRACES: [Field; 1] = [many(1, "resourceSpans", Kind::Message(&RESOURCE_SPANS))];
-static RESOURCE_SPANS: [Field; 2] =
-    [one(1, "resource", Kind::Message(&RESOURCE)), many(2, "scopeSpans", Kind::Message(&SCOPE_SPANS))];
-static SCOPE_SPANS: [Field; 2] = [one(1, "scope", Kind::Message(&SCOPE)), many(2, "spans", Kind::Message(&SPAN))];
-static SPAN: [Field; 12] = [
+static RESOURCE_SPANS: [Field; 3] = [
+    one(1, "resource", Kind::Message(&RESOURCE)),
+    many(2, "scopeSpans", Kind::Message(&SCOPE_SPANS)),
+    one(3, "schemaUrl", Kind::Text),
+];
+static SCOPE_SPANS: [Field; 3] =
+    [one(1, "scope", Kind::Message(&SCOPE)), many(2, "spans", Kind::Message(&SPAN)), one(3, "schemaUrl", Kind::Text)];
+static SPAN: [Field; 16] = [
     one(1, "traceId", Kind::Id),
     one(2, "spanId", Kind::Id),
     one(3, "traceState", Kind::Text),
@@ -98,21 +125,42 @@ static SPAN: [Field; 12] = [
     one(7, "startTimeUnixNano", Kind::Long),
     one(8, "endTimeUnixNano", Kind::Long),
     many(9, "attributes", Kind::Message(&PAIR)),
+    one(10, "droppedAttributesCount", Kind::Int),
     many(11, "events", Kind::Message(&SPAN_EVENT)),
+    one(12, "droppedEventsCount", Kind::Int),
     many(13, "links", Kind::Message(&LINK)),
+    one(14, "droppedLinksCount", Kind::Int),
     one(15, "status", Kind::Message(&STATUS)),
+    one(16, "flags", Kind::Int),
 ];
-static SPAN_EVENT: [Field; 3] =
-    [one(1, "timeUnixNano", Kind::Long), one(2, "name", Kind::Text), many(3, "attributes", Kind::Message(&PAIR))];
-static LINK: [Field; 3] =
-    [one(1, "traceId", Kind::Id), one(2, "spanId", Kind::Id), many(4, "attributes", Kind::Message(&PAIR))];
+static SPAN_EVENT: [Field; 4] = [
+    one(1, "timeUnixNano", Kind::Long),
+    one(2, "name", Kind::Text),
+    many(3, "attributes", Kind::Message(&PAIR)),
+    one(4, "droppedAttributesCount", Kind::Int),
+];
+static LINK: [Field; 6] = [
+    one(1, "traceId", Kind::Id),
+    one(2, "spanId", Kind::Id),
+    one(3, "traceState", Kind::Text),
+    many(4, "attributes", Kind::Message(&PAIR)),
+    one(5, "droppedAttributesCount", Kind::Int),
+    one(6, "flags", Kind::Int),
+];
 static STATUS: [Field; 2] = [one(2, "message", Kind::Text), one(3, "code", Kind::Int)];
 
 static METRICS: [Field; 1] = [many(1, "resourceMetrics", Kind::Message(&RESOURCE_METRICS))];
-static RESOURCE_METRICS: [Field; 2] =
-    [one(1, "resource", Kind::Message(&RESOURCE)), many(2, "scopeMetrics", Kind::Message(&SCOPE_METRICS))];
-static SCOPE_METRICS: [Field; 2] = [one(1, "scope", Kind::Message(&SCOPE)), many(2, "metrics", Kind::Message(&METRIC))];
-static METRIC: [Field; 8] = [
+static RESOURCE_METRICS: [Field; 3] = [
+    one(1, "resource", Kind::Message(&RESOURCE)),
+    many(2, "scopeMetrics", Kind::Message(&SCOPE_METRICS)),
+    one(3, "schemaUrl", Kind::Text),
+];
+static SCOPE_METRICS: [Field; 3] = [
+    one(1, "scope", Kind::Message(&SCOPE)),
+    many(2, "metrics", Kind::Message(&METRIC)),
+    one(3, "schemaUrl", Kind::Text),
+];
+static METRIC: [Field; 9] = [
     one(1, "name", Kind::Text),
     one(2, "description", Kind::Text),
     one(3, "unit", Kind::Text),
@@ -121,35 +169,48 @@ static METRIC: [Field; 8] = [
     one(9, "histogram", Kind::Message(&HISTOGRAM)),
     one(10, "exponentialHistogram", Kind::Message(&EXPONENTIAL)),
     one(11, "summary", Kind::Message(&SUMMARY)),
+    many(12, "metadata", Kind::Message(&PAIR)),
 ];
 static NUMBERS: [Field; 3] = [
     many(1, "dataPoints", Kind::Message(&NUMBER)),
     one(2, "aggregationTemporality", Kind::Int),
     one(3, "isMonotonic", Kind::Bool),
 ];
-static NUMBER: [Field; 5] = [
+static NUMBER: [Field; 7] = [
     one(2, "startTimeUnixNano", Kind::Long),
     one(3, "timeUnixNano", Kind::Long),
     one(4, "asDouble", Kind::Double),
+    many(5, "exemplars", Kind::Message(&EXEMPLAR)),
     one(6, "asInt", Kind::Long),
     many(7, "attributes", Kind::Message(&PAIR)),
+    one(8, "flags", Kind::Int),
+];
+static EXEMPLAR: [Field; 6] = [
+    one(2, "timeUnixNano", Kind::Long),
+    one(3, "asDouble", Kind::Double),
+    one(4, "spanId", Kind::Id),
+    one(5, "traceId", Kind::Id),
+    one(6, "asInt", Kind::Long),
+    many(7, "filteredAttributes", Kind::Message(&PAIR)),
 ];
 static HISTOGRAM: [Field; 2] =
     [many(1, "dataPoints", Kind::Message(&HISTOGRAM_POINT)), one(2, "aggregationTemporality", Kind::Int)];
-static HISTOGRAM_POINT: [Field; 9] = [
+static HISTOGRAM_POINT: [Field; 11] = [
     one(2, "startTimeUnixNano", Kind::Long),
     one(3, "timeUnixNano", Kind::Long),
     one(4, "count", Kind::Long),
     one(5, "sum", Kind::Double),
     one(6, "bucketCounts", Kind::Longs),
     one(7, "explicitBounds", Kind::Doubles),
+    many(8, "exemplars", Kind::Message(&EXEMPLAR)),
     many(9, "attributes", Kind::Message(&PAIR)),
+    one(10, "flags", Kind::Int),
     one(11, "min", Kind::Double),
     one(12, "max", Kind::Double),
 ];
 static EXPONENTIAL: [Field; 2] =
     [many(1, "dataPoints", Kind::Message(&EXPONENTIAL_POINT)), one(2, "aggregationTemporality", Kind::Int)];
-static EXPONENTIAL_POINT: [Field; 12] = [
+static EXPONENTIAL_POINT: [Field; 14] = [
     many(1, "attributes", Kind::Message(&PAIR)),
     one(2, "startTimeUnixNano", Kind::Long),
     one(3, "timeUnixNano", Kind::Long),
@@ -159,19 +220,22 @@ static EXPONENTIAL_POINT: [Field; 12] = [
     one(7, "zeroCount", Kind::Long),
     one(8, "positive", Kind::Message(&BUCKETS)),
     one(9, "negative", Kind::Message(&BUCKETS)),
+    one(10, "flags", Kind::Int),
+    many(11, "exemplars", Kind::Message(&EXEMPLAR)),
     one(12, "min", Kind::Double),
     one(13, "max", Kind::Double),
     one(14, "zeroThreshold", Kind::Double),
 ];
 static BUCKETS: [Field; 2] = [one(1, "offset", Kind::SignedInt), one(2, "bucketCounts", Kind::Varints)];
 static SUMMARY: [Field; 1] = [many(1, "dataPoints", Kind::Message(&SUMMARY_POINT))];
-static SUMMARY_POINT: [Field; 6] = [
+static SUMMARY_POINT: [Field; 7] = [
     one(2, "startTimeUnixNano", Kind::Long),
     one(3, "timeUnixNano", Kind::Long),
     one(4, "count", Kind::Long),
     one(5, "sum", Kind::Double),
     many(6, "quantileValues", Kind::Message(&QUANTILE)),
     many(7, "attributes", Kind::Message(&PAIR)),
+    one(8, "flags", Kind::Int),
 ];
 static QUANTILE: [Field; 2] = [one(1, "quantile", Kind::Double), one(2, "value", Kind::Double)];
 
@@ -186,14 +250,14 @@ pub(super) fn read(signal: Signal, bytes: &[u8]) -> Result<Value, Malformed> {
 }
 
 fn message(fields: &[Field], bytes: &[u8], depth: usize) -> Result<Value, Malformed> {
-    if depth > DEPTH_MAX {
-        return Err(Malformed);
-    }
     let mut object = Map::new();
     for field in Fields::of(bytes) {
         let (number, wire) = field?;
-        // Fields of later versions are passed over.
-        let Some(Field(_, name, kind, is_many)) = fields.iter().find(|field| field.0 == number) else { continue };
+        let Some(Field(_, name, kind, is_many)) = fields.iter().find(|field| field.0 == number) else {
+            let list = object.entry(format!("unknownField{number}")).or_insert_with(|| Value::Array(Vec::new()));
+            list.as_array_mut().ok_or(Malformed)?.push(unknown(wire));
+            continue;
+        };
         if matches!(kind, Kind::Longs | Kind::Doubles | Kind::Varints) {
             let list = object.entry(*name).or_insert_with(|| Value::Array(Vec::new()));
             list.as_array_mut().ok_or(Malformed)?.extend(numbers(*kind, wire)?);
@@ -221,8 +285,19 @@ fn value(kind: Kind, wire: Wire<'_>, depth: usize) -> Result<Value, Malformed> {
         Kind::Bytes => STANDARD.encode(wire.bytes()?).into(),
         Kind::Id => hex::encode(wire.bytes()?).into(),
         Kind::Message(fields) => message(fields, wire.bytes()?, depth + 1)?,
+        Kind::Any if depth >= DEPTH_MAX => json!({ "bytesValue": STANDARD.encode(wire.bytes()?) }),
+        Kind::Any => message(&ANY, wire.bytes()?, depth + 1)?,
         Kind::Longs | Kind::Doubles | Kind::Varints => return Err(Malformed),
     })
+}
+
+/// A value of which nothing but its bytes is known.
+fn unknown(wire: Wire<'_>) -> Value {
+    match wire {
+        Wire::Varint(bits) | Wire::Fixed64(bits) => bits.to_string().into(),
+        Wire::Fixed32(bits) => bits.into(),
+        Wire::Bytes(bytes) => STANDARD.encode(bytes).into(),
+    }
 }
 
 /// JSON has no word for what is not a number.
@@ -284,6 +359,13 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_later_versions_are_kept() {
+        let metric = [field(1, b"m"), field(15, b"new"), field(15, b"er"), vec![0x70, 7]].concat();
+        let read = message(&METRIC, &metric, 0).unwrap().to_string();
+        assert_eq!(read, r#"{"name":"m","unknownField15":["bmV3","ZXI="],"unknownField14":["7"]}"#);
+    }
+
+    #[test]
     fn packed_numbers_are_read_and_endless_nesting_is_not() {
         let counts = [1_u64, 2].iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>();
         assert_eq!(
@@ -299,7 +381,7 @@ mod tests {
             r#"{"scale":-1,"positive":{"offset":3,"bucketCounts":["1","300"]}}"#
         );
         let nested = (0..30).fold(vec![], |inner, _| field(5, &field(1, &inner)));
-        assert!(message(&ANY, &nested, 0).is_ok());
-        assert_eq!(message(&ANY, &nested, DEPTH_MAX - 10), Err(Malformed));
+        assert!(!message(&ANY, &nested, 0).unwrap().to_string().contains("bytesValue"));
+        assert!(message(&ANY, &nested, DEPTH_MAX - 10).unwrap().to_string().contains("bytesValue"));
     }
 }

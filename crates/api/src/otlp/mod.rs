@@ -5,9 +5,13 @@
 //! as a `Status`, which answers may be repeated. Rows have the tables and columns that Azure Monitor gives the same
 //! data: `AppTraces`, `AppMetrics`, `AppRequests` and `AppDependencies`.
 //!
-//! `messages` reads protobuf into the JSON form, so that `rows` has one form to read; `grpc` is the other transport, and
-//! `status` writes the errors of both.
+//! `messages` reads protobuf into the JSON form, so that `rows` has one form to read; `grpc` is the other transport;
+//! `answer` says what was taken, and `status` what was not, in both.
+//!
+//! Exporters drop what is refused, and send a whole batch of many programs at once: a record that cannot be used goes to
+//! `Quarantine` with its reason, and the others are stored.
 
+mod answer;
 mod grpc;
 mod messages;
 mod rows;
@@ -21,6 +25,7 @@ use axum::routing::post;
 use moneta_ports::OpContext;
 use serde_json::{Value, json};
 
+use self::answer::Taken;
 use crate::ApiError;
 use crate::auth::MayIngest;
 use crate::body::{EVENTS_BODY_BYTES_MAX, Pieces};
@@ -74,9 +79,8 @@ async fn export(caller: Caller, state: &App, signal: Signal, request: Request) -
     };
     let form = form.unwrap_or(JSON);
     match outcome {
-        // An empty message says that everything was taken; in protobuf that is no bytes at all.
-        Ok(()) if form == PROTOBUF => ([(header::CONTENT_TYPE, form)], Vec::new()).into_response(),
-        Ok(()) => ([(header::CONTENT_TYPE, form)], "{}").into_response(),
+        Ok(taken) if form == PROTOBUF => ([(header::CONTENT_TYPE, form)], taken.message()).into_response(),
+        Ok(taken) => ([(header::CONTENT_TYPE, form)], taken.json(signal).to_string()).into_response(),
         Err(error) => refuse(&error, form),
     }
 }
@@ -92,18 +96,19 @@ async fn take(
     signal: Signal,
     form: &'static str,
     request: Request,
-) -> Result<(), ApiError> {
+) -> Result<Taken, ApiError> {
     let _place = place(state).await?;
     let body = Pieces::of(request).collect(EVENTS_BODY_BYTES_MAX).await?;
     let records = on_other_thread(move || read(signal, form, &body)).await??;
     store(state, ctx, records).await
 }
 
-async fn store(state: &App, ctx: &OpContext, records: Records) -> Result<(), ApiError> {
-    if !records.is_empty() {
-        records.store(state, ctx, "otlp", None).await?;
+async fn store(state: &App, ctx: &OpContext, records: Records) -> Result<Taken, ApiError> {
+    if records.is_empty() {
+        return Ok(Taken::default());
     }
-    Ok(())
+    let stored = records.store(state, ctx, "otlp", None).await?;
+    Ok(Taken { num_rejected: stored.num_quarantined, first_reason: stored.first_reason })
 }
 
 fn read(signal: Signal, form: &str, body: &[u8]) -> Result<Records, ApiError> {
@@ -112,8 +117,8 @@ fn read(signal: Signal, form: &str, body: &[u8]) -> Result<Records, ApiError> {
     } else {
         serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?
     };
-    let mut records = Records::default();
-    rows::add(signal, &message, &mut records).map_err(ApiError::bad_request)?;
+    let mut records = Records::of_dropping_senders();
+    rows::add(signal, &message, &mut records)?;
     Ok(records)
 }
 

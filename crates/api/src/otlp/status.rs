@@ -54,13 +54,13 @@ pub(super) fn message(error: &ApiError) -> Vec<u8> {
 }
 
 /// A field of bytes: text or a message. Its number is below 16.
-fn put(message: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+pub(super) fn put(message: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     message.push(number << 3 | 2);
     put_number(message, bytes.len() as u64);
     message.extend_from_slice(bytes);
 }
 
-fn put_number(message: &mut Vec<u8>, mut number: u64) {
+pub(super) fn put_number(message: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         message.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;

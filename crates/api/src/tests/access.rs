@@ -304,6 +304,44 @@ async fn administrators_make_and_disable_accounts() {
 }
 
 #[tokio::test]
+async fn passwords_and_scopes_of_accounts_are_changed() {
+    const NEW: &str = "another horse battery";
+    let fixture = Fixture::new();
+    let cookie = fixture.cookie().await;
+    let own = |cookie: String, body: serde_json::Value| {
+        let fixture = &fixture;
+        async move {
+            let headers = [("cookie", cookie.as_str()), ("content-type", "application/json")];
+            fixture.call("PUT", "/v1/accounts/ada/password", &headers, body.to_string()).await
+        }
+    };
+    let refused = own(cookie.clone(), json!({ "password": NEW, "old_password": "wrong" })).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{}", refused.text());
+    let changed = own(cookie.clone(), json!({ "password": NEW, "old_password": PASSWORD })).await;
+    assert_eq!(changed.status, StatusCode::NO_CONTENT, "{}", changed.text());
+    assert_eq!(own(cookie, json!({ "password": NEW, "old_password": NEW })).await.status, StatusCode::UNAUTHORIZED);
+    let cookie = changed.header("set-cookie").split(';').next().unwrap().to_owned();
+    let session = fixture.call("GET", "/v1/session", &[("cookie", &cookie)], "").await;
+    assert_eq!(session.json()["name"], "ada");
+
+    let admin = fixture.credential(&[Scope::Admin]).await;
+    let put = async |path: &str, body: serde_json::Value| {
+        fixture.send(&admin, "PUT", &format!("/v1/accounts/ada/{path}"), &body.to_string()).await
+    };
+    assert_eq!(put("password", json!({ "password": PASSWORD })).await.status, StatusCode::NO_CONTENT);
+    let last = put("scopes", json!({ "scopes": ["query"] })).await;
+    assert_eq!(last.status, StatusCode::BAD_REQUEST, "{}", last.text());
+    assert_eq!(put("scopes", json!({ "scopes": ["admin", "respond"] })).await.status, StatusCode::NO_CONTENT);
+    let listed = fixture.send(&admin, "GET", "/v1/accounts", "").await;
+    assert_eq!(listed.json()["accounts"][0]["scopes"], json!(["respond", "admin"]));
+    let query = fixture.credential(&[Scope::Query]).await;
+    for (path, body) in [("password", json!({ "password": NEW })), ("scopes", json!({ "scopes": ["admin"] }))] {
+        let answer = fixture.send(&query, "PUT", &format!("/v1/accounts/ada/{path}"), &body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn metrics_are_for_this_machine_and_for_those_who_may_query() {
     let mut fixture = Fixture::new();
     assert_eq!(fixture.call("GET", "/metrics", &[], "").await.status, StatusCode::UNAUTHORIZED);

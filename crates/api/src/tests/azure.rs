@@ -146,7 +146,10 @@ async fn queries_are_answered_in_azure_monitors_form() {
     assert_eq!(names[0], "datetime");
     let bag = names.iter().position(|name| *name == "dynamic").unwrap();
     assert_eq!((&table["rows"][0][bag], &table["rows"][1][bag]), (&json!("{\"a\":[1,2]}"), &json!(null)));
-    assert!(json["statistics"]["query"]["executionTime"].is_number());
+    let statistics = &json["statistics"]["query"];
+    assert!(statistics["executionTime"].is_number());
+    assert_eq!(statistics["inputDatasetStatistics"]["bytes"]["scanned"], 4_096);
+    assert_eq!(statistics["resourceUsage"]["memory"]["peakPerNode"], 65_536);
     assert!(json["render"].is_object());
     let asked = fixture.fakes.queries.lock().unwrap().last().unwrap().1.clone();
     let scope = asked.time_scope.unwrap();

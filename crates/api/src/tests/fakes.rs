@@ -11,8 +11,8 @@ use arrow::array::{
 use moneta_base::{ErrorKind, Seq, TableName, Timestamp};
 use moneta_event::{Column, ColumnType, TableSchema};
 use moneta_ports::operations::{
-    ExportSelection, Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection, Snapshot, Status,
-    VerifyReport,
+    ExportSelection, Hold, HoldRequest, PartState, ProofAnswer, ReplayReport, ReplaySelection, ScrubPolicy, ScrubTrial,
+    Snapshot, Status, VerifyReport,
 };
 use moneta_ports::*;
 
@@ -353,11 +353,17 @@ fn answer(text: &str) -> Result<QueryAnswer, QueryError> {
     let mut answer = QueryAnswer {
         tables: vec![sample_table()],
         visualization: None,
-        completeness: Completeness { segments_read: 2, segments_pruned: 3, rows_scanned: 7, ..Default::default() },
+        completeness: Completeness {
+            segments_read: 2,
+            segments_pruned: 3,
+            rows_scanned: 7,
+            bytes_read: 4_096,
+            ..Default::default()
+        },
         warnings: Vec::new(),
         truncated: None,
         elapsed: Duration::from_millis(250),
-        memory_peak_bytes: 0,
+        memory_peak_bytes: 65_536,
     };
     match text {
         "T | where Nmae == 1" => {
@@ -687,6 +693,21 @@ impl Operations for Fakes {
 
     fn verify<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<VerifyReport, PortError>> {
         Box::pin(async { Ok(VerifyReport { num_blocks: 3, ..VerifyReport::default() }) })
+    }
+
+    fn scrub_policy<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<ScrubPolicy, PortError>> {
+        Box::pin(async { Ok(ScrubPolicy { source: "built-in".to_owned(), ..ScrubPolicy::default() }) })
+    }
+
+    /// Takes nothing for personal data.
+    fn try_scrubbing<'a>(
+        &'a self,
+        _: &'a OpContext,
+        records: Submission,
+    ) -> BoxFuture<'a, Result<ScrubTrial, PortError>> {
+        let rows = records.batches.into_iter().map(|batch| (batch.table, batch.rows)).collect();
+        let quarantined = records.quarantined.into_iter().map(|record| (record.reason, record.bytes)).collect();
+        Box::pin(async { Ok(ScrubTrial { rows, quarantined, tokens: vec![("email".to_owned(), 1)] }) })
     }
 
     fn replay_quarantine<'a>(

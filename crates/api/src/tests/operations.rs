@@ -203,6 +203,42 @@ async fn sources_and_their_quality_are_for_those_who_may_query() {
 }
 
 #[tokio::test]
+async fn the_scrub_policy_is_shown_to_administrators_and_tried_on_a_record() {
+    let fixture = Fixture::new();
+    let (admin, query) = (fixture.credential(&[Scope::Admin]).await, fixture.credential(&[Scope::Query]).await);
+    let policy = fixture.send(&admin, "GET", "/v1/scrub-policy", "").await.json();
+    assert_eq!((&policy["source"], &policy["fields"]), (&json!("built-in"), &json!([])));
+    let attempt = async |credential: &str, body: serde_json::Value| {
+        fixture.send(credential, "POST", "/v1/scrub-policy/try", &body.to_string()).await
+    };
+    let record = json!({ "TimeGenerated": "2026-01-02T03:04:05Z", "User": "ada", "n": 5, "none": null });
+    let tried = attempt(&admin, json!({ "table": "Mine_CL", "record": record })).await.json();
+    let row = &tried["rows"][0];
+    assert_eq!(
+        (&row["table"], &row["columns"]["User"], &row["columns"]["n"]),
+        (&json!("Mine_CL"), &json!("ada"), &json!(5))
+    );
+    assert!(row["columns"].get("none").is_none() && tried["quarantined"].is_null(), "{tried}");
+    assert_eq!(tried["tokens"], json!([{ "kind": "email", "count": 1 }]));
+    let deep = (0..100).fold(json!("end"), |inner, _| json!([inner]));
+    let odd = attempt(&admin, json!({ "table": "Mine_CL", "record": { "deep": deep } })).await.json();
+    assert_eq!(odd["rows"], json!([]));
+    assert!(odd["quarantined"]["record"].as_str().unwrap().contains("end"), "{odd}");
+    for (body, status) in [
+        (json!({ "table": "Mine_CL", "record": 5 }), 400),
+        (json!({ "table": "MonetaAudit", "record": {} }), 403),
+        (json!({ "table": "Nothing", "record": {} }), 404),
+        (json!({ "table": "Mine_CL", "record": { "a": "x".repeat(70_000) } }), 413),
+    ] {
+        let answer = attempt(&admin, body).await;
+        assert_eq!(answer.status.as_u16(), status, "{}", answer.text());
+    }
+    assert!(fixture.fakes.submissions.lock().unwrap().is_empty(), "nothing is stored");
+    assert_eq!(attempt(&query, json!({ "table": "Mine_CL", "record": {} })).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(fixture.send(&query, "GET", "/v1/scrub-policy", "").await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn channels_are_listed_and_tried() {
     let fixture = Fixture::new();
     let (admin, query) = (fixture.credential(&[Scope::Admin]).await, fixture.credential(&[Scope::Query]).await);

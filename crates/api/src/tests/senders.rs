@@ -174,6 +174,16 @@ async fn loki_streams_are_stored_line_by_line() {
     assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
     assert_eq!(sender.stored("Line").last().unwrap().2, "packed");
     assert_eq!(sender.stored("Labels").last().unwrap().2, r#"{"app":"y","dc":"a\"b"}"#);
+    // What Go escapes and JSON does not, and labels that are none: the lines are stored all the same.
+    for (labels, read) in [(&br#"{app="a\x7fb"}"#[..], "{\"app\":\"a\u{7f}b\"}"), (b"app", r#"{"_unread":"app"}"#)] {
+        let line = field(2, &[field(1, &time), field(2, b"kept")].concat());
+        let request = field(1, &[field(1, labels), line].concat());
+        let packed = snap::raw::Encoder::new().compress_vec(&request).unwrap();
+        let answer = sender.post("Bearer", path, "application/x-protobuf", packed).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.text());
+        assert_eq!(sender.stored("Line").last().unwrap().2, "kept");
+        assert_eq!(sender.stored("Labels").last().unwrap().2, read);
+    }
     // A block that says it holds 2 GiB.
     let bomb = sender.post("Bearer", path, "application/x-protobuf", vec![0xff, 0xff, 0xff, 0xff, 0x07, 0]).await;
     assert_eq!(bomb.status, StatusCode::PAYLOAD_TOO_LARGE);
@@ -299,6 +309,45 @@ async fn otlp_is_taken_in_json_and_refused_in_its_own_form() {
         (busy.status, busy.header("retry-after"), &busy.json()["code"]),
         (StatusCode::SERVICE_UNAVAILABLE, "1", &14.into())
     );
+}
+
+#[tokio::test]
+async fn an_otlp_record_that_cannot_be_used_takes_no_other_with_it() {
+    let sender = Sender::new().await;
+    let good = json!({ "name": "up", "gauge": { "dataPoints": [{ "asInt": "1" }] } });
+    let body = json!({ "resourceMetrics": [{ "scopeMetrics": [{ "metrics": [good, { "name": "later" }] }] }] });
+    let answer = sender.post("Bearer", "/v1/metrics", "application/json", body.to_string()).await;
+    let partial = &answer.json()["partialSuccess"];
+    assert_eq!((answer.status, &partial["rejectedDataPoints"]), (StatusCode::OK, &"1".into()), "{}", answer.text());
+    assert!(partial["errorMessage"].as_str().unwrap().contains("\"later\" has no data"), "{partial}");
+    assert_eq!(sender.stored("Name"), [row("AppMetrics", 1, "up")]);
+    // A time that no event can have is found when the row is made.
+    let log = json!({ "timeUnixNano": "7", "body": { "stringValue": "old" } });
+    let body = json!({ "resourceLogs": [{ "scopeLogs": [{ "logRecords": [log] }] }] });
+    let answer = sender.post("Bearer", "/v1/logs", "application/json", body.to_string()).await;
+    assert_eq!(answer.json()["partialSuccess"]["rejectedLogRecords"], "1", "{}", answer.text());
+
+    // A metric of nothing but the name "m", alone: its sender would not send it again.
+    let message = [10, 7, 18, 5, 18, 3, 10, 1, b'm'];
+    let check = |answer: &[u8]| {
+        let (number, partial) = crate::protobuf::Fields::of(answer).next().unwrap().unwrap();
+        let fields: Vec<_> = crate::protobuf::Fields::of(partial.bytes().unwrap()).map(Result::unwrap).collect();
+        assert_eq!((number, fields[0].0, fields[0].1.int(), fields[1].0), (1, 1, Ok(1), 2));
+        assert!(fields[1].1.text().unwrap().contains("known kind"));
+    };
+    let answer = sender.post("Bearer", "/v1/metrics", "application/x-protobuf", message.to_vec()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    check(&answer.body);
+    let path = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+    let framed = [&[0, 0, 0, 0, 9][..], &message].concat();
+    let answer = sender.post("Bearer", path, "application/grpc", framed).await;
+    assert_eq!(answer.body[..4], [0; 4]);
+    assert_eq!(usize::from(answer.body[4]), answer.body.len() - 5);
+    check(&answer.body[5..]);
+    let stored = sender.fixture.fakes.submissions.lock().unwrap();
+    let kept: Vec<_> = stored.iter().flat_map(|one| &one.quarantined).map(|record| record.bytes.as_slice()).collect();
+    assert_eq!(kept.len(), 4);
+    assert_eq!((kept[0], kept[2]), (&br#"{"name":"later"}"#[..], &br#"{"name":"m"}"#[..]));
 }
 
 #[tokio::test]

@@ -91,11 +91,16 @@ fn print_webhook_secret(global: &Global, console: &Console) -> Result<Exit, Fail
     Ok(Exit::Success)
 }
 
-/// An address of a webhook may hold a secret in its path: its host is enough here.
+/// A value without what addresses in it may hold: that of a webhook has a secret in its path, so its host is enough.
 fn shown(value: &Value) -> Value {
-    match value.as_str().and_then(|text| reqwest::Url::parse(text).ok()).filter(|url| url.has_host()) {
-        Some(url) => json!(format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default())),
-        None => value.clone(),
+    match value {
+        Value::Array(list) => list.iter().map(shown).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), shown(value))).collect(),
+        Value::String(text) => match reqwest::Url::parse(text).ok().filter(reqwest::Url::has_host) {
+            Some(url) => json!(format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default())),
+            None => value.clone(),
+        },
+        other => other.clone(),
     }
 }
 

@@ -106,6 +106,32 @@ fn check(moneta: &Moneta, dir: &str) {
 }
 
 #[test]
+fn what_did_not_come_about_is_not_said_to_have() {
+    let moneta = Moneta::new();
+    moneta.ok(&["ingest", &moneta.file("steps.ndjson", json_lines(8))]);
+    let declarations = "[functions.Good]\ntext = '{ steps_CL | count }'\n[functions.Wrong]\ntext = '{ Nothing }'\n\
+        [saved-queries.Daily]\ntext = 'steps_CL'\n";
+    let file = moneta.file("declared.toml", declarations);
+    let run = moneta.run(&["apply", "-f", &file]);
+    assert!(run.code != 0 && run.stderr.contains("Nothing"), "{run:?}");
+    assert!(run.stdout.ends_with("1 made, 0 changed, 0 as declared, 2 not done\n"), "{run:?}");
+    let run = moneta.run(&["--json", "apply", "-f", &file]);
+    let said: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let done: Vec<_> = said["changes"].as_array().unwrap().iter().map(|change| change["done"] == true).collect();
+    assert_eq!((done, &said["applied"], &said["unchanged"]), (vec![false, false], &false.into(), &1.into()), "{said}");
+}
+
+#[test]
+fn a_rule_that_does_not_load_is_shown_where_it_is_wrong() {
+    let moneta = Moneta::new();
+    let file = moneta.file("wrong.yml", RULE.replace("condition: ", "condition: nothing and "));
+    for words in [["rules", "add", &file], ["apply", "-f", &file]] {
+        let run = moneta.run(&words);
+        assert!(run.code != 0 && run.stderr.contains("--> line") && run.stderr.contains("^^^"), "{run:?}");
+    }
+}
+
+#[test]
 fn what_is_declared_comes_about_once_without_a_server() {
     let (moneta, dir) = declared();
     check(&moneta, &dir);

@@ -321,6 +321,18 @@ fn the_configuration_says_where_each_value_comes_from() {
 }
 
 #[test]
+fn the_configuration_is_shown_without_secrets_in_addresses() {
+    let moneta = Moneta::new();
+    let file = "[[notify.channels]]\nname = 'chat'\nkind = 'slack'\nurl = 'https://hooks.example/services/T0/hush'\n";
+    let file = moneta.file("moneta.toml", file);
+    for form in [&["--json"][..], &[]] {
+        let shown = moneta.ok(&[form, &["--config", &file, "config", "show"]].concat());
+        assert!(shown.contains("https://hooks.example/…") && shown.contains("chat"), "{shown}");
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}
+
+#[test]
 fn a_started_server_says_how_to_begin() {
     let moneta = Moneta::new();
     let mut child = moneta.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

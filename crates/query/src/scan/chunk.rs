@@ -16,7 +16,7 @@ use moneta_store::SegmentColumns;
 
 use super::expression::{Columns, Expression, plain};
 use crate::cache::{CacheKey, ColumnCache};
-use crate::scan::UnreadableSegment;
+use crate::scan::{ScanCounters, UnreadableSegment};
 
 /// With fewer than one row in so many wanted, a column that is not in memory is read for these rows only, once.
 const SELECTIVE: usize = 16;
@@ -54,6 +54,8 @@ pub(crate) enum Source<'a> {
         group: usize,
         /// What is decoded already.
         cache: &'a ColumnCache,
+        /// Where is counted what is read.
+        counters: &'a ScanCounters,
     },
 }
 
@@ -123,7 +125,7 @@ impl<'a> Chunk<'a> {
 
     /// Bytes to read for a filter; of what is in memory, none.
     fn cost(&self, filter: &Expression) -> u64 {
-        let Source::Group { segment, group, cache } = &self.source else { return filter.columns().len() as u64 };
+        let Source::Group { segment, group, cache, .. } = &self.source else { return filter.columns().len() as u64 };
         let of_column = |index: &usize| {
             let column = &self.read[*index];
             let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
@@ -145,11 +147,12 @@ impl<'a> Chunk<'a> {
                     None => array,
                 })
             }
-            Source::Group { segment, group, cache } => {
+            Source::Group { segment, group, cache, .. } => {
                 let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
                 if let Some(known) = cache.get(&key) {
                     return Ok(known);
                 }
+                self.count_bytes(column);
                 let array = match &column.path {
                     None => read(segment.read(*group, &column.column, None))?,
                     Some(path) if segment.has_path(&column.column.name, path) => {
@@ -166,18 +169,31 @@ impl<'a> Chunk<'a> {
         }
     }
 
+    /// Counts that a column is read from a segment: all of it, for pages are read and checked together. One that has no
+    /// bytes of its own there counts nothing.
+    fn count_bytes(&self, column: &ScanColumn) {
+        if let Source::Group { segment, group, counters, .. } = &self.source {
+            let bytes = segment.column_bytes(*group, &column.name()).unwrap_or(0);
+            counters.count(|counts| counts.bytes_read += bytes);
+        }
+    }
+
     /// The wanted rows of a column, read alone if they are few and the column is not in memory.
     fn selected(&self, column: &ScanColumn, wanted: &BooleanBuffer) -> Result<ArrayRef> {
         let count = wanted.count_set_bits();
-        if let Source::Group { segment, group, cache } = &self.source
+        if let Source::Group { segment, group, cache, .. } = &self.source
             && count * SELECTIVE < self.rows
         {
             let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
             match &column.path {
                 _ if cache.holds(&key) => {}
                 _ if count > ROWS_OF_FEW_PAGES && cache.glimpse(&key) => {}
-                None => return read(segment.read(*group, &column.column, Some(wanted))),
+                None => {
+                    self.count_bytes(column);
+                    return read(segment.read(*group, &column.column, Some(wanted)));
+                }
                 Some(path) if segment.has_path(&column.column.name, path) => {
+                    self.count_bytes(column);
                     return read(segment.read_path(*group, &column.column.name, path, Some(wanted)));
                 }
                 Some(path) => {

@@ -322,7 +322,7 @@ impl ScanExec {
             return Ok(true);
         }
         counters.count(|counts| counts.groups_read += 1);
-        let source = Source::Group { segment, group, cache };
+        let source = Source::Group { segment, group, cache, counters };
         self.read_chunk(Chunk::new(source, &self.read, rows), is_within, rows_left, consume)
     }
 
@@ -372,6 +372,9 @@ impl ScanExec {
         let wanted = |name: &str| self.read.iter().any(|column| *column.column.name == *name);
         let kept: Vec<usize> = (0..schema.fields().len()).filter(|i| wanted(schema.field(*i).name())).collect();
         let projected = block.rows.project(&kept)?;
+        let bytes_of = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0);
+        let bytes: usize = projected.columns().iter().map(bytes_of).sum();
+        self.reading.counters.count(|counts| counts.bytes_read += bytes as u64);
         let rows = match moneta_event::schema::IMPLIED_BY_HEADER.iter().any(|name| wanted(name)) {
             true => stored::with_implied_columns(&block.header, 0, &projected),
             false => projected,

@@ -244,6 +244,27 @@ fn take_reads_no_more_than_it_needs() {
 }
 
 #[test]
+fn the_bytes_of_the_columns_read_are_counted() {
+    let hot = store(BLOCKS);
+    let engine_of_hot = engine(&hot, 0);
+    let bytes = |engine: &Engine, query: &str| ask(engine, query).completeness.bytes_read;
+    let (one, two) = ("Logs_CL | summarize max(Size)", "Logs_CL | summarize max(Size), max(strlen(Message))");
+    let size = (BLOCKS * BLOCK_ROWS * size_of::<i64>()) as u64;
+    assert!((size..2 * size).contains(&bytes(&engine_of_hot, one)), "{}", bytes(&engine_of_hot, one));
+    assert!(bytes(&engine_of_hot, two) > 2 * size);
+    let sealed = store(BLOCKS);
+    seal(&sealed);
+    let without_cache = engine(&sealed, 0);
+    let of_one = bytes(&without_cache, one);
+    assert!(of_one > 0 && of_one < bytes(&without_cache, two));
+    assert_eq!(bytes(&without_cache, "Logs_CL | count"), 0);
+    // What is in memory from before is not read again.
+    let with_cache = engine(&sealed, 1 << 26);
+    assert_eq!(bytes(&with_cache, one), of_one);
+    assert_eq!(bytes(&with_cache, one), 0);
+}
+
+#[test]
 fn the_size_of_an_answer_is_that_of_its_rows() {
     let store = store(BLOCKS);
     seal(&store);

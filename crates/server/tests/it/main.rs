@@ -8,4 +8,5 @@ mod receipts;
 mod record_proof;
 mod replay;
 mod rule_drafts;
+mod scrubbing;
 mod starter_queries;

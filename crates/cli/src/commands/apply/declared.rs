@@ -12,13 +12,15 @@ use moneta_server::config::explain_toml;
 use serde::Deserialize;
 
 use crate::commands::objects::{split_function, watchlist_format};
+use crate::commands::rules::place_of;
 use crate::failure::{Exit, Failure};
 use crate::files;
+use crate::output::visible;
 
 /// Everything that the files want.
 pub(super) struct Declared {
     pub(super) wanted: Vec<Wanted>,
-    /// Rules that do not load as they stand; with the server's placeholders they may.
+    /// What to say of rules that do not load as they stand, line by line; with the server's placeholders they may.
     pub(super) problems: Vec<String>,
 }
 
@@ -234,14 +236,20 @@ fn read_rules(path: &Path, declared: &mut Declared) -> Result<(), Failure> {
         let parsed = parse_file_with(&name, &text, &Placeholders::default());
         (parsed.rules.iter().map(|rule| rule.metadata.id.to_string()).collect(), parsed.not_loaded)
     };
+    let texts = [(name.clone(), text.clone())].into();
     for rule in &not_loaded {
-        declared.problems.push(format!("would not load: {} ({}): {}", rule.file, rule.title, rule.error));
+        let said = format!("would not load: {} ({}): {}", rule.file, rule.title, rule.error);
+        declared.problems.push(visible(&said));
+        declared.problems.extend(place_of(&texts, &rule.file, rule.error.line()));
         ids.push(rule.rule_id.clone());
     }
     ids.retain(|id| !id.is_empty());
     if ids.is_empty() {
-        let why = not_loaded.first().map_or_else(|| "there is no rule in it".to_owned(), |rule| rule.error.to_string());
-        return Err(Failure::new(Exit::Usage, format!("{name}: {why}")));
+        let first = not_loaded.first();
+        let why = first.map_or_else(|| "there is no rule in it".to_owned(), |rule| rule.error.to_string());
+        let place = place_of(&texts, &name, first.and_then(|rule| rule.error.line()));
+        let place = (!place.is_empty()).then(|| place.join("\n"));
+        return Err(Failure::new(Exit::Usage, format!("{name}: {why}")).at(place));
     }
     declared.wanted.push(Wanted::Rules { ids, file: RuleFile { name, text } });
     Ok(())

@@ -39,6 +39,8 @@ struct Change<'a> {
     wanted: &'a Wanted,
     /// The text of what is there now; `None` when nothing is.
     now: Option<String>,
+    /// Whether it has come about.
+    is_done: bool,
 }
 
 impl Apply {
@@ -62,34 +64,45 @@ impl Apply {
         for wanted in &declared.wanted {
             let now = state.text(wanted);
             if now.as_deref() != Some(wanted.text().as_str()) {
-                changes.push(Change { wanted, now });
+                changes.push(Change { wanted, now, is_done: false });
             }
         }
         self.check(&changes)?;
-        let unchanged = declared.wanted.len() - changes.len();
-        let applied = !self.dry_run;
+        if !console.json {
+            changes.iter().try_for_each(|change| change.print(console))?;
+        }
+        declared.problems.iter().for_each(|line| console.complain(line));
+        let is_good = changes.is_empty() && declared.problems.is_empty();
+        let outcome = match self.dry_run {
+            true => Ok(Exit::negative_unless(is_good)),
+            false => carry_out(target, &mut changes, console).await,
+        };
+        // Also when something failed on the way: what came about before it stays.
+        let told = self.summarise(&changes, declared.wanted.len() - changes.len(), console);
+        let exit = outcome?;
+        told?;
+        Ok(exit)
+    }
+
+    /// Says what came about, or would.
+    fn summarise(&self, changes: &[Change<'_>], unchanged: usize, console: &Console) -> std::io::Result<()> {
+        let (done, left): (Vec<&Change<'_>>, Vec<&Change<'_>>) =
+            changes.iter().partition(|change| change.is_done || self.dry_run);
         if console.json {
             let list: Vec<Value> = changes.iter().map(Change::json).collect();
-            console.value(&json!({ "changes": list, "unchanged": unchanged, "applied": applied }))?;
-        } else {
-            changes.iter().try_for_each(|change| change.print(console))?;
-            let made = changes.iter().filter(|change| change.now.is_none()).count();
-            let (to_make, to_change) = if applied { ("made", "changed") } else { ("to make", "to change") };
-            let (made, changed) = (format!("{made} {to_make}"), format!("{} {to_change}", changes.len() - made));
-            console.line(&format!("{made}, {changed}, {unchanged} as declared"))?;
+            let applied = !self.dry_run && left.is_empty();
+            return console.value(&json!({ "changes": list, "unchanged": unchanged, "applied": applied }));
         }
-        for problem in &declared.problems {
-            console.complain(&visible(problem));
-        }
-        if self.dry_run {
-            return Ok(Exit::negative_unless(changes.is_empty() && declared.problems.is_empty()));
-        }
-        carry_out(target, &changes, console).await
+        let made = done.iter().filter(|change| change.now.is_none()).count();
+        let (to_make, to_change) = if self.dry_run { ("to make", "to change") } else { ("made", "changed") };
+        let (made, changed) = (format!("{made} {to_make}"), format!("{} {to_change}", done.len() - made));
+        let left = if left.is_empty() { String::new() } else { format!(", {} not done", left.len()) };
+        console.line(&format!("{made}, {changed}, {unchanged} as declared{left}"))
     }
 
     /// Refuses what must not happen by the way, before anything changes.
     fn check(&self, changes: &[Change<'_>]) -> Result<(), Failure> {
-        for Change { wanted, now } in changes {
+        for Change { wanted, now, .. } in changes {
             match (wanted, now) {
                 (Wanted::Hold { name, .. }, Some(_)) => {
                     let advice = "release it with a reason (`moneta store release`), then apply again";
@@ -118,7 +131,8 @@ impl Change<'_> {
 
     fn json(&self) -> Value {
         let action = if self.now.is_some() { "change" } else { "make" };
-        json!({ "kind": self.wanted.kind(), "name": self.wanted.name(), "action": action, "diff": self.lines() })
+        let (kind, name) = (self.wanted.kind(), self.wanted.name());
+        json!({ "kind": kind, "name": name, "action": action, "diff": self.lines(), "done": self.is_done })
     }
 
     fn lines(&self) -> Vec<String> {
@@ -137,49 +151,66 @@ fn difference(old: &str, new: &str) -> Vec<String> {
     gone.chain(come).collect()
 }
 
-/// Makes the changes: what rules and queries may name first, holds before a retention that drops.
-async fn carry_out(target: &Target, changes: &[Change<'_>], console: &Console) -> Result<Exit, Failure> {
+/// Makes the changes, and notes of each that it is made: what rules and queries may name first, holds before a retention
+/// that drops.
+async fn carry_out(target: &Target, changes: &mut [Change<'_>], console: &Console) -> Result<Exit, Failure> {
     put_functions(target, changes).await?;
-    let mut rule_files = Vec::new();
-    for Change { wanted, .. } in changes {
-        match wanted {
-            Wanted::Function { .. } | Wanted::Retention { .. } => {}
+    for change in &mut *changes {
+        match change.wanted {
+            Wanted::Function { .. } | Wanted::Retention { .. } | Wanted::Rules { .. } => continue,
             Wanted::Query(query) => objects::save_query(target, query).await?,
             Wanted::Watchlist(upload) => objects::put_watchlist(target, upload).await?,
-            Wanted::Rules { file, .. } => rule_files.push(file.clone()),
             Wanted::Hold { name, request } => store::place_hold(target, name, request).await?,
         }
+        change.is_done = true;
     }
-    for Change { wanted, .. } in changes {
-        if let Wanted::Retention { table, days } = wanted {
+    for change in &mut *changes {
+        if let Wanted::Retention { table, days } = change.wanted {
             retention::put(target, table, Some(*days)).await?;
+            change.is_done = true;
         }
     }
-    if rule_files.is_empty() {
+    add_rules(target, changes, console).await
+}
+
+/// Adds the rules, all at once: they may refer to each other.
+async fn add_rules(target: &Target, changes: &mut [Change<'_>], console: &Console) -> Result<Exit, Failure> {
+    let file_of = |wanted: &Wanted| if let Wanted::Rules { file, .. } = wanted { Some(file.clone()) } else { None };
+    let files: Vec<_> = changes.iter().filter_map(|change| file_of(change.wanted)).collect();
+    if files.is_empty() {
         return Ok(Exit::Success);
     }
-    let report = rules::add_files(target, rule_files).await?;
-    let complained = rules::complain(&report, console);
+    let texts = rules::texts_of(&files);
+    let report = rules::add_files(target, files).await?;
+    let refused: Vec<&Value> =
+        report["not_loaded"].as_array().into_iter().flatten().map(|rule| &rule["file"]).collect();
+    for change in changes {
+        change.is_done |= file_of(change.wanted).is_some_and(|file| !refused.contains(&&Value::from(file.name)));
+    }
+    let complained = rules::complain(&report, &texts, console);
     Ok(Exit::negative_unless(!complained))
 }
 
 /// Functions may call each other, in whatever order they are declared: those that do not bind yet are tried again as long
 /// as others could be stored.
-async fn put_functions(target: &Target, changes: &[Change<'_>]) -> Result<(), Failure> {
-    let mut open: Vec<&Wanted> = changes.iter().map(|change| change.wanted).collect();
+async fn put_functions(target: &Target, changes: &mut [Change<'_>]) -> Result<(), Failure> {
+    let mut num_open = changes.len();
     loop {
-        let (before, mut left, mut failure) = (open.len(), Vec::new(), None);
-        for wanted in open {
-            let Wanted::Function { function, skip_validation } = wanted else { continue };
-            if let Err(error) = objects::put_function(target, function, *skip_validation).await {
-                left.push(wanted);
-                failure = failure.or(Some(error));
+        let (mut num_left, mut failure) = (0, None);
+        for change in changes.iter_mut().filter(|change| !change.is_done) {
+            let Wanted::Function { function, skip_validation } = change.wanted else { continue };
+            match objects::put_function(target, function, *skip_validation).await {
+                Ok(()) => change.is_done = true,
+                Err(error) => {
+                    num_left += 1;
+                    failure = failure.or(Some(error));
+                }
             }
         }
         match failure {
             None => return Ok(()),
-            Some(failure) if left.len() == before => return Err(failure),
-            Some(_) => open = left,
+            Some(failure) if num_left == num_open => return Err(failure),
+            Some(_) => num_open = num_left,
         }
     }
 }

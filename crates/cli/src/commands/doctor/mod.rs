@@ -23,6 +23,7 @@ use crate::arguments::Global;
 use crate::commands::status::size_text;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
+use crate::output::visible;
 use crate::target::{find_server, load_config};
 
 /// Free space under which Moneta may stop today, and under which it should be watched.
@@ -39,6 +40,9 @@ const FSYNC_BYTES: usize = 16 << 10;
 const OPEN_FILES_MIN: u64 = 4_096;
 /// Age of the newest checkpoint above which a running server is in trouble.
 const CHECKPOINT_AGE_MAX: f64 = 900.0;
+/// Age of the oldest block that is in no segment above which sealing is in trouble, in seconds; more where blocks are to
+/// wait longer.
+const JOURNAL_AGE_MAX: f64 = 900.0;
 /// A machine whose clock is before this never had the right time: 2026-01-01.
 const CLOCK_MIN_SECONDS: i64 = 1_767_225_600;
 /// Files that time services keep while they are in step.
@@ -94,22 +98,41 @@ impl Doctor {
             Some(client) => Some(client.get("v1/status").await?),
             None => None,
         };
-        let mut findings = directory(&global.data_dir);
-        findings.extend([clock(&global.data_dir), time_service(), open_files()]);
-        findings.extend(listeners(&config, status.is_some()));
-        findings.extend(certificates::findings(&config, &global.data_dir, SystemClock::new().now()));
-        findings.extend(names::findings(&config).await?);
+        let is_elsewhere = status.as_ref().is_some_and(|status| is_elsewhere(status, &global.data_dir));
+        let mut findings = match is_elsewhere {
+            true => vec![Finding::ok("this machine", "not looked at: the server has another data directory")],
+            false => machine(&config, &global.data_dir, status.is_some()).await?,
+        };
         match (&server, &status) {
             (Some(client), Some(status)) => {
-                findings.extend(running(status));
+                findings.extend(running(status, &config));
                 findings.extend(server::findings(client, SystemClock::new().now()).await?);
             }
             _ => findings.push(last_shutdown(&global.data_dir)),
         }
-        findings.extend(sources(&config));
+        if !is_elsewhere {
+            findings.extend(sources(&config));
+        }
         print(&findings, console)?;
         Ok(Exit::negative_unless(findings.iter().all(|finding| finding.verdict != Verdict::Fail)))
     }
+}
+
+/// Whether a server works on another data directory than this one, as it does on another machine: then nothing here says
+/// anything of it.
+fn is_elsewhere(status: &Value, data: &Path) -> bool {
+    let tenant = fs::read_to_string(data.join("tenant.id")).unwrap_or_default();
+    status["tenant"].as_str() != Some(tenant.trim())
+}
+
+/// What the server needs of this machine.
+async fn machine(config: &Config, data: &Path, is_running: bool) -> Result<Vec<Finding>, Failure> {
+    let mut findings = directory(data);
+    findings.extend([clock(data), time_service(), open_files()]);
+    findings.extend(listeners(config, is_running));
+    findings.extend(certificates::findings(config, data, SystemClock::new().now()));
+    findings.extend(names::findings(config).await?);
+    Ok(findings)
 }
 
 fn print(findings: &[Finding], console: &Console) -> io::Result<()> {
@@ -244,12 +267,26 @@ fn open_files() -> Finding {
 
 /// The ports the server needs: free, or held by the server itself.
 fn listeners(config: &Config, is_running: bool) -> Vec<Finding> {
-    let mut wanted = vec![("port http", config.server.listen, true)];
-    if config.syslog.enabled {
-        wanted.push(("port syslog tcp", config.syslog.tcp_listen, true));
-        wanted.push(("port syslog udp", config.syslog.udp_listen, false));
-    }
-    wanted.into_iter().map(|(what, address, is_tcp)| listener(what, address, is_tcp, is_running)).collect()
+    let wanted = wanted(config).into_iter();
+    wanted.map(|(what, address, is_tcp)| listener(what, address, is_tcp, is_running)).collect()
+}
+
+/// Every port of a configuration: its name, its address, whether it is of TCP.
+fn wanted(config: &Config) -> Vec<(&'static str, SocketAddr, bool)> {
+    let syslog = Some(&config.syslog).filter(|syslog| syslog.enabled);
+    let all = [
+        ("port http", Some(config.server.listen), true),
+        ("port syslog tcp", syslog.map(|syslog| syslog.tcp_listen), true),
+        ("port syslog udp", syslog.map(|syslog| syslog.udp_listen), false),
+        ("port syslog tls", syslog.and_then(|syslog| syslog.tls_listen), true),
+        ("port relp", syslog.and_then(|syslog| syslog.relp_listen), true),
+        ("port gelf udp", config.gelf.udp_listen, false),
+        ("port gelf tcp", config.gelf.tcp_listen, true),
+        ("port fluent", config.fluent.listen, true),
+        ("port wef", config.wef.listen, true),
+        ("port journal", config.journal_upload.listen, true),
+    ];
+    all.into_iter().filter_map(|(what, address, is_tcp)| Some((what, address?, is_tcp))).collect()
 }
 
 fn listener(what: &'static str, address: SocketAddr, is_tcp: bool, is_running: bool) -> Finding {
@@ -272,25 +309,45 @@ fn listener(what: &'static str, address: SocketAddr, is_tcp: bool, is_running: b
     }
 }
 
-/// Ages of the write path of a running server.
-fn running(status: &Value) -> Vec<Finding> {
+/// Ages of the write path of a running server, and what it found damaged.
+fn running(status: &Value, config: &Config) -> Vec<Finding> {
     let number = |value: &Value| value.as_f64().unwrap_or_default();
     let (journal, checkpoint) = (&status["journal"], &status["checkpoint"]);
     let age = number(&checkpoint["age_seconds"]);
     let found = format!("{} entries, {age:.0} s old", checkpoint["tree_size"]);
     let hot = number(&journal["oldest_age_seconds"]);
     let late = age > CHECKPOINT_AGE_MAX && hot > CHECKPOINT_AGE_MAX;
+    let written = format!("oldest unsealed block {hot:.0} s, last fsync {:.1} ms", number(&journal["last_fsync_ms"]));
+    #[expect(clippy::cast_precision_loss, reason = "seconds")]
+    let is_sealed = hot <= JOURNAL_AGE_MAX.max(3.0 * config.store.seal_age_seconds as f64);
     vec![
-        Finding::ok(
-            "journal",
-            format!("oldest unsealed block {hot:.0} s, last fsync {:.1} ms", number(&journal["last_fsync_ms"])),
-        ),
+        if is_sealed {
+            Finding::ok("journal", written)
+        } else {
+            Finding::warn("journal", written, "look into the server's log: blocks do not become segments")
+        },
         if late {
             Finding::fail("checkpoint", found, "look into the server's log: the ledger is not published")
         } else {
             Finding::ok("checkpoint", found)
         },
+        stored_files(&status["scrubbing"]),
     ]
+}
+
+/// What reading stored files again has found.
+fn stored_files(scrubbing: &Value) -> Finding {
+    let findings: Vec<&str> =
+        scrubbing["findings"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    match findings.first() {
+        _ if scrubbing.is_null() => Finding::ok("stored files", "not read again: store.scrub_bytes_per_second is 0"),
+        None => Finding::ok("stored files", "none found missing or damaged"),
+        Some(first) => Finding::fail(
+            "stored files",
+            format!("{} missing or damaged, such as {}", findings.len(), visible(first)),
+            "`moneta verify` names them all; restore them from a backup",
+        ),
+    }
 }
 
 /// What the last run left behind.
@@ -370,12 +427,42 @@ mod tests {
 
     #[test]
     fn everything_that_is_not_well_has_a_fix() {
-        let status =
-            serde_json::json!({ "journal": { "oldest_age_seconds": 5_000 }, "checkpoint": { "age_seconds": 5_000 } });
-        let findings: Vec<Finding> =
-            running(&status).into_iter().chain([disk(Path::new("/none")), time_service()]).collect();
-        for finding in findings {
+        let status = serde_json::json!({ "journal": { "oldest_age_seconds": 5_000 },
+            "checkpoint": { "age_seconds": 5_000 }, "scrubbing": { "findings": ["a: gone", "b: gone"] } });
+        let running = running(&status, &Config::default());
+        let verdicts: Vec<_> = running.iter().map(|finding| (finding.what, finding.verdict)).collect();
+        assert_eq!(
+            verdicts,
+            [("journal", Verdict::Warn), ("checkpoint", Verdict::Fail), ("stored files", Verdict::Fail)]
+        );
+        for finding in running.into_iter().chain([disk(Path::new("/none")), time_service()]) {
             assert_eq!(finding.fix.is_empty(), finding.verdict == Verdict::Ok, "{finding:?}");
         }
+        let whole = serde_json::json!({ "scrubbing": { "findings": [] } });
+        assert!(super::running(&whole, &Config::default()).iter().all(|finding| finding.verdict == Verdict::Ok));
+    }
+
+    #[test]
+    fn every_listener_of_the_configuration_is_looked_at() {
+        let mut config = Config::default();
+        let names = |config: &Config| wanted(config).into_iter().map(|(what, ..)| what).collect::<Vec<_>>();
+        assert_eq!(names(&config), ["port http", "port syslog tcp", "port syslog udp"]);
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        (config.syslog.tls_listen, config.syslog.relp_listen) = (Some(address), Some(address));
+        (config.gelf.udp_listen, config.gelf.tcp_listen) = (Some(address), Some(address));
+        (config.fluent.listen, config.wef.listen, config.journal_upload.listen) =
+            (Some(address), Some(address), Some(address));
+        assert_eq!(names(&config).len(), 10);
+        config.syslog.enabled = false;
+        assert_eq!(names(&config).len(), 6);
+    }
+
+    #[test]
+    fn a_server_of_another_directory_says_nothing_of_this_machine() {
+        let dir = TestDir::new();
+        let status = serde_json::json!({ "tenant": "t" });
+        assert!(is_elsewhere(&status, dir.path()));
+        fs::write(dir.join("tenant.id"), "t\n").unwrap();
+        assert!(!is_elsewhere(&status, dir.path()));
     }
 }

@@ -7,6 +7,7 @@ mod offline;
 mod pack;
 mod show;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -23,7 +24,7 @@ use backfill::Backfill;
 use except::Except;
 use explain::Explain;
 use offline::{Sources, failed_test, read, warn};
-pub use offline::{compile, not_loaded_json};
+pub use offline::{compile, not_loaded_json, place_of};
 use pack::Pack;
 
 /// Add, list, disable, remove, check, test or explain detection rules, or match them against history.
@@ -155,12 +156,18 @@ async fn add(target: &Target, paths: &[PathBuf], starter: bool, console: &Consol
         );
     }
     if !files.is_empty() {
-        all_load &= report_added(&add_files(target, files).await?, console)?;
+        let texts = texts_of(&files);
+        all_load &= report_added(&add_files(target, files).await?, &texts, console)?;
     }
     for path in &packs {
-        all_load &= report_added(&pack::add(target, path).await?, console)?;
+        all_load &= report_added(&pack::add(target, path).await?, &BTreeMap::new(), console)?;
     }
     Ok(Exit::negative_unless(all_load))
+}
+
+/// The texts of files by their names, for who shows a place in them.
+pub fn texts_of(files: &[RuleFile]) -> BTreeMap<String, String> {
+    files.iter().map(|file| (file.name.clone(), file.text.clone())).collect()
 }
 
 /// Adds rules, or replaces those with the same ids; what became of them.
@@ -179,13 +186,13 @@ pub async fn add_files(target: &Target, files: Vec<RuleFile>) -> Result<Value, F
 }
 
 /// Says what became of rules; whether all load, and all tests beside them hold.
-fn report_added(report: &Value, console: &Console) -> Result<bool, Failure> {
+fn report_added(report: &Value, texts: &BTreeMap<String, String>, console: &Console) -> Result<bool, Failure> {
     let num_not_loaded = report["not_loaded"].as_array().map_or(0, Vec::len);
     let is_good = num_not_loaded == 0 && report["failed_tests"].as_array().is_none_or(Vec::is_empty);
     if console.json {
         console.value(report)?;
     } else {
-        complain(report, console);
+        complain(report, texts, console);
         let (loaded, unchanged) = (&report["loaded"], &report["unchanged"]);
         console.line(&format!("{loaded} rules loaded, {unchanged} unchanged, {num_not_loaded} not loaded"))?;
         let left: Vec<&str> = report["left"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -197,13 +204,17 @@ fn report_added(report: &Value, console: &Console) -> Result<bool, Failure> {
     Ok(is_good)
 }
 
-/// Names rules that do not load, and tests beside rules that fail; whether there are any.
-pub fn complain(report: &Value, console: &Console) -> bool {
+/// Names rules that do not load, with their places in the texts of their files, and tests beside rules that fail; whether
+/// there are any.
+pub fn complain(report: &Value, texts: &BTreeMap<String, String>, console: &Console) -> bool {
     let list = |member: &str| report[member].as_array().cloned().unwrap_or_default();
     let (not_loaded, failed_tests) = (list("not_loaded"), list("failed_tests"));
     for rule in &not_loaded {
         let text = |member: &str| visible(rule[member].as_str().unwrap_or_default());
         console.complain(&format!("not loaded: {} ({}): {}", text("file"), text("title"), text("problem")));
+        let line = rule["line"].as_u64().and_then(|line| usize::try_from(line).ok());
+        let place = place_of(texts, rule["file"].as_str().unwrap_or_default(), line);
+        place.iter().for_each(|line| console.complain(line));
     }
     for one in &failed_tests {
         let text = |member: &str| one[member].as_str().unwrap_or_default();

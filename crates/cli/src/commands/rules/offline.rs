@@ -174,12 +174,15 @@ impl Compiled {
     pub fn complain(&self, console: &Console) {
         for rule in &self.not_loaded {
             console.say(&visible(&format!("not loaded: {} ({}): {}", rule.file, rule.title, rule.error)));
-            if let (Some(text), Some(line)) = (self.texts.get(&rule.file), rule.error.line()) {
-                let place = render_place(text, line_span(text, line));
-                place.lines().for_each(|line| console.say(&visible(line)));
-            }
+            place_of(&self.texts, &rule.file, rule.error.line()).iter().for_each(|line| console.say(line));
         }
     }
+}
+
+/// A line of a file as it stands there, marked, for people; nothing when the file or the line is not known.
+pub fn place_of(texts: &BTreeMap<String, String>, file: &str, line: Option<usize>) -> Vec<String> {
+    let (Some(text), Some(line)) = (texts.get(file), line) else { return Vec::new() };
+    render_place(text, line_span(text, line)).lines().map(visible).collect()
 }
 
 /// Reads and compiles rules without a store.
@@ -231,7 +234,8 @@ fn read_placeholders(path: Option<&Path>) -> Result<Placeholders, Failure> {
 /// A rule that cannot run, for programs.
 #[must_use]
 pub fn not_loaded_json(rule: &NotLoaded) -> Value {
-    json!({ "file": rule.file, "rule_id": rule.rule_id, "title": rule.title, "problem": rule.error.to_string() })
+    let (problem, line) = (rule.error.to_string(), rule.error.line());
+    json!({ "file": rule.file, "rule_id": rule.rule_id, "title": rule.title, "problem": problem, "line": line })
 }
 
 /// Rule files: those named, and those in directories that end like one.
