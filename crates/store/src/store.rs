@@ -14,6 +14,7 @@ use moneta_event::{Block, Column, ParsedBatch, TableCatalog, TableSchema, fit};
 
 use crate::bucket::{Bucket, BucketOptions};
 use crate::delta::DeltaLog;
+use crate::encodings::Care;
 use crate::leftovers;
 use crate::merge::Retired;
 use crate::reader::FooterCache;
@@ -233,7 +234,7 @@ impl Store {
         if blocks.is_empty() {
             return Ok(None);
         }
-        seal::write_segment(&*self.fs, &self.dir, blocks).map(Some)
+        seal::write_segment(&*self.fs, &self.dir, blocks, Care::Quick).map(Some)
     }
 
     /// Lists a segment in the catalog and swaps it for its hot rows.
