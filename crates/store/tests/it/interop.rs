@@ -73,7 +73,7 @@ fn write_events(dir: &Path) {
         rows.set_field("Sorted", Value::Text(&format!("/var/log/some/where/{row:08}")));
         rows.set_field("Random", Value::Text(&format!("{:x}", mixed >> (mixed % 48))));
         rows.set_field("Record", Value::Long(i64::try_from(record).unwrap()));
-        rows.set_field("Score", Value::Real((mixed % 100_000) as f64 / 100.0));
+        rows.set_field("Score", Value::Real(20.0 + (row as f64 / 100.0).sin()));
         rows.set_field("Data", Value::Json(&data.to_string()));
         rows.set_field("Message", Value::Text(&message));
         let time = Timestamp::from_nanos(now().as_nanos() + i64::try_from(row * 1_000_003).unwrap() * 100);
