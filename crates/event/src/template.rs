@@ -607,9 +607,10 @@ impl<'a> Claimed<'a> {
 
     fn is_word(&self, place: &Range<usize>) -> bool {
         let text = self.text.as_bytes();
-        let is_inner = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphanumeric);
-        let [first, last] = [text[place.start], text[place.end - 1]].map(|byte| byte.is_ascii_alphanumeric());
-        !(first && place.start > 0 && is_inner(place.start - 1)) && !(last && is_inner(place.end))
+        let is_cut = |before: usize, after: usize| {
+            [before, after].iter().all(|at| text.get(*at).is_some_and(u8::is_ascii_alphanumeric))
+        };
+        !is_cut(place.start.wrapping_sub(1), place.start) && !is_cut(place.end - 1, place.end)
     }
 
     fn claim(&mut self, place: Range<usize>, source: usize) {

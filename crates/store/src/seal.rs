@@ -34,6 +34,8 @@ const SEGMENT_ROWS_MAX: u64 = 1 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 16;
 /// Encoded bytes of one row group at most, for tables of large rows.
 const ROW_GROUP_BYTES: usize = 128 << 20;
+/// Bytes of a dictionary at most: what a query that wants one row of a column has to read.
+const DICTIONARY_BYTES: usize = 4 << 20;
 const _: () = assert!(ROW_GROUP_ROWS <= GROUP_ROWS_MAX, "the term index numbers the rows of a group");
 
 /// The first blocks of `hot` that share a day, up to the size of a segment.
@@ -150,6 +152,7 @@ impl Encoding<'_> {
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             // A page ends by its bytes, not by its rows: codes of a dictionary are few bytes.
             .set_data_page_row_count_limit(ROW_GROUP_ROWS)
+            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("moneta".to_owned())
             .set_key_value_metadata(Some(metadata));
