@@ -3,7 +3,7 @@
 //! A path names members of objects, never elements of arrays. It is written as a JSON pointer (RFC 6901): `/a/b`, with
 //! `~1` for `/` and `~0` for `~` inside a name. Nothing is parsed into values: a result is a part of the text.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::json_scan::{DEPTH_MAX, JsonScanner};
 
@@ -141,7 +141,7 @@ impl<'a> JsonScanner<'a> {
     }
 
     /// The scalar members below here, with their paths.
-    fn leaves(&mut self, path: &mut String, depth: usize, note: &mut dyn FnMut(&str, &'a str)) -> Option<()> {
+    fn leaves(&mut self, path: &mut String, depth: usize, note: &mut dyn FnMut(&str)) -> Option<()> {
         self.at += 1;
         if self.peek()? == b'}' {
             self.at += 1;
@@ -160,7 +160,7 @@ impl<'a> JsonScanner<'a> {
                 first => {
                     let value = self.value(0)?;
                     if !matches!(first, b'{' | b'[') && value != "null" && path.len() <= PATH_BYTES_MAX {
-                        note(path, value);
+                        note(path);
                     }
                 }
             }
@@ -174,52 +174,33 @@ impl<'a> JsonScanner<'a> {
     }
 }
 
-/// What is known of one path of a sample.
-#[derive(Debug, Default)]
-struct Seen<'a> {
-    count: usize,
-    distinct: HashSet<&'a str>,
-    distinct_bytes: usize,
-}
-
 /// The paths worth a column of their own, most frequent first.
 ///
-/// A path is chosen when at least one in `rare` texts has a scalar there. The distinct values of all chosen paths hold
-/// at most a quarter of the bytes of the sample, so that a copy of them stays small.
+/// A path is chosen when at least one in `rare` texts has a scalar there.
 ///
 /// # Source
 /// Ours: the decision record on `dynamic` has the measurements.
 #[must_use]
 pub fn frequent_paths<'a>(sample: impl Iterator<Item = &'a str>, rare: usize, paths_max: usize) -> Vec<String> {
-    let (mut seen, mut texts, mut bytes) = (HashMap::<String, Seen<'a>>::new(), 0, 0);
+    let (mut seen, mut texts) = (HashMap::<String, usize>::new(), 0);
     for text in sample {
-        (texts, bytes) = (texts + 1, bytes + text.len());
+        texts += 1;
         let mut scanner = JsonScanner::new(text);
         if scanner.peek() != Some(b'{') {
             continue;
         }
         // What a damaged text holds before the damage counts too: this is only a guess at what is worth keeping.
-        let _ = scanner.leaves(&mut String::new(), 1, &mut |path, value| {
-            if seen.len() >= PATHS_COUNTED_MAX && !seen.contains_key(path) {
-                return;
-            }
-            let entry = seen.entry(path.to_owned()).or_default();
-            entry.count += 1;
-            if entry.distinct.insert(value) {
-                entry.distinct_bytes += value.len();
+        let _ = scanner.leaves(&mut String::new(), 1, &mut |path| {
+            if let Some(count) = seen.get_mut(path) {
+                *count += 1;
+            } else if seen.len() < PATHS_COUNTED_MAX {
+                seen.insert(path.to_owned(), 1);
             }
         });
     }
-    let mut ranked: Vec<_> = seen.into_iter().filter(|(_, path)| path.count * rare >= texts).collect();
-    ranked.sort_by(|(a, left), (b, right)| {
-        (right.count, left.distinct_bytes, a).cmp(&(left.count, right.distinct_bytes, b))
-    });
-    let mut room = bytes / 4;
-    let fits = |(path, seen): (String, Seen<'a>)| {
-        room = room.checked_sub(seen.distinct_bytes)?;
-        Some(path)
-    };
-    ranked.into_iter().filter_map(fits).take(paths_max).collect()
+    let mut ranked: Vec<_> = seen.into_iter().filter(|(_, count)| count * rare >= texts).collect();
+    ranked.sort_by(|(a, left), (b, right)| (right, a).cmp(&(left, b)));
+    ranked.into_iter().map(|(path, _)| path).take(paths_max).collect()
 }
 
 #[cfg(test)]
@@ -258,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn frequent_paths_are_scalars_that_repeat() {
+    fn frequent_paths_are_scalars() {
         let texts: Vec<String> = (0..100)
             .map(|n| {
                 format!(r#"{{"kind":"k{}","id":"{n:040}","deep":{{"x":{}}},"list":[1],"rare":{{}} }}"#, n % 3, n % 5)
             })
             .collect();
         let paths = frequent_paths(texts.iter().map(String::as_str), 50, 8);
-        assert_eq!(paths, ["/deep/x", "/kind"]);
+        assert_eq!(paths, ["/deep/x", "/id", "/kind"]);
         assert_eq!(frequent_paths(["{\"a\":1}", "x", "{\"a\":"].into_iter(), 50, 8), ["/a"]);
         assert_eq!(frequent_paths(["{\"a\":1}"; 3].into_iter(), 50, 0), Vec::<String>::new());
         assert_eq!(frequent_paths(std::iter::empty(), 50, 8), Vec::<String>::new());

@@ -15,9 +15,12 @@
 //! dynamic    STRING, nullable, JSON text; what stands at a path that many values share is also in
 //!            `<name>#<path>`, STRING, nullable: the JSON text of that member, null where there is none (not in the
 //!            Delta schema; a copy, which a reader may pass over)
-//! string     STRING, never null; `_Raw` may leave out what other columns of its row hold (template.rs)
+//! string     STRING, never null
 //! bool, int, long, real   BOOLEAN, INT32, INT64, DOUBLE
 //! ```
+//! A text, a column of a path included, may leave out what other columns of its row hold (template.rs). Words of it that
+//! none holds are in `<name>#words`, of a column of a path in `<name>#words/<path>`, STRING (not in the Delta schema; not
+//! to be read alone).
 //! The Arrow schema kept in the file's metadata carries each column's Kusto type under `moneta.type`.
 
 use std::collections::HashMap;
@@ -35,7 +38,7 @@ use moneta_base::time::NANOS_PER_TICK;
 
 use crate::record::UnsupportedColumn;
 use crate::schema::{IMPLIED_BY_HEADER, standard};
-use crate::template::{TEMPLATE_KEY, Template, Unfilled};
+use crate::template::{TEMPLATE_KEY, Template, Unfilled, WORDS_INFIX};
 use crate::types::TYPE_METADATA_KEY;
 use crate::{BlockHeader, Column, ColumnType};
 
@@ -205,8 +208,14 @@ fn ticks_field(name: &str) -> Field {
 /// Whether a field is the companion of another: a column of the table carries its Kusto type, a companion does not.
 #[must_use]
 pub fn is_companion(field: &Field) -> bool {
-    (field.name().ends_with(TICKS_SUFFIX) || field.name().contains("#/"))
+    (field.name().ends_with(TICKS_SUFFIX) || field.name().contains("#/") || field.name().contains(WORDS_INFIX))
         && !field.metadata().contains_key(TYPE_METADATA_KEY)
+}
+
+/// The field of the companion column with the words of a text.
+#[must_use]
+pub fn words_field(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, false)
 }
 
 /// The field of the companion column of a path.
@@ -240,40 +249,81 @@ pub enum NotStored {
 /// that comes as a dictionary stays one.
 ///
 /// # Errors
-/// [`NotStored::Template`] when the rows lack a column that the texts name, or it is no text, or a text is damaged.
+/// [`NotStored::Template`] when the rows lack a column that the texts name, or it is no text or number, or a text is
+/// damaged.
 pub fn fill_templates(rows: &RecordBatch) -> Result<RecordBatch, NotStored> {
+    let mut filling = Filling { rows, columns: vec![Filled::Not; rows.num_columns()] };
     let schema = rows.schema();
-    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
-    let mut columns = rows.columns().to_vec();
+    let mut fields = Vec::with_capacity(rows.num_columns());
+    let mut columns = Vec::with_capacity(rows.num_columns());
     for (index, field) in schema.fields().iter().enumerate() {
-        let failed = |source| NotStored::Template { name: field.name().clone(), source };
-        let Some(template) = Template::of_field(field).map_err(failed)? else { continue };
-        columns[index] = filled(rows, index, &template).map_err(failed)?;
+        let whole = filling.whole(index);
+        columns.push(whole.map_err(|source| NotStored::Template { name: field.name().clone(), source })?);
         let mut metadata = field.metadata().clone();
-        metadata.remove(TEMPLATE_KEY);
-        fields[index] = Arc::new(field.as_ref().clone().with_metadata(metadata));
+        fields.push(match metadata.remove(TEMPLATE_KEY) {
+            Some(_) => Arc::new(field.as_ref().clone().with_metadata(metadata)),
+            None => field.clone(),
+        });
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
         .expect("the types of the columns are as before"))
 }
 
-fn filled(rows: &RecordBatch, index: usize, template: &Template) -> Result<ArrayRef, Unfilled> {
-    let texts = |array: &ArrayRef| arrow::compute::cast(array, &DataType::Utf8).map_err(|_| Unfilled::Column);
-    let schema = rows.schema();
-    let values = template.columns().iter().map(|name| {
-        let (index, field) = schema.column_with_name(name).ok_or(Unfilled::Column)?;
-        // Else two damaged fields could name each other.
-        match field.metadata().contains_key(TEMPLATE_KEY) {
-            true => Err(Unfilled::Column),
-            false => texts(rows.column(index)),
+/// Rows whose columns are filled one after another, each after those it names.
+struct Filling<'a> {
+    rows: &'a RecordBatch,
+    columns: Vec<Filled>,
+}
+
+#[derive(Clone)]
+enum Filled {
+    Not,
+    /// Being filled: damaged fields could name each other.
+    Begun,
+    Whole(ArrayRef),
+}
+
+impl Filling<'_> {
+    fn whole(&mut self, index: usize) -> Result<ArrayRef, Unfilled> {
+        match std::mem::replace(&mut self.columns[index], Filled::Begun) {
+            Filled::Begun => return Err(Unfilled::Column),
+            Filled::Whole(array) => {
+                self.columns[index] = Filled::Whole(array.clone());
+                return Ok(array);
+            }
+            Filled::Not => {}
         }
-    });
-    let values: Vec<ArrayRef> = values.collect::<Result<_, _>>()?;
-    let values: Vec<_> = values.iter().map(|values| values.as_string_opt()).collect();
-    let stored = rows.column(index);
-    let whole: ArrayRef = Arc::new(template.fill(texts(stored)?.as_string(), &values)?);
-    arrow::compute::cast(&whole, stored.data_type()).map_err(|_| Unfilled::TooLarge)
+        let stored = self.rows.column(index);
+        let array = match Template::of_field(self.rows.schema_ref().field(index))? {
+            None => stored.clone(),
+            Some(template) => {
+                let values = template.columns().iter().map(|name| {
+                    let index = self.rows.schema_ref().index_of(name).map_err(|_| Unfilled::Column)?;
+                    as_texts(&self.whole(index)?).ok_or(Unfilled::Column)
+                });
+                let values: Vec<StringArray> = values.collect::<Result<_, _>>()?;
+                let values: Vec<_> = values.iter().map(Some).collect();
+                let whole = template.fill(&as_texts(stored).ok_or(Unfilled::Column)?, &values)?;
+                let whole: ArrayRef = Arc::new(whole);
+                arrow::compute::cast(&whole, stored.data_type()).map_err(|_| Unfilled::TooLarge)?
+            }
+        };
+        self.columns[index] = Filled::Whole(array.clone());
+        Ok(array)
+    }
+}
+
+/// The values of a column as a template names them: texts, and whole numbers in decimal digits.
+#[must_use]
+pub fn as_texts(array: &ArrayRef) -> Option<StringArray> {
+    let is_named = match array.data_type() {
+        DataType::Utf8 | DataType::Int32 | DataType::Int64 => true,
+        DataType::Dictionary(_, values) => **values == DataType::Utf8,
+        _ => false,
+    };
+    let texts = is_named.then(|| arrow::compute::cast(array, &DataType::Utf8).ok())??;
+    texts.as_string_opt().cloned()
 }
 
 /// The rows in their own Arrow forms again: the inverse of [`to_parquet_form`]. A column without a Kusto type in its
@@ -467,22 +517,42 @@ mod tests {
         assert_eq!(record_root(&after).unwrap(), record_root(&before).unwrap());
     }
 
-    #[test]
-    fn a_text_kept_as_a_template_comes_back_whole() {
+    /// Rows of which a text is a template of others, itself named by a third.
+    fn templates(sources: [(&str, &str); 2]) -> RecordBatch {
         let before = rows(vec![
-            ("Message", ColumnType::String, Arc::new(StringArray::from(vec!["started", ""]))),
-            ("_Raw", ColumnType::String, Arc::new(StringArray::from(vec!["<1> started", "<2>"]))),
+            ("Pid", ColumnType::Int, Arc::new(Int32Array::from(vec![Some(1_234), None]))),
+            ("Message", ColumnType::String, Arc::new(StringArray::from(vec!["started \u{1a}!", ""]))),
+            ("_Raw", ColumnType::String, Arc::new(StringArray::from(vec!["<1> \u{1a}!", "<2>"]))),
         ]);
         let form = to_parquet_form(&before).unwrap();
-        let (messages, raws) = (form.column(0).as_string(), form.column(1).as_string());
-        let template = Template::choose(&["Message"], &[(raws, vec![Some(messages)])]).unwrap();
-        let shortened: ArrayRef = Arc::new(template.shorten(raws, &[Some(messages)]));
-        let fields = vec![form.schema().field(0).clone(), template.mark_field(form.schema().field(1))];
-        let stored = batch(fields, vec![form.column(0).clone(), shortened], 2);
-        assert_eq!(stored.column(1).as_string::<i32>().value(0), "<1> \u{1a}!");
-        assert_eq!(from_parquet_form(&stored).unwrap(), before);
-        let alone = stored.project(&[1]).unwrap();
+        let mut fields: Vec<Field> = form.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+        for (name, source) in sources {
+            let field = fields.iter_mut().find(|field| field.name() == name).unwrap();
+            let metadata = [(TEMPLATE_KEY.to_owned(), format!("[[\"{source}\",\"plain\"]]"))];
+            field.metadata_mut().extend(metadata);
+        }
+        batch(fields, form.columns().to_vec(), 2)
+    }
+
+    #[test]
+    fn a_text_kept_as_a_template_of_another_one_comes_back_whole() {
+        let stored = templates([("_Raw", "Message"), ("Message", "Pid")]);
+        let whole = from_parquet_form(&stored).unwrap();
+        let texts = |name: &str| -> Vec<String> {
+            whole.column_by_name(name).unwrap().as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+        };
+        assert_eq!(texts("Message"), ["started 1234", ""]);
+        assert_eq!(texts("_Raw"), ["<1> started 1234", "<2>"]);
+        let alone = stored.project(&[2]).unwrap();
         assert!(matches!(from_parquet_form(&alone), Err(NotStored::Template { source: Unfilled::Column, .. })));
+    }
+
+    #[test]
+    fn texts_that_name_each_other_are_refused() {
+        for sources in [[("_Raw", "Message"), ("Message", "_Raw")], [("_Raw", "_Raw"), ("Message", "Pid")]] {
+            let filled = from_parquet_form(&templates(sources));
+            assert!(matches!(filled, Err(NotStored::Template { source: Unfilled::Column, .. })));
+        }
     }
 
     #[test]

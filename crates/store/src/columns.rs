@@ -3,27 +3,30 @@
 //! Texts come as dictionaries where the file keeps them so, because whoever tests or groups them wants to look at each
 //! distinct value once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use moneta_event::stored::{self, PATH_SEPARATOR};
-use moneta_event::template::TEMPLATE_KEY;
 use moneta_event::{Column, ColumnType};
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 
 use crate::file::{Footer, SegmentFile};
 use crate::prune::{Prune, TimeRange};
-use crate::reader::columns_read;
 use crate::terms::HeadCache;
 use crate::{Error, SegmentMeta, Store};
 
 /// Rows decoded at once when a row group does not fit one array.
 const PIECE_ROWS: usize = 8_192;
+/// Rows of which the columns read last are kept: templates of one row name the same columns.
+const FEW_ROWS: usize = 1_024;
 
 /// A segment opened for reading column by column.
 #[derive(Debug, Clone)]
@@ -33,6 +36,16 @@ pub struct SegmentColumns {
     file: SegmentFile,
     footer: Arc<Footer>,
     heads: Arc<HeadCache>,
+    few: Arc<Mutex<FewRows>>,
+}
+
+/// Some rows of a row group, as far as they were read.
+#[derive(Debug, Default)]
+struct FewRows {
+    group: usize,
+    wanted: Option<BooleanBuffer>,
+    /// Fields and columns by position in the file, templates filled.
+    columns: BTreeMap<usize, (FieldRef, ArrayRef)>,
 }
 
 impl Store {
@@ -46,7 +59,7 @@ impl Store {
         let footer = self.footer_of(segment)?;
         let file = SegmentFile::new(source, segment, footer.clone());
         let (name, heads) = (segment.path.as_str().into(), self.term_heads.clone());
-        Ok(SegmentColumns { path, name, file, footer, heads })
+        Ok(SegmentColumns { path, name, file, footer, heads, few: Arc::default() })
     }
 }
 
@@ -98,12 +111,13 @@ impl SegmentColumns {
         times == TimeRange::ALL || times.encloses(self.footer.arrow.metadata().row_group(group))
     }
 
-    /// Compressed bytes of a column in a row group; none for a column the file lacks.
+    /// Compressed bytes to read for a column in a row group; none for a column the file lacks.
     #[must_use]
     pub fn column_bytes(&self, group: usize, name: &str) -> Option<u64> {
         let columns = self.footer.arrow.metadata().row_group(group).columns();
-        let column = columns.iter().find(|column| is_column(column.column_path().parts(), name))?;
-        u64::try_from(column.compressed_size()).ok()
+        let needed = self.footer.needed_for(name);
+        let bytes = needed.iter().map(|index| u64::try_from(columns.get(*index)?.compressed_size()).ok());
+        if needed.is_empty() { None } else { bytes.sum() }
     }
 
     /// Whether the values at a path of a `dynamic` column stand in a column of their own.
@@ -148,8 +162,11 @@ impl SegmentColumns {
         wanted: Option<&BooleanBuffer>,
     ) -> Result<ArrayRef, Error> {
         let rows = wanted.map_or(self.group_rows(group), BooleanBuffer::count_set_bits);
-        if self.column_bytes(group, name).is_none() {
+        if self.footer.arrow.schema().index_of(name).is_err() {
             return Ok(stored::default_array(column_type, rows));
+        }
+        if let Some(wanted) = wanted.filter(|_| rows <= FEW_ROWS) {
+            return self.read_few(group, name, column_type, wanted);
         }
         let as_dictionary = column_type.arrow() == DataType::Utf8 && !self.is_plain(group, name);
         let whole = self.decode(group, name, as_dictionary, wanted, rows.max(1));
@@ -160,6 +177,60 @@ impl SegmentColumns {
         let array =
             stored::column_from_parquet(&decoded, name, column_type).map_err(|error| corrupt(error.to_string()))?;
         Ok(array)
+    }
+
+    /// Reads a column of few rows, and of what it needs only what was not read for another one just before.
+    fn read_few(
+        &self,
+        group: usize,
+        name: &str,
+        column_type: ColumnType,
+        wanted: &BooleanBuffer,
+    ) -> Result<ArrayRef, Error> {
+        let corrupt = |reason: String| Error::corrupt(&self.path, reason);
+        let needed = self.footer.needed_for(name);
+        let mut few = self.few.lock().unwrap_or_else(PoisonError::into_inner);
+        if few.group != group || few.wanted.as_ref() != Some(wanted) {
+            *few = FewRows { group, wanted: Some(wanted.clone()), columns: BTreeMap::new() };
+        }
+        let missing: Vec<usize> = needed.iter().filter(|index| !few.columns.contains_key(index)).copied().collect();
+        if !missing.is_empty() {
+            let reader = self.reader(&self.footer.arrow, group, &missing, Some(wanted), FEW_ROWS)?;
+            let read = reader.map(|rows| rows.map_err(|error| corrupt(error.to_string())));
+            let read = read.collect::<Result<Vec<_>, _>>()?;
+            let Some(first) = read.first() else { return Ok(stored::default_array(column_type, 0)) };
+            let read = concat_batches(&first.schema(), &read).map_err(|error| corrupt(error.to_string()))?;
+            let fields = read.schema().fields().clone();
+            few.columns.extend(missing.into_iter().zip(fields.iter().cloned().zip(read.columns().iter().cloned())));
+        }
+        let (fields, columns): (Vec<_>, Vec<_>) = needed.iter().map(|index| few.columns[index].clone()).unzip();
+        let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns);
+        let rows = rows.map_err(|error| corrupt(error.to_string()))?;
+        let rows = stored::fill_templates(&rows).map_err(|error| corrupt(error.to_string()))?;
+        let fields = rows.schema().fields().clone();
+        few.columns.extend(needed.into_iter().zip(fields.iter().cloned().zip(rows.columns().iter().cloned())));
+        stored::column_from_parquet(&rows, name, column_type).map_err(|error| corrupt(error.to_string()))
+    }
+
+    fn reader(
+        &self,
+        metadata: &ArrowReaderMetadata,
+        group: usize,
+        columns: &[usize],
+        wanted: Option<&BooleanBuffer>,
+        batch_rows: usize,
+    ) -> Result<ParquetRecordBatchReader, Error> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata.clone());
+        // Columns of segments are not nested: a leaf each.
+        let mask = ProjectionMask::leaves(builder.parquet_schema(), columns.iter().copied());
+        let mut builder = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(batch_rows);
+        if let Some(wanted) = wanted {
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
+                wanted.set_slices().map(|(from, to)| from..to),
+                wanted.len(),
+            ));
+        }
+        builder.build().map_err(|error| Error::corrupt(&self.path, error))
     }
 
     /// Decodes a column and its companion, in pieces of `piece_rows` that are put together.
@@ -173,16 +244,7 @@ impl SegmentColumns {
     ) -> Result<RecordBatch, Error> {
         let corrupt = |reason: String| Error::corrupt(&self.path, reason);
         let metadata = if as_dictionary { &self.footer.dictionaries } else { &self.footer.arrow };
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), metadata.clone());
-        let mask = columns_read(&builder, |column| column == name);
-        let mut builder = builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(piece_rows);
-        if let Some(wanted) = wanted {
-            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(
-                wanted.set_slices().map(|(from, to)| from..to),
-                wanted.len(),
-            ));
-        }
-        let reader = builder.build().map_err(|error| corrupt(error.to_string()))?;
+        let reader = self.reader(metadata, group, &self.footer.needed_for(name), wanted, piece_rows)?;
         let pieces = reader.map(|rows| {
             let rows = rows.map_err(|error| corrupt(error.to_string()))?;
             stored::fill_templates(&rows).map_err(|error| corrupt(error.to_string()))
@@ -192,7 +254,7 @@ impl SegmentColumns {
             Ok([only]) => Ok(only),
             Err(pieces) => {
                 let schema = pieces.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
-                arrow::compute::concat_batches(&schema, &pieces).map_err(|error| corrupt(error.to_string()))
+                concat_batches(&schema, &pieces).map_err(|error| corrupt(error.to_string()))
             }
         }
     }
@@ -200,8 +262,7 @@ impl SegmentColumns {
     /// Whether the column's values stand in the file without a dictionary, at least in part; those of a template are
     /// made one by one.
     fn is_plain(&self, group: usize, name: &str) -> bool {
-        let field = self.footer.arrow.schema().field_with_name(name);
-        if field.is_ok_and(|field| field.metadata().contains_key(TEMPLATE_KEY)) {
+        if self.footer.is_template(name) {
             return true;
         }
         let columns = self.footer.arrow.metadata().row_group(group).columns();

@@ -8,13 +8,17 @@ use std::io::{self, Cursor};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::FieldRef;
 use bytes::Bytes;
+use moneta_event::stored::TICKS_SUFFIX;
+use moneta_event::template::TEMPLATE_KEY;
 use moneta_event::terms::{PLACES_KEY, TermsPlace};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::columns::with_dictionaries;
+use crate::reader::with_named;
 use crate::segment::{CHECKED_BYTES, CHECKSUMS_KEY, VERSION_KEY, VERSIONS};
 use crate::source::Source;
 use crate::{Error, SegmentMeta};
@@ -31,6 +35,8 @@ pub(crate) struct Footer {
     checksums: Vec<u32>,
     /// Column chunks in file order.
     chunks: Vec<Chunk>,
+    /// What must be read for each column that is a template, by position.
+    templates: HashMap<usize, Vec<usize>>,
     /// The term index of each row group; none in a segment that has none.
     pub(crate) terms: Vec<TermsPlace>,
 }
@@ -91,7 +97,27 @@ impl Footer {
         }
         chunks.sort_by_key(|chunk| chunk.start);
         let dictionaries = with_dictionaries(&arrow).map_err(|error| corrupt(error.to_string()))?;
-        Ok(Self { arrow, dictionaries, checksums, chunks, terms })
+        let fields = arrow.schema().fields().iter().enumerate();
+        let templates = fields.filter(|(_, field)| field.metadata().contains_key(TEMPLATE_KEY));
+        let needed = |field: &FieldRef| with_named(arrow.schema(), |name| name == field.name());
+        let templates = templates.map(|(index, field)| (index, needed(field))).collect();
+        Ok(Self { arrow, dictionaries, checksums, chunks, templates, terms })
+    }
+
+    /// The positions of the columns that must be read for one: itself, its companion of time, those it names.
+    pub(crate) fn needed_for(&self, name: &str) -> Vec<usize> {
+        let schema = self.arrow.schema();
+        let Ok(index) = schema.index_of(name) else { return Vec::new() };
+        if let Some(needed) = self.templates.get(&index) {
+            return needed.clone();
+        }
+        // In order: a companion stands behind its column.
+        std::iter::once(index).chain(schema.index_of(&format!("{name}{TICKS_SUFFIX}"))).collect()
+    }
+
+    /// Whether the column of that name leaves out what other columns hold.
+    pub(crate) fn is_template(&self, name: &str) -> bool {
+        self.arrow.schema().index_of(name).is_ok_and(|index| self.templates.contains_key(&index))
     }
 }
 

@@ -16,6 +16,7 @@ use moneta_event::schema::IMPLIED_BY_HEADER;
 use moneta_event::{Block, BlockHeader, Column, TableSchema, stored};
 use moneta_merkle::{Hash, hash, leaf_hash};
 
+use crate::encodings::Care;
 use crate::segment::SegmentMeta;
 use crate::{Error, Store, TimeRange, seal};
 
@@ -83,7 +84,8 @@ impl Store {
         for segment in run {
             blocks.extend(self.blocks_of(segment, &schema, headers)?);
         }
-        let new = Arc::new(seal::write_segment(&**self.file_system(), self.dir(), &blocks)?.meta);
+        let care = if first.shard.day < now.day() { Care::Lasting } else { Care::Quick };
+        let new = Arc::new(seal::write_segment(&**self.file_system(), self.dir(), &blocks, care)?.meta);
         drop(blocks);
         let merged = Merged { old: run.iter().map(|segment| object_ref(segment)).collect(), new: new.clone() };
         let mut logs = self.lock_logs();

@@ -1,7 +1,8 @@
 //! Columns of their own for what stands at frequent paths of `dynamic` columns: chosen and filled when a segment is
 //! sealed, so that a query for `Properties.user` reads that one column and parses nothing.
 //!
-//! They are copies. The JSON text stays as it came, and nothing but speed depends on them.
+//! They are copies: queries could find the same in the JSON text, which comes back as it came. In the file that text may
+//! be a template that names them (templates.rs).
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use moneta_event::Column;
 use moneta_event::stored::{self, TICKS_SUFFIX};
 use moneta_event::template::Template;
@@ -97,18 +98,28 @@ impl SegmentReader {
     }
 }
 
-/// The columns of a file that must be read for the wanted ones: they, their companions of time, and what templates
-/// leave to other columns.
-pub(crate) fn columns_read<T>(builder: &ArrowReaderBuilder<T>, wanted: impl Fn(&str) -> bool) -> ProjectionMask {
-    let of_wanted = builder.schema().fields().iter().filter(|field| wanted(field.name()));
-    // A field whose names cannot be read is refused when it is filled.
-    let templates: Vec<Template> = of_wanted.filter_map(|field| Template::of_field(field).ok().flatten()).collect();
-    let is_read = |name: &str| {
-        wanted(name)
-            || name.strip_suffix(TICKS_SUFFIX).is_some_and(&wanted)
-            || templates.iter().any(|template| template.columns().iter().any(|column| column == name))
-    };
-    let schema = builder.parquet_schema();
-    let kept: Vec<usize> = (0..schema.num_columns()).filter(|index| is_read(schema.column(*index).name())).collect();
-    ProjectionMask::leaves(schema, kept)
+/// The columns of a file that must be read for the wanted ones.
+fn columns_read<T>(builder: &ArrowReaderBuilder<T>, wanted: impl Fn(&str) -> bool) -> ProjectionMask {
+    // Columns of segments are not nested: a leaf each.
+    ProjectionMask::leaves(builder.parquet_schema(), with_named(builder.schema(), wanted))
+}
+
+/// The positions of the wanted columns, of their companions of time, and of what templates leave to other columns, which
+/// may be templates themselves.
+pub(crate) fn with_named(schema: &Schema, wanted: impl Fn(&str) -> bool) -> Vec<usize> {
+    let is_wanted = |name: &str| wanted(name) || name.strip_suffix(TICKS_SUFFIX).is_some_and(&wanted);
+    let mut is_read: Vec<bool> = schema.fields().iter().map(|field| is_wanted(field.name())).collect();
+    let mut unseen: Vec<usize> = (0..is_read.len()).filter(|index| is_read[*index]).collect();
+    while let Some(index) = unseen.pop() {
+        // A field whose names cannot be read is refused when it is filled.
+        let template = Template::of_field(schema.field(index)).ok().flatten();
+        for name in template.iter().flat_map(Template::columns) {
+            if let Ok(named) = schema.index_of(name)
+                && !std::mem::replace(&mut is_read[named], true)
+            {
+                unseen.push(named);
+            }
+        }
+    }
+    (0..is_read.len()).filter(|index| is_read[*index]).collect()
 }

@@ -4,28 +4,28 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int8Array, RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{Field, SchemaRef};
 use aws_lc_rs::digest;
 use moneta_base::fs::{File, FileSystem, TEMPORARY_SUFFIX, create_dir_durably};
-use moneta_event::schema::{IMPLIED_BY_HEADER, standard};
+use moneta_event::record::UnsupportedColumn;
+use moneta_event::schema::standard;
 use moneta_event::terms::{GROUP_ROWS_MAX, PLACES_KEY, Places};
-use moneta_event::{Block, Column, ColumnType, ShardId, stored};
+use moneta_event::{Block, Column, ShardId};
 use moneta_merkle::{Hash, hash, leaf_hash};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::Error;
-use crate::paths::PathColumns;
-use crate::raw_template::RawTemplate;
+use crate::encodings::{Care, Encodings};
+use crate::layout::Layout;
 use crate::segment::{
     BLOCKS_KEY, BLOCKS_ROOT_KEY, CHECKED_BYTES, CHECKSUMS_KEY, SHARD_KEY, Segment, SegmentMeta, VERSION, VERSION_KEY,
     file_path,
 };
+use crate::templates::Templates;
 use crate::terms::{self, GroupRows};
 
 /// Rows of one segment at most: files stay below some hundred megabytes.
@@ -34,9 +34,9 @@ const SEGMENT_ROWS_MAX: u64 = 1 << 20;
 const ROW_GROUP_ROWS: usize = 1 << 16;
 /// Encoded bytes of one row group at most, for tables of large rows.
 const ROW_GROUP_BYTES: usize = 128 << 20;
+/// Bytes of a dictionary at most: what a query that wants one row of a column has to read.
+const DICTIONARY_BYTES: usize = 4 << 20;
 const _: () = assert!(ROW_GROUP_ROWS <= GROUP_ROWS_MAX, "the term index numbers the rows of a group");
-/// zstd level: 3 writes nearly as fast as 1 and is a fifth smaller on event logs.
-const ZSTD_LEVEL: i32 = 3;
 
 /// The first blocks of `hot` that share a day, up to the size of a segment.
 pub(crate) fn oldest_day(hot: &[Arc<Block>]) -> &[Arc<Block>] {
@@ -51,7 +51,12 @@ pub(crate) fn oldest_day(hot: &[Arc<Block>]) -> &[Arc<Block>] {
 }
 
 /// Writes a durable segment file of blocks of one shard.
-pub(crate) fn write_segment(fs: &dyn FileSystem, dir: &Path, blocks: &[Arc<Block>]) -> Result<Segment, Error> {
+pub(crate) fn write_segment(
+    fs: &dyn FileSystem,
+    dir: &Path,
+    blocks: &[Arc<Block>],
+    care: Care,
+) -> Result<Segment, Error> {
     let (first, last) = (&blocks[0].header, &blocks[blocks.len() - 1].header);
     let shard = &first.shard;
     let leaves: Vec<Hash> = blocks.iter().map(|block| leaf_hash(&block.header.encode())).collect();
@@ -67,7 +72,7 @@ pub(crate) fn write_segment(fs: &dyn FileSystem, dir: &Path, blocks: &[Arc<Block
         fs.remove_file(temporary).map_err(Error::io("remove", temporary))?;
     }
     let output = fs.create(temporary).map_err(Error::io("create", temporary))?;
-    let mut output = encode(shard, blocks, blocks_root, output, temporary)?;
+    let mut output = Encoding { shard, blocks, blocks_root, care }.write(output, temporary)?;
     output.file.sync().map_err(Error::io("sync", temporary))?;
     fs.rename(temporary, &file).map_err(Error::io("rename", &file))?;
     fs.sync_dir(day_dir).map_err(Error::io("sync", day_dir))?;
@@ -88,47 +93,74 @@ pub(crate) fn write_segment(fs: &dyn FileSystem, dir: &Path, blocks: &[Arc<Block
     Ok(Segment { meta })
 }
 
-fn encode(
-    shard: &ShardId,
-    blocks: &[Arc<Block>],
+/// What a segment file is written from.
+struct Encoding<'a> {
+    shard: &'a ShardId,
+    blocks: &'a [Arc<Block>],
     blocks_root: Hash,
-    file: Box<dyn File>,
-    path: &Path,
-) -> Result<Output, Error> {
-    let failed = |reason: String| Error::Encode { shard: shard.clone(), reason };
-    let columns = columns_of(blocks).ok_or_else(|| failed("its blocks disagree on a column's type".to_owned()))?;
-    let rows = blocks.iter().map(|block| &block.rows);
-    let paths = PathColumns::choose(rows.clone(), &columns);
-    let raw = RawTemplate::choose(rows.clone(), &columns);
-    let schema = paths.with_fields(&with_ingest_ticks(&stored::parquet_schema(rows, &columns)));
-    let schema = raw.mark_field(&schema);
-    let write = || -> parquet::errors::Result<Output> {
-        let output = Output::new(file);
-        let properties = raw.without_statistics(properties(shard, blocks, blocks_root)).build();
+    care: Care,
+}
+
+impl Encoding<'_> {
+    fn write(&self, file: Box<dyn File>, path: &Path) -> Result<Output, Error> {
+        let failed = |reason: String| Error::Encode { shard: self.shard.clone(), reason };
+        let disagree = || failed("its blocks disagree on a column's type".to_owned());
+        let layout = Layout::choose(self.blocks).ok_or_else(disagree)?;
+        self.write_in(&layout, Output::new(file)).map_err(|error| match error {
+            ParquetError::External(source) => match source.downcast::<io::Error>() {
+                Ok(source) => Error::io("write", path)(*source),
+                Err(other) => failed(other.to_string()),
+            },
+            other => failed(other.to_string()),
+        })
+    }
+
+    fn write_in(&self, layout: &Layout, output: Output) -> Result<Output, ParquetError> {
+        let unsupported = |error: UnsupportedColumn| ParquetError::General(error.to_string());
+        let sample = layout.sample(self.blocks).map_err(unsupported)?;
+        let mut templates = Templates::choose(&sample, self.care);
+        let schema = templates.mark_fields(layout.schema());
+        let encodings = Encodings::choose(&templates.shorten(&sample, &schema), self.care);
+        let properties = encodings.enter(templates.without_statistics(&schema, self.properties())).build();
         let mut writer = ArrowWriter::try_new(output, schema.clone(), Some(properties))?;
-        for block in blocks {
-            let rows = stored::with_implied_columns(&block.header, 0, &block.rows);
-            let form = stored::align(&rows, &columns).and_then(|rows| stored::to_parquet_form(&rows));
-            let form = form.map_err(|error| parquet::errors::ParquetError::General(error.to_string()))?;
-            let form = paths.with_columns(&form);
-            writer.write(&raw.shorten(with_companions(&form, &schema)))?;
+        for block in self.blocks {
+            let rows = layout.rows(block, 0, &block.rows).map_err(unsupported)?;
+            writer.write(&templates.shorten(&rows, &schema))?;
         }
         let (mut writer, _) = writer.into_serialized_writer()?;
-        let places = write_terms(&mut writer, blocks, &columns)?;
+        let places = write_terms(&mut writer, self.blocks, layout.columns())?;
         writer.append_key_value_metadata(KeyValue::new(PLACES_KEY.to_owned(), places));
         // What is left in the writer's buffer belongs to the data.
         writer.flush()?;
         let checksums = writer.inner_mut().end_data();
         writer.append_key_value_metadata(KeyValue::new(CHECKSUMS_KEY.to_owned(), checksums));
         writer.into_inner()
-    };
-    write().map_err(|error| match error {
-        parquet::errors::ParquetError::External(source) => match source.downcast::<io::Error>() {
-            Ok(source) => Error::io("write", path)(*source),
-            Err(other) => failed(other.to_string()),
-        },
-        other => failed(other.to_string()),
-    })
+    }
+
+    fn properties(&self) -> WriterPropertiesBuilder {
+        let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+        let rows: Vec<_> = self.blocks.iter().map(|block| block.header.num_rows.to_string()).collect();
+        let metadata = vec![
+            pair(VERSION_KEY, VERSION.to_owned()),
+            pair(SHARD_KEY, self.shard.to_string()),
+            pair(BLOCKS_ROOT_KEY, self.blocks_root.to_base64()),
+            pair(BLOCKS_KEY, rows.join(",")),
+        ];
+        let mut builder = WriterProperties::builder()
+            .set_compression(self.care.compression())
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+            // A page ends by its bytes, not by its rows: codes of a dictionary are few bytes.
+            .set_data_page_row_count_limit(ROW_GROUP_ROWS)
+            .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_created_by("moneta".to_owned())
+            .set_key_value_metadata(Some(metadata));
+        for column in [standard::TIME_GENERATED, standard::SEQ] {
+            builder = builder.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Page);
+        }
+        builder
+    }
 }
 
 /// Writes the term index of each row group and returns their places.
@@ -136,7 +168,7 @@ fn write_terms(
     writer: &mut SerializedFileWriter<Output>,
     blocks: &[Arc<Block>],
     columns: &[Column],
-) -> parquet::errors::Result<String> {
+) -> Result<String, ParquetError> {
     let groups: Vec<i64> = writer.flushed_row_groups().iter().map(|group| group.num_rows()).collect();
     let (mut places, mut rows) = (Places::default(), GroupRows::new(blocks));
     for num_rows in groups {
@@ -146,63 +178,6 @@ fn write_terms(
         writer.write_all(&index)?;
     }
     Ok(places.into_text())
-}
-
-/// All columns of the blocks, in query order as far as the first block knows it, implied ones first.
-fn columns_of(blocks: &[Arc<Block>]) -> Option<Vec<Column>> {
-    let own = stored::union_columns(blocks.iter().map(|block| &block.rows))?;
-    let type_of = |name: &str| match name {
-        standard::SEQ => ColumnType::Long,
-        standard::INGEST_TIME => ColumnType::DateTime,
-        _ => ColumnType::String,
-    };
-    Some(IMPLIED_BY_HEADER.iter().map(|name| Column::new(name, type_of(name))).chain(own).collect())
-}
-
-/// The ingest times stand in the headers, not in the rows: their digit is always kept.
-fn with_ingest_ticks(schema: &SchemaRef) -> SchemaRef {
-    let companion = format!("{}{}", standard::INGEST_TIME, stored::TICKS_SUFFIX);
-    let mut fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
-    fields.push(Arc::new(Field::new(companion, arrow::datatypes::DataType::Int8, true)));
-    Arc::new(arrow::datatypes::Schema::new(fields))
-}
-
-fn properties(shard: &ShardId, blocks: &[Arc<Block>], blocks_root: Hash) -> WriterPropertiesBuilder {
-    let pair = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
-    let rows: Vec<_> = blocks.iter().map(|block| block.header.num_rows.to_string()).collect();
-    let metadata = vec![
-        pair(VERSION_KEY, VERSION.to_owned()),
-        pair(SHARD_KEY, shard.to_string()),
-        pair(BLOCKS_ROOT_KEY, blocks_root.to_base64()),
-        pair(BLOCKS_KEY, rows.join(",")),
-    ];
-    let mut builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).expect("a level that zstd has")))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_created_by("moneta".to_owned())
-        .set_key_value_metadata(Some(metadata));
-    for column in [standard::TIME_GENERATED, standard::SEQ] {
-        builder = builder.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Page);
-    }
-    // Every value differs from its neighbours by one: delta encoding makes nothing of it, a dictionary everything.
-    let seq = ColumnPath::from(standard::SEQ);
-    builder
-        .set_column_dictionary_enabled(seq.clone(), false)
-        .set_column_encoding(seq, parquet::basic::Encoding::DELTA_BINARY_PACKED)
-}
-
-/// The form with every column of `schema`; only companion columns can be missing, and their default is zero.
-fn with_companions(form: &RecordBatch, schema: &SchemaRef) -> RecordBatch {
-    let zeros = || Arc::new(Int8Array::from(vec![0; form.num_rows()])) as ArrayRef;
-    let columns = schema.fields().iter().map(|field| {
-        debug_assert!(form.column_by_name(field.name()).is_some() || field.name().ends_with(stored::TICKS_SUFFIX));
-        form.column_by_name(field.name()).cloned().unwrap_or_else(zeros)
-    });
-    let options = RecordBatchOptions::new().with_row_count(Some(form.num_rows()));
-    RecordBatch::try_new_with_options(schema.clone(), columns.collect(), &options)
-        .expect("columns of the form's length")
 }
 
 /// A file that computes what is remembered of it while it is written.

@@ -4,7 +4,7 @@
 //! `store/<Table>/<yyyy-MM-dd>/<first>-<end>.parquet`: sequences `[first, end)` as 20 digits. Rows in order of `_Seq`,
 //! columns as `moneta_event::stored` describes. Key-value metadata of the Parquet footer:
 //! ```text
-//! moneta.version      2 (1: no column is a template)
+//! moneta.version      3 (1: no column is a template, 2: only `_Raw`, of at most 16 texts)
 //! moneta.shard        <Table>/<yyyy-MM-dd>
 //! moneta.blocks_root  base64 of the RFC 6962 root over the headers of the blocks inside, in order
 //! moneta.blocks       <rows of the first block>,<rows of the second>,… in decimal: where the blocks begin
@@ -24,9 +24,9 @@ use moneta_event::ShardId;
 use moneta_merkle::Hash;
 
 /// Version of the form, in the metadata of every file written.
-pub(crate) const VERSION: &str = "2";
+pub(crate) const VERSION: &str = "3";
 /// Versions that are read.
-pub(crate) const VERSIONS: [&str; 2] = ["1", VERSION];
+pub(crate) const VERSIONS: [&str; 3] = ["1", "2", VERSION];
 /// Metadata key of the version.
 pub(crate) const VERSION_KEY: &str = "moneta.version";
 /// Metadata key of the shard.

@@ -15,6 +15,7 @@ use moneta_event::{Block, Column, ParsedBatch, TableCatalog, TableSchema, fit};
 use crate::bucket::{Bucket, BucketOptions};
 use crate::cache::Cache;
 use crate::delta::DeltaLog;
+use crate::encodings::Care;
 use crate::file::Footer;
 use crate::leftovers;
 use crate::merge::Retired;
@@ -238,7 +239,7 @@ impl Store {
         if blocks.is_empty() {
             return Ok(None);
         }
-        seal::write_segment(&*self.fs, &self.dir, blocks).map(Some)
+        seal::write_segment(&*self.fs, &self.dir, blocks, Care::Quick).map(Some)
     }
 
     /// Lists a segment in the catalog and swaps it for its hot rows.

@@ -154,6 +154,6 @@ impl Table {
 }
 
 /// Bytes of the rows themselves: several blocks may share one allocation.
-fn size_bytes(rows: &RecordBatch) -> usize {
+pub(crate) fn size_bytes(rows: &RecordBatch) -> usize {
     rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
 }

@@ -37,6 +37,15 @@ fn write_sample(dir: &Path) {
             rows.set_field("json", Value::Json("[1,null]"));
             rows.finish_row(day, &SourceName::lossy("sample"), "a row of Zürich");
             rows.finish_row(now(), &SourceName::lossy("sample"), "a row without values");
+            for record in 0..40 {
+                let path = format!(r"C:\{:x}\tool.exe", record * 0x9e37_79b9_u64);
+                let data = format!(r#"{{"hash":"{:016x}"}}"#, record * 0x9e37_79b9_7f4a);
+                let message = format!("started path: {path} with {}", &data[9..25]);
+                rows.set_field("path", Value::Text(&path));
+                rows.set_field("json", Value::Json(&data));
+                rows.set_field("message", Value::Text(&message));
+                rows.finish_row(day, &SourceName::lossy("sample"), &serde_json::json!({ "m": message }).to_string());
+            }
             store.add_hot(made.make(TABLE, day, rows)).unwrap();
         }
         store.publish(store.seal(&table(TABLE)).unwrap().unwrap(), day).unwrap();
@@ -82,6 +91,11 @@ fn a_store_of_version_1_loads() {
 #[test]
 fn a_store_of_version_2_whose_originals_are_templates_loads() {
     loads("v2");
+}
+
+#[test]
+fn a_store_of_version_3_whose_messages_are_templates_loads() {
+    loads("v3");
 }
 
 fn loads(version: &str) {

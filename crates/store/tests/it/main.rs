@@ -12,4 +12,5 @@ mod moving;
 mod retention;
 mod seal;
 mod support;
+mod templates;
 mod terms;

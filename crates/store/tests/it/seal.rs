@@ -203,7 +203,7 @@ fn the_file_tells_where_its_blocks_begin() {
         parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).unwrap();
     let pairs = file.metadata().file_metadata().key_value_metadata().unwrap();
     let value = |key: &str| pairs.iter().find(|pair| pair.key == key).unwrap().value.clone().unwrap();
-    assert_eq!(value("moneta.version"), "2");
+    assert_eq!(value("moneta.version"), "3");
     assert_eq!(value("moneta.blocks"), "5,7,2");
     let rows: Vec<_> = file.build().unwrap().map(|rows| stored::from_parquet_form(&rows.unwrap()).unwrap()).collect();
     assert_eq!(rows.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>(), 14, "any reader can");
@@ -227,7 +227,7 @@ fn originals_stand_without_what_other_columns_hold_and_are_read_whole() {
     let file = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
     let stored = file.map(Result::unwrap).next().unwrap();
     let texts = |array: &ArrayRef| array.as_string::<i32>().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(texts(stored.column_by_name("_Raw").unwrap())[7], "<13>7 \u{1a}\" app: \u{1a}!");
+    assert_eq!(texts(stored.column_by_name("_Raw").unwrap())[7], "<13>\u{1a}# \u{1a}! app: \u{1a}\"");
 
     let raw = Column::new("_Raw", ColumnType::String);
     let read = |prunes: &[Prune]| {
