@@ -366,7 +366,11 @@ impl Keeper {
 
 /// Does everything, and returns the first failure.
 fn first_failure(all: impl Iterator<Item = Result<(), PortError>>) -> Result<(), PortError> {
-    all.fold(Ok(()), |before, result| before.and(result))
+    let mut first = Ok(());
+    for result in all {
+        first = first.and(result);
+    }
+    first
 }
 
 fn ledger_failed(error: moneta_ledger::Error) -> PortError {
