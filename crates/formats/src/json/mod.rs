@@ -127,21 +127,21 @@ impl JsonRows {
 /// Members that hold the records of an envelope.
 const ENVELOPES: [&str; 6] = ["records", "Records", "value", "items", "results", "Results"];
 
-/// Members that may stand beside them though they are no scalars: they say nothing of the records themselves.
-const DESCRIPTIONS: [&str; 3] = ["metadata", "schema", "stats"];
+/// Members beside the results of advanced hunting, which say nothing of the records themselves.
+const DESCRIPTIONS: [&str; 2] = ["schema", "stats"];
 
 /// The records of an envelope: an object that is a list of objects and, beside it, says nothing but scalars.
 fn enveloped<'a>(item: Item<'a>, mappings: &Mappings) -> Option<Vec<Item<'a>>> {
     let mut list = None;
-    let (mut has_link, mut has_kind, mut has_schema) = (false, false, false);
+    let (mut has_link, mut has_kind, mut is_described) = (false, false, false);
     for (name, member) in item.members() {
         has_link |= name.starts_with("@odata.") || name == "nextLink";
         has_kind |= name == "kind";
         let describes = DESCRIPTIONS.iter().any(|known| name.eq_ignore_ascii_case(known));
-        has_schema |= describes && name.eq_ignore_ascii_case("schema");
+        is_described |= describes && matches!(member.kind(), Kind::Array | Kind::Object);
         match member.kind() {
             Kind::Array if list.is_none() && ENVELOPES.contains(&name) => list = Some((name, member)),
-            Kind::Array | Kind::Object if !describes => return None,
+            Kind::Array | Kind::Object if !describes && name != "metadata" => return None,
             _ => {}
         }
     }
@@ -151,10 +151,11 @@ fn enveloped<'a>(item: Item<'a>, mappings: &Mappings) -> Option<Vec<Item<'a>>> {
         return None;
     }
     let is_envelope = match name {
+        "results" | "Results" => is_described,
+        _ if is_described => false,
         // The last page of a list of Azure has nothing beside it.
         "value" => has_link || item.members().count() == 1 && mappings.choose(records[0]).is_some(),
         "items" => has_kind,
-        "results" | "Results" => has_schema,
         _ => true,
     };
     is_envelope.then_some(records)

@@ -17,11 +17,11 @@
 //! | `[mapping.fields]` | column = path, or a list of paths; `path \| convert` converts |
 //! | `[mapping.constants]` | column = text that every row has |
 //!
-//! A path is names joined by dots; of a list, a number names an element, the first by 0. Names of members match whatever their case, first as written. A member without a
-//! field of its own goes to the column of its name, whatever its case, else to `_Extra`: nothing is dropped. Converts:
-//! `epoch` (a number since 1970), `first` and `join` (of a list), `ms_from_us`, `ms_from_s`, `known` (no value where auditd
-//! writes `?` or `(null)`), `result` (`success` or `fail`, whatever auditd calls it), `level` (the number that
-//! `AppTraces` has for the name of a level; the name is kept as `SeverityText`).
+//! A path is names joined by dots; of a list, a number names an element, the first by 0. Names of members match whatever
+//! their case, first as written. A member without a field of its own goes to the column of its name, whatever its case, else
+//! to `_Extra`: nothing is dropped. Converts: `epoch` (a number since 1970), `first` and `join` (of a list), `ms_from_us`,
+//! `ms_from_s`, `known` (no value where auditd writes `?` or `(null)`), `result` (`success` or `fail`, whatever auditd calls
+//! it), `level` (the number that `AppTraces` has for the name of a level; the name is kept as `SeverityText`).
 //!
 //! This module reads no files: texts come as arguments, the built-in ones are compiled in.
 

@@ -8,7 +8,8 @@
 //! - `date=... time=... devid="..." logid="..." key=value ...`, values with blanks in quotes
 //!
 //! # Source
-//! FortiOS log message reference (`eventtime`, `tz`); ArcSight CEF implementation standard; IBM LEEF guide; Azure's field mapping of `CommonSecurityLog`.
+//! ArcSight CEF implementation standard; IBM LEEF guide; FortiOS log message reference (`eventtime`, `tz`); Azure's field
+//! mapping of `CommonSecurityLog`.
 
 use std::borrow::Cow;
 
@@ -129,7 +130,7 @@ pub(super) fn write(
     let own_time = match event {
         Event::KeyValue(_) => fortinet_time(&pairs, output),
         Event::Cef(_) => stamp(&["rt", "end", "start"]),
-        Event::Leef(_) => leef_time(&pairs, zone).or_else(|| stamp(&["devTime"])),
+        Event::Leef(_) => leef_time(&pairs, zone).or_else(|| stamp(&["devTime", "rt", "end", "start"])),
     };
     let time = own_time.or(message.time).unwrap_or(output.origin.received);
     output.check_time(time)?;

@@ -108,6 +108,7 @@ pub(super) fn metrics(item: Item<'_>, table: &TableName, output: &mut Output) ->
 impl Found<'_> {
     fn write_log(&self, id: TableId, time: Timestamp, output: &mut Output) {
         let mut scratch = Document::default();
+        let mut own_room = usize::MAX;
         let record = self.record;
         let body = record.get("body").map(|body| any_value(body, 0)).unwrap_or_default();
         let text = serde_json::from_str::<String>(&body).unwrap_or(body);
@@ -128,14 +129,14 @@ impl Found<'_> {
         if attributes.len() > 2 {
             output.set_field(id, "Properties", Value::Json(&attributes));
         }
-        rest_of(record, &LOG_MEMBERS, "", &mut usize::MAX, id, output);
+        rest_of(record, &LOG_MEMBERS, "", &mut own_room, id, output);
         self.around(&mut self.room(), id, output);
         output.finish_row(id, RecordClass::Data, time, record.raw());
     }
 
     fn write_point(&self, id: TableId, time: Timestamp, output: &mut Output) {
         let mut scratch = Document::default();
-        let mut room = self.room();
+        let (mut own_room, mut room) = (usize::MAX, self.room());
         let point = self.record;
         let value = ["asDouble", "asInt", "sum"].into_iter().find(|name| point.get(name).is_some());
         set_item(output, id, "Val", value.and_then(|name| point.get(name)), &mut scratch);
@@ -153,7 +154,7 @@ impl Found<'_> {
             }
         }
         let known = ["timeUnixNano", "attributes", value.unwrap_or_default()];
-        rest_of(point, &known, "", &mut usize::MAX, id, output);
+        rest_of(point, &known, "", &mut own_room, id, output);
         self.around(&mut room, id, output);
         output.finish_row(id, RecordClass::Data, time, point.raw());
     }
