@@ -43,6 +43,8 @@ pub struct Upload<'a> {
     pub format: Option<&'a str>,
     /// The table of all its records.
     pub table: Option<&'a str>,
+    /// Zone of time stamps that name none, in seconds east of UTC.
+    pub zone_offset_seconds: Option<i32>,
     /// Names its content.
     pub key: Option<String>,
     /// Whether the answer is to have a receipt of each part.
@@ -195,6 +197,8 @@ impl Client {
         let mut parameters = vec![("name", upload.name)];
         parameters.extend(upload.format.map(|format| ("format", format)));
         parameters.extend(upload.table.map(|table| ("table", table)));
+        let zone = upload.zone_offset_seconds.map(|seconds| seconds.to_string());
+        parameters.extend(zone.as_deref().map(|seconds| ("zone_offset_seconds", seconds)));
         parameters.extend(upload.receipts.then_some(("receipts", "true")));
         let mut attempt = 0;
         loop {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use moneta_base::{Clock, SourceName, TableName};
 use moneta_event::{Delivery, TableCatalog};
-use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, Mappings, recognise_with};
+use moneta_formats::{DecodeOptions, Decoded, Decoder, Format, Mappings, parse_zone, recognise_with};
 use moneta_host::SystemClock;
 
 use crate::failure::Failure;
@@ -25,6 +25,8 @@ pub struct Wish {
     pub mappings: Arc<Mappings>,
     /// How sure the path is.
     pub delivery: Delivery,
+    /// Zone of time stamps that name none, in seconds east of UTC.
+    pub zone_offset_seconds: i32,
 }
 
 impl Wish {
@@ -32,7 +34,8 @@ impl Wish {
     #[must_use]
     pub fn natural() -> Self {
         let catalog = Arc::new(TableCatalog::built_in());
-        Self { catalog, format: None, table: None, mappings: Mappings::built_in(), delivery: Delivery::AtLeastOnce }
+        let (mappings, delivery) = (Mappings::built_in(), Delivery::AtLeastOnce);
+        Self { catalog, format: None, table: None, mappings, delivery, zone_offset_seconds: 0 }
     }
 
     /// With the format and the table that were typed.
@@ -43,6 +46,16 @@ impl Wish {
         let format = format.map(Format::parse).transpose().map_err(|error| Failure::usage(error.to_string()))?;
         let table = table.map(TableName::new).transpose().map_err(|error| Failure::usage(error.to_string()))?;
         Ok(Self { format, table, ..self })
+    }
+
+    /// With the zone that was typed, such as `+02:00`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn in_zone(self, zone: Option<&str>) -> Result<Self, Failure> {
+        let Some(zone) = zone else { return Ok(self) };
+        let wrong = || Failure::usage(format!("{zone:?} is no zone: write the offset from UTC, such as +02:00"));
+        Ok(Self { zone_offset_seconds: parse_zone(zone).ok_or_else(wrong)?, ..self })
     }
 }
 
@@ -93,6 +106,7 @@ pub fn decode_file(path: &Path, wish: &Wish, mut take: impl FnMut(Decoded) -> bo
     options.table = wish.table.clone();
     options.mappings = wish.mappings.clone();
     options.delivery = wish.delivery;
+    options.zone_offset_seconds = wish.zone_offset_seconds;
     let mut decoder = Decoder::new(format, options);
     let mut wanted = true;
     while !piece.is_empty() {

@@ -164,7 +164,8 @@ fn parse_loose_zone(text: &str) -> Option<Timestamp> {
 }
 
 /// A zone: `Z`, `UTC`, `GMT`, `+hh:mm`, `-hhmm`, `+hh`; seconds east of UTC.
-pub(crate) fn parse_zone(text: &str) -> Option<i32> {
+#[must_use]
+pub fn parse_zone(text: &str) -> Option<i32> {
     if ["Z", "z", "UTC", "GMT"].contains(&text) {
         return Some(0);
     }
@@ -216,7 +217,8 @@ fn parse_words(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
     Some(shifted(local, zone.unwrap_or(zone_offset_seconds)).truncated_to_ticks())
 }
 
-fn month_of(word: &str) -> Option<u32> {
+/// The month that a name or its beginning says.
+pub(crate) fn month_of(word: &str) -> Option<u32> {
     let position =
         MONTHS.iter().position(|name| word.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(name)))?;
     // Some languages end a short name with a point: `sept.`.

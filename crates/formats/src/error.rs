@@ -23,6 +23,12 @@ pub enum Error {
         /// What is wrong, and where it helps what would be right.
         reason: String,
     },
+    /// Compressed bytes cannot be expanded.
+    #[error("{reason}")]
+    Compressed {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Error {
@@ -38,7 +44,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::UnknownFormat { .. } | Self::Mapping { .. } => ErrorKind::Caller,
+            Self::UnknownFormat { .. } | Self::Mapping { .. } | Self::Compressed { .. } => ErrorKind::Caller,
         }
     }
 }

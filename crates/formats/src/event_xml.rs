@@ -120,7 +120,11 @@ impl EventXmlStream {
         }
     }
 
-    fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
+    /// Writes the row of one event that another record carries.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it is none; then nothing was written.
+    pub fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
         if text.starts_with("<event") {
             return self.extended(text, output);
         }

@@ -144,7 +144,7 @@ impl Format {
             Self::Auditd => "Log of the Linux audit daemon.",
             Self::Zeek => "Zeek log as tab-separated values.",
             Self::Csv => {
-                "Comma-, semicolon- or tab-separated values with a header, counters of Windows, calls of Asterisk."
+                "Comma-, semicolon- or tab-separated values with a header, counters of Windows, calls of Asterisk, log of PostgreSQL."
             }
             Self::WebLog => "Access and error logs of web servers: NCSA, combined, nginx, Apache.",
             Self::SqlErrorLog => "ERRORLOG of SQL Server.",
@@ -187,7 +187,7 @@ impl Format {
             Self::Json => "as the record's shape says (below)",
             Self::Auditd => "LinuxAudit_CL",
             Self::Zeek => "Zeek{path}_CL",
-            Self::Csv => "as the columns say (below), Perf, CallDetailRecord_CL, InsightsMetrics",
+            Self::Csv => "as the columns say (below), Perf, CallDetailRecord_CL, InsightsMetrics, PostgreSqlLog_CL",
             Self::WebLog => "WebAccessLog_CL",
             Self::SqlErrorLog => "SqlErrorLog_CL",
             Self::ClientLog => "ConfigurationManagerLog_CL",
@@ -239,7 +239,7 @@ impl Format {
             "jsonl" | "jsonlines" | "winlogbeat" | "nxlog" => Some(Self::Ndjson),
             "audit" | "linux-audit" => Some(Self::Auditd),
             "bro" | "zeek-tsv" => Some(Self::Zeek),
-            "tsv" | "pdh-csv" | "perfmon" | "typeperf" | "relog" | "asterisk" => Some(Self::Csv),
+            "tsv" | "pdh-csv" | "perfmon" | "typeperf" | "relog" | "asterisk" | "csvlog" => Some(Self::Csv),
             "ncsa" | "combined" | "nginx" | "apache" | "access" => Some(Self::WebLog),
             "errorlog" | "mssql" => Some(Self::SqlErrorLog),
             "sccm" | "cbs" | "dism" | "reportingevents" => Some(Self::ClientLog),

@@ -36,7 +36,11 @@ impl LineFormat for IdsText {
     fn line(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
-            Err(error) => return output.quarantine(Refusal::invalid_utf8(error), None, offset, bytes),
+            Err(error) => {
+                // What was refused may not stand within what is kept of an alert.
+                self.end_block(output);
+                return output.quarantine(Refusal::invalid_utf8(error), None, offset, bytes);
+            }
         };
         if text.starts_with(BLOCK) {
             self.end_block(output);

@@ -50,6 +50,8 @@ mod web_log;
 mod windows;
 mod zeek;
 
+pub use archive::Expander;
+pub use clock_text::parse_zone;
 pub use decoder::Decoder;
 pub use error::Error;
 pub use format::{Format, HEAD_BYTES, recognise, recognise_with};

@@ -68,7 +68,7 @@ fn map(line: &str, output: &mut Output) -> Result<(), Refusal> {
 }
 
 /// Levels by name as those of `AppTraces`: 0 verbose to 4 critical.
-fn level(name: &str) -> Option<i64> {
+pub(crate) fn level(name: &str) -> Option<i64> {
     Some(match name.to_ascii_lowercase().as_str() {
         "trace" | "debug" | "dbug" | "verbose" => 0,
         "info" | "notice" | "information" => 1,

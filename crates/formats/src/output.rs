@@ -123,6 +123,8 @@ pub(crate) struct Output {
     /// The name of the format that the input looks like, if another was asked for. Said with each refusal until the
     /// first row shows that it was right to ask.
     looks_like: Option<&'static str>,
+    /// Position of the record being decoded.
+    record_offset: u64,
 }
 
 #[derive(Debug)]
@@ -155,6 +157,7 @@ impl Output {
             history: History::default(),
             head: None,
             looks_like: None,
+            record_offset: 0,
         }
     }
 
@@ -262,6 +265,7 @@ impl Output {
     /// Decodes one record. A defect of a decoder costs this record alone, which is kept: whoever reads on a connection or
     /// follows a file goes on.
     pub fn contain(&mut self, offset: u64, bytes: &[u8], decode: impl FnOnce(&mut Self)) {
+        self.record_offset = offset;
         if catch_unwind(AssertUnwindSafe(|| decode(self))).is_ok() {
             return;
         }
@@ -316,6 +320,11 @@ impl Output {
             context,
         });
         self.count(kept_bytes + head_bytes);
+    }
+
+    /// Quarantines a part of the record being decoded, as a record that can be decoded by itself.
+    pub fn quarantine_part(&mut self, refusal: Refusal, part: &str) {
+        self.quarantine(refusal, self.options.table.clone(), self.record_offset, part.as_bytes());
     }
 
     /// Quarantines a record longer than any that is parsed, of which only the beginning was kept.

@@ -26,6 +26,9 @@ pub struct Decode {
     /// The table of all records. The format and the records decide when absent.
     #[arg(long, value_name = "TABLE")]
     table: Option<String>,
+    /// The offset from UTC of times that name none, such as +02:00.
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    zone: Option<String>,
     /// A file of mappings to try before the built-in ones. May be repeated.
     #[arg(long = "mapping", value_name = "FILE")]
     mappings: Vec<PathBuf>,
@@ -37,8 +40,8 @@ impl Decode {
     /// # Errors
     /// When a file or a mapping cannot be read.
     pub fn run(&self, console: &Console) -> Result<Exit, Failure> {
-        let wish =
-            Wish::natural().with(self.format.as_deref(), self.table.as_deref())?.with_mappings(&self.mappings)?;
+        let wish = Wish::natural().with(self.format.as_deref(), self.table.as_deref())?;
+        let wish = wish.in_zone(self.zone.as_deref())?.with_mappings(&self.mappings)?;
         let mut good = true;
         for input in files::find(&self.paths)? {
             let (mut failure, mut looks_like) = (None, None);

@@ -54,6 +54,9 @@ pub struct Ingest {
     /// The table of all records. The format and the records decide when absent.
     #[arg(long, value_name = "TABLE")]
     table: Option<String>,
+    /// The offset from UTC of times that name none, such as +02:00.
+    #[arg(long, value_name = "OFFSET", allow_hyphen_values = true)]
+    zone: Option<String>,
     /// Store files again that were stored before.
     #[arg(long)]
     again: bool,
@@ -87,6 +90,7 @@ impl Ingest {
     /// When a file cannot be read, or nothing can be stored.
     pub async fn run(&self, global: &Global, console: &Console) -> Result<Exit, Failure> {
         let wish = Wish::natural().with(self.format.as_deref(), self.table.as_deref())?;
+        let wish = wish.in_zone(self.zone.as_deref())?;
         let wish = Wish { delivery: Delivery::ExactlyOnce, ..wish };
         let inputs = files::find(&self.paths)?;
         let keeper = self.receipts.as_deref().map(ReceiptKeeper::new).transpose()?;
@@ -118,7 +122,7 @@ impl Ingest {
             progress.set_message(name_of(input));
             let key = self.key(input)?;
             match target {
-                Target::Server(client) => self.send(client, input, key, keeper, &mut summary).await?,
+                Target::Server(client) => self.send(client, input, wish, key, keeper, &mut summary).await?,
                 Target::Directory(node) => store(node, input, wish, key, keeper, &mut summary, progress).await?,
             }
             summary.bytes += input.size_bytes;
@@ -132,13 +136,15 @@ impl Ingest {
         let content = files::content_id(&input.path)?;
         let (format, table) = (self.format.as_deref().unwrap_or("-"), self.table.as_deref().unwrap_or("-"));
         let again = if self.again { format!(" {}", SystemClock::new().now()) } else { String::new() };
-        Ok(sha256(format!("{content} {format} {table}{again}").as_bytes()).to_hex())
+        let zone = self.zone.as_deref().map_or_else(String::new, |zone| format!(" {zone}"));
+        Ok(sha256(format!("{content} {format} {table}{zone}{again}").as_bytes()).to_hex())
     }
 
     async fn send(
         &self,
         client: &Client,
         input: &Input,
+        wish: &Wish,
         key: String,
         keeper: Option<&ReceiptKeeper>,
         summary: &mut Summary,
@@ -153,6 +159,7 @@ impl Ingest {
             name: &name,
             format: self.format.as_deref(),
             table: self.table.as_deref(),
+            zone_offset_seconds: self.zone.as_ref().map(|_| wish.zone_offset_seconds),
             key: Some(key.clone()),
             receipts: keeper.is_some(),
         };

@@ -401,6 +401,30 @@ fn a_mapping_file_is_tried_on_a_sample_and_its_mistakes_are_named() {
 }
 
 #[test]
+fn times_that_name_no_zone_are_of_the_one_that_was_typed() {
+    let moneta = Moneta::new();
+    let call = "\"\",\"100\",\"200\",\"ctx\",\"Ann\",\"SIP/1\",\"SIP/2\",\"Dial\",\"x\",\"2026-06-01 10:00:00\",\
+\"2026-06-01 10:00:03\",\"2026-06-01 10:01:00\",\"60\",\"57\",\"ANSWERED\",\"DOCUMENTATION\"\n";
+    let file = moneta.file("Master.csv", call);
+    let shown = moneta.ok(&["decode", "--zone", "+02:00", &file]);
+    assert!(shown.contains(r#""TimeGenerated":"2026-06-01T08:00:00.0000000Z""#), "{shown}");
+    assert!(moneta.ok(&["decode", &file]).contains(r#""TimeGenerated":"2026-06-01T10:00:00.0000000Z""#));
+    let refused = moneta.run(&["decode", "--zone", "Berlin", &file]);
+    assert!(refused.code == 2 && refused.stderr.contains("+02:00"), "{refused:?}");
+    let stored = |hour: &str| {
+        let query = format!("CallDetailRecord_CL | where TimeGenerated == datetime(2026-06-01T{hour}:00:00Z) | count");
+        moneta.count(&query)
+    };
+    assert_eq!(moneta.json(&["ingest", "--zone", "-07:00", &file])["events"], 1);
+    assert_eq!(stored("17"), 1);
+    let server = moneta.serve();
+    assert_eq!(moneta.json(&["ingest", "--zone", "+02:00", &file])["events"], 1);
+    assert_eq!(stored("08"), 1);
+    assert_eq!(moneta.json(&["ingest", "--zone", "+02:00", &file])["already_stored"], 1);
+    server.stop();
+}
+
+#[test]
 fn sources_are_listed_with_and_without_a_server_and_over_restarts() {
     let moneta = filled();
     let lines = |listed: &serde_json::Value| {

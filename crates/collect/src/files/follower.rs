@@ -1,6 +1,9 @@
 //! One file by name, through rotation and truncation.
+//!
+//! What a file held when it was renamed, copied and truncated, or compressed is read on from where it lies now. Where that
+//! is nowhere, what it held last is lost, perhaps nothing: that is counted as one dropped record and said in the log.
 
-use std::io::{self, SeekFrom};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -8,18 +11,19 @@ use std::time::{Duration, SystemTime};
 use encoding_rs::Encoding;
 use moneta_base::SourceName;
 use moneta_event::frame::body::PRODUCER_BYTES_MAX;
-use moneta_formats::{Decoded, HEAD_BYTES};
-use moneta_merkle::sha256;
+use moneta_formats::Decoded;
 use moneta_ports::{IdempotencyKey, KeyLife, NoRoomToRemember, Submission};
 use regex::Regex;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::time::Instant;
 
 use super::COLLECTOR;
+use super::content::Content;
 use super::encoding::{Transcoder, decoded_head, detect};
-use super::patterns::is_rotation_of;
+use super::life::{Life, fingerprint, rotated_fingerprint};
+use super::patterns::is_unreadable;
 use super::reader::{Kind, Reader};
+use super::rotated::{self, Found, Sibling};
 use crate::collector::Stopped;
 use crate::intake::{Intake, ResumePoints, Stored, digest};
 
@@ -29,10 +33,6 @@ pub(super) const PRODUCER_PREFIX: &str = "collect/file/";
 const READ_BYTES: usize = 256 << 10;
 /// Bytes read from one file before the others have their turn.
 const TURN_BYTES: u64 = 4 << 20;
-/// Bytes of the first line that tell one life of a file from another.
-const FINGERPRINT_BYTES: usize = 256;
-/// Lives of one inode that are told apart when they begin with the same line.
-const GENERATIONS_MAX: u32 = 64;
 /// How long a file that was renamed or removed is read on: its writer may not know yet.
 const ROTATED_GRACE: Duration = Duration::from_secs(2);
 
@@ -73,25 +73,42 @@ struct Finished {
     written: SystemTime,
 }
 
-/// What tells one life of a file from another.
-struct Life<'a> {
-    inode: u64,
-    fingerprint: &'a [u8],
-    generation: u32,
-}
-
 /// The open file.
 struct Current {
-    file: File,
+    content: Content,
+    /// Where it lies, which is not where its life was written if it is a copy.
     inode: u64,
-    fingerprint: Vec<u8>,
-    generation: u32,
-    epoch: u128,
+    life: Life,
     source: SourceName,
     reader: Reader,
     transcoder: Transcoder,
     /// Position of the next byte to read.
     offset: u64,
+    /// When it had been written last at the last look.
+    written: SystemTime,
+    /// It was truncated and holds no line yet.
+    is_empty: bool,
+}
+
+/// What was lost, for the metric of dropped records and the log.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    /// The file is not the one that was read, and that one lies nowhere.
+    Gone,
+    /// It was truncated, and there is no copy of it.
+    Truncated,
+    /// The compressed file that it became cannot be read.
+    Unreadable,
+}
+
+impl Loss {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Gone => "file_gone",
+            Self::Truncated => "file_truncated",
+            Self::Unreadable => "file_unreadable",
+        }
+    }
 }
 
 impl Follower {
@@ -140,12 +157,21 @@ impl Follower {
         }
         let Some(current) = &mut self.current else { return Ok(Progress::Idle) };
         if current.was_truncated().await? {
-            let generation = (current.generation + 1) % GENERATIONS_MAX;
-            return self.restart(intake, generation).await;
+            return self.leave_truncated(intake, stopped).await;
+        }
+        if current.is_empty {
+            self.begin_again(intake, fingerprint).await?;
+            self.check_name(intake, stopped).await?;
+            return Ok(Progress::Idle);
         }
         let before = current.offset;
         let progress = match current.read(intake, &self.producer, stopped).await {
             Ok(progress) => progress,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData && current.content.is_packed() => {
+                self.tell_lost(intake, Loss::Unreadable, &error.to_string());
+                self.let_go(intake, stopped).await?;
+                return Ok(Progress::More);
+            }
             Err(error) => {
                 if error.kind() == io::ErrorKind::StorageFull {
                     // Read again from the start, once it can be remembered how far.
@@ -171,46 +197,57 @@ impl Follower {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        if let Some((rotated, written)) = self.next_rotated().await? {
+        if let Some((rotated, written)) = self.next_rotated(intake).await? {
             return self.begin_rotated(intake, rotated, written).await;
         }
-        let Some(mut file) = file else {
+        let Some(file) = file else {
             self.gone = true;
             return Ok(());
         };
-        let metadata = file.metadata().await?;
+        let mut content = Content::plain(file);
+        let metadata = content.metadata().await?;
         let (inode, size) = (metadata.ino(), metadata.len());
-        if size == 0 || self.not_text == Some((inode, size)) {
+        if self.resumed && (size == 0 || self.not_text == Some((inode, size))) {
             return Ok(());
         }
-        let head = head_of(&mut file).await?;
+        let head = content.head().await?;
+        // Without a whole first line one life of the file cannot be told from another.
+        let print = fingerprint(&head);
+        let stored = if self.resumed { None } else { resume.resume_point(&self.producer).await };
+        let known = stored.and_then(|point| Life::of_epoch(point.0, print?, inode)).filter(|life| life.inode == inode);
+        let (life, offset) = match (stored, known) {
+            (Some(point), Some(life)) if point.1 <= size => (Some(life), point.1),
+            (Some(point), known) => {
+                if let Some(found) = rotated::find(&self.path, point, inode, None).await? {
+                    return self.resume_rotated(intake, found, point.1).await;
+                }
+                let loss = if known.is_some() { Loss::Truncated } else { Loss::Gone };
+                self.tell_lost(intake, loss, &format!("it had been read up to byte {}", point.1));
+                self.next_generation = known.map_or(0, |life| life.next_generation());
+                (None, 0)
+            }
+            (None, _) => (None, 0),
+        };
+        self.resumed = true;
+        let Some(life) = life.or_else(|| Some(Life::new(inode, print?, self.next_generation))) else { return Ok(()) };
         let (kind, encoding) = self.judge(intake, &head);
         if matches!(kind, Kind::Other) {
             self.not_text = Some((inode, size));
             return Ok(());
         }
-        // Without a whole first line one life of the file cannot be told from another.
-        let Some(fingerprint) = fingerprint(&head) else { return Ok(()) };
-        let stored = if self.resumed { None } else { resume.resume_point(&self.producer).await };
-        let (generation, offset) = match stored.map(|point| (place(inode, fingerprint, point, size), point)) {
-            None => (self.next_generation, 0),
-            Some((Some(place), _)) => place,
-            Some((None, point)) => {
-                if let Some(rotated) = self.find_rotated(point).await {
-                    self.resumed = true;
-                    return self.resume_rotated(intake, rotated, point).await;
-                }
-                (0, 0)
-            }
-        };
-        self.resumed = true;
-        let life = Life { inode, fingerprint, generation };
-        self.current = Current::start(intake, &self.path, file, life, kind, encoding, offset).await?;
+        self.current = Current::start(intake, &self.path, content, life, kind, encoding, offset).await?;
         if self.current.is_some() {
             // Not before: what is rotated away until then comes before it.
             self.finished = None;
         }
         Ok(())
+    }
+
+    /// Says that something is lost, or may be.
+    fn tell_lost(&self, intake: &Intake, loss: Loss, more: &str) {
+        let reason = loss.reason();
+        tracing::warn!(path = %self.path.display(), reason, more, "records of a followed file may be lost");
+        intake.count_dropped(source_of(&self.path).as_str(), reason, 1);
     }
 
     /// What a file is, and how its text is encoded.
@@ -224,69 +261,35 @@ impl Follower {
         (kind, encoding)
     }
 
-    /// The file that had this name when it was stored last, under the name it was rotated to.
-    async fn find_rotated(&self, point: (u128, u64)) -> Option<PathBuf> {
-        let name = self.path.file_name()?.to_str()?.to_owned();
-        let mut entries = tokio::fs::read_dir(self.path.parent()?).await.ok()?;
-        while let Ok(Some(entry)) = entries.next_entry().await {
-            let other = entry.file_name();
-            let is_sibling = other.to_str().is_some_and(|other| other != name && other.starts_with(&name));
-            if !is_sibling {
-                continue;
-            }
-            let Ok(mut file) = File::open(entry.path()).await else { continue };
-            let (Ok(metadata), Ok(head)) = (file.metadata().await, head_of(&mut file).await) else { continue };
-            let found =
-                rotated_fingerprint(&head).and_then(|print| place(metadata.ino(), print, point, metadata.len()));
-            if found.is_some_and(|(_, offset)| offset == point.1) {
-                return Some(entry.path());
-            }
-        }
-        None
-    }
-
     /// Reads the rest of a rotated file first; the file of the name comes after it.
-    async fn resume_rotated(&mut self, intake: &Intake, path: PathBuf, point: (u128, u64)) -> io::Result<()> {
-        let mut file = File::open(&path).await?;
-        let metadata = file.metadata().await?;
-        let head = head_of(&mut file).await?;
-        let Some(print) = rotated_fingerprint(&head) else { return Ok(()) };
-        let Some((generation, offset)) = place(metadata.ino(), print, point, metadata.len()) else { return Ok(()) };
+    async fn resume_rotated(&mut self, intake: &Intake, found: Found, offset: u64) -> io::Result<()> {
+        let Found { content, head, life, .. } = found;
         let (kind, encoding) = self.judge(intake, &head);
-        let life = Life { inode: metadata.ino(), fingerprint: print, generation };
-        self.current = Current::start(intake, &self.path, file, life, kind, encoding, offset).await?;
+        self.next_generation = life.next_generation();
+        self.current = Current::start(intake, &self.path, content, life, kind, encoding, offset).await?;
+        self.resumed = true;
         Ok(())
     }
 
     /// The first of the files that had this name after what is finished, and when it was written last: it was rotated
     /// away before it could be opened. An error says that it cannot be told whether there is one: the next look may tell.
-    async fn next_rotated(&mut self) -> io::Result<Option<(File, SystemTime)>> {
-        let (Some(finished), Some(directory)) = (&mut self.finished, self.path.parent()) else { return Ok(None) };
-        let mut entries = match tokio::fs::read_dir(directory).await {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut rotated = Vec::new();
-        while let Some(entry) = entries.next_entry().await? {
-            if is_rotation_of(&self.path, &entry.path()) {
-                // Of one that is no more it is not known whether it has another name now.
-                let metadata = entry.metadata().await?;
-                if metadata.is_file() {
-                    rotated.push((metadata.modified()?, metadata.ino(), entry.path()));
-                }
-            }
-        }
+    async fn next_rotated(&mut self, intake: &Intake) -> io::Result<Option<(Content, SystemTime)>> {
+        let Some(finished) = &mut self.finished else { return Ok(None) };
+        let mut rotations = rotated::rotations(&self.path).await?;
         // The inode of a file that is no more may come again.
-        finished.inodes.retain(|finished| rotated.iter().any(|(_, inode, _)| inode == finished));
-        rotated.retain(|(written, inode, _)| *written > finished.written && !finished.inodes.contains(inode));
-        rotated.sort();
-        for (written, inode, path) in rotated {
-            match File::open(&path).await {
-                Ok(file) if file.metadata().await?.ino() == inode => return Ok(Some((file, written))),
-                Ok(_) => return Err(io::Error::other("it was rotated while its rotated files were looked for")),
+        finished.inodes.retain(|finished| rotations.iter().any(|rotation| rotation.inode == *finished));
+        rotations.retain(|rotation| rotation.written > finished.written && !finished.inodes.contains(&rotation.inode));
+        for Sibling { written, inode, path } in rotations {
+            if is_unreadable(&path) {
+                self.tell_lost(intake, Loss::Unreadable, &path.display().to_string());
+                self.finish(inode, written);
+                continue;
+            }
+            match Content::open(&path).await {
+                Ok(content) if content.metadata().await?.ino() == inode => return Ok(Some((content, written))),
+                Ok(_) => return Err(rotated::moved_meanwhile()),
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    tracing::warn!(path = %path.display(), %error, "a file that was rotated away is left out");
+                    self.tell_lost(intake, Loss::Unreadable, &format!("{}: {error}", path.display()));
                     self.finish(inode, written);
                 }
                 Err(error) => return Err(error),
@@ -296,13 +299,20 @@ impl Follower {
     }
 
     /// Reads a rotated file that was never opened, from its beginning.
-    async fn begin_rotated(&mut self, intake: &Intake, mut file: File, written: SystemTime) -> io::Result<()> {
-        let inode = file.metadata().await?.ino();
-        let head = head_of(&mut file).await?;
+    async fn begin_rotated(&mut self, intake: &Intake, mut content: Content, written: SystemTime) -> io::Result<()> {
+        let inode = content.metadata().await?.ino();
+        let head = match content.head().await {
+            Ok(head) => head,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.tell_lost(intake, Loss::Unreadable, &error.to_string());
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
         let (kind, encoding) = self.judge(intake, &head);
         if let Some(fingerprint) = rotated_fingerprint(&head) {
-            let life = Life { inode, fingerprint, generation: self.next_generation };
-            self.current = Current::start(intake, &self.path, file, life, kind, encoding, 0).await?;
+            let life = Life::new(inode, fingerprint, self.next_generation);
+            self.current = Current::start(intake, &self.path, content, life, kind, encoding, 0).await?;
         }
         // Whatever it turned out to be, it is not looked at again; where it could not be read, it is.
         self.finish(inode, written);
@@ -315,20 +325,45 @@ impl Follower {
         finished.written = written;
     }
 
-    /// Begins the file anew after it was truncated.
-    async fn restart(&mut self, intake: &Intake, generation: u32) -> io::Result<Progress> {
-        let Some(mut old) = self.current.take() else { return Ok(Progress::Idle) };
-        let head = head_of(&mut old.file).await?;
-        let Some(print) = fingerprint(&head) else {
+    /// Goes on in the copy that was made of a file before it was truncated; where there is none, begins the file anew.
+    async fn leave_truncated(&mut self, intake: &Intake, stopped: &mut Stopped) -> io::Result<Progress> {
+        let Some(current) = &mut self.current else { return Ok(Progress::Idle) };
+        let point = (current.life.epoch, current.offset);
+        if let Some(found) = rotated::find(&self.path, point, current.inode, Some(current.written)).await? {
+            current.content = found.content;
+            current.inode = found.inode;
+            return Ok(Progress::More);
+        }
+        current.reader.end_of_file();
+        let rest = current.reader.take(true);
+        current.store(intake, &self.producer, rest, Room::Waited, stopped).await?;
+        current.is_empty = true;
+        let more = format!("it had been read up to byte {}", point.1);
+        self.tell_lost(intake, Loss::Truncated, &more);
+        self.begin_again(intake, fingerprint).await?;
+        Ok(Progress::More)
+    }
+
+    /// Begins a truncated file anew, once there is enough to know it by.
+    async fn begin_again(&mut self, intake: &Intake, known_by: fn(&[u8]) -> Option<&[u8]>) -> io::Result<()> {
+        let Some(mut old) = self.current.take() else { return Ok(()) };
+        let head = match old.content.head().await {
+            Ok(head) => head,
+            Err(error) => {
+                self.current = Some(old);
+                return Err(error);
+            }
+        };
+        let Some(print) = known_by(&head) else {
             // Not a line yet: keep the file and its generation until there is one.
-            old.offset = u64::MAX;
             self.current = Some(old);
-            return Ok(Progress::Idle);
+            return Ok(());
         };
         let (kind, encoding) = self.judge(intake, &head);
-        let life = Life { inode: old.inode, fingerprint: print, generation };
-        self.current = Current::start(intake, &self.path, old.file, life, kind, encoding, 0).await?;
-        Ok(Progress::More)
+        self.next_generation = old.life.next_generation();
+        let life = Life::new(old.inode, print, self.next_generation);
+        self.current = Current::start(intake, &self.path, old.content, life, kind, encoding, 0).await?;
+        Ok(())
     }
 
     /// Lets go of a file that has another name now, or none, once it has been quiet for a while.
@@ -344,17 +379,31 @@ impl Follower {
             return Ok(());
         }
         let since = *self.left_behind.get_or_insert_with(Instant::now);
-        if since.elapsed() >= ROTATED_GRACE {
-            current.reader.end_of_file();
-            let rest = current.reader.take(true);
-            // It cannot be read again under this name, so room to remember it is waited for.
-            current.store(intake, &self.producer, rest, Room::Waited, stopped).await?;
-            self.next_generation = (current.generation + 1) % GENERATIONS_MAX;
-            let (inode, written) = (current.inode, current.file.metadata().await?.modified()?);
-            self.finish(inode, written);
-            self.current = None;
-            self.left_behind = None;
+        if !current.is_copy() && since.elapsed() < ROTATED_GRACE {
+            return Ok(());
         }
+        if current.is_empty {
+            // What there is of a line is all that there will be.
+            self.begin_again(intake, rotated_fingerprint).await?;
+            if self.current.as_ref().is_some_and(|current| !current.is_empty) {
+                return Ok(());
+            }
+        }
+        self.let_go(intake, stopped).await
+    }
+
+    /// Stores what is begun of a file and closes it.
+    async fn let_go(&mut self, intake: &Intake, stopped: &mut Stopped) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        current.reader.end_of_file();
+        let rest = current.reader.take(true);
+        // It cannot be read again under this name, so room to remember it is waited for.
+        current.store(intake, &self.producer, rest, Room::Waited, stopped).await?;
+        self.next_generation = current.life.next_generation();
+        let (inode, written) = (current.inode, current.content.metadata().await?.modified()?);
+        self.finish(inode, written);
+        self.current = None;
+        self.left_behind = None;
         Ok(())
     }
 }
@@ -372,8 +421,8 @@ impl Current {
     async fn start(
         intake: &Intake,
         path: &Path,
-        mut file: File,
-        life: Life<'_>,
+        mut content: Content,
+        life: Life,
         kind: Kind,
         encoding: &'static Encoding,
         offset: u64,
@@ -381,63 +430,74 @@ impl Current {
         let name = path.to_string_lossy();
         // The header of a W3C log says what its lines mean: it is read again.
         let from_start = matches!(kind, Kind::Lines(format) if format.needs_beginning());
-        let source = SourceName::lossy(&format!("file/{name}"));
+        let source = source_of(path);
         let first = if from_start { 0 } else { offset };
         let Some(mut reader) = Reader::new(intake, kind, &name, source.clone(), first) else {
             return Ok(None);
         };
         let mut transcoder = Transcoder::new(encoding, first);
         if from_start {
-            file.seek(SeekFrom::Start(0)).await?;
-            let mut again = (&mut file).take(offset);
+            content.seek(0).await?;
             let mut buffer = vec![0; READ_BYTES];
-            loop {
-                let len = again.read(&mut buffer).await?;
+            let mut left = offset;
+            while left > 0 {
+                let wanted = usize::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
+                let len = content.read(&mut buffer[..wanted]).await?;
                 if len == 0 {
                     break;
                 }
+                left -= len as u64;
                 transcoder.feed(&buffer[..len], |text| reader.feed(intake, text));
                 reader.take(false);
             }
             reader.take(true);
         }
-        let Life { inode, fingerprint, generation } = life;
-        let epoch = epoch(inode, fingerprint, generation);
-        let fingerprint = fingerprint.to_vec();
-        Ok(Some(Self { file, inode, fingerprint, generation, epoch, source, reader, transcoder, offset }))
+        let metadata = content.metadata().await?;
+        let (inode, written) = (metadata.ino(), metadata.modified()?);
+        let is_empty = false;
+        Ok(Some(Self { content, inode, life, source, reader, transcoder, offset, written, is_empty }))
     }
 
     /// Whether the file is shorter than what was read, or begins otherwise.
     async fn was_truncated(&mut self) -> io::Result<bool> {
-        let size = self.file.metadata().await?.len();
-        if size == 0 && self.offset > 0 {
-            // Empty: whatever comes is another life, however it begins.
-            self.offset = u64::MAX;
+        if self.is_empty || self.is_copy() {
             return Ok(false);
         }
-        if size < self.offset {
+        let metadata = self.content.metadata().await?;
+        let (size, written) = (metadata.len(), metadata.modified()?);
+        let was_written = size != self.offset || written != self.written;
+        if size < self.offset || was_written && !self.begins_as_before().await? {
             return Ok(true);
         }
-        if size == self.offset {
-            return Ok(false);
+        self.written = written;
+        Ok(false)
+    }
+
+    /// Whether it is a copy of the file it was: nobody writes to that.
+    fn is_copy(&self) -> bool {
+        self.inode != self.life.inode || self.content.is_packed()
+    }
+
+    async fn begins_as_before(&mut self) -> io::Result<bool> {
+        let (mut beginning, mut filled) = (vec![0; self.life.fingerprint.len()], 0);
+        self.content.seek(0).await?;
+        while filled < beginning.len() {
+            match self.content.read(&mut beginning[filled..]).await? {
+                0 => break,
+                len => filled += len,
+            }
         }
-        let mut beginning = vec![0; self.fingerprint.len()];
-        self.file.seek(SeekFrom::Start(0)).await?;
-        self.file.read_exact(&mut beginning).await?;
-        Ok(beginning != self.fingerprint)
+        Ok(beginning[..filled] == self.life.fingerprint)
     }
 
     /// Reads to the end, or as far as one turn goes, and stores the lines.
     async fn read(&mut self, intake: &Intake, producer: &str, stopped: &mut Stopped) -> io::Result<Progress> {
-        if self.offset == u64::MAX {
-            return Ok(Progress::Idle);
-        }
-        self.file.seek(SeekFrom::Start(self.offset)).await?;
+        self.content.seek(self.offset).await?;
         let mut buffer = vec![0; READ_BYTES];
         let turn_end = self.offset.saturating_add(TURN_BYTES);
         let mut progress = Progress::More;
         while self.offset < turn_end {
-            let len = self.file.read(&mut buffer).await?;
+            let len = self.content.read(&mut buffer).await?;
             if len == 0 {
                 progress = Progress::Idle;
                 break;
@@ -467,7 +527,7 @@ impl Current {
         for decoded in portions.into_iter().filter(|decoded| decoded.records > 0) {
             let key = IdempotencyKey {
                 producer: producer.to_owned(),
-                epoch: self.epoch,
+                epoch: self.life.epoch,
                 sequence: self.transcoder.file_position(decoded.cursor),
                 life: KeyLife::Cursor,
             };
@@ -488,34 +548,6 @@ impl Current {
     }
 }
 
-async fn head_of(file: &mut File) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(0)).await?;
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    file.take(HEAD_BYTES as u64).read_to_end(&mut head).await?;
-    Ok(head)
-}
-
-/// The beginning of the first line; `None` until the line is whole or long enough.
-fn fingerprint(head: &[u8]) -> Option<&[u8]> {
-    let end = head.iter().take(FINGERPRINT_BYTES).position(|b| *b == b'\n').map(|end| end + 1);
-    end.or((head.len() >= FINGERPRINT_BYTES).then_some(FINGERPRINT_BYTES)).map(|end| &head[..end])
-}
-
-/// The same of a file that was rotated away: what there is of its only line is all that there will be.
-fn rotated_fingerprint(head: &[u8]) -> Option<&[u8]> {
-    fingerprint(head).or((!head.is_empty()).then_some(head))
-}
-
-/// The life of a file: its inode, how it begins, and how often it began so.
-fn epoch(inode: u64, fingerprint: &[u8], generation: u32) -> u128 {
-    let text = [&inode.to_le_bytes()[..], &generation.to_le_bytes(), fingerprint].concat();
-    let hash = sha256(&text);
-    u128::from_be_bytes(hash.as_bytes()[..16].try_into().expect("a hash has 32 bytes"))
-}
-
-/// The generation and offset at which a file continues from a stored position; `None` when the position belongs to
-/// another file. A file that became shorter since has begun anew.
-fn place(inode: u64, fingerprint: &[u8], point: (u128, u64), size: u64) -> Option<(u32, u64)> {
-    let generation = (0..GENERATIONS_MAX).find(|generation| epoch(inode, fingerprint, *generation) == point.0)?;
-    Some(if size >= point.1 { (generation, point.1) } else { ((generation + 1) % GENERATIONS_MAX, 0) })
+fn source_of(path: &Path) -> SourceName {
+    SourceName::lossy(&format!("file/{}", path.to_string_lossy()))
 }

@@ -1,15 +1,18 @@
 //! Follows text files as they grow: `/var/log` and its like.
 //!
-//! A file is known by its inode and first line, not by its name, so that rotation by renaming and by copying and
-//! truncating is followed. Archives, where a name stands for them, are read whole as objects of an inbox are. Progress
+//! A file is known by its inode and first line, not by its name, so that rotation by renaming, by copying and truncating,
+//! and by compressing is followed, also where nothing ran meanwhile. Archives, where a name stands for them, are read whole as objects of an inbox are. Progress
 //! is the offset behind the last stored record: it is the sequence of the submission that stored it, so that data and
 //! progress are committed together and a restart neither loses nor doubles a line.
 
+mod content;
 mod encoding;
 mod follower;
+mod life;
 mod patterns;
 mod reader;
 mod records;
+mod rotated;
 mod text_lines;
 
 use std::collections::BTreeMap;

@@ -87,15 +87,53 @@ fn is_rotated(name: &str) -> bool {
 /// Digits behind a dash that may be a date: `app-2` is an application of its own.
 const DATE_DIGITS_MIN: usize = 6;
 
-/// Whether a file beside another has the name that the other gets when it is rotated away, and is no archive:
-/// `app.log.1`, `app.log-20260102`, `app.log-20260102-1767312000`.
+/// Endings of compressed files that can be read on from a position.
+const PACKED_ENDINGS: [&str; 2] = [".gz", ".zst"];
+
+/// Whether a file of this name is compressed in a way that can be read.
+pub(super) fn is_packed(path: &Path) -> bool {
+    name_of(path).is_some_and(|name| ends_with(name, &PACKED_ENDINGS))
+}
+
+/// Whether a file of this name is compressed in a way that cannot be read.
+pub(super) fn is_unreadable(path: &Path) -> bool {
+    name_of(path).is_some_and(|name| ends_with(name, &UNREADABLE_ENDINGS))
+}
+
+/// The path that a compressed file had before; `None` for one that is not.
+pub(super) fn unpacked(path: &Path) -> Option<PathBuf> {
+    (is_packed(path) || is_unreadable(path)).then(|| path.with_extension(""))
+}
+
+/// Whether a file beside another has the name that the other gets when it is rotated away: `app.log.1`,
+/// `app.log-20260102`, `app.log-20260102-1767312000`, `app.log.2026-01-02`, each also compressed.
 pub(super) fn is_rotation_of(path: &Path, other: &Path) -> bool {
-    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    let (Some(name), Some(other)) = (name(path), name(other)) else { return false };
-    let Some(end) = other.strip_prefix(&name) else { return false };
+    let plain = unpacked(other).unwrap_or_else(|| other.to_owned());
+    let (Some(name), Some(other)) = (name_of(path), name_of(&plain)) else { return false };
+    let Some(end) = other.strip_prefix(name) else { return false };
+    if end.strip_prefix(['.', '-']).is_some_and(is_date) {
+        return true;
+    }
     let mut parts = end.split('-');
     let numbered = parts.next().is_some_and(|part| part.is_empty() || part.strip_prefix('.').is_some_and(is_number));
     numbered && !end.is_empty() && parts.all(|part| is_number(part) && part.len() >= DATE_DIGITS_MIN)
+}
+
+/// Whether a file beside another may be a copy of it, by its name: what it gets when it is rotated away, or `app.log.old`.
+pub(super) fn may_be_copy_of(path: &Path, other: &Path) -> bool {
+    let begins_so = name_of(path).zip(name_of(other)).is_some_and(|(name, other)| other.starts_with(name));
+    is_rotation_of(path, other) || begins_so && path != other && name_of(other).is_some_and(is_rotated)
+}
+
+fn name_of(path: &Path) -> Option<&str> {
+    path.file_name().and_then(|name| name.to_str())
+}
+
+/// `2026-01-02`.
+fn is_date(text: &str) -> bool {
+    let mut parts = text.split('-');
+    [4, 2, 2].iter().all(|len| parts.next().is_some_and(|part| part.len() == *len && is_number(part)))
+        && parts.next().is_none()
 }
 
 fn is_number(text: &str) -> bool {
@@ -156,17 +194,28 @@ mod tests {
     #[test]
     fn names_that_a_file_gets_by_rotation() {
         let is_rotation = |other: &str| is_rotation_of(Path::new("/x/app.log"), &Path::new("/x").join(other));
-        for name in ["app.log.1", "app.log.12", "app.log-20260102", "app.log-20260102-1767312000"] {
+        for name in [
+            "app.log.1",
+            "app.log.12",
+            "app.log-20260102",
+            "app.log-20260102-1767312000",
+            "app.log.2026-01-02",
+            "app.log-2026-01-02.gz",
+            "app.log.1.gz",
+            "app.log.2.zst",
+            "app.log.2.xz",
+        ] {
             assert!(is_rotation(name), "{name}");
         }
         for name in [
             "app.log",
-            "app.log.1.gz",
+            "app.log.gz",
             "app.log.old",
             "app.log1",
             "app.log.",
             "app.log-2",
             "app.log-20260102.x",
+            "app.log.2026-1-2",
             "other.log.1",
         ] {
             assert!(!is_rotation(name), "{name}");

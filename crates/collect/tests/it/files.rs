@@ -181,6 +181,156 @@ async fn a_truncated_file_begins_anew_even_with_the_same_first_line() {
     assert_eq!(fixture.sink.num_records(), 31);
 }
 
+/// What `gzip` makes of a file: another file, of the same time.
+fn compress(fixture: &Fixture, name: &str, packed: &str, pack: fn(&str) -> Vec<u8>) {
+    let path = fixture.path(name);
+    let written = std::fs::metadata(&path).unwrap().modified().unwrap();
+    fixture.write(packed, pack(&std::fs::read_to_string(&path).unwrap()));
+    std::fs::File::options().append(true).open(fixture.path(packed)).unwrap().set_modified(written).unwrap();
+    std::fs::remove_file(path).unwrap();
+}
+
+/// What logrotate does with `copytruncate`.
+fn copy_and_truncate(fixture: &Fixture, copy: &str) {
+    std::fs::copy(fixture.path("app.log"), fixture.path(copy)).unwrap();
+    fixture.write("app.log", "");
+}
+
+fn dropped(fixture: &Fixture, reason: &str) -> u64 {
+    fixture.intake.metrics.labelled_value(Metric::CollectDropped, reason)
+}
+
+/// Follows `app.log` to its end, and stops.
+async fn read_and_stop(fixture: &Fixture, lines: std::ops::Range<usize>) {
+    fixture.append_lines("app.log", &syslog(lines.clone()));
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(lines.end).await;
+    collector.stop().await;
+}
+
+#[tokio::test]
+async fn files_rotated_and_compressed_while_nothing_ran_are_read_to_their_end_in_order() {
+    let fixture = Fixture::new();
+    read_and_stop(&fixture, 0..10).await;
+    write_at(&fixture, "app.log", &syslog(10..15), 20);
+    rename(&fixture, "app.log", "app.log.3");
+    compress(&fixture, "app.log.3", "app.log.3.gz", gzip);
+    write_at(&fixture, "app.log.2", &syslog(15..20), 30);
+    compress(&fixture, "app.log.2", "app.log.2.gz", gzip);
+    write_at(&fixture, "app.log.1", &syslog(20..25), 40);
+    write_at(&fixture, "app.log", &syslog(25..30), 50);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(18).await;
+    // Stopped in between, it goes on in between.
+    collector.stop().await;
+    let collector = fixture.follow("app.log");
+    fixture.exactly(30).await;
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..30))).await;
+}
+
+#[tokio::test]
+async fn a_file_copied_and_truncated_while_nothing_ran_is_read_to_its_end() {
+    for compressed in [false, true] {
+        let fixture = Fixture::new();
+        read_and_stop(&fixture, 0..10).await;
+        fixture.append_lines("app.log", &syslog(10..15));
+        copy_and_truncate(&fixture, "app.log.1");
+        if compressed {
+            compress(&fixture, "app.log.1", "app.log.1.gz", gzip);
+        }
+        // Before there is a line of the next life, too.
+        let collector = fixture.follow("app.log");
+        fixture.exactly(15).await;
+        fixture.append_lines("app.log", &syslog(15..25));
+        fixture.sink.until_records(25).await;
+        collector.stop().await;
+        // Not read again, and read on.
+        fixture.append_lines("app.log", &syslog(25..30));
+        let collector = fixture.follow("app.log");
+        fixture.exactly(30).await;
+        assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..30))).await;
+    }
+}
+
+#[tokio::test]
+async fn lines_written_between_the_last_look_and_a_truncation_are_read_from_the_copy() {
+    let fixture = Fixture::new();
+    fixture.append_lines("app.log", &syslog(0..10));
+    // The same first line, of an earlier life.
+    write_at(&fixture, "app.log.2", &syslog(0..20), 1);
+    let collector = fixture.follow("app.log");
+    fixture.sink.until_records(10).await;
+    fixture.append("app.log", "Jun 15 11:59:00 host1 ");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for round in 1..4 {
+        let begin = round * 10;
+        let next = syslog(begin..begin + 5);
+        // What is at the end of the file already begins the first of them.
+        let text =
+            if round == 1 { text_of(&next)["Jun 15 11:59:00 host1 ".len()..].to_owned() } else { text_of(&next) };
+        fixture.append("app.log", text);
+        copy_and_truncate(&fixture, "app.log.1");
+        fixture.append_lines("app.log", &syslog(begin + 5..begin + 10));
+        fixture.exactly(begin + 10).await;
+    }
+    assert_source_compliance(&fixture.sink, &fixture.intake, collector, &given(&syslog(0..40))).await;
+}
+
+#[tokio::test]
+async fn what_may_be_lost_is_counted_and_reading_goes_on() {
+    // Gone with what was unread.
+    let fixture = Fixture::new();
+    read_and_stop(&fixture, 0..10).await;
+    fixture.append_lines("app.log", &syslog(900..903));
+    std::fs::remove_file(fixture.path("app.log")).unwrap();
+    fixture.append_lines("app.log", &syslog(10..20));
+    let collector = fixture.follow("app.log");
+    fixture.exactly(20).await;
+    assert_eq!(dropped(&fixture, "file_gone"), 1);
+    // Truncated without a copy, while it is followed.
+    fixture.append("app.log", "unfinished");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    fixture.write("app.log", "");
+    fixture.append_lines("app.log", &syslog(20..25));
+    fixture.exactly(26).await;
+    collector.stop().await;
+    assert_eq!(dropped(&fixture, "file_truncated"), 1);
+    // And while nothing ran.
+    fixture.write("app.log", "");
+    fixture.append_lines("app.log", &syslog(25..27));
+    let collector = fixture.follow("app.log");
+    fixture.exactly(28).await;
+    collector.stop().await;
+    assert_eq!((dropped(&fixture, "file_gone"), dropped(&fixture, "file_truncated")), (2, 1));
+    let source = format!("file/{}", fixture.path("app.log").display());
+    assert_eq!(fixture.intake.metrics.labelled_values(Metric::CollectSourceDropped), [(source, 3)]);
+}
+
+#[tokio::test]
+async fn a_compressed_file_that_is_damaged_costs_its_rest_and_is_counted() {
+    let fixture = Fixture::new();
+    read_and_stop(&fixture, 0..10).await;
+    write_at(&fixture, "app.log", &syslog(10..2_000), 20);
+    rename(&fixture, "app.log", "app.log.2");
+    compress(&fixture, "app.log.2", "app.log.2.gz", gzip);
+    let whole = std::fs::read(fixture.path("app.log.2.gz")).unwrap();
+    let packed = std::fs::File::options().write(true).open(fixture.path("app.log.2.gz")).unwrap();
+    packed.set_len(whole.len() as u64 - 100).unwrap();
+    let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600 + 20);
+    packed.set_modified(written).unwrap();
+    write_at(&fixture, "app.log.1", &syslog(3_000..3_005), 30);
+    compress(&fixture, "app.log.1", "app.log.1.xz", |_| b"\xfd7zXZ\0rest".to_vec());
+    write_at(&fixture, "app.log", &syslog(4_000..4_005), 40);
+    let collector = fixture.follow("app.log");
+    let is_last =
+        |sink: &crate::sink::RecordingSink| sink.column("Syslog", "_Raw").last() == syslog(4_004..4_005).last();
+    fixture.sink.until("the newest line", is_last).await;
+    collector.stop().await;
+    let stored = fixture.sink.column("Syslog", "_Raw");
+    assert!(stored.len() > 15 && stored.contains(&syslog(10..11)[0]), "{}", stored.len());
+    assert_eq!(dropped(&fixture, "file_unreadable"), 2);
+}
+
 #[tokio::test]
 async fn text_of_no_known_format_is_stored_with_its_file() {
     let fixture = Fixture::new();

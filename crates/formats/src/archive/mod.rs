@@ -5,6 +5,7 @@ mod member;
 mod zip;
 
 pub(crate) use compressed::CompressedStream;
+pub use compressed::Expander;
 pub(crate) use zip::ZipStream;
 
 use moneta_base::limits::DECOMPRESSION_RATIO_MAX;

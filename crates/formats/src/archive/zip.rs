@@ -3,11 +3,11 @@
 //!
 //! Layout of a member: `PK\3\4`, version u16, flags u16, method u16, time u32, CRC-32 u32, compressed size u32, size u32,
 //! name length u16, extra length u16, name, extra field, data; with flag bit 3 sizes follow the data in a descriptor
-//! (`PK\7\8` optional, CRC-32, sizes of 4 or 8 bytes). Methods: 0 stored, 8 DEFLATE. Any other signature where a member
-//! could begin (`PK\1\2`: the directory) ends the archive.
+//! (`PK\7\8` optional, CRC-32, sizes of 4 or 8 bytes). Methods: 0 stored, 8 DEFLATE. The signature of what stands behind
+//! the members (`PK\1\2`: the directory) ends the archive where a member could begin; any other is damage.
 //!
 //! # Source
-//! APPNOTE.TXT sections 4.3.7, 4.3.9 and 4.5.3.
+//! APPNOTE.TXT sections 4.3.7, 4.3.9, 4.3.11 to 4.3.16 and 4.5.3.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -17,6 +17,9 @@ use crate::output::{Output, Refusal};
 
 const LOCAL_HEADER: &[u8; 4] = b"PK\x03\x04";
 const DESCRIPTOR: &[u8; 4] = b"PK\x07\x08";
+/// Signatures of what stands behind the members: extra data, the directory, its signature and its ends.
+const BEHIND_MEMBERS: [&[u8; 4]; 6] =
+    [b"PK\x06\x08", b"PK\x01\x02", b"PK\x05\x05", b"PK\x06\x06", b"PK\x06\x07", b"PK\x05\x06"];
 const LOCAL_HEADER_BYTES: usize = 30;
 const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_DESCRIPTOR: u16 = 8;
@@ -115,7 +118,7 @@ impl ZipStream {
             return false;
         }
         if !self.pending.starts_with(LOCAL_HEADER) {
-            if !self.pending.starts_with(b"PK") {
+            if !BEHIND_MEMBERS.iter().any(|signature| self.pending.starts_with(*signature)) {
                 let refusal = Refusal::new("bad_archive", "no zip member or directory where one must be");
                 output.quarantine(refusal, None, self.offset, &self.pending);
             }

@@ -211,12 +211,16 @@ fn interpret(kind: &str, fields: &mut Fields) {
 fn result(fields: &mut Fields) {
     let given = ["res", "success", "result"].into_iter().find_map(|name| fields.take(name));
     if let Some(given) = given {
-        let text = match given.trim_end_matches('\'') {
-            "yes" | "success" | "1" => "success",
-            "no" | "failed" | "fail" | "0" => "fail",
-            other => other,
-        };
-        fields.set("result", text);
+        fields.set("result", result_name(given.trim_end_matches('\'')));
+    }
+}
+
+/// `success` or `fail`, however a record says it.
+pub(crate) fn result_name(text: &str) -> &str {
+    match text {
+        "yes" | "success" | "1" => "success",
+        "no" | "failed" | "fail" | "0" => "fail",
+        other => other,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::decoder::LineFormat;
 use crate::mapping::Slots;
 use crate::output::{Output, Refusal, TableId};
 use fields::Fields;
+pub(crate) use fields::result_name;
 
 /// Events held back at most: the kernel interleaves the records of a few.
 const PENDING_MAX: usize = 64;

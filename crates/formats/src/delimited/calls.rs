@@ -1,8 +1,13 @@
 //! Call detail records of Asterisk (`cdr_csv`), which have no header, as rows of `CallDetailRecord_CL`.
 //!
-//! Layout, 16 to 20 values: account, caller, callee, context, caller's name, channel, destination channel, last
+//! Layout, 16 to 21 values: account, caller, callee, context, caller's name, channel, destination channel, last
 //! application and its data, start, answer, end (local times; answer empty when nobody did), duration and billed time
-//! in seconds, disposition, flags for billing, id of the call, a field of the user's, sequence.
+//! in seconds, disposition, flags for billing, id of the call, a field of the user's, account of the peer, id of the calls
+//! that belong together (a transfer's are the same), sequence. The id and the field are there where `cdr_csv` is told so
+//! (`loguniqueid`, `loguserfield`), the last three with `newcdrcolumns`.
+//!
+//! # Source
+//! Asterisk's `cdr_csv` and `cdr.conf.sample`.
 
 use moneta_base::TableName;
 use moneta_event::{RecordClass, Value};
@@ -11,7 +16,7 @@ use super::event_time;
 use crate::clock_text;
 use crate::output::{Output, Refusal};
 
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 21] = [
     "AccountCode",
     "CallerNumber",
     "CalleeNumber",
@@ -30,6 +35,8 @@ const COLUMNS: [&str; 19] = [
     "AmaFlags",
     "CallId",
     "UserField",
+    "PeerAccount",
+    "LinkedId",
     "Sequence",
 ];
 const START: usize = 9;
@@ -40,14 +47,14 @@ const DISPOSITIONS: [&str; 6] = ["ANSWERED", "NO ANSWER", "BUSY", "FAILED", "CON
 
 /// Whether values are a call in this layout.
 pub(super) fn is_call(values: &[String]) -> bool {
-    (16..=20).contains(&values.len())
+    (16..=COLUMNS.len()).contains(&values.len())
         && clock_text::parse_iso(&values[START], 0).is_some()
         && DISPOSITIONS.contains(&values[DISPOSITION].as_str())
 }
 
 pub(super) fn write(values: &[String], record: &str, output: &mut Output) -> Result<(), Refusal> {
-    if !(16..=20).contains(&values.len()) {
-        let reason = format!("a call has 16 to 20 values, this record {}", values.len());
+    if !(16..=COLUMNS.len()).contains(&values.len()) {
+        let reason = format!("a call has 16 to 21 values, this record {}", values.len());
         return Err(Refusal::new("wrong_field_count", reason));
     }
     let time = event_time(&values[START], output)?;
@@ -61,7 +68,7 @@ pub(super) fn write(values: &[String], record: &str, output: &mut Output) -> Res
                 output.set_field(table, name, time.map_or(Value::Text(value), Value::Time));
             }
             Some(name) => output.set_field(table, name, Value::Text(value)),
-            None => output.set_field(table, &format!("Field{}", index + 1), Value::Text(value)),
+            None => {}
         }
     }
     output.set_field(table, "Source", Value::Text("Asterisk"));

@@ -1,18 +1,20 @@
 //! Comma-, semicolon- and tab-separated values: exports of tables, performance counters, call detail records.
 //!
 //! Layout: RFC 4180 (a quoted value may hold separators, line ends and doubled quotes). The first line decides:
-//! `(PDH-CSV 4.0)` begins counters of Windows (`counters`); a line in the layout of Asterisk's `cdr_csv` needs no header;
+//! `(PDH-CSV 4.0)` begins counters of Windows (`counters`); a line in the layout of Asterisk's `cdr_csv` or of PostgreSQL's
+//! `csvlog` needs no header;
 //! anything else names the columns. A column `Type` or `$table` names the table of each row; else the names of the
 //! columns choose a mapping; `timestamp,value` is one metric, named by the file; the rest goes to the file's own table,
 //! numbers as `real`.
 
 mod calls;
 mod counters;
+mod postgres;
 
 use std::sync::Arc;
 
 use moneta_base::limits::{RECORD_BYTES_MAX, RECORD_FIELDS_MAX};
-use moneta_base::{TableName, Timestamp};
+use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::schema::standard;
 use moneta_event::{RecordClass, Value};
 
@@ -61,6 +63,7 @@ enum Layout {
     Columns(Columns),
     Counters(counters::Counters),
     Calls,
+    Postgres,
 }
 
 struct Columns {
@@ -77,7 +80,8 @@ struct Plan {
     /// Columns that may hold the event time, in order of preference.
     times: Vec<usize>,
     constants: Vec<(Slot, String)>,
-    class: RecordClass,
+    /// `None`: the table and the row decide.
+    class: Option<RecordClass>,
     /// Numbers in columns that the data make.
     infers: bool,
 }
@@ -86,7 +90,8 @@ struct Plan {
 pub(crate) fn is_delimited(head: &[u8]) -> bool {
     let Ok(line) = std::str::from_utf8(head.split(|b| *b == b'\n').next().unwrap_or_default()) else { return false };
     let line = line.trim_end();
-    is_counters(line) || calls::is_call(&values(line, ',')) || is_header(line)
+    let values = values(line, ',');
+    is_counters(line) || calls::is_call(&values) || postgres::is_record(&values) || is_header(line)
 }
 
 /// Two or more different names without anything that names do not have.
@@ -222,6 +227,7 @@ impl Delimited {
         let result = match &mut self.layout {
             Layout::Columns(columns) => columns.write(&values, record, &mut self.scratch, output),
             Layout::Counters(counters) => counters.write(&values, output),
+            Layout::Postgres => postgres::write(&values, record, output),
             Layout::Calls | Layout::Unknown => calls::write(&values, record, output),
         };
         if let Err(refusal) = result {
@@ -240,6 +246,10 @@ impl Delimited {
         let values = values(line, self.separator);
         if calls::is_call(&values) {
             self.layout = Layout::Calls;
+            return false;
+        }
+        if postgres::is_record(&values) {
+            self.layout = Layout::Postgres;
             return false;
         }
         self.layout = Layout::Columns(Columns::new(values));
@@ -286,7 +296,17 @@ impl Columns {
         for (slot, text) in &plan.constants {
             slot.write(output, plan.table, Value::Text(text), scratch);
         }
-        output.finish_row(plan.table, plan.class, time, record);
+        let class = match plan.class {
+            Some(class) => class,
+            None => {
+                let column = |wanted: &str| {
+                    let index = self.names.iter().position(|name| name == wanted)?;
+                    values.get(index).map(String::as_str)
+                };
+                output.options.mappings.class_of_row(output.table_name(plan.table), column)
+            }
+        };
+        output.finish_row(plan.table, class, time, record);
         Ok(())
     }
 
@@ -333,16 +353,14 @@ impl Columns {
             .map(|(name, text)| (find_column(output, table, name), text.clone()))
             .collect();
         if is_metric {
-            let name = output.options.fallback_table.as_str();
-            let name = name.strip_suffix("_CL").unwrap_or(name).to_owned();
-            constants.push((find_column(output, table, "Name"), name));
+            constants.push((find_column(output, table, "Name"), metric_name(&output.origin.source)));
         }
         let plan = Plan {
             table,
             slots,
             times: self.times(mapping.map(|mapping| mapping.time.as_slice()).unwrap_or_default()),
             constants,
-            class: mapping.map_or(RecordClass::Data, |mapping| mapping.class),
+            class: mapping.map(|mapping| mapping.class),
             infers: table_name.is_custom(),
         };
         self.plans.push((table_name, plan));
@@ -364,6 +382,13 @@ impl Columns {
         };
         wanted.filter_map(position).collect()
     }
+}
+
+/// The name of a metric that has a file of its own: the file's, without its directory and ending. Digits at its end tell
+/// one machine from another.
+fn metric_name(source: &SourceName) -> String {
+    let file = source.as_str().rsplit(['/', '\\']).next().unwrap_or_default();
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem).to_owned()
 }
 
 /// A number as a spreadsheet would show it; digits that mean something else (leading zeros, long ones) are text.

@@ -8,16 +8,19 @@ mod document;
 mod split;
 
 use moneta_base::{TableName, Timestamp};
+use moneta_event::Value;
+use moneta_event::catalog::table::SYSLOG;
 use moneta_event::schema::standard;
-use moneta_event::{RecordClass, Value};
 
 use document::without_lone_surrogates;
 pub(crate) use document::{Document, Fault, Item, Kind};
 use split::{ObjectSplitter, Piece};
 
 use crate::clock_text;
-use crate::mapping::{MappedRows, Slots};
+use crate::event_xml::EventXmlStream;
+use crate::mapping::{MappedRows, Mappings, Slots};
 use crate::output::{Output, Refusal};
+use crate::syslog::is_sysmon;
 use crate::windows::{self, WindowsRows};
 
 /// Members that hold the event time, the first that parses wins; in the order of how surely they mean event time.
@@ -46,6 +49,8 @@ pub(crate) struct JsonRows {
     windows: WindowsRows,
     mapped: MappedRows,
     members: MemberRows,
+    /// Events of Sysmon within exported rows of `Syslog`.
+    events: EventXmlStream,
 }
 
 impl JsonMapper {
@@ -75,7 +80,8 @@ impl JsonMapper {
 impl JsonRows {
     /// Writes the rows of a record, or of those an envelope holds.
     fn map(&mut self, item: Item<'_>, raw: &str, offset: u64, output: &mut Output) -> Result<(), Refusal> {
-        if let Some(records) = enveloped(item) {
+        let mappings = std::sync::Arc::clone(&output.options.mappings);
+        if let Some(records) = enveloped(item, &mappings) {
             // Each is refused or taken by itself: what is refused keeps its own text.
             for record in records {
                 output.reserve(1);
@@ -101,7 +107,13 @@ impl JsonRows {
         }
         if let Some(table) = table_named_by(item, output) {
             output.check_not_own(&table)?;
-            return self.members.write(&table, item, raw, output);
+            self.members.write(&table, item, raw, output)?;
+            let message = item.get("SyslogMessage").and_then(Item::text).filter(|text| is_sysmon(text));
+            if let Some(message) = message.filter(|_| table.as_str() == SYSLOG) {
+                // What is no whole event stays in the row of the message.
+                let _ = self.events.map(message, output);
+            }
+            return Ok(());
         }
         let mappings = std::sync::Arc::clone(&output.options.mappings);
         if let Some(choice) = mappings.choose(item) {
@@ -113,27 +125,40 @@ impl JsonRows {
 }
 
 /// Members that hold the records of an envelope.
-const ENVELOPES: [&str; 4] = ["records", "Records", "value", "items"];
+const ENVELOPES: [&str; 6] = ["records", "Records", "value", "items", "results", "Results"];
+
+/// Members beside the results of advanced hunting, which say nothing of the records themselves.
+const DESCRIPTIONS: [&str; 2] = ["schema", "stats"];
 
 /// The records of an envelope: an object that is a list of objects and, beside it, says nothing but scalars.
-fn enveloped(item: Item<'_>) -> Option<Vec<Item<'_>>> {
+fn enveloped<'a>(item: Item<'a>, mappings: &Mappings) -> Option<Vec<Item<'a>>> {
     let mut list = None;
-    let (mut is_graph, mut has_kind) = (false, false);
+    let (mut has_link, mut has_kind, mut is_described) = (false, false, false);
     for (name, member) in item.members() {
-        is_graph |= name.starts_with("@odata.");
+        has_link |= name.starts_with("@odata.") || name == "nextLink";
         has_kind |= name == "kind";
+        let describes = DESCRIPTIONS.iter().any(|known| name.eq_ignore_ascii_case(known));
+        is_described |= describes && matches!(member.kind(), Kind::Array | Kind::Object);
         match member.kind() {
             Kind::Array if list.is_none() && ENVELOPES.contains(&name) => list = Some((name, member)),
-            Kind::Array | Kind::Object if name != "metadata" => return None,
+            Kind::Array | Kind::Object if !describes && name != "metadata" => return None,
             _ => {}
         }
     }
     let (name, list) = list?;
-    if (name == "value" && !is_graph) || (name == "items" && !has_kind) {
+    let records: Vec<_> = list.elements().collect();
+    if records.is_empty() || !records.iter().all(|record| record.is_object()) {
         return None;
     }
-    let records: Vec<_> = list.elements().collect();
-    (!records.is_empty() && records.iter().all(|record| record.is_object())).then_some(records)
+    let is_envelope = match name {
+        "results" | "Results" => is_described,
+        _ if is_described => false,
+        // The last page of a list of Azure has nothing beside it.
+        "value" => has_link || item.members().count() == 1 && mappings.choose(records[0]).is_some(),
+        "items" => has_kind,
+        _ => true,
+    };
+    is_envelope.then_some(records)
 }
 
 /// The table that the record's `Type` names, as rows exported from a workspace do.
@@ -163,7 +188,9 @@ impl MemberRows {
                 self.slots.set(table, member_name, value, output);
             }
         }
-        output.finish_row(table, RecordClass::Data, time, raw);
+        let mappings = std::sync::Arc::clone(&output.options.mappings);
+        let class = mappings.class_of_row(name.as_str(), |column| item.get(column).and_then(Item::scalar));
+        output.finish_row(table, class, time, raw);
         Ok(())
     }
 }

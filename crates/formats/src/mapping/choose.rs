@@ -4,7 +4,7 @@
 use foldhash::HashMap;
 
 use super::{Mappings, Path};
-use crate::json::Item;
+use crate::json::{Item, Kind};
 
 /// Different names in the conditions of one set of mappings at most.
 pub(crate) const NAMES_MAX: usize = 512;
@@ -35,6 +35,9 @@ pub(crate) struct Condition {
 pub(crate) enum Test {
     /// There is something other than null.
     Exists,
+    /// There is something other than null, an empty text, list or object. Of columns, whose values differ from row to
+    /// row, it is enough that they are there.
+    Filled,
     Absent,
     /// One of these texts, whatever their case; one that ends in `*` is a beginning.
     OneOf(Vec<String>),
@@ -121,11 +124,22 @@ impl Condition {
     fn holds(&self, found: Option<Item<'_>>) -> bool {
         match &self.test {
             Test::Exists => found.is_some(),
+            Test::Filled => found.is_some_and(is_filled),
             Test::Absent => found.is_none(),
             Test::OneOf(texts) => {
                 found.and_then(Item::scalar).is_some_and(|value| texts.iter().any(|t| matches(t, value)))
             }
         }
+    }
+}
+
+fn is_filled(item: Item<'_>) -> bool {
+    match item.kind() {
+        Kind::Null => false,
+        Kind::Text | Kind::EscapedText => item.text().is_some_and(|text| !text.is_empty()),
+        Kind::Array => item.elements().next().is_some(),
+        Kind::Object => item.members().next().is_some(),
+        Kind::Bool | Kind::Number => true,
     }
 }
 
@@ -145,8 +159,11 @@ pub(crate) fn find<'a>(item: Item<'a>, path: &[Box<str>]) -> Option<Item<'a>> {
     Some(found)
 }
 
-/// A member by its name, else by its name in another case.
+/// A member by its name, else by its name in another case; of a list, the element of that number.
 fn member<'a>(item: Item<'a>, name: &str) -> Option<Item<'a>> {
+    if item.kind() == Kind::Array {
+        return name.parse().ok().and_then(|index| item.elements().nth(index));
+    }
     let other_case = || item.members().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
     item.get(name).or_else(other_case)
 }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `name` | how diagnostics and documents call it |
 //! | `about` | one line for the list of sources |
-//! | `when` | conditions, all of which must hold: `path` (there), `!path` (not there), `path=a\|b*` (one of these values) |
+//! | `when` | conditions, all of which must hold: `path` (there), `+path` (there, and not empty), `!path` (not there), `path=a\|b*` (one of these values) |
 //! | `line` | for text in place of `when`: the form of a line, `{name}` for each value |
 //! | `table` | the table; `{path}` stands for the value at a path, its words in capitals |
 //! | `time` | paths of the event time; the first that can be read wins, else the time of receipt |
@@ -17,9 +17,11 @@
 //! | `[mapping.fields]` | column = path, or a list of paths; `path \| convert` converts |
 //! | `[mapping.constants]` | column = text that every row has |
 //!
-//! A path is names joined by dots. Names of members match whatever their case, first as written. A member without a
-//! field of its own goes to the column of its name, whatever its case, else to `_Extra`: nothing is dropped. Converts:
-//! `epoch` (a number since 1970), `first` and `join` (of a list), `ms_from_us`, `ms_from_s`.
+//! A path is names joined by dots; of a list, a number names an element, the first by 0. Names of members match whatever
+//! their case, first as written. A member without a field of its own goes to the column of its name, whatever its case, else
+//! to `_Extra`: nothing is dropped. Converts: `epoch` (a number since 1970), `first` and `join` (of a list), `ms_from_us`,
+//! `ms_from_s`, `known` (no value where auditd writes `?` or `(null)`), `result` (`success` or `fail`, whatever auditd calls
+//! it), `level` (the number that `AppTraces` has for the name of a level; the name is kept as `SeverityText`).
 //!
 //! This module reads no files: texts come as arguments, the built-in ones are compiled in.
 
@@ -32,6 +34,7 @@ mod special;
 
 use std::sync::{Arc, LazyLock};
 
+use foldhash::HashMap;
 use moneta_event::RecordClass;
 
 pub(crate) use choose::Choice;
@@ -40,10 +43,11 @@ pub(crate) use rows::{MappedRows, in_capitals};
 pub(crate) use special::Special;
 
 /// The mappings compiled in, in the order in which they are tried.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("network.toml", include_str!("../../../../content/mappings/network.toml")),
     ("azure.toml", include_str!("../../../../content/mappings/azure.toml")),
     ("cloud.toml", include_str!("../../../../content/mappings/cloud.toml")),
+    ("defender.toml", include_str!("../../../../content/mappings/defender.toml")),
     ("hosts.toml", include_str!("../../../../content/mappings/hosts.toml")),
     ("databases.toml", include_str!("../../../../content/mappings/databases.toml")),
     ("calls.toml", include_str!("../../../../content/mappings/calls.toml")),
@@ -59,6 +63,8 @@ pub struct Mappings {
     all: Vec<Mapping>,
     names: choose::Names,
     has_lines: bool,
+    /// The class of the rows of a table: that of the first mapping with this table alone.
+    classes: HashMap<String, RecordClass>,
 }
 
 /// One mapping.
@@ -114,6 +120,9 @@ pub(crate) enum Convert {
     Join,
     MillisFromMicros,
     MillisFromSeconds,
+    Known,
+    AuditResult,
+    Level,
 }
 
 /// One line about a mapping, for lists of sources.
@@ -191,6 +200,19 @@ impl Mappings {
         let all = self.all.iter().enumerate();
         let mut read = all.filter_map(|(index, mapping)| Some((Choice(index), mapping.line.as_ref()?.read(text)?)));
         read.next()
+    }
+
+    /// The class of a row that names its table, with a look at the columns that decide it: the same as where the record
+    /// came without that name.
+    pub(crate) fn class_of_row<'a>(&self, table: &str, column: impl Fn(&str) -> Option<&'a str>) -> RecordClass {
+        match table {
+            "SecurityEvent" => column("EventID").map_or(RecordClass::Data, crate::windows::class_of),
+            "Syslog" => column("Facility").map_or(RecordClass::Data, crate::syslog::class_of),
+            table => match self.classes.get(table).copied().unwrap_or(RecordClass::Data) {
+                RecordClass::Control => rows::unless_read(column("readOnly").or_else(|| column("ReadOnly"))),
+                class => class,
+            },
+        }
     }
 
     pub(crate) fn get(&self, choice: Choice) -> &Mapping {

@@ -1,5 +1,6 @@
 //! Reads mapping files; every mistake is named with the mapping it stands in.
 
+use foldhash::HashMap;
 use moneta_base::TableName;
 use moneta_event::RecordClass;
 use toml::{Table, Value};
@@ -13,7 +14,8 @@ const KEYS: [&str; 12] =
     ["name", "about", "when", "line", "table", "time", "class", "inline", "resource", "special", "fields", "constants"];
 
 pub(super) fn mappings(files: &[(&str, &str)]) -> Result<Mappings, Error> {
-    let mut set = Mappings { all: Vec::new(), names: Names::default(), has_lines: false };
+    let classes = HashMap::default();
+    let mut set = Mappings { all: Vec::new(), names: Names::default(), has_lines: false, classes };
     for (name, text) in files {
         read_file(text, &mut set).map_err(|error| error.in_file(name))?;
     }
@@ -42,6 +44,9 @@ fn read_file(text: &str, set: &mut Mappings) -> Result<(), Error> {
             return Err(wrong(&mapping.name, "another mapping has this name"));
         }
         set.has_lines |= mapping.line.is_some();
+        if let Some(table) = mapping.fixed_table() {
+            set.classes.entry(table.to_string()).or_insert(mapping.class);
+        }
         set.all.push(mapping);
     }
     Ok(())
@@ -184,6 +189,9 @@ impl<'a> Reader<'a> {
                     "join" => Convert::Join,
                     "ms_from_us" => Convert::MillisFromMicros,
                     "ms_from_s" => Convert::MillisFromSeconds,
+                    "level" => Convert::Level,
+                    "known" => Convert::Known,
+                    "result" => Convert::AuditResult,
                     other => return Err(self.wrong(format!("{column}: unknown convert {other:?}"))),
                 };
                 fields.push(Field { column: column.clone(), path: path(from.trim()), convert });
@@ -223,6 +231,9 @@ fn path(text: &str) -> Path {
 fn condition(text: &str) -> Condition {
     if let Some(absent) = text.strip_prefix('!') {
         return Condition { path: path(absent), test: Test::Absent };
+    }
+    if let Some(filled) = text.strip_prefix('+') {
+        return Condition { path: path(filled), test: Test::Filled };
     }
     match text.split_once('=') {
         Some((from, values)) => {

@@ -18,6 +18,9 @@ use crate::output::{Output, Refusal, TableId, Target};
 /// Tables that one rule may name in one decoder; values beyond them go to the fallback table.
 const TABLES_NAMED_MAX: usize = 200;
 
+/// Elements of a list that a mapping can name.
+const ELEMENTS_MAX: usize = 16;
+
 /// The resolved mappings of one decoder.
 #[derive(Debug, Default)]
 pub(crate) struct MappedRows {
@@ -89,7 +92,14 @@ impl MappedRows {
         if let Some(text) = mapping.resource.as_ref().and_then(|path| find(item, path)?.text()) {
             ResourceId::parse(text).write(plan.table, output);
         }
-        output.finish_row(plan.table, class(mapping, item), time, raw);
+        let class = match mapping.table {
+            TableRule::Fixed(_) => class(mapping, item),
+            TableRule::Named { .. } => {
+                let inner = |name: &str| mapping.inline.iter().find_map(|path| find(item, path)?.get(name));
+                mappings.class_of_row(name.as_str(), |name| item.get(name).or_else(|| inner(name))?.scalar())
+            }
+        };
+        output.finish_row(plan.table, class, time, raw);
         Ok(())
     }
 
@@ -112,8 +122,18 @@ impl MappedRows {
 
 /// The class of a record: that of its mapping, but a read is data even where the source logs control.
 fn class(mapping: &Mapping, item: Item<'_>) -> RecordClass {
-    let reads = item.get("readOnly").is_some_and(|value| value.kind() == Kind::Bool && value.raw() == "true");
-    if reads && mapping.class == RecordClass::Control { RecordClass::Data } else { mapping.class }
+    match mapping.class {
+        RecordClass::Control => unless_read(item.get("readOnly").and_then(Item::scalar)),
+        class => class,
+    }
+}
+
+/// The class of a record of a source that logs control, by what it says of being a read.
+pub(super) fn unless_read(read_only: Option<&str>) -> RecordClass {
+    match read_only {
+        Some(text) if text.eq_ignore_ascii_case("true") => RecordClass::Data,
+        _ => RecordClass::Control,
+    }
 }
 
 /// `smb_files` as `SmbFiles`: the words of a value in capitals, without what a table's name cannot hold.
@@ -231,6 +251,9 @@ impl Writer<'_> {
             convert.write(slot, member, self);
         }
         let is_taken = !node.slots.is_empty() || !keeps_rest;
+        if let Some(inner) = node.inner {
+            self.elements(levels, inner, member);
+        }
         match (node.inner, member.value()) {
             (Some(inner), _) if member.is_object() => self.members(levels, inner, member, !is_taken),
             // Event hubs get some objects as a text that holds them.
@@ -247,6 +270,16 @@ impl Writer<'_> {
                 None => self.output.set(self.table, Target::Extra, name, value),
             },
             _ => {}
+        }
+    }
+
+    /// Writes the elements of a list that a mapping names by their numbers; the list is kept as a whole, too.
+    fn elements(&mut self, levels: &mut Levels, level: usize, list: Item<'_>) {
+        for (index, element) in list.elements().take(ELEMENTS_MAX).enumerate() {
+            let name = index.to_string();
+            if let Some(node) = levels.0[level].nodes.get(name.as_str()).map(Arc::clone) {
+                self.member(levels, &node, &name, element, false);
+            }
         }
     }
 
@@ -308,6 +341,19 @@ impl Convert {
             }
             Self::MillisFromMicros => slot.write(output, table, scaled(value, 0.001), scratch),
             Self::MillisFromSeconds => slot.write(output, table, scaled(value, 1000.0), scratch),
+            Self::Known if matches!(value, Value::Text("?" | "(null)")) => {}
+            Self::Known => slot.write(output, table, value, scratch),
+            Self::Level => {
+                let name = member.scalar().unwrap_or_default();
+                output.set(table, Target::Extra, "SeverityText", value);
+                if let Some(level) = crate::logfmt::level(name) {
+                    slot.write(output, table, Value::Long(level), scratch);
+                }
+            }
+            Self::AuditResult => {
+                let text = member.scalar().unwrap_or_default();
+                slot.write(output, table, Value::Text(crate::auditd::result_name(text)), scratch);
+            }
         }
     }
 }

@@ -8,14 +8,15 @@
 //! - `date=... time=... devid="..." logid="..." key=value ...`, values with blanks in quotes
 //!
 //! # Source
-//! ArcSight CEF implementation standard; IBM LEEF guide; Azure's field mapping of `CommonSecurityLog`.
+//! ArcSight CEF implementation standard; IBM LEEF guide; FortiOS log message reference (`eventtime`, `tz`); Azure's field
+//! mapping of `CommonSecurityLog`.
 
 use std::borrow::Cow;
 
-use moneta_base::TableName;
+use moneta_base::{TableName, Timestamp};
 use moneta_event::RecordClass;
 
-use super::Message;
+use super::{Message, pattern_time};
 use crate::clock_text;
 use crate::mapping::Slots;
 use crate::output::{Output, Refusal};
@@ -25,7 +26,7 @@ const KEYS_MAX: usize = moneta_base::limits::RECORD_FIELDS_MAX;
 
 /// CEF keys, and those of the others that mean the same, with their columns.
 #[rustfmt::skip]
-const COLUMNS: [(&str, &str); 122] = [
+const COLUMNS: [(&str, &str); 127] = [
     ("act", "DeviceAction"), ("action", "DeviceAction"), ("app", "ApplicationProtocol"), ("cat", "DeviceEventCategory"),
     ("cnt", "EventCount"), ("c6a1", "DeviceCustomIPv6Address1"), ("c6a1Label", "DeviceCustomIPv6Address1Label"),
     ("c6a2", "DeviceCustomIPv6Address2"), ("c6a2Label", "DeviceCustomIPv6Address2Label"),
@@ -73,7 +74,8 @@ const COLUMNS: [(&str, &str); 122] = [
     ("sourceTranslatedAddress", "SourceTranslatedAddress"), ("spid", "SourceProcessId"),
     ("spt", "SourcePort"), ("srcPort", "SourcePort"), ("srcport", "SourcePort"), ("src", "SourceIP"),
     ("srcip", "SourceIP"), ("start", "StartTime"), ("suid", "SourceUserID"), ("suser", "SourceUserName"),
-    ("usrName", "SourceUserName"),
+    ("usrName", "SourceUserName"), ("sev", "LogSeverity"), ("srcMAC", "SourceMACAddress"),
+    ("dstMAC", "DestinationMACAddress"), ("srcBytes", "SentBytes"), ("dstBytes", "ReceivedBytes"),
 ];
 
 /// Columns of the head, in order.
@@ -125,7 +127,12 @@ pub(super) fn write(
         let found = names.iter().find_map(|name| pairs.iter().find(|(key, _)| key == name));
         found.and_then(|(_, value)| clock_text::parse_any(value, zone))
     };
-    let time = stamp(&["rt", "end", "start", "devTime"]).or(message.time).unwrap_or(output.origin.received);
+    let own_time = match event {
+        Event::KeyValue(_) => fortinet_time(&pairs, output),
+        Event::Cef(_) => stamp(&["rt", "end", "start"]),
+        Event::Leef(_) => leef_time(&pairs, zone).or_else(|| stamp(&["devTime", "rt", "end", "start"])),
+    };
+    let time = own_time.or(message.time).unwrap_or(output.origin.received);
     output.check_time(time)?;
     let own = || TableName::new("CommonSecurityLog").expect("the names of built-in tables are valid");
     let table = output.table(&output.options.table.clone().unwrap_or_else(own));
@@ -254,6 +261,12 @@ fn leef_separator(text: &str) -> char {
     coded.or_else(|| text.chars().next()).unwrap_or('\t')
 }
 
+/// The time of a LEEF event by the pattern that it names.
+fn leef_time(pairs: &Pairs<'_>, zone_offset_seconds: i32) -> Option<Timestamp> {
+    let get = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| &**value);
+    pattern_time::parse(get("devTimeFormat")?, get("devTime")?, zone_offset_seconds)
+}
+
 fn key_values(text: &str) -> Pairs<'_> {
     let mut pairs: Pairs<'_> = Vec::new();
     let mut rest = text.trim_start();
@@ -270,6 +283,18 @@ fn key_values(text: &str) -> Pairs<'_> {
         rest = next.trim_start();
     }
     pairs
+}
+
+/// When a FortiGate saw what it reports: `eventtime` since 1970, in seconds or nanoseconds by its version; where there is
+/// none, or one that cannot be, `date` and `time` in the zone `tz`.
+fn fortinet_time(pairs: &Pairs<'_>, output: &Output) -> Option<Timestamp> {
+    let get = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| &**value);
+    let possible = |time: &Timestamp| output.check_time(*time).is_ok();
+    let local = || {
+        let zone = get("tz").and_then(clock_text::parse_zone).unwrap_or(output.options.zone_offset_seconds);
+        clock_text::parse_iso(&format!("{}T{}", get("date")?, get("time")?), zone)
+    };
+    get("eventtime").and_then(clock_text::parse_epoch).filter(possible).or_else(local)
 }
 
 /// The head that a FortiGate's own CEF output has.

@@ -36,6 +36,11 @@ pub(super) fn json_of(text: &str) -> &str {
     text.strip_prefix("@cee:").map_or(text, str::trim_start)
 }
 
+/// Whether a message is a whole event of Sysmon for Linux, which writes them to syslog in the XML of Windows.
+pub(crate) fn is_sysmon(text: &str) -> bool {
+    text.starts_with("<Event><System><Provider Name=\"Linux-Sysmon\"") && text.trim_end().ends_with("</Event>")
+}
+
 impl InnerJson {
     /// Reads the JSON of a message, and writes its row where its shape has a table of its own.
     pub fn read(&mut self, message: &Message<'_>, raw: &str, output: &mut Output) -> Result<Place, Refusal> {

@@ -3,12 +3,14 @@
 //! A message without a recognisable header is a row too: its text is the message, its time one that the text begins
 //! with, else that of the message before it in the same file, else that of receipt. Events of security devices within
 //! messages (CEF, LEEF) are rows of `CommonSecurityLog`. A message that is a JSON object of a known shape becomes a row of
-//! that shape's table, any other JSON object fills `MessageFields`. Bytes that are not UTF-8 are quarantined whole.
+//! that shape's table, any other JSON object fills `MessageFields`. An event of Sysmon for Linux is a row of `Syslog`, for
+//! content that looks for it there, and one of `Event`, taken apart. Bytes that are not UTF-8 are quarantined whole.
 
 mod account;
 mod address;
 mod extended;
 mod inner;
+mod pattern_time;
 mod rfc3164;
 mod rfc5424;
 
@@ -16,9 +18,11 @@ use moneta_base::{TableName, Timestamp};
 use moneta_event::catalog::table;
 use moneta_event::{RecordClass, Value};
 
+pub(crate) use inner::is_sysmon;
 use inner::{InnerJson, Place};
 
 use crate::clock_text;
+use crate::event_xml::EventXmlStream;
 use crate::mapping::Slots;
 use crate::output::{Output, Refusal, TableId, Target};
 
@@ -69,6 +73,8 @@ pub(crate) struct SyslogMapper {
     last_time: Option<Timestamp>,
     slots: Slots,
     inner: InnerJson,
+    /// Events of Sysmon within messages.
+    events: EventXmlStream,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +166,15 @@ impl SyslogMapper {
             output.set(columns.id, Target::Extra, name, Value::Text(value));
         }
         columns.finish(message, time, raw, output);
+        self.event_within(message, output);
         Ok(())
+    }
+
+    /// Writes the row of an event of Sysmon that a message holds. What is no whole event stays in the row of the message.
+    fn event_within(&mut self, message: &Message<'_>, output: &mut Output) {
+        if is_sysmon(message.text) && output.options.table.is_none() {
+            let _ = self.events.map(message.text, output);
+        }
     }
 
     fn map(&mut self, text: &str, output: &mut Output) -> Result<(), Refusal> {
@@ -184,6 +198,7 @@ impl SyslogMapper {
             output.set(columns.id, columns.message_fields, "MessageFields", Value::Json(inner::json_of(message.text)));
         }
         columns.finish(&message, time, text, output);
+        self.event_within(&message, output);
         Ok(())
     }
 }
@@ -281,6 +296,14 @@ fn priority(text: &str) -> (Option<u8>, &str) {
 fn class(message: &Message<'_>) -> RecordClass {
     match message.priority.map(|priority| priority >> 3) {
         Some(4 | 10 | 13) => RecordClass::Control,
+        _ => RecordClass::Data,
+    }
+}
+
+/// The same by the name of the facility.
+pub(crate) fn class_of(facility: &str) -> RecordClass {
+    match facility {
+        "auth" | "authpriv" | "audit" => RecordClass::Control,
         _ => RecordClass::Data,
     }
 }

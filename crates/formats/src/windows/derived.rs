@@ -74,12 +74,18 @@ impl<'a> Derived<'a> {
         }
     }
 
-    /// Sign-ins, accounts, rights, policies and the log itself are control; processes, objects and packets are data.
+    /// The class of the event.
     pub fn class(&self) -> RecordClass {
-        match self.event_id.parse::<u32>() {
-            Ok(1100..=1108 | 517 | 4608..=4655 | 4672..=4675 | 4703..=4799 | 4817..=4985) => RecordClass::Control,
-            _ => RecordClass::Data,
-        }
+        class_of(self.event_id)
+    }
+}
+
+/// The class of an event of the security log by its number: sign-ins, accounts, rights, policies and the log itself are
+/// control; processes, objects and packets are data.
+pub(crate) fn class_of(event_id: &str) -> RecordClass {
+    match event_id.parse::<u32>() {
+        Ok(1100..=1108 | 517 | 4608..=4655 | 4672..=4675 | 4703..=4799 | 4817..=4985) => RecordClass::Control,
+        _ => RecordClass::Data,
     }
 }
 

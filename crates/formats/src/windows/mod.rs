@@ -22,6 +22,7 @@ use moneta_event::Value;
 
 use crate::json::{Item, Kind};
 
+pub(crate) use derived::class_of;
 pub(crate) use rows::WindowsRows;
 
 /// One Windows event, as its carrier describes it. Absent texts are empty.

@@ -196,7 +196,52 @@ fn azure_logs_fill_the_columns_of_their_tables() {
             ("IsInteractive", json!("true")),
         ],
     );
-    check("azure_signin", "aad_logons.jsonl", "SigninLogs", 86, 0, &[("AppDisplayName", json!("Azure Portal"))]);
+    let expected = [("AppDisplayName", json!("Azure Portal")), ("_Class", json!("control"))];
+    check("azure_signin", "aad_logons.jsonl", "SigninLogs", 86, 0, &expected);
+}
+
+/// Which table each record is of was read from its own fields: searches of a directory by a process on a device, copies of
+/// a directory seen on a domain controller, and what people did in applications.
+#[test]
+fn records_of_a_union_of_defender_tables_go_to_the_table_of_each() {
+    let Some(whole) = sample("m365_defender", "Microsoft365DefenderEvents.Zip") else { return };
+    let expected = [("CloudAppEvents", 2), ("DeviceEvents", 5), ("IdentityDirectoryEvents", 2)];
+    assert_eq!(tables(&whole), expected.map(|(table, rows)| (table.to_owned(), rows)).into());
+    let rows = whole.rows();
+    let of = |table: &str| rows.iter().find(|row| row["Type"] == table).unwrap();
+    check_row(
+        of("DeviceEvents"),
+        &[
+            ("TimeGenerated", json!("2021-08-02T13:11:39.7724491Z")),
+            ("ActionType", json!("LdapSearch")),
+            ("DeviceName", json!("adfs01.simulandlabs.com")),
+            ("InitiatingProcessFileName", json!("powershell.exe")),
+            ("InitiatingProcessId", json!(5692)),
+            ("InitiatingProcessAccountUpn", json!("wardog@simulandlabs.com")),
+            ("ReportId", json!(113_597)),
+            ("_Class", json!("data")),
+        ],
+    );
+    let searched = of("DeviceEvents")["AdditionalFields"].to_string();
+    assert!(searched.contains("DC=simulandlabs"), "{searched}");
+    check_row(
+        of("IdentityDirectoryEvents"),
+        &[
+            ("ActionType", json!("Directory Services replication")),
+            ("AccountUpn", json!("pgustavo@simulandlabs.com")),
+            ("DestinationDeviceName", json!("dc01.simulandlabs.com")),
+            ("Protocol", json!("Drsr")),
+            ("_Class", json!("control")),
+        ],
+    );
+    check_row(
+        of("CloudAppEvents"),
+        &[
+            ("ActionType", json!("MailItemsAccessed")),
+            ("Application", json!("Microsoft Exchange Online")),
+            ("UserAgent", json!("Client=REST;;")),
+        ],
+    );
 }
 
 #[test]
@@ -319,15 +364,39 @@ fn telemetry_and_host_results_reach_their_tables() {
         );
     }
     check("m365_audit", "OfficeActivityEvents.Zip", "OfficeActivity", 1, 0, &[]);
-    check("m365_defender", "Microsoft365DefenderEvents.Zip", "CloudAppEvents", 9, 0, &[]);
-    check("azure_audit", "AADAuditEvents.Zip", "AuditLogs", 4, 0, &[("_Class", json!("data"))]);
+    check("azure_audit", "AADAuditEvents.Zip", "AuditLogs", 4, 0, &[("_Class", json!("control"))]);
     check(
         "cef_syslog",
         "LinuxAudit_CL.json",
         "LinuxAudit_CL",
         11,
         0,
-        &[("RecordType", json!("PATH")), ("Serial", json!(40_649))],
+        &[
+            ("RecordType", json!("PATH")),
+            ("Serial", json!(40_649)),
+            ("FilePath", json!("/etc/bind/zones/db.example.com")),
+        ],
+    );
+    check(
+        "cef_syslog",
+        "LinuxAudit_CL.json",
+        "LinuxAudit_CL",
+        11,
+        4,
+        &[
+            ("RecordTypes", json!("SYSCALL")),
+            ("Result", json!("success")),
+            ("SyscallName", json!("openat")),
+            ("Action", json!("openat")),
+            ("ProcessId", json!(347_300)),
+            ("ParentProcessId", json!(939)),
+            ("ProcessName", json!("sshd")),
+            ("Executable", json!("/usr/sbin/sshd")),
+            ("UserName", json!("unset")),
+            ("Uid", json!("root")),
+            ("ExitCode", json!(5)),
+            ("Key", json!("session")),
+        ],
     );
     check(
         "cef_syslog",
@@ -619,7 +688,7 @@ fn measurements_and_calls_are_typed() {
         assert_eq!(rows.len(), text.lines().count() - 1);
         for (row, line) in rows.iter().zip(text.lines().skip(1)) {
             let (time, value) = line.split_once(',').unwrap();
-            assert_eq!(row["Type"], "InsightsMetrics");
+            assert_eq!((&row["Type"], &row["Name"]), (&json!("InsightsMetrics"), &json!(name)));
             assert_eq!(row["TimeGenerated"], format!("{}.0000000Z", time.replace(' ', "T")));
             let found: f64 = row["Val"].as_str().unwrap().parse().unwrap();
             assert!((found - value.parse::<f64>().unwrap()).abs() < 1e-9, "{line}");
@@ -915,7 +984,7 @@ fn programs_agree_with_the_decoders_of_rule_tests() {
 #[test]
 fn security_devices_speak_through_syslog() {
     let text = "<134>Jun  1 10:00:00 fw CEF:0|Vendor|Product|1.0|100|Blocked \\| dropped|7|src=192.0.2.1 spt=1024 dst=198.51.100.7 dpt=443 proto=TCP act=deny msg=a\\=b c cs1Label=Rule cs1=r1 custom=x\n\
-        <13>Jun  1 10:00:01 ids LEEF:1.0|Vendor|Sensor|2|E7|src=192.0.2.9\tdst=198.51.100.1\tdstPort=22\tusrName=jo\n\
+        <13>Jun  1 10:00:01 ids LEEF:1.0|Vendor|Sensor|2|E7|src=192.0.2.9\tdst=198.51.100.1\tdstPort=22\tusrName=jo\tsev=7\tsrcMAC=00:11:22:33:44:55\tdevTime=01/06/2026 09:00\tdevTimeFormat=dd/MM/yyyy HH:mm\n\
         <189>date=2026-06-01 time=10:00:02 devname=\"gate\" devid=\"F1\" logid=\"0000000013\" type=\"traffic\" subtype=\"forward\" level=\"notice\" srcip=192.0.2.5 srcport=5000 dstip=198.51.100.2 dstport=80 action=\"accept\"\n";
     let whole = crate::support::decode_pieces(
         moneta_formats::Format::Syslog,
@@ -939,12 +1008,44 @@ fn security_devices_speak_through_syslog() {
     );
     check_row(
         &rows[1],
-        &[("DeviceProduct", json!("Sensor")), ("DestinationPort", json!(22)), ("SourceUserName", json!("jo"))],
+        &[
+            ("TimeGenerated", json!("2026-06-01T09:00:00.0000000Z")),
+            ("DeviceProduct", json!("Sensor")),
+            ("DestinationPort", json!(22)),
+            ("SourceUserName", json!("jo")),
+            ("LogSeverity", json!("7")),
+            ("SourceMACAddress", json!("00:11:22:33:44:55")),
+        ],
     );
     check_row(
         &rows[2],
-        &[("DeviceVendor", json!("Fortinet")), ("SourcePort", json!(5000)), ("DeviceAction", json!("accept"))],
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:02.0000000Z")),
+            ("DeviceVendor", json!("Fortinet")),
+            ("SourcePort", json!(5000)),
+            ("DeviceAction", json!("accept")),
+        ],
     );
+}
+
+#[test]
+fn a_firewall_says_itself_when_it_saw_what_it_reports() {
+    let base = r#"logid="0000000013" type="traffic" subtype="forward" level="notice" devid="F1" srcip=192.0.2.5"#;
+    let check = |text: String, expected: &str| {
+        let options = crate::support::options("x");
+        let whole = crate::support::decode_pieces(moneta_formats::Format::Syslog, options, text.as_bytes(), 50);
+        assert_eq!(whole.reasons(), [""; 0], "{text}");
+        check_row(&whole.rows()[0], &[("Type", json!("CommonSecurityLog")), ("TimeGenerated", json!(expected))]);
+    };
+    let zoned = |more: &str| format!("<189>date=2026-06-01 time=10:00:02 {base} {more}\n");
+    check(zoned("tz=\"+0200\""), "2026-06-01T08:00:02.0000000Z");
+    check(zoned("tz=\"-0730\""), "2026-06-01T17:30:02.0000000Z");
+    check(zoned("eventtime=1780300802123456789 tz=\"+0200\""), "2026-06-01T08:00:02.1234567Z");
+    check(zoned("eventtime=1780300802 tz=\"+0200\""), "2026-06-01T08:00:02.0000000Z");
+    // A number that is no time of ours.
+    check(zoned("eventtime=0 tz=\"+0200\""), "2026-06-01T08:00:02.0000000Z");
+    let headed = format!("<189>Jun  1 12:00:00 gate date=2026-06-01 time=10:00:02 tz=\"+0200\" {base}\n");
+    check(headed, "2026-06-01T08:00:02.0000000Z");
 }
 
 #[test]

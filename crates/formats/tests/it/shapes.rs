@@ -1026,3 +1026,388 @@ RecvFrameRateAverage,RoundTrip\n2026-06-01 10:00:00,1,1,78,H264,6,0.03,14.5,90\n
         &[("Type", json!("CallQuality_CL")), ("MediaLabel", json!("3")), ("RoundTripTimeAvg", json!("95.0"))],
     );
 }
+
+/// The rows of a request, and what is refused of it decoded once more.
+fn rows_and_refused(request: &Value) -> (Vec<Map<String, Value>>, Vec<&'static str>, Vec<String>) {
+    let whole = decode_pieces(Format::Json, options("x"), request.to_string().as_bytes(), 1 << 16);
+    let texts = whole.quarantined.iter().map(|record| String::from_utf8(record.bytes.clone()).unwrap()).collect();
+    (whole.rows(), whole.reasons(), texts)
+}
+
+#[test]
+fn a_dead_clock_costs_one_record_of_a_request_and_what_is_kept_of_it_is_a_request() {
+    let record =
+        |time: &str, text: &str| json!({"timeUnixNano": time, "body": {"stringValue": text}, "severityNumber": 9});
+    let request = |records: Vec<Value>| {
+        json!({"resourceLogs": [{
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+            "scopeLogs": [{"scope": {"name": "s"}, "logRecords": records}]
+        }]})
+    };
+    let good = "1780308000000000000";
+    let (rows, reasons, refused) =
+        rows_and_refused(&request(vec![record(good, "one"), record("86400000000000", "two"), record(good, "three")]));
+    let messages: Vec<_> = rows.iter().map(|row| row["Message"].as_str().unwrap()).collect();
+    assert_eq!((messages, reasons), (vec!["one", "three"], vec!["time_out_of_range"]));
+    assert_eq!(serde_json::from_str::<Value>(&refused[0]).unwrap(), request(vec![record("86400000000000", "two")]));
+
+    let point = |time: &str| json!({"timeUnixNano": time, "asInt": "5"});
+    let request = |points: Vec<Value>| {
+        json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
+            {"name": "m", "unit": "By", "sum": {"isMonotonic": true, "dataPoints": points}}
+        ]}]}]})
+    };
+    let (rows, reasons, refused) = rows_and_refused(&request(vec![point("1"), point(good)]));
+    assert_eq!((rows.len(), reasons), (1, vec!["time_out_of_range"]));
+    assert_eq!(serde_json::from_str::<Value>(&refused[0]).unwrap(), request(vec![point("1")]));
+}
+
+#[test]
+fn members_of_otlp_without_a_column_are_kept() {
+    let attribute = |key: &str, value: &str| json!([{"key": key, "value": {"stringValue": value}}]);
+    let request = json!({"resourceMetrics": [{
+        "resource": {"attributes": attribute("service.name", "shop"), "droppedAttributesCount": 3},
+        "schemaUrl": "https://r",
+        "scopeMetrics": [{
+            "scope": {"name": "lib", "version": "1.2", "attributes": attribute("k", "v")},
+            "schemaUrl": "https://s",
+            "metrics": [{
+                "name": "m", "unit": "ms", "description": "how long",
+                "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": [{
+                    "timeUnixNano": "1780308000000000000", "startTimeUnixNano": "1780300000000000000", "count": "3", "sum": 7.5,
+                    "scale": 2, "zeroCount": "1", "positive": {"offset": 1, "bucketCounts": ["2"]}, "negative": {},
+                    "flags": 1, "exemplars": [{"asDouble": 1.5}], "attributes": attribute("path", "/")
+                }]}
+            }]
+        }]
+    }]});
+    check(
+        request,
+        "InsightsMetrics",
+        &[
+            ("Name", json!("m")),
+            ("Val", json!("7.5")),
+            ("Tags", json!("{\"path\":\"/\"}")),
+            (
+                "_Extra",
+                json!({
+                    "Unit": "ms", "description": "how long", "aggregationTemporality": 2,
+                    "startTimeUnixNano": "1780300000000000000", "count": "3", "scale": 2, "zeroCount": "1",
+                    "positive": {"offset": 1, "bucketCounts": ["2"]}, "negative": {}, "flags": 1,
+                    "exemplars": [{"asDouble": 1.5}], "ScopeName": "lib", "ScopeVersion": "1.2",
+                    "ScopeAttributes": {"k": "v"}, "ScopeSchemaUrl": "https://s", "ResourceSchemaUrl": "https://r",
+                    "ResourceDroppedAttributesCount": 3
+                }),
+            ),
+        ],
+    );
+    let request = json!({"resourceLogs": [{"scopeLogs": [{"scope": {"version": "3"}, "logRecords": [{
+        "observedTimeUnixNano": "1780308000000000000", "body": {"stringValue": "x"}, "flags": 1, "droppedAttributesCount": 2
+    }]}]}]});
+    check(
+        request,
+        "AppTraces",
+        &[
+            ("TimeGenerated", json!("2026-06-01T10:00:00.0000000Z")),
+            (
+                "_Extra",
+                json!({
+                    "observedTimeUnixNano": "1780308000000000000", "flags": 1, "droppedAttributesCount": 2,
+                    "ScopeVersion": "3"
+                }),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn lists_of_azure_are_events_with_and_without_a_further_page() {
+    let event = |name: &str| {
+        json!({
+            "authorization": {"action": "Microsoft.Compute/virtualMachines/delete", "scope": "/subscriptions/s"},
+            "caller": "ann@example.org", "channels": "Operation", "claims": {"ipaddr": "192.0.2.7"},
+            "correlationId": "c", "eventDataId": name, "eventTimestamp": "2026-06-01T10:00:00Z",
+            "category": {"value": "Administrative"}, "level": "Informational", "operationId": "o",
+            "operationName": {"value": "Microsoft.Compute/virtualMachines/delete"},
+            "resourceGroupName": "g", "resourceId": "/subscriptions/s/resourceGroups/g/providers/p/t/n",
+            "status": {"value": "Succeeded"}, "subscriptionId": "s", "submissionTimestamp": "2026-06-01T10:00:09Z"
+        })
+    };
+    let tables_of =
+        |page: &Value| rows(page).iter().map(|row| row["Type"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let page = json!({"value": [event("1"), event("2")], "nextLink": "https://management.azure.com/x?$skiptoken=1"});
+    assert_eq!(tables_of(&page), ["AzureActivity", "AzureActivity"]);
+    assert_eq!(tables_of(&json!({"value": [event("1")]})), ["AzureActivity"]);
+    // A list that is a value of one record stays in it.
+    assert_eq!(tables_of(&json!({"value": [{"a": 1}], "name": "n"})), ["x_CL"]);
+    assert_eq!(tables_of(&json!({"value": [{"a": 1}]})), ["x_CL"]);
+    let hunted = json!({
+        "Schema": [{"Name": "Timestamp"}], "Stats": {"ExecutionTime": 0.1},
+        "Results": [{"Timestamp": "2026-06-01T10:00:00Z", "NetworkMessageId": "n", "Url": "https://x/", "UrlDomain": "x"}]
+    });
+    assert_eq!(tables_of(&hunted), ["EmailUrlInfo"]);
+}
+
+#[test]
+fn exports_of_hunting_go_to_the_tables_they_are_of() {
+    let process = "InitiatingProcessFileName,InitiatingProcessCommandLine,InitiatingProcessFolderPath";
+    let cases = [
+        ("DeviceProcessEvents", format!("FileName,FolderPath,SHA1,ProcessId,ProcessCommandLine,AdditionalFields,{process}")),
+        ("DeviceNetworkEvents", format!("RemoteIP,RemotePort,RemoteUrl,LocalIP,LocalPort,Protocol,AdditionalFields,{process}")),
+        ("DeviceFileEvents", format!("FileName,FolderPath,SHA1,PreviousFileName,RequestProtocol,AdditionalFields,{process}")),
+        ("DeviceRegistryEvents", format!("RegistryKey,RegistryValueName,PreviousRegistryValueData,{process}")),
+        ("DeviceLogonEvents", format!("LogonType,AccountName,IsLocalAdmin,RemoteIP,RemotePort,AdditionalFields,{process}")),
+        ("DeviceImageLoadEvents", format!("FileName,FolderPath,SHA1,SHA256,{process}")),
+        (
+            "DeviceEvents",
+            format!("FileName,FolderPath,SHA1,ProcessId,ProcessCommandLine,RegistryKey,RemoteUrl,RemoteIP,RemotePort,LocalIP,FileOriginUrl,AdditionalFields,{process}"),
+        ),
+        ("DeviceInfo", "ClientVersion,OSPlatform,OnboardingStatus,PublicIP".to_owned()),
+        ("DeviceNetworkInfo", "NetworkAdapterName,MacAddress,IPAddresses".to_owned()),
+        ("DeviceFileCertificateInfo", "SHA1,Signer,CertificateSerialNumber".to_owned()),
+        ("EmailEvents", "NetworkMessageId,SenderFromAddress,RecipientEmailAddress,Subject,DeliveryAction".to_owned()),
+        ("EmailUrlInfo", "NetworkMessageId,Url,UrlDomain,UrlLocation".to_owned()),
+        ("EmailAttachmentInfo", "NetworkMessageId,SenderFromAddress,RecipientEmailAddress,FileName,SHA256".to_owned()),
+        ("EmailPostDeliveryEvents", "NetworkMessageId,Action,ActionType,ActionTrigger,ActionResult".to_owned()),
+        ("UrlClickEvents", "Url,ActionType,Workload,NetworkMessageId,IsClickedThrough".to_owned()),
+        ("IdentityQueryEvents", "ActionType,Application,Query,QueryType,QueryTarget,DestinationDeviceName,TargetAccountUpn,TargetDeviceName".to_owned()),
+        ("IdentityLogonEvents", "ActionType,Application,LogonType,AccountUpn,DestinationDeviceName,TargetAccountDisplayName,TargetDeviceName".to_owned()),
+        ("IdentityDirectoryEvents", "ActionType,Application,AccountUpn,DestinationDeviceName,TargetAccountUpn,TargetDeviceName".to_owned()),
+        ("CloudAppEvents", "ActionType,Application,ApplicationId,AccountObjectId,RawEventData".to_owned()),
+        ("AlertInfo", "AlertId,Title,Category,ServiceSource,DetectionSource".to_owned()),
+        ("AlertEvidence", "AlertId,EntityType,EvidenceRole,DeviceId,FileName,SHA1,ProcessCommandLine".to_owned()),
+    ];
+    for (table, names) in cases {
+        let device = if table.starts_with("Device") { "DeviceId,DeviceName,ActionType," } else { "" };
+        let header = format!("Timestamp,{device}{names},ReportId");
+        let value = |name: &str| match name {
+            "Timestamp" => "2026-06-01T10:00:00.5Z".to_owned(),
+            name if name.ends_with("Id") || name.ends_with("Port") => "7".to_owned(),
+            _ => String::new(),
+        };
+        let line = header.split(',').map(value).collect::<Vec<_>>().join(",");
+        let whole = decode("export.csv", format!("{header}\n{line}\n").as_bytes());
+        assert_eq!(whole.rows()[0]["Type"], table, "{header}");
+        check_row(&whole.rows()[0], &[("TimeGenerated", json!("2026-06-01T10:00:00.5000000Z"))]);
+        let record: Map<String, Value> = header.split(',').map(|name| (name.to_owned(), json!(value(name)))).collect();
+        assert_eq!(rows(&record.into())[0]["Type"], table, "{header}");
+    }
+}
+
+#[test]
+fn names_that_suricata_puts_into_lists_have_columns() {
+    let event = |dns: Value| json!({"timestamp": "2026-06-01T10:00:00.000001+0000", "event_type": "dns", "src_ip": "192.0.2.1", "dns": dns});
+    let expected = [("dns_rrname", json!("a.example")), ("dns_rrtype", json!("A"))];
+    for dns in [
+        json!({"version": 2, "type": "query", "rrname": "a.example", "rrtype": "A"}),
+        json!({"version": 3, "type": "request", "queries": [
+            {"rrname": "a.example", "rrtype": "A"}, {"rrname": "b.example", "rrtype": "AAAA"}
+        ]}),
+        json!({"query": [{"type": "query", "rrname": "a.example", "rrtype": "A"}]}),
+    ] {
+        check(event(dns.clone()), "SuricataDns_CL", &expected);
+        let kept = rows(&event(dns.clone()))[0]["dns"].clone();
+        assert_eq!(kept.as_str().map_or_else(|| kept.clone(), |text| serde_json::from_str(text).unwrap()), dns);
+    }
+    check(event(json!({"version": 3, "queries": []})), "SuricataDns_CL", &[("src_ip", json!("192.0.2.1"))]);
+}
+
+#[test]
+fn a_call_fails_in_any_of_its_sessions() {
+    let session = |reason: Option<&str>| {
+        let failure = reason.map(|reason| json!({"reason": reason, "stage": "callSetup"}));
+        json!({"id": "s", "startDateTime": "2026-06-01T10:00:00Z", "failureInfo": failure, "segments": []})
+    };
+    let call = |sessions: Vec<Value>| {
+        json!({"id": "c", "type": "groupCall", "modalities": ["audio"], "startDateTime": "2026-06-01T10:00:00Z",
+            "endDateTime": "2026-06-01T10:05:00Z", "sessions": sessions})
+    };
+    let check = |sessions: Vec<Value>, outcome: &str, reason: Option<&str>| {
+        let row = &rows(&call(sessions))[0];
+        assert_eq!(
+            (row["Outcome"].as_str(), row.get("FailureReason").and_then(Value::as_str)),
+            (Some(outcome), reason)
+        );
+    };
+    check(vec![session(None), session(None)], "Success", None);
+    check(vec![session(None), session(Some("busy"))], "PartlyFailed", Some("busy"));
+    check(vec![session(Some("busy")), session(Some("timeout"))], "Failed", Some("busy"));
+}
+
+#[test]
+fn a_stream_with_a_dead_clock_costs_itself_alone_and_all_its_durations_are_milliseconds() {
+    let stream =
+        |id: &str, begun: &str| json!({"streamId": id, "startDateTime": begun, "maxAudioNetworkJitter": "PT0.043S"});
+    let call = json!({"id": "c", "type": "peerToPeer", "modalities": ["audio"], "startDateTime": "2026-06-01T10:00:00Z",
+    "endDateTime": "2026-06-01T10:05:00Z", "sessions": [{"id": "s", "segments": [{"id": "g", "media": [{
+        "label": "main-audio", "streams": [stream("1", "1970-01-01T00:00:00Z"), stream("2", "2026-06-01T10:00:01Z")]
+    }]}]}]});
+    let (rows, reasons, refused) = rows_and_refused(&call);
+    assert_eq!(reasons, ["time_out_of_range"]);
+    let streams: Vec<_> = rows.iter().filter(|row| row["Type"] == "CallQuality_CL").collect();
+    assert_eq!(streams.len(), 1);
+    check_row(
+        streams[0],
+        &[("StreamId", json!("2")), ("SessionId", json!("s")), ("MaxAudioNetworkJitter", json!("43.0"))],
+    );
+    // What was refused is a list of media with the ids of its call, its session and its segment.
+    let (rows, ..) = rows_and_refused(&serde_json::from_str(&refused[0].replace("1970", "2026")).unwrap());
+    check_row(
+        &rows[0],
+        &[("StreamId", json!("1")), ("CallId", json!("c")), ("SessionId", json!("s")), ("SegmentId", json!("g"))],
+    );
+}
+
+#[test]
+fn rows_that_name_their_table_have_the_class_of_its_records() {
+    for (table, more, class) in [
+        ("SigninLogs", json!({}), "control"),
+        ("AWSCloudTrail", json!({"ReadOnly": true}), "data"),
+        ("AWSCloudTrail", json!({"ReadOnly": false}), "control"),
+        ("SecurityAlert", json!({}), "processed"),
+        ("SecurityEvent", json!({"EventID": 4720}), "control"),
+        ("SecurityEvent", json!({"EventID": 4688}), "data"),
+        ("Syslog", json!({"Facility": "authpriv"}), "control"),
+        ("Syslog", json!({"Facility": "mail"}), "data"),
+        ("Heartbeat", json!({}), "data"),
+    ] {
+        let mut record = json!({"Type": table, "TimeGenerated": "2026-06-01T10:00:00Z"});
+        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        check(record.clone(), table, &[("_Class", json!(class))]);
+        let names: Vec<_> = record.as_object().unwrap().keys().cloned().collect();
+        let values: Vec<_> = record.as_object().unwrap().values().map(|v| v.to_string().replace('"', "")).collect();
+        let text = format!("{}\n{}\n", names.join(","), values.join(","));
+        check_row(&decode("x.csv", text.as_bytes()).rows()[0], &[("Type", json!(table)), ("_Class", json!(class))]);
+    }
+}
+
+#[test]
+fn sysmon_for_linux_within_syslog_is_also_an_event() {
+    let event = "<Event><System><Provider Name=\"Linux-Sysmon\" Guid=\"{ff032593-a8d3-4f13-b0d6-01fc615a0f97}\"/>\
+<EventID>1</EventID><Version>5</Version><Level>4</Level><Task>1</Task><Opcode>0</Opcode><Keywords>0x8000000000000000</Keywords>\
+<TimeCreated SystemTime=\"2026-06-01T10:00:00.399931000Z\"/><EventRecordID>7</EventRecordID><Correlation/>\
+<Execution ProcessID=\"9\" ThreadID=\"9\"/><Channel>Linux-Sysmon/Operational</Channel><Computer>web1</Computer>\
+<Security UserId=\"0\"/></System><EventData><Data Name=\"Image\">/usr/bin/id</Data><Data Name=\"User\">root</Data></EventData></Event>";
+    let expected = [
+        ("Type", json!("Event")),
+        ("Source", json!("Linux-Sysmon")),
+        ("EventID", json!(1)),
+        ("Computer", json!("web1")),
+        ("TimeGenerated", json!("2026-06-01T10:00:00.3999310Z")),
+    ];
+    let line = format!("<14>Jun  1 10:00:00 web1 sysmon: {event}\n");
+    let whole = decode_pieces(Format::Syslog, options("x"), line.as_bytes(), 1 << 16);
+    let rows = whole.rows();
+    assert_eq!((rows.len(), whole.reasons()), (2, vec![]));
+    check_row(
+        &rows[0],
+        &[("Type", json!("Syslog")), ("SyslogMessage", json!(event)), ("ProcessName", json!("sysmon"))],
+    );
+    check_row(&rows[1], &expected);
+    check_row(&rows[1], &[("Image", json!("/usr/bin/id")), ("User", json!("root"))]);
+    let exported = json!({"Type": "Syslog", "TimeGenerated": "2026-06-01T10:00:01Z", "SyslogMessage": event});
+    check_row(&self::rows(&exported)[1], &expected);
+    // Cut short, it is a message like any other.
+    let line = format!("<14>Jun  1 10:00:00 web1 sysmon: {}\n", &event[..300]);
+    let whole = decode_pieces(Format::Syslog, options("x"), line.as_bytes(), 1 << 16);
+    assert_eq!((whole.num_rows(), whole.reasons()), (1, vec![]));
+}
+
+#[test]
+fn linux_audit_has_the_same_columns_whoever_ships_it() {
+    let record = json!({
+        "Timestamp": "2026-06-01T10:00:00Z", "RecordType": "SYSCALL", "SerialNumber": 7, "Computer": "web1", "success": "no",
+        "syscall": "execve", "pid": 12, "ppid": 1, "comm": "id", "exe": "/usr/bin/id", "cmdline": "id -u", "audit_user": "ann",
+        "name": "/usr/bin/id", "key": "(null)", "auid": "1000", "ses": "3"
+    });
+    check(
+        record,
+        "LinuxAudit_CL",
+        &[
+            ("Serial", json!(7)),
+            ("RecordTypes", json!("SYSCALL")),
+            ("Result", json!("fail")),
+            ("SyscallName", json!("execve")),
+            ("ProcessId", json!(12)),
+            ("ParentProcessId", json!(1)),
+            ("ProcessName", json!("id")),
+            ("Executable", json!("/usr/bin/id")),
+            ("CommandLine", json!("id -u")),
+            ("UserName", json!("ann")),
+            ("FilePath", json!("/usr/bin/id")),
+            ("Session", json!("3")),
+            ("Shipper", json!("auoms")),
+        ],
+    );
+}
+
+#[test]
+fn calls_of_asterisk_with_all_their_columns_name_the_calls_that_belong_together() {
+    let fields = r#""","100","200","from-internal","""Ann"" <100>","PJSIP/100-1","PJSIP/200-2","Dial","x","2026-06-01 10:00:00","2026-06-01 10:00:03","2026-06-01 10:01:00","60","57","ANSWERED","DOCUMENTATION","1780308000.2","note","peer","1780308000.1","4""#;
+    let whole = decode("Master.csv", format!("{fields}\n").as_bytes());
+    assert_eq!(whole.reasons(), [""; 0]);
+    check_row(
+        &whole.rows()[0],
+        &[
+            ("Type", json!("CallDetailRecord_CL")),
+            ("CallId", json!("1780308000.2")),
+            ("UserField", json!("note")),
+            ("PeerAccount", json!("peer")),
+            ("LinkedId", json!("1780308000.1")),
+        ],
+    );
+    assert_eq!(whole.rows()[0]["Sequence"].to_string().trim_matches('"'), "4");
+}
+
+#[test]
+fn the_log_of_postgresql_as_separated_values_is_typed() {
+    let text = "2026-06-01 10:00:00.123 UTC,\"shop\",\"orders\",812,\"192.0.2.7:50122\",6a1d5c20.32c,3,\"INSERT\",2026-06-01 09:59:00 UTC,4/12,777,ERROR,23505,\"duplicate key \"\"k\"\"\",\"Key (id)=(1)\nexists.\",,,,,\"insert into t\nvalues (1)\",13,\"_bt_check_unique, nbtinsert.c:666\",\"psql\",\"client backend\",,0\n\
+2026-06-01 10:00:01.000 UTC,,,1,,6a1d5c20.1,1,,2026-06-01 09:59:00 UTC,,0,LOG,00000,\"ready\",,,,,,,,,\"\"\n";
+    let whole = decode("postgresql-2026-06-01.csv", text.as_bytes());
+    assert_eq!(whole.reasons(), [""; 0]);
+    let rows = whole.rows();
+    check_row(
+        &rows[0],
+        &[
+            ("Type", json!("PostgreSqlLog_CL")),
+            ("TimeGenerated", json!("2026-06-01T10:00:00.1230000Z")),
+            ("SessionStart", json!("2026-06-01T09:59:00.0000000Z")),
+            ("Severity", json!("ERROR")),
+            ("SqlState", json!("23505")),
+            ("Message", json!("duplicate key \"k\"")),
+            ("Detail", json!("Key (id)=(1)\nexists.")),
+            ("Statement", json!("insert into t\nvalues (1)")),
+            ("CursorPosition", json!(13)),
+            ("ClientHost", json!("192.0.2.7")),
+            ("ClientPort", json!(50_122)),
+            ("ProcessId", json!(812)),
+            ("FunctionName", json!("_bt_check_unique")),
+            ("SourceFile", json!("nbtinsert.c")),
+            ("SourceLine", json!(666)),
+            ("BackendType", json!("client backend")),
+        ],
+    );
+    check_row(&rows[1], &[("Message", json!("ready")), ("Severity", json!("LOG"))]);
+}
+
+#[test]
+fn levels_of_the_common_schema_are_numbers_too() {
+    for record in [
+        json!({"@timestamp": "2026-06-01T10:00:00Z", "message": "m", "log.level": "WARN", "ecs.version": "1.6.0"}),
+        json!({"@timestamp": "2026-06-01T10:00:00Z", "message": "m", "log": {"level": "WARN"}, "ecs": {"version": "8"}}),
+    ] {
+        check(record.clone(), "AppTraces", &[("SeverityLevel", json!(2)), ("Message", json!("m"))]);
+        assert_eq!(rows(&record)[0]["_Extra"]["SeverityText"], "WARN");
+    }
+}
+
+#[test]
+fn a_large_member_around_many_records_stands_in_the_row_of_the_first() {
+    let record = json!({"timeUnixNano": "1780308000000000000", "body": {"stringValue": "x"}});
+    let request = json!({"resourceLogs": [{
+        "schemaUrl": "https://r", "other": "y".repeat(10_000), "scopeLogs": [{"logRecords": [record, record, record]}]
+    }]});
+    let rows = rows(&request);
+    let has = |name: &str| rows.iter().filter(|row| row["_Extra"].get(name).is_some()).count();
+    assert_eq!((rows.len(), has("ResourceSchemaUrl"), has("ResourceOther")), (3, 3, 1));
+}

@@ -56,18 +56,18 @@ directory of such files; `moneta decode --mapping FILE` and `moneta mapping test
 |---|---|
 | `name` | how it is called; no two mappings share one |
 | `about` | one line for lists |
-| `when` | for objects and rows with a header: conditions, all of which must hold: `path` (there), `!path` (not there), `path=a\\|b*` (one of these values, `*` ends a beginning) |
+| `when` | for objects and rows with a header: conditions, all of which must hold: `path` (there), `+path` (there, and not empty; of a column it is enough that it is there), `!path` (not there), `path=a\\|b*` (one of these values, `*` ends a beginning) |
 | `line` | for lines of text, in place of `when`: the form of a line, `{name}` for each value, `{}` for what is not kept; the format that carries them is `syslog` |
 | `table` | the table; `{path}` in it stands for a value of the record |
 | `time` | paths of the event time; the first that can be read wins, else the time of receipt |
 | `class` | `control`, `data` (the default) or `processed` |
 | `inline` | paths of objects whose members count as members of the record |
 | `resource` | path of an Azure resource's identifier, whose parts fill columns |
-| `[mapping.fields]` | `Column = \"path\"`, or a list of paths, of which the first with a value wins; `path \\| convert` converts (`epoch`, `first`, `join`, `ms_from_us`, `ms_from_s`) |
+| `[mapping.fields]` | `Column = \"path\"`, or a list of paths, of which the first with a value wins; `path \\| convert` converts (`epoch`, `first`, `join`, `ms_from_us`, `ms_from_s`, `level`; of auditd `known`, `result`) |
 | `[mapping.constants]` | `Column = \"text\"` that every row has |
 
-A path is names joined by dots; a dot within a name is written `\\.`. Members without a field of their own go to the column
-of their name, else to `_Extra`.
+A path is names joined by dots; a dot within a name is written `\\.`, and a number names an element of a list, the first by
+`0`. Members without a field of their own go to the column of their name, else to `_Extra`.
 ";
 
 #[test]

@@ -6,7 +6,7 @@
 
 use moneta_event::{RecordClass, Value};
 
-use super::{built_in, make_room, set_item, time_of};
+use super::{built_in, capital, make_room, set_item, time_of, with_only};
 use crate::clock_text;
 use crate::json::{Document, Item};
 use crate::mapping::choose::find;
@@ -43,7 +43,7 @@ const STREAM_MORE: [(&str, &str); 5] = [
     ("PacketUtilization", "packetUtilization"),
     ("BandwidthEst", "averageBandwidthEstimate"),
 ];
-/// Durations of a stream, which become milliseconds.
+/// Durations of a stream with columns. All durations become milliseconds.
 const STREAM_TIMES: [(&str, &str); 4] = [
     ("JitterAvg", "averageJitter"),
     ("JitterMax", "maxJitter"),
@@ -72,9 +72,6 @@ pub(super) fn write(item: Item<'_>, raw: &str, output: &mut Output) -> Result<()
         return Err(Refusal::new("no_streams", "neither a call record nor a list of media with streams"));
     }
     let time = time_of(item.get("startDateTime"), output)?;
-    for stream in &streams {
-        time_of(stream.begun(), output)?;
-    }
     make_room(output, streams.len() + 1);
     let mut scratch = Document::default();
     if is_call {
@@ -82,8 +79,10 @@ pub(super) fn write(item: Item<'_>, raw: &str, output: &mut Output) -> Result<()
     }
     for stream in streams {
         output.reserve(1);
-        let time = if stream.begun().is_some() { time_of(stream.begun(), output)? } else { time };
-        stream.write(item, time, output, &mut scratch);
+        match stream.begun().map_or(Ok(time), |begun| time_of(Some(begun), output)) {
+            Ok(time) => stream.write(item, time, output, &mut scratch),
+            Err(refusal) => output.quarantine_part(refusal, &stream.alone(item)),
+        }
     }
     Ok(())
 }
@@ -109,23 +108,43 @@ fn call(item: Item<'_>, time: moneta_base::Timestamp, raw: &str, output: &mut Ou
         ("CalleeUpn", "callee.associatedIdentity.userPrincipalName"),
         ("CalleeName", "callee.associatedIdentity.displayName"),
         ("CalleeUserId", "callee.associatedIdentity.id"),
-        ("FailureReason", "failureInfo.reason"),
-        ("FailureStage", "failureInfo.stage"),
     ] {
         set_item(output, table, column, first.and_then(|session| find(session, &path(from))), scratch);
+    }
+    let failed = list(item, "sessions").find_map(failure);
+    for (column, from) in [("FailureReason", "reason"), ("FailureStage", "stage")] {
+        set_item(output, table, column, failed.and_then(|failure| failure.get(from)), scratch);
     }
     let ended = item.get("endDateTime").and_then(Item::text).and_then(|text| clock_text::parse_iso(text, 0));
     if let Some(ended) = ended {
         let seconds = (ended.as_nanos() - time.as_nanos()) / 1_000_000_000;
         output.set_field(table, "DurationSeconds", Value::Long(seconds));
     }
-    let failed = first.is_some_and(|session| session.get("failureInfo").is_some_and(Item::is_object));
-    output.set_field(table, "Outcome", Value::Text(if failed { "Failed" } else { "Success" }));
+    let num_failed = list(item, "sessions").filter(|session| failure(*session).is_some()).count();
+    let outcome = match num_failed {
+        0 => "Success",
+        failed if failed == list(item, "sessions").count() => "Failed",
+        _ => "PartlyFailed",
+    };
+    output.set_field(table, "Outcome", Value::Text(outcome));
     output.set_field(table, "Source", Value::Text("MicrosoftGraph"));
     output.finish_row(table, RecordClass::Data, time, raw);
 }
 
+/// What went wrong in a session, if anything did.
+fn failure(session: Item<'_>) -> Option<Item<'_>> {
+    session.get("failureInfo").filter(|failure| failure.is_object())
+}
+
 impl<'a> Stream<'a> {
+    /// The stream as a list of media by itself, with the ids of what it is part of.
+    fn alone(&self, item: Item<'a>) -> String {
+        let id = |part: Option<Item<'a>>| part.and_then(|part| part.get("id")).map_or("null", |id| id.raw());
+        let (call, session, segment) = (id(Some(item)), id(self.session), id(self.segment));
+        let media = with_only(self.media, "streams", self.stream.raw());
+        format!("{{\"id\":{call},\"sessionId\":{session},\"segmentId\":{segment},\"media\":[{media}]}}")
+    }
+
     fn begun(&self) -> Option<Item<'a>> {
         let part = self.segment.or(self.session);
         self.stream.get("startDateTime").or_else(|| part.and_then(|part| part.get("startDateTime")))
@@ -134,8 +153,9 @@ impl<'a> Stream<'a> {
     fn write(&self, item: Item<'a>, time: moneta_base::Timestamp, output: &mut Output, scratch: &mut Document) {
         let table = output.table(&built_in("CallQuality_CL"));
         set_item(output, table, "CallId", item.get("id"), scratch);
-        set_item(output, table, "SessionId", self.session.and_then(|session| session.get("id")), scratch);
-        set_item(output, table, "SegmentId", self.segment.and_then(|segment| segment.get("id")), scratch);
+        let id_of = |part: Option<Item<'a>>, name| part.map_or_else(|| item.get(name), |part| part.get("id"));
+        set_item(output, table, "SessionId", id_of(self.session, "sessionId"), scratch);
+        set_item(output, table, "SegmentId", id_of(self.segment, "segmentId"), scratch);
         set_item(output, table, "MediaLabel", self.media.get("label"), scratch);
         for part in ["callerNetwork", "calleeNetwork", "callerDevice", "calleeDevice"] {
             set_item(output, table, &capital(part), self.media.get(part), scratch);
@@ -149,20 +169,17 @@ impl<'a> Stream<'a> {
     fn member(&self, name: &str, member: Item<'a>, table: TableId, output: &mut Output, scratch: &mut Document) {
         let same = STREAM.iter().chain(&STREAM_MORE).find(|(_, from)| *from == name).map(|(column, _)| *column);
         let timed = STREAM_TIMES.iter().find(|(_, from)| *from == name).map(|(column, _)| *column);
-        match (same, timed, member.text().and_then(clock_text::parse_span)) {
-            (_, Some(column), Some(nanos)) => {
+        let is_span = |text: &&str| timed.is_some() || text.starts_with("PT");
+        match (same, timed, member.text().filter(is_span).and_then(clock_text::parse_span)) {
+            (_, column, Some(nanos)) => {
+                let column = column.map_or_else(|| capital(name), str::to_owned);
                 #[expect(clippy::cast_precision_loss, reason = "delays are below 2^53 ns times a million")]
-                output.set_field(table, column, Value::Real(nanos as f64 / 1e6));
+                output.set_field(table, &column, Value::Real(nanos as f64 / 1e6));
             }
             (Some(column), ..) => set_item(output, table, column, Some(member), scratch),
             _ => set_item(output, table, &capital(name), Some(member), scratch),
         }
     }
-}
-
-fn capital(name: &str) -> String {
-    let mut characters = name.chars();
-    characters.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
 fn path(text: &str) -> Vec<Box<str>> {

@@ -13,7 +13,7 @@ use moneta_base::{TableName, Timestamp};
 use moneta_event::Value;
 
 use crate::json::{Document, Item};
-use crate::output::{Output, Refusal, TableId};
+use crate::output::{Output, Refusal, TableId, Target};
 
 pub(crate) use diagnostics::ResourceId;
 
@@ -90,6 +90,33 @@ fn set_item(output: &mut Output, table: TableId, name: &str, item: Option<Item<'
 /// Sets a text column.
 fn set_text(output: &mut Output, table: TableId, name: &str, text: &str) {
     output.set_field(table, name, Value::Text(text));
+}
+
+/// Puts a member that has no column into `_Extra`.
+fn set_extra(output: &mut Output, table: TableId, name: &str, item: Item<'_>) {
+    if let Some(value) = item.value() {
+        output.set(table, Target::Extra, name, value);
+    }
+}
+
+/// The JSON of an object with one element in the list of that name, in place of all it has.
+fn with_only(item: Item<'_>, list: &str, element: &str) -> String {
+    with_member(item, list, &format!("[{element}]"))
+}
+
+/// The JSON of an object with another value for the member of that name.
+fn with_member(item: Item<'_>, name: &str, json: &str) -> String {
+    let member = |(known, member): (&str, Item<'_>)| {
+        let value = if known == name { json.to_owned() } else { member.raw().to_owned() };
+        format!("{}:{value}", serde_json::Value::from(known))
+    };
+    format!("{{{}}}", item.members().map(member).collect::<Vec<_>>().join(","))
+}
+
+/// `jitter` as `Jitter`.
+fn capital(name: &str) -> String {
+    let mut characters = name.chars();
+    characters.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(characters).collect()
 }
 
 /// The time at a member, else that of receipt.

@@ -10,29 +10,49 @@
 use moneta_base::{TableName, Timestamp};
 use moneta_event::{RecordClass, Value};
 
-use super::{make_room, set_item, set_text};
+use super::{capital, make_room, set_extra, set_item, set_text, with_only};
 use crate::json::{Document, Item};
 use crate::output::{Output, Refusal, TableId};
 
 /// Nesting of attribute values that is followed.
 const DEPTH_MAX: usize = 16;
 
+/// Members of a log record that have columns.
+const LOG_MEMBERS: [&str; 8] =
+    ["timeUnixNano", "body", "severityNumber", "severityText", "traceId", "spanId", "eventName", "attributes"];
+/// Bytes of members without a column that each row repeats of what stands around its record. More of them stand in the row of
+/// the first: a large member around many records must not become many large ones.
+const AROUND_BYTES_MAX: usize = 4 << 10;
+/// Kinds of metrics, each a member that holds the data points.
+const KINDS: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
+
+/// A record and the objects around it.
 struct Found<'a> {
-    resource: Option<Item<'a>>,
-    scope: Option<Item<'a>>,
-    metric: Option<Item<'a>>,
+    resource_scope: Item<'a>,
+    scope_records: Item<'a>,
+    /// The name of the list in the latter that the record stands in.
+    list: &'static str,
+    /// The metric and the name of its kind.
+    metric: Option<(Item<'a>, &'static str)>,
     record: Item<'a>,
-    time: Timestamp,
+    /// It is the first with these around it.
+    is_first: bool,
 }
 
 pub(super) fn logs(item: Item<'_>, table: &TableName, output: &mut Output) -> Result<(), Refusal> {
     let mut found = Vec::new();
-    for resource in list(item, "resourceLogs") {
-        for scope in list(resource, "scopeLogs").chain(list(resource, "instrumentationLibraryLogs")) {
-            for record in list(scope, "logRecords") {
-                let time = time_of(record, &["timeUnixNano", "observedTimeUnixNano"], output)?;
-                let (resource, scope) = (resource.get("resource"), scope.get("scope"));
-                found.push(Found { resource, scope, metric: None, record, time });
+    for resource_scope in list(item, "resourceLogs") {
+        for list_name in ["scopeLogs", "instrumentationLibraryLogs"] {
+            for scope_records in list(resource_scope, list_name) {
+                let records = list(scope_records, "logRecords");
+                found.extend(records.enumerate().map(|(index, record)| Found {
+                    resource_scope,
+                    scope_records,
+                    list: list_name,
+                    metric: None,
+                    record,
+                    is_first: index == 0,
+                }));
             }
         }
     }
@@ -41,42 +61,31 @@ pub(super) fn logs(item: Item<'_>, table: &TableName, output: &mut Output) -> Re
     }
     make_room(output, found.len());
     let id = output.table(table);
-    let mut scratch = Document::default();
     for log in found {
         output.reserve(1);
-        let record = log.record;
-        let body = record.get("body").map(|body| any_value(body, 0)).unwrap_or_default();
-        let text = serde_json::from_str::<String>(&body).unwrap_or(body);
-        set_text(output, id, "Message", &text);
-        if let Some(number) = record.get("severityNumber").and_then(Item::scalar).and_then(|n| n.parse::<i64>().ok()) {
-            output.set_field(id, "SeverityLevel", Value::Long(level(number)));
-            output.set_field(id, "SeverityNumber", Value::Long(number));
+        match time_of(log.record, &["timeUnixNano", "observedTimeUnixNano"], output) {
+            Ok(time) => log.write_log(id, time, output),
+            Err(refusal) => output.quarantine_part(refusal, &log.alone()),
         }
-        set_item(output, id, "SeverityText", record.get("severityText"), &mut scratch);
-        set_item(output, id, "OperationId", record.get("traceId"), &mut scratch);
-        set_item(output, id, "ParentId", record.get("spanId"), &mut scratch);
-        set_item(output, id, "EventName", record.get("eventName"), &mut scratch);
-        let attributes = attributes(record.get("attributes"));
-        if attributes.len() > 2 {
-            output.set_field(id, "Properties", Value::Json(&attributes));
-        }
-        around(&log, id, output);
-        output.finish_row(id, RecordClass::Data, log.time, record.raw());
     }
     Ok(())
 }
 
 pub(super) fn metrics(item: Item<'_>, table: &TableName, output: &mut Output) -> Result<(), Refusal> {
-    const KINDS: [&str; 5] = ["gauge", "sum", "histogram", "exponentialHistogram", "summary"];
     let mut found = Vec::new();
-    for resource in list(item, "resourceMetrics") {
-        for scope in list(resource, "scopeMetrics") {
-            for metric in list(scope, "metrics") {
-                for point in KINDS.iter().filter_map(|kind| metric.get(kind)).flat_map(|kind| list(kind, "dataPoints"))
-                {
-                    let time = time_of(point, &["timeUnixNano"], output)?;
-                    let (resource, scope) = (resource.get("resource"), scope.get("scope"));
-                    found.push(Found { resource, scope, metric: Some(metric), record: point, time });
+    for resource_scope in list(item, "resourceMetrics") {
+        for scope_records in list(resource_scope, "scopeMetrics") {
+            for metric in list(scope_records, "metrics") {
+                for kind in KINDS {
+                    let points = metric.get(kind).into_iter().flat_map(|data| list(data, "dataPoints"));
+                    found.extend(points.enumerate().map(|(index, record)| Found {
+                        resource_scope,
+                        scope_records,
+                        list: "scopeMetrics",
+                        metric: Some((metric, kind)),
+                        record,
+                        is_first: index == 0,
+                    }));
                 }
             }
         }
@@ -86,25 +95,143 @@ pub(super) fn metrics(item: Item<'_>, table: &TableName, output: &mut Output) ->
     }
     make_room(output, found.len());
     let id = output.table(table);
-    let mut scratch = Document::default();
     for point in found {
         output.reserve(1);
-        let value = ["asDouble", "asInt", "sum"].iter().find_map(|name| point.record.get(name));
-        set_item(output, id, "Val", value, &mut scratch);
-        set_item(output, id, "Name", point.metric.and_then(|metric| metric.get("name")), &mut scratch);
-        set_item(output, id, "Unit", point.metric.and_then(|metric| metric.get("unit")), &mut scratch);
-        let tags = attributes(point.record.get("attributes"));
+        match time_of(point.record, &["timeUnixNano"], output) {
+            Ok(time) => point.write_point(id, time, output),
+            Err(refusal) => output.quarantine_part(refusal, &point.alone()),
+        }
+    }
+    Ok(())
+}
+
+impl Found<'_> {
+    fn write_log(&self, id: TableId, time: Timestamp, output: &mut Output) {
+        let mut scratch = Document::default();
+        let mut own_room = usize::MAX;
+        let record = self.record;
+        let body = record.get("body").map(|body| any_value(body, 0)).unwrap_or_default();
+        let text = serde_json::from_str::<String>(&body).unwrap_or(body);
+        set_text(output, id, "Message", &text);
+        let number = record.get("severityNumber");
+        match number.and_then(Item::scalar).and_then(|n| n.parse::<i64>().ok()) {
+            Some(number) => {
+                output.set_field(id, "SeverityLevel", Value::Long(level(number)));
+                output.set_field(id, "SeverityNumber", Value::Long(number));
+            }
+            None => set_item(output, id, "SeverityNumber", number, &mut scratch),
+        }
+        set_item(output, id, "SeverityText", record.get("severityText"), &mut scratch);
+        set_item(output, id, "OperationId", record.get("traceId"), &mut scratch);
+        set_item(output, id, "ParentId", record.get("spanId"), &mut scratch);
+        set_item(output, id, "EventName", record.get("eventName"), &mut scratch);
+        let attributes = attributes(record.get("attributes"));
+        if attributes.len() > 2 {
+            output.set_field(id, "Properties", Value::Json(&attributes));
+        }
+        rest_of(record, &LOG_MEMBERS, "", &mut own_room, id, output);
+        self.around(&mut self.room(), id, output);
+        output.finish_row(id, RecordClass::Data, time, record.raw());
+    }
+
+    fn write_point(&self, id: TableId, time: Timestamp, output: &mut Output) {
+        let mut scratch = Document::default();
+        let (mut own_room, mut room) = (usize::MAX, self.room());
+        let point = self.record;
+        let value = ["asDouble", "asInt", "sum"].into_iter().find(|name| point.get(name).is_some());
+        set_item(output, id, "Val", value.and_then(|name| point.get(name)), &mut scratch);
+        let tags = attributes(point.get("attributes"));
         if tags.len() > 2 {
             set_text(output, id, "Tags", &tags);
         }
-        for name in ["count", "min", "max", "bucketCounts", "explicitBounds", "quantileValues"] {
-            set_item(output, id, name, point.record.get(name), &mut scratch);
-        }
         set_text(output, id, "Origin", "otlp");
-        around(&point, id, output);
-        output.finish_row(id, RecordClass::Data, point.time, point.record.raw());
+        if let Some((metric, kind)) = self.metric {
+            set_item(output, id, "Name", metric.get("name"), &mut scratch);
+            set_item(output, id, "Unit", metric.get("unit"), &mut scratch);
+            rest_of(metric, &["name", "unit", kind], "", &mut room, id, output);
+            if let Some(data) = metric.get(kind) {
+                rest_of(data, &["dataPoints"], "", &mut room, id, output);
+            }
+        }
+        let known = ["timeUnixNano", "attributes", value.unwrap_or_default()];
+        rest_of(point, &known, "", &mut own_room, id, output);
+        self.around(&mut room, id, output);
+        output.finish_row(id, RecordClass::Data, time, point.raw());
     }
-    Ok(())
+
+    /// Bytes of what stands around it that its row may repeat.
+    fn room(&self) -> usize {
+        if self.is_first { usize::MAX } else { AROUND_BYTES_MAX }
+    }
+
+    /// Columns of the resource and the scope around a record.
+    fn around(&self, room: &mut usize, table: TableId, output: &mut Output) {
+        let mut scratch = Document::default();
+        let resource = self.resource_scope.get("resource");
+        for attribute in resource.into_iter().flat_map(|resource| list(resource, "attributes")) {
+            let (Some(key), Some(value)) = (attribute.get("key").and_then(Item::text), attribute.get("value")) else {
+                continue;
+            };
+            let is_metric = self.metric.is_some();
+            let column = match key {
+                "service.name" if is_metric => "Namespace",
+                "service.name" => "AppRoleName",
+                "service.instance.id" if !is_metric => "AppRoleInstance",
+                "host.name" if is_metric => "Computer",
+                "service.version" if !is_metric => "AppVersion",
+                other => other,
+            };
+            let json = any_value(value, 0);
+            match serde_json::from_str::<String>(&json) {
+                Ok(text) => set_text(output, table, column, &text),
+                Err(_) => output.set_field(table, column, Value::Json(&json)),
+            }
+        }
+        let scope_of = |name| self.scope_records.get(name);
+        let scope = scope_of("scope").or_else(|| scope_of("instrumentationLibrary"));
+        set_item(output, table, "ScopeName", scope.and_then(|scope| scope.get("name")), &mut scratch);
+        if let Some(resource) = resource {
+            rest_of(resource, &["attributes"], "Resource", room, table, output);
+        }
+        if let Some(scope) = scope {
+            let attributes = attributes(scope.get("attributes"));
+            if attributes.len() > 2 {
+                output.set_field(table, "ScopeAttributes", Value::Json(&attributes));
+            }
+            rest_of(scope, &["name", "attributes"], "Scope", room, table, output);
+        }
+        let scopes = ["resource", "scopeLogs", "instrumentationLibraryLogs", "scopeMetrics"];
+        rest_of(self.resource_scope, &scopes, "Resource", room, table, output);
+        let records = ["scope", "instrumentationLibrary", "logRecords", "metrics"];
+        rest_of(self.scope_records, &records, "Scope", room, table, output);
+    }
+
+    /// The record as a request of its own.
+    fn alone(&self) -> String {
+        let (around, inner) = match self.metric {
+            None => (("resourceLogs", "logRecords"), self.record.raw().to_owned()),
+            Some((metric, kind)) => {
+                let data = metric.get(kind).map(|data| with_only(data, "dataPoints", self.record.raw()));
+                let data = data.unwrap_or_default();
+                (("resourceMetrics", "metrics"), super::with_member(metric, kind, &data))
+            }
+        };
+        let scope = with_only(self.scope_records, around.1, &inner);
+        let resource = with_only(self.resource_scope, self.list, &scope);
+        format!("{{\"{}\":[{resource}]}}", around.0)
+    }
+}
+
+/// Members without a column, under their names, as long as there is room.
+fn rest_of(item: Item<'_>, known: &[&str], before: &str, room: &mut usize, table: TableId, output: &mut Output) {
+    for (name, member) in item.members().filter(|(name, _)| !known.contains(name)) {
+        let Some(left) = room.checked_sub(name.len() + member.raw().len()) else { continue };
+        *room = left;
+        match before {
+            "" => set_extra(output, table, name, member),
+            before => set_extra(output, table, &format!("{before}{}", capital(name)), member),
+        }
+    }
 }
 
 fn list<'a>(item: Item<'a>, name: &str) -> impl Iterator<Item = Item<'a>> + use<'a> {
@@ -117,31 +244,6 @@ fn time_of(record: Item<'_>, names: &[&str], output: &Output) -> Result<Timestam
     let time = time.unwrap_or(output.origin.received);
     output.check_time(time)?;
     Ok(time)
-}
-
-/// Columns of the resource and the scope around a record.
-fn around(found: &Found<'_>, table: TableId, output: &mut Output) {
-    let mut scratch = Document::default();
-    for attribute in found.resource.into_iter().flat_map(|resource| list(resource, "attributes")) {
-        let (Some(key), Some(value)) = (attribute.get("key").and_then(Item::text), attribute.get("value")) else {
-            continue;
-        };
-        let is_metric = found.metric.is_some();
-        let column = match key {
-            "service.name" if is_metric => "Namespace",
-            "service.name" => "AppRoleName",
-            "service.instance.id" if !is_metric => "AppRoleInstance",
-            "host.name" if is_metric => "Computer",
-            "service.version" if !is_metric => "AppVersion",
-            other => other,
-        };
-        let json = any_value(value, 0);
-        match serde_json::from_str::<String>(&json) {
-            Ok(text) => set_text(output, table, column, &text),
-            Err(_) => output.set_field(table, column, Value::Json(&json)),
-        }
-    }
-    set_item(output, table, "ScopeName", found.scope.and_then(|scope| scope.get("name")), &mut scratch);
 }
 
 /// Attributes as a JSON object.
