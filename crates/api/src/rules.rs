@@ -191,7 +191,7 @@ pub(crate) struct ExplainBody {
     seq: u64,
 }
 
-/// `POST /v1/rules/{id}/explain` with `{"table","seq"}`: why an active Sigma rule matches a stored event, or does not.
+/// `POST /v1/rules/{id}/explain` with `{"table","seq"}`: why an active rule matches a stored event, or does not.
 pub(crate) async fn explain(
     MayQuery(ctx): MayQuery,
     State(state): State<App>,

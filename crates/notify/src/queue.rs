@@ -103,6 +103,14 @@ pub struct ChannelCounts {
     pub given_up: u64,
     /// Why the last attempt that failed did; empty before one did.
     pub last_error: String,
+    /// When an attempt last succeeded.
+    pub last_success: Option<Timestamp>,
+    /// When an attempt last failed.
+    pub last_failure: Option<Timestamp>,
+    /// When an alert was last given up.
+    pub last_given_up: Option<Timestamp>,
+    /// The first of the attempts that have failed since the last success; `None` when the last one succeeded.
+    pub failing_since: Option<Timestamp>,
 }
 
 /// Delivers alerts to one receiver.
@@ -297,13 +305,19 @@ impl Courier {
         let limit = self.options.timeout;
         let sent = tokio::time::timeout(limit, self.carrier.send(alert, self.clock.now())).await;
         let result = sent.unwrap_or(Err(Error::Timeout(limit)));
+        let now = self.clock.now();
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         match &result {
             Ok(()) => {
                 counts.delivered += 1;
+                (counts.last_success, counts.failing_since) = (Some(now), None);
                 self.metrics.add_labelled(Metric::NotifyDeliveries, "delivered", 1);
             }
-            Err(error) => counts.last_error = chain(&error),
+            Err(error) => {
+                counts.last_error = chain(&error);
+                counts.last_failure = Some(now);
+                counts.failing_since.get_or_insert(now);
+            }
         }
         result
     }
@@ -317,7 +331,12 @@ impl Courier {
     }
 
     fn report(&self, alert: &Alert, attempts: u32, reason: String, is_final: bool) {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner).given_up += 1;
+        let now = self.clock.now();
+        {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            counts.given_up += 1;
+            counts.last_given_up = Some(now);
+        }
         (self.on_dead_letter)(DeadLetter {
             channel: self.options.name.clone(),
             alert_id: alert.id.clone(),

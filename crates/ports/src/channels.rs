@@ -21,6 +21,14 @@ pub struct ChannelStatus {
     pub given_up: u64,
     /// Why the last attempt that failed did; empty before one did.
     pub last_error: String,
+    /// When an attempt last succeeded since the start, RFC 3339.
+    pub last_success: Option<String>,
+    /// When an attempt last failed since the start, RFC 3339.
+    pub last_failure: Option<String>,
+    /// When an alert was last given up since the start, RFC 3339.
+    pub last_given_up: Option<String>,
+    /// Since when every attempt has failed, RFC 3339; `None` when the last one succeeded, and before the first.
+    pub failing_since: Option<String>,
 }
 
 /// What became of a test.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{BoxFuture, OpContext, PortError, SourceQuality, SourceStatus, Submission};
 
 /// One part of the process and whether it can do its work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PartState {
     /// Its name, such as `journal`.
     pub part: String,
@@ -18,6 +18,8 @@ pub struct PartState {
     pub ready: bool,
     /// Why it is not; empty when it is.
     pub reason: String,
+    /// Since when it has been so, RFC 3339, to within some seconds; at the earliest the start of the process.
+    pub since: String,
 }
 
 /// The state of an installation.
@@ -122,6 +124,8 @@ pub struct WitnessStatus {
     pub state: String,
     /// What is wrong; empty when nothing is.
     pub reason: String,
+    /// Since when it has been in this state, RFC 3339; at the earliest the start of the process.
+    pub since: String,
 }
 
 /// The state of one table.
@@ -165,12 +169,12 @@ pub struct CollectorStatus {
     pub name: String,
     /// `running`, `waiting`, `stopped` or `failed`.
     pub state: String,
-    /// Records taken since the start.
+    /// Records taken since the start. What was lost is known by source: [`SourceStatus::num_dropped`].
     pub num_records: u64,
-    /// Records dropped since the start.
-    pub num_dropped: u64,
     /// Why it failed or waits; empty otherwise.
     pub reason: String,
+    /// Since when it has been in this state, RFC 3339, to within some seconds; at the earliest the start of the process.
+    pub since: String,
 }
 
 /// What becomes tokens before anything is stored.

@@ -39,6 +39,8 @@ pub struct SourceStatus {
     pub num_quarantined: u64,
     /// Records of the source that were lost before they were stored, all tables and machines together.
     pub num_dropped: u64,
+    /// When the last of those lost was noted, RFC 3339; `None` where none was.
+    pub last_dropped: Option<String>,
 }
 
 /// How often the records of a source say what an audit record must say, from 0 to 1.

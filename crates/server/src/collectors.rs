@@ -13,13 +13,14 @@ use moneta_collect::{
 };
 use moneta_ingest::Ingest;
 use moneta_ports::operations::CollectorStatus;
-use moneta_ports::{BoxFuture, Metric, Metrics};
+use moneta_ports::{BoxFuture, Metric};
 use tokio::task::AbortHandle;
 
 use crate::channel_config::read_secret;
 use crate::config::{Config, SyslogConfig};
 use crate::error::ServerError;
-use crate::node::Node;
+use crate::node::{Node, World};
+use crate::since::Since;
 use crate::wef_config::StoredBookmarks;
 
 /// The running collectors.
@@ -47,7 +48,7 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
     collectors.extend(start_buckets(config, &intake, node)?);
     collectors.extend(start_own_machine(config, &intake, &node.ingest).await?);
     let collectors = Collectors(collectors);
-    node.operations.set_collectors(collectors.status(&node.world.metrics));
+    node.operations.set_collectors(collectors.status(&node.world, Arc::default()));
     Ok(collectors)
 }
 
@@ -244,9 +245,9 @@ impl Collectors {
         self.0.iter().map(|collector| collector.name().to_owned()).collect()
     }
 
-    /// What the status page says of them. Drops are counted by their reason, not by who dropped.
-    fn status(&self, metrics: &Arc<Metrics>) -> crate::operations::CollectorsStatus {
-        let metrics = metrics.clone();
+    /// What the status page says of them. What is lost is counted by its source, not by who lost it.
+    fn status(&self, world: &World, since: Arc<Since>) -> crate::operations::CollectorsStatus {
+        let (metrics, clock) = (world.metrics.clone(), world.clock.clone());
         let all: Vec<_> =
             self.0.iter().map(|c| (c.name().to_owned(), c.label().to_owned(), c.task(), c.trouble())).collect();
         Arc::new(move || {
@@ -263,7 +264,7 @@ impl Collectors {
                     state: state.to_owned(),
                     reason,
                     num_records: metrics.labelled_value(Metric::CollectRecords, label),
-                    ..CollectorStatus::default()
+                    since: since.note(name, state, clock.now()),
                 }
             };
             all.iter().map(status).collect()

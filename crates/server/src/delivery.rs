@@ -258,6 +258,10 @@ impl AlertChannels for Deliveries {
                 retried: counts.retried,
                 given_up: counts.given_up,
                 last_error: counts.last_error,
+                last_success: counts.last_success.map(|at| at.to_string()),
+                last_failure: counts.last_failure.map(|at| at.to_string()),
+                last_given_up: counts.last_given_up.map(|at| at.to_string()),
+                failing_since: counts.failing_since.map(|at| at.to_string()),
             }
         };
         self.channels.0.iter().map(status).collect()

@@ -43,6 +43,7 @@ mod rule_packs;
 mod rule_trial;
 mod scrubbing;
 mod serve;
+mod since;
 mod snapshot;
 mod source_config;
 mod starter;

@@ -156,6 +156,7 @@ impl Node {
             &sources, scrubbing,
         );
         let operations = Arc::new(operations);
+        operations.watch();
         Ok(Self {
             world,
             data: data.to_owned(),
@@ -343,6 +344,7 @@ impl Node {
             Err(moneta_ports::PortError::caused_by(ErrorKind::Internal, "shutting down was interrupted", error))
         });
         closed.map_err(|error| ServerError::part("store", error.kind, error))?;
+        self.operations.stop_watching().await;
         local::withdraw(&*self.world.fs, &self.data);
         let Self {
             world,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use moneta_base::{ErrorKind, Seq, TableName, TenantId, Timestamp};
@@ -22,6 +22,7 @@ use moneta_ports::{
 };
 use moneta_query::Engine;
 use moneta_store::Store;
+use tokio::task::JoinHandle;
 
 use crate::capacity::Room;
 use crate::caretaker::CareBoard;
@@ -29,11 +30,15 @@ use crate::node::World;
 use crate::objects::FromStore;
 use crate::rule_admin::Rules;
 use crate::scrubbing::Scrubbing;
+use crate::since::Since;
 use crate::witnessing::Board;
 use crate::{capacity, holds, prove, receipts, replay, snapshot};
 
 /// Age of the last checkpoint beyond which the ledger counts as not ready.
 const CHECKPOINT_AGE_MAX_SECONDS: u64 = 900;
+
+/// Time between two looks at whether a part changed its state.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Time over which the rate of events is measured.
 const RATE_WINDOW: Duration = Duration::from_secs(60);
@@ -66,6 +71,8 @@ pub(crate) struct NodeOperations {
     collectors: std::sync::RwLock<Option<CollectorsStatus>>,
     /// Events stored at the last looks, the oldest first.
     samples: std::sync::Mutex<VecDeque<(Instant, u64)>>,
+    since: Since,
+    watch: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Asks the collectors how they are.
@@ -109,7 +116,44 @@ impl NodeOperations {
             started_at: world.clock.now(),
             collectors: std::sync::RwLock::new(None),
             samples: std::sync::Mutex::default(),
+            since: Since::default(),
+            watch: std::sync::Mutex::default(),
         }
+    }
+
+    /// Looks from time to time at the state of every part, so that it is known since when.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        let node: Weak<Self> = Arc::downgrade(self);
+        let looking = tokio::spawn(async move {
+            while let Some(node) = node.upgrade() {
+                let _seen = (node.readiness(), node.collectors());
+                drop(node);
+                tokio::time::sleep(LOOK).await;
+            }
+        });
+        *self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(looking);
+    }
+
+    /// Looks no more: nothing of the node is held by a look after this.
+    pub(crate) async fn stop_watching(&self) {
+        let looking = self.watch.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(looking) = looking {
+            looking.abort();
+            // That it was aborted is what was asked for.
+            let _ = looking.await;
+        }
+    }
+
+    fn collectors(&self) -> Vec<CollectorStatus> {
+        let collectors = self.collectors.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        collectors.map(|ask| ask()).unwrap_or_default()
+    }
+
+    /// The state of a part, with what keeps it from its work.
+    fn part(&self, name: &str, trouble: Option<String>) -> PartState {
+        let ready = trouble.is_none();
+        let since = self.since.note(name, if ready { "ready" } else { "not ready" }, self.world.clock.now());
+        PartState { part: name.to_owned(), ready, reason: trouble.unwrap_or_default(), since }
     }
 
     /// Lets the status name the collectors.
@@ -212,21 +256,19 @@ impl NodeOperations {
 
 impl Operations for NodeOperations {
     fn readiness(&self) -> Vec<PartState> {
-        let stopped = self.ingest.status().stopped;
-        let journal =
-            PartState { part: "journal".to_owned(), ready: stopped.is_none(), reason: stopped.unwrap_or_default() };
-        let age = self.world.clock.now().since(self.ingest.status().covered_at.unwrap_or(self.started_at)).as_secs();
+        let status = self.ingest.status();
+        let age = self.world.clock.now().since(status.covered_at.unwrap_or(self.started_at)).as_secs();
         let late = age > CHECKPOINT_AGE_MAX_SECONDS;
-        let reason = if late { format!("nothing has come under a checkpoint for {age} s") } else { String::new() };
-        let ledger = PartState { part: "ledger".to_owned(), ready: !late, reason };
         let full = self.ingest.rung() == Rung::AuditOnly;
-        let reason = if full { "the disk is full: nothing but the audit stream is stored" } else { "" };
-        vec![journal, ledger, PartState { part: "disk".to_owned(), ready: !full, reason: reason.to_owned() }]
+        vec![
+            self.part("journal", status.stopped),
+            self.part("ledger", late.then(|| format!("nothing has come under a checkpoint for {age} s"))),
+            self.part("disk", full.then(|| "the disk is full: nothing but the audit stream is stored".to_owned())),
+        ]
     }
 
     fn status<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Status, PortError>> {
         Box::pin(async move {
-            let collectors = self.collectors.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
             Ok(Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 tenant: self.tenant.to_string(),
@@ -239,7 +281,7 @@ impl Operations for NodeOperations {
                 tables: self.tables(),
                 retention: self.retention(),
                 rules_loaded: self.rules.active().rules().len(),
-                collectors: collectors.map(|ask| ask()).unwrap_or_default(),
+                collectors: self.collectors(),
             })
         })
     }

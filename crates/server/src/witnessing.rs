@@ -86,6 +86,7 @@ pub(crate) fn start_witnessing(
         name: link.key.name().to_owned(),
         state: "waiting".to_owned(),
         reason: String::new(),
+        since: parts.clock.now().to_string(),
     };
     parts.board.lock().witnesses = links.iter().map(waiting).collect();
     let links = links.into_iter().map(|link| Box::new(link) as Box<dyn WitnessLink>).collect();
@@ -168,6 +169,9 @@ impl Watcher {
                 tracing::info!(witness = witness.name, state = now, reason, "a witness answers otherwise than before");
             }
             self.parts.metrics.add_labelled(Metric::LedgerWitnessAnswers, now, 1);
+            if witness.state != now {
+                witness.since = self.parts.clock.now().to_string();
+            }
             (witness.state, witness.reason) = (now.to_owned(), reason);
         }
         drop(state);

@@ -9,7 +9,7 @@ import { Fields } from "../parts/Fields";
 import { plural } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
-import { eventsQuery, fetchAlert, type Alert, type AlertEvent } from "./alerts";
+import { eventsQuery, fetchAlert, fetchIncidentOf, type Alert, type AlertEvent } from "./alerts";
 
 export function AlertDetail({ id, close, chooseRule }: { id: string; close(): void; chooseRule(rule: string): void }) {
   const alert = useQuery({ queryKey: ["alert", id], queryFn: async () => (await fetchAlert(id)) ?? null });
@@ -32,6 +32,7 @@ function Detail({ alert, chooseRule }: { alert: Alert; chooseRule(rule: string):
   const zone = useZone();
   return (
     <>
+      <WhoHasIt alertId={alert.id} />
       <p><Text text={alert.description} /></p>
       <div className="toolbar">
         <span className={`severity ${alert.severity}`}>{alert.severity}</span>
@@ -70,6 +71,26 @@ function Detail({ alert, chooseRule }: { alert: Alert; chooseRule(rule: string):
       {alert.events.length === 0 && <p className="quiet">The alert holds no copy of its events; the query above finds them.</p>}
       {alert.events.map((event) => <Evidence key={`${event.table}/${event.seq}`} event={event} zone={zone} />)}
     </>
+  );
+}
+
+const REFRESH_MS = 30_000;
+
+/** The incident of the alert: whoever was paged to here takes it there. */
+function WhoHasIt({ alertId }: { alertId: string }) {
+  const found = useQuery({ queryKey: ["alert-incident", alertId], queryFn: async () => (await fetchIncidentOf(alertId)) ?? null, refetchInterval: REFRESH_MS });
+  if (found.isPending) return <Spinner size="tiny" label="Looking for its incident" />;
+  if (found.isError) return <Failure error={found.error} title="Its incident was not found" />;
+  const incident = found.data;
+  if (incident === null) return <p className="quiet">It belongs to no incident yet: one is made a moment after the alert.</p>;
+  return (
+    <p className="panel">
+      <Link to="/incidents/$number" params={{ number: String(incident.number) }} search={(previous: { tz?: string }) => ({ tz: previous.tz }) as never}>
+        <strong>Incident {incident.number}</strong>
+      </Link>
+      {" · "}{incident.status.toLowerCase()} · {incident.owner === "" ? "nobody works on it" : <>with <Text text={incident.owner} /></>}
+      {incident.title !== "" && <><br /><span className="quiet"><Text text={incident.title} /></span></>}
+    </p>
   );
 }
 

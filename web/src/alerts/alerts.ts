@@ -66,6 +66,23 @@ export async function fetchAlert(id: string): Promise<Alert | undefined> {
   return row && readAlert(row);
 }
 
+/** The incident that an alert belongs to, as the newest row of it says. */
+export interface AlertIncident {
+  number: number;
+  title: string;
+  status: string;
+  /** Empty where nobody works on it. */
+  owner: string;
+}
+
+export async function fetchIncidentOf(alertId: string): Promise<AlertIncident | undefined> {
+  // What holds the words of the id may be another: the list says it exactly.
+  const asked = `SecurityIncident\n| where tostring(AlertIds) contains ${quote(alertId)}\n| summarize arg_max(_Seq, *) by IncidentNumber\n| project IncidentNumber, Title, Status, Owner, AlertIds`;
+  const row = asObjects(await runQuery(asked)).find(({ AlertIds }) => listOf(AlertIds).map(text).includes(alertId));
+  const owner = row?.Owner && typeof row.Owner === "object" && !Array.isArray(row.Owner) ? text(row.Owner.assignedTo) : "";
+  return row && { number: Number(row.IncidentNumber), title: text(row.Title), status: text(row.Status), owner };
+}
+
 /** How many there are by severity, whatever severity is chosen. */
 export async function fetchCounts(filter: AlertFilter, times: { from?: string; to?: string }): Promise<Record<string, number>> {
   const text = `${conditions({ ...filter, severity: undefined })}\n| summarize Count = count() by AlertSeverity`;

@@ -44,6 +44,10 @@ export interface Statistics {
   segmentsRead: number;
   segmentsTotal: number;
   blocksRead: number;
+  /** Bytes that were read of segments and fresh blocks; `undefined` where the server does not say. */
+  bytesRead: number | undefined;
+  /** Most memory that was used at once, in bytes; `undefined` where the server does not say. */
+  memoryPeakBytes: number | undefined;
   /** What was not needed: how much of what kind, and why. */
   notRead: { what: string; count: number; why: string }[];
 }
@@ -135,8 +139,10 @@ function readStatistics(text: string): Statistics {
       extents?: { total?: number; scanned?: number };
       rows?: { scanned?: number };
       rowstores?: { scanned_blocks?: number };
+      bytes?: { scanned?: unknown };
       not_read?: [what: string, count: number, why: string][];
     };
+    resource_usage?: { memory?: { peak_per_node?: unknown } };
   };
   const input = wire.input_dataset_statistics;
   return {
@@ -145,8 +151,16 @@ function readStatistics(text: string): Statistics {
     segmentsRead: input?.extents?.scanned ?? 0,
     segmentsTotal: input?.extents?.total ?? 0,
     blocksRead: input?.rowstores?.scanned_blocks ?? 0,
+    bytesRead: sizeOf(input?.bytes?.scanned),
+    memoryPeakBytes: sizeOf(wire.resource_usage?.memory?.peak_per_node),
     notRead: (input?.not_read ?? []).map(([what, count, why]) => ({ what, count, why })),
   };
+}
+
+/** A number of bytes, if it is one: long ones come as text. */
+function sizeOf(value: unknown): number | undefined {
+  const size = typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  return typeof size === "number" && size >= 0 ? size : undefined;
 }
 
 interface CommandAnswer {

@@ -24,14 +24,15 @@ export interface WitnessStatus {
   name: string;
   state: "waiting" | "cosigned" | "away" | "rolled-back" | "split-view";
   reason: string;
+  since: string;
 }
 
 export interface CollectorStatus {
   name: string;
   state: "running" | "waiting" | "stopped" | "failed";
   num_records: number;
-  num_dropped: number;
   reason: string;
+  since: string;
 }
 
 export interface Status {
@@ -57,6 +58,7 @@ export interface PartState {
   part: string;
   ready: boolean;
   reason: string;
+  since: string;
 }
 
 export interface VerifyReport {
@@ -127,6 +129,8 @@ export interface BackfillReport {
   num_rows: number;
   num_matches: number;
   num_forgotten: number;
+  /** Ids of rules over windows of time that were not run, because nothing said from when on. */
+  left_out?: string[];
   matches: BackfillMatch[];
 }
 
@@ -160,6 +164,7 @@ export interface SourceStatus {
   num_missing: number;
   num_quarantined: number;
   num_dropped: number;
+  last_dropped: string | null;
 }
 
 /** Which share of a source's records says what an audit record must say, from 0 to 1. */

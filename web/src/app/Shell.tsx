@@ -13,8 +13,10 @@ import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { Suspense, useCallback, useEffect, useState, type ReactNode } from "react";
 import { send } from "../api/client";
 import { zoneName } from "../parts/time";
+import { useDialog } from "../parts/useDialog";
 import { afterKey } from "../parts/useKeys";
-import { useSession, useZone } from "./session";
+import { PasswordDialog } from "../settings/PasswordDialog";
+import { isPerson, useSession, useZone } from "./session";
 import type { ThemeChoice } from "./theme";
 
 const PAGES = [
@@ -36,8 +38,11 @@ const KEYS: [string, string][] = [
   ["?", "show these keys"],
   ["Shift+Enter", "query: run the statement under the cursor"],
   ["Ctrl+Space", "query: what may stand at the cursor"],
+  ["Tab and Shift+Tab, Ctrl+] and Ctrl+[", "editors: leave them, indent lines more or less"],
   ["arrows, Home, End, Page Up, Page Down", "results: move from cell to cell"],
   ["Enter, Ctrl+C", "results: open the row, copy the cell"],
+  ["s", "results: sort by the column, then the other way round, then not"],
+  ["Shift+F10 or the menu key", "results: what can be done with the cell"],
   ["+ and -", "results: add the value as a filter, or leave it out"],
   ["j and k, Enter, Esc", "incidents and alerts: next, previous, open, close"],
   ["j and k or arrows, Enter", "risks and exceptions of rules: next, previous, open"],
@@ -105,6 +110,7 @@ export function Shell() {
         </Suspense>
       </div>
       <Keys isOpen={isShowingKeys} close={() => setShowingKeys(false)} />
+      <OwnPassword />
     </div>
   );
 }
@@ -152,6 +158,7 @@ function ThemeMenu() {
 function PersonMenu() {
   const { session } = useSession();
   const client = useQueryClient();
+  const { open } = useDialog();
   const signOut = async () => {
     await send("POST", "/v1/sign-out");
     client.clear();
@@ -167,11 +174,20 @@ function PersonMenu() {
       <MenuPopover>
         <MenuList>
           <MenuItem disabled>May: {session.scopes.join(", ")}</MenuItem>
+          {isPerson(session) && <MenuItem onClick={() => open("password")}>Change password…</MenuItem>}
           <MenuItem onClick={() => void signOut()}>Sign out</MenuItem>
         </MenuList>
       </MenuPopover>
     </Menu>
   );
+}
+
+/** The dialog for one's own password: the address of any page may ask for it. */
+function OwnPassword(): ReactNode {
+  const { session } = useSession();
+  const { dialog, open } = useDialog();
+  if (dialog !== "password" || !isPerson(session)) return null;
+  return <PasswordDialog name={session.name} isOwn close={() => open(undefined)} />;
 }
 
 function Keys({ isOpen, close }: { isOpen: boolean; close: () => void }): ReactNode {

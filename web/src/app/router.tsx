@@ -9,17 +9,18 @@ const root = createRootRoute({
   component: Shell,
   notFoundComponent: NotFound,
   errorComponent: PageFailure,
-  validateSearch: only("tz"),
+  // A dialog may be open on any page.
+  validateSearch: only("tz", "dialog"),
   // The zone goes along from page to page, so that a link shows the times its sender saw.
   search: { middlewares: [retainSearchParams(["tz"])] },
 });
 
-const home = createRoute({ getParentRoute: () => root, path: "/", component: HomePage });
+const home = createRoute({ getParentRoute: () => root, path: "/", validateSearch: only("view"), component: HomePage });
 
 const query = createRoute({
   getParentRoute: () => root,
   path: "/query",
-  validateSearch: only("q", "range", "view", "lang", "histogram", "sort", "filter", "row", "columns", "group", "empty", "table", "expand", "rows", "cost", "dialog"),
+  validateSearch: only("q", "range", "view", "lang", "histogram", "sort", "filter", "row", "columns", "group", "empty", "table", "expand", "rows", "cost", "tables", "open", "unused"),
   component: lazyRouteComponent(() => import("../query/QueryPage"), "QueryPage"),
 });
 
@@ -33,7 +34,7 @@ const alerts = createRoute({
 const incidents = createRoute({
   getParentRoute: () => root,
   path: "/incidents",
-  validateSearch: only("view", "state", "status", "severity", "owner", "rule", "text", "at", "days", "kind"),
+  validateSearch: only("view", "state", "status", "severity", "owner", "rule", "text", "at", "days", "kind", "chosen"),
   component: lazyRouteComponent(() => import("../incidents/IncidentsPage"), "IncidentsPage"),
 });
 
@@ -54,7 +55,7 @@ const live = createRoute({
 const rules = createRoute({
   getParentRoute: () => root,
   path: "/rules",
-  validateSearch: only("text", "level", "rule", "view", "runs", "at", "ended", "except", "where", "edit", "add", "cell"),
+  validateSearch: only("text", "level", "rule", "view", "runs", "at", "ended", "except", "where", "until", "range", "edit", "add", "cell"),
   component: lazyRouteComponent(() => import("../rules/RulesPage"), "RulesPage"),
 });
 
@@ -68,7 +69,7 @@ const sources = createRoute({
 const store = createRoute({
   getParentRoute: () => root,
   path: "/store",
-  validateSearch: only("dialog", "view"),
+  validateSearch: only("view"),
   component: lazyRouteComponent(() => import("../store/StorePage"), "StorePage"),
 });
 
@@ -89,7 +90,7 @@ const audit = createRoute({
 const settings = createRoute({
   getParentRoute: () => root,
   path: "/settings",
-  validateSearch: only("view"),
+  validateSearch: only("view", "text"),
   component: lazyRouteComponent(() => import("../settings/SettingsPage"), "SettingsPage"),
 });
 

@@ -20,6 +20,11 @@ export function useSession(): SessionValue {
   return value;
 }
 
+/** Whether somebody is signed in with an account, which has a password. */
+export function isPerson(session: Session): session is Session & { name: string } {
+  return session.kind === "person" && session.name !== null;
+}
+
 /** Whether who is signed in may change things. */
 export function useMayAdmin(): boolean {
   return useSession().session.scopes.includes("admin");

@@ -1,10 +1,11 @@
 // Who did what: every query, change and sign-in, from the table that the server writes before it acts.
-import { Button, Input, Select } from "@fluentui/react-components";
+import { Button, Select } from "@fluentui/react-components";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { asObjects, quote, runQuery, type ResultTable } from "../api/kusto";
 import { useZone } from "../app/session";
+import { Find } from "../parts/Find";
 import { plural } from "../parts/numbers";
 import { Answered, Page } from "../parts/Page";
 import { RangePicker } from "../parts/RangePicker";
@@ -67,7 +68,7 @@ export function AuditPage() {
     >
       <div className="toolbar">
         <RangePicker range={range} zone={zone} onChange={(text) => narrow({ range: text })} />
-        <Input placeholder="Who" aria-label="Who" value={search.actor ?? ""} onChange={(_, data) => narrow({ actor: data.value || undefined })} />
+        <Find label="Who" text={search.actor ?? ""} onChange={(text) => narrow({ actor: text || undefined })} />
         <Select aria-label="What" value={search.action ?? ""} onChange={(_, data) => narrow({ action: data.value || undefined })}>
           <option value="">Every act</option>
           {values("Action").map((action) => <option key={action} value={action}>{action}</option>)}

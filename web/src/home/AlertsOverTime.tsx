@@ -1,7 +1,8 @@
 // Alerts of the last day by the hour and severity, as bars and as a table.
 import { Button } from "@fluentui/react-components";
 import { useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useMemo } from "react";
 import { asObjects, runQuery } from "../api/kusto";
 import { Failure } from "../app/Failure";
 import { useZone } from "../app/session";
@@ -10,10 +11,14 @@ import { showTime } from "../parts/time";
 import { HourBars, type Hour } from "./HourBars";
 
 const HOURS = 24;
+/** What the address says where the table is shown in place of the bars. */
+const TABLE = "alerts-table";
 
 export function AlertsOverTime() {
   const zone = useZone();
-  const [showsTable, setShowsTable] = useState(false);
+  const showsTable = (useSearch({ from: "/" }) as { view?: string }).view === TABLE;
+  const navigate = useNavigate({ from: "/" });
+  const turn = () => void navigate({ search: (previous: object) => ({ ...previous, view: showsTable ? undefined : TABLE }) as never, replace: true });
   const counts = useQuery({
     queryKey: ["alerts-over-time"],
     refetchInterval: 60_000,
@@ -40,7 +45,7 @@ export function AlertsOverTime() {
       <div className="section-head">
         <h2 id="over-time">Alerts by the hour</h2>
         <span className="grow" />
-        <Button size="small" appearance="subtle" onClick={() => setShowsTable(!showsTable)}>
+        <Button size="small" appearance="subtle" onClick={turn}>
           {showsTable ? "Bars" : "As a table"}
         </Button>
       </div>

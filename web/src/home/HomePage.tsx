@@ -15,6 +15,7 @@ import { useStatus } from "../query/schema";
 import type { QueueFilter } from "../incidents/incidents";
 import { useQueue } from "../incidents/useIncidents";
 import { useChannels } from "../settings/channels";
+import { useSources } from "../sources/sources";
 import { problems, shortList, verdict, type Problem, type Weight } from "./problems";
 import { AlertsOverTime } from "./AlertsOverTime";
 
@@ -61,11 +62,13 @@ function Overview() {
   const incidents = useQueue(OPEN);
   const channels = useChannels(REFRESH_MS);
   const me = useSession().session.name ?? "";
-  const isPending = status.isPending || parts.isPending || incidents.isPending || channels.isPending;
-  const failure = [status, parts, incidents, channels].find((query) => query.isError);
+  const sources = useSources(REFRESH_MS);
+  const asked = [status, parts, sources, incidents, channels];
+  const isPending = asked.some((query) => query.isPending);
+  const failure = asked.find((query) => query.isError);
   const found = useMemo(
-    () => problems({ status: status.data, parts: parts.data ?? [], incidents: incidents.data?.incidents ?? [], channels: channels.data ?? [] }),
-    [status.data, parts.data, incidents.data, channels.data],
+    () => problems({ status: status.data, parts: parts.data ?? [], sources: sources.data ?? [], incidents: incidents.data?.incidents ?? [], channels: channels.data ?? [], now: Date.now() }),
+    [status.data, parts.data, sources.data, incidents.data, channels.data],
   );
   const open = incidents.data?.incidents.length ?? 0;
   const worst: Weight | "fine" = found[0]?.weight ?? "fine";

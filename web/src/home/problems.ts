@@ -1,7 +1,7 @@
 // What is wrong, since when, who has it, and what to do next: worst first. Facts in, sentences out; nothing is fetched here.
-import type { CollectorStatus, PartState, Status, WitnessStatus } from "../api/types";
+import type { CollectorStatus, PartState, SourceStatus, Status, WitnessStatus } from "../api/types";
 import { aboutText, type Incident } from "../incidents/incidents";
-import { channelState, type ChannelStatus } from "../settings/channels";
+import { channelState, isRecentLoss, type ChannelStatus } from "../settings/channels";
 import { isAlarming } from "../store/witness";
 import { plural, showBytes, showCount } from "../parts/numbers";
 
@@ -42,12 +42,20 @@ const ORDER: Weight[] = ["critical", "serious", "notice"];
 export interface Facts {
   status: Status | undefined;
   parts: PartState[];
+  sources: SourceStatus[];
   incidents: Incident[];
   channels: ChannelStatus[];
+  /** When they were so, in milliseconds since 1970. */
+  now: number;
 }
 
-export function problems({ status, parts, incidents, channels }: Facts): Problem[] {
-  const own = [...parts.filter((part) => !part.ready).map(ofPart), ...(status ? ofStatus(status) : []), ...channels.flatMap(ofChannel)];
+export function problems({ status, parts, sources, incidents, channels, now }: Facts): Problem[] {
+  const own = [
+    ...parts.filter((part) => !part.ready).map(ofPart),
+    ...(status ? ofStatus(status, now) : []),
+    ...ofLosses(sources, now),
+    ...channels.flatMap((channel) => ofChannel(channel, now)),
+  ];
   const found: Problem[] = [...own.map((problem) => ({ ...problem, isIncident: false })), ...incidents.flatMap(ofIncident).map((problem) => ({ ...problem, isIncident: true }))];
   // Of equal weight, what is wrong with Moneta itself comes first: it may be why there are no more alerts. Then what nobody
   // works on yet.
@@ -67,12 +75,13 @@ function ofPart(part: PartState): Found {
     weight: "critical",
     what: `${part.part} cannot do its work`,
     why: part.reason,
-    since: undefined,
+    since: part.since,
     next: { label: "See the store", to: "/store" },
   };
 }
 
-function ofStatus(status: Status): Found[] {
+function ofStatus(status: Status, now: number): Found[] {
+  const before = (seconds: number) => new Date(now - seconds * 1000).toISOString();
   const found = [...status.collectors.flatMap(ofCollector), ...status.checkpoint.witnesses.flatMap(ofWitness)];
   const share = status.disk.total_bytes > 0 ? status.disk.available_bytes / status.disk.total_bytes : 1;
   const store = { label: "See the store", to: "/store" };
@@ -92,7 +101,7 @@ function ofStatus(status: Status): Found[] {
       weight: "serious",
       what: "No new checkpoint is signed",
       why: `The newest is ${showCount(Math.round(status.checkpoint.age_seconds))} seconds old, and events come in.`,
-      since: undefined,
+      since: before(status.checkpoint.age_seconds),
       next: store,
     });
   }
@@ -101,7 +110,7 @@ function ofStatus(status: Status): Found[] {
       weight: "serious",
       what: "The journal is not sealed",
       why: `Its oldest block waits for ${showCount(Math.round(status.journal.oldest_age_seconds / 60))} minutes.`,
-      since: undefined,
+      since: before(status.journal.oldest_age_seconds),
       next: store,
     });
   }
@@ -117,39 +126,43 @@ function ofStatus(status: Status): Found[] {
   return found;
 }
 
+const SOURCES = { label: "See the sources", to: "/sources" };
+
 function ofCollector(collector: CollectorStatus): Found[] {
-  const next = { label: "See the sources", to: "/sources" };
-  const found: Found[] = [];
-  if (collector.state === "failed" || collector.state === "stopped") {
-    found.push({
+  if (collector.state !== "failed" && collector.state !== "stopped") return [];
+  return [
+    {
       weight: collector.state === "failed" ? "critical" : "serious",
       what: `The source “${collector.name}” ${collector.state === "failed" ? "failed" : "stopped"}`,
       why: collector.reason || "It gives no reason.",
-      since: undefined,
-      next,
-    });
-  }
-  if (collector.num_dropped > 0) {
-    found.push({
-      weight: "serious",
-      what: `The source “${collector.name}” lost ${plural(collector.num_dropped, "record")}`,
-      why: "They were dropped since the start of the server.",
-      since: undefined,
-      next,
-    });
-  }
-  return found;
+      since: collector.since,
+      next: SOURCES,
+    },
+  ];
 }
 
-function ofChannel(channel: ChannelStatus): Found[] {
-  const state = channelState(channel);
+/** Sources of which records were lost in the last day. Each stands there once a table and machine, with the same losses. */
+function ofLosses(sources: SourceStatus[], now: number): Found[] {
+  const bySource = new Map(sources.filter((source) => isRecentLoss(source.last_dropped, now)).map((source) => [source.source, source]));
+  return [...bySource.values()].map(({ source, num_dropped, last_dropped }) => ({
+    weight: "serious",
+    what: `Records of the source “${source}” were lost`,
+    why: `${plural(num_dropped, "record")} in all, the last at the time beside this.`,
+    since: last_dropped ?? undefined,
+    next: SOURCES,
+  }));
+}
+
+function ofChannel(channel: ChannelStatus, now: number): Found[] {
+  const state = channelState(channel, now);
   if (state !== "lost" && state !== "failing") return [];
+  const lost = channel.given_up > 0 ? `${plural(channel.given_up, "alert")} given up since the start: ` : "";
   return [
     {
       weight: "serious",
-      what: state === "lost" ? `“${channel.name}” did not get ${plural(channel.given_up, "alert")}` : `No alert arrives at “${channel.name}”`,
-      why: channel.last_error || "It gives no reason.",
-      since: undefined,
+      what: state === "lost" ? `“${channel.name}” did not get every alert` : `No alert arrives at “${channel.name}”`,
+      why: lost + (channel.last_error || "It gives no reason."),
+      since: (state === "lost" ? channel.last_given_up : channel.failing_since) ?? undefined,
       next: { label: "See where alerts go", to: "/settings", view: "channels" },
     },
   ];
@@ -162,7 +175,7 @@ function ofWitness(witness: WitnessStatus): Found[] {
       weight: isAlarming(witness.state) ? "critical" : "serious",
       what: isAlarming(witness.state) ? `The witness “${witness.name}” contradicts this log` : `The witness “${witness.name}” does not answer`,
       why: witness.reason,
-      since: undefined,
+      since: witness.since,
       next: { label: "See the checkpoint", to: "/store" },
     },
   ];

@@ -16,7 +16,7 @@ import { download } from "../results/exports";
 import { ANYWHERE, conditionsOf } from "../rules/exceptions";
 import { Explanation } from "../rules/Explanation";
 import { RuleCondition } from "../rules/RuleCondition";
-import { isExplained, useRules } from "../rules/rules";
+import { useRules } from "../rules/rules";
 import { SeverityWord } from "./IncidentsPage";
 import type { Evidence, IncidentAlert } from "./incidents";
 
@@ -54,7 +54,7 @@ export function AlertEvidence({ alert }: { alert: IncidentAlert }) {
         {alert.events.length === 0 ? "It rests on no event." : fields.size > 0 ? `It matched because of ${[...fields].join(", ")}: the values stand with each event.` : "It rests on how many events there were, not on a single value."}
         {alert.event_count > alert.events.length && ` The first ${plural(alert.events.length, "event")} of ${alert.event_count} are listed.`}
       </p>
-      {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} explainer={rule && isExplained(rule) ? rule.rule_id : undefined} />)}
+      {alert.events.map((event) => <EventEvidence key={`${event.table}/${event.seq}`} event={event} explainer={rule?.enabled ? rule.rule_id : undefined} />)}
     </section>
   );
 }

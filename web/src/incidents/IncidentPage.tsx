@@ -8,6 +8,7 @@ import { plural } from "../parts/numbers";
 import { Page, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { secondsSince, showAge, showTime, type Zone } from "../parts/time";
+import { useDialog } from "../parts/useDialog";
 import { useKeys } from "../parts/useKeys";
 import { AssignDialog } from "./AssignDialog";
 import { CloseDialog } from "./CloseDialog";
@@ -67,7 +68,7 @@ function Head({ incident }: { incident: Incident }) {
   const mayRespond = useMayRespond();
   const reread = useReread();
   const navigate = useNavigate();
-  const [dialog, setDialog] = useState<"assign" | "close">();
+  const { dialog, open } = useDialog();
   const [error, setError] = useState<unknown>();
   const isClosed = incident.status === "Closed";
   const change = async (wanted: Change) => {
@@ -83,8 +84,8 @@ function Head({ incident }: { incident: Incident }) {
     });
   };
   useKeys({
-    a: () => mayRespond && setDialog("assign"),
-    c: () => mayRespond && !isClosed && setDialog("close"),
+    a: () => mayRespond && open("assign"),
+    c: () => mayRespond && !isClosed && open("close"),
     Escape: () => void navigate({ to: "/incidents", search: (previous) => ({ tz: previous.tz }) as never }),
   });
   return (
@@ -101,8 +102,8 @@ function Head({ incident }: { incident: Incident }) {
       {mayRespond && (
         <div className="toolbar" role="toolbar" aria-label="This incident">
           {incident.owner !== session.name && !isClosed && <Button appearance="primary" onClick={() => attempt({ owner: session.name ?? "", ...(incident.status === "New" ? { status: "Active" } : {}) })}>I take it</Button>}
-          <Button title="a" onClick={() => setDialog("assign")}>Assign…</Button>
-          {isClosed ? <Button onClick={() => attempt({ status: "Active" })}>Open again</Button> : <Button title="c" onClick={() => setDialog("close")}>Close…</Button>}
+          <Button title="a" onClick={() => open("assign")}>Assign…</Button>
+          {isClosed ? <Button onClick={() => attempt({ status: "Active" })}>Open again</Button> : <Button title="c" onClick={() => open("close")}>Close…</Button>}
           <Select aria-label="Severity" value={incident.severity} onChange={(_, data) => attempt({ severity: data.value as Severity })}>
             {SEVERITIES.map((severity) => <option key={severity} value={severity}>Severity {severity}</option>)}
           </Select>
@@ -116,8 +117,8 @@ function Head({ incident }: { incident: Incident }) {
           <Text text={incident.verdict.reason} />
         </p>
       )}
-      {dialog === "close" && <CloseDialog incidents={[incident]} close={() => setDialog(undefined)} act={change} />}
-      {dialog === "assign" && <AssignDialog incidents={[incident]} close={() => setDialog(undefined)} act={(owner) => change({ owner })} />}
+      {mayRespond && !isClosed && dialog === "close" && <CloseDialog incidents={[incident]} close={() => open(undefined)} act={change} />}
+      {mayRespond && dialog === "assign" && <AssignDialog incidents={[incident]} close={() => open(undefined)} act={(owner) => change({ owner })} />}
     </>
   );
 }
@@ -136,8 +137,8 @@ function Overview({ details }: { details: IncidentDetails }) {
           <dt>First event</dt><dd>{showTime(incident.first_activity, zone).slice(0, 19)}</dd>
           <dt>Last event</dt><dd>{showTime(incident.last_activity, zone).slice(0, 19)}, {showAge(secondsSince(incident.last_activity))} ago</dd>
           <dt>Alerts</dt><dd>{plural(alerts.length, "alert")} of {plural(incident.rule_ids.length, "rule")}</dd>
-          {incident.tactics.length > 0 && <><dt>Tactics</dt><dd>{incident.tactics.join(", ")}</dd></>}
-          {incident.techniques.length > 0 && <><dt>Techniques</dt><dd>{incident.techniques.join(", ")}</dd></>}
+          {incident.tactics.length > 0 && <><dt>Tactics</dt><dd><Text text={incident.tactics.join(", ")} /></dd></>}
+          {incident.techniques.length > 0 && <><dt>Techniques</dt><dd><Text text={incident.techniques.join(", ")} /></dd></>}
           {incident.products.length > 0 && <><dt>Raised by</dt><dd><Text text={incident.products.join(", ")} /></dd></>}
           <dt>Changed last</dt><dd>{showTime(incident.last_modified, zone).slice(0, 19)} by <Text text={incident.modified_by} /></dd>
         </dl>

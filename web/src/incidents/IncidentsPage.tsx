@@ -6,11 +6,13 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { Failure } from "../app/Failure";
 import { useMayRespond, useSession, useZone } from "../app/session";
 import { Find } from "../parts/Find";
+import { isForLine } from "../parts/line";
 import { plural, showCount } from "../parts/numbers";
 import { Page } from "../parts/Page";
 import { scrollTo } from "../parts/scroll";
 import { Text } from "../parts/Text";
 import { secondsSince, showAge, showTime } from "../parts/time";
+import { useDialog } from "../parts/useDialog";
 import { useKeys } from "../parts/useKeys";
 import { AssignDialog } from "./AssignDialog";
 import { CloseDialog } from "./CloseDialog";
@@ -28,6 +30,10 @@ interface IncidentsSearch extends RiskSearch {
   severity?: string;
   owner?: string;
   rule?: string;
+  /** Numbers of the incidents that are chosen, with commas between. */
+  chosen?: string;
+  /** The dialog that is open: `close:1,2`. */
+  dialog?: string;
 }
 
 type SetSearch = (change: Partial<Record<keyof IncidentsSearch, string | undefined>>) => void;
@@ -45,7 +51,7 @@ export function IncidentsPage() {
   const isRisk = search.view === "risk";
   return (
     <Page title="Incidents" tools={<Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: "SecurityIncident\n| summarize arg_max(_Seq, *) by IncidentNumber\n| order by IncidentNumber desc", range: "all" }) as never}>As a query</Link>}>
-      <ViewTabs view={isRisk ? "risk" : filterOf(search).state} counts={counts.data} choose={(change) => setSearch({ ...change, status: undefined, at: undefined, ...(change.view === search.view ? {} : { text: undefined }) })} />
+      <ViewTabs view={isRisk ? "risk" : filterOf(search).state} counts={counts.data} choose={(change) => setSearch({ ...change, status: undefined, at: undefined, chosen: undefined, ...(change.view === search.view ? {} : { text: undefined }) })} />
       {isRisk ? <Risks search={search} setSearch={setSearch} /> : <QueueView search={search} setSearch={setSearch} counts={counts.data} />}
     </Page>
   );
@@ -59,8 +65,9 @@ function QueueView({ search, setSearch, counts }: { search: IncidentsSearch; set
   const filter = useMemo(() => filterOf(search), [search]);
   const queue = useQueue(filter);
   const list = queue.data?.incidents ?? [];
-  const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
-  const [dialog, setDialog] = useState<{ kind: "assign" | "close"; incidents: Incident[] }>();
+  const chosen = useMemo(() => parseChosen(search.chosen), [search.chosen]);
+  const setChosen = (numbers: Iterable<number>) => setSearch({ chosen: [...numbers].join(",") || undefined });
+  const { dialog, subject, open: setDialog } = useDialog();
   const [outcome, setOutcome] = useState<Outcome>();
 
   const found = list.findIndex((incident) => String(incident.number) === search.at);
@@ -69,10 +76,14 @@ function QueueView({ search, setSearch, counts }: { search: IncidentsSearch; set
   const selected = list.filter((incident) => chosen.has(incident.number));
   const meant = selected.length > 0 ? selected : current ? [current] : [];
   const open = meant.filter((incident) => incident.status !== "Closed");
-  const assign = () => setDialog({ kind: "assign", incidents: meant });
-  const closeThem = () => setDialog({ kind: "close", incidents: open });
-  // The queue goes on while a dialog is open: it stays about what it was opened for, as that is now.
-  const asked = dialog?.incidents.map((one) => list.find(({ number }) => number === one.number) ?? one) ?? [];
+  const numbers = (incidents: Incident[]) => incidents.map(({ number }) => number).join(",");
+  const assign = () => setDialog("assign", numbers(meant));
+  const closeThem = () => setDialog("close", numbers(open));
+  // The queue goes on while a dialog is open: it stays about what it was opened for, as that is now, and as it was last seen
+  // where it left the queue.
+  const seen = useRef(new Map<number, Incident>());
+  for (const incident of list) seen.current.set(incident.number, incident);
+  const asked = [...parseChosen(subject)].flatMap((number) => seen.current.get(number) ?? []);
   const go = (to: number) => {
     const next = list[Math.max(0, Math.min(list.length - 1, to))];
     if (next) setSearch({ at: String(next.number) });
@@ -87,7 +98,7 @@ function QueueView({ search, setSearch, counts }: { search: IncidentsSearch; set
   };
   const finish = async (result: Outcome) => {
     setOutcome(result);
-    setChosen(new Set());
+    setSearch({ chosen: undefined, dialog: undefined });
     await reread();
   };
   useKeys({
@@ -98,7 +109,7 @@ function QueueView({ search, setSearch, counts }: { search: IncidentsSearch; set
     x: () => current && mayRespond && toggle(current.number),
     a: () => mayRespond && meant.length > 0 && assign(),
     c: () => mayRespond && open.length > 0 && closeThem(),
-    Escape: () => setChosen(new Set()),
+    Escape: () => setChosen([]),
     Enter: () => show(current),
   });
 
@@ -120,7 +131,7 @@ function QueueView({ search, setSearch, counts }: { search: IncidentsSearch; set
         </div>
         <Find label="Find in titles" text={search.text ?? ""} onChange={(text) => setSearch({ text: text || undefined })} />
         {search.rule && (
-          <Button size="small" icon={<DismissRegular />} iconPosition="after" onClick={() => setSearch({ rule: undefined })}>Rule: {search.rule}</Button>
+          <Button size="small" icon={<DismissRegular />} iconPosition="after" onClick={() => setSearch({ rule: undefined })}>Rule: <Text text={search.rule} /></Button>
         )}
       </div>
       {outcome && <Done outcome={outcome} close={() => setOutcome(undefined)} />}
@@ -129,7 +140,7 @@ function QueueView({ search, setSearch, counts }: { search: IncidentsSearch; set
           <span className="quiet">{selected.length > 0 ? `${plural(selected.length, "incident")} chosen` : current ? `Incident ${current.number}` : "No incident"}</span>
           <Button size="small" title="a" disabled={meant.length === 0} onClick={assign}>Assign</Button>
           <Button size="small" title="c" disabled={open.length === 0} onClick={closeThem}>Close</Button>
-          {selected.length > 0 && <Button size="small" appearance="subtle" title="Escape" onClick={() => setChosen(new Set())}>Choose none</Button>}
+          {selected.length > 0 && <Button size="small" appearance="subtle" title="Escape" onClick={() => setChosen([])}>Choose none</Button>}
           <span className="grow" />
           <span className="quiet keys-hint"><kbd>j</kbd> <kbd>k</kbd> move, <kbd>Enter</kbd> opens, <kbd>x</kbd> chooses, <kbd>a</kbd> assigns, <kbd>c</kbd> closes</span>
         </div>
@@ -145,12 +156,12 @@ function QueueView({ search, setSearch, counts }: { search: IncidentsSearch; set
           chosen={chosen}
           mayChoose={mayRespond}
           toggle={toggle}
-          chooseAll={(all) => setChosen(all ? new Set(list.map((incident) => incident.number)) : new Set())}
+          chooseAll={(all) => setChosen(all ? list.map((incident) => incident.number) : [])}
           point={(incident) => setSearch({ at: String(incident.number) })}
         />
       )}
-      {dialog?.kind === "close" && <CloseDialog incidents={asked} close={() => setDialog(undefined)} act={async (verdict) => finish(await closeIncidents(asked, verdict))} />}
-      {dialog?.kind === "assign" && <AssignDialog incidents={asked} close={() => setDialog(undefined)} act={async (owner) => finish(await changeAll(asked, { owner }))} />}
+      {mayRespond && dialog === "close" && asked.length > 0 && <CloseDialog incidents={asked} close={() => setDialog(undefined)} act={async (verdict) => finish(await closeIncidents(asked, verdict))} />}
+      {mayRespond && dialog === "assign" && asked.length > 0 && <AssignDialog incidents={asked} close={() => setDialog(undefined)} act={async (owner) => finish(await changeAll(asked, { owner }))} />}
     </>
   );
 }
@@ -165,6 +176,11 @@ function filterOf(search: IncidentsSearch): QueueFilter {
     rule: search.rule,
     text: search.text,
   };
+}
+
+/** Numbers as the address has them; what is none is left out. */
+function parseChosen(text = ""): ReadonlySet<number> {
+  return new Set(text.split(",").filter((one) => /^[1-9]\d{0,14}$/.test(one)).map(Number));
 }
 
 function statusesOf(filter: QueueFilter): Status[] {
@@ -228,7 +244,7 @@ function List({ list, place, chosen, mayChoose, toggle, chooseAll, point }: List
         </thead>
         <tbody>
           {list.map((incident, index) => (
-            <tr key={incident.number} ref={index === place ? line : null} className={index === place ? "chosen" : ""} aria-current={index === place || undefined} onClick={() => point(incident)}>
+            <tr key={incident.number} ref={index === place ? line : null} className={index === place ? "chosen" : ""} aria-current={index === place || undefined} onClick={(event) => isForLine(event.target) && point(incident)}>
               {mayChoose && (
                 <td><input type="checkbox" aria-label={`Choose incident ${incident.number}`} checked={chosen.has(incident.number)} onChange={() => toggle(incident.number)} /></td>
               )}

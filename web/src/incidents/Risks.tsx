@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef } from "react";
 import { quote } from "../api/kusto";
 import { useZone } from "../app/session";
 import { Find } from "../parts/Find";
+import { isForLine } from "../parts/line";
 import { plural, showCount } from "../parts/numbers";
 import { Answered } from "../parts/Page";
 import { scrollTo } from "../parts/scroll";
@@ -98,7 +99,7 @@ function List({ list, place, days, point }: { list: EntityRisk[]; place: number;
           {list.map((risk, index) => {
             const { kind, name } = splitEntity(risk.entity);
             return (
-              <tr key={risk.entity} ref={index === place ? line : null} className={index === place ? "chosen" : ""} aria-current={index === place || undefined} onClick={() => point(risk)}>
+              <tr key={risk.entity} ref={index === place ? line : null} className={index === place ? "chosen" : ""} aria-current={index === place || undefined} onClick={(event) => isForLine(event.target) && point(risk)}>
                 <td className="score">
                   <span className={`severity ${weightOf(risk.score)}`}>{showCount(risk.score)}</span>
                   <span aria-hidden="true" className="score-bar"><span style={{ width: `${(100 * risk.score) / worst}%` }} /></span>

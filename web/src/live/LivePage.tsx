@@ -69,7 +69,7 @@ export function LivePage() {
       {asked === "" && <p>Choose a table to see its events as they come in.</p>}
       {rows && (
         <div className="framed results-body">
-          <Grid table={rows} zone={zone} search="" sort={undefined} hidesEmpty label="The newest rows" onSort={() => undefined} onOpen={open} />
+          <Grid table={rows} zone={zone} search="" sort={undefined} hidesEmpty label="The newest rows" onOpen={open} />
           {opened >= 0 && <Inspector table={rows} row={opened} zone={zone} close={() => setSearch({ row: undefined })} />}
         </div>
       )}

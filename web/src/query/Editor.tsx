@@ -48,7 +48,7 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
       language: LANGUAGE,
       // Before there is a text to colour: a change of colours later lets the editor begin anew.
       theme: themeName(isDark),
-      ariaLabel: "Query text. Shift and Enter runs the statement under the cursor. Control and M lets Tab leave the editor.",
+      ariaLabel: "Query text. Shift and Enter runs the statement under the cursor. Tab leaves the editor, Control and the right bracket indents.",
       fontSize: 14,
       renderLineHighlight: "line",
       suggest: { showIcons: true, preview: false },

@@ -15,6 +15,7 @@ import { RangePicker } from "../parts/RangePicker";
 import { Text } from "../parts/Text";
 import { visible } from "../parts/text";
 import { parseRange, rangeBounds, type TimeRange } from "../parts/time";
+import { splitDialog, useDialog } from "../parts/useDialog";
 import { Chart } from "../results/Chart";
 import { isDrawn, pivotGroups, undrawn } from "../results/chartOptions";
 import { download, EXPORT_FORMATS, exportAddress, follow, toCsv, toNdjson } from "../results/exports";
@@ -28,7 +29,7 @@ import { condition } from "./filters";
 import { Histogram } from "./Histogram";
 import { Library, SaveDialog } from "./Library";
 import { useSchema } from "./schema";
-import { SchemaTree } from "./SchemaTree";
+import { SchemaTree, type SchemaSearch } from "./SchemaTree";
 import { blockAt, limitsTime, withFilter, type Block } from "./statements";
 import { Cost, Statistics } from "./Statistics";
 import { useRun, type Run } from "./useRun";
@@ -40,7 +41,7 @@ const FIRST_TEXT = "SecurityAlert\n| summarize Alerts = count(), Last = max(Time
 const ROW_LIMITS = [1_000, 10_000, 100_000] as const;
 const ADDRESS_QUIET_MS = 400;
 
-type QuerySearch = { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string; expand?: string; rows?: string; cost?: string; dialog?: string };
+type QuerySearch = SchemaSearch & { q?: string; range?: string; view?: string; lang?: string; histogram?: string; sort?: string; filter?: string; row?: string; columns?: string; group?: string; empty?: string; table?: string; expand?: string; rows?: string; cost?: string };
 
 export function QueryPage() {
   const search = useSearch({ from: "/query" }) as QuerySearch;
@@ -55,8 +56,8 @@ export function QueryPage() {
   const [copied, setCopied] = useState(false);
   const { run, start, stop } = useRun();
   const language = search.lang === "sql" ? "sql" : "kql";
-  // The dialog that is open, and what it is about: `history`, `saved`, `save`, `profile:Syslog:Computer`.
-  const [dialog = "", profiled = ""] = splitAt(search.dialog ?? "", ":");
+  // One of `history`, `saved`, `save`, `profile:Syslog:Computer`.
+  const { dialog, subject: profiled, open: setDialog } = useDialog();
   const range = useMemo(() => parseRange(search.range), [search.range]);
   const overruled = language === "kql" && limitsTime(text) ? "The query limits the time itself, so this range is not applied." : "";
 
@@ -64,8 +65,6 @@ export function QueryPage() {
     (change: Record<string, string | undefined>) => void navigate({ search: (previous) => ({ ...previous, ...change }) as never, replace: true }),
     [navigate],
   );
-
-  const setDialog = useCallback((chosen: string | undefined) => setSearch({ dialog: chosen }), [setSearch]);
 
   // The address follows the text a moment later, and the text follows the address when somebody goes back.
   const written = useRef(search.q);
@@ -124,7 +123,7 @@ export function QueryPage() {
   return (
     <main className="query-page">
       <h1 className="only-read">Query</h1>
-      {showsSchema && <SchemaTree insert={(name) => editor.current?.insert(name)} profile={(table, column) => setDialog(`profile:${table}:${column}`)} />}
+      {showsSchema && <SchemaTree search={search} setSearch={setSearch} insert={(name) => editor.current?.insert(name)} profile={(table, column) => setDialog("profile", `${table}:${column}`)} />}
       <div className="query-work">
         <div className="toolbar" role="toolbar" aria-label="Query">
           <Button appearance="subtle" icon={<PanelLeftRegular />} aria-label="Tables" aria-pressed={showsSchema} onClick={toggleSchema} />
@@ -199,18 +198,12 @@ export function QueryPage() {
   );
 }
 
-/** What stands before the first mark, and what stands behind it. */
-function splitAt(text: string, mark: string): [string, string] {
-  const at = text.indexOf(mark);
-  return at < 0 ? [text, ""] : [text.slice(0, at), text.slice(at + mark.length)];
-}
-
 /** The values of the column that the address names; nothing where there is no such column. */
 function Profiled({ about, range, close }: { about: string; range: TimeRange; close(): void }) {
   const schema = useSchema();
   // One time for as long as it is open: a range that ends now ends elsewhere each moment.
   const times = useMemo(() => rangeBounds(range), [range]);
-  const [table, name] = splitAt(about, ":");
+  const [table, name] = splitDialog(about);
   const column = schema.data?.find((one) => one.name === table)?.columns.find((one) => one.name === name);
   return column ? <ColumnProfile table={table} column={column} times={times} close={close} /> : null;
 }
@@ -269,7 +262,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
   const zone = useZone();
   const which = Math.max(0, Math.min(result.tables.length - 1, Number(search.table ?? 1) - 1 || 0));
   const hidesEmpty = search.empty !== "shown";
-  const [showsFilters, setShowsFilters] = useState(search.columns !== undefined);
+  const showsFilters = search.columns !== undefined;
   const filters = useMemo(() => parseFilters(search.columns), [search.columns]);
   const source = result.tables[which];
   const expanded = useMemo(() => parseExpanded(search.expand), [search.expand]);
@@ -288,7 +281,8 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
   const isOpen = row !== undefined && Number.isInteger(row) && row >= 0 && row < table.rows.length;
   const isCut = table.rows.length >= asked.rowsMax;
   // The server writes one table to one file, and answers of commands are small.
-  const canBeWhole = result.tables.length === 1 && !asked.text.trimStart().startsWith(".") && exportAddress(asked, "parquet") !== undefined;
+  const canBeWhole = result.tables.length === 1 && !asked.text.trimStart().startsWith(".");
+  const isTooLong = exportAddress(asked, "parquet") === undefined;
   const exportAs = (kind: "csv" | "ndjson") => {
     const rows = arrange(table, search.filter ?? "", sort, filters);
     const name = `moneta-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}`;
@@ -324,7 +318,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
       <div className="toolbar" role="toolbar" aria-label="Results">
         {result.tables.length > 1 && (
           <Select aria-label="Which table" value={String(which)} onChange={(_, data) => setSearch({ table: String(Number(data.value) + 1), row: undefined })}>
-            {result.tables.map((one, index) => <option key={index} value={index}>{one.name} {index + 1}</option>)}
+            {result.tables.map((one, index) => <option key={index} value={index}>{visible(one.name)} {index + 1}</option>)}
           </Select>
         )}
         {drawn && (
@@ -340,10 +334,7 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
             <ToggleButton
               size="small"
               checked={showsFilters}
-              onClick={() => {
-                setShowsFilters(!showsFilters);
-                if (showsFilters) setSearch({ columns: undefined });
-              }}
+              onClick={() => setSearch({ columns: showsFilters ? undefined : filtersText({}) })}
             >
               Column filters
             </ToggleButton>
@@ -368,8 +359,8 @@ function Answer({ result, asked, search, setSearch, onFilter, onRange }: AnswerP
             <MenuList>
               {canBeWhole && (
                 <MenuGroup>
-                  <MenuGroupHeader>All rows of the query</MenuGroupHeader>
-                  {EXPORT_FORMATS.map(({ format, label }) => (
+                  <MenuGroupHeader>{isTooLong ? "All rows of the query: it is too long for an address, moneta query --export writes them" : "All rows of the query"}</MenuGroupHeader>
+                  {!isTooLong && EXPORT_FORMATS.map(({ format, label }) => (
                     <MenuItem key={format} onClick={() => follow(exportAddress(asked, format) ?? "")}>{label}</MenuItem>
                   ))}
                 </MenuGroup>

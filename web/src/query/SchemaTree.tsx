@@ -1,84 +1,90 @@
-// Tables with their columns: what there is to ask about. A name goes into the text; a column shows its values.
-import { Button, Input, Spinner } from "@fluentui/react-components";
+// Tables and views with their columns, and functions: what there is to ask about. A name goes into the text; a column shows
+// its values.
+import { Button, Spinner } from "@fluentui/react-components";
 import { ChevronDownRegular, ChevronRightRegular, DataHistogramRegular, StarFilled, StarRegular } from "@fluentui/react-icons";
 import { useMemo, useState } from "react";
 import { Failure } from "../app/Failure";
 import { readPreference, writePreference } from "../app/preferences";
+import { Find } from "../parts/Find";
 import { showCount } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { visible } from "../parts/text";
 import { columnName } from "./filters";
 import { useFunctions, useSchema, type SchemaTable } from "./schema";
 
+/** What is shown of the tree, as the address has it. */
+export interface SchemaSearch {
+  /** What is looked for. */
+  tables?: string;
+  /** Names of the tables whose columns are shown, with commas between. */
+  open?: string;
+  /** `shown`: tables without rows, too. */
+  unused?: string;
+}
+
 interface SchemaTreeProps {
+  search: SchemaSearch;
+  setSearch(change: Record<string, string | undefined>): void;
   insert(text: string): void;
   /** Shows what a column of a table holds. */
   profile(table: string, column: string): void;
 }
 
-export function SchemaTree({ insert, profile }: SchemaTreeProps) {
+export function SchemaTree({ search, setSearch, insert, profile }: SchemaTreeProps) {
   const schema = useSchema();
   const functions = useFunctions();
-  const [search, setSearch] = useState("");
   const [stars, setStars] = useState<string[]>(() => readPreference("stars", []));
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const toggleStar = (name: string) => {
     const next = stars.includes(name) ? stars.filter((star) => star !== name) : [...stars, name];
     setStars(next);
     writePreference("stars", next);
   };
+  const open = new Set((search.open ?? "").split(","));
   const toggle = (name: string) => {
     const next = new Set(open);
     if (!next.delete(name)) next.add(name);
-    setOpen(next);
+    setSearch({ open: [...next].filter(Boolean).join(",") || undefined });
   };
-  const wanted = search.trim().toLowerCase();
-  const tables = useMemo(() => {
-    const found = (schema.data ?? []).filter(
+  const wanted = (search.tables ?? "").trim().toLowerCase();
+  const found = useMemo(() => {
+    const all = (schema.data ?? []).filter(
       (table) => wanted === "" || table.name.toLowerCase().includes(wanted) || (wanted.length > 2 && table.columns.some((column) => column.name.toLowerCase().includes(wanted))),
     );
-    return [...found].sort((a, b) => Number(stars.includes(b.name)) - Number(stars.includes(a.name)));
+    return [...all].sort((a, b) => Number(stars.includes(b.name)) - Number(stars.includes(a.name)));
   }, [schema.data, wanted, stars]);
+  const [tables, views] = [found.filter((one) => !one.isView), found.filter((one) => one.isView)];
   const withRows = tables.filter((table) => table.numRows > 0 || stars.includes(table.name));
   const empty = tables.filter((table) => !withRows.includes(table));
-  const [showsEmpty, setShowsEmpty] = useState(false);
+  const showsEmpty = search.unused === "shown";
   const shown = showsEmpty || wanted !== "" ? [...withRows, ...empty] : withRows;
   const stored = (functions.data ?? []).filter((stored) => wanted === "" || stored.name.toLowerCase().includes(wanted));
+  const listed = (some: SchemaTable[]) => (
+    <ul className="schema-list">
+      {some.map((table) => (
+        <li key={table.name}>
+          <TableLine table={table} isOpen={open.has(table.name)} isStarred={stars.includes(table.name)} toggle={() => toggle(table.name)} star={() => toggleStar(table.name)} insert={insert} />
+          {open.has(table.name) && <Columns table={table} wanted={wanted} insert={insert} profile={(column) => profile(table.name, column)} />}
+        </li>
+      ))}
+    </ul>
+  );
 
   return (
     <section className="schema" aria-label="Tables">
-      <Input size="small" placeholder="Find a table or column" aria-label="Find a table or column" value={search} onChange={(_, data) => setSearch(data.value)} />
+      <Find label="Find a table or column" text={search.tables ?? ""} onChange={(text) => setSearch({ tables: text || undefined })} />
       {schema.isPending && <Spinner size="tiny" label="Tables" />}
       {schema.isError && <Failure error={schema.error} retry={() => void schema.refetch()} />}
-      <ul className="schema-list">
-        {shown.map((table) => (
-          <li key={table.name}>
-            <div className="schema-line">
-              <button type="button" className="tree-toggle" aria-expanded={open.has(table.name)} aria-label={`Columns of ${table.name}`} onClick={() => toggle(table.name)}>
-                {open.has(table.name) ? <ChevronDownRegular /> : <ChevronRightRegular />}
-              </button>
-              <button type="button" className="schema-name" title="Put the name into the query" onClick={() => insert(columnName(table.name))}>
-                <Text text={table.name} />
-              </button>
-              <span className="quiet schema-count">{table.numRows > 0 ? showCount(table.numRows) : ""}</span>
-              <button
-                type="button"
-                className={stars.includes(table.name) ? "star starred" : "star"}
-                aria-pressed={stars.includes(table.name)}
-                aria-label={`Keep ${table.name} at the top`}
-                onClick={() => toggleStar(table.name)}
-              >
-                {stars.includes(table.name) ? <StarFilled /> : <StarRegular />}
-              </button>
-            </div>
-            {open.has(table.name) && <Columns table={table} wanted={wanted} insert={insert} profile={(column) => profile(table.name, column)} />}
-          </li>
-        ))}
-      </ul>
+      {listed(shown)}
       {wanted === "" && empty.length > 0 && (
-        <Button size="small" appearance="subtle" onClick={() => setShowsEmpty(!showsEmpty)}>
+        <Button size="small" appearance="subtle" onClick={() => setSearch({ unused: showsEmpty ? undefined : "shown" })}>
           {showsEmpty ? "Hide" : "Show"} {empty.length} tables without rows
         </Button>
+      )}
+      {views.length > 0 && (
+        <>
+          <h3>Views</h3>
+          {listed(views)}
+        </>
       )}
       {stored.length > 0 && (
         <>
@@ -96,6 +102,32 @@ export function SchemaTree({ insert, profile }: SchemaTreeProps) {
         </>
       )}
     </section>
+  );
+}
+
+interface TableLineProps {
+  table: SchemaTable;
+  isOpen: boolean;
+  isStarred: boolean;
+  toggle(): void;
+  star(): void;
+  insert(text: string): void;
+}
+
+function TableLine({ table, isOpen, isStarred, toggle, star, insert }: TableLineProps) {
+  return (
+    <div className="schema-line">
+      <button type="button" className="tree-toggle" aria-expanded={isOpen} aria-label={`Columns of ${table.name}`} onClick={toggle}>
+        {isOpen ? <ChevronDownRegular /> : <ChevronRightRegular />}
+      </button>
+      <button type="button" className="schema-name" title={visible(table.docString) || "Put the name into the query"} onClick={() => insert(columnName(table.name))}>
+        <Text text={table.name} />
+      </button>
+      <span className="quiet schema-count">{table.numRows > 0 ? showCount(table.numRows) : ""}</span>
+      <button type="button" className={isStarred ? "star starred" : "star"} aria-pressed={isStarred} aria-label={`Keep ${table.name} at the top`} onClick={star}>
+        {isStarred ? <StarFilled /> : <StarRegular />}
+      </button>
+    </div>
   );
 }
 

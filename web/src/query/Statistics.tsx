@@ -1,6 +1,6 @@
 // What a query cost, and what it did not have to read: a line, and all of it for those who open the line.
 import { Button } from "@fluentui/react-components";
-import { plural, showCount, showMs } from "../parts/numbers";
+import { plural, showBytes, showCount, showMs } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import type { QueryResult } from "../api/kusto";
 
@@ -17,6 +17,7 @@ export function Statistics({ result, isOpen, open }: StatisticsProps) {
   const parts = [
     showMs(statistics.seconds * 1000),
     `${plural(statistics.rowsScanned, "row")} read`,
+    ...(statistics.bytesRead === undefined ? [] : [showBytes(statistics.bytesRead)]),
     ...(statistics.segmentsTotal > 0 ? [`${showCount(statistics.segmentsRead)} of ${plural(statistics.segmentsTotal, "segment")}`] : []),
   ];
   return (
@@ -37,6 +38,8 @@ export function Cost({ result }: { result: QueryResult }) {
         <dd>{showMs(statistics.seconds * 1000)} on the server, {showMs(result.elapsedMs)} until the page had it all</dd>
         <dt>Rows read</dt>
         <dd>{showCount(statistics.rowsScanned)}</dd>
+        {statistics.bytesRead !== undefined && <><dt>Bytes read</dt><dd>{showBytes(statistics.bytesRead)}</dd></>}
+        {statistics.memoryPeakBytes !== undefined && <><dt>Memory at most</dt><dd>{showBytes(statistics.memoryPeakBytes)} at once</dd></>}
         <dt>Segments read</dt>
         <dd>{showCount(statistics.segmentsRead)} of {showCount(statistics.segmentsTotal)}, and {plural(statistics.blocksRead, "block")} of rows that are newer than any segment</dd>
         <dt>Not read</dt>

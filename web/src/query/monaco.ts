@@ -52,6 +52,8 @@ export const EDITOR_OPTIONS = {
   // What cannot be seen is shown: pasted text is not trusted either.
   renderControlCharacters: true,
   padding: { top: 8, bottom: 8 },
+  // Whoever has only a keyboard comes out of it both ways; Ctrl+] and Ctrl+[ indent.
+  tabFocusMode: true,
   "semanticHighlighting.enabled": false,
 } satisfies monaco.editor.IStandaloneEditorConstructionOptions;
 

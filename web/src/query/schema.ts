@@ -7,12 +7,22 @@ import type { Status, StoredFunction } from "../api/types";
 export interface SchemaTable {
   name: string;
   columns: { name: string; type: ColumnType }[];
-  /** Rows stored; 0 for tables that nothing has come to. */
+  /** Rows stored; 0 for tables that nothing has come to, and for views, whose rows are not counted. */
   numRows: number;
+  /** Whether it is a materialised view. */
+  isView: boolean;
+  /** What somebody wrote about it; empty where nobody did. */
+  docString: string;
+}
+
+interface WireTable {
+  Name: string;
+  OrderedColumns: { Name: string; CslType: ColumnType }[];
+  DocString?: string | null;
 }
 
 interface WireSchema {
-  Databases: Record<string, { Tables: Record<string, { Name: string; OrderedColumns: { Name: string; CslType: ColumnType }[] }> }>;
+  Databases: Record<string, { Tables: Record<string, WireTable>; MaterializedViews?: Record<string, WireTable> }>;
 }
 
 /** The state of the installation; asked again every few seconds while a page shows it. */
@@ -29,13 +39,17 @@ export function useSchema() {
       const text = String(answer.rows[0]?.[0] ?? "{}");
       const schema = JSON.parse(text) as WireSchema;
       const rows = new Map(status.tables.map((table) => [table.name, table.num_rows]));
-      const tables = Object.values(schema.Databases).flatMap((database) => Object.values(database.Tables));
-      const listed = tables.map((table) => ({
-        name: table.Name,
-        columns: table.OrderedColumns.map((column) => ({ name: column.Name, type: column.CslType })),
-        numRows: rows.get(table.Name) ?? 0,
-      }));
-      return listed.sort((a, b) => Number(b.numRows > 0) - Number(a.numRows > 0) || (a.name < b.name ? -1 : 1));
+      const listed = (tables: Record<string, WireTable> | undefined, isView: boolean) =>
+        Object.values(tables ?? {}).map((table) => ({
+          name: table.Name,
+          columns: table.OrderedColumns.map((column) => ({ name: column.Name, type: column.CslType })),
+          numRows: isView ? 0 : (rows.get(table.Name) ?? 0),
+          isView,
+          docString: table.DocString ?? "",
+        }));
+      const databases = Object.values(schema.Databases);
+      const all = databases.flatMap(({ Tables, MaterializedViews }) => [...listed(Tables, false), ...listed(MaterializedViews, true)]);
+      return all.sort((a, b) => Number(b.numRows > 0) - Number(a.numRows > 0) || (a.name < b.name ? -1 : 1));
     },
   });
 }

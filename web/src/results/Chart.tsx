@@ -19,7 +19,7 @@ export function Chart({ table, visualization }: { table: ResultTable; visualizat
             <dd>
               <Text text={value} />
             </dd>
-            <dt>{name}</dt>
+            <dt><Text text={name} /></dt>
           </div>
         ))}
       </dl>

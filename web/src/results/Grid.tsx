@@ -17,6 +17,8 @@ import { arrange, cellText, columnOrder, columnWidths, filledColumns, groupLines
 const ROW_HEIGHT = 28;
 const FILTER_HEIGHT = 30;
 const PAGE_ROWS = 20;
+/** How far inside a cell its menu begins. */
+const MENU_INDENT = 12;
 /** Rows drawn above and below what is seen, so that a turn of the wheel shows none that is empty. */
 const ROWS_BEYOND = 8;
 
@@ -27,7 +29,8 @@ export interface GridProps {
   sort: Sort | undefined;
   hidesEmpty: boolean;
   label: string;
-  onSort(sort: Sort | undefined): void;
+  /** Absent where rows keep their order. */
+  onSort?: (sort: Sort | undefined) => void;
   onOpen(row: number): void;
   /** Absent where a filter cannot be added. */
   onFilter?: (column: Column, value: Cell, keep: boolean) => void;
@@ -114,6 +117,16 @@ export function Grid(props: GridProps) {
     if (canExpand(column) && !groupAt(place.row)) onExpand?.(column.name);
   };
   const expandLabel = (column: Column) => (expanded.includes(column.name) ? "Close members" : "Members as columns");
+  const sortBy = (column: Column | undefined) => column && onSort?.(nextSort(sort, column.name));
+  /** What can be done with the cell that has the focus, at its place: keys have no other way to some of it. */
+  const openMenu = () => {
+    const place = (document.getElementById(cellId(active)) ?? scroller.current)?.getBoundingClientRect();
+    if (place && lines.length > 0) setMenu({ x: place.left + MENU_INDENT, y: place.bottom, ...active });
+  };
+  const closeMenu = () => {
+    setMenu(undefined);
+    scroller.current?.focus({ preventScroll: true });
+  };
   const copy = (place: Place) => void navigator.clipboard?.writeText(cellText(valueAt(place)));
 
   const onKeyDown = (event: KeyboardEvent) => {
@@ -132,6 +145,7 @@ export function Grid(props: GridProps) {
       "+": () => filter(active, true),
       "-": () => filter(active, false),
       x: () => expandAt(active),
+      s: () => sortBy(columnAt(active.column)),
     };
     if ((event.ctrlKey || event.metaKey) && event.key === "c") copy(active);
     else if (jump[event.key] && !event.altKey) jump[event.key]?.();
@@ -191,6 +205,12 @@ export function Grid(props: GridProps) {
         aria-activedescendant={lines.length > 0 ? cellId(active) : undefined}
         tabIndex={0}
         onKeyDown={onKeyDown}
+        onContextMenu={(event) => {
+          // That of the keyboard: it comes from what has the focus, that of the mouse from a cell.
+          if (event.target !== event.currentTarget) return;
+          event.preventDefault();
+          openMenu();
+        }}
       >
         <div role="rowgroup" className="grid-head" style={{ width: totalWidth, height: ROW_HEIGHT + (onFilters ? FILTER_HEIGHT : 0) }}>
           <div role="row" aria-rowindex={1}>
@@ -203,19 +223,18 @@ export function Grid(props: GridProps) {
                   key={column.name + String(item.index)}
                   role="columnheader"
                   aria-colindex={item.index + 1}
-                  aria-sort={isSorted ? (sort.descending ? "descending" : "ascending") : "none"}
+                  aria-sort={onSort && (isSorted ? (sort.descending ? "descending" : "ascending") : "none")}
                   className="grid-cell grid-header"
                   style={{ left: item.start, width: item.size }}
                 >
-                  <button
-                    type="button"
-                    tabIndex={-1}
-                    title={visible(`${column.name}: ${column.type}`)}
-                    onClick={() => onSort(nextSort(sort, column.name))}
-                  >
-                    <Text text={column.name} />
-                    {isSorted && (sort.descending ? <ArrowSortDownRegular aria-hidden /> : <ArrowSortUpRegular aria-hidden />)}
-                  </button>
+                  {onSort ? (
+                    <button type="button" tabIndex={-1} title={visible(`${column.name}: ${column.type}; press to sort (s)`)} onClick={() => sortBy(column)}>
+                      <Text text={column.name} />
+                      {isSorted && (sort.descending ? <ArrowSortDownRegular aria-hidden /> : <ArrowSortUpRegular aria-hidden />)}
+                    </button>
+                  ) : (
+                    <span className="grid-title" title={visible(`${column.name}: ${column.type}`)}><Text text={column.name} /></span>
+                  )}
                   {canExpand(column) && (
                     <button
                       type="button"
@@ -321,6 +340,11 @@ export function Grid(props: GridProps) {
                 {expandLabel(activeColumn)}
               </Button>
             )}
+            {onSort && activeColumn && (
+              <Button size="small" appearance="subtle" title="s" onClick={() => sortBy(activeColumn)}>
+                {sortLabel(sort, activeColumn.name)}
+              </Button>
+            )}
             <Button size="small" appearance="subtle" onClick={() => copy(active)}>
               Copy cell
             </Button>
@@ -333,7 +357,7 @@ export function Grid(props: GridProps) {
       {menu && (
         <Menu
           open
-          onOpenChange={(_, data) => !data.open && setMenu(undefined)}
+          onOpenChange={(_, data) => !data.open && closeMenu()}
           positioning={{ target: { getBoundingClientRect: () => new DOMRect(menu.x, menu.y, 0, 0) } }}
         >
           <MenuPopover>
@@ -341,12 +365,11 @@ export function Grid(props: GridProps) {
               {onFilter && <MenuItem onClick={() => filter(menu, true)}>Add value as filter</MenuItem>}
               {onFilter && <MenuItem onClick={() => filter(menu, false)}>Leave value out</MenuItem>}
               {canExpand(menuColumn) && rowAt(menu.row) >= 0 && <MenuItem onClick={() => expandAt(menu)}>{expandLabel(menuColumn)}</MenuItem>}
+              {onSort && menuColumn && <MenuItem onClick={() => sortBy(menuColumn)}>{sortLabel(sort, menuColumn.name)}</MenuItem>}
               <MenuItem onClick={() => copy(menu)}>Copy cell</MenuItem>
               {menuColumn && <MenuItem onClick={() => void navigator.clipboard?.writeText(columnPath(menuColumn))}>Copy path</MenuItem>}
-              <MenuItem onClick={() => void navigator.clipboard?.writeText(rowText(table, rowAt(menu.row)))}>
-                Copy row as JSON
-              </MenuItem>
-              <MenuItem onClick={() => onOpen(rowAt(menu.row))}>Open row</MenuItem>
+              {rowAt(menu.row) >= 0 && <MenuItem onClick={() => void navigator.clipboard?.writeText(rowText(table, rowAt(menu.row)))}>Copy row as JSON</MenuItem>}
+              {rowAt(menu.row) >= 0 && <MenuItem onClick={() => onOpen(rowAt(menu.row))}>Open row</MenuItem>}
             </MenuList>
           </MenuPopover>
         </Menu>
@@ -363,6 +386,12 @@ function FilterField({ name, text, onChange }: { name: string; text: string; onC
 function nextSort(sort: Sort | undefined, column: string): Sort | undefined {
   if (sort?.column !== column) return { column, descending: false };
   return sort.descending ? undefined : { column, descending: true };
+}
+
+/** What the next step of sorting by a column does. */
+function sortLabel(sort: Sort | undefined, column: string): string {
+  const next = nextSort(sort, column);
+  return next === undefined ? "Do not sort" : next.descending ? "Sort downwards" : "Sort upwards";
 }
 
 /** A column as KQL names it: an expanded one is a path, which its name is already. */

@@ -36,11 +36,28 @@ export function isDrawn(visualization: Visualization): boolean {
   return KINDS.includes(visualization.Visualization ?? "");
 }
 
-/** What to say about a kind that is not drawn; nothing about tables, and pivots, which are groups of the table. */
+/** Properties that pictures have, by their names in KQL; clients are told some of them with capitals. */
+const PROPERTIES = ["visualization", "title", "xcolumn", "ycolumns", "series", "anomalycolumns", "xtitle", "ytitle", "xaxis", "yaxis", "legend", "ysplit", "kind", "ymin", "ymax", "accumulate", "isquerysorted"];
+const KINDS_OF_STACKING = ["default", "unstacked", "stacked", "stacked100"];
+
+/** A property by its name in KQL, as text; empty where it is not there. */
+function property(how: Visualization, name: string): string {
+  const found = Object.entries(how).find(([key]) => key.toLowerCase() === name)?.[1];
+  return found === null || found === undefined ? "" : String(found).trim();
+}
+
+/**
+ * What to say about a kind that is not drawn, and about properties that change nothing; nothing about tables, and pivots,
+ * which are groups of the table.
+ */
 export function undrawn(visualization: Visualization): string | undefined {
   const kind = visualization.Visualization ?? "";
-  if (kind === "" || kind === "table" || kind === "pivotchart" || isDrawn(visualization)) return undefined;
-  return `This page does not draw ${visible(kind)}: the table has the values.`;
+  if (kind === "" || kind === "table" || kind === "pivotchart") return undefined;
+  if (!isDrawn(visualization)) return `This page does not draw ${visible(kind)}: the table has the values.`;
+  const idle = Object.keys(visualization).filter((name) => !PROPERTIES.includes(name.toLowerCase()) && property(visualization, name.toLowerCase()) !== "");
+  const stacking = property(visualization, "kind");
+  if (stacking !== "" && !KINDS_OF_STACKING.includes(stacking)) idle.push(`kind=${stacking}`);
+  return idle.length > 0 ? `This page draws it without ${visible(idle.join(", "))}, which it does not know.` : undefined;
 }
 
 /** The columns by which a pivot groups its rows, unless somebody chose others. */
@@ -161,14 +178,15 @@ function numberOf(value: Cell): number | null {
 function xyChart(table: ResultTable, how: Visualization, look: Look, kind: string, shape: NonNullable<(typeof XY_KINDS)[string]>): Drawing {
   const found = axes(table, how, kind);
   if (typeof found === "string") return { kind: "none", reason: found };
-  const points = gather(table, found);
+  const gathered = gather(table, found);
+  const marked = new Set(list(how.AnomalyColumns));
+  const points = property(how, "accumulate") === "true" ? accumulated(gathered, marked) : gathered;
   const names = [...points.keys()];
   const kept = names.slice(0, SERIES_MAX);
   const sample = points.get(kept[0] ?? "")?.find((point) => point[0] !== null)?.[0];
   const isTime = typeof sample === "string" && TIME.test(sample);
   const isNumberAxis = !isTime && typeof sample === "number" && shape.type !== "bar";
   const isStacked = shape.stacked === true || how.Kind === "stacked" || how.Kind === "stacked100";
-  const marked = new Set(list(how.AnomalyColumns));
   const position = (value: Cell) => (isTime || isNumberAxis ? value : visible(cellText(value)));
   const valueColumns = found.ys.map((index) => table.columns[index]?.name ?? "");
   const columnOf = (name: string) => valueColumns.find((column) => name === column || name.endsWith(`: ${column}`)) ?? valueColumns[0] ?? "";
@@ -203,7 +221,7 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
   });
   const days = isTime ? spanDays(points) : 0;
   const across = axisOption(look, {
-    type: isTime ? "time" : isNumberAxis ? "value" : "category",
+    type: isTime ? "time" : isNumberAxis ? (how.XAxis === "log" ? "log" : "value") : "category",
     name: visible(how.XTitle ?? ""),
     // Categories stay in the order of the rows.
     ...(isTime || isNumberAxis ? {} : categories([...new Set([...points.values()].flat().map(([at]) => visible(cellText(at))))], shape.swapped === true)),
@@ -213,6 +231,8 @@ function xyChart(table: ResultTable, how: Visualization, look: Look, kind: strin
     type: how.YAxis === "log" ? "log" : "value",
     name: visible(how.YTitle ?? ""),
     axisLabel: { formatter: (value: number) => shortNumber(value), hideOverlap: true },
+    ...bound("min", property(how, "ymin")),
+    ...bound("max", property(how, "ymax")),
   });
   const option = {
     ...frame(how, look, kept.length > 1),
@@ -268,6 +288,25 @@ function totalsAt(points: Map<string, Point[]>, marked: ReadonlySet<string>): Ma
     for (const [at, value] of series) totals.set(at, (totals.get(at) ?? 0) + (value ?? 0));
   }
   return totals;
+}
+
+/** Each value with all before it added, by position where positions have an order; marks stay as they are. */
+function accumulated(points: Map<string, Point[]>, marked: ReadonlySet<string>): Map<string, Point[]> {
+  const isMark = (name: string) => [...marked].some((column) => name === column || name.endsWith(`: ${column}`));
+  return new Map(
+    [...points].map(([name, series]): [string, Point[]] => {
+      if (isMark(name)) return [name, series];
+      const isOrdered = series.every(([at]) => typeof at === "number" || (typeof at === "string" && TIME.test(at)));
+      const inOrder = isOrdered ? [...series].sort((a, b) => comparePositions(a[0], b[0])) : series;
+      let sum = 0;
+      return [name, inOrder.map(([at, value]) => [at, value === null ? null : (sum += value)])];
+    }),
+  );
+}
+
+/** An end of an axis that the query names; nothing where it is no number. */
+function bound(end: "min" | "max", text: string): Record<string, number> {
+  return text === "" || !Number.isFinite(Number(text)) ? {} : { [end]: Number(text) };
 }
 
 type Split = "none" | "axes" | "panels";

@@ -2,8 +2,8 @@
 import type { ResultTable } from "../api/kusto";
 import { cellText } from "./gridModel";
 
-/** What spreadsheets take for the beginning of a formula. */
-const FORMULA = /^[=+\-@\t\r]/;
+/** What spreadsheets take for the beginning of a formula; some read the wide forms as the narrow ones. */
+const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 
 /** RFC 4180; text that a spreadsheet would run as a formula gets an apostrophe in front. */
 export function toCsv(table: ResultTable, rows: Iterable<number>): string {

@@ -36,9 +36,9 @@ export function parseFilters(text: string | undefined): ColumnFilters {
   }
 }
 
-export function filtersText(filters: ColumnFilters): string | undefined {
-  const set = Object.entries(filters).filter(([, wanted]) => wanted !== "");
-  return set.length > 0 ? JSON.stringify(Object.fromEntries(set)) : undefined;
+/** `{}` where none is set: the fields for them are shown all the same. */
+export function filtersText(filters: ColumnFilters): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(filters).filter(([, wanted]) => wanted !== "")));
 }
 
 /**

@@ -1,7 +1,7 @@
 // The exceptions of rules: what is excepted, why, by whom and until when; making one, and ending one before its time.
 import { Button, Checkbox } from "@fluentui/react-components";
 import { useQueryClient } from "@tanstack/react-query";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef } from "react";
 import { send } from "../api/client";
 import type { RuleSummary } from "../api/types";
 import { useMayAdmin, useZone } from "../app/session";
@@ -11,8 +11,9 @@ import { Answered } from "../parts/Page";
 import { scrollTo } from "../parts/scroll";
 import { Text } from "../parts/Text";
 import { secondsSince, showAge, showTime } from "../parts/time";
+import { useDialog } from "../parts/useDialog";
 import { useKeys } from "../parts/useKeys";
-import { conditionText, sortedExceptions, useExceptions, type RuleException } from "./exceptions";
+import { conditionText, dayAfter, sortedExceptions, useExceptions, type RuleException } from "./exceptions";
 import { NewException } from "./NewException";
 
 /** What the address says of a new exception whose rule is not chosen yet. */
@@ -27,6 +28,8 @@ export interface ExceptionsSearch {
   except?: string;
   /** Its conditions. */
   where?: string;
+  /** Its last day. */
+  until?: string;
 }
 
 interface ExceptionsProps {
@@ -39,21 +42,22 @@ export function Exceptions({ rules, search, setSearch }: ExceptionsProps) {
   const mayAdmin = useMayAdmin();
   const client = useQueryClient();
   const exceptions = useExceptions();
-  const [ending, setEnding] = useState<RuleException>();
+  const { dialog, subject, open } = useDialog();
   const all = sortedExceptions(exceptions.data ?? []);
   const list = search.ended === "yes" ? all : all.filter((one) => one.active);
   const place = Math.max(0, list.findIndex((one) => one.id === search.at));
   const current = list[place];
+  const ending = mayAdmin && dialog === "end" ? all.find((one) => one.id === subject && one.active) : undefined;
   const go = (to: number) => setSearch({ at: list[Math.max(0, Math.min(list.length - 1, to))]?.id });
   const begin = () => setSearch({ except: search.except ?? NO_RULE });
-  const stop = () => setSearch({ except: undefined, where: undefined });
+  const stop = () => setSearch({ except: undefined, where: undefined, until: undefined });
   useKeys({
     j: () => go(place + 1),
     k: () => go(place - 1),
     ArrowDown: () => go(place + 1),
     ArrowUp: () => go(place - 1),
     n: () => mayAdmin && begin(),
-    e: () => mayAdmin && current?.active && setEnding(current),
+    e: () => mayAdmin && current?.active && open("end", current.id),
     Enter: () => current && setSearch({ rule: current.rule_id }),
   });
   const titleOf = (id: string) => rules.find((rule) => rule.rule_id === id)?.title ?? id;
@@ -67,6 +71,8 @@ export function Exceptions({ rules, search, setSearch }: ExceptionsProps) {
           where={search.where ?? ""}
           chooseRule={(id) => setSearch({ except: id || NO_RULE })}
           setWhere={(where) => setSearch({ where })}
+          until={search.until ?? dayAfter()}
+          setUntil={(day) => setSearch({ until: day === dayAfter() ? undefined : day })}
           close={stop}
         />
       )}
@@ -81,7 +87,7 @@ export function Exceptions({ rules, search, setSearch }: ExceptionsProps) {
           list.length === 0 ? (
             <p>{all.length === 0 ? "There is none: every match of a rule raises its alert." : "None holds now."}</p>
           ) : (
-            <List list={list} place={place} isPointed={search.at !== undefined} titleOf={titleOf} setSearch={setSearch} end={mayAdmin ? setEnding : undefined} />
+            <List list={list} place={place} isPointed={search.at !== undefined} titleOf={titleOf} setSearch={setSearch} end={mayAdmin ? (one) => open("end", one.id) : undefined} />
           )
         }
       </Answered>
@@ -89,7 +95,7 @@ export function Exceptions({ rules, search, setSearch }: ExceptionsProps) {
         <Confirm
           title="End this exception?"
           action="End"
-          close={() => setEnding(undefined)}
+          close={() => open(undefined)}
           act={async () => {
             await send("DELETE", `/v1/exceptions/${encodeURIComponent(ending.id)}`);
             await client.invalidateQueries({ queryKey: ["exceptions"] });

@@ -12,7 +12,7 @@ import { useSubmit } from "../parts/useSubmit";
 import { useTyped } from "../parts/useTyped";
 import { CONDITIONS_MAX, dayAfter, DAYS_MAX, endOf, filledIn, holdsLineEnds, NO_CONDITION, parseWhere, problemOf, TESTS, type Condition, type ExceptionPreview, type Test } from "./exceptions";
 import { Match } from "./Match";
-import { RANGE_UNLESS_CHOSEN, RANGES, useLook } from "./useLook";
+import { RANGES, useLook, useRangeOfLook } from "./useLook";
 
 /** Excepted matches that are drawn; all are counted. */
 const MATCHES_MAX = 20;
@@ -26,14 +26,21 @@ interface NewExceptionProps {
   where: string;
   chooseRule(id: string): void;
   setWhere(where: string | undefined): void;
+  /** The last day as the address has it, `yyyy-mm-dd`. */
+  until: string;
+  setUntil(day: string): void;
   close(): void;
 }
 
-export function NewException({ rules, ruleId, where, chooseRule, setWhere, close }: NewExceptionProps) {
+export function NewException({ rules, ruleId, where, chooseRule, setWhere, until, setUntil, close }: NewExceptionProps) {
   const [typed, setTyped] = useTyped(where, (text) => setWhere(text || undefined));
   const [reason, setReason] = useState("");
-  const [day, setDay] = useState(dayAfter());
-  const [range, setRange] = useState(RANGE_UNLESS_CHOSEN);
+  // Half a day is typed here alone: it would be none in the address.
+  const [day, setDay] = useState(until);
+  const changeDay = (text: string) => {
+    setDay(text);
+    if (text !== "") setUntil(text);
+  };
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => scrollTo(place.current), []);
   const parsed = parseWhere(typed);
@@ -57,12 +64,12 @@ export function NewException({ rules, ruleId, where, chooseRule, setWhere, close
       <form className="form" onSubmit={submit}>
         <RuleField rules={rules} rule={rule} ruleId={ruleId} choose={chooseRule} />
         <Conditions conditions={conditions} change={(next) => setTyped(JSON.stringify(next))} />
-        {ruleId !== "" && <Preview key={`${ruleId}\n${typed}`} ruleId={ruleId} conditions={conditions} problem={problem} range={range} setRange={setRange} />}
+        {ruleId !== "" && <Preview key={`${ruleId}\n${typed}`} ruleId={ruleId} conditions={conditions} problem={problem} />}
         <Field label="Why" required hint="What it is, and who says that it is expected. It stays in the audit.">
           <Textarea value={reason} rows={2} onChange={(_, data) => setReason(data.value)} />
         </Field>
         <Field label="Last day, in UTC" required validationState={isBadDay ? "error" : "none"} validationMessage={isBadDay ? `A day from today to ${dayAfter(DAYS_MAX)}.` : ""}>
-          <Input type="date" value={day} min={dayAfter(0)} max={dayAfter(DAYS_MAX)} onChange={(_, data) => setDay(data.value)} />
+          <Input type="date" value={day} min={dayAfter(0)} max={dayAfter(DAYS_MAX)} onChange={(_, data) => changeDay(data.value)} />
         </Field>
         {error !== undefined && <Failure error={error} title="Not made" />}
         <div><Button type="submit" appearance="primary" disabled={!isReady || isBusy}>Make the exception</Button></div>
@@ -143,13 +150,12 @@ interface PreviewProps {
   conditions: Condition[];
   /** What is still wrong with the conditions; empty when nothing is. */
   problem: string;
-  range: string;
-  setRange(range: string): void;
 }
 
 /** What it would take away of what is stored; drawn anew for other conditions, so that no answer stands beside others. */
-function Preview({ ruleId, conditions, problem, range, setRange }: PreviewProps) {
+function Preview({ ruleId, conditions, problem }: PreviewProps) {
   const zone = useZone();
+  const [range, setRange] = useRangeOfLook(RANGES);
   const { report, error, isBusy, look } = useLook(range, (bounds) => send<ExceptionPreview>("POST", "/v1/exceptions/preview", { body: { rule_id: ruleId, conditions: filledIn(conditions), ...bounds } }));
   return (
     <div>

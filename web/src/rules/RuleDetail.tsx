@@ -78,7 +78,7 @@ function Detail({ id, details, setSearch, remove }: RuleDetailProps & { details:
       {facts && facts.references.length > 0 && <References addresses={facts.references} />}
       {facts && facts.tests.length > 0 && <Tests facts={facts} file={{ name: source.file, text: source.text }} />}
       <ExceptionsOf ruleId={id} setSearch={setSearch} />
-      {mayAdmin && rule?.enabled && !isQuery && <Backfill rules={[id]} />}
+      {mayAdmin && rule?.enabled && <Backfill rules={[id]} isQuery={isQuery} />}
       {isQuery && <p><Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: facts?.condition ?? "" }) as never}>Its query on the query page</Link></p>}
       <h3>Text</h3>
       <pre className="panel limited" tabIndex={0}><Text text={source.text} /></pre>

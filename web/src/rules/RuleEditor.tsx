@@ -89,6 +89,7 @@ function Draft({ id, stored, close }: RuleEditorProps & { stored: RuleDetails | 
       setBusy(false);
     }
   };
+  const isQuery = useMemo(() => isQueryRule(text), [text]);
   const isOther = stored !== undefined && syntax.length === 0 && !idsOf(text).includes(id);
   return (
     <>
@@ -116,11 +117,8 @@ function Draft({ id, stored, close }: RuleEditorProps & { stored: RuleDetails | 
         {said?.kind === "failed" && <Failure error={said.error} title="Not done" />}
         {said && "report" in said && <RuleReport files={files} report={said.report} isDraft={said.kind === "checked"} />}
       </div>
-      {isQueryRule(text) ? (
-        <p><Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: factsOf(text, id)?.condition ?? "" }) as never}>Its query on the query page</Link></p>
-      ) : (
-        syntax.length === 0 && <Backfill key={text} files={files} />
-      )}
+      {isQuery && <p><Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: factsOf(text, id)?.condition ?? "" }) as never}>Its query on the query page</Link></p>}
+      {syntax.length === 0 && <Backfill key={text} files={files} isQuery={isQuery} />}
     </>
   );
 }

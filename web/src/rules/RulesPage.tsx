@@ -3,7 +3,7 @@ import { Button, Input, MessageBar, MessageBarBody, Select, Tab, TabList } from 
 import { AddRegular, EditRegular } from "@fluentui/react-icons";
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { send } from "../api/client";
 import type { RuleSummary } from "../api/types";
 import { useMayAdmin, useZone } from "../app/session";
@@ -13,6 +13,7 @@ import { Answered, Page } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { scrollTo } from "../parts/scroll";
 import { showTime } from "../parts/time";
+import { useDialog } from "../parts/useDialog";
 import { useStatus } from "../query/schema";
 import { AddRules } from "./AddRules";
 import { Coverage } from "./Coverage";
@@ -42,10 +43,10 @@ export function RulesPage() {
   const fired = useFired();
   const mayAdmin = useMayAdmin();
   const client = useQueryClient();
-  const [removing, setRemoving] = useState<string>();
+  const { dialog, subject: removing, open } = useDialog();
   const setSearch = (change: Record<string, string | undefined>) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
   const view = VIEWS.find((one) => one === search.view) ?? "list";
-  const title = rules.data?.find((rule) => rule.rule_id === removing)?.title ?? removing ?? "";
+  const title = rules.data?.find((rule) => rule.rule_id === removing)?.title ?? removing;
   const alerts = fired.data ?? NONE;
   const status = useStatus();
   const stored = useMemo(() => status.data && new Map(status.data.tables.map((table) => [table.name, table.num_rows])), [status.data]);
@@ -76,15 +77,15 @@ export function RulesPage() {
           </Answered>
         </Page>
       </div>
-      {search.rule && !search.edit && <RuleDetail key={search.rule} id={search.rule} setSearch={setSearch} remove={mayAdmin ? () => setRemoving(search.rule) : undefined} />}
-      {removing !== undefined && (
+      {search.rule && !search.edit && <RuleDetail key={search.rule} id={search.rule} setSearch={setSearch} remove={mayAdmin ? () => open("remove", search.rule) : undefined} />}
+      {mayAdmin && dialog === "remove" && removing !== "" && (
         <Confirm
           title="Remove this rule?"
           action="Remove"
-          close={() => setRemoving(undefined)}
+          close={() => open(undefined)}
           act={async () => {
             await send("DELETE", `/v1/rules/${encodeURIComponent(removing)}`);
-            setSearch({ rule: undefined });
+            setSearch({ rule: undefined, dialog: undefined });
             await client.invalidateQueries({ queryKey: ["rules"] });
           }}
         >
@@ -148,7 +149,7 @@ function RuleList({ all, fired, search, setSearch }: RuleListProps) {
   return (
     <>
       {!isKnown && (
-        <MessageBar intent="warning"><MessageBarBody>The rule {search.rule} is not among those that run or rest.</MessageBarBody></MessageBar>
+        <MessageBar intent="warning"><MessageBarBody>The rule <Text text={search.rule ?? ""} /> is not among those that run or rest.</MessageBarBody></MessageBar>
       )}
       <div className="toolbar">
         <Input placeholder="Find a rule" aria-label="Find a rule" value={search.text ?? ""} onChange={(_, data) => setSearch({ text: data.value || undefined })} />

@@ -28,7 +28,7 @@ export default function YamlEditor({ text, problems, onChange }: YamlEditorProps
       value: text,
       language: "yaml",
       theme,
-      ariaLabel: "Text of the rule. Control and M lets Tab leave the editor.",
+      ariaLabel: "Text of the rule. Tab leaves the editor, Control and the right bracket indents.",
       fontSize: 13,
       quickSuggestions: false,
       tabSize: 2,

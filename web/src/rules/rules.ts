@@ -35,11 +35,6 @@ export function useFired() {
   });
 }
 
-/** Whether the server can say why a rule matches an event: it runs, and is no query, whose log source says when it is run. */
-export function isExplained({ enabled, log_source }: Pick<RuleSummary, "enabled" | "log_source">): boolean {
-  return enabled && !log_source.startsWith("KQL ");
-}
-
 /** Lets a rule run or rest, and reads the rules anew. */
 export function useSetEnabled(): (id: string, enabled: boolean) => Promise<void> {
   const client = useQueryClient();

@@ -1,10 +1,20 @@
-// A look at what is stored in a range of times, when somebody asks for it.
+// A look at what is stored in a range of times, when somebody asks for it. The address holds the range.
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { parseRange, rangeBounds } from "../parts/time";
 
 /** Ranges that are offered. */
 export const RANGES = ["24h", "7d", "30d", "90d", "all"];
-export const RANGE_UNLESS_CHOSEN = "7d";
+const RANGE_UNLESS_CHOSEN = "7d";
+
+/** The range that is looked at, one of those offered, and how another is chosen. */
+export function useRangeOfLook(offered: string[]): [string, (range: string) => void] {
+  const search = useSearch({ from: "/rules" }) as { range?: string };
+  const navigate = useNavigate({ from: "/rules" });
+  const range = offered.find((one) => one === search.range) ?? RANGE_UNLESS_CHOSEN;
+  const choose = (chosen: string) => void navigate({ search: (previous: object) => ({ ...previous, range: chosen === RANGE_UNLESS_CHOSEN ? undefined : chosen }) as never, replace: true });
+  return [range, choose];
+}
 
 interface Look<T> {
   /** What was found in this range; absent for one that was not looked at. */

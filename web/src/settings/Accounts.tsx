@@ -1,4 +1,4 @@
-// Accounts of people: made, listed, disabled.
+// Accounts of people: made, listed, changed, disabled.
 import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input } from "@fluentui/react-components";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -10,48 +10,60 @@ import { Confirm } from "../parts/Confirm";
 import { Answered, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
+import { useDialog } from "../parts/useDialog";
 import { useSubmit } from "../parts/useSubmit";
+import { PasswordDialog } from "./PasswordDialog";
 import { Scopes } from "./Scopes";
 
 export function Accounts() {
   const zone = useZone();
   const { session } = useSession();
   const client = useQueryClient();
-  const [isMaking, setMaking] = useState(false);
-  const [disabling, setDisabling] = useState<Account>();
+  const { dialog, subject, open } = useDialog();
   const accounts = useQuery({ queryKey: ["accounts"], queryFn: async () => (await send<{ accounts: Account[] }>("GET", "/v1/accounts")).accounts });
+  const mayChange = (account: Account) => account.disabled === null && account.name !== session.name;
+  const meant = accounts.data?.find((account) => account.name === subject && mayChange(account));
+  const disabling = dialog === "disable" ? meant : undefined;
   return (
-    <Section title="Accounts of people" tools={<Button onClick={() => setMaking(true)}>New account</Button>}>
+    <Section title="Accounts of people" tools={<Button onClick={() => open("account")}>New account</Button>}>
       <Answered query={accounts}>
         {(list) => (
-          <table className="plain">
-            <thead>
-              <tr><th scope="col">Name</th><th scope="col">May</th><th scope="col">Made</th><th scope="col">State</th><th scope="col"><span className="only-read">Disable</span></th></tr>
-            </thead>
-            <tbody>
-              {list.map((account) => (
-                <tr key={account.name}>
-                  <td><Text text={account.name} /></td>
-                  <td>{account.scopes.join(", ")}</td>
-                  <td>{showTime(account.created, zone).slice(0, 19)}</td>
-                  <td>{account.disabled === null ? "active" : `disabled ${showTime(account.disabled, zone).slice(0, 19)}`}</td>
-                  <td>
-                    {account.disabled === null && account.name !== session.name && (
-                      <Button size="small" appearance="subtle" aria-label={`Disable ${account.name}`} onClick={() => setDisabling(account)}>Disable</Button>
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <div className="scroll-x" tabIndex={0} role="group" aria-label="Accounts">
+            <table className="plain">
+              <thead>
+                <tr><th scope="col">Name</th><th scope="col">May</th><th scope="col">Made</th><th scope="col">State</th><th scope="col"><span className="only-read">Change</span></th></tr>
+              </thead>
+              <tbody>
+                {list.map((account) => (
+                  <tr key={account.name}>
+                    <td><Text text={account.name} /></td>
+                    <td>{account.scopes.join(", ")}</td>
+                    <td>{showTime(account.created, zone).slice(0, 19)}</td>
+                    <td>{account.disabled === null ? "active" : `disabled ${showTime(account.disabled, zone).slice(0, 19)}`}</td>
+                    <td>
+                      {mayChange(account) && (
+                        <>
+                          <Button size="small" appearance="subtle" aria-label={`Change what ${account.name} may`} onClick={() => open("scopes-of", account.name)}>Change</Button>
+                          <Button size="small" appearance="subtle" aria-label={`New password for ${account.name}`} onClick={() => open("password-of", account.name)}>New password</Button>
+                          <Button size="small" appearance="subtle" aria-label={`Disable ${account.name}`} onClick={() => open("disable", account.name)}>Disable</Button>
+                        </>
+                      )}
+                    </td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
         )}
       </Answered>
-      {isMaking && <Make close={() => setMaking(false)} />}
+      {dialog === "password-of" && meant && <PasswordDialog name={meant.name} isOwn={false} close={() => open(undefined)} />}
+      {dialog === "scopes-of" && meant && <ChangeScopes key={meant.name} account={meant} close={() => open(undefined)} />}
+      {dialog === "account" && <Make close={() => open(undefined)} />}
       {disabling && (
         <Confirm
           title="Disable this account?"
           action="Disable"
-          close={() => setDisabling(undefined)}
+          close={() => open(undefined)}
           act={async () => {
             await send("DELETE", `/v1/accounts/${encodeURIComponent(disabling.name)}`);
             await client.invalidateQueries({ queryKey: ["accounts"] });
@@ -86,6 +98,31 @@ function Make({ close }: { close(): void }) {
             <DialogActions>
               <Button onClick={close}>Cancel</Button>
               <Button type="submit" appearance="primary" disabled={name.trim() === "" || password === "" || scopes.length === 0 || isBusy}>Make</Button>
+            </DialogActions>
+          </DialogBody>
+        </form>
+      </DialogSurface>
+    </Dialog>
+  );
+}
+
+function ChangeScopes({ account, close }: { account: Account; close(): void }) {
+  const [scopes, setScopes] = useState<string[]>(account.scopes);
+  const { error, isBusy, submit } = useSubmit(() => send("PUT", `/v1/accounts/${encodeURIComponent(account.name)}/scopes`, { body: { scopes } }), "accounts", close);
+  return (
+    <Dialog open onOpenChange={(_, data) => !data.open && close()}>
+      <DialogSurface>
+        <form onSubmit={submit}>
+          <DialogBody>
+            <DialogTitle>What “<Text text={account.name} />” may</DialogTitle>
+            <DialogContent>
+              <Scopes chosen={scopes} choose={setScopes} />
+              <p className="quiet">They are signed out everywhere, and may do this from the next time they sign in.</p>
+              {error !== undefined && <Failure error={error} title="Not changed" />}
+            </DialogContent>
+            <DialogActions>
+              <Button onClick={close}>Cancel</Button>
+              <Button type="submit" appearance="primary" disabled={scopes.length === 0 || isBusy}>Change</Button>
             </DialogActions>
           </DialogBody>
         </form>

@@ -4,10 +4,11 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { send } from "../api/client";
 import { Failure } from "../app/Failure";
-import { useMayAdmin } from "../app/session";
-import { plural, showCount, showMs } from "../parts/numbers";
+import { useMayAdmin, useZone } from "../app/session";
+import { showCount, showMs } from "../parts/numbers";
 import { Answered, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
+import { secondsSince, showAge, showTime } from "../parts/time";
 import { channelState, kindText, useChannels, type ChannelState, type ChannelStatus, type ChannelTest } from "./channels";
 
 export function Channels() {
@@ -33,6 +34,7 @@ function NoChannel() {
 }
 
 function List({ list, mayTest }: { list: ChannelStatus[]; mayTest: boolean }) {
+  const zone = useZone();
   return (
     <div className="scroll-x" tabIndex={0} role="group" aria-label="Channels">
       <table className="plain">
@@ -48,11 +50,14 @@ function List({ list, mayTest }: { list: ChannelStatus[]; mayTest: boolean }) {
               <td><Text text={channel.name} /></td>
               <td>{kindText(channel.kind)}</td>
               <td><span className={`severity ${channel.level_min}`}>{channel.level_min}</span></td>
-              <td className="time"><StateOf channel={channel} /></td>
+              <td className="wrap"><StateOf channel={channel} /></td>
               <td className="number">{showCount(channel.delivered)}</td>
               <td className="number">{showCount(channel.retried)}</td>
               <td className={channel.given_up > 0 ? "number bad" : "number"}>{showCount(channel.given_up)}</td>
-              <td className="wrap">{channel.last_error === "" ? <span className="quiet">none</span> : <Text text={channel.last_error} />}</td>
+              <td className="wrap">
+                {channel.last_error === "" ? <span className="quiet">none</span> : <Text text={channel.last_error} />}
+                {channel.last_failure && <div className="quiet">{showTime(channel.last_failure, zone).slice(0, 19)}</div>}
+              </td>
               {mayTest && <td className="wrap"><Test name={channel.name} /></td>}
             </tr>
           ))}
@@ -64,8 +69,8 @@ function List({ list, mayTest }: { list: ChannelStatus[]; mayTest: boolean }) {
 
 /** The colour of a state, as collectors have them, and its words. */
 const STATES: Record<ChannelState, [colour: string, words: (channel: ChannelStatus) => string]> = {
-  lost: ["failed", ({ given_up }) => `gave up ${plural(given_up, "alert")}`],
-  failing: ["failed", () => "nothing arrives"],
+  failing: ["failed", ({ failing_since }) => `nothing arrives, for ${showAge(secondsSince(failing_since ?? ""))}`],
+  lost: ["failed", ({ last_given_up }) => `arrives; an alert was given up ${showAge(secondsSince(last_given_up ?? ""))} ago`],
   shaky: ["stopped", () => "arrives, with failures"],
   delivers: ["running", () => "arrives"],
   idle: ["", () => "nothing was sent yet"],

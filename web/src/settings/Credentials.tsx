@@ -1,7 +1,7 @@
 // Credentials of programs: made, listed, revoked. A secret is shown once, and kept nowhere.
 import { Button, Dialog, DialogActions, DialogBody, DialogContent, DialogSurface, DialogTitle, Field, Input, MessageBar, MessageBarBody } from "@fluentui/react-components";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState, type FormEvent } from "react";
+import { useRef, useState, type FormEvent } from "react";
 import { send } from "../api/client";
 import type { Credential } from "../api/types";
 import { Failure } from "../app/Failure";
@@ -10,19 +10,20 @@ import { Confirm } from "../parts/Confirm";
 import { Answered, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
+import { useDialog } from "../parts/useDialog";
 import { Scopes } from "./Scopes";
 
 export function Credentials() {
   const zone = useZone();
   const client = useQueryClient();
-  const [isMaking, setMaking] = useState(false);
-  const [revoking, setRevoking] = useState<Credential>();
+  const { dialog, subject, open } = useDialog();
   const credentials = useQuery({ queryKey: ["credentials"], queryFn: async () => (await send<{ credentials: Credential[] }>("GET", "/v1/credentials")).credentials });
   const time = (text: string | null) => (text === null ? "" : showTime(text, zone).slice(0, 19));
   const state = (credential: Credential) =>
     credential.revoked !== null ? `revoked ${time(credential.revoked)}` : Date.parse(credential.expires) < Date.now() ? "expired" : "valid";
+  const revoking = dialog === "revoke" ? credentials.data?.find((credential) => credential.id === subject && state(credential) === "valid") : undefined;
   return (
-    <Section title="Credentials of programs" tools={<Button appearance="primary" onClick={() => setMaking(true)}>New credential</Button>}>
+    <Section title="Credentials of programs" tools={<Button appearance="primary" onClick={() => open("credential")}>New credential</Button>}>
       <Answered query={credentials}>
         {(list) => (
           <div className="scroll-x" tabIndex={0} role="group" aria-label="Credentials">
@@ -45,7 +46,7 @@ export function Credentials() {
                     <td>{state(credential)}</td>
                     <td>
                       {state(credential) === "valid" && (
-                        <Button size="small" appearance="subtle" aria-label={`Revoke ${credential.name}`} onClick={() => setRevoking(credential)}>Revoke</Button>
+                        <Button size="small" appearance="subtle" aria-label={`Revoke ${credential.name}`} onClick={() => open("revoke", credential.id)}>Revoke</Button>
                       )}
                     </td>
                   </tr>
@@ -55,12 +56,12 @@ export function Credentials() {
           </div>
         )}
       </Answered>
-      {isMaking && <Make close={() => setMaking(false)} />}
+      {dialog === "credential" && <Make close={() => open(undefined)} />}
       {revoking && (
         <Confirm
           title="Revoke this credential?"
           action="Revoke"
-          close={() => setRevoking(undefined)}
+          close={() => open(undefined)}
           act={async () => {
             await send("DELETE", `/v1/credentials/${encodeURIComponent(revoking.id)}`);
             await client.invalidateQueries({ queryKey: ["credentials"] });
@@ -83,9 +84,15 @@ function Make({ close }: { close(): void }) {
   const [days, setDays] = useState(DAYS);
   const [secret, setSecret] = useState<string>();
   const [error, setError] = useState<unknown>();
+  const [isBusy, setBusy] = useState(false);
+  // A second press may come before the first one is drawn: it would make a credential that nobody sees.
+  const isSending = useRef(false);
   const isBad = !/^[1-9]\d{0,4}$/.test(days);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
+    if (isSending.current) return;
+    isSending.current = true;
+    setBusy(true);
     setError(undefined);
     try {
       const made = await send<{ credential: string }>("POST", "/v1/credentials", { body: { name, scopes, expires_in_days: Number(days) } });
@@ -93,6 +100,8 @@ function Make({ close }: { close(): void }) {
       await client.invalidateQueries({ queryKey: ["credentials"] });
     } catch (problem) {
       setError(problem);
+      isSending.current = false;
+      setBusy(false);
     }
   };
   return (
@@ -122,7 +131,7 @@ function Make({ close }: { close(): void }) {
               {secret === undefined ? (
                 <>
                   <Button onClick={close}>Cancel</Button>
-                  <Button type="submit" appearance="primary" disabled={isBad || name.trim() === "" || scopes.length === 0}>Make</Button>
+                  <Button type="submit" appearance="primary" disabled={isBusy || isBad || name.trim() === "" || scopes.length === 0}>Make</Button>
                 </>
               ) : (
                 <>

@@ -12,7 +12,7 @@ import { Answered, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { secondsSince, showAge, showTime } from "../parts/time";
 import { columnName } from "../query/filters";
-import { isTroubled, stateText, troublesFirst } from "./sources";
+import { isTroubled, stateText, troublesFirst, useSources } from "./sources";
 
 const REFRESH_MS = 15_000;
 /** Lines that are drawn; the field narrows them. */
@@ -27,7 +27,7 @@ interface ReceivedProps {
 
 export function Received({ text, onlyTroubled, onText, onTroubled }: ReceivedProps) {
   const zone = useZone();
-  const sources = useQuery({ queryKey: ["sources"], queryFn: () => send<SourceStatus[]>("GET", "/v1/sources"), refetchInterval: REFRESH_MS });
+  const sources = useSources(REFRESH_MS);
   return (
     <Section
       title="What is received from whom"
@@ -76,7 +76,7 @@ export function Received({ text, onlyTroubled, onText, onTroubled }: ReceivedPro
                           <td className="time" title={one.last_seen ? showTime(one.last_seen, zone) : ""}>{one.last_seen ? `${showAge(secondsSince(one.last_seen))} ago` : "never"}</td>
                           <td className="number">{one.lag_seconds === null ? "" : showAge(one.lag_seconds)}{(one.clock_ahead_seconds ?? 0) > 0 && <div className="quiet">clock {showAge(one.clock_ahead_seconds ?? 0)} fast</div>}</td>
                           <Lost count={one.num_missing} />
-                          <Lost count={one.num_dropped} />
+                          <Lost count={one.num_dropped} last={one.last_dropped} />
                           <Lost count={one.num_quarantined} />
                         </tr>
                       ))}
@@ -106,8 +106,13 @@ function rate(perMinute: number): string {
   return showCount(perMinute >= 10 ? Math.round(perMinute) : Math.round(perMinute * 10) / 10);
 }
 
-function Lost({ count }: { count: number }) {
-  return <td className={count > 0 ? "number bad" : "number"}>{showCount(count)}</td>;
+function Lost({ count, last }: { count: number; last?: string | null }) {
+  return (
+    <td className={count > 0 ? "number bad" : "number"}>
+      {showCount(count)}
+      {last && <div className="quiet">last {showAge(secondsSince(last))} ago</div>}
+    </td>
+  );
 }
 
 const ASPECTS: [keyof SourceQuality, string][] = [["who", "Who"], ["what", "What"], ["when", "When"], ["where", "Where"], ["source_of_event", "From what"], ["outcome", "Outcome"]];

@@ -34,6 +34,7 @@ export function SourcesPage() {
   const search = useSearch({ from: "/sources" }) as SourcesSearch;
   const navigate = useNavigate({ from: "/sources" });
   const setSearch = (change: Record<string, string | undefined>) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
+  const zone = useZone();
   const status = useStatus(REFRESH_MS);
   const view = search.view === "quality" ? "quality" : "received";
   return (
@@ -56,7 +57,7 @@ export function SourcesPage() {
           {({ collectors }) => collectors.length === 0 ? <p>None is at work: events come only through the HTTP interface.</p> : (
             <table className="plain">
               <thead>
-                <tr><th scope="col">Source</th><th scope="col">State</th><th scope="col" className="number">Records since the start</th><th scope="col" className="number">Lost</th><th scope="col">Reason</th></tr>
+                <tr><th scope="col">Source</th><th scope="col">State</th><th scope="col" className="number">Records since the start</th><th scope="col">Since</th><th scope="col">Reason</th></tr>
               </thead>
               <tbody>
                 {collectors.map((collector) => (
@@ -64,7 +65,7 @@ export function SourcesPage() {
                     <td><Text text={collector.name} /></td>
                     <td><span className={`state ${collector.state}`}>{collector.state}</span></td>
                     <td className="number">{showCount(collector.num_records)}</td>
-                    <td className={collector.num_dropped > 0 ? "number bad" : "number"}>{showCount(collector.num_dropped)}</td>
+                    <td className="time">{showTime(collector.since, zone).slice(0, 19)}</td>
                     <td className="wrap"><Text text={collector.reason} /></td>
                   </tr>
                 ))}

@@ -1,5 +1,11 @@
-// What the states of sources mean, and which come first.
+// Sources as pages ask for them, what their states mean, and which come first.
+import { useQuery } from "@tanstack/react-query";
+import { send } from "../api/client";
 import type { SourceStatus } from "../api/types";
+
+export function useSources(refetchInterval: number) {
+  return useQuery({ queryKey: ["sources"], queryFn: () => send<SourceStatus[]>("GET", "/v1/sources"), refetchInterval });
+}
 
 const MEANINGS: Record<string, string> = {
   learning: "learning what is usual",

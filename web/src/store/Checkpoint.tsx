@@ -6,7 +6,7 @@ import type { Status } from "../api/types";
 import { plural } from "../parts/numbers";
 import { Answered, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
-import { showAge } from "../parts/time";
+import { secondsSince, showAge } from "../parts/time";
 import { isAlarming } from "./witness";
 
 const REFRESH_MS = 15_000;
@@ -45,12 +45,13 @@ export function Checkpoint({ checkpoint }: { checkpoint: Status["checkpoint"] })
       </p>
       {witnesses.length > 0 && (
         <table className="plain">
-          <thead><tr><th scope="col">Witness</th><th scope="col">State</th><th scope="col">Reason</th></tr></thead>
+          <thead><tr><th scope="col">Witness</th><th scope="col">State</th><th scope="col">For</th><th scope="col">Reason</th></tr></thead>
           <tbody>
             {witnesses.map((witness) => (
               <tr key={witness.name}>
                 <td><Text text={witness.name} /></td>
                 <td><span className={isAlarming(witness.state) ? "bad" : ""}>{STATES[witness.state] ?? witness.state}</span></td>
+                <td className="time">{showAge(secondsSince(witness.since))}</td>
                 <td className="wrap"><Text text={witness.reason} /></td>
               </tr>
             ))}

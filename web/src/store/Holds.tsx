@@ -16,7 +16,7 @@ interface HoldsProps {
   /** The dialog of the address, `hold` or `release`, and the hold it is about. */
   dialog: string;
   subject: string;
-  open(dialog: string | undefined): void;
+  open(dialog: string | undefined, subject?: string): void;
 }
 
 export function Holds({ tables, dialog, subject, open }: HoldsProps) {
@@ -44,7 +44,7 @@ export function Holds({ tables, dialog, subject, open }: HoldsProps) {
                       <td className="time">{daysText(hold)}</td>
                       <td className="wrap"><Text text={hold.reason} /></td>
                       <td className="time">{showTime(hold.placed_at, zone).slice(0, 19)}<div className="quiet"><Text text={hold.placed_by} /></div></td>
-                      <td><Button size="small" appearance="subtle" aria-label={`Release ${hold.name}`} onClick={() => open(`release:${hold.name}`)}>Release</Button></td>
+                      <td><Button size="small" appearance="subtle" aria-label={`Release ${hold.name}`} onClick={() => open("release", hold.name)}>Release</Button></td>
                     </tr>
                   ))}
                 </tbody>

@@ -10,6 +10,7 @@ import { plural, showBytes, showCount, showMs } from "../parts/numbers";
 import { Answered, Page, Section } from "../parts/Page";
 import { Text } from "../parts/Text";
 import { showAge } from "../parts/time";
+import { useDialog } from "../parts/useDialog";
 import { useSubmit } from "../parts/useSubmit";
 import { useStatus } from "../query/schema";
 import { Checkpoint } from "./Checkpoint";
@@ -20,8 +21,6 @@ const REFRESH_MS = 15_000;
 const FINDINGS_MAX = 200;
 
 interface StoreSearch {
-  /** The dialog that is open, and what it is about: `retention:Syslog`. */
-  dialog?: string | undefined;
   view?: string | undefined;
 }
 
@@ -31,8 +30,7 @@ export function StorePage() {
   const search = useSearch({ from: "/store" }) as StoreSearch;
   const navigate = useNavigate({ from: "/store" });
   const setSearch = (change: StoreSearch) => void navigate({ search: (previous: object) => ({ ...previous, ...change }) as never, replace: true });
-  const open = (dialog: string | undefined) => setSearch({ dialog });
-  const [dialog, subject = ""] = splitDialog(search.dialog);
+  const { dialog, subject, open } = useDialog();
   const changing = dialog === "retention" ? status.data?.tables.find((table) => table.name === subject) : undefined;
   return (
     <Page title="Store">
@@ -72,7 +70,7 @@ export function StorePage() {
                         <td>
                           {table.retention_days === null ? "for ever" : plural(table.retention_days, "day")}
                           {mayAdmin && (
-                            <Button size="small" appearance="subtle" aria-label={`Change how long ${table.name} is kept`} onClick={() => open(`retention:${table.name}`)}>Change</Button>
+                            <Button size="small" appearance="subtle" aria-label={`Change how long ${table.name} is kept`} onClick={() => open("retention", table.name)}>Change</Button>
                           )}
                         </td>
                       </tr>
@@ -92,12 +90,6 @@ export function StorePage() {
       {mayAdmin && changing && <Retention key={changing.name} table={changing} close={() => open(undefined)} />}
     </Page>
   );
-}
-
-/** `retention:Syslog` of the address as the dialog and what it is about. */
-function splitDialog(text = ""): [string, string?] {
-  const colon = text.indexOf(":");
-  return colon < 0 ? [text] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
 function Card({ name, value }: { name: string; value: string }) {

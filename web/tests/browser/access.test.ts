@@ -111,7 +111,19 @@ test("a credential is shown once, works, and is refused once it is revoked", asy
   await dialog.getByLabel("Valid for days").fill("0");
   await dialog.getByText("A whole number from 1.").waitFor();
   await dialog.getByLabel("Valid for days").fill("1");
-  await dialog.getByRole("button", { name: "Make", exact: true }).click();
+  const made: string[] = [];
+  page.on("request", (request) => {
+    if (request.method() === "POST" && request.url().endsWith("/v1/credentials")) made.push(request.postData() ?? "");
+  });
+  await dialog.getByLabel("Name").focus();
+  // Two presses of Enter in a row: the second credential would be valid and nobody would know it.
+  await page.evaluate(() => {
+    const form = document.querySelector<HTMLFormElement>("[role=alertdialog] form");
+    form?.requestSubmit();
+    form?.requestSubmit();
+  });
+  await dialog.locator(".secret").waitFor();
+  expect(made).toHaveLength(1);
   const secret = (await dialog.locator(".secret").textContent()) ?? "";
   expect(secret.length).toBeGreaterThan(20);
   await pictures(page, "credential-shown");
@@ -127,6 +139,92 @@ test("a credential is shown once, works, and is refused once it is revoked", asy
   await page.getByRole("alertdialog").getByRole("button", { name: "Revoke", exact: true }).click();
   await line.getByText(/^revoked /).waitFor();
   expect(await ask()).toBe(401);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("people change their password, and administrators what others may and theirs", async () => {
+  const { url, welcome, stop } = await launch();
+  try {
+    const { page, context, complaints } = await openUnknown(url);
+    await page.goto(welcome);
+    await page.getByLabel("Name").fill("grace");
+    await page.getByLabel("Password").fill("a whole sentence of it");
+    await page.getByRole("button", { name: "Make the account" }).click();
+    await page.getByRole("button", { name: /grace/ }).click();
+    await page.getByRole("menuitem", { name: /Change password/ }).click();
+    const dialog = page.getByRole("dialog");
+    const changes = dialog.getByRole("button", { name: "Change", exact: true });
+    await dialog.getByLabel("Password until now").fill("not it at all");
+    await dialog.getByLabel(/^New password(?!,)/).fill("another whole sentence");
+    await dialog.getByLabel("New password, again").fill("another whole");
+    await dialog.getByText("It is another one.").waitFor();
+    expect(await changes.isDisabled()).toBe(true);
+    await dialog.getByLabel("New password, again").fill("another whole sentence");
+    await changes.click();
+    await dialog.getByText("Not changed").waitFor();
+    await pictures(page, "password-own");
+    await expectAccessible(page);
+    await dialog.getByLabel("Password until now").fill("a whole sentence of it");
+    await changes.click();
+    await dialog.waitFor({ state: "detached" });
+    expect(page.url()).not.toContain("dialog");
+    // Whoever changed it is still signed in.
+    await page.reload();
+    await page.locator(".verdict").waitFor();
+
+    await page.goto(`${url}/settings?dialog=account`);
+    await dialog.getByLabel("Name").fill("linus");
+    await dialog.getByLabel("Password").fill("a whole sentence of it");
+    await dialog.getByRole("button", { name: "Make", exact: true }).click();
+    await dialog.waitFor({ state: "detached" });
+    const line = page.getByRole("row").filter({ has: page.getByRole("cell", { name: "linus", exact: true }) });
+    await line.getByRole("button", { name: "Change what linus may" }).click();
+    await dialog.getByRole("checkbox", { name: /^respond/ }).check();
+    await pictures(page, "account-scopes");
+    await expectAccessible(page);
+    await changes.click();
+    await line.getByText("query, respond").waitFor();
+    await line.getByRole("button", { name: "New password for linus" }).click();
+    await dialog.getByLabel(/^New password/).fill("a sentence of somebody else");
+    await pictures(page, "password-of");
+    await changes.click();
+    await dialog.waitFor({ state: "detached" });
+    const signIn = async (name: string, password: string) => (await context.request.post(`${url}/v1/sign-in`, { data: { name, password }, headers: { "x-moneta-request": "1" } })).status();
+    expect([await signIn("linus", "a whole sentence of it"), await signIn("grace", "a whole sentence of it")]).toEqual([401, 401]);
+    expect([await signIn("linus", "a sentence of somebody else"), await signIn("grace", "another whole sentence")]).toEqual([200, 200]);
+    expect(complaints.filter((one) => !/status of 4/.test(one))).toEqual([]);
+    await context.close();
+  } finally {
+    await stop();
+  }
+});
+
+test("what is hidden is read, searched and tried", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(address("/settings?view=hidden"));
+  const fields = page.getByRole("group", { name: "Hidden fields" });
+  await fields.getByRole("row").filter({ hasText: "UserPrincipalName" }).getByText("a mail address").first().waitFor();
+  await page.getByText("built in").waitFor();
+  await pictures(page, "scrub-policy");
+  await expectAccessible(page);
+  await page.getByLabel("Find a field").fill("UserPrincipalName");
+  await expect.poll(() => new URL(page.url()).searchParams.get("text")).toBe("UserPrincipalName");
+  await page.getByText(/^\d+ of \d+ fields?$/).waitFor();
+
+  const record = page.getByLabel("Record, as a sender sends it");
+  await record.fill("[1]");
+  await page.getByText("One JSON object, from { to }.").waitFor();
+  expect(await page.getByRole("button", { name: "See what would be stored" }).isDisabled()).toBe(true);
+  await record.fill('{"UserPrincipalName": "secret.person@example.org", "IPAddress": "192.0.2.7"}');
+  await page.getByRole("button", { name: "See what would be stored" }).click();
+  await page.getByText(/^Becomes a token: a mail address \(\d+\)/).waitFor();
+  expect(await page.locator(".evidence").innerText()).toMatch(/tk\d+_email_/);
+  expect(await page.locator(".evidence").innerText()).not.toContain("secret.person");
+  // A record may name people: nothing of it is in the address.
+  expect(page.url()).not.toContain("secret");
+  await pictures(page, "scrub-try");
+  await expectAccessible(page);
   expect(complaints).toEqual([]);
   await context.close();
 });

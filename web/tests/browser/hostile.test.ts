@@ -96,6 +96,18 @@ const PAGES: [name: string, path: string, act: (visit: Visit) => Promise<void>][
       await page.locator(".chart canvas").hover({ position: { x: 300, y: 80 } });
     },
   ]),
+  ["chart-card", link("Hostile_CL | where Number % 13 == 0 | evaluate pivot(Text, count()) | render card"), async ({ page }) => {
+    await page.getByRole("button", { name: "Run" }).click();
+    await page.locator(".card dt").first().waitFor();
+  }],
+  // An address may be anybody's.
+  ["incidents-of-a-rule", `/incidents?rule=${encodeURIComponent("a\u202eb\u001b[31m")}`, ({ page }) => page.getByRole("button", { name: /^Rule: / }).waitFor()],
+  ["rules-without-it", `/rules?rule=${encodeURIComponent("a\u202eb\u001b[31m")}`, async ({ page, complaints }) => {
+    await page.getByText("is not among those that run or rest").waitFor();
+    await page.getByRole("alert", { name: "The rule was not read" }).waitFor();
+    // That there is none is a refusal, which the browser's console tells, too.
+    complaints.splice(0, complaints.length, ...complaints.filter((one) => !/status of 404/.test(one)));
+  }],
   ["chart-ladder", link("Hostile_CL | where Number % 13 == 0 | project Text, From = TimeGenerated, To = TimeGenerated + 1h | render ladderchart"), async ({ page }) => {
     await page.getByRole("button", { name: "Run" }).click();
     await page.locator(".chart canvas").hover({ position: { x: 400, y: 60 } });

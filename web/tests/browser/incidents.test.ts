@@ -25,6 +25,11 @@ test("an incident is taken, looked into, talked about, closed with a verdict and
   await page.keyboard.press("Enter");
   await page.getByRole("dialog").waitFor({ state: "detached" });
   await queue.getByText("ada").first().waitFor();
+  // By mouse as by key.
+  await queue.getByRole("link").first().click();
+  await page.getByRole("heading", { name: title }).waitFor();
+  await page.goBack();
+  await queue.getByText("ada").first().waitFor();
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: title }).waitFor();
   await page.getByText("Incident made").waitFor();

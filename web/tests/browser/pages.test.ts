@@ -22,6 +22,13 @@ const PAGES: [name: string, path: string, sign: string][] = [
   ["audit", "/audit", "Look again"],
   ["settings", "/settings", "Credentials of programs"],
   ["channels", "/settings?view=channels", "Last failure"],
+  // What was open comes back from the address.
+  ["home-table", "/?view=alerts-table", "Informational"],
+  ["incidents-chosen", "/incidents?state=all&chosen=1&dialog=close:1", "What was it?"],
+  ["incident-assign", "/incidents/1?dialog=assign", "Your own name stands there"],
+  ["account-dialog", "/settings?dialog=account", "by another way than the name"],
+  ["credential-dialog", "/settings?dialog=credential", "What program it is for"],
+  ["rule-remove", "/rules?rule=7f3c1a52-3a0e-4d0b-9c35-51a6f0a1b064&dialog=remove:7f3c1a52-3a0e-4d0b-9c35-51a6f0a1b064", "stops matching at once"],
 ];
 
 afterAll(close);

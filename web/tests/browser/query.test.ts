@@ -146,6 +146,104 @@ test("the editor offers our names and marks what the server would refuse", async
   await context.close();
 });
 
+test("the keyboard leaves the editor both ways, indents, and takes what is offered", async () => {
+  const { page, context, complaints } = await open();
+  const isInside = () => page.evaluate(() => document.activeElement?.closest(".monaco-editor") !== null);
+  for (const path of ["/query", "/rules?edit=new"]) {
+    await page.goto(address(path));
+    await write(page, "print a = 1");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+]");
+    await expect.poll(() => page.locator(".monaco-editor .view-lines").first().innerText()).toMatch(/^\s{2,}print/);
+    await page.keyboard.press("Tab");
+    await expect.poll(isInside).toBe(false);
+    await page.locator(".monaco-editor .view-lines").first().click();
+    await expect.poll(isInside).toBe(true);
+    await page.keyboard.press("Shift+Tab");
+    await expect.poll(isInside).toBe(false);
+    expect(await page.evaluate(() => document.activeElement === document.body)).toBe(false);
+  }
+  await page.goto(address("/query"));
+  await write(page, "Visit_CL\n| where Doo");
+  await page.keyboard.press("ControlOrMeta+Space");
+  await page.locator(".suggest-widget .monaco-list-row.focused").getByText("Door", { exact: true }).waitFor();
+  await page.keyboard.press("Tab");
+  await expect.poll(() => page.locator(".monaco-editor .view-lines").first().innerText()).toMatch(/Door/);
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("a result is sorted and its cells have their menu by keyboard alone", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(link("Visit_CL\n| summarize Visits = count() by Door\n| order by Door asc"));
+  await page.getByRole("button", { name: "Run" }).click();
+  await grid(page).getByText("west").waitFor();
+  await grid(page).focus();
+  const first = () => grid(page).getByRole("gridcell").first().innerText();
+  expect(await first()).toBe("east");
+  await page.keyboard.press("s");
+  await page.keyboard.press("s");
+  await expect.poll(() => new URL(page.url()).searchParams.get("sort")).toBe("-Door");
+  await expect.poll(first).toBe("west");
+  await grid(page).getByRole("columnheader", { name: "Door" }).and(page.locator("[aria-sort=descending]")).waitFor();
+
+  await page.keyboard.press("Shift+F10");
+  const menu = page.getByRole("menu");
+  await menu.getByRole("menuitem", { name: "Do not sort" }).waitFor();
+  await pictures(page, "grid-menu");
+  await expectAccessible(page);
+  await menu.getByRole("menuitem", { name: "Copy row as JSON" }).press("Enter");
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe('{"Door":"west","Visits":750}');
+  // The way through the rows goes on where it was.
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("ContextMenu");
+  await menu.getByRole("menuitem", { name: "Copy cell" }).press("Enter");
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe("south");
+  await page.keyboard.press("s");
+  await expect.poll(() => new URL(page.url()).searchParams.get("sort")).toBeNull();
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("views stand in the tree with their columns, and the address brings the tree back", async () => {
+  const { page, context, complaints } = await open();
+  const made = await context.request.post(address("/v1/rest/mgmt"), {
+    data: { db: "moneta", csl: ".create materialized-view with (docString='Visits by door') VisitsByDoor on table Visit_CL { Visit_CL | summarize Visits = count() by Door }" },
+    headers: { "x-moneta-request": "1" },
+  });
+  expect(made.status(), await made.text()).toBe(200);
+  await page.goto(address("/query"));
+  const tree = page.getByRole("region", { name: "Tables" });
+  await tree.getByRole("heading", { name: "Views" }).waitFor();
+  await tree.getByLabel("Find a table or column").fill("visit");
+  await tree.getByRole("button", { name: "Columns of VisitsByDoor" }).click();
+  await tree.getByRole("button", { name: "Columns of Visit_CL" }).click();
+  await expect.poll(() => [new URL(page.url()).searchParams.get("tables"), new URL(page.url()).searchParams.get("open")]).toEqual(["visit", "VisitsByDoor,Visit_CL"]);
+  await page.reload();
+  await tree.getByRole("button", { name: "Visits long" }).waitFor();
+  await tree.getByRole("button", { name: "Values of Badge" }).waitFor();
+  expect(await tree.getByTitle("Visits by door").count()).toBe(1);
+  await pictures(page, "schema-views");
+  await expectAccessible(page);
+  await tree.getByRole("button", { name: "Values of Visits" }).click();
+  await page.getByRole("dialog").getByText("Most frequent values").waitFor();
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
+test("a query that no address holds says how all of its rows are had", async () => {
+  const { page, context, complaints } = await open();
+  await page.goto(address("/query"));
+  await write(page, `// ${"long ".repeat(2_000)}\nprint a = 1`);
+  await page.keyboard.press("Shift+Enter");
+  await page.getByRole("button", { name: "Export" }).click();
+  await page.getByRole("menu").getByText(/too long for an address, moneta query --export/).waitFor();
+  await page.getByRole("menuitem", { name: "Rows shown, as CSV" }).waitFor();
+  await pictures(page, "export-long");
+  expect(complaints).toEqual([]);
+  await context.close();
+});
+
 test("a wrong query says what to change", async () => {
   const { page, context } = await open();
   await page.goto(link("Visit_CL | where Dor == 1"));

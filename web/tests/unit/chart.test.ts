@@ -42,6 +42,23 @@ test("what cannot be drawn says why", () => {
   expect(reason("piechart", table([["a", "long"]], []))).toContain("no rows");
 });
 
+test("axes have the ends and scales that the query names, and sums run", () => {
+  const option = (more: Partial<Visualization>, result = overTime, kind = "timechart") => (drawing(result, how(kind, more), look) as unknown as { option: { xAxis: { type: string }; yAxis: { type: string; min?: number; max?: number }; series: { data: unknown[] }[] } }).option;
+  expect(option({ ymin: "0", ymax: "50" }).yAxis).toMatchObject({ min: 0, max: 50 });
+  expect(option({ ymin: "soon" }).yAxis.min).toBeUndefined();
+  const numbers = table([["x", "long"], ["y", "long"]], [[10, 1], [1, 2], [100, 4]]);
+  expect([option({ XAxis: "log" }, numbers, "linechart").xAxis.type, option({}, numbers, "linechart").xAxis.type]).toEqual(["log", "value"]);
+  // As the clients are told where nobody asked, and as it stands in the query.
+  expect(option({ Accumulate: false }, numbers, "linechart").series[0]?.data).toEqual([[1, 2], [10, 1], [100, 4]]);
+  expect(option({ accumulate: "true" }, numbers, "linechart").series[0]?.data).toEqual([[1, 2], [10, 3], [100, 7]]);
+});
+
+test("properties without effect are named", () => {
+  expect(undrawn(how("piechart", { Kind: "map" }))).toContain("without kind=map");
+  expect(undrawn(how("timechart", { colour: "red", ymin: "0", Kind: "stacked", Accumulate: false, XTitle: null }))).toContain("without colour,");
+  expect(undrawn(how("timechart", { Title: "x", ymax: "9", accumulate: "true", IsQuerySorted: false }))).toBeUndefined();
+});
+
 test.each(["timechart", "linechart", "areachart", "stackedareachart", "barchart", "columnchart", "scatterchart", "piechart", "anomalychart"])("%s is drawn", (kind) => {
   expect(drawing(overTime, how(kind), look).kind).toBe("chart");
 });

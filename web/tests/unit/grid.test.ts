@@ -54,6 +54,12 @@ test("CSV holds no formula, and numbers stay numbers", () => {
   expect(lines).toEqual(["n,t,s,empty", "9223372036854775806,'=1+1,23:59:59.5,", '-1,"x""y",,', ""]);
 });
 
+test("a cell is no formula either behind a line end or in wide signs", () => {
+  const rows = ["\n=1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff201", "1=1"].map((text) => [text]);
+  const lines = toCsv({ name: "T", columns: [{ name: "s", type: "string" }], rows }, rows.keys());
+  expect(lines).toBe(`s\r\n"'\n=1"\r\n'\uff1d1\r\n'\uff0b1\r\n'\uff0d1\r\n'\uff201\r\n1=1\r\n`);
+});
+
 test("JSON is one object a line", () => {
   expect(toNdjson(table, [0])).toBe('{"n":3,"t":"b","s":"1.00:00:00","empty":""}\n');
   expect(toNdjson(table, [])).toBe("");
@@ -84,7 +90,8 @@ test("columns are filtered by text and by comparison, exactly for large numbers"
 test("filters and groups are spelled for the address, and nonsense is none", () => {
   expect(parseFilters(filtersText({ a: "=1", b: "" }))).toEqual({ a: "=1" });
   for (const nonsense of [undefined, "", "[]", "{", "3", '{"a":1}']) expect(parseFilters(nonsense)).toEqual({});
-  expect(filtersText({ a: "" })).toBeUndefined();
+  // Nothing is filtered, and the fields are shown.
+  expect(filtersText({ a: "" })).toBe("{}");
   expect(parseGroups('["a","b",3,"c","d"]')).toEqual(["a", "b", "c"]);
   expect(parseGroups("x")).toEqual([]);
 });

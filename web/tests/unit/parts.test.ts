@@ -7,7 +7,8 @@ import { problems, shortList, verdict } from "../../src/home/problems";
 import { binFor, parseRange, rangeBounds, rangeText, showAge, showTime } from "../../src/parts/time";
 import { visible, visiblePieces } from "../../src/parts/text";
 import { afterKey } from "../../src/parts/useKeys";
-import { channelState } from "../../src/settings/channels";
+import type { SourceStatus } from "../../src/api/types";
+import { channelState, type ChannelStatus } from "../../src/settings/channels";
 import { barMiddle, everyBar } from "../../src/query/bars";
 import { byteOffset, textOffset } from "../../src/query/offsets";
 import { HOSTILE } from "../browser/data";
@@ -33,7 +34,7 @@ test("no digit of a long number is invented", () => {
   expect(parsed.a[0]).toBe(hasSource ? "9223372036854775807" : 9223372036854775807);
 });
 
-const STATS = '{"ExecutionTime":0.25,"input_dataset_statistics":{"extents":{"total":5,"scanned":2},"rows":{"scanned":7},"rowstores":{"scanned_blocks":1},"not_read":[["segments",3,"no event of theirs"]]}}';
+const STATS = '{"ExecutionTime":0.25,"input_dataset_statistics":{"extents":{"total":5,"scanned":2},"rows":{"scanned":7},"rowstores":{"scanned_blocks":1},"bytes":{"scanned":4096},"not_read":[["segments",3,"no event of theirs"]]}}';
 
 test("frames of an answer are taken apart, and a cut answer says why", () => {
   const result = readFrames([
@@ -48,7 +49,7 @@ test("frames of an answer are taken apart, and a cut answer says why", () => {
   expect(result.partial).toBe("too many rows");
   expect(result.warnings).toEqual(["watch out"]);
   expect(result.activityId).toBe("id");
-  expect(result.statistics).toEqual({ seconds: 0.25, rowsScanned: 7, segmentsRead: 2, segmentsTotal: 5, blocksRead: 1, notRead: [{ what: "segments", count: 3, why: "no event of theirs" }] });
+  expect(result.statistics).toEqual({ seconds: 0.25, rowsScanned: 7, segmentsRead: 2, segmentsTotal: 5, blocksRead: 1, bytesRead: 4_096, memoryPeakBytes: undefined, notRead: [{ what: "segments", count: 3, why: "no event of theirs" }] });
 });
 
 test("bytes and UTF-16 units convert both ways", () => {
@@ -84,16 +85,27 @@ const incident = (number: number, more: Partial<Incident> = {}): Incident => ({
   last_modified: "2026-01-01T00:00:00Z", modified_by: "moneta", closed: null, ...more,
 });
 
+const source = (more: Partial<SourceStatus>): SourceStatus => ({
+  source: "syslog/udp", computer: "", table: "Syslog", state: "ok", trouble_since: null, num_records: 1, records_per_minute: 1, expected_per_minute: null, first_seen: null,
+  last_seen: null, silent_seconds: null, lag_seconds: null, lateness_seconds: null, clock_ahead_seconds: null, num_missing: 0, num_quarantined: 0, num_dropped: 0,
+  last_dropped: null, ...more,
+});
+
+/** A day on which nothing is wrong. */
+const NOTHING = { status: undefined, parts: [], sources: [], incidents: [], channels: [], now: Date.parse("2026-01-02T00:00:00Z") };
+
 test("the worst stands first, and the sentence counts what is urgent", () => {
   const status = {
     version: "", tenant: "", uptime_seconds: 1, events_per_second: 5, rules_loaded: 3, tables: [],
     disk: { total_bytes: 1000, available_bytes: 500, days_until_full: 1 },
     journal: { size_bytes: 0, oldest_age_seconds: 0, last_fsync_ms: 0 },
-    checkpoint: { tree_size: 1, age_seconds: 1, cosigned_size: null, cosigned_age_seconds: null, witnesses: [{ name: "w", state: "split-view" as const, reason: "" }] },
-    collectors: [{ name: "syslog udp", state: "stopped" as const, num_records: 1, num_dropped: 2, reason: "" }],
+    checkpoint: { tree_size: 1, age_seconds: 1, cosigned_size: null, cosigned_age_seconds: null, witnesses: [{ name: "w", state: "split-view" as const, reason: "", since: "2026-01-01T23:00:00Z" }] },
+    collectors: [{ name: "syslog udp", state: "stopped" as const, num_records: 1, reason: "", since: "2026-01-01T22:00:00Z" }],
   };
   const incidents = [incident(2, { owner: "bob" }), incident(3), incident(4, { severity: "Low" }), incident(5, { status: "Closed" })];
-  const found = problems({ status, parts: [{ part: "journal", ready: false, reason: "disk" }], incidents, channels: [] });
+  const sources = ["web1", "web2"].map((computer) => source({ source: "syslog/udp", computer, num_dropped: 2, last_dropped: "2026-01-01T21:00:00Z" }));
+  const parts = [{ part: "journal", ready: false, reason: "disk", since: "2026-01-01T20:00:00Z" }];
+  const found = problems({ ...NOTHING, status, parts, sources, incidents });
   expect(found.map((problem) => problem.weight)).toEqual(["critical", "critical", "critical", "critical", "critical", "serious", "serious"]);
   expect(found.slice(3, 5).map((problem) => [problem.what, problem.who, problem.next.to])).toEqual([["Case 3", undefined, "/incidents/3"], ["Case 2", "bob", "/incidents/2"]]);
   expect(verdict(found, "ada")).toBe("4 things need you now; 1 thing is with others");
@@ -102,20 +114,44 @@ test("the worst stands first, and the sentence counts what is urgent", () => {
   expect(verdict(found.slice(4, 5), "ada")).toBe("Nothing waits for you; 1 thing is with others");
   expect(verdict([], "ada")).toBe("All is well");
   expect(verdict([{ ...found[6]!, weight: "notice" }], "ada")).toBe("Nothing needs you now");
-  expect(problems({ status: undefined, parts: [], incidents: [incident(6, { entities: [], description: "The source s has gaps." })], channels: [] })[0]?.why).toContain("1 alert · The source s has gaps.");
+  expect(problems({ ...NOTHING, incidents: [incident(6, { entities: [], description: "The source s has gaps." })] })[0]?.why).toContain("1 alert · The source s has gaps.");
   // A short list leaves out incidents, never trouble of its own.
   expect(shortList(found, 1).map((problem) => problem.isIncident)).toEqual([false, false, false, false, false]);
   expect(shortList(found, 6)).toHaveLength(6);
-  expect(found[3]?.since).toBe("2026-01-01T00:00:00Z");
+  // Somebody who was woken reads since when.
+  expect(found.map(({ since }) => since?.slice(0, 13))).toEqual(["2026-01-01T20", "2026-01-01T23", undefined, "2026-01-01T00", "2026-01-01T00", "2026-01-01T22", "2026-01-01T21"]);
+});
+
+test("what was lost is told for a day, and what stands still says since when", () => {
+  const lost = source({ num_dropped: 3, last_dropped: "2026-01-01T00:00:01Z" });
+  expect(problems({ ...NOTHING, sources: [lost, lost] }).map(({ what }) => what)).toEqual(["Records of the source “syslog/udp” were lost"]);
+  expect(problems({ ...NOTHING, sources: [lost], now: NOTHING.now + 2_000 })).toEqual([]);
+  const status = {
+    version: "", tenant: "", uptime_seconds: 1, events_per_second: 5, rules_loaded: 3, tables: [], collectors: [],
+    disk: { total_bytes: 1000, available_bytes: 500, days_until_full: null },
+    journal: { size_bytes: 0, oldest_age_seconds: 7200, last_fsync_ms: 0 },
+    checkpoint: { tree_size: 1, age_seconds: 300, cosigned_size: null, cosigned_age_seconds: null, witnesses: [] },
+  };
+  expect(problems({ ...NOTHING, status }).map(({ since }) => since)).toEqual(["2026-01-01T23:55:00.000Z", "2026-01-01T22:00:00.000Z"]);
 });
 
 test("a channel is named where alerts do not arrive, and nowhere else", () => {
-  const channel = (name: string, delivered: number, retried: number, given_up: number) => ({ name, kind: "slack", level_min: "low", delivered, retried, given_up, last_error: retried > 0 ? "503" : "" });
-  const channels = [channel("idle", 0, 0, 0), channel("fine", 5, 0, 0), channel("shaky", 5, 2, 0), channel("dead", 0, 3, 0), channel("lossy", 5, 16, 2)];
-  expect(channels.map(channelState)).toEqual(["idle", "delivers", "shaky", "failing", "lost"]);
-  const found = problems({ status: undefined, parts: [], incidents: [], channels });
-  expect(found.map(({ what, why, next }) => [what, why, next.view])).toEqual([
-    ["No alert arrives at “dead”", "503", "channels"], ["“lossy” did not get 2 alerts", "503", "channels"],
+  const channel = (name: string, delivered: number, retried: number, more: Partial<ChannelStatus> = {}): ChannelStatus => ({
+    name, kind: "slack", level_min: "low", delivered, retried, given_up: 0, last_error: retried > 0 ? "503" : "", last_success: null, last_failure: null, last_given_up: null, failing_since: null, ...more,
+  });
+  const at = "2026-01-01T12:00:00Z";
+  const channels = [
+    channel("idle", 0, 0), channel("fine", 5, 0), channel("shaky", 5, 2), channel("dead", 0, 3, { failing_since: at }),
+    // It once worked: that it fails now is what matters.
+    channel("fails", 5, 3, { failing_since: at, given_up: 1, last_given_up: "2026-01-01T13:00:00Z" }),
+    channel("lossy", 5, 16, { given_up: 2, last_given_up: at }), channel("mended", 5, 16, { given_up: 2, last_given_up: "2025-12-01T00:00:00Z" }),
+  ];
+  expect(channels.map((one) => channelState(one, NOTHING.now))).toEqual(["idle", "delivers", "shaky", "failing", "failing", "lost", "shaky"]);
+  const found = problems({ ...NOTHING, channels });
+  expect(found.map(({ what, why, since, next }) => [what, why, since, next.view])).toEqual([
+    ["No alert arrives at “dead”", "503", at, "channels"],
+    ["No alert arrives at “fails”", "1 alert given up since the start: 503", at, "channels"],
+    ["“lossy” did not get every alert", "2 alerts given up since the start: 503", at, "channels"],
   ]);
 });
 

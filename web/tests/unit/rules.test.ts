@@ -2,7 +2,6 @@ import { expect, test } from "vitest";
 import type { RuleSummary } from "../../src/api/types";
 import { techniqueName } from "../../src/rules/attack";
 import { dataOf, matrix, navigatorLayer, tablesText } from "../../src/rules/matrix";
-import { isExplained } from "../../src/rules/rules";
 import { excerpt, factsOf, idsOf, isQueryRule, newRule, serverProblem, syntaxProblems } from "../../src/rules/ruleText";
 
 const sigma = `title: Door forced
@@ -88,14 +87,6 @@ test("rules have something to look at where one of their tables has rows", () =>
   expect(dataOf([{ tables: ["Event", "SecurityEvent"] }, { tables: [] }], stored)).toBe("absent");
   expect(dataOf([{ tables: [] }], stored)).toBe("unknown");
   expect(tablesText(["Syslog", "Event"], stored)).toBe("Syslog (1,200 rows), Event (none)");
-});
-
-test("a rule says why it matched when it runs and is no query", () => {
-  expect(isExplained({ enabled: true, log_source: "linux/sshd" })).toBe(true);
-  // A correlation: it names the rules to ask about.
-  expect(isExplained({ enabled: true, log_source: "" })).toBe(true);
-  expect(isExplained({ enabled: false, log_source: "linux/sshd" })).toBe(false);
-  for (const query of ["KQL on arrival in Syslog", "KQL every 300 s", "KQL every minute"]) expect(isExplained({ enabled: true, log_source: query })).toBe(false);
 });
 
 test("a new rule has its id and tests, and is no query", () => {

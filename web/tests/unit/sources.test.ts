@@ -4,7 +4,7 @@ import { isTroubled, stateText, troublesFirst } from "../../src/sources/sources"
 
 const source = (name: string, state: string, trouble_since: string | null = null): SourceStatus => ({
   source: name, computer: "", table: "T", state, trouble_since, num_records: 1, records_per_minute: 1, expected_per_minute: null, first_seen: null, last_seen: null,
-  silent_seconds: null, lag_seconds: null, lateness_seconds: null, clock_ahead_seconds: null, num_missing: 0, num_quarantined: 0, num_dropped: 0,
+  silent_seconds: null, lag_seconds: null, lateness_seconds: null, clock_ahead_seconds: null, num_missing: 0, num_quarantined: 0, num_dropped: 0, last_dropped: null,
 });
 
 test("what is wrong stands first, and longest; what learns is not wrong", () => {

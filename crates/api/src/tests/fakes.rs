@@ -676,7 +676,8 @@ impl AlertChannels for Fakes {
 impl Operations for Fakes {
     fn readiness(&self) -> Vec<PartState> {
         let reason = self.not_ready.lock().unwrap().clone();
-        vec![PartState { part: "journal".into(), ready: reason.is_none(), reason: reason.unwrap_or_default() }]
+        let (ready, reason) = (reason.is_none(), reason.unwrap_or_default());
+        vec![PartState { part: "journal".into(), ready, reason, ..PartState::default() }]
     }
 
     fn status<'a>(&'a self, _: &'a OpContext) -> BoxFuture<'a, Result<Status, PortError>> {

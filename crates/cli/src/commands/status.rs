@@ -85,8 +85,8 @@ fn print(status: &Value, console: &Console) -> std::io::Result<()> {
         &status["tables"],
         &["name", "num_rows", "num_segments", "num_hot_blocks", "segment_bytes", "retention_days"],
     )?;
-    print_list(console, &checkpoint["witnesses"], &["name", "state", "reason"])?;
-    print_list(console, &status["collectors"], &["name", "state", "num_records", "num_dropped", "reason"])
+    print_list(console, &checkpoint["witnesses"], &["name", "state", "reason", "since"])?;
+    print_list(console, &status["collectors"], &["name", "state", "num_records", "reason", "since"])
 }
 
 /// How far the reading again of stored files got; nothing while nobody does it.

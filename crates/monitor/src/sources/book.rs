@@ -2,8 +2,8 @@
 //!
 //! # Layout of the file, version 1
 //! A JSON object: `version` (1), `next` (by table, the `_Seq` after the last row counted), `entries` (pairs of key and
-//! what is known), `losses` (by source: records quarantined and dropped, and when last). Minutes,
-//! hours and days count from 1970, UTC.
+//! what is known), `losses` (by source: records quarantined and dropped, when last, and when last one was dropped, which
+//! older books do not say). Minutes, hours and days count from 1970, UTC.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,6 +54,15 @@ struct Losses {
     /// When the last was noted.
     #[serde(default)]
     last_nanos: i64,
+    /// When the last that was dropped was noted; 0 while none is known.
+    #[serde(default)]
+    last_dropped_nanos: i64,
+}
+
+impl Losses {
+    fn last_dropped(&self) -> Option<String> {
+        (self.last_dropped_nanos != 0).then(|| Timestamp::from_nanos(self.last_dropped_nanos).to_string())
+    }
 }
 
 /// Whether what was heard of last then is not yet forgotten.
@@ -127,6 +136,9 @@ impl Book {
         losses.quarantined += quarantined;
         losses.dropped += dropped;
         losses.last_nanos = losses.last_nanos.max(now.as_nanos());
+        if dropped > 0 {
+            losses.last_dropped_nanos = losses.last_dropped_nanos.max(now.as_nanos());
+        }
     }
 
     /// Judges the minutes that are over, and tells what people must hear.
@@ -171,6 +183,7 @@ impl Book {
         for status in &mut all {
             if let Some(losses) = self.losses.get(&status.source) {
                 (status.num_quarantined, status.num_dropped) = (losses.quarantined, losses.dropped);
+                status.last_dropped = losses.last_dropped();
             }
         }
         let listed: BTreeSet<&str> = self.entries.keys().map(|key| key.source.as_str()).collect();
@@ -180,6 +193,7 @@ impl Book {
             state: "lost".to_owned(),
             num_quarantined: losses.quarantined,
             num_dropped: losses.dropped,
+            last_dropped: losses.last_dropped(),
             ..SourceStatus::default()
         }));
         all.sort_by(|a, b| (&a.source, &a.computer, &a.table).cmp(&(&b.source, &b.computer, &b.table)));

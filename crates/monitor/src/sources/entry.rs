@@ -225,6 +225,7 @@ impl Entry {
             num_missing: self.numberings.values().map(Sequence::lost).sum(),
             num_quarantined: 0,
             num_dropped: 0,
+            last_dropped: None,
         }
     }
 

@@ -57,6 +57,8 @@ async fn a_restart_counts_nothing_twice_and_nothing_is_left_out() {
     let status = second.status();
     assert_eq!(status.len(), 1);
     assert_eq!((status[0].source.as_str(), status[0].num_records, status[0].num_dropped), ("s", 3, 3));
+    // That there were losses is kept with when: of old ones nobody has to be told again.
+    assert!(status[0].last_dropped.is_some());
     let quality = second.quality();
     assert!((quality[0].what - 1.0).abs() < 1e-9 && quality[0].who < 1e-9, "{quality:?}");
 }

@@ -258,6 +258,22 @@ async fn a_channel_takes_what_is_bad_enough_and_a_test_goes_at_once() {
 }
 
 #[tokio::test]
+async fn it_is_known_since_when_nothing_arrives() {
+    let at = Some(Timestamp::from_seconds(1_767_323_045));
+    let receiver = Receiver::start(&["HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"]).await;
+    let fixture = start(way(&receiver));
+    let counts = fixture.channel.counts();
+    assert_eq!((counts.last_success, counts.last_failure, counts.failing_since), (None, None, None));
+    fixture.channel.test(&alert("a-11")).await.unwrap_err();
+    let counts = fixture.channel.counts();
+    assert_eq!((counts.last_success, counts.last_failure, counts.failing_since), (None, at, at));
+    assert_eq!(counts.last_given_up, None);
+    fixture.channel.test(&alert("a-12")).await.unwrap();
+    let counts = fixture.channel.counts();
+    assert_eq!((counts.last_success, counts.last_failure, counts.failing_since), (at, at, None));
+}
+
+#[tokio::test]
 async fn an_alert_that_several_channels_do_not_take_names_them_all() {
     let receiver = Receiver::start(&[]).await;
     let mut channels = Vec::new();
