@@ -19,7 +19,8 @@ const LOCAL_HEADER: &[u8; 4] = b"PK\x03\x04";
 const DESCRIPTOR: &[u8; 4] = b"PK\x07\x08";
 /// Signatures of what stands behind the members: extra data, the directory, its signature and its ends.
 const BEHIND_MEMBERS: [&[u8; 4]; 6] =
-    [b"PK\x06\x08", b"PK\x01\x02", b"PK\x05\x05", b"PK\x06\x06", b"PK\x06\x07", b"PK\x05\x06"];
+    [b"PK\x06\x08", b"PK\x01\x02", b"PK\x05\x05", b"PK\x06\x06", b"PK\x06\x07", END_OF_ARCHIVE];
+const END_OF_ARCHIVE: &[u8; 4] = b"PK\x05\x06";
 const LOCAL_HEADER_BYTES: usize = 30;
 const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_DESCRIPTOR: u16 = 8;
@@ -118,7 +119,9 @@ impl ZipStream {
             return false;
         }
         if !self.pending.starts_with(LOCAL_HEADER) {
-            if !BEHIND_MEMBERS.iter().any(|signature| self.pending.starts_with(*signature)) {
+            // An archive without members is its end alone.
+            let behind = if self.members == 0 { &[END_OF_ARCHIVE][..] } else { &BEHIND_MEMBERS };
+            if !behind.iter().any(|signature| self.pending.starts_with(*signature)) {
                 let refusal = Refusal::new("bad_archive", "no zip member or directory where one must be");
                 output.quarantine(refusal, None, self.offset, &self.pending);
             }
