@@ -62,7 +62,7 @@ mod tests {
             alarms.into_iter().map(|alarm| (alarm.kind, alarm.subject)).collect()
         };
         let sealing = (AlarmKind::KeepingFailed, "sealing segments".to_owned());
-        assert_eq!(told(&writing), [sealing.clone()]);
+        assert_eq!(told(&writing), std::slice::from_ref(&sealing));
         writing.stopped = Some("the disk is gone".to_owned());
         assert_eq!(told(&writing), [(AlarmKind::JournalStopped, "journal".to_owned()), sealing]);
         let conflict =
