@@ -444,13 +444,16 @@ impl Shortener {
             Some(index) => self.known[..=index].rotate_right(1),
             None => {
                 let claimed = Claimed::of(text, &self.names(), forms);
-                let mut known = self.known_of(&claimed, &self.contexts);
-                if !known.fits(text, forms, words) {
-                    // A word goes on in the value behind it.
-                    known = self.known_of(&claimed, &HashSet::new());
-                    let fits = known.fits(text, forms, words);
-                    assert!(fits, "a template is filled with what it was made of");
-                }
+                // Where a word goes on in the value behind it, without words; and whole before anything else is kept than
+                // the text.
+                let without_words = HashSet::new();
+                let ways = [(&claimed, &self.contexts), (&claimed, &without_words)];
+                let mut ways = ways.into_iter().map(|(claimed, contexts)| self.known_of(claimed, contexts));
+                let fitting = ways.find(|known| known.fits(text, forms, words));
+                let known = fitting.unwrap_or_else(|| {
+                    words.clear();
+                    self.known_of(&Claimed { text, parts: Vec::new() }, &without_words)
+                });
                 self.known.truncate(KNOWN_MAX - 1);
                 self.known.insert(0, known);
             }
