@@ -1,5 +1,5 @@
 // The choice of what somebody may do.
-import { Checkbox, Field } from "@fluentui/react-components";
+import { Checkbox } from "@fluentui/react-components";
 
 const SCOPES: [string, string][] = [
   ["ingest", "ingest: send events"],
@@ -10,18 +10,18 @@ const SCOPES: [string, string][] = [
 
 export function Scopes({ chosen, choose }: { chosen: string[]; choose(scopes: string[]): void }) {
   return (
-    <Field label="May">
-      <div>
-        {SCOPES.map(([scope, label]) => (
-          <div key={scope}>
-            <Checkbox
-              label={label}
-              checked={chosen.includes(scope)}
-              onChange={(_, data) => choose(data.checked === true ? [...chosen, scope] : chosen.filter((other) => other !== scope))}
-            />
-          </div>
-        ))}
-      </div>
-    </Field>
+    // No field of the library: it would give each box its own label, and none would be read aloud by what it is for.
+    <fieldset className="choices">
+      <legend>May</legend>
+      {SCOPES.map(([scope, label]) => (
+        <div key={scope}>
+          <Checkbox
+            label={label}
+            checked={chosen.includes(scope)}
+            onChange={(_, data) => choose(data.checked === true ? [...chosen, scope] : chosen.filter((other) => other !== scope))}
+          />
+        </div>
+      ))}
+    </fieldset>
   );
 }

@@ -146,7 +146,7 @@ test("the editor offers our names and marks what the server would refuse", async
   await context.close();
 });
 
-test("the keyboard leaves the editor both ways, indents, and takes what is offered", async () => {
+test("the keyboard leaves the editors both ways, and indents", async () => {
   const { page, context, complaints } = await open();
   const isInside = () => page.evaluate(() => document.activeElement?.closest(".monaco-editor") !== null);
   for (const path of ["/query", "/rules?edit=new"]) {
@@ -163,12 +163,6 @@ test("the keyboard leaves the editor both ways, indents, and takes what is offer
     await expect.poll(isInside).toBe(false);
     expect(await page.evaluate(() => document.activeElement === document.body)).toBe(false);
   }
-  await page.goto(address("/query"));
-  await write(page, "Visit_CL\n| where Doo");
-  await page.keyboard.press("ControlOrMeta+Space");
-  await page.locator(".suggest-widget .monaco-list-row.focused").getByText("Door", { exact: true }).waitFor();
-  await page.keyboard.press("Tab");
-  await expect.poll(() => page.locator(".monaco-editor .view-lines").first().innerText()).toMatch(/Door/);
   expect(complaints).toEqual([]);
   await context.close();
 });
