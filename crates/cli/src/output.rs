@@ -92,9 +92,11 @@ fn print_csv(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
     grid.rows.iter().try_for_each(|row| write!(out, "{}\r\n", line(row.iter().map(text).collect())))
 }
 
-/// A cell of RFC 4180. Text that begins like a formula gets an apostrophe; numbers keep their sign.
+/// A cell of RFC 4180. Text that begins like a formula gets an apostrophe, for some spreadsheets also in wide forms; numbers
+/// keep their sign.
 fn csv_cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    let begins = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    let formula = text.starts_with(begins) && text.parse::<f64>().is_err();
     let guarded = if formula { format!("'{text}") } else { text.to_owned() };
     if guarded.contains([',', '"', '\n', '\r']) { format!("\"{}\"", guarded.replace('"', "\"\"")) } else { guarded }
 }

@@ -1,6 +1,7 @@
 // The query text. It belongs to the page; the editor shows it, asks the server about it, and says when to run.
 import { forwardRef, useEffect, useImperativeHandle, useRef } from "react";
 import { useSession } from "../app/session";
+import { Echoes } from "./echoes";
 import { findingsOf, LANGUAGE, mark } from "./language";
 import { EDITOR_OPTIONS, monaco, themeName } from "./monaco";
 import { blockAt, blocks, type Block } from "./statements";
@@ -38,6 +39,7 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
   const editor = useRef<monaco.editor.IStandaloneCodeEditor>(undefined);
   const latest = useRef({ onChange, onRun });
   latest.current = { onChange, onRun };
+  const echoes = useRef(new Echoes());
   const { isDark } = useSession();
 
   useEffect(() => {
@@ -59,7 +61,11 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
     colourNow(made);
     made.addCommand(monaco.KeyMod.Shift | monaco.KeyCode.Enter, () => latest.current.onRun());
     made.addCommand(monaco.KeyMod.CtrlCmd | monaco.KeyCode.Enter, () => latest.current.onRun());
-    const changes = made.onDidChangeModelContent(() => latest.current.onChange(made.getValue()));
+    const changes = made.onDidChangeModelContent(() => {
+      const value = made.getValue();
+      echoes.current.tell(value);
+      latest.current.onChange(value);
+    });
     made.setPosition(made.getModel()?.getPositionAt(text.length) ?? { lineNumber: 1, column: 1 });
     return () => {
       changes.dispose();
@@ -73,7 +79,7 @@ const Editor = forwardRef<EditorHandle, EditorProps>(function Editor({ text, lan
   // A text from elsewhere, such as the history or the address.
   useEffect(() => {
     const made = editor.current;
-    if (made && made.getValue() !== text) {
+    if (made && !echoes.current.has(text) && made.getValue() !== text) {
       made.executeEdits("page", [{ range: (made.getModel() as monaco.editor.ITextModel).getFullModelRange(), text }]);
       colourNow(made);
     }

@@ -2,6 +2,7 @@
 import "monaco-editor/languages/definitions/yaml/register";
 import { useEffect, useRef } from "react";
 import { useSession } from "../app/session";
+import { Echoes } from "../query/echoes";
 import { EDITOR_OPTIONS, monaco, themeName } from "../query/monaco";
 import type { TextProblem } from "./ruleText";
 
@@ -18,6 +19,7 @@ export default function YamlEditor({ text, problems, onChange }: YamlEditorProps
   const editor = useRef<monaco.editor.IStandaloneCodeEditor>(undefined);
   const latest = useRef(onChange);
   latest.current = onChange;
+  const echoes = useRef(new Echoes());
   const { isDark } = useSession();
   const theme = themeName(isDark);
 
@@ -36,7 +38,11 @@ export default function YamlEditor({ text, problems, onChange }: YamlEditorProps
       insertSpaces: true,
     });
     editor.current = made;
-    const changes = made.onDidChangeModelContent(() => latest.current(made.getValue()));
+    const changes = made.onDidChangeModelContent(() => {
+      const value = made.getValue();
+      echoes.current.tell(value);
+      latest.current(value);
+    });
     return () => {
       changes.dispose();
       made.getModel()?.dispose();
@@ -48,7 +54,7 @@ export default function YamlEditor({ text, problems, onChange }: YamlEditorProps
 
   useEffect(() => {
     const made = editor.current;
-    if (made && made.getValue() !== text) made.setValue(text);
+    if (made && !echoes.current.has(text) && made.getValue() !== text) made.setValue(text);
   }, [text]);
 
   useEffect(() => monaco.editor.setTheme(theme), [theme]);

@@ -208,7 +208,9 @@ fn csv_line(out: &mut Vec<u8>, columns: &[QueryColumn], cells: &[Cells<'_>], row
 
 /// A field. `is_free`: its text comes from events, and might be a formula.
 fn csv_cell(out: &mut Vec<u8>, text: &str, is_free: bool) {
-    let is_formula = is_free && text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    // Some spreadsheets read the wide forms as the narrow ones.
+    let begins = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    let is_formula = is_free && text.starts_with(begins) && text.parse::<f64>().is_err();
     let guard = if is_formula { "'" } else { "" };
     if text.contains([',', '"', '\n', '\r']) {
         out.push(b'"');
