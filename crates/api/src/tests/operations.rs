@@ -16,7 +16,8 @@ async fn readiness_names_the_part_that_is_not() {
     *fixture.fakes.not_ready.lock().unwrap() = Some("disk full".to_owned());
     let not_ready = fixture.call("GET", "/health/readyz", &[], "").await;
     assert_eq!(not_ready.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(not_ready.json()["parts"], json!([{ "part": "journal", "ready": false, "reason": "disk full" }]));
+    let part = json!({ "part": "journal", "ready": false, "reason": "disk full", "since": "" });
+    assert_eq!(not_ready.json()["parts"], json!([part]));
     for path in ["/health/livez", "/healthz"] {
         assert_eq!(fixture.call("GET", path, &[], "").await.status, StatusCode::OK);
     }
