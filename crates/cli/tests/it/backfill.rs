@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use moneta_base::{SourceName, Timestamp};
 use moneta_event::TableCatalog;
@@ -25,6 +26,8 @@ use crate::support::{Moneta, Server, files_below};
 
 /// Matches that a backfill lists at most: more could not be compared.
 const LISTED_MAX: u64 = 100_000;
+/// How long correlations wait for events, beside their own time span.
+const LATENESS: Duration = Duration::from_secs(3_600);
 /// Folders of rules of the corpus.
 const RULE_FOLDERS: [&str; 5] =
     ["rules", "rules-emerging-threats", "rules-threat-hunting", "rules-compliance", "rules-placeholder"];
@@ -317,16 +320,20 @@ async fn compare(rules: &[PathBuf], samples: &[Sample]) -> ByRule {
     outcome.history
 }
 
-/// A file of the corpus and the times of its first and last event.
+/// A file of the corpus.
+#[derive(Clone)]
 struct Sample {
     path: PathBuf,
+    /// The times of its first and last event.
     first: Timestamp,
     last: Timestamp,
+    /// Whether no event in it comes later than correlations wait for.
+    is_in_order: bool,
 }
 
-/// As many samples as can follow one another without one beginning before another ends.
+/// As many samples as can follow one another without one beginning before another ends, of those in order.
 fn following(samples: &[Sample]) -> Vec<Sample> {
-    let mut by_end: Vec<&Sample> = samples.iter().collect();
+    let mut by_end: Vec<Sample> = samples.iter().filter(|sample| sample.is_in_order).cloned().collect();
     by_end.sort_by(|a, b| (a.last, &a.path).cmp(&(b.last, &b.path)));
     let mut end = Timestamp::default();
     by_end.retain(|sample| {
@@ -334,8 +341,7 @@ fn following(samples: &[Sample]) -> Vec<Sample> {
         end = if follows { sample.last } else { end };
         follows
     });
-    let copy = |sample: &Sample| Sample { path: sample.path.clone(), first: sample.first, last: sample.last };
-    by_end.into_iter().map(copy).collect()
+    by_end
 }
 
 /// Files by the time of their first event.
@@ -354,12 +360,13 @@ fn sample(path: PathBuf, catalog: &Arc<TableCatalog>) -> Sample {
     let bytes = std::fs::read(&path).unwrap();
     let head = &bytes[..bytes.len().min(HEAD_BYTES)];
     let Some(format) = recognise(&path.to_string_lossy(), head) else {
-        return Sample { path, first: Timestamp::default(), last: Timestamp::default() };
+        return Sample { path, first: Timestamp::default(), last: Timestamp::default(), is_in_order: false };
     };
     let options =
         DecodeOptions::new(Arc::clone(catalog), SourceName::lossy("test"), Timestamp::from_seconds(2_000_000_000));
     let mut decoder = Decoder::new(format, options);
     let mut times: Option<(Timestamp, Timestamp)> = None;
+    let mut is_in_order = true;
     let mut look = |batches: Vec<moneta_event::ParsedBatch>| {
         for rows in batches
             .iter()
@@ -368,6 +375,7 @@ fn sample(path: PathBuf, catalog: &Arc<TableCatalog>) -> Sample {
         {
             for time in (0..rows.num_rows()).map(|row| event_time(rows, row)) {
                 let (first, last) = times.unwrap_or((time, time));
+                is_in_order &= last.since(time) <= LATENESS;
                 times = Some((first.min(time), last.max(time)));
             }
         }
@@ -375,5 +383,5 @@ fn sample(path: PathBuf, catalog: &Arc<TableCatalog>) -> Sample {
     decoder.feed(&bytes, &mut |decoded| look(decoded.batches));
     decoder.finish(&mut |decoded| look(decoded.batches));
     let (first, last) = times.unwrap_or_default();
-    Sample { path, first, last }
+    Sample { path, first, last, is_in_order }
 }
