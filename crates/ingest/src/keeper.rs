@@ -158,7 +158,9 @@ impl Keeper {
 
     pub(crate) fn tick(&self, retention_due: &mut Timestamp) {
         let now = self.clock.now();
-        self.note(Chore::Checkpoint, publish(&self.ledger, &self.shared, now).map(drop));
+        if let Err(error) = publish(&self.ledger, &self.shared, now) {
+            tracing::error!(%error, "no checkpoint could be signed; it is tried again");
+        }
         self.note(Chore::Settling, self.settle());
         let policy = self.policy();
         self.note_state(now);

@@ -71,11 +71,9 @@ pub enum LedgerOutcome {
     NotAsWritten,
 }
 
-/// What the keeper does again and again.
+/// What the keeper does again and again, beside signing checkpoints: [`IngestStatus::ledger_failure`] is of those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Chore {
-    /// Signing checkpoints.
-    Checkpoint,
     /// Naming segments in the root log whose publishing had failed half-way.
     Settling,
     /// Sealing blocks into segments.
@@ -95,7 +93,6 @@ impl Chore {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Checkpoint => "signing checkpoints",
             Self::Settling => "naming segments in the root log",
             Self::Sealing => "sealing segments",
             Self::Merging => "merging segments",

@@ -67,7 +67,7 @@ impl Encodings {
     pub(crate) fn choose(sample: &RecordBatch, care: Care) -> Self {
         let schema = sample.schema();
         let columns = schema.fields().iter().zip(sample.columns());
-        let choices = columns.filter_map(|(field, array)| Some((field.name().clone(), choose(field, array, care)?)));
+        let choices = columns.filter_map(|(field, array)| Some((field.name().clone(), choose(field, array, care)?.0)));
         Self { choices: choices.collect() }
     }
 
@@ -99,24 +99,30 @@ fn alternatives(data_type: &DataType) -> &'static [Encoding] {
     }
 }
 
-fn choose(field: &Field, array: &ArrayRef, care: Care) -> Option<Choice> {
+/// The choice for a column, and the bytes it takes so, where they were looked at.
+fn choose(field: &Field, array: &ArrayRef, care: Care) -> Option<(Choice, Option<usize>)> {
     let alternatives = alternatives(field.data_type());
     let simplest = *alternatives.first()?;
     let dictionary = |encoding| Choice { has_dictionary: true, encoding };
     let different = num_different(array);
     if different <= FEW_VALUES.max((array.len() - array.null_count()) / MANY_ROWS) {
-        return Some(dictionary(simplest));
+        return Some((dictionary(simplest), None));
     }
-    let bytes_of = |choice: Choice| encoded_as(field, array, choice, care) as f64;
-    let (mut best, mut best_bytes) = (simplest, f64::INFINITY);
+    let plain = |encoding| Choice { has_dictionary: false, encoding };
+    let bytes_of = |choice: Choice| encoded_as(field, array, choice, care);
+    let is_worth = |bytes: usize, others: usize| (bytes as f64) < others as f64 * WORTH;
+    let (mut best, mut best_bytes) = (simplest, usize::MAX);
     for encoding in alternatives {
-        let bytes = bytes_of(Choice { has_dictionary: false, encoding: *encoding });
-        if bytes < best_bytes * WORTH {
+        let bytes = bytes_of(plain(*encoding));
+        if is_worth(bytes, best_bytes) {
             (best, best_bytes) = (*encoding, bytes);
         }
     }
-    let has_dictionary = best_bytes > bytes_of(dictionary(best)) * WORTH;
-    Some(Choice { has_dictionary, encoding: best })
+    let dictionary_bytes = bytes_of(dictionary(best));
+    Some(match best_bytes as f64 > dictionary_bytes as f64 * WORTH {
+        true => (dictionary(best), Some(dictionary_bytes)),
+        false => (plain(best), Some(best_bytes)),
+    })
 }
 
 fn num_different(array: &ArrayRef) -> usize {
@@ -136,7 +142,8 @@ fn num_different(array: &ArrayRef) -> usize {
 
 /// Bytes that a column takes in the way that suits it.
 pub(crate) fn encoded_bytes(field: &Field, array: &ArrayRef, care: Care) -> usize {
-    choose(field, array, care).map_or(0, |choice| encoded_as(field, array, choice, care))
+    let Some((choice, bytes)) = choose(field, array, care) else { return 0 };
+    bytes.unwrap_or_else(|| encoded_as(field, array, choice, care))
 }
 
 /// Bytes of a column in a file of its own.

@@ -15,6 +15,7 @@ use moneta_base::{SourceName, Timestamp};
 use moneta_event::TableCatalog;
 use moneta_event::schema::standard;
 use moneta_formats::{DecodeOptions, Decoder, HEAD_BYTES, recognise};
+use moneta_rules::correlation::Settings;
 use moneta_rules::hunt::event_time;
 use moneta_rules::ir::Body;
 use moneta_rules::parse_file;
@@ -26,8 +27,6 @@ use crate::support::{Moneta, Server, files_below};
 
 /// Matches that a backfill lists at most: more could not be compared.
 const LISTED_MAX: u64 = 100_000;
-/// How long correlations wait for events, beside their own time span.
-const LATENESS: Duration = Duration::from_secs(3_600);
 /// Folders of rules of the corpus.
 const RULE_FOLDERS: [&str; 5] =
     ["rules", "rules-emerging-threats", "rules-threat-hunting", "rules-compliance", "rules-placeholder"];
@@ -367,6 +366,8 @@ fn sample(path: PathBuf, catalog: &Arc<TableCatalog>) -> Sample {
     let mut decoder = Decoder::new(format, options);
     let mut times: Option<(Timestamp, Timestamp)> = None;
     let mut is_in_order = true;
+    // Beside their own time span, correlations wait so long.
+    let lateness = Duration::from_nanos(Settings::default().lateness_nanos.unsigned_abs());
     let mut look = |batches: Vec<moneta_event::ParsedBatch>| {
         for rows in batches
             .iter()
@@ -375,7 +376,7 @@ fn sample(path: PathBuf, catalog: &Arc<TableCatalog>) -> Sample {
         {
             for time in (0..rows.num_rows()).map(|row| event_time(rows, row)) {
                 let (first, last) = times.unwrap_or((time, time));
-                is_in_order &= last.since(time) <= LATENESS;
+                is_in_order &= last.since(time) <= lateness;
                 times = Some((first.min(time), last.max(time)));
             }
         }

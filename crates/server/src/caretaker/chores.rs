@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use moneta_base::Timestamp;
-use moneta_ingest::{Chore, IngestStatus};
+use moneta_ingest::IngestStatus;
 use moneta_ports::{Alarm, AlarmKind};
 
 use super::CaretakerParts;
@@ -27,8 +27,7 @@ fn alarms_of(writing: &IngestStatus, now: Timestamp) -> Vec<Alarm> {
         subject: "journal".to_owned(),
         text: format!("Nothing is accepted: {reason}."),
     });
-    let is_told = |chore: Chore, since: Timestamp| chore != Chore::Checkpoint && now.since(since) > FAILING_MAX;
-    let failing = writing.failing_chores.iter().filter(|(chore, failure)| is_told(**chore, failure.since));
+    let failing = writing.failing_chores.iter().filter(|(_, failure)| now.since(failure.since) > FAILING_MAX);
     let failing = failing.map(|(chore, failure)| Alarm {
         kind: AlarmKind::KeepingFailed,
         subject: chore.name().to_owned(),
@@ -47,15 +46,14 @@ fn alarms_of(writing: &IngestStatus, now: Timestamp) -> Vec<Alarm> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use moneta_ingest::{ChoreFailure, SenderConflict};
+    use moneta_ingest::{Chore, ChoreFailure, SenderConflict};
 
     use super::*;
 
     #[test]
     fn what_fails_for_a_minute_and_a_journal_that_stopped_are_told() {
         let failure = |since| ChoreFailure { since: Timestamp::from_seconds(since), reason: "it broke".to_owned() };
-        let failing_chores =
-            [(Chore::Checkpoint, failure(0)), (Chore::Sealing, failure(39)), (Chore::Merging, failure(40))];
+        let failing_chores = [(Chore::Sealing, failure(39)), (Chore::Merging, failure(40))];
         let mut writing = IngestStatus { failing_chores: BTreeMap::from(failing_chores), ..IngestStatus::default() };
         let told = |writing: &IngestStatus| -> Vec<_> {
             let alarms = alarms_of(writing, Timestamp::from_seconds(100));
