@@ -71,6 +71,9 @@ fn long(operator: BinaryOperator, left: Option<i64>, right: Option<i64>) -> Opti
 }
 
 fn real(operator: BinaryOperator, left: Cell<'_>, right: Cell<'_>) -> Option<f64> {
+    if let (BinaryOperator::Divide, Cell::Time(left), Cell::Time(right)) = (operator, left, right) {
+        return Some(ratio(left, right));
+    }
     let (left, right) = (left.real()?, right.real()?);
     Some(match operator {
         BinaryOperator::Add => left + right,
@@ -79,6 +82,15 @@ fn real(operator: BinaryOperator, left: Cell<'_>, right: Cell<'_>) -> Option<f64
         BinaryOperator::Divide => left / right,
         _ => left.rem_euclid(right),
     })
+}
+
+/// How often one duration holds another, which is exact where the division is: nanoseconds since 1970 have more digits
+/// than a real.
+fn ratio(left: i64, right: i64) -> f64 {
+    match (left.checked_div(right), left.checked_rem(right)) {
+        (Some(quotient), Some(rest)) => long_to_real(quotient) + long_to_real(rest) / long_to_real(right),
+        _ => long_to_real(left) / long_to_real(right),
+    }
 }
 
 fn decimal(operator: BinaryOperator, left: Cell<'_>, right: Cell<'_>) -> Option<i256> {
