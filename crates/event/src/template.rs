@@ -32,6 +32,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::str::Split;
 
@@ -113,11 +114,16 @@ impl Form {
 
 /// A value as it stands between the quotes of a JSON text.
 fn escaped(value: &str) -> Cow<'_, str> {
-    if !value.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    if !has_escape(value) {
         return Cow::Borrowed(value);
     }
     let quoted = serde_json::to_string(value).expect("a text");
     Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
+}
+
+/// Whether JSON escapes a character of a text. Looked at to the end, for that is quicker than to stop.
+fn has_escape(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'))
 }
 
 /// The content of a JSON string.
@@ -125,9 +131,7 @@ fn unquoted(value: &str) -> Cow<'_, str> {
     let content = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
     match content {
         None => Cow::Borrowed(value),
-        Some(content) if !content.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') => {
-            Cow::Borrowed(content)
-        }
+        Some(content) if !has_escape(content) => Cow::Borrowed(content),
         Some(_) => serde_json::from_str(value).map_or(Cow::Borrowed(value), Cow::Owned),
     }
 }
@@ -238,54 +242,55 @@ impl Template {
     /// # Errors
     /// [`Unfilled::Mark`] for a text with a mark that the template lacks, [`Unfilled::TooLarge`].
     pub fn fill(&self, stored: &StringArray, values: &[Texts<'_>]) -> Result<StringArray, Unfilled> {
+        // Texts are written where they stay: they are long, and copying them would cost as much as filling them.
         let mut filled = StringBuilder::with_capacity(stored.len(), stored.value_data().len() * 2);
-        let (mut out, mut bytes) = (String::new(), 0);
+        let words = self.sources.iter().flatten().find(|source| source.form == Form::Words);
+        let words = words.and_then(|source| values.get(source.column));
         for row in 0..stored.len() {
             if stored.is_null(row) {
                 filled.append_null();
                 continue;
             }
-            let words = self.sources.iter().flatten().find(|source| source.form == Form::Words);
-            let words = words.and_then(|source| values.get(source.column));
             let words = words.map(|values| value_at(*values, row).split(' '));
-            self.fill_one(stored.value(row), values, row, words, &mut out)?;
-            bytes += out.len();
-            if i32::try_from(bytes).is_err() {
-                return Err(Unfilled::TooLarge);
-            }
-            filled.append_value(&out);
+            self.fill_one(stored.value(row), values, row, words, &mut filled)?;
         }
         Ok(filled.finish())
     }
 
-    /// Fills one text into `out`, replacing its content.
+    /// Appends one text.
     fn fill_one(
         &self,
         stored: &str,
         values: &[Texts<'_>],
         row: usize,
         mut words: Option<Split<'_, char>>,
-        out: &mut String,
+        filled: &mut StringBuilder,
     ) -> Result<(), Unfilled> {
-        out.clear();
+        let mut bytes = filled.values_slice().len();
+        let mut push = |text: &str| {
+            bytes += text.len();
+            i32::try_from(bytes).map_err(|_| Unfilled::TooLarge)?;
+            filled.write_str(text).map_err(|_| Unfilled::TooLarge)
+        };
         let mut rest = stored;
         while let Some(at) = memchr(SUB as u8, rest.as_bytes()) {
-            out.push_str(&rest[..at]);
+            push(&rest[..at])?;
             let mark = rest[at + 1..].chars().next().ok_or(Unfilled::Mark)?;
             if mark == SUB {
-                out.push(SUB);
+                push("\u{1A}")?;
             } else {
                 let source = u32::from(mark).checked_sub(FIRST_MARK).and_then(|index| usize::try_from(index).ok());
                 let source = source.and_then(|index| *self.sources.get(index)?).ok_or(Unfilled::Mark)?;
                 let values = values.get(source.column).ok_or(Unfilled::Mark)?;
                 match source.form {
-                    Form::Words => out.push_str(words.as_mut().and_then(|words| words.next()).ok_or(Unfilled::Mark)?),
-                    form => out.push_str(&form.of(value_at(*values, row))),
+                    Form::Words => push(words.as_mut().and_then(|words| words.next()).ok_or(Unfilled::Mark)?)?,
+                    form => push(&form.of(value_at(*values, row)))?,
                 }
             }
             rest = &rest[at + 1 + mark.len_utf8()..];
         }
-        out.push_str(rest);
+        push(rest)?;
+        filled.append_value("");
         Ok(())
     }
 }

@@ -140,6 +140,32 @@ impl SegmentColumns {
         self.read_named(group, &column.name, column.column_type, wanted)
     }
 
+    /// Whether the texts of a column are made from other columns as they are read: a row group of them may take more
+    /// memory than all else of it.
+    #[must_use]
+    pub fn is_made(&self, name: &str) -> bool {
+        self.footer.is_template(name)
+    }
+
+    /// Reads a column of a row group as [`Self::read`] does, in pieces of `piece_rows` rows.
+    ///
+    /// # Errors
+    /// As [`Self::read`], of the pieces as well.
+    pub fn read_pieces(
+        &self,
+        group: usize,
+        column: &Column,
+        wanted: Option<&BooleanBuffer>,
+        piece_rows: usize,
+    ) -> Result<impl Iterator<Item = Result<ArrayRef, Error>> + use<'_>, Error> {
+        let (name, column_type) = (column.name.clone(), column.column_type);
+        let pieces = self.pieces(group, &name, false, wanted, piece_rows)?;
+        Ok(pieces.map(move |rows| {
+            let array = stored::column_from_parquet(&rows?, &name, column_type);
+            array.map_err(|error| Error::corrupt(&self.path, error))
+        }))
+    }
+
     /// Reads the values at a path of a `dynamic` column that has a column of its own, as [`Self::read`] does.
     ///
     /// # Errors
@@ -233,7 +259,24 @@ impl SegmentColumns {
         builder.build().map_err(|error| Error::corrupt(&self.path, error))
     }
 
-    /// Decodes a column and its companion, in pieces of `piece_rows` that are put together.
+    /// Decodes a column and what it needs, in pieces of `piece_rows`.
+    fn pieces(
+        &self,
+        group: usize,
+        name: &str,
+        as_dictionary: bool,
+        wanted: Option<&BooleanBuffer>,
+        piece_rows: usize,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>> + use<'_>, Error> {
+        let metadata = if as_dictionary { &self.footer.dictionaries } else { &self.footer.arrow };
+        let reader = self.reader(metadata, group, &self.footer.needed_for(name), wanted, piece_rows)?;
+        Ok(reader.map(|rows| {
+            let rows = rows.map_err(|error| Error::corrupt(&self.path, error))?;
+            stored::fill_templates(&rows).map_err(|error| Error::corrupt(&self.path, error))
+        }))
+    }
+
+    /// Decodes a column and what it needs, in pieces of `piece_rows` that are put together.
     fn decode(
         &self,
         group: usize,
@@ -242,19 +285,12 @@ impl SegmentColumns {
         wanted: Option<&BooleanBuffer>,
         piece_rows: usize,
     ) -> Result<RecordBatch, Error> {
-        let corrupt = |reason: String| Error::corrupt(&self.path, reason);
-        let metadata = if as_dictionary { &self.footer.dictionaries } else { &self.footer.arrow };
-        let reader = self.reader(metadata, group, &self.footer.needed_for(name), wanted, piece_rows)?;
-        let pieces = reader.map(|rows| {
-            let rows = rows.map_err(|error| corrupt(error.to_string()))?;
-            stored::fill_templates(&rows).map_err(|error| corrupt(error.to_string()))
-        });
-        let pieces = pieces.collect::<Result<Vec<_>, _>>()?;
+        let pieces = self.pieces(group, name, as_dictionary, wanted, piece_rows)?.collect::<Result<Vec<_>, _>>()?;
         match <[RecordBatch; 1]>::try_from(pieces) {
             Ok([only]) => Ok(only),
             Err(pieces) => {
                 let schema = pieces.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
-                concat_batches(&schema, &pieces).map_err(|error| corrupt(error.to_string()))
+                concat_batches(&schema, &pieces).map_err(|error| Error::corrupt(&self.path, error))
             }
         }
     }

@@ -10,7 +10,7 @@
 //! moneta.blocks       <rows of the first block>,<rows of the second>,… in decimal: where the blocks begin
 //! moneta.crc32c       CRC32C of every 64 KiB of the file before the footer, the last part shorter; 8 hexadecimal
 //!                     digits each, without separators
-//! moneta.terms        1;<offset>,<bytes of blocks>,<bytes of head>;…: where the term index of each row group stands,
+//! moneta.terms        3;<offset>,<bytes of blocks>,<bytes of head>;…: where the term index of each row group stands,
 //!                     between the last column and the footer (moneta_event::terms)
 //! ```
 //! The footer (page indexes included) begins where the term index ends; its offset and its own CRC32C stand in

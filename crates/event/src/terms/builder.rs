@@ -9,25 +9,26 @@ use super::tokens::{ALL_FORMS, Forms, each_key};
 use super::{GROUP_ROWS_MAX, ROWS_LISTED_MAX, TextKind, cell_rows};
 
 /// The rows of a key.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Posting {
     num_rows: u32,
     last: u16,
-    /// The first rows.
-    rows: [u16; ROWS_LISTED_MAX],
+    /// The first rows, at most [`ROWS_LISTED_MAX`].
+    rows: Vec<u16>,
     cells: u64,
     is_exact: bool,
 }
 
 impl Posting {
-    const EMPTY: Self = Self { num_rows: 0, last: 0, rows: [0; ROWS_LISTED_MAX], cells: 0, is_exact: true };
+    /// Of no rows.
+    pub(super) const EMPTY: Self = Self { num_rows: 0, last: 0, rows: Vec::new(), cells: 0, is_exact: true };
 
     fn add(&mut self, row: u16, cell_rows: usize) {
         if self.num_rows > 0 && self.last == row {
             return;
         }
-        if let Some(place) = self.rows.get_mut(self.num_rows as usize) {
-            *place = row;
+        if self.rows.len() < ROWS_LISTED_MAX {
+            self.rows.push(row);
         }
         self.num_rows += 1;
         self.last = row;
@@ -39,16 +40,22 @@ impl Posting {
         num_rows <= ROWS_LISTED_MAX
     }
 
-    /// Of few rows, in order.
-    pub(super) fn of_rows(rows: &[u16], cell_rows: usize, is_exact: bool) -> Self {
-        let mut posting = Self { is_exact, ..Self::EMPTY };
-        rows.iter().for_each(|row| posting.add(*row, cell_rows));
-        posting
+    /// Makes it one of few rows, in order.
+    pub(super) fn set_rows(&mut self, rows: impl IntoIterator<Item = u16>, cell_rows: usize, is_exact: bool) {
+        self.clear(is_exact);
+        rows.into_iter().for_each(|row| self.add(row, cell_rows));
     }
 
-    /// Of many rows, of which the cells are known.
-    pub(super) fn of_cells(num_rows: u32, cells: u64, is_exact: bool) -> Self {
-        Self { num_rows, cells, is_exact, ..Self::EMPTY }
+    /// Makes it one of many rows, of which the cells are known.
+    pub(super) fn set_cells(&mut self, num_rows: u32, cells: u64, is_exact: bool) {
+        self.clear(is_exact);
+        (self.num_rows, self.cells) = (num_rows, cells);
+    }
+
+    fn clear(&mut self, is_exact: bool) {
+        // The room for rows stays: postings are read one after another.
+        self.rows.clear();
+        *self = Self { rows: std::mem::take(&mut self.rows), is_exact, ..Self::EMPTY };
     }
 
     /// Whether both say the same, as far as it is stored.
@@ -73,7 +80,7 @@ impl Posting {
     /// The rows, if they are few enough to be listed.
     #[must_use]
     pub fn listed(&self) -> Option<&[u16]> {
-        self.rows.get(..self.num_rows as usize)
+        Self::is_listed(self.num_rows as usize).then_some(&self.rows)
     }
 
     /// The cells that hold a row of it, the first in the lowest bit.
@@ -215,8 +222,9 @@ impl<'a> Collector<'a> {
     }
 
     fn finish(self) -> ColumnTerms {
-        let postings = self.postings;
-        let mut keys: Vec<_> = self.keys.into_iter().map(|(key, number)| (key, postings[number as usize])).collect();
+        let mut postings = self.postings;
+        let mut of_key = |number: u32| std::mem::replace(&mut postings[number as usize], Posting::EMPTY);
+        let mut keys: Vec<_> = self.keys.into_iter().map(|(key, number)| (key, of_key(number))).collect();
         keys.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         ColumnTerms { keys }
     }

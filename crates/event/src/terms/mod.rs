@@ -8,9 +8,11 @@
 //! # Keys
 //! Of an ASCII text: its terms, lowered. Of any other text: its terms with ASCII letters lowered, and the terms of the
 //! text lowered as a whole, because lowering may split or join letters. Of a JSON text with escapes: also those of the
-//! text with its escapes undone. A key is cut after [`TERM_BYTES_MAX`] bytes.
+//! text with its escapes undone. A key is cut after [`TERM_BYTES_MAX`] bytes. Of a term that is longer also its parts:
+//! [`PART_MARK`] and what stands there, up to [`TERM_BYTES_MAX`] bytes together, one part every [`PART_STEP`] bytes, so
+//! that [`INFIX_BYTES_MAX`] bytes of a term, wherever they stand, stand in one key.
 //!
-//! # Layout, version 2
+//! # Layout, version 3
 //! The bytes of one row group; numbers are little-endian, `varint` is LEB128.
 //! ```text
 //! group    block* head
@@ -18,9 +20,9 @@
 //! entry    u8 bytes shared with the key before it in the block, varint further bytes, those bytes,
 //!          varint number of rows times two, and one more if every row has the key as a term in every form of its
 //!            text (`Posting::is_exact`), so that the number is exact for `has`; and
-//!            up to 8 rows: the row numbers, each a varint: the first, then differences
+//!            up to 64 rows: the row numbers, each a varint: the first, then differences
 //!            more:         a bitmap of cells, ceil(cells / 8) bytes, the lowest bit first
-//! head     "MTI" u8 version 2
+//! head     "MTI" u8 version 3
 //!          u32 rows of the group, u32 rows of a cell (a power of two; at most 64 cells)
 //!          u16 number of columns, and of each
 //!            varint length of its name, name
@@ -52,18 +54,25 @@ pub use writer::GroupWriter;
 pub const TERM_CHARS_MIN: usize = 3;
 /// Bytes of a key at most; longer terms are found by their beginning.
 pub const TERM_BYTES_MAX: usize = 128;
+/// Begins the key of a part of a term, and stands in no term.
+const PART_MARK: char = '\u{1}';
+/// Bytes from a part of a long term to the next.
+const PART_STEP: usize = 96;
+/// Bytes that stand in one key wherever they stand in a term: a part may begin three bytes of a character early, and miss
+/// three more at its end.
+const INFIX_BYTES_MAX: usize = TERM_BYTES_MAX - PART_MARK.len_utf8() - PART_STEP - 6;
 /// Rows of a row group that can be indexed at most.
 pub const GROUP_ROWS_MAX: usize = 1 << 16;
 /// Cells of a row group at most: one machine word.
 const CELLS_MAX: usize = 64;
-/// Rows that a posting lists one by one at most.
-const ROWS_LISTED_MAX: usize = 8;
+/// Rows that a posting lists one by one at most: of one that is in every cell, a row in a thousand.
+const ROWS_LISTED_MAX: usize = 64;
 /// Bytes of the entries of a block, about: a lookup decompresses one block.
 const BLOCK_BYTES: usize = 16 << 10;
 /// Bytes of the entries of a block at most, as a reader accepts them.
 const BLOCK_BYTES_MAX: usize = BLOCK_BYTES + 1_024;
 /// The first bytes of a head.
-const MAGIC: [u8; 4] = *b"MTI\x02";
+const MAGIC: [u8; 4] = *b"MTI\x03";
 
 /// Rows of one cell of a group.
 fn cell_rows(num_rows: usize) -> usize {
@@ -81,6 +90,25 @@ fn cut(term: &str) -> &str {
 /// Whether a key may have been cut: a character has at most four bytes.
 fn may_be_cut(key: &[u8]) -> bool {
     key.len() + 3 >= TERM_BYTES_MAX
+}
+
+/// Whether a key may be less than its term.
+fn may_be_part(key: &[u8]) -> bool {
+    may_be_cut(key) || key.starts_with(&[PART_MARK as u8])
+}
+
+/// The parts of a term that its key does not hold, each with some of the one before.
+fn parts(term: &str) -> impl Iterator<Item = &str> {
+    let (mut step, mut end) = (0, cut(term).len());
+    std::iter::from_fn(move || {
+        if end == term.len() {
+            return None;
+        }
+        step += PART_STEP;
+        let start = term.floor_char_boundary(step);
+        end = term.floor_char_boundary(start + TERM_BYTES_MAX - PART_MARK.len_utf8());
+        Some(&term[start..end])
+    })
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: usize) {

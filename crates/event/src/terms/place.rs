@@ -8,7 +8,7 @@ use crate::ColumnType;
 /// Metadata key of the places.
 pub const PLACES_KEY: &str = "moneta.terms";
 /// Version of the places and of what stands there.
-const VERSION: &str = "2";
+const VERSION: &str = "3";
 
 impl TextKind {
     /// The kind of text in a column; `None` for one that is not indexed.
@@ -34,7 +34,7 @@ pub struct TermsPlace {
 }
 
 impl TermsPlace {
-    /// All places of a segment, one for each row group: `2;<start>,<bytes of blocks>,<bytes of head>;…`. None for a
+    /// All places of a segment, one for each row group: `3;<start>,<bytes of blocks>,<bytes of head>;…`. None for a
     /// version that this program does not know. `None` for text that says no places.
     #[must_use]
     pub fn parse_all(text: &str) -> Option<Vec<Self>> {
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(read[0], TermsPlace { start: 4, blocks_len: 20, head_len: 10 });
         assert_eq!(read[1], TermsPlace { start: 34, blocks_len: 0, head_len: 7 });
         assert_eq!(TermsPlace::parse_all("1;whatever"), Some(Vec::new()));
-        for bad in ["", "2", "2;4,5", "2;4,5,6,7", "2;4,x,6;", "2;18446744073709551615,1,1;"] {
+        for bad in ["", "2", "3;4,5", "3;4,5,6,7", "3;4,x,6;", "3;18446744073709551615,1,1;"] {
             assert_eq!(TermsPlace::parse_all(bad), None, "{bad}");
         }
     }

@@ -9,7 +9,7 @@ use arrow::buffer::{BooleanBuffer, Buffer};
 use super::builder::Posting;
 use super::filter::{Filter, hash_of};
 use super::needle::{Lookup, Needle, TermCondition};
-use super::{BLOCK_BYTES_MAX, ColumnTerms, GROUP_ROWS_MAX, MAGIC, TERM_BYTES_MAX, cell_rows, may_be_cut};
+use super::{BLOCK_BYTES_MAX, ColumnTerms, GROUP_ROWS_MAX, INFIX_BYTES_MAX, MAGIC, ROWS_LISTED_MAX, TERM_BYTES_MAX, cell_rows, may_be_part};
 
 /// An index that is not what [`super::GroupWriter`] writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ impl GroupTerms {
     pub fn parse(head: &[u8], blocks_len: usize) -> Result<Self, Malformed> {
         let mut input = Input { bytes: head };
         if input.take(MAGIC.len())? != MAGIC {
-            return Err(malformed("it is not an index of version 2"));
+            return Err(malformed("it is not an index of version 3"));
         }
         let (num_rows, cells) = (input.number()?, input.number()?);
         if num_rows > GROUP_ROWS_MAX || cells != cell_rows(num_rows) {
@@ -265,10 +265,13 @@ impl GroupTerms {
                 }
             }
             Lookup::Infix(infix) => {
-                let finder = memchr::memmem::Finder::new(infix.as_bytes());
+                let whole = memchr::memmem::Finder::new(infix.as_bytes());
+                let start = infix.floor_char_boundary(INFIX_BYTES_MAX);
+                let start = memchr::memmem::Finder::new(&infix.as_bytes()[..start]);
                 for block in blocks {
                     self.each_entry(block, fetch, &mut |key, posting| {
-                        if may_be_cut(key) || finder.find(key).is_some() {
+                        let finder = if may_be_part(key) { &start } else { &whole };
+                        if finder.find(key).is_some() {
                             bits.add(posting, self.cell_rows);
                         }
                         true
@@ -294,7 +297,7 @@ impl GroupTerms {
         let mut found = None;
         self.each_entry(&blocks[place], fetch, &mut |key, posting| {
             if key == term {
-                found = Some(*posting);
+                found = Some(posting.clone());
             }
             key < term
         })?;
@@ -314,9 +317,9 @@ impl GroupTerms {
             return Err(malformed("a block has another length").into());
         }
         let mut input = Input { bytes: &raw };
-        let mut key = Vec::with_capacity(TERM_BYTES_MAX);
+        let (mut key, mut posting) = (Vec::with_capacity(TERM_BYTES_MAX), Posting::EMPTY);
         while !input.bytes.is_empty() {
-            let posting = input.entry(&mut key, self.num_rows, self.cell_rows)?;
+            input.entry(&mut key, &mut posting, self.num_rows, self.cell_rows)?;
             if !each(&key, &posting) {
                 break;
             }
@@ -378,7 +381,14 @@ impl<'a> Input<'a> {
         Ok(IndexedColumn { name, num_keys, blocks })
     }
 
-    fn entry(&mut self, key: &mut Vec<u8>, num_rows: usize, cell_rows: usize) -> Result<Posting, Malformed> {
+    /// Reads the next entry over the one before.
+    fn entry(
+        &mut self,
+        key: &mut Vec<u8>,
+        posting: &mut Posting,
+        num_rows: usize,
+        cell_rows: usize,
+    ) -> Result<(), Malformed> {
         let [shared] = self.array()?;
         if usize::from(shared) > key.len() {
             return Err(malformed("a key shares more than there is"));
@@ -392,20 +402,21 @@ impl<'a> Input<'a> {
         let count_and_flag = self.varint()?;
         let (count, is_exact) = (count_and_flag >> 1, count_and_flag & 1 == 1);
         if Posting::is_listed(count) {
-            let mut row = 0;
-            let mut rows = [0; super::ROWS_LISTED_MAX];
+            let (mut rows, mut row) = ([0; ROWS_LISTED_MAX], 0);
             for place in &mut rows[..count] {
                 row += self.varint()?;
                 *place =
                     u16::try_from(row).ok().filter(|_| row < num_rows).ok_or_else(|| malformed("a row cannot be"))?;
             }
-            return Ok(Posting::of_rows(&rows[..count], cell_rows, is_exact));
+            posting.set_rows(rows[..count].iter().copied(), cell_rows, is_exact);
+            return Ok(());
         }
         let num_cells = num_rows.div_ceil(cell_rows);
         let mut cells = [0; 8];
         cells[..num_cells.div_ceil(8)].copy_from_slice(self.take(num_cells.div_ceil(8))?);
         let count = u32::try_from(count).map_err(|_| malformed("a number of rows cannot be"))?;
-        Ok(Posting::of_cells(count, u64::from_le_bytes(cells), is_exact))
+        posting.set_cells(count, u64::from_le_bytes(cells), is_exact);
+        Ok(())
     }
 }
 

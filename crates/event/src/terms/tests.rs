@@ -68,6 +68,7 @@ fn text() -> impl Strategy<Value = String> {
         2 => "[-_. /\\\\]{1,2}",
         1 => "[aİΣσςÉé\u{212a}kßx]{1,4}",
         1 => Just("ab".repeat(70)),
+        1 => "[a-c0-9é]{90,300}",
         1 => Just("evil".to_owned()),
     ];
     proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
@@ -181,6 +182,27 @@ fn words_beside_escapes_are_not_counted_and_all_others_are() {
     assert_eq!(count("second"), None, "as it stands, no text has it");
     assert_eq!(count("nsecond"), None, "as it reads, only one text has it");
     assert_eq!(count("absent"), Some(0));
+}
+
+#[test]
+fn a_part_of_a_long_word_is_found_wherever_it_stands_and_other_long_words_are_not() {
+    let digits = |seed: u64| -> String {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from_digit(u32::try_from(state >> 59).unwrap() % 16, 16).unwrap()
+        };
+        (0..700).map(|_| next()).collect()
+    };
+    let words: Vec<String> = (0..40).map(digits).collect();
+    let index = Index::of(&words.iter().map(|word| Some(format!("a {word} b"))).collect::<Vec<_>>(), TextKind::Plain);
+    for len in [20, INFIX_BYTES_MAX, INFIX_BYTES_MAX + 1, 100, 128, 300] {
+        for start in 0..700 - len {
+            let rows = index.rows(&has(&words[7][start..start + len], Edges::NONE, Case::Insensitive));
+            assert!(rows[7], "{len} from {start}");
+            assert_eq!(rows.iter().filter(|found| **found).count(), 1, "{len} from {start}");
+        }
+    }
 }
 
 #[test]

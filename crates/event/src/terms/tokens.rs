@@ -1,6 +1,6 @@
 //! Cuts texts into terms.
 
-use super::{TERM_CHARS_MIN, cut};
+use super::{PART_MARK, TERM_CHARS_MIN, cut, parts};
 
 /// Whether a character is part of a term; all others separate terms, `_` included.
 #[must_use]
@@ -42,6 +42,13 @@ fn each_key_of_form(text: &str, form: Forms, scratch: &mut String, each: &mut dy
         scratch.push_str(cut(term));
         scratch.make_ascii_lowercase();
         each(scratch, forms);
+        for part in parts(term) {
+            scratch.clear();
+            scratch.push(PART_MARK);
+            scratch.push_str(part);
+            scratch.make_ascii_lowercase();
+            each(scratch, forms);
+        }
     };
     if text.is_ascii() {
         let runs = text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric());

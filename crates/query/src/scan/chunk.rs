@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, StringBuilder, StringDictionaryBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, RecordBatch, StringArray, StringBuilder, StringDictionaryBuilder,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Int32Type;
@@ -22,6 +22,11 @@ use crate::scan::{ScanCounters, UnreadableSegment};
 const SELECTIVE: usize = 16;
 /// So few rows lie on few pages: reading these stays cheaper than keeping the column.
 const ROWS_OF_FEW_PAGES: usize = 8;
+
+/// Rows of a piece of long texts: some MiB of them.
+const PIECE_ROWS: usize = 1_024;
+/// With fewer rows long texts are read at once, and kept.
+const ROWS_OF_PIECES: usize = 2 * PIECE_ROWS;
 
 /// A column a scan reads: one of the table's, or what stands at a path of a `dynamic` one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,13 +93,55 @@ impl<'a> Chunk<'a> {
         let mut order: Vec<_> = filters.into_iter().map(|filter| (self.cost(filter), filter)).collect();
         order.sort_by_key(|(cost, _)| *cost);
         for (_, filter) in order {
-            let passed = filter.rows(self)?;
-            self.narrow(passed.as_boolean());
+            let passed = match self.passed_by_pieces(filter)? {
+                Some(passed) => passed,
+                None => filter.rows(self)?.as_boolean().clone(),
+            };
+            self.narrow(&passed);
             if self.num_rows() == 0 {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Which rows a filter lets pass, for one of long texts that are made as they are read: so many at a time as stay in
+    /// the processor's memory. `None` for any other, and for few rows.
+    fn passed_by_pieces(&self, filter: &Expression) -> Result<Option<BooleanArray>> {
+        let Source::Group { segment, group, .. } = &self.source else { return Ok(None) };
+        let is_long = |index: &usize| self.is_made_anew(*index);
+        if self.num_rows() < ROWS_OF_PIECES || !filter.columns().iter().any(is_long) {
+            return Ok(None);
+        }
+        let mut columns = Vec::with_capacity(filter.columns().len());
+        for index in filter.columns() {
+            let column = &self.read[*index];
+            columns.push(match is_long(index) {
+                true => {
+                    self.count_bytes(column);
+                    let pieces = segment.read_pieces(*group, &column.column, self.wanted.as_ref(), PIECE_ROWS);
+                    Pieces::Read(Box::new(read(pieces)?))
+                }
+                false => Pieces::Of(self.column(*index)?),
+            });
+        }
+        let mut passed = BooleanBuilder::with_capacity(self.num_rows());
+        for from in (0..self.num_rows()).step_by(PIECE_ROWS) {
+            let num_rows = PIECE_ROWS.min(self.num_rows() - from);
+            let arrays = columns.iter_mut().map(|pieces| pieces.next(from, num_rows)).collect::<Result<Vec<_>>>()?;
+            let arrays = filter.columns().iter().copied().zip(arrays).collect();
+            passed.append_array(filter.rows(&Piece { num_rows, arrays })?.as_boolean());
+        }
+        Ok(Some(passed.finish()))
+    }
+
+    /// Whether a column's texts would be made for whoever reads it now.
+    fn is_made_anew(&self, index: usize) -> bool {
+        let Source::Group { segment, group, cache, .. } = &self.source else { return false };
+        let column = &self.read[index];
+        let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
+        let is_made = column.path.is_none() && segment.is_made(&column.column.name);
+        is_made && self.known[index].get().is_none() && !cache.holds(&key)
     }
 
     /// Keeps the first rows only.
@@ -224,7 +271,42 @@ impl Columns for Chunk<'_> {
     }
 }
 
-fn read(result: Result<ArrayRef, moneta_store::Error>) -> Result<ArrayRef> {
+/// A column of which some rows are looked at, and then the next.
+enum Pieces<'a> {
+    Read(Box<dyn Iterator<Item = Result<ArrayRef, moneta_store::Error>> + 'a>),
+    Of(ArrayRef),
+}
+
+impl Pieces<'_> {
+    fn next(&mut self, from: usize, num_rows: usize) -> Result<ArrayRef> {
+        match self {
+            Self::Of(array) => Ok(array.slice(from, num_rows)),
+            Self::Read(pieces) => match pieces.next().map(read).transpose()? {
+                Some(array) if array.len() == num_rows => Ok(array),
+                _ => Err(DataFusionError::Internal("a column has other rows than were asked for".to_owned())),
+            },
+        }
+    }
+}
+
+/// Some rows of the columns that a filter reads, by their places in the scan.
+struct Piece {
+    num_rows: usize,
+    arrays: Vec<(usize, ArrayRef)>,
+}
+
+impl Columns for Piece {
+    fn num_rows(&self) -> usize {
+        self.num_rows
+    }
+
+    fn column(&self, index: usize) -> Result<ArrayRef> {
+        let array = self.arrays.iter().find(|(own, _)| *own == index).map(|(_, array)| array.clone());
+        array.ok_or_else(|| DataFusionError::Internal(format!("column {index} is not one of the filter's")))
+    }
+}
+
+fn read<T>(result: Result<T, moneta_store::Error>) -> Result<T> {
     result.map_err(|error| DataFusionError::External(Box::new(UnreadableSegment(error.to_string()))))
 }
 
