@@ -9,7 +9,10 @@ use arrow::buffer::{BooleanBuffer, Buffer};
 use super::builder::Posting;
 use super::filter::{Filter, hash_of};
 use super::needle::{Lookup, Needle, TermCondition};
-use super::{BLOCK_BYTES_MAX, ColumnTerms, GROUP_ROWS_MAX, INFIX_BYTES_MAX, MAGIC, ROWS_LISTED_MAX, TERM_BYTES_MAX, cell_rows, may_be_part};
+use super::{
+    BLOCK_BYTES_MAX, ColumnTerms, GROUP_ROWS_MAX, INFIX_BYTES_MAX, MAGIC, ROWS_LISTED_MAX, TERM_BYTES_MAX, cell_rows,
+    may_be_part,
+};
 
 /// An index that is not what [`super::GroupWriter`] writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,8 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, RecordBatch, StringArray, StringBuilder, StringDictionaryBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, RecordBatch, StringArray, StringBuilder,
+    StringDictionaryBuilder,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::Int32Type;
