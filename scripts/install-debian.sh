@@ -21,6 +21,7 @@ if [ "${1:-build}" = test ]; then
   need_command nats-server nats-server
   need_command softhsm2-util softhsm2
   need_command prometheus-alertmanager prometheus-alertmanager
+  need_command java default-jre-headless
   python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 fi
 

@@ -127,17 +127,17 @@ def read_header(data):
     need(not body.data and 1 <= num_rows <= 8192 and sum(delivery) == num_rows, "the numbers of a block header disagree")
     return Header(f"{table}/{day}", index, first_seq, num_rows, record_root, previous, sha256(data))
 
-def check_record(data):
-    body, before = Bytes(data), None
+def read_record(data):  # type and bytes of each field, by name
+    body, before, fields = Bytes(data), None, {}
     need(body.unpack("B") == 1, "that is no record of version 1")
     for _ in range(body.unpack("H")):
         name = body.take(body.unpack("H"))
         kind, length = body.unpack("BI")
         need(before is None or before < name, "the fields of a record are not in order")
         need(kind in SIZES and SIZES[kind] in (None, length), "a field of a record has no such type or length")
-        body.take(length)
-        before = name
+        fields[name.decode()], before = (kind, body.take(length)), name
     need(not body.data, "bytes after the record")
+    return fields
 
 def read_entry(data):
     """A root log entry, which has exactly one spelling."""
@@ -161,7 +161,7 @@ def check_tlog_proof(lines, entry, key):
     need(root_by_path(leaf_hash(entry), number(line[6:]), size, path) == root, "the entry is not in the root log")
     return size, root
 
-def check_proof(text, key):
+def check_proof(text, key):  # table, _Seq, fields and checkpoint of the row that is proved
     lines = iter(text.split("\n"))
     def field(name):
         line = next(lines, "")
@@ -171,7 +171,7 @@ def check_proof(text, key):
         return [unbase64(line, 32) for line in iter(lambda: next(lines, ""), "")]
     need(next(lines) == "moneta record-proof v1", "that is no record proof")
     record, index, record_path = unbase64(field("record ")), number(field("index ")), path()
-    check_record(record)
+    fields = read_record(record)
     header_bytes = unbase64(field("header "))
     header = read_header(header_bytes)
     root = root_by_path(leaf_hash(record), index, header.num_rows, record_path)
@@ -180,12 +180,12 @@ def check_proof(text, key):
     shard, block_index, size, block_path = field("shard "), number(field("index ")), number(field("size ")), path()
     need((shard, block_index) == (header.shard, header.index), "the block proof is for another block")
     tick_bytes = unbase64(field("tick "))
-    root_size, _ = check_tlog_proof(lines, tick_bytes, key)
+    checkpoint = check_tlog_proof(lines, tick_bytes, key)
     tick = read_entry(tick_bytes)
     listed = shards_of(tick).get(shard) if tick["type"] == "tick" else None
     need(listed and listed[0] == size, "the tick does not list the shard at that size")
     need(root_by_path(leaf_hash(header_bytes), block_index, size, block_path) == listed[1], "the block is not in its shard")
-    return f"row _Seq {header.first_seq + index} of {header.shard.split('/')[0]}, under the root checkpoint of {root_size} entries"
+    return header.shard.split("/")[0], header.first_seq + index, fields, checkpoint
 
 def tile_bytes(directory, tile_number, width, length_of):
     """A tile, or the beginning of a wider one: of the last tile only the newest width is kept."""
@@ -265,8 +265,8 @@ def check_store(data, key):
 
 def check(arguments, path, key):
     if arguments.what == "proof":
-        proofs = re.split(r"(?<=\n)(?=moneta record-proof v1\n)", path.read_bytes().decode())
-        return "; ".join(check_proof(proof, key) for proof in proofs)
+        proved = (check_proof(proof, key) for proof in re.split(r"(?<=\n)(?=moneta record-proof v1\n)", path.read_bytes().decode()))
+        return "; ".join(f"row _Seq {seq} of {table}, under the root checkpoint of {size} entries" for table, seq, _, (size, _) in proved)
     if arguments.what == "store":
         return check_store(path, key)
     size, root = open_checkpoint((path / "checkpoint" if arguments.what == "log" else path).read_bytes().decode(), arguments.origin or key.name, key)

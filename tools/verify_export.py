@@ -7,11 +7,16 @@ Every proof leads to the one signed checkpoint; the headers of every day are tho
 drop entry where days are gone; every segment file has the SHA-256 that was signed; and no block with an event of the
 exported range is without a segment. A drop entry names a day, not its rows: that all rows missing between two days were
 of the dropped days is in the root log, not in an export. The rows inside the Parquet files are `moneta-verify export`'s to compare.
-"""
-import argparse, datetime, pathlib, struct, sys  # noqa: E401 (short, to be read whole)
 
-from verify import Bytes, Invalid, check_tlog_proof, leaf_hash, need, number, open_checkpoint, read_entry, read_header
-from verify import read_key, root_of, sha256, shards_of, unbase64
+Of an incident (`--case`): every version, alert, event and audit row is proved by itself, each alert that the versions name and
+each event that an alert names is there, or proofs show that its day was dropped by policy; what else is missing is named.
+
+Exit code 0 valid, 1 not, 2 what is there is valid, and something is missing that nothing accounts for.
+"""
+import argparse, datetime, json, pathlib, re, struct, sys  # noqa: E401 (short, to be read whole)
+
+from verify import Bytes, Invalid, check_proof, check_tlog_proof, leaf_hash, need, number, open_checkpoint, read_entry
+from verify import read_header, read_key, root_of, sha256, shards_of, unbase64
 
 def nanos(text):
     """Nanoseconds since 1970 of a time as Moneta writes it."""
@@ -88,17 +93,186 @@ def check_export(root, key):
     left_out += f"; rows _Seq {', '.join(gone)} are gone with days dropped by policy; that all were of those days is in the root log" if gone else ""
     return f"{rows} rows of {table} under the root checkpoint of {checkpoint[0]} entries{left_out}"
 
+def text_of(fields, name):
+    kind, data = fields.get(name, (6, b""))
+    return data.decode() if kind in (6, 9, 10) else ""
+
+def json_of(fields, name, kind):
+    """What a field holds in JSON, if it is of that kind; else nothing of that kind."""
+    try:
+        value = json.loads(text_of(fields, name))
+    except ValueError:
+        return kind()
+    return value if isinstance(value, kind) else kind()
+
+def is_seq(value):
+    return type(value) is int and 0 <= value < 1 << 64
+
+def named_events(alert):
+    """Table and `_Seq` of the stored rows that an alert names: those that it lists with their fields, then those it only names."""
+    listed = [(event.get("table"), event.get("seq")) for event in json_of(alert, "Events", list) if isinstance(event, dict)]
+    listed = [(table, seq) for table, seq in listed if isinstance(table, str) and is_seq(seq)]
+    def seqs(value):
+        return value if isinstance(value, list) and all(map(is_seq, value)) else None
+    by_table = json_of(alert, "ExtendedProperties", dict).get("Event Seqs By Table")
+    if not isinstance(by_table, dict) or any(seqs(value) is None for value in by_table.values()):
+        by_table = {text_of(alert, "EventTable"): seqs(json_of(alert, "EventSeqs", list)) or []}
+    is_unclear = len(by_table) == 1 and any(table not in by_table for table, _ in listed)
+    named = [] if is_unclear else [(table, seq) for table in sorted(by_table) if table for seq in by_table[table]]
+    return {(table, seq) for table, seq in list(dict.fromkeys(listed + named))[:1000] if table != "QueryResult"}
+
+def read_manifest(root):
+    """Number of the incident, hash and length of the files by path, and what is missing."""
+    manifest = (root / "manifest").read_bytes().decode()
+    lines = manifest.split("\n")
+    need(lines[0] == "moneta case v1" and lines[1].startswith("incident ") and lines.pop() == "", "that is no manifest of a case")
+    files, missing = {}, set()
+    for line in lines[2:]:
+        kind, rest = line.split(" ", 1)
+        need(kind in ("file", "missing"), f"{line[:80]!r} is no line of a manifest")
+        if kind == "file":
+            digest, length, path = rest.split(" ", 2)
+            files[path] = digest, number(length)
+        elif rest.startswith("event "):
+            _, why, seq, table = rest.split(" ", 3)
+            need(why in ("dropped", "never-stored", "too-long"), f"{why!r} is no reason")
+            missing.add(("event", why, json.loads(table), number(seq)))
+        elif rest.startswith("alert no-row "):
+            missing.add(("alert", json.loads(rest[13:])))
+        else:
+            need(rest.startswith("versions before "), f"{line[:80]!r} is no line of a manifest")
+            missing.add(("versions", number(rest[16:])))
+    need(len(files) + len(missing) == len(lines) - 2, "the manifest says something twice")
+    return number(lines[1][9:]), files, missing
+
+class Case:
+    """What the files of a case prove."""
+    def __init__(self, root, key):
+        self.root, self.key, self.versions, self.alerts, self.audits = root, key, {}, {}, 0
+        self.events, self.absent, self.drops, self.ranges = set(), set(), {}, []
+        self.incident, self.files, self.missing = read_manifest(root)
+        self.checkpoint = open_checkpoint((root / "checkpoint").read_text(), key.name, key)
+
+    def check_list(self):
+        """The files are those that the manifest lists."""
+        there = {path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if not path.is_dir()}
+        there -= {"manifest", "manifest.proof"}
+        need(there == set(self.files), f"the manifest and the directory differ in {', '.join(sorted(there ^ set(self.files)))[:400]}")
+        for path, listed in self.files.items():
+            content = (self.root / path).read_bytes()
+            need((sha256(content).hex(), len(content)) == listed, f"{path} is not the file that the manifest lists")
+        if "ledger.vkey" in self.files:
+            own = read_key(str(self.root / "ledger.vkey"))
+            raw = [one.public.public_bytes_raw() for one in (own, self.key)]
+            need(own.name == self.key.name and raw[0] == raw[1], "ledger.vkey is not the key of this check")
+
+    def check_exported(self):
+        """An audit row says that this very manifest was exported: by whom and with which hash."""
+        table, _, fields, _ = check_proof((self.root / "manifest.proof").read_text(), self.key)
+        own = [text_of(fields, name) for name in ("Action", "ObjectKind", "ObjectName")]
+        need(table == "MonetaAudit" and own == ["store.export", "incident", str(self.incident)], "manifest.proof is of something else")
+        hash_of = json_of(fields, "Details", dict).get("manifest_sha256")
+        need(hash_of == sha256((self.root / "manifest").read_bytes()).hex(), "the manifest is not the one that was exported")
+        return text_of(fields, "ActorName")
+
+    def rows(self, path):
+        """Table, `_Seq` and fields of each record proof in a file; its name is the `_Seq` of the first."""
+        rows = []
+        for proof in re.split(r"(?<=\n)(?=moneta record-proof v1\n)", (self.root / path).read_text()):
+            *row, checkpoint = check_proof(proof, self.key)
+            need(checkpoint == self.checkpoint, f"{path} leads to another checkpoint")
+            rows.append(row)
+        need(path.split("/")[1:] == [str(rows[0][1])], f"{path} proves row _Seq {rows[0][1]}")
+        return rows
+
+    def read(self, path):
+        kind, *names = path.split("/")
+        if kind == "dropped":
+            return self.read_dropped(path, *names)
+        need(kind in ("incident", "alert", "audit"), f"{path} is no file of a case")
+        (table, seq, fields), *others = self.rows(path)
+        if kind == "alert":
+            named, proved = named_events(fields), [tuple(row[:2]) for row in others]
+            name = text_of(fields, "SystemAlertId")
+            need(table == "SecurityAlert" and name not in self.alerts, f"{path} is no alert, or is there twice")
+            need(len(set(proved)) == len(proved) and set(proved) <= named, f"{path} has rows that the alert does not name")
+            self.alerts[name] = seq
+            self.events |= set(proved)
+            self.absent |= named - set(proved)
+        elif kind == "incident":
+            own = [text_of(fields, name) for name in ("_Class", "ProviderName", "ProviderIncidentId")]
+            need(table == "SecurityIncident" and not others, f"{path} is no version of an incident")
+            need(own == ["processed", "Moneta", str(self.incident)], f"{path} is of another incident")
+            self.versions[seq] = fields
+        else:
+            about = [text_of(fields, name) for name in ("ObjectKind", "ObjectName")]
+            need(table == "MonetaAudit" and not others and about == ["incident", str(self.incident)], f"{path} is not about the incident")
+            self.audits += 1
+
+    def read_dropped(self, path, table, day, name):
+        entry = read_proof(self.root / path, self.key, self.checkpoint)
+        need(entry.get("shard") == f"{table}/{day}", f"{path} is of another day")
+        if name == "drop.proof":
+            need(entry["type"] == "retention-drop", f"{path} is not a drop entry")
+            self.drops[entry["shard"]] = entry["policy"]
+        else:
+            need(entry["type"] in ("segment-sealed", "segment-reencoded"), f"{path} names no rows")
+            need(name == f"{entry['start']}-{entry['end']}.proof", f"{path} is of other rows")
+            self.ranges.append((table, entry["start"], entry["end"], entry["shard"]))
+
+    def check_missing(self):
+        """What should be here and is not is what the manifest names: rows gone by day, and what nothing accounts for."""
+        names = {text_of(fields, "IncidentName") for fields in self.versions.values()}
+        need(len(names) == 1, "the versions are not of one incident")
+        ids = {name for fields in self.versions.values() for name in json_of(fields, "AlertIds", list)}
+        need(set(self.alerts) <= ids, "an alert is none of the incident")
+        first = min(self.versions)
+        begins = json_of(self.versions[first], "AdditionalData", dict).get("version"), len(json_of(self.versions[first], "AlertIds", list))
+        reasons = {(one[2], one[3]): one[1] for one in self.missing if one[0] == "event"}
+        expected = {("event", reasons.get(place, "?"), *place) for place in self.absent} | {("alert", name) for name in ids - set(self.alerts)}
+        expected |= set() if begins == (1, 1) else {("versions", first)}
+        need(self.missing == expected, f"the manifest does not name what is missing: {sorted(map(str, self.missing ^ expected))[:10]}")
+        gone = {}
+        for (table, seq), why in reasons.items():
+            days = [day for of, start, end, day in self.ranges if of == table and start <= seq < end and day in self.drops]
+            need(why != "dropped" or days, f"no drop entry shows that row _Seq {seq} of {table} was dropped")
+            if why == "dropped":
+                gone[days[0]] = gone.get(days[0], 0) + 1
+        return gone, sorted((one for one in self.missing if one[:2] != ("event", "dropped")), key=str)
+
+def check_case(root, key):
+    """A sentence that says what is proved, and whether something is missing that nothing accounts for."""
+    case = Case(root, key)
+    for path in case.files:
+        if path not in ("checkpoint", "ledger.vkey"):
+            case.read(path)
+    gone, missing = case.check_missing()
+    case.check_list()
+    actor, last = case.check_exported(), case.versions[max(case.versions)]
+    said = f"incident {case.incident} {text_of(last, 'Title')!r} ({text_of(last, 'Status')}): {len(case.versions)} versions, "
+    said += f"{len(case.alerts)} alerts, {len(case.events)} events, {case.audits} audit rows are proved, under the root checkpoint of "
+    said += f"{case.checkpoint[0]} entries; exported by {actor!r}"
+    said += "".join(f"; {count} rows of {day} went by policy ({case.drops[day]}): proved" for day, count in sorted(gone.items()))
+    said += "".join(f"; MISSING, and nothing proves why: {' '.join(map(str, one))}" for one in missing[:20])
+    return said + (f"; {len(missing) - 20} more" if len(missing) > 20 else ""), not missing
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=pathlib.Path)
     parser.add_argument("--key", required=True)
     arguments = parser.parse_args()
+    root, is_complete = arguments.directory, True
     try:
-        print(f"valid: {arguments.directory}: {check_export(arguments.directory, read_key(arguments.key))}")
-    except (Invalid, OSError, ValueError, KeyError, TypeError, OverflowError, struct.error) as error:
-        print(f"NOT VALID: {arguments.directory}: {error}")
+        key = read_key(arguments.key)
+        if (root / "manifest").read_bytes().startswith(b"moneta case v1\n"):
+            said, is_complete = check_case(root, key)
+        else:
+            said = check_export(root, key)
+    except (Invalid, OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, struct.error) as error:
+        print(f"NOT VALID: {root}: {error}")
         return 1
-    return 0
+    print(f"{'valid' if is_complete else 'valid, NOT COMPLETE'}: {root}: {said}")
+    return 0 if is_complete else 2
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -145,10 +145,12 @@ pub(crate) async fn release_hold(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BeginSnapshot {
-    /// The table to export; absent: everything, for a backup.
+    /// The table to export; absent, and no incident: everything, for a backup.
     table: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    /// The number of the incident to export.
+    incident: Option<u64>,
 }
 
 impl BeginSnapshot {
@@ -163,17 +165,20 @@ impl BeginSnapshot {
         let (from, to) = (time(self.from)?, time(self.to)?);
         let Some(table) = self.table else {
             return match (from, to) {
-                (None, None) => Ok(None),
-                _ => Err(ApiError::bad_request("from and to go with a table; a snapshot of everything has none")),
+                (None, None) => Ok(self.incident.map(|number| ExportSelection::Case { number })),
+                _ => Err(ApiError::bad_request("from and to go with a table alone")),
             };
         };
+        if self.incident.is_some() {
+            return Err(ApiError::bad_request("name a table or an incident, not both"));
+        }
         let table = TableName::new(&table).map_err(|error| ApiError::bad_request(error.to_string()))?;
-        Ok(Some(ExportSelection { table, from, to }))
+        Ok(Some(ExportSelection::Table { table, from, to }))
     }
 }
 
-/// `POST /v1/snapshots`: links every file as it is at this moment, for a backup on the same machine; with a table, its
-/// rows with what proves them.
+/// `POST /v1/snapshots`: links every file as it is at this moment, for a backup on the same machine; with a table its
+/// rows, with an incident its versions, alerts and events, and what proves them. The scope includes that of incidents.
 pub(crate) async fn begin_snapshot(
     MayAdmin(ctx): MayAdmin,
     State(state): State<App>,

@@ -52,6 +52,7 @@ pub use check::{CheckReport, LedgerFinding};
 pub use cosigning::{Cosigned, Cosigner, WitnessAlarm, WitnessLink, WitnessReply};
 pub use error::{Error, Result};
 pub use ledger::{Ledger, LogName, OpenReport};
+pub use prove::ListedShard;
 pub use publish::{OPEN_SHARDS_MAX, PublishStats};
 pub use receipts::Promise;
 pub use witness::{Witness, WitnessAnswer};

@@ -9,6 +9,15 @@ use crate::error::{Error, Result};
 use crate::files::LogFiles;
 use crate::ledger::{Ledger, LogName, split_bundle};
 
+/// A shard as a root checkpoint knows it: its blocks are proved from here without another search.
+#[derive(Debug, Clone)]
+pub struct ListedShard {
+    shard: ShardId,
+    size: u64,
+    tick: Vec<u8>,
+    root: TlogProof,
+}
+
 impl Ledger {
     /// Proves that an entry is in a shard log, under the shard's own checkpoint.
     ///
@@ -27,7 +36,15 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::prove_entry`].
     pub fn prove_root_entry(&self, index: u64) -> Result<TlogProof> {
-        prove(&self.root_files(), index, &self.root_checkpoint())
+        self.prove_root_entry_under(index, &self.root_checkpoint())
+    }
+
+    /// Proves that an entry is in the root log, under a checkpoint of it.
+    ///
+    /// # Errors
+    /// As [`Ledger::prove_entry`].
+    pub fn prove_root_entry_under(&self, index: u64, checkpoint: &SignedCheckpoint) -> Result<TlogProof> {
+        prove(&self.root_files(), index, checkpoint)
     }
 
     /// Proves that a block header is in its shard and the shard under a root checkpoint: the newest that a quorum of
@@ -36,17 +53,40 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::prove_entry`].
     pub fn prove_block(&self, shard: &ShardId, index: u64) -> Result<BlockProof> {
-        let files = self.shard_files(shard);
-        let listed = |entry: &RootEntry| entry.tick_of(shard).map(|growth| growth.size).filter(|size| *size > index);
         for checkpoint in self.cosigned().into_iter().chain([self.served_checkpoint()]) {
-            let found = self.find_last_root_entry(checkpoint.size(), &shard.to_string(), listed)?;
-            if let Some((tick_index, tick, size)) = found {
-                let root = prove(&self.root_files(), tick_index, &checkpoint)?;
-                let hashes = prove_inclusion(index, size, &files)?;
-                return Ok(BlockProof { shard: shard.clone(), index, size, hashes, tick, root });
+            let listed = self.listed_shard(shard, &checkpoint)?;
+            if let Some(listed) = listed.filter(|listed| listed.size > index) {
+                return self.prove_block_in(&listed, index);
             }
         }
-        Err(Error::NotPublished { log: files.origin().to_owned(), index, size: self.shard_size(shard)? })
+        let log = self.shard_files(shard).origin().to_owned();
+        Err(Error::NotPublished { log, index, size: self.shard_size(shard)? })
+    }
+
+    /// The shard as a root checkpoint knows it; none when no tick under the checkpoint lists it.
+    ///
+    /// # Errors
+    /// As [`Ledger::prove_entry`].
+    pub fn listed_shard(&self, shard: &ShardId, checkpoint: &SignedCheckpoint) -> Result<Option<ListedShard>> {
+        let listed = |entry: &RootEntry| entry.tick_of(shard).map(|growth| growth.size);
+        let found = self.find_last_root_entry(checkpoint.size(), &shard.to_string(), listed)?;
+        let Some((index, tick, size)) = found else { return Ok(None) };
+        let root = self.prove_root_entry_under(index, checkpoint)?;
+        Ok(Some(ListedShard { shard: shard.clone(), size, tick, root }))
+    }
+
+    /// Proves that a block header is in its shard and the shard under the checkpoint that lists it.
+    ///
+    /// # Errors
+    /// As [`Ledger::prove_entry`].
+    pub fn prove_block_in(&self, listed: &ListedShard, index: u64) -> Result<BlockProof> {
+        let ListedShard { shard, size, tick, root } = listed.clone();
+        let files = self.shard_files(&shard);
+        if index >= size {
+            return Err(Error::NotPublished { log: files.origin().to_owned(), index, size });
+        }
+        let hashes = prove_inclusion(index, size, &files)?;
+        Ok(BlockProof { shard, index, size, hashes, tick, root })
     }
 
     /// Proves that a log at size `old` is the beginning of the same log at size `new`, as witnesses ask.

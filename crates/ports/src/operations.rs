@@ -396,15 +396,23 @@ pub struct ReplayReport {
     pub num_refused: u64,
 }
 
-/// What to export: rows of a table by their event times, both included.
+/// What to export.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportSelection {
-    /// The table.
-    pub table: TableName,
-    /// The earliest; from the beginning when `None`.
-    pub from: Option<Timestamp>,
-    /// The latest; without end when `None`.
-    pub to: Option<Timestamp>,
+pub enum ExportSelection {
+    /// Rows of a table by their event times, both included.
+    Table {
+        /// The table.
+        table: TableName,
+        /// The earliest; from the beginning when `None`.
+        from: Option<Timestamp>,
+        /// The latest; without end when `None`.
+        to: Option<Timestamp>,
+    },
+    /// An incident with its alerts, their events and what people did to it.
+    Case {
+        /// Number of the incident.
+        number: u64,
+    },
 }
 
 /// Files as they were at one moment, ready to be copied.
@@ -627,11 +635,11 @@ pub trait Operations: Send + Sync {
 
     /// Links every file as it is at one moment into a directory of its own, for whoever copies it to a backup. One
     /// snapshot at a time: a new one removes one that was not ended, so that whoever still copies that must begin anew.
-    /// With `export` it holds only the sealed rows of one table with what proves them, after everything was sealed.
+    /// With `export` it holds only that with what proves it: of a table the sealed rows, after everything was sealed.
     /// Audited.
     ///
     /// # Errors
-    /// When the act cannot be audited, a checkpoint cannot be signed, or the files cannot be linked.
+    /// `Caller` when there is no such incident; when the act cannot be audited, a checkpoint cannot be signed, or the files cannot be linked.
     fn begin_snapshot<'a>(
         &'a self,
         ctx: &'a OpContext,

@@ -66,7 +66,8 @@ pub(crate) fn gather(
     Ok(())
 }
 
-fn write(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> Result<(), PortError> {
+/// Writes a file and the directories it lies in.
+pub(crate) fn write(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> Result<(), PortError> {
     let written = fs.create_dir_all(path.parent().unwrap_or(path)).and_then(|()| {
         let mut file = fs.create(path)?;
         file.append(bytes)?;
@@ -79,6 +80,6 @@ fn failed(path: &Path, error: std::io::Error) -> PortError {
     PortError::caused_by(ErrorKind::OPERATOR, format!("cannot write {}", path.display()), error)
 }
 
-fn ledger_failed(error: moneta_ledger::Error) -> PortError {
+pub(crate) fn ledger_failed(error: moneta_ledger::Error) -> PortError {
     PortError::caused_by(error.kind(), "the ledger failed", error)
 }

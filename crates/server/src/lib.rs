@@ -12,6 +12,7 @@ pub mod backup;
 mod buckets_config;
 mod capacity;
 mod caretaker;
+mod case;
 mod channel_config;
 mod collectors;
 pub mod config;

@@ -59,7 +59,7 @@ pub(crate) struct NodeOperations {
     pub(crate) replaying: tokio::sync::Mutex<()>,
     rules: Arc<Rules>,
     pub(crate) catalog: Arc<TableCatalog>,
-    witnesses: Arc<Board>,
+    pub(crate) witnesses: Arc<Board>,
     care: Arc<CareBoard>,
     /// Held while files are linked for a backup, or taken away again.
     pub(crate) snapshot: tokio::sync::Mutex<()>,

@@ -4,6 +4,7 @@
 //! What goes out was checked as a receiver checks it. Nothing is kept: the same row can be proved again at any time
 //! until its day is dropped.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -15,9 +16,9 @@ use moneta_event::record::RecordEncoder;
 use moneta_event::schema::standard;
 use moneta_event::{AlertEvidence, Block, BlockHeader, BlockProof, Column, RecordProof, ShardId};
 use moneta_ingest::Ingest;
-use moneta_ledger::Ledger;
+use moneta_ledger::{Ledger, ListedShard};
 use moneta_merkle::proof::prove_inclusion_in;
-use moneta_merkle::{Hash, VerifierKey, root_of};
+use moneta_merkle::{Hash, SignedCheckpoint, VerifierKey, root_of};
 use moneta_ports::audit::Outcome;
 use moneta_ports::operations::ProofAnswer;
 use moneta_ports::{AuditEvent, AuditSink, OpContext, PortError, QueryEngine, QueryRequest};
@@ -51,7 +52,8 @@ pub(crate) async fn prove(
     ingest.publish_now().await?;
     let ingest = ingest.clone();
     in_background(move || {
-        Ok(OpenBlock::open(&ingest, &place, seq)?.prove(seq, ingest.ledger().verifier_key())?.encode())
+        let block = Prover::new(&ingest, None).read(&place, seq)?;
+        Ok(block.prove(seq, ingest.ledger().verifier_key())?.encode())
     })
     .await
 }
@@ -96,33 +98,114 @@ async fn row_of_alert(engine: &dyn QueryEngine, ctx: &OpContext, id: &str) -> Re
 
 /// The evidence of the alert in a row, checked as a receiver does. Events whose days were dropped are not in it.
 fn evidence(ingest: &Ingest, seq: Seq) -> Result<String, PortError> {
-    let key = ingest.ledger().verifier_key();
-    let alerts = TableName::new(table::SECURITY_ALERT).expect("a built-in table");
-    let gone = |reason| PortError::new(ErrorKind::Caller, reason);
-    let place = find(ingest.store(), &alerts, seq).map_err(gone)?;
-    let alert = OpenBlock::open(ingest, &place, seq)?.prove(seq, key)?;
-    let unreadable = |error| PortError::caused_by(ErrorKind::Internal, "the row of the alert cannot be read", error);
-    let mut block: Option<OpenBlock> = None;
-    let (mut events, mut num_bytes) = (Vec::new(), 0);
-    for (table, seq) in AlertEvidence::named(&alert).map_err(unreadable)? {
-        // A sender can write an alert that names what is no table.
-        let Ok(table) = TableName::new(&table) else { continue };
-        if !block.as_ref().is_some_and(|block| block.holds(&table, seq)) {
-            let Ok(place) = find(ingest.store(), &table, seq) else { continue };
-            block = Some(OpenBlock::open(ingest, &place, seq)?);
-        }
-        let Some(block) = &block else { continue };
-        let proof = block.prove(seq, key)?;
-        num_bytes += proof.record.len();
-        if num_bytes > EVIDENCE_BYTES_MAX {
-            let message = format!("the events are longer than {EVIDENCE_BYTES_MAX} bytes: prove each by itself");
-            return Err(PortError::new(ErrorKind::Caller, message));
-        }
-        events.push(proof);
+    let Some(found) = Prover::new(ingest, None).evidence(seq)? else {
+        return Err(PortError::new(ErrorKind::Caller, "the alert was dropped by policy meanwhile"));
+    };
+    if !found.left_out.is_empty() {
+        let message = format!("the events are longer than {EVIDENCE_BYTES_MAX} bytes: prove each by itself");
+        return Err(PortError::new(ErrorKind::Caller, message));
     }
-    let text = AlertEvidence { alert, events }.encode();
-    check_alert_evidence(&text, key).map_err(|error| not_verified(&error))?;
+    let text = found.evidence.encode();
+    check_alert_evidence(&text, ingest.ledger().verifier_key()).map_err(|error| not_verified(&error))?;
     Ok(text)
+}
+
+/// Proves rows. The block of the last one stays open: those of one block cost one reading of it.
+pub(crate) struct Prover<'a> {
+    ingest: &'a Ingest,
+    /// The checkpoint that every proof leads to; `None`: the best there is for each row.
+    under: Option<&'a SignedCheckpoint>,
+    /// What that checkpoint knows of shards.
+    listed: BTreeMap<ShardId, ListedShard>,
+    open: Option<OpenBlock>,
+}
+
+/// The evidence of an alert as far as it fits into one file.
+pub(crate) struct FoundEvidence {
+    /// Of the alert and its events that are stored.
+    pub(crate) evidence: AlertEvidence,
+    /// Events that are stored, and beyond what one file may hold.
+    pub(crate) left_out: BTreeSet<(String, Seq)>,
+}
+
+impl<'a> Prover<'a> {
+    /// Proves rows of blocks that are under a checkpoint.
+    pub(crate) fn new(ingest: &'a Ingest, under: Option<&'a SignedCheckpoint>) -> Self {
+        Self { ingest, under, listed: BTreeMap::new(), open: None }
+    }
+
+    /// The proof of a row; `None` when it is not stored.
+    pub(crate) fn prove(&mut self, table: &TableName, seq: Seq) -> Result<Option<RecordProof>, PortError> {
+        if !self.open.as_ref().is_some_and(|block| block.holds(table, seq)) {
+            let Ok(place) = find(self.ingest.store(), table, seq) else { return Ok(None) };
+            self.open = Some(self.read(&place, seq)?);
+        }
+        let key = self.ingest.ledger().verifier_key();
+        self.open.as_ref().map(|block| block.prove(seq, key)).transpose()
+    }
+
+    /// The proofs of the alert in a row and of the events that it names, as far as they are stored; `None` when the alert
+    /// is not.
+    pub(crate) fn evidence(&mut self, seq: Seq) -> Result<Option<FoundEvidence>, PortError> {
+        let alerts = TableName::new(table::SECURITY_ALERT).expect("a built-in table");
+        let Some(alert) = self.prove(&alerts, seq)? else { return Ok(None) };
+        let unreadable =
+            |error| PortError::caused_by(ErrorKind::Internal, "the row of the alert cannot be read", error);
+        let (mut events, mut num_bytes, mut left_out) = (Vec::new(), 0, BTreeSet::new());
+        for (name, seq) in AlertEvidence::named(&alert).map_err(unreadable)? {
+            // A sender can write an alert that names what is no table.
+            let Ok(table) = TableName::new(&name) else { continue };
+            let Some(proof) = self.prove(&table, seq)? else { continue };
+            num_bytes += proof.record.len();
+            if num_bytes > EVIDENCE_BYTES_MAX {
+                left_out.insert((name, seq));
+            } else {
+                events.push(proof);
+            }
+        }
+        Ok(Some(FoundEvidence { evidence: AlertEvidence { alert, events }, left_out }))
+    }
+
+    /// Reads the block of a row and proves it.
+    fn read(&mut self, place: &Place, seq: Seq) -> Result<OpenBlock, PortError> {
+        let (store, ledger) = (self.ingest.store(), self.ingest.ledger());
+        let (header, rows, file) = match place {
+            Place::Hot(block) => (block.header.clone(), block.rows.clone(), "the journal".to_owned()),
+            Place::Sealed { segment, columns } => {
+                let header = find_header(ledger, &segment.shard, seq)?;
+                let rows = read_block(store, segment, columns, &header)?;
+                (header, rows, store.file_of(&segment.path).display().to_string())
+            }
+        };
+        let records = RecordEncoder::new(&rows).map_err(|error| damaged(&file, &header, error.to_string()))?;
+        let leaves = records.leaf_hashes();
+        if leaves.len() != header.num_rows as usize || root_of(&leaves) != header.record_root {
+            let reason = "the rows are not those signed for: record root differs".to_owned();
+            return Err(damaged(&file, &header, reason));
+        }
+        let proof = self
+            .prove_block(&header)
+            .map_err(|error| PortError::caused_by(error.kind(), "the block of the row cannot be proved", error))?;
+        Ok(OpenBlock { header, records, leaves, proof })
+    }
+
+    fn prove_block(&mut self, header: &BlockHeader) -> moneta_ledger::Result<BlockProof> {
+        let (ledger, shard) = (self.ingest.ledger(), &header.shard);
+        let Some(checkpoint) = self.under else { return ledger.prove_block(shard, header.shard_index) };
+        if !self.listed.contains_key(shard)
+            && let Some(listed) = ledger.listed_shard(shard, checkpoint)?
+        {
+            self.listed.insert(shard.clone(), listed);
+        }
+        let Some(listed) = self.listed.get(shard) else {
+            return Err(moneta_ledger::Error::NotPublished {
+                log: shard.to_string(),
+                index: header.shard_index,
+                size: 0,
+            });
+        };
+        ledger.prove_block_in(listed, header.shard_index)
+    }
 }
 
 /// Where a row is.
@@ -169,29 +252,6 @@ struct OpenBlock {
 }
 
 impl OpenBlock {
-    /// Opens the block of a row.
-    fn open(ingest: &Ingest, place: &Place, seq: Seq) -> Result<Self, PortError> {
-        let (store, ledger) = (ingest.store(), ingest.ledger());
-        let (header, rows, file) = match place {
-            Place::Hot(block) => (block.header.clone(), block.rows.clone(), "the journal".to_owned()),
-            Place::Sealed { segment, columns } => {
-                let header = find_header(ledger, &segment.shard, seq)?;
-                let rows = read_block(store, segment, columns, &header)?;
-                (header, rows, store.file_of(&segment.path).display().to_string())
-            }
-        };
-        let records = RecordEncoder::new(&rows).map_err(|error| damaged(&file, &header, error.to_string()))?;
-        let leaves = records.leaf_hashes();
-        if leaves.len() != header.num_rows as usize || root_of(&leaves) != header.record_root {
-            let reason = "the rows are not those signed for: record root differs".to_owned();
-            return Err(damaged(&file, &header, reason));
-        }
-        let proof = ledger.prove_block(&header.shard, header.shard_index);
-        let proof = proof
-            .map_err(|error| PortError::caused_by(error.kind(), "the block of the row cannot be proved", error))?;
-        Ok(Self { header, records, leaves, proof })
-    }
-
     fn holds(&self, table: &TableName, seq: Seq) -> bool {
         self.header.shard.table == *table && (self.header.first_seq..self.header.end_seq()).contains(&seq)
     }

@@ -11,9 +11,9 @@
 
 use std::path::Path;
 
-use moneta_base::ErrorKind;
 use moneta_base::fs::FileSystem;
-use moneta_ingest::{BetweenChanges, JournalLengths};
+use moneta_base::{ErrorKind, TableName, Timestamp};
+use moneta_ingest::JournalLengths;
 use moneta_ledger::Ledger;
 use moneta_merkle::Hash;
 use moneta_metastore::Metastore;
@@ -21,9 +21,9 @@ use moneta_ports::operations::{ExportSelection, Snapshot};
 use moneta_ports::{AuditEvent, AuditSink, OpContext, PortError};
 use moneta_verify::export::ExportManifest;
 
-use crate::export;
 use crate::operations::NodeOperations;
 use crate::volume::RESERVE_FILE;
+use crate::{case, export};
 
 /// Directory of the snapshots within the data directory.
 pub(crate) const DIR: &str = "snapshot";
@@ -40,43 +40,67 @@ pub(crate) async fn begin(
     export: Option<ExportSelection>,
 ) -> Result<Snapshot, PortError> {
     let _alone = node.snapshot.lock().await;
-    node.ingest.record_change(ctx, begun(export.as_ref())).await?;
-    let (ingest, metastore) = (node.ingest.clone(), node.metastore.clone());
-    let (fs, data) = (node.world.fs.clone(), node.data.clone());
     let made_at = node.world.clock.now().to_string();
-    let linked = tokio::task::spawn_blocking(move || {
-        let dir = data.join(DIR).join(made_at.replace(':', "-"));
-        remove(&*fs, &data).map_err(|error| failed(&dir, error))?;
-        fs.create_dir_all(&dir).map_err(|error| failed(&dir, error))?;
-        let to = dir.clone();
-        let act: BetweenChanges = match export {
-            None => Box::new(move |ledger, journal| link_everything(&*fs, &metastore, &data, &to, ledger, journal)),
-            Some(selection) => {
-                ingest.seal_all()?;
-                let store = ingest.store().clone();
-                let sealed_end = store.sealed_ends().get(&selection.table).copied().unwrap_or_default();
-                let ExportSelection { table, from, to: until } = selection;
-                let manifest = ExportManifest { table, from, to: until, sealed_end };
-                Box::new(move |ledger, _| {
-                    export::gather(&*fs, &store, ledger, &manifest, &to)?;
-                    Ok(ledger.root_checkpoint().size())
-                })
-            }
-        };
-        Ok::<_, PortError>((dir, made_at, ingest.between_changes(act)?))
-    });
-    let (dir, made_at, root_size) = linked
-        .await
-        .map_err(|error| PortError::caused_by(ErrorKind::Internal, "linking the files was interrupted", error))??;
+    let dir = node.data.join(DIR).join(made_at.replace(':', "-"));
+    let root_size = match export {
+        None => {
+            node.ingest.record_change(ctx, AuditEvent::success("backup.begin", "store", "all")).await?;
+            prepare(node, &dir).await?;
+            let (fs, metastore, data, to) =
+                (node.world.fs.clone(), node.metastore.clone(), node.data.clone(), dir.clone());
+            between_changes(node, move |ledger, journal| link_everything(&*fs, &metastore, &data, &to, ledger, journal))
+                .await?
+        }
+        Some(ExportSelection::Table { table, from, to }) => {
+            node.ingest.record_change(ctx, begun(&table, from, to)).await?;
+            prepare(node, &dir).await?;
+            let ingest = node.ingest.clone();
+            in_background(move || ingest.seal_all()).await?;
+            let (fs, store, target) = (node.world.fs.clone(), node.ingest.store().clone(), dir.clone());
+            let sealed_end = store.sealed_ends().get(&table).copied().unwrap_or_default();
+            let manifest = ExportManifest { table, from, to, sealed_end };
+            between_changes(node, move |ledger, _| {
+                export::gather(&*fs, &store, ledger, &manifest, &target)?;
+                Ok(ledger.root_checkpoint().size())
+            })
+            .await?
+        }
+        Some(ExportSelection::Case { number }) => case::export(node, ctx, number, &dir).await?,
+    };
     let path = std::path::absolute(&dir).unwrap_or(dir).display().to_string();
     Ok(Snapshot { path, root_size, made_at })
 }
 
-/// What the audit table says of it.
-fn begun(export: Option<&ExportSelection>) -> AuditEvent {
-    let Some(selection) = export else { return AuditEvent::success("backup.begin", "store", "all") };
-    let mut event = AuditEvent::success("store.export", "table", selection.table.as_str());
-    for (name, time) in [("from", selection.from), ("to", selection.to)] {
+/// Removes the snapshot before and makes the directory of a new one.
+pub(crate) async fn prepare(node: &NodeOperations, dir: &Path) -> Result<(), PortError> {
+    let (fs, data, dir) = (node.world.fs.clone(), node.data.clone(), dir.to_owned());
+    in_background(move || {
+        let made = remove(&*fs, &data).and_then(|()| fs.create_dir_all(&dir));
+        made.map_err(|error| failed(&dir, error))
+    })
+    .await
+}
+
+async fn between_changes(
+    node: &NodeOperations,
+    act: impl FnOnce(&Ledger, &JournalLengths<'_>) -> Result<u64, PortError> + Send + 'static,
+) -> Result<u64, PortError> {
+    let ingest = node.ingest.clone();
+    in_background(move || ingest.between_changes(Box::new(act))).await
+}
+
+/// Does what waits for disks on a thread of its own.
+pub(crate) async fn in_background<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, PortError> + Send + 'static,
+) -> Result<T, PortError> {
+    let done = tokio::task::spawn_blocking(act).await;
+    done.map_err(|error| PortError::caused_by(ErrorKind::Internal, "the snapshot was interrupted", error))?
+}
+
+/// What the audit table says of the export of a table.
+fn begun(table: &TableName, from: Option<Timestamp>, to: Option<Timestamp>) -> AuditEvent {
+    let mut event = AuditEvent::success("store.export", "table", table.as_str());
+    for (name, time) in [("from", from), ("to", to)] {
         event.details.insert(name.to_owned(), time.map(|time| time.to_string()).into());
     }
     event
@@ -114,8 +138,7 @@ pub(crate) async fn end(node: &NodeOperations, ctx: &OpContext, manifest: Option
     event.details.insert("manifest_sha256".to_owned(), manifest.into());
     node.ingest.record_change(ctx, event).await?;
     let (fs, data) = (node.world.fs.clone(), node.data.clone());
-    let removed = tokio::task::spawn_blocking(move || remove(&*fs, &data).map_err(|error| failed(&data, error))).await;
-    removed.map_err(|error| PortError::caused_by(ErrorKind::Internal, "removing files was interrupted", error))?
+    in_background(move || remove(&*fs, &data).map_err(|error| failed(&data, error))).await
 }
 
 /// Removes a snapshot that is there: of a backup that was given up, or cut off by the end of the process.

@@ -36,6 +36,9 @@ const ROW_GROUP_ROWS: usize = 1 << 16;
 const ROW_GROUP_BYTES: usize = 128 << 20;
 /// Bytes of a dictionary at most: what a query that wants one row of a column has to read.
 const DICTIONARY_BYTES: usize = 4 << 20;
+/// Who wrote a file, in the form that Parquet's `created_by` has: Parquet's own reader in Java takes `DELTA_BYTE_ARRAY` of a
+/// writer that it cannot tell for damaged (PARQUET-246).
+const CREATED_BY: &str = concat!("moneta version ", env!("CARGO_PKG_VERSION"));
 const _: () = assert!(ROW_GROUP_ROWS <= GROUP_ROWS_MAX, "the term index numbers the rows of a group");
 
 /// The first blocks of `hot` that share a day, up to the size of a segment.
@@ -154,7 +157,7 @@ impl Encoding<'_> {
             .set_data_page_row_count_limit(ROW_GROUP_ROWS)
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_created_by("moneta".to_owned())
+            .set_created_by(CREATED_BY.to_owned())
             .set_key_value_metadata(Some(metadata));
         for column in [standard::TIME_GENERATED, standard::SEQ] {
             builder = builder.set_column_statistics_enabled(ColumnPath::from(column), EnabledStatistics::Page);

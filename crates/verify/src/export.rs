@@ -90,6 +90,21 @@ pub fn entry_proof(entry: &[u8], proof: &TlogProof) -> String {
     format!("{PROOF_HEADER}\nentry {}\n{}", text::base64_encode(entry), proof.encode())
 }
 
+/// The entry of an entry proof, if it is under that very checkpoint.
+///
+/// # Errors
+/// Saying which step failed.
+pub(crate) fn check_entry_proof(proof: &str, key: &VerifierKey, checkpoint: &SignedCheckpoint) -> Result<RootEntry> {
+    let rest = proof.strip_prefix(PROOF_HEADER).and_then(|rest| rest.strip_prefix("\nentry "));
+    let (entry, proof) = rest.and_then(|rest| rest.split_once('\n')).context("that is no entry proof")?;
+    let entry = text::base64_decode(entry).context("the entry is not base64")?;
+    let proven = TlogProof::parse(proof)?.verify(&entry, key.name(), std::slice::from_ref(key))?;
+    if (proven.size, proven.root) != (checkpoint.size(), checkpoint.root()) {
+        bail!("it leads to another checkpoint than that of the export");
+    }
+    Ok(RootEntry::decode(&entry)?)
+}
+
 /// The bytes of the file with the headers of a shard.
 ///
 /// # Errors
@@ -186,15 +201,7 @@ impl Checker<'_> {
     /// The entry of an entry proof, if it is in the root log.
     fn entry(&self, file: &Path) -> Result<RootEntry> {
         let text = std::fs::read_to_string(self.dir.join(file)).with_context(|| file.display().to_string())?;
-        let rest = text.strip_prefix(PROOF_HEADER).and_then(|rest| rest.strip_prefix("\nentry "));
-        let (entry, proof) = rest.and_then(|rest| rest.split_once('\n')).context("that is no entry proof")?;
-        let entry = text::base64_decode(entry).context("the entry is not base64")?;
-        let proof = TlogProof::parse(proof)?;
-        let checkpoint = proof.verify(&entry, self.key.name(), std::slice::from_ref(self.key))?;
-        if (checkpoint.size, checkpoint.root) != (self.checkpoint.size(), self.checkpoint.root()) {
-            bail!("it leads to another checkpoint than that of the export");
-        }
-        Ok(RootEntry::decode(&entry)?)
+        check_entry_proof(&text, self.key, self.checkpoint)
     }
 
     fn check_drop(&mut self, shard: &ShardId, file: &Path) -> bool {

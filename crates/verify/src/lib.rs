@@ -14,6 +14,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod case;
 pub mod catalog;
 pub mod copied_bucket;
 mod copies;

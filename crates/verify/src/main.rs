@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use moneta_merkle::{Quorum, VerifierKey, WitnessKey};
+use moneta_verify::case::{self, CaseReport, verify_case};
 use moneta_verify::export::verify_export;
 use moneta_verify::receipt::{self, Promise};
 use moneta_verify::{CopiedBucket, MovedSegments, Options, Report, known, proof, verify_store};
@@ -43,7 +44,7 @@ enum Command {
         #[command(flatten)]
         witnesses: Witnesses,
     },
-    /// Check an export of a table, as `moneta store export` writes it.
+    /// Check an export of a table or of an incident, as `moneta store export` writes it.
     Export {
         /// The directory.
         dir: PathBuf,
@@ -155,6 +156,13 @@ fn run(arguments: &Arguments) -> Result<u8> {
         let text = String::from_utf8(read(file)?).context("evidence is text")?;
         let (key, quorum) = (read_key(key, VerifierKey::parse)?, witnesses.quorum()?);
         return print_alert(check_alert(&text, &key, quorum.as_ref()), arguments.json);
+    }
+    if let Command::Export { dir, key, witnesses } = &arguments.command
+        && case::is_case(dir)
+    {
+        let key = key.as_deref().map(|key| read_key(key, VerifierKey::parse)).transpose()?;
+        let report = verify_case(dir, Options { key, quorum: witnesses.quorum()?, ..Options::default() })?;
+        return print_case(&report, arguments.json);
     }
     check(arguments).map(|fits| u8::from(!fits))
 }
@@ -269,6 +277,15 @@ fn print_report(report: &Report, json: bool) -> Result<()> {
         report.num_inventory_files,
     )?;
     Ok(())
+}
+
+fn print_case(report: &CaseReport, json: bool) -> Result<u8> {
+    let mut out = std::io::stdout().lock();
+    match json {
+        true => writeln!(out, "{}", serde_json::to_string(report)?)?,
+        false => writeln!(out, "{report}")?,
+    }
+    Ok(report.exit_code())
 }
 
 fn print_promise(promise: Result<Promise>, json: bool) -> Result<u8> {

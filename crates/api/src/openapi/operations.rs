@@ -488,7 +488,12 @@ pub(super) static ALL: &[Operation] = &[
         "/v1/snapshots",
         ADMIN,
         "Links every file as it is at this moment into a directory of the server",
-        &[may("table", TEXT_OR_NULL), may("from", TIME_OR_NULL), may("to", TIME_OR_NULL)],
+        &[
+            may("table", TEXT_OR_NULL),
+            may("from", TIME_OR_NULL),
+            may("to", TIME_OR_NULL),
+            may("incident", Kind::OrNull(&LONG)),
+        ],
         &["path", "root_size", "made_at"],
     ),
     change(

@@ -142,6 +142,7 @@ async fn scopes_open_their_own_doors_only() {
         ("POST", "/v1/rules/packs", "signed", [false, false, true]),
         ("POST", "/v1/quarantine/replay", "{\"all\":true}", [false, false, true]),
         ("PUT", "/v1/tables/Syslog/retention", "{\"days\":90}", [false, false, true]),
+        ("POST", "/v1/snapshots", "{\"incident\":1}", [false, false, true]),
         ("GET", "/v1/credentials", "", [false, false, true]),
         ("GET", "/v1/accounts", "", [false, false, true]),
     ];

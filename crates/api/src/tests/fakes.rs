@@ -760,7 +760,7 @@ impl Operations for Fakes {
         _: &'a OpContext,
         export: Option<ExportSelection>,
     ) -> BoxFuture<'a, Result<Snapshot, PortError>> {
-        self.operations.lock().unwrap().push(format!("begin snapshot {:?}", export.map(|export| export.table)));
+        self.operations.lock().unwrap().push(format!("begin snapshot {export:?}"));
         Box::pin(async { Ok(Snapshot { path: "/data/snapshot".to_owned(), root_size: 7, made_at: String::new() }) })
     }
 

@@ -120,6 +120,25 @@ async fn operators_see_the_state_and_change_settings() {
 }
 
 #[tokio::test]
+async fn an_export_is_of_a_table_or_of_an_incident() {
+    let fixture = Fixture::new();
+    let admin = fixture.credential(&[Scope::Admin]).await;
+    for (body, expected) in [
+        (r#"{"table":"Syslog","from":null,"to":"2026-01-31T00:00:00Z"}"#, StatusCode::OK),
+        (r#"{"incident":7}"#, StatusCode::OK),
+        ("{}", StatusCode::OK),
+        (r#"{"incident":7,"table":"Syslog"}"#, StatusCode::BAD_REQUEST),
+        (r#"{"incident":7,"to":"2026-01-31T00:00:00Z"}"#, StatusCode::BAD_REQUEST),
+        (r#"{"incident":-7}"#, StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(fixture.send(&admin, "POST", "/v1/snapshots", body).await.status, expected, "{body}");
+    }
+    let begun = fixture.fakes.operations.lock().unwrap().clone();
+    assert!(begun[0].starts_with("begin snapshot Some(Table { table: ") && begun.len() == 3, "{begun:?}");
+    assert_eq!(begun[1..], ["begin snapshot Some(Case { number: 7 })", "begin snapshot None"]);
+}
+
+#[tokio::test]
 async fn ledger_files_come_from_the_ledger_only() {
     let fixture = Fixture::new();
     let query = fixture.credential(&[Scope::Query]).await;

@@ -80,15 +80,18 @@ async fn make(target: &Target, dir: &Path) -> Result<BackupReport, Failure> {
     Ok(report)
 }
 
-/// Exports rows of a table; returns the number of files.
+/// Exports rows of a table, or an incident; returns the number of files.
 ///
 /// # Errors
 /// As [`Backup::run`].
 pub async fn export(target: &Target, selection: ExportSelection, dir: &Path) -> Result<usize, Failure> {
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    let body = json!({
-        "table": selection.table.as_str(), "from": time(selection.from), "to": time(selection.to),
-    });
+    let body = match &selection {
+        ExportSelection::Table { table, from, to } => {
+            json!({ "table": table.as_str(), "from": time(*from), "to": time(*to) })
+        }
+        ExportSelection::Case { number } => json!({ "incident": number }),
+    };
     let dir = dir.to_owned();
     let copied = with_snapshot(target, &body, Some(selection), move |snapshot| backup::copy_plain(snapshot, &dir));
     let copied = copied.await?;

@@ -1,6 +1,6 @@
 //! `moneta store`: what is kept, for how long, and what must not go.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use moneta_base::{TableName, Timestamp};
@@ -30,7 +30,7 @@ pub enum Store {
     },
     /// List the holds.
     Holds,
-    /// Export rows of a table with what proves them, for `moneta-verify export`.
+    /// Export rows of a table, or an incident, with what proves them, for `moneta-verify export`.
     Export(Export),
     /// Show what each table keeps, what a day adds, and how much it will be.
     Retention,
@@ -39,12 +39,13 @@ pub enum Store {
 /// What to export.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// The table.
-    #[arg(value_name = "TABLE")]
-    table: String,
-    /// A new directory for the export.
-    #[arg(value_name = "DIR")]
-    dir: PathBuf,
+    /// The table, unless there is `--case`, and a new directory for the export.
+    #[arg(value_names = ["TABLE", "DIR"], num_args = 1..=2, required = true)]
+    places: Vec<String>,
+    /// The number of an incident: exports its versions, its alerts with the events that they name, and the audit rows about
+    /// it, instead of a table.
+    #[arg(long = "case", value_name = "NUMBER", conflicts_with_all = ["from", "to"])]
+    case: Option<u64>,
     /// The earliest `TimeGenerated`, RFC 3339; from the beginning when it is not given. Whole segments are exported.
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -95,22 +96,35 @@ impl Store {
 
 impl Export {
     async fn run(&self, target: &Target, console: &Console) -> Result<Exit, Failure> {
-        let table = TableName::new(&self.table).map_err(|error| Failure::usage(error.to_string()))?;
-        let time = |text: &Option<String>| {
-            let parse = |text: &String| {
-                Timestamp::parse(text).ok_or_else(|| Failure::usage(format!("{text:?} is not a time: write RFC 3339")))
-            };
-            text.as_ref().map(parse).transpose()
-        };
-        let selection = ExportSelection { table, from: time(&self.from)?, to: time(&self.to)? };
-        let num_files = backup::export(target, selection, &self.dir).await?;
+        let (selection, dir) = self.selection()?;
+        let num_files = backup::export(target, selection, dir).await?;
         if console.json {
-            console.value(&json!({ "path": self.dir, "num_files": num_files }))?;
+            console.value(&json!({ "path": dir, "num_files": num_files }))?;
             return Ok(Exit::Success);
         }
-        console.say(&format!("{num_files} files; check them with `moneta-verify export {}`", self.dir.display()));
+        console.say(&format!("{num_files} files; check them with `moneta-verify export {}`", dir.display()));
         Ok(Exit::Success)
     }
+
+    /// What to export, and where to.
+    fn selection(&self) -> Result<(ExportSelection, &Path), Failure> {
+        match (self.case, &self.places[..]) {
+            (Some(number), [dir]) => Ok((ExportSelection::Case { number }, Path::new(dir))),
+            (None, [table, dir]) => {
+                let table = TableName::new(table).map_err(|error| Failure::usage(error.to_string()))?;
+                let selection =
+                    ExportSelection::Table { table, from: time(self.from.as_deref())?, to: time(self.to.as_deref())? };
+                Ok((selection, Path::new(dir)))
+            }
+            _ => Err(Failure::usage("name a table and a directory, or --case, its number and a directory")),
+        }
+    }
+}
+
+fn time(text: Option<&str>) -> Result<Option<Timestamp>, Failure> {
+    let parse =
+        |text| Timestamp::parse(text).ok_or_else(|| Failure::usage(format!("{text:?} is not a time: write RFC 3339")));
+    text.map(parse).transpose()
 }
 
 impl Hold {

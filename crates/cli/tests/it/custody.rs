@@ -2,13 +2,12 @@
 //! was changed.
 
 use std::path::Path;
-use std::process::Command;
 
 use moneta_verify::Options;
 use moneta_verify::export::verify_export;
 use serde_json::Value;
 
-use crate::support::{Moneta, files_below, json_lines, wait_until};
+use crate::support::{ExportChecker, Moneta, files_below, json_lines, wait_until};
 
 fn backup(moneta: &Moneta, dir: &str) -> Value {
     moneta.json(&["backup", dir])
@@ -159,24 +158,6 @@ async fn one_flipped_byte_is_found_by_the_reading_that_goes_on_all_the_time() {
     server.stop();
 }
 
-/// What `tools/verify_export.py` says; `None` without a Python environment, which a build server must have.
-fn python_says(dir: &Path, key: &Path) -> Option<(bool, String)> {
-    let root = moneta_testkit::corpus::workspace_root();
-    let run = |program: &Path, arguments: &[&Path]| Command::new(program).args(arguments).output().unwrap();
-    let script = root.join("tests/interop/environment.sh");
-    let environment = run(Path::new("sh"), &[&script, &root.join("tools/requirements.txt")]);
-    if !environment.status.success() {
-        let reason = String::from_utf8_lossy(&environment.stderr);
-        assert!(std::env::var_os("CI").is_none(), "no Python environment: {reason}");
-        eprintln!("no Python environment, 1 case not run: {reason}");
-        return None;
-    }
-    let python = String::from_utf8(environment.stdout).unwrap();
-    let checker = root.join("tools/verify_export.py");
-    let checked = run(Path::new(python.trim()), &[&checker, dir, Path::new("--key"), key]);
-    Some((checked.status.success(), String::from_utf8_lossy(&checked.stdout).into_owned()))
-}
-
 #[test]
 fn an_export_proves_itself_to_two_checkers_and_every_change_of_it_is_found() {
     let moneta = Moneta::new();
@@ -189,11 +170,13 @@ fn an_export_proves_itself_to_two_checkers_and_every_change_of_it_is_found() {
     assert!(refused.code == 2 && refused.stderr.contains("not empty"), "{refused:?}");
     server.stop();
     let key = moneta.data().join("keys/ledger.vkey");
+    let python = ExportChecker::find();
+    let says = |dir: &Path, key: &Path| python.as_ref().map(|python| python.says(dir, key));
     let check = || verify_export(&dir, Options { key: Some(moneta.verifier_key()), quorum: None, moved: None });
     let report = check().unwrap();
     assert_eq!((report.findings.len(), report.num_records), (0, 120), "{report:?}");
-    let said = python_says(&dir, &key);
-    assert!(said.as_ref().is_none_or(|(valid, text)| *valid && text.contains("120 rows of steps_CL")), "{said:?}");
+    let said = says(&dir, &key);
+    assert!(said.as_ref().is_none_or(|(code, text)| *code == 0 && text.contains("120 rows of steps_CL")), "{said:?}");
     for file in files_below(&dir) {
         let name = file.strip_prefix(&dir).unwrap().display().to_string();
         // The key comes from elsewhere, and the manifest only says what is asked for.
@@ -208,10 +191,10 @@ fn an_export_proves_itself_to_two_checkers_and_every_change_of_it_is_found() {
             let found = check().is_ok_and(|report| !report.is_clean());
             assert!(found, "{name}, byte {at}: not found");
         }
-        assert!(python_says(&dir, &key).is_none_or(|(valid, _)| !valid), "{name}: not found by Python");
+        assert!(says(&dir, &key).is_none_or(|(code, _)| code == 1), "{name}: not found by Python");
         std::fs::remove_file(&file).unwrap();
         assert!(!check().is_ok_and(|report| report.is_clean()), "{name} removed: not found");
-        assert!(python_says(&dir, &key).is_none_or(|(valid, _)| !valid), "{name} removed: not found by Python");
+        assert!(says(&dir, &key).is_none_or(|(code, _)| code == 1), "{name} removed: not found by Python");
         std::fs::write(&file, &good).unwrap();
     }
     assert!(check().unwrap().is_clean());

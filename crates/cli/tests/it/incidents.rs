@@ -32,7 +32,7 @@ fn check_evidence(moneta: &Moneta, alert_id: &str) {
 }
 
 /// A server with a rule and the events of two machines that meet it.
-fn attacked() -> (Moneta, Server) {
+pub fn attacked() -> (Moneta, Server) {
     let moneta = Moneta::new();
     let rule = moneta.file("rule.yml", RULE);
     let server = moneta.serve();

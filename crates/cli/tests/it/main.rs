@@ -6,6 +6,7 @@ mod acceptance;
 mod apply;
 mod backfill;
 mod bucket_inbox;
+mod case;
 mod commands;
 mod custody;
 mod device_key;

@@ -250,3 +250,21 @@ pub fn json_lines(count: usize) -> String {
         .map(|n| format!("{{\"TimeGenerated\":\"2026-01-02T03:04:05Z\",\"Step\":{n},\"Text\":\"step {n}\"}}\n"))
         .collect()
 }
+
+/// `tools/verify_export.py`.
+pub struct ExportChecker(PathBuf);
+
+impl ExportChecker {
+    /// `None` without a Python environment, which a build server must have.
+    pub fn find() -> Option<Self> {
+        moneta_testkit::python_or_skip(1, "tools/requirements.txt").map(Self)
+    }
+
+    /// Its exit code on an export and what it says.
+    pub fn says(&self, dir: &Path, key: &Path) -> (i32, String) {
+        let script = moneta_testkit::corpus::workspace_root().join("tools/verify_export.py");
+        let checked = Command::new(&self.0).args([&script, dir, Path::new("--key"), key]).output().unwrap();
+        assert!(checked.stderr.is_empty(), "{}", String::from_utf8_lossy(&checked.stderr));
+        (checked.status.code().unwrap(), String::from_utf8_lossy(&checked.stdout).into_owned())
+    }
+}

@@ -1,6 +1,7 @@
-//! Readers we did not write open a table of ours: DuckDB, Polars and deltalake, from PyPI.
+//! Readers we did not write open a table of ours: DuckDB, Polars, deltalake and Spark, from PyPI.
 //!
-//! Needs `python3` and, the first time, the package index; without them the test says so and, on a build server, fails.
+//! Needs `python3`, for Spark `java`, and, the first time, the package index; without them the tests say so and, on a build
+//! server, fail.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,13 +12,34 @@ use moneta_base::{SourceName, Timestamp};
 use moneta_event::Value;
 use moneta_host::RealFs;
 use moneta_store::Store;
-use moneta_testkit::TestDir;
 use moneta_testkit::corpus::workspace_root;
+use moneta_testkit::{TestDir, python_or_skip};
 
 use crate::support::*;
 
-/// Rows in segments of three days, the second dropped and the third merged when asked for.
-fn write_tables(dir: &Path, is_merged: bool) {
+/// What became of a table since its rows were written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Stage {
+    Written,
+    Dropped,
+    MergedAndDropped,
+}
+
+impl Stage {
+    const ALL: [Self; 3] = [Self::Written, Self::Dropped, Self::MergedAndDropped];
+
+    /// Rows that readers must see.
+    fn num_rows(self) -> usize {
+        match self {
+            Self::Written => 3_000,
+            Self::Dropped => 2_000,
+            Self::MergedAndDropped => 2_110,
+        }
+    }
+}
+
+/// Rows in segments of three days; the second is dropped and the third merged by stages.
+fn write_tables(dir: &Path, stage: Stage) {
     let store = open_on(Arc::new(RealFs), dir).unwrap();
     let mut made = Blocks::default();
     let mut headers = Vec::new();
@@ -28,15 +50,17 @@ fn write_tables(dir: &Path, is_merged: bool) {
         store.add_hot(block).unwrap();
         store.publish(store.seal(&table("Syslog")).unwrap().unwrap(), day).unwrap();
     }
-    if is_merged {
+    if stage == Stage::MergedAndDropped {
         let later = now().saturating_add(Duration::from_secs(86_400 * 3));
         let run = store.due_merge(&table("Syslog"), later.day(), &|_| false).unwrap();
         assert_eq!(run.len(), 3);
         store.merge(&run, &headers, later).unwrap();
     }
-    let dropped = store.snapshot(&table("Syslog")).unwrap().segments[1].shard.clone();
-    store.drop_shard(&dropped, now()).unwrap();
-    if is_merged {
+    if stage != Stage::Written {
+        let dropped = store.snapshot(&table("Syslog")).unwrap().segments[1].shard.clone();
+        store.drop_shard(&dropped, now()).unwrap();
+    }
+    if stage == Stage::MergedAndDropped {
         add_commits(&store, &mut made);
     }
 }
@@ -84,31 +108,26 @@ fn write_events(dir: &Path) {
     store.publish(store.seal(&table("Events_CL")).unwrap().unwrap(), now()).unwrap();
 }
 
+/// `TimeGenerated` of the first row.
+const FIRST_TIME: &str = "2026-01-02T03:04:05.123456";
+
 #[test]
 fn duckdb_polars_and_deltalake_read_what_stands_in_a_table() {
-    let root = workspace_root();
-    let python = Command::new("sh").arg(root.join("tests/interop/environment.sh")).output().unwrap();
-    if !python.status.success() {
-        let reason = String::from_utf8_lossy(&python.stderr);
-        assert!(std::env::var_os("CI").is_none(), "no Python environment: {reason}");
-        eprintln!("no Python environment, 1 case not run: {reason}");
-        return;
-    }
-    let python = String::from_utf8(python.stdout).unwrap();
-    for is_merged in [false, true] {
-        read_with(python.trim(), root, is_merged);
+    let Some(python) = python_or_skip(3, "tests/interop/requirements.txt") else { return };
+    for stage in Stage::ALL {
+        read_with(&python, stage);
     }
 }
 
-fn read_with(python: &str, root: &Path, is_merged: bool) {
+fn read_with(python: &Path, stage: Stage) {
     let dir = TestDir::new();
-    write_tables(dir.path(), is_merged);
+    write_tables(dir.path(), stage);
     write_events(dir.path());
-    let num_rows = if is_merged { 2_110 } else { 2_000 };
+    let num_rows = stage.num_rows();
     let output = Command::new(python)
-        .arg(root.join("tests/interop/delta_readers.py"))
+        .arg(workspace_root().join("tests/interop/delta_readers.py"))
         .arg(dir.join("Syslog"))
-        .args([&num_rows.to_string(), "2026-01-02T03:04:05.123456"])
+        .args([&num_rows.to_string(), FIRST_TIME])
         .arg(dir.join("Events_CL"))
         .output()
         .unwrap();
@@ -117,4 +136,30 @@ fn read_with(python: &str, root: &Path, is_merged: bool) {
     for reader in ["duckdb", "polars", "deltalake"] {
         assert!(out.contains(&format!("{reader}: {num_rows} rows")), "{out}");
     }
+}
+
+#[test]
+fn spark_reads_what_stands_in_a_table() {
+    if let Err(error) = Command::new("java").arg("-version").output() {
+        eprintln!("no Java runtime, 3 cases not run: {error}");
+        assert!(std::env::var_os("CI").is_none(), "no Java runtime: scripts/install-debian.sh test");
+        return;
+    }
+    let Some(python) = python_or_skip(3, "tests/interop/requirements-spark.txt") else { return };
+    let dir = TestDir::new();
+    write_events(dir.path());
+    let mut command = Command::new(python);
+    command.arg(workspace_root().join("tests/interop/spark_reader.py")).arg(FIRST_TIME).arg(dir.join("Events_CL"));
+    for (number, stage) in Stage::ALL.into_iter().enumerate() {
+        let dir = dir.path().join(number.to_string());
+        write_tables(&dir, stage);
+        command.arg(dir.join("Syslog")).arg(stage.num_rows().to_string());
+    }
+    let output = command.current_dir(dir.path()).env("SPARK_LOCAL_IP", "127.0.0.1").output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    for num_rows in Stage::ALL.map(Stage::num_rows) {
+        assert!(out.contains(&format!("spark: {num_rows} rows")), "{out}");
+    }
+    eprintln!("{out}");
 }
