@@ -239,7 +239,7 @@ impl Node {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Caretaker, ServerError> {
-        let (watched, writing) = (self.ingest.clone(), self.ingest.clone());
+        let (watched, writing, journal) = (self.ingest.clone(), self.ingest.clone(), self.ingest.clone());
         let (audit, runtime) = (self.ingest.clone(), tokio::runtime::Handle::current());
         let parts = CaretakerParts {
             fs: self.world.fs.clone(),
@@ -250,6 +250,7 @@ impl Node {
                 producers_percent: watched.status().producers_percent,
             }),
             writing: Box::new(move || writing.status()),
+            journal: Box::new(move || journal.journal_files()),
             audit: Box::new(move |event| runtime.block_on(audit.record(&own_context(), event))),
             key: self.ingest.ledger().verifier_key().clone(),
             alarms: self.alarms.clone(),
