@@ -4,8 +4,8 @@
 //!
 //! By default each call fails once, the kinds of fault in turn. With `MONETA_FAULTS=all` each call fails in each way.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -104,6 +104,8 @@ impl Installation {
             policy: Policy {
                 seal_age: Duration::from_secs(1 << 30),
                 seal_bytes: usize::MAX,
+                hot_bytes_max: usize::MAX,
+                journal_bytes_max: u64::MAX,
                 retention_days_default: KEPT_DAYS,
                 retention_days: BTreeMap::new(),
                 retention_floor_days: 1,
@@ -152,7 +154,7 @@ impl Installation {
                 }
             }
             let _ = ingest.publish_now().await;
-            let _ = keeper.seal(|_| true);
+            let _ = keeper.seal(|_, _| true);
             keeper.tick(&mut retention_due);
         }
         self.set_day(LAST_DAY);
@@ -168,6 +170,14 @@ impl Installation {
         let first_kept = Timestamp::from_seconds(START + LAST_DAY * DAY).day().0 - i32::try_from(KEPT_DAYS).unwrap();
         let kept = self.acknowledged.iter().filter(|(_, at)| at.day().0 >= first_kept);
         let expected: u64 = kept.map(|(sequence, _)| rows_of(*sequence)).sum();
+        let ledger = Path::new(DATA).join("ledger/shard");
+        let days = |root: &Path| -> BTreeSet<PathBuf> {
+            let files = self.fs.files().into_iter().filter_map(|path| Some(path.strip_prefix(root).ok()?.to_owned()));
+            files.map(|path| path.components().take(2).collect()).collect()
+        };
+        let (logs, stored) = (days(&ledger), days(&Path::new(DATA).join("store")));
+        let left: Vec<_> = logs.difference(&stored).collect();
+        assert!(left.is_empty(), "{what}: the logs of days that are gone: {left:?}");
         let dir = TestDir::new();
         for path in self.fs.files() {
             let target = dir.path().join(path.strip_prefix(DATA).unwrap());
@@ -278,7 +288,7 @@ async fn a_table_that_cannot_be_sealed_keeps_no_other_from_it() {
         installation.set_day(1);
         let before = installation.fs.num_calls();
         installation.fs.fail_call(call, Fault::Eio);
-        let sealed = keeper.seal(|_| true);
+        let sealed = keeper.seal(|_, _| true);
         if installation.fs.num_calls() <= before + call {
             break;
         }

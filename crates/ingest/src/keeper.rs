@@ -18,8 +18,10 @@ use moneta_event::root_entry::{ObjectRef, RootEntry, RootEvent, SegmentRows};
 use moneta_ledger::Ledger;
 use moneta_ports::operations::Hold;
 use moneta_ports::{Metric, PortError};
-use moneta_store::{Merged, SegmentMeta, Store};
+use moneta_store::{HotStats, Merged, SegmentMeta, Store};
 
+use crate::pressure::{Full, tables_to_seal};
+use crate::room::Stream;
 use crate::shared::{Chore, ChoreFailure, Shared, publish};
 use crate::writer::WriterHandle;
 
@@ -35,6 +37,10 @@ pub struct Policy {
     pub seal_age: Duration,
     /// Unsealed bytes of a table at which it is sealed.
     pub seal_bytes: usize,
+    /// Unsealed bytes of all tables at which senders are told to come back.
+    pub hot_bytes_max: usize,
+    /// Bytes of journal files at which senders are told to come back.
+    pub journal_bytes_max: u64,
     /// Days a table is kept unless it has a number of its own.
     pub retention_days_default: u32,
     /// Days single tables are kept.
@@ -145,7 +151,7 @@ impl Keeper {
         loop {
             match inbox.recv_timeout(TICK) {
                 Ok(Command::SealAll(reply)) => {
-                    let _ = reply.send(self.settle().and_then(|()| self.seal(|_| true)));
+                    let _ = reply.send(self.settle().and_then(|()| self.seal(|_, _| true)));
                 }
                 Ok(Command::Between(act, reply)) => {
                     let _ = reply.send(self.between_changes(act));
@@ -164,9 +170,13 @@ impl Keeper {
         self.note(Chore::Settling, self.settle());
         let policy = self.policy();
         self.note_state(now);
-        let due =
-            |hot: &moneta_store::HotStats| hot.bytes >= policy.seal_bytes || now.since(hot.oldest) >= policy.seal_age;
+        let hot = self.store.hot_stats();
+        let for_room = tables_to_seal(&hot, policy.hot_bytes_max / 2);
+        let due = |table: &TableName, hot: &HotStats| {
+            hot.bytes >= policy.seal_bytes || now.since(hot.oldest) >= policy.seal_age || for_room.contains(table)
+        };
         self.note(Chore::Sealing, self.seal(due).map(drop));
+        self.note(Chore::MakingRoom, self.make_room(&policy));
         self.note(Chore::Merging, self.merge_one(now));
         self.note(Chore::Removing, self.remove_retired(now));
         self.note(Chore::Catalogs, self.checkpoint_catalogs(now));
@@ -194,6 +204,15 @@ impl Keeper {
         self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Looks whether senders are kept out by what waits to be sealed.
+    fn make_room(&self, policy: &Policy) -> Result<(), PortError> {
+        let waiting = self.shared.waiting(&self.store);
+        let Some(full) = Full::of(waiting, policy, Stream::Data) else { return Ok(()) };
+        // Where nothing is taken in, nothing is sealed: subscribers may have got on all the same.
+        self.release_journal();
+        Err(full.complaint(waiting))
+    }
+
     /// Notes how a chore went, and since when it fails.
     fn note(&self, chore: Chore, result: Result<(), PortError>) {
         let mut status = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,10 +231,10 @@ impl Keeper {
     ///
     /// # Errors
     /// The first failure, after all that could be done.
-    pub(crate) fn seal(&self, due: impl Fn(&moneta_store::HotStats) -> bool) -> Result<usize, PortError> {
+    pub(crate) fn seal(&self, due: impl Fn(&TableName, &HotStats) -> bool) -> Result<usize, PortError> {
         let mut num_segments = 0;
         let hot = self.store.hot_stats();
-        let due = hot.iter().filter(|(_, hot)| due(hot));
+        let due = hot.iter().filter(|(table, hot)| due(table, hot));
         let sealed = first_failure(due.map(|(table, hot)| self.seal_table(table, hot.end_seq, &mut num_segments)));
         if num_segments > 0 {
             publish(&self.ledger, &self.shared, self.clock.now())?;

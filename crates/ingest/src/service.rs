@@ -1,5 +1,6 @@
 //! The service: takes submissions, scrubs them, and waits for the writer's word that they are on disk.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::content;
 use crate::keeper::{BetweenChanges, KeeperHandle, Policy};
+use crate::pressure::Full;
 use crate::quarantine;
 use crate::room::{Room, Rung, Stream};
 use crate::shared::{IngestStatus, Shared, publish};
@@ -93,6 +95,13 @@ impl Ingest {
     /// Producers whose names begin so, and where each got to, in the order of names.
     pub async fn marks_beginning_with(&self, prefix: &str) -> Vec<(String, (u128, u64))> {
         self.writer.marks_beginning_with(prefix).await
+    }
+
+    /// The journal's files, and how many bytes of each are durable; none once the writer has stopped. Waits for the writer:
+    /// not for threads that others wait for.
+    #[must_use]
+    pub fn journal_files(&self) -> Vec<(PathBuf, u64)> {
+        self.writer.files().unwrap_or_default()
     }
 
     /// The tables and their rows.
@@ -173,6 +182,32 @@ impl Ingest {
         self.store.schema(&name)
     }
 
+    /// Makes senders wait while as much waits to be sealed as may.
+    async fn wait_for_sealing(&self, stream: Stream) -> Result<(), PortError> {
+        let deadline = tokio::time::Instant::now() + QUEUE_WAIT;
+        while let Some(full) = self.full(stream) {
+            if tokio::time::Instant::now() >= deadline {
+                return Err(self.refuse(full));
+            }
+            tokio::time::sleep(BACKLOG_POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Nothing is full at a start: what comes then is from subscribers, without which the journal does not shrink.
+    fn full(&self, stream: Stream) -> Option<Full> {
+        if !self.shared.has_all_subscribers.load(Ordering::Acquire) {
+            return None;
+        }
+        let waiting = self.shared.waiting(&self.store);
+        Full::of(waiting, &self.policy.read().unwrap_or_else(PoisonError::into_inner), stream)
+    }
+
+    fn refuse(&self, full: Full) -> PortError {
+        self.shared.metrics.add_labelled(Metric::IngestRefused, full.reason(), 1);
+        full.refusal()
+    }
+
     /// Makes senders wait while a subscriber is far behind. What a subscriber stores itself never waits for it.
     async fn wait_for_subscribers(&self, key: Option<&IdempotencyKey>) -> Result<(), PortError> {
         let is_own = key.is_some_and(|key| key.producer.starts_with(SUBSCRIBER_PRODUCER_PREFIX));
@@ -217,22 +252,24 @@ impl Ingest {
     }
 
     async fn take(&self, submission: Submission, wants_blocks: bool) -> Result<Acknowledged, PortError> {
-        if let Err(refused) = self.room.admit(stream_of(&submission)) {
+        let stream = stream_of(&submission);
+        if let Err(refused) = self.room.admit(stream) {
             self.shared.metrics.add_labelled(Metric::IngestRefused, "disk_full", 1);
             return Err(refused);
         }
         self.wait_for_subscribers(submission.key.as_ref()).await?;
+        self.wait_for_sealing(stream).await?;
         let mark = content::mark(&submission);
         let raw_bytes = content::raw_bytes(&submission);
         let batches = self.prepare(submission)?;
-        let acknowledged = self.commit(Commit { batches, mark }, wants_blocks).await?;
+        let acknowledged = self.commit(Commit { batches, mark }, stream, wants_blocks).await?;
         if !acknowledged.receipt.duplicate {
             self.shared.metrics.add(Metric::IngestBytes, raw_bytes);
         }
         Ok(acknowledged)
     }
 
-    async fn commit(&self, commit: Commit, wants_blocks: bool) -> Result<Acknowledged, PortError> {
+    async fn commit(&self, commit: Commit, stream: Stream, wants_blocks: bool) -> Result<Acknowledged, PortError> {
         let bytes: usize = commit.batches.iter().map(|batch| batch.rows().get_array_memory_size()).sum();
         let permits = bytes.div_ceil(PERMIT_BYTES).clamp(1, QUEUE_PERMITS);
         let permits = u32::try_from(permits).expect("clamped to 65,536");
@@ -241,6 +278,10 @@ impl Ingest {
             self.shared.metrics.add_labelled(Metric::IngestRefused, "queue_full", 1);
             return Err(PortError::new(ErrorKind::RETRY, "the journal cannot keep up: send again in a second"));
         };
+        // Whoever waited for the queue looks again: past the bound goes no more than the queue holds.
+        if let Some(full) = self.full(stream) {
+            return Err(self.refuse(full));
+        }
         let (reply, answer) = oneshot::channel();
         self.writer.send(Job { commit, wants_blocks, reply, _room: room })?;
         answer.await.unwrap_or_else(|_| {

@@ -10,6 +10,9 @@ use moneta_base::{Seq, TableName, Timestamp};
 use moneta_ledger::Ledger;
 use moneta_merkle::SignedCheckpoint;
 use moneta_ports::{BlockSubscriber, Metric, Metrics, PortError};
+use moneta_store::Store;
+
+use crate::pressure::Waiting;
 
 /// What the threads and the service tell each other.
 pub(crate) struct Shared {
@@ -20,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) events_total: AtomicU64,
     /// Durable blocks whose headers the ledger did not take yet.
     pub(crate) headers_behind: AtomicUsize,
+    /// Bytes of their rows, which stay in memory until it does, sealed or not.
+    pub(crate) behind_bytes: AtomicUsize,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -31,8 +36,15 @@ impl Shared {
             status: Mutex::default(),
             events_total: AtomicU64::new(0),
             headers_behind: AtomicUsize::new(0),
+            behind_bytes: AtomicUsize::new(0),
             metrics,
         }
+    }
+
+    /// How much waits to be sealed.
+    pub(crate) fn waiting(&self, store: &Store) -> Waiting {
+        let journal_bytes = self.status.lock().unwrap_or_else(PoisonError::into_inner).journal_bytes;
+        Waiting { hot_bytes: store.hot_bytes() + self.behind_bytes.load(Ordering::Acquire), journal_bytes }
     }
 
     /// Per table how far the journal may forget what is sealed: to where every subscriber has dealt with it. Nothing
@@ -78,6 +90,8 @@ pub enum Chore {
     Settling,
     /// Sealing blocks into segments.
     Sealing,
+    /// Keeping what waits to be sealed within its bounds.
+    MakingRoom,
     /// Merging small segments.
     Merging,
     /// Removing files that were merged.
@@ -95,6 +109,7 @@ impl Chore {
         match self {
             Self::Settling => "naming segments in the root log",
             Self::Sealing => "sealing segments",
+            Self::MakingRoom => "making room for records",
             Self::Merging => "merging segments",
             Self::Removing => "removing merged files",
             Self::Catalogs => "checkpointing catalogs",

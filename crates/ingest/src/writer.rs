@@ -19,7 +19,7 @@ use moneta_event::signed_receipt::ReceiptBlock;
 use moneta_journal::{Commit, CommitOutcome, Journal, MarkKind, ProducerMark, Receipt, SeqRange};
 use moneta_ledger::{Ledger, LogName};
 use moneta_ports::{IngestReceipt, Metric, NoRoomToRemember, PortError, StoredRange};
-use moneta_store::Store;
+use moneta_store::{Store, rows_bytes};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::audit_entries::root_entries;
@@ -124,7 +124,7 @@ pub(crate) struct Writer {
     /// Whether the last group had more than one commit.
     pub(crate) is_crowded: bool,
     /// Durable blocks whose headers the ledger did not take yet, in order: a header that came before one of these would
-    /// stand in its place. They are in memory as hot rows anyway.
+    /// stand in its place. What they take in memory counts to what waits to be sealed.
     pub(crate) behind: VecDeque<Arc<Block>>,
 }
 
@@ -252,6 +252,7 @@ impl Writer {
 
     /// Makes a durable block queryable, provable and known to the subscribers.
     fn hand_on(&mut self, block: Arc<Block>) {
+        self.shared.behind_bytes.fetch_add(rows_bytes(&block.rows), Ordering::AcqRel);
         self.behind.push_back(block.clone());
         self.append_headers();
         if let Err(error) = self.store.add_hot(block.clone()) {
@@ -277,6 +278,7 @@ impl Writer {
                 tracing::error!(error = %chain(&error), waiting = self.behind.len(), "the ledger takes no headers now");
                 break;
             }
+            self.shared.behind_bytes.fetch_sub(rows_bytes(&block.rows), Ordering::AcqRel);
             self.behind.pop_front();
         }
         self.shared.headers_behind.store(self.behind.len(), Ordering::Release);

@@ -108,8 +108,8 @@ impl Error {
         }
     }
 
-    pub(crate) fn corrupt(file: &std::path::Path, offset: usize, what: impl ToString) -> Self {
-        Self::Corrupt { file: file.to_owned(), offset: offset as u64, what: what.to_string() }
+    pub(crate) fn corrupt(file: &std::path::Path, offset: u64, what: impl ToString) -> Self {
+        Self::Corrupt { file: file.to_owned(), offset, what: what.to_string() }
     }
 
     /// Who must act.

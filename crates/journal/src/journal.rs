@@ -18,6 +18,8 @@ use crate::{Appended, Commit, CommitOutcome, Error, JournalOptions, JournaledBlo
 
 /// Bytes of rows that are put into one frame: a frame is built in memory, and holds at most 64 MiB.
 const GROUP_BYTES_MAX: usize = 24 << 20;
+/// Bytes of a file that are copied at once.
+const COPY_BYTES: usize = 1 << 20;
 
 /// An open journal. One writer: the caller puts commits of many senders into one call of [`Journal::append`].
 #[derive(Debug)]
@@ -47,14 +49,20 @@ pub struct JournalSize {
 }
 
 impl Journal {
-    /// Opens the journal in `dir`, making the directory if it is not there, and reads everything back.
+    /// Opens the journal in `dir`, making the directory if it is not there, and reads everything back, frame by frame:
+    /// `on_block` gets every block in the files, sealed or not, in the order of their arrival over all tables.
     ///
     /// # Errors
     /// [`Error::Corrupt`] naming file, offset and reason when stored bytes are damaged; [`Error::BehindStore`] when
     /// files are missing; [`Error::Io`] and [`Error::DiskFull`] from the file system.
-    pub fn open(fs: Arc<dyn FileSystem>, dir: &Path, options: JournalOptions) -> Result<(Self, Recovery), Error> {
+    pub fn open(
+        fs: Arc<dyn FileSystem>,
+        dir: &Path,
+        options: JournalOptions,
+        mut on_block: impl FnMut(JournaledBlock),
+    ) -> Result<(Self, Recovery), Error> {
         create_dir_durably(&*fs, dir).map_err(|source| Error::io("create", dir, source))?;
-        let mut recovered = recovery::recover(&*fs, dir, &options)?;
+        let mut recovered = recovery::recover(&*fs, dir, &options, &mut on_block)?;
         let (file, commits_start) = match recovered.files.last() {
             Some(last) => (reopen(&*fs, dir, last)?, FILE_HEADER_BYTES as u64),
             None => {
@@ -325,10 +333,8 @@ fn reopen(fs: &dyn FileSystem, dir: &Path, last: &FileInfo) -> Result<Box<dyn Fi
 
 /// Replaces a file by a copy of its good bytes; `None` when there is no room.
 fn rewrite(fs: &dyn FileSystem, dir: &Path, last: &FileInfo) -> Result<Option<Box<dyn File>>, Error> {
-    let size = usize::try_from(last.size_bytes).expect("the file was just held in memory");
-    let bytes = fs.read_range(&last.path, 0, size).map_err(|source| Error::io("read", &last.path, source))?;
     let temporary = files::temporary_path_of(dir, last.number);
-    let mut file = match write_new(fs, &temporary, &bytes).map_err(|source| Error::io("write", &temporary, source)) {
+    let mut file = match copy(fs, last, &temporary) {
         Ok(file) => file,
         Err(Error::DiskFull { .. }) => {
             fs.remove_file(&temporary).map_err(|source| Error::io("remove", &temporary, source))?;
@@ -340,6 +346,17 @@ fn rewrite(fs: &dyn FileSystem, dir: &Path, last: &FileInfo) -> Result<Option<Bo
     fs.rename(&temporary, &last.path).map_err(|source| Error::io("rename", &last.path, source))?;
     fs.sync_dir(dir).map_err(|source| Error::io("sync", dir, source))?;
     Ok(Some(file))
+}
+
+/// Copies the good bytes of a file, some at a time.
+fn copy(fs: &dyn FileSystem, last: &FileInfo, to: &Path) -> Result<Box<dyn File>, Error> {
+    let mut file = write_new(fs, to, &[]).map_err(|source| Error::io("write", to, source))?;
+    for offset in (0..last.size_bytes).step_by(COPY_BYTES) {
+        let len = usize::try_from(last.size_bytes - offset).map_or(COPY_BYTES, |left| left.min(COPY_BYTES));
+        let bytes = fs.read_range(&last.path, offset, len).map_err(|source| Error::io("read", &last.path, source))?;
+        file.append(&bytes).map_err(|source| Error::io("write", to, source))?;
+    }
+    Ok(file)
 }
 
 /// A file with its header and snapshot on disk under its name.

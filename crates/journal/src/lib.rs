@@ -1,8 +1,8 @@
 //! The write-ahead log of blocks: what is acknowledged is here first.
 //!
 //! Flow: [`Commit`]s of scrubbed rows go into [`Journal::append`], which makes blocks of them, writes one frame, syncs
-//! once, and only then hands out [`JournaledBlock`]s and receipts. After a crash [`Journal::open`] yields every
-//! acknowledged block exactly once and in order, and names what it had to cut off. The bytes on disk are those of
+//! once, and only then hands out [`JournaledBlock`]s and receipts. After a crash [`Journal::open`] hands on
+//! every acknowledged block exactly once and in order, and names what it had to cut off. The bytes on disk are those of
 //! [`moneta_event::frame`].
 //!
 //! Invariants: JOURNAL-1 (durable before acknowledged), JOURNAL-2 (recovered once and in order), JOURNAL-3 (a
@@ -17,6 +17,7 @@ mod block;
 mod commit;
 mod error;
 mod files;
+mod frames;
 mod journal;
 mod marks;
 mod options;
@@ -27,6 +28,7 @@ mod state;
 pub use block::JournaledBlock;
 pub use commit::{Appended, Commit, CommitOutcome};
 pub use error::Error;
+pub use frames::Replay;
 pub use journal::{Journal, JournalSize};
 pub use moneta_event::frame::{MarkKind, ProducerMark, Receipt, SeqRange};
 pub use options::JournalOptions;

@@ -1,4 +1,5 @@
-//! Reading a journal back: every acknowledged block, exactly once, in order, checked.
+//! Reading a journal back: every acknowledged block, exactly once, in order, checked. Blocks are handed on as they are
+//! read and not kept: what a start needs of memory is for the reader of the blocks to say.
 //!
 //! Which damage is forgiven: one sync ends every commit, so at most one frame, the last of the last file, can be
 //! unfinished. Bad bytes there with no valid frame behind them are a torn write that was never acknowledged: they are
@@ -7,9 +8,10 @@
 use std::path::{Path, PathBuf};
 
 use moneta_base::fs::{FileSystem, write_atomically};
-use moneta_event::frame::{FILE_HEADER_BYTES, FRAME_MAGIC, FileHeader, FrameBody, FrameView, Snapshot};
+use moneta_event::frame::{FILE_HEADER_BYTES, FileHeader, FrameBody, FrameView, Snapshot};
 
 use crate::files::{self, FileInfo};
+use crate::frames::FrameReader;
 use crate::marks::Marks;
 use crate::state::Positions;
 use crate::{Error, JournalOptions, JournaledBlock};
@@ -17,8 +19,6 @@ use crate::{Error, JournalOptions, JournaledBlock};
 /// What recovery found.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    /// The blocks in the files, sealed or not, per table in order.
-    pub blocks: Vec<JournaledBlock>,
     /// What was cut off.
     pub dropped: Vec<Dropped>,
     /// Files read.
@@ -53,7 +53,12 @@ pub(crate) struct Recovered {
     pub(crate) next_frame: u64,
 }
 
-pub(crate) fn recover(fs: &dyn FileSystem, dir: &Path, options: &JournalOptions) -> Result<Recovered, Error> {
+pub(crate) fn recover(
+    fs: &dyn FileSystem,
+    dir: &Path,
+    options: &JournalOptions,
+    on_block: &mut dyn FnMut(JournaledBlock),
+) -> Result<Recovered, Error> {
     let numbers = files::list(fs, dir)?;
     let mut recovered = Recovered {
         recovery: Recovery::default(),
@@ -65,11 +70,11 @@ pub(crate) fn recover(fs: &dyn FileSystem, dir: &Path, options: &JournalOptions)
     let last = numbers.last().copied();
     for number in numbers {
         let path = files::path_of(dir, number);
-        let bytes = fs.read(&path).map_err(|source| Error::io("read", &path, source))?;
-        let reader = FileReader { path: &path, bytes: &bytes, is_last: Some(number) == last, options };
-        let size = reader.read(number, &mut recovered)?;
-        if size < bytes.len() {
-            keep_aside(fs, &path, size, &bytes[size..], &mut recovered.recovery)?;
+        let mut frames = FrameReader::open(fs, &path)?;
+        let mut file = RecoveredFile { path: &path, is_last: Some(number) == last, options, on_block: &mut *on_block };
+        let size = file.read(&mut frames, number, &mut recovered)?;
+        if size < frames.size_bytes() {
+            keep_aside(fs, &path, size, frames.size_bytes(), &mut recovered.recovery)?;
         }
     }
     for (table, sealed) in &options.sealed {
@@ -81,18 +86,14 @@ pub(crate) fn recover(fs: &dyn FileSystem, dir: &Path, options: &JournalOptions)
     Ok(recovered)
 }
 
-/// Keeps the bytes that will be cut off, before they are.
-fn keep_aside(
-    fs: &dyn FileSystem,
-    path: &Path,
-    offset: usize,
-    bytes: &[u8],
-    recovery: &mut Recovery,
-) -> Result<(), Error> {
+/// Keeps the bytes `[offset, end)` of a file that will be cut off, before they are.
+fn keep_aside(fs: &dyn FileSystem, path: &Path, offset: u64, end: u64, recovery: &mut Recovery) -> Result<(), Error> {
+    let len = usize::try_from(end - offset).expect("a part of one file");
+    let bytes = fs.read_range(path, offset, len).map_err(|source| Error::io("read", path, source))?;
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{offset}.torn"));
     let kept_as = PathBuf::from(name);
-    let written = write_atomically(fs, &kept_as, bytes).map_err(|source| Error::io("write", &kept_as, source));
+    let written = write_atomically(fs, &kept_as, &bytes).map_err(|source| Error::io("write", &kept_as, source));
     let dropped = recovery.dropped.last_mut().expect("whoever cuts says why");
     match written {
         Ok(()) => dropped.kept_as = Some(kept_as),
@@ -103,17 +104,17 @@ fn keep_aside(
     Ok(())
 }
 
-struct FileReader<'a> {
+struct RecoveredFile<'a> {
     path: &'a Path,
-    bytes: &'a [u8],
     is_last: bool,
     options: &'a JournalOptions,
+    on_block: &'a mut dyn FnMut(JournaledBlock),
 }
 
-impl FileReader<'_> {
+impl RecoveredFile<'_> {
     /// Reads one file and returns how many of its bytes are good.
-    fn read(&self, number: u64, recovered: &mut Recovered) -> Result<usize, Error> {
-        let header = FileHeader::decode(self.bytes).map_err(|error| Error::corrupt(self.path, 0, error))?;
+    fn read(&mut self, frames: &mut FrameReader<'_>, number: u64, recovered: &mut Recovered) -> Result<u64, Error> {
+        let header = FileHeader::decode(frames.header()?).map_err(|error| Error::corrupt(self.path, 0, error))?;
         let is_first = recovered.files.is_empty();
         if is_first {
             recovered.next_frame = header.first_frame;
@@ -124,36 +125,45 @@ impl FileReader<'_> {
         let info = FileInfo { number, path: self.path.to_owned(), size_bytes: 0, ends: Default::default() };
         recovered.files.push(info);
         recovered.recovery.num_files += 1;
-        let mut offset = FILE_HEADER_BYTES;
-        offset += self.read_snapshot(offset, is_first && number != 1, recovered)?;
-        while offset < self.bytes.len() {
-            match FrameView::read(&self.bytes[offset..]) {
+        let mut offset = FILE_HEADER_BYTES as u64;
+        offset += self.read_snapshot(frames, offset, is_first && number != 1, recovered)?;
+        while offset < frames.size_bytes() {
+            let error = match frames.frame(offset)? {
                 Ok(view) => {
                     self.take_frame(offset, view, recovered)?;
-                    offset += view.len();
+                    offset += view.len() as u64;
+                    continue;
                 }
-                Err(error) if self.is_torn_from(offset) => {
-                    recovered.recovery.dropped.push(Dropped {
-                        file: self.path.to_owned(),
-                        offset: offset as u64,
-                        size_bytes: (self.bytes.len() - offset) as u64,
-                        why: error.to_string(),
-                        kept_as: None,
-                    });
-                    recovered.recovery.was_closed = false;
-                    break;
-                }
-                Err(error) => return Err(Error::corrupt(self.path, offset, error)),
+                Err(error) => error,
+            };
+            // An unfinished write is in the last file, with no whole frame behind it.
+            if !self.is_last || frames.has_frame_from(offset + 1)? {
+                return Err(Error::corrupt(self.path, offset, error));
             }
+            recovered.recovery.dropped.push(Dropped {
+                file: self.path.to_owned(),
+                offset,
+                size_bytes: frames.size_bytes() - offset,
+                why: error.to_string(),
+                kept_as: None,
+            });
+            recovered.recovery.was_closed = false;
+            break;
         }
-        recovered.files.last_mut().expect("pushed above").size_bytes = offset as u64;
+        recovered.files.last_mut().expect("pushed above").size_bytes = offset;
         Ok(offset)
     }
 
     /// A file is given its name after its header and snapshot are on disk, so damage there is never a torn write.
-    fn read_snapshot(&self, offset: usize, trust: bool, recovered: &mut Recovered) -> Result<usize, Error> {
+    fn read_snapshot(
+        &self,
+        frames: &mut FrameReader<'_>,
+        offset: u64,
+        trust: bool,
+        recovered: &mut Recovered,
+    ) -> Result<u64, Error> {
         let corrupt = |what: &dyn std::fmt::Display| Error::corrupt(self.path, offset, what);
-        let view = FrameView::read(&self.bytes[offset..]).map_err(|error| corrupt(&error))?;
+        let view = frames.frame(offset)?.map_err(|error| corrupt(&error))?;
         self.check_number(offset, &view, recovered)?;
         let FrameBody::Snapshot(snapshot) = view.decode().map_err(|error| corrupt(&error))? else {
             return Err(corrupt(&"the file does not begin with a snapshot"));
@@ -167,10 +177,10 @@ impl FileReader<'_> {
         } else if snapshot != snapshot_of(&recovered.positions, &recovered.marks) {
             return Err(corrupt(&"the snapshot does not match the files before it"));
         }
-        Ok(view.len())
+        Ok(view.len() as u64)
     }
 
-    fn take_frame(&self, offset: usize, view: FrameView<'_>, recovered: &mut Recovered) -> Result<(), Error> {
+    fn take_frame(&mut self, offset: u64, view: FrameView<'_>, recovered: &mut Recovered) -> Result<(), Error> {
         self.check_number(offset, &view, recovered)?;
         recovered.recovery.was_closed = false;
         match view.decode().map_err(|error| Error::corrupt(self.path, offset, error))? {
@@ -192,7 +202,7 @@ impl FileReader<'_> {
                     recovered.positions.advance(header);
                     latest = header.ingest_time;
                     recovered.files.last_mut().expect("the file is being read").note(header);
-                    recovered.recovery.blocks.push(JournaledBlock::after_sync(block));
+                    (self.on_block)(JournaledBlock::after_sync(block));
                 }
                 for mark in commit.marks {
                     latest = latest.max(mark.receipt.ingest_time);
@@ -204,7 +214,7 @@ impl FileReader<'_> {
         Ok(())
     }
 
-    fn check_number(&self, offset: usize, view: &FrameView<'_>, recovered: &mut Recovered) -> Result<(), Error> {
+    fn check_number(&self, offset: u64, view: &FrameView<'_>, recovered: &mut Recovered) -> Result<(), Error> {
         if view.number != recovered.next_frame {
             let what = format!("frame {} stands where frame {} belongs", view.number, recovered.next_frame);
             return Err(Error::corrupt(self.path, offset, what));
@@ -212,13 +222,6 @@ impl FileReader<'_> {
         recovered.next_frame += 1;
         recovered.recovery.num_frames += 1;
         Ok(())
-    }
-
-    /// Whether bad bytes at `offset` can be an unfinished write: in the last file, with no valid frame behind them.
-    fn is_torn_from(&self, offset: usize) -> bool {
-        let rest = &self.bytes[offset + 1..];
-        let frame_starts = rest.windows(FRAME_MAGIC.len()).enumerate().filter(|(_, window)| window == FRAME_MAGIC);
-        self.is_last && !frame_starts.into_iter().any(|(start, _)| FrameView::read(&rest[start..]).is_ok())
     }
 }
 

@@ -60,7 +60,7 @@ fn run(dir: &Path, num_records: usize) -> Result<Figures> {
     let keys = KeyRing::open(fs.clone(), &dir.join("keys"), &SystemEntropy::new())?;
     let (ledger, _) = Ledger::open(fs.clone(), &dir.join("ledger"), keys.log_signer(), keys.log_name())?;
     let options = JournalOptions::new(TenantId::from_random([7; 16]));
-    let (mut journal, _) = Journal::open(fs, &dir.join("journal"), options)?;
+    let (mut journal, _) = Journal::open(fs, &dir.join("journal"), options, drop)?;
     let batches = batches()?;
     let mut run = Run::default();
     let (started, cpu_before) = (Instant::now(), cpu_seconds()?);

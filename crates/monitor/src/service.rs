@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use moneta_base::{Clock, Seq, TableName, TenantId, Timestamp};
+use moneta_base::{Clock, Seq, TableName, TenantId};
 use moneta_event::catalog::table;
 use moneta_event::{Block, TableSchema};
 use moneta_ports::{Alarm, AlarmKind, AlarmSink, AlertDelivery, BlockSubscriber, EventSink, Metric, Metrics};
@@ -114,21 +114,16 @@ impl Monitor {
         Ok(Arc::new(monitor))
     }
 
-    /// Takes the blocks that the journal recovered, in order of their arrival over all tables: before any new block.
-    pub fn recover(&self, blocks: &[Arc<Block>]) {
+    /// Takes the alerts that the journal recovered: what is found again in its blocks is not told again. Its blocks follow
+    /// through [`BlockSubscriber::on_block`], in order of their arrival over all tables, before any new one.
+    pub fn begin_recovery(&self, alerts: &[Arc<Block>]) {
         let mut known = HashSet::new();
-        blocks.iter().for_each(|block| note_stored_alerts(block, &mut known));
+        alerts.iter().for_each(|block| note_stored_alerts(block, &mut known));
         let _ = self.commands.send(Command::Known(known));
-        let mut latest: BTreeMap<&TableName, Timestamp> = BTreeMap::new();
-        let mut ordered: Vec<(Timestamp, &Arc<Block>)> = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            // A clock that was put back must not bring a table out of order.
-            let at = latest.entry(&block.header.shard.table).or_default();
-            *at = block.header.ingest_time.max(*at);
-            ordered.push((*at, block));
-        }
-        ordered.sort_by_key(|(at, _)| *at);
-        ordered.into_iter().for_each(|(_, block)| self.on_block(block));
+    }
+
+    /// Says that all blocks were sent that the journal recovered.
+    pub fn end_recovery(&self) {
         let _ = self.commands.send(Command::Recovered);
     }
 

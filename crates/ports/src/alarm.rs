@@ -245,7 +245,8 @@ impl AlarmKind {
             }
             Self::KeepingFailed => {
                 "Nothing is lost: records stay in the journal and can be queried, and it is tried again every second. Mend \
-                 what the reason names. Until then the journal and the memory for its records grow."
+                 what the reason names. Until then the journal and the memory for its records grow, up to the bounds in the \
+                 configuration; past them senders are told to come back."
             }
             Self::SenderConflict => {
                 "Nothing was overwritten, and what came now was refused. The sender was put back to an older state, or \

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use bytes::Bytes;
 use moneta_base::objects::{ListedObject, ObjectLock, ObjectName, Objects};
-use moneta_base::{Clock, Entropy};
+use moneta_base::{Clock, Entropy, Timestamp};
 
 use crate::credentials::{Credentials, CredentialsError};
 use crate::listing;
@@ -185,10 +185,9 @@ impl Client {
         let content = if size_bytes == 0 { Vec::new() } else { self.read_range(&object, 0, size_bytes)? };
         Ok((sha256(&content) == *digest).then_some(object))
     }
-}
 
-impl Objects for Client {
-    fn put_new(
+    /// Puts an object unless its key is taken by another content.
+    fn put_once(
         &self,
         key: &str,
         bytes: Vec<u8>,
@@ -212,6 +211,46 @@ impl Objects for Client {
             },
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes sure that an object is locked at least as was asked: a server without locks takes the wish for one and
+    /// forgets it.
+    ///
+    /// # Source
+    /// Amazon S3 API reference, `HeadObject`: both headers are there for who has `s3:GetObjectRetention`.
+    fn check_lock(&self, object: &ObjectName, lock: ObjectLock) -> io::Result<()> {
+        let ask = Ask::new(Method::Head, &object.key).of_version(object.version.as_ref());
+        let answer = self.send(&ask)?;
+        if answer.status != 200 {
+            return Err(self.refused(&ask, &answer));
+        }
+        let mode = answer.header("x-amz-object-lock-mode").unwrap_or("no mode");
+        let until = answer.header("x-amz-object-lock-retain-until-date").unwrap_or("no time");
+        let is_mode = mode == "COMPLIANCE" || mode == "GOVERNANCE" && !lock.is_compliance;
+        let wanted = whole_seconds(lock.until);
+        if is_mode && Timestamp::parse(until) >= Timestamp::parse(&wanted) {
+            return Ok(());
+        }
+        let (place, known) = (self.uri(&object.key), format!("{mode}, {until}"));
+        Err(io::Error::other(format!(
+            "{place} is not locked until {wanted} as was asked: {} says {known}; the bucket must have object lock turned on, \
+             and the credentials s3:GetObjectRetention",
+            self.place.host
+        )))
+    }
+}
+
+impl Objects for Client {
+    fn put_new(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        sha256: &[u8; 32],
+        lock: Option<ObjectLock>,
+    ) -> io::Result<ObjectName> {
+        let object = self.put_once(key, bytes, sha256, lock)?;
+        lock.map_or(Ok(()), |lock| self.check_lock(&object, lock))?;
+        Ok(object)
     }
 
     fn keeps_what_is_there(&self, key: &str, bytes: Vec<u8>) -> io::Result<bool> {

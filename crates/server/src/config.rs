@@ -21,6 +21,11 @@ use crate::wef_config::WefConfig;
 /// Prefix of environment variables that override the file.
 pub const ENVIRONMENT_PREFIX: &str = "MONETA_";
 
+/// The least bytes of unsealed rows in memory: what the queue before the journal holds.
+const HOT_BYTES_LEAST: usize = 64 << 20;
+/// The least bytes of journal files: the newest one is never removed, and may have half of it.
+const JOURNAL_BYTES_LEAST: u64 = 256 << 20;
+
 /// Environment variables with the prefix that are not configuration keys.
 const NOT_KEYS: [&str; 6] =
     ["MONETA_CONFIG", "MONETA_DATA_DIR", "MONETA_CREDENTIAL", "MONETA_SERVER", "MONETA_CORPUS", "MONETA_LOG"];
@@ -260,6 +265,10 @@ pub struct StoreConfig {
     pub seal_age_seconds: u64,
     /// Bytes of unsealed rows of one table, in memory, after which they become a segment.
     pub seal_bytes: usize,
+    /// Bytes of unsealed rows of all tables, in memory, at which senders are told to come back.
+    pub hot_bytes_max: usize,
+    /// Bytes of journal files at which senders are told to come back.
+    pub journal_bytes_max: u64,
     /// Bytes of stored files read again a second at most, to find damage; 0: none are.
     pub scrub_bytes_per_second: u64,
     /// Bytes kept free for the audit stream while the server runs, a hundredth of the volume at most; 0: none.
@@ -268,7 +277,14 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { seal_age_seconds: 300, seal_bytes: 64 << 20, scrub_bytes_per_second: 8 << 20, reserve_bytes: 1 << 30 }
+        Self {
+            seal_age_seconds: 300,
+            seal_bytes: 64 << 20,
+            hot_bytes_max: 512 << 20,
+            journal_bytes_max: 8 << 30,
+            scrub_bytes_per_second: 8 << 20,
+            reserve_bytes: 1 << 30,
+        }
     }
 }
 
@@ -576,6 +592,14 @@ impl Config {
             ));
         }
         self.objects.check()?;
+        let store = &self.store;
+        if store.hot_bytes_max < HOT_BYTES_LEAST || store.journal_bytes_max < JOURNAL_BYTES_LEAST {
+            return Err(format!(
+                "store.hot_bytes_max = {}, store.journal_bytes_max = {}: the least is {HOT_BYTES_LEAST} and \
+                 {JOURNAL_BYTES_LEAST}",
+                store.hot_bytes_max, store.journal_bytes_max
+            ));
+        }
         let ledger = &self.ledger;
         if self.rules.lateness_seconds > 86_400 {
             return Err(format!("rules.lateness_seconds = {}: at most a day, 86400", self.rules.lateness_seconds));

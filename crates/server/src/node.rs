@@ -13,7 +13,7 @@ use moneta_event::catalog::table;
 use moneta_event::root_entry::{KeyRef, RootEntry, RootEvent};
 use moneta_formats::Mappings;
 use moneta_host::{DirectoryLock, RealFs, SystemClock, SystemEntropy};
-use moneta_ingest::{Ingest, OpenReport, Parts, Policy};
+use moneta_ingest::{Ingest, OpenReport, Parts, Policy, Recovered};
 use moneta_keys::{DeviceUri, KeyRing};
 use moneta_merkle::{NoteSigner, SignedNote, VerifierKey, sha256};
 use moneta_metastore::Metastore;
@@ -50,6 +50,11 @@ use crate::{local, mappings, snapshot};
 const JOURNAL_POLL: Duration = Duration::from_secs(1);
 /// How long people are told of a journal that stopped before the process ends.
 const TELLING_TIME: Duration = Duration::from_secs(10);
+
+/// Rows of the journal that wait for a subscriber at a start at most.
+const RECOVERY_ROWS_MAX: u64 = 8 * 8_192;
+/// Time between two looks whether it got on with them.
+const RECOVERY_POLL: Duration = Duration::from_millis(5);
 
 /// Every service of one data directory, which stays locked until this is shut down or dropped.
 pub struct Node {
@@ -122,7 +127,7 @@ impl Node {
         log_recovery(&report);
         append_start_entries(&world, &keys, &ingest);
         let catalog = Arc::new(catalog);
-        let deliveries = start_delivery(config, &keys, &world, &ingest, tenant, &report.recovered).await?;
+        let deliveries = start_delivery(config, &keys, &world, &ingest, tenant, report.recovered.alerts()).await?;
         let alarms = start_alarms(&world, &ingest, deliveries.port());
         deliveries.attach(alarms.clone(), ingest.clone());
         let lateness = std::time::Duration::from_secs(config.rules.lateness_seconds);
@@ -134,12 +139,12 @@ impl Node {
         };
         let rules =
             Rules::load(metastore.clone(), ingest.clone(), catalog.clone(), world.clock.clone(), rule_settings)?;
-        let sources = start_sources(&world, data, &ingest, alarms.clone(), &report)?;
-        let incidents =
-            start_incidents(&world, &ingest, &metastore, &rules, alarms.clone(), tenant, &report.recovered)?;
+        let sources = start_sources(&world, data, &ingest, alarms.clone(), &report.recovered).await?;
+        let alerts = report.recovered.alerts();
+        let incidents = start_incidents(&world, &ingest, &metastore, &rules, alarms.clone(), tenant, alerts)?;
         let quiet = std::time::Duration::from_secs(config.notify.repeat_minutes.saturating_mul(60));
         let told = || (deliveries.port(), alarms.clone(), quiet);
-        let monitor = start_monitor(&world, data, &ingest, told(), &rules, tenant, report).await?;
+        let monitor = start_monitor(&world, data, &ingest, told(), &rules, tenant, &report.recovered).await?;
         rules.attach(monitor.clone());
         let engine = start_engine(config, &world, data, &ingest, &metastore)?;
         rules.attach_engine(engine.clone());
@@ -234,7 +239,7 @@ impl Node {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start_caretaker(&self, config: &Config) -> Result<Caretaker, ServerError> {
-        let (watched, writing) = (self.ingest.clone(), self.ingest.clone());
+        let (watched, writing, journal) = (self.ingest.clone(), self.ingest.clone(), self.ingest.clone());
         let (audit, runtime) = (self.ingest.clone(), tokio::runtime::Handle::current());
         let parts = CaretakerParts {
             fs: self.world.fs.clone(),
@@ -245,6 +250,7 @@ impl Node {
                 producers_percent: watched.status().producers_percent,
             }),
             writing: Box::new(move || writing.status()),
+            journal: Box::new(move || journal.journal_files()),
             audit: Box::new(move |event| runtime.block_on(audit.record(&own_context(), event))),
             key: self.ingest.ledger().verifier_key().clone(),
             alarms: self.alarms.clone(),
@@ -476,6 +482,8 @@ pub(crate) fn policy(config: &Config, metastore: &Metastore) -> Result<Policy, S
     Ok(Policy {
         seal_age: std::time::Duration::from_secs(config.store.seal_age_seconds),
         seal_bytes: config.store.seal_bytes,
+        hot_bytes_max: config.store.hot_bytes_max,
+        journal_bytes_max: config.store.journal_bytes_max,
         retention_days_default: config.retention.default_days.0,
         retention_days,
         retention_floor_days: config.retention.floor_days.0,
@@ -531,9 +539,10 @@ fn log_recovery(report: &OpenReport) {
             kept_as = ?dropped.kept_as, "cut off a torn write that was never acknowledged"
         );
     }
-    if !report.recovered.is_empty() {
+    if report.recovered.num_blocks() > 0 {
         tracing::info!(
-            blocks = report.recovered.len(),
+            blocks = report.recovered.num_blocks(),
+            unsealed = report.recovered.num_hot(),
             headers_appended = report.headers_appended,
             "recovered the journal"
         );
@@ -571,7 +580,7 @@ async fn start_monitor(
     (delivery, alarms, quiet): Told,
     rules: &Rules,
     tenant: TenantId,
-    report: OpenReport,
+    recovered: &Recovered,
 ) -> Result<Arc<Monitor>, ServerError> {
     let failed = |source| ServerError::part("monitor", ErrorKind::OPERATOR, source);
     let alert_schema = ingest.store().schema(&TableName::new(table::SECURITY_ALERT).expect("a built-in table"));
@@ -583,14 +592,29 @@ async fn start_monitor(
         metrics: world.metrics.clone(),
         alert_schema: alert_schema.expect("a built-in table"),
         tenant,
-        resume: resume_points(ingest, &report).await,
+        resume: resume_points(ingest, recovered).await,
         state: StatePlace { fs: world.fs.clone(), directory: data.join("monitor") },
         quiet,
     };
     let monitor = Monitor::start(parts, rules.active()).map_err(failed)?;
-    monitor.recover(&report.recovered);
+    monitor.begin_recovery(recovered.alerts());
+    hand_on(&*monitor, recovered).await?;
+    monitor.end_recovery();
     ingest.subscribe(monitor.clone());
     Ok(monitor)
+}
+
+/// Hands what the journal recovered to a subscriber, no faster than it works that off: all of it may be more than fits into
+/// memory.
+async fn hand_on(subscriber: &dyn BlockSubscriber, recovered: &Recovered) -> Result<(), ServerError> {
+    for block in recovered.blocks() {
+        let block = block.map_err(|error| ServerError::part("durable state", error.kind(), error))?;
+        while subscriber.backlog_rows() > RECOVERY_ROWS_MAX {
+            tokio::time::sleep(RECOVERY_POLL).await;
+        }
+        subscriber.on_block(&block);
+    }
+    Ok(())
 }
 
 fn start_alarms(world: &World, ingest: &Arc<Ingest>, delivery: Arc<dyn AlertDelivery>) -> Arc<Alarms> {
@@ -605,12 +629,12 @@ fn start_alarms(world: &World, ingest: &Arc<Ingest>, delivery: Arc<dyn AlertDeli
 }
 
 /// Watches what is received from whom, from where the last run counted.
-fn start_sources(
+async fn start_sources(
     world: &World,
     data: &Path,
     ingest: &Ingest,
     alarms: Arc<Alarms>,
-    report: &OpenReport,
+    recovered: &Recovered,
 ) -> Result<Arc<SourceWatch>, ServerError> {
     let parts = SourceWatchParts {
         fs: world.fs.clone(),
@@ -621,16 +645,15 @@ fn start_sources(
     };
     let failed = |source| ServerError::part("watch over sources", ErrorKind::OPERATOR, source);
     let sources = SourceWatch::start(parts).map_err(failed)?;
-    report.recovered.iter().for_each(|block| sources.on_block(block));
+    hand_on(&*sources, recovered).await?;
     ingest.subscribe(sources.clone());
     Ok(sources)
 }
 
 /// Where the monitor goes on in every table that holds rows.
-async fn resume_points(ingest: &Ingest, report: &OpenReport) -> BTreeMap<TableName, Seq> {
+async fn resume_points(ingest: &Ingest, recovered: &Recovered) -> BTreeMap<TableName, Seq> {
     let mut resume = BTreeMap::new();
-    let recovered = report.recovered.iter().map(|block| block.header.shard.table.clone());
-    for table in ingest.store().tables_with_rows().into_iter().chain(recovered) {
+    for table in ingest.store().tables_with_rows().into_iter().chain(recovered.tables().cloned()) {
         if !resume.contains_key(&table)
             && let Some(mark) = ingest.mark_of(&moneta_monitor::producer_of(&table)).await
         {

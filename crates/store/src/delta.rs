@@ -1,8 +1,8 @@
 //! The Delta log of a table: which segments count, in a form that any Delta reader opens.
 //!
 //! Writes what the Delta protocol asks of a writer of version 2: one JSON file a commit, made durable and put in place
-//! only if no other has its number; and a checkpoint from time to time. Reads the newest checkpoint and the commits after
-//! it at start. It never writes data files. Why a log of our own: docs/adr/0002-delta-writer.md.
+//! only if no other has its number; and a checkpoint from time to time, after which commits of a month ago go. Reads the
+//! newest checkpoint and the commits after it at start. It never writes data files. Why a log of our own: docs/adr/0002-delta-writer.md.
 //!
 //! # Source
 //! Delta transaction log protocol, section "Delta Log Entries".
@@ -37,6 +37,12 @@ const CHECKPOINT_EVERY: u64 = 100;
 /// How long a checkpoint names files that were taken off the list: longer than any file waits to be removed.
 const TOMBSTONE_LIFE_MILLIS: i64 = 7 * 86_400_000;
 
+/// How long commits stay that a checkpoint sums up: as long as Delta's own default, for readers that follow the changes.
+const COMMIT_LIFE_MILLIS: i64 = 30 * 86_400_000;
+
+/// Commits that are removed at once at most: more than come between two checkpoints, for some are of older versions.
+const REMOVED_AT_ONCE: usize = 500;
+
 /// The log of one table.
 #[derive(Debug)]
 pub(crate) struct DeltaLog {
@@ -46,6 +52,8 @@ pub(crate) struct DeltaLog {
     written_columns: Option<Vec<Column>>,
     /// The version of the newest checkpoint.
     last_checkpoint: Option<u64>,
+    /// The version of the one before it, for the day on which the newest cannot be read.
+    checkpoint_before: Option<u64>,
     /// Recent `remove` actions.
     tombstones: Vec<Value>,
     /// A commit failed when it may have been in place already: the log must be read again before the next.
@@ -75,6 +83,7 @@ impl DeltaLog {
             next_version: 0,
             written_columns: None,
             last_checkpoint: None,
+            checkpoint_before: None,
             tombstones: Vec::new(),
             unsure: false,
         }
@@ -84,22 +93,28 @@ impl DeltaLog {
     /// programs in the log's directory are left alone.
     pub(crate) fn open(fs: &dyn FileSystem, table_dir: &Path, table: &TableName) -> Result<(Self, Replayed), Error> {
         let dir = table_dir.join(LOG_DIR);
-        let (mut log, mut replayed) = match Self::open_checkpoint(fs, table_dir, table) {
-            Ok(Some(opened)) => opened,
-            Ok(None) => (Self::new(table_dir.to_owned()), Replayed::default()),
-            Err(error) => {
-                tracing::warn!(%error, "a checkpoint cannot be used; every commit is read");
-                (Self::new(table_dir.to_owned()), Replayed::default())
-            }
-        };
         let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
+        let checkpoints = versions_in(&entries, checkpoint::CHECKPOINT_SUFFIX);
+        let named = Self::open_named_checkpoint(fs, table_dir, table).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a checkpoint cannot be used; more commits are read");
+            None
+        });
+        let is_named = named.is_some();
+        let (mut log, mut replayed) = named.unwrap_or_else(|| {
+            // Where commits are missing, one sums them up.
+            let is_whole = versions_in(&entries, COMMIT_SUFFIX).contains(&0);
+            let mut newest_first = checkpoints.iter().rev().filter(|_| !is_whole);
+            let opened = newest_first.find_map(|version| Self::open_checkpoint(fs, table_dir, table, *version).ok());
+            opened.unwrap_or_else(|| (Self::new(table_dir.to_owned()), Replayed::default()))
+        });
+        log.checkpoint_before = log.last_checkpoint.and_then(|last| checkpoints.range(..last).next_back().copied());
         if !entries.is_empty() {
             // A commit may have been put in place by a process that ended before its name was durable.
             fs.sync_dir(&dir).map_err(Error::io("sync", &dir))?;
         }
         while log.read_commit(fs, table, &mut replayed)? {}
         log.refuse_later_commits(&entries)?;
-        log.remove_leftovers(fs, &entries)?;
+        log.remove_leftovers(fs, &entries, is_named)?;
         if log.next_version > 0 {
             log.written_columns = Some(replayed.columns.clone());
         }
@@ -107,8 +122,8 @@ impl DeltaLog {
         Ok((log, replayed))
     }
 
-    /// Begins with the newest checkpoint; `None` when there is none.
-    fn open_checkpoint(
+    /// Begins with the checkpoint that is named as the newest; `None` when none is.
+    fn open_named_checkpoint(
         fs: &dyn FileSystem,
         table_dir: &Path,
         table: &TableName,
@@ -125,6 +140,16 @@ impl DeltaLog {
         let bytes = fs.read(&path).map_err(Error::io("read", &path))?;
         let version = checkpoint::parse_last_checkpoint(&bytes).filter(|version| *version < u64::MAX);
         let version = version.ok_or_else(|| Error::corrupt(&path, "it names no version"))?;
+        Self::open_checkpoint(fs, table_dir, table, version).map(Some)
+    }
+
+    /// Begins with a checkpoint.
+    fn open_checkpoint(
+        fs: &dyn FileSystem,
+        table_dir: &Path,
+        table: &TableName,
+        version: u64,
+    ) -> Result<(Self, Replayed), Error> {
         let mut log = Self::new(table_dir.to_owned());
         let path = log.checkpoint_path(version);
         if fs.size(&path).map_err(Error::io("read", &path))? > checkpoint::CHECKPOINT_BYTES_MAX {
@@ -141,7 +166,7 @@ impl DeltaLog {
         }
         replayed.last_merge = action::last_merge(&replayed.tombstones, table).map_err(corrupt)?;
         (log.next_version, log.last_checkpoint) = (version + 1, Some(version));
-        Ok(Some((log, replayed)))
+        Ok((log, replayed))
     }
 
     /// Reads the next commit; `false` when there is none.
@@ -171,16 +196,42 @@ impl DeltaLog {
         }
     }
 
-    /// Removes unfinished files, and the checkpoints that [`checkpoint::LAST_CHECKPOINT`] names no more. All of them
-    /// stay while it names none that can be read.
-    fn remove_leftovers(&self, fs: &dyn FileSystem, entries: &[DirEntry]) -> Result<(), Error> {
+    /// Removes unfinished files, and the checkpoints but for the two newest. All of them stay while none that can be read
+    /// is named.
+    fn remove_leftovers(&self, fs: &dyn FileSystem, entries: &[DirEntry], is_named: bool) -> Result<(), Error> {
         for entry in entries.iter().filter(|entry| !entry.is_dir) {
-            let is_outdated = self.last_checkpoint.is_some_and(|last| {
-                version_of(entry.name(), checkpoint::CHECKPOINT_SUFFIX).is_some_and(|version| version != last)
-            });
+            let version = version_of(entry.name(), checkpoint::CHECKPOINT_SUFFIX);
+            let is_kept = version == self.last_checkpoint || version == self.checkpoint_before;
+            let is_outdated = is_named && version.is_some() && !is_kept;
             if is_outdated || entry.name().strip_suffix(TEMPORARY_SUFFIX).is_some_and(is_own_name) {
                 fs.remove_file(&entry.path).map_err(Error::io("remove", &entry.path))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Removes the checkpoints but for the two newest that were of use, and commits that are old and that both sum up, the
+    /// oldest first.
+    fn tidy(&self, fs: &dyn FileSystem, now: Timestamp) -> Result<(), Error> {
+        let dir = self.table_dir.join(LOG_DIR);
+        let entries = fs.list(&dir).map_err(Error::io("list", &dir))?;
+        let kept = [self.last_checkpoint, self.checkpoint_before];
+        for version in versions_in(&entries, checkpoint::CHECKPOINT_SUFFIX) {
+            if !kept.contains(&Some(version)) {
+                let path = self.checkpoint_path(version);
+                fs.remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        let Some(summed_up) = self.checkpoint_before else { return Ok(()) };
+        let horizon = now.as_nanos().div_euclid(1_000_000) - COMMIT_LIFE_MILLIS;
+        let versions = versions_in(&entries, COMMIT_SUFFIX);
+        for version in versions.range(..summed_up).take(REMOVED_AT_ONCE) {
+            let path = self.commit_path(*version);
+            let bytes = fs.read(&path).map_err(Error::io("read", &path))?;
+            if action::commit_millis(&bytes).is_none_or(|written| written >= horizon) {
+                break;
+            }
+            fs.remove_file(&path).map_err(Error::io("remove", &path))?;
         }
         Ok(())
     }
@@ -219,10 +270,9 @@ impl DeltaLog {
         let last = self.table_dir.join(LOG_DIR).join(checkpoint::LAST_CHECKPOINT);
         let text = checkpoint::last_checkpoint(version, actions.len());
         write_atomically(fs, &last, &text).map_err(Error::io("write", &last))?;
-        if let Some(before) = self.last_checkpoint.replace(version).map(|before| self.checkpoint_path(before))
-            && let Err(error) = fs.remove_file(&before)
-        {
-            tracing::warn!(%error, file = %before.display(), "an older checkpoint stays");
+        self.checkpoint_before = self.last_checkpoint.replace(version);
+        if let Err(error) = self.tidy(fs, now) {
+            tracing::warn!(%error, "older checkpoints and commits stay until the next checkpoint");
         }
         Ok(())
     }
@@ -339,6 +389,11 @@ impl DeltaLog {
 fn version_of(name: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_suffix(suffix).filter(|digits| digits.len() == 20)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// The versions of the commits, or of the checkpoints, in a directory.
+fn versions_in(entries: &[DirEntry], suffix: &str) -> BTreeSet<u64> {
+    entries.iter().filter_map(|entry| version_of(entry.name(), suffix)).collect()
 }
 
 /// Whether a file of this name is one that this log writes.

@@ -59,6 +59,12 @@ pub(crate) fn commit_info(operation: &str, now: Timestamp) -> Value {
     } })
 }
 
+/// When a commit was written, in milliseconds; `None` when it does not say.
+pub(crate) fn commit_millis(bytes: &[u8]) -> Option<i64> {
+    let actions = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    actions.filter_map(|action| action["commitInfo"]["timestamp"].as_i64()).next_back()
+}
+
 /// Takes a file off the list. `data_change`: its rows go too; else another file of the commit holds them.
 pub(crate) fn remove(segment: &SegmentMeta, data_change: bool, now: Timestamp) -> Value {
     json!({ "remove": {

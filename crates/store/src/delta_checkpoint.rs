@@ -2,8 +2,8 @@
 //! commits as for a day.
 //!
 //! A checkpoint is a Parquet file beside the commits, with the same actions in its rows; `_last_checkpoint` names the
-//! newest. Commits stay, and everything can be made again from them: a checkpoint that cannot be read costs time, no
-//! more. Nothing here decides when one is due or what is in it.
+//! newest, and the one before it stays. Commits stay as far as the older of the two does not sum them up, so that everything
+//! can be made again: a checkpoint that cannot be read costs time, no more. Nothing here decides when one is due or what is in it.
 //!
 //! # Source
 //! Delta transaction log protocol, sections "Checkpoints" and "Last Checkpoint File".

@@ -90,7 +90,7 @@ fn with_ingest_ticks(schema: &SchemaRef) -> SchemaRef {
 /// The runs of a sample, each with its block and where it begins there.
 fn sample_runs(blocks: &[Arc<Block>]) -> Vec<(&Block, usize, RecordBatch)> {
     let num_rows: usize = blocks.iter().map(|block| block.rows.num_rows()).sum();
-    let bytes: usize = blocks.iter().map(|block| table::size_bytes(&block.rows)).sum();
+    let bytes: usize = blocks.iter().map(|block| table::rows_bytes(&block.rows)).sum();
     let affordable = SAMPLE_BYTES / SAMPLE_RUNS / (bytes / num_rows.max(1)).max(1);
     let run_rows = SAMPLE_RUN_ROWS.min(affordable).max(1);
     let step = (num_rows / SAMPLE_RUNS).max(run_rows);

@@ -46,3 +46,4 @@ pub use reader::SegmentReader;
 pub use retention::is_past;
 pub use segment::{Moved, PublishedSegment, Segment, SegmentMeta};
 pub use store::{HotStats, Store, TableSnapshot};
+pub use table::rows_bytes;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use moneta_base::{IngestDay, TableName, Timestamp};
 use moneta_event::ShardId;
 
+use crate::table::Table;
 use crate::{Error, Store};
 
 /// Whether a day is past a retention of so many days: as many whole days have passed since it ended.
@@ -25,6 +26,17 @@ impl Store {
             due.extend(shards.cloned());
         }
         due.into_iter().collect()
+    }
+
+    /// The days of which there are rows, sealed or not.
+    #[must_use]
+    pub fn shards(&self) -> BTreeSet<ShardId> {
+        let tables = self.read();
+        let of_table = |table: &Table| {
+            let sealed = table.segments.iter().map(|segment| segment.shard.clone());
+            sealed.chain(table.hot.iter().map(|block| block.header.shard.clone())).collect::<BTreeSet<_>>()
+        };
+        tables.values().flat_map(of_table).collect()
     }
 
     /// Drops every segment of a shard: from the catalog, from what queries see, then from disk; objects go with the next

@@ -219,6 +219,12 @@ impl Store {
         tables.iter().filter_map(|(name, table)| Some((name.clone(), table.hot_stats()?))).collect()
     }
 
+    /// Bytes of all unsealed rows in memory.
+    #[must_use]
+    pub fn hot_bytes(&self) -> usize {
+        self.read().values().map(Table::hot_bytes).sum()
+    }
+
     /// Files with rows that no catalog lists: they are kept until the rows are sealed again. An operator should look
     /// when there are any long after a start.
     #[must_use]

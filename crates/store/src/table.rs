@@ -100,7 +100,7 @@ impl Table {
     fn set_sealed_end(&mut self, sealed_end: Seq) {
         self.sealed_end = self.sealed_end.max(sealed_end);
         self.hot.retain(|block| block.header.end_seq() > self.sealed_end);
-        self.hot_bytes = self.hot.iter().map(|block| size_bytes(&block.rows)).sum();
+        self.hot_bytes = self.hot.iter().map(|block| rows_bytes(&block.rows)).sum();
     }
 
     /// Adds a block behind the rows that are there; one that is there already is left out.
@@ -115,7 +115,7 @@ impl Table {
             return Err(Error::Gap { table, expected, found: header.first_seq });
         }
         self.add_columns(&block.rows)?;
-        self.hot_bytes += size_bytes(&block.rows);
+        self.hot_bytes += rows_bytes(&block.rows);
         self.hot.push(block);
         Ok(())
     }
@@ -124,6 +124,10 @@ impl Table {
         let (first, last) = (&self.hot.first()?.header, &self.hot.last()?.header);
         let (oldest, end_seq) = (first.ingest_time, last.end_seq());
         Some(HotStats { num_blocks: self.hot.len(), bytes: self.hot_bytes, oldest, end_seq })
+    }
+
+    pub(crate) fn hot_bytes(&self) -> usize {
+        self.hot_bytes
     }
 
     pub(crate) fn has_hot_on(&self, day: IngestDay) -> bool {
@@ -154,6 +158,7 @@ impl Table {
 }
 
 /// Bytes of the rows themselves: several blocks may share one allocation.
-pub(crate) fn size_bytes(rows: &RecordBatch) -> usize {
+#[must_use]
+pub fn rows_bytes(rows: &RecordBatch) -> usize {
     rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
 }

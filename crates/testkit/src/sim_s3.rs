@@ -40,6 +40,8 @@ struct State {
     /// Versions of each key, the newest last.
     objects: BTreeMap<String, Vec<Stored>>,
     is_versioned: bool,
+    /// Wishes for a lock are taken and forgotten.
+    has_no_locks: bool,
     num_versions: u64,
     num_requests: usize,
     /// Requests by the key they name.
@@ -99,6 +101,14 @@ impl SimS3 {
     pub fn versioned() -> Self {
         let server = Self::new();
         server.lock().is_versioned = true;
+        server
+    }
+
+    /// An empty bucket that takes wishes for a lock and locks nothing.
+    #[must_use]
+    pub fn without_locks() -> Self {
+        let server = Self::versioned();
+        server.lock().has_no_locks = true;
         server
     }
 
@@ -249,7 +259,7 @@ impl State {
         }
         self.num_versions += 1;
         let lock = request.header("x-amz-object-lock-mode").zip(request.header("x-amz-object-lock-retain-until-date"));
-        let lock = lock.map(|(mode, until)| format!("{mode} {until}"));
+        let lock = lock.filter(|_| !self.has_no_locks).map(|(mode, until)| format!("{mode} {until}"));
         let stored = Stored { version: self.num_versions, bytes: request.body.to_vec(), lock };
         let versions = self.objects.entry(key.to_owned()).or_default();
         if !self.is_versioned {
@@ -269,6 +279,10 @@ impl State {
         if request.method == Method::Head {
             let mut answer = self.answer(200, stored.version, Vec::new());
             answer.headers.push(("content-length".to_owned(), stored.bytes.len().to_string()));
+            if let Some((mode, until)) = stored.lock.as_ref().and_then(|lock| lock.split_once(' ')) {
+                answer.headers.push(("x-amz-object-lock-mode".to_owned(), mode.to_owned()));
+                answer.headers.push(("x-amz-object-lock-retain-until-date".to_owned(), until.to_owned()));
+            }
             return answer;
         }
         let range = request.header("range").and_then(|text| text.strip_prefix("bytes=")?.split_once('-'));

@@ -10,7 +10,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use moneta_base::TenantId;
 use moneta_host::RealFs;
-use moneta_journal::{Journal, JournalOptions};
+use moneta_journal::{Journal, JournalOptions, JournaledBlock};
 use moneta_testkit::TestDir;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -102,14 +102,12 @@ impl Search {
     /// The journal unpacked; returns the number of rows.
     fn look_at_journal(&mut self, data: &Path) -> usize {
         let tenant = TenantId::parse(std::fs::read_to_string(data.join("tenant.id")).unwrap().trim()).unwrap();
-        let (_, recovery) =
-            Journal::open(Arc::new(RealFs), &data.join("journal"), JournalOptions::new(tenant)).unwrap();
         let mut num_rows = 0;
-        for block in recovery.blocks {
-            let block = block.into_inner();
+        let look = |block: JournaledBlock| {
             num_rows += block.rows.num_rows();
             self.look_at_rows("journal", &block.rows);
-        }
+        };
+        Journal::open(Arc::new(RealFs), &data.join("journal"), JournalOptions::new(tenant), look).unwrap();
         num_rows
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agreement;
+mod pressure;
 mod resend;
 mod volume;
 
@@ -82,6 +83,8 @@ fn policy(retention_days_default: u32) -> Policy {
     Policy {
         seal_age,
         seal_bytes: usize::MAX,
+        hot_bytes_max: usize::MAX,
+        journal_bytes_max: u64::MAX,
         retention_days_default,
         retention_days: BTreeMap::new(),
         retention_floor_days: 1,
@@ -143,7 +146,7 @@ async fn store_1_rows_are_there_once_hot_sealed_and_after_an_end_without_goodbye
     fixture.assert_verifies(1);
     drop(ingest);
     let (ingest, report) = fixture.open();
-    assert_eq!((report.recovered.len(), num_rows(&ingest, &syslog())), (1, 1));
+    assert_eq!((report.recovered.num_blocks(), num_rows(&ingest, &syslog())), (1, 1));
     ingest.submit(submission(&["second"], 2)).await.unwrap();
     assert_eq!(ingest.seal_all().unwrap(), 1);
     ingest.submit(submission(&["third"], 3)).await.unwrap();

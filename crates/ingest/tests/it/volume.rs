@@ -86,7 +86,7 @@ async fn submit(ingest: &Arc<Ingest>, class: RecordClass, text: &str) -> Result<
 }
 
 /// Twenty kilobytes that no compression makes small: a single word, for the index of words is not what is tested.
-fn text(seed: i64) -> String {
+pub fn text(seed: i64) -> String {
     let mut state = u64::try_from(seed).unwrap();
     let word = |_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use moneta_base::{SourceName, TableName};
 use moneta_event::{ColumnType, Value};
 use moneta_host::RealFs;
-use moneta_journal::{Commit, CommitOutcome, Error, Journal, MarkKind, ProducerMark};
+use moneta_journal::{Commit, CommitOutcome, Error, MarkKind, ProducerMark};
 use moneta_testkit::{SimFs, TestDir};
 
 use crate::support::*;
@@ -149,7 +149,7 @@ fn a_store_ahead_of_the_journal_is_refused() {
 fn works_on_real_files_and_says_whether_it_was_closed() {
     let dir = TestDir::new();
     let path = dir.join("journal");
-    let open = || Journal::open(std::sync::Arc::new(RealFs), &path, options()).unwrap();
+    let open = || open_in(std::sync::Arc::new(RealFs), &path, options()).unwrap();
     let (mut journal, recovery) = open();
     assert!(!recovery.was_closed);
     stored(&journal.append(vec![commit("Syslog", "a", 3)], now()), 0);

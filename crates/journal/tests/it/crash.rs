@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use moneta_base::TableName;
-use moneta_journal::{Commit, CommitOutcome, Journal, JournalOptions, Receipt, Recovery};
+use moneta_journal::{Commit, CommitOutcome, Journal, JournalOptions, Receipt};
 use moneta_testkit::{Fault, Random, SimFs};
 
 use crate::support::*;
@@ -154,7 +154,7 @@ impl Model {
     }
 
     /// JOURNAL-1, JOURNAL-2: everything acknowledged is there once and in its place, and of the rest whole groups.
-    fn check_recovered(&mut self, recovery: &Recovery) {
+    fn check_recovered(&mut self, recovery: &Recovered) {
         let found = raws(recovery.blocks.iter().map(|block| &**block));
         let sealed = &self.options.sealed;
         let sealed_end = |table: &String| sealed.get(&TableName::new(table).unwrap()).copied().unwrap_or(0);

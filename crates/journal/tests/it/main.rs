@@ -6,4 +6,5 @@ mod behaviour;
 mod compat;
 mod crash;
 mod damage;
+mod memory;
 mod support;

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::AsArray;
+use moneta_base::fs::FileSystem;
 use moneta_base::{SourceName, TableName, TenantId, Timestamp};
 use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, TableCatalog, TableSchema};
 use moneta_journal::{
-    Appended, Commit, CommitOutcome, Error, Journal, JournalOptions, MarkKind, ProducerMark, Receipt, Recovery,
+    Appended, Commit, CommitOutcome, Error, Journal, JournalOptions, JournaledBlock, MarkKind, ProducerMark, Receipt,
+    Recovery,
 };
 use moneta_merkle::sha256;
 use moneta_scrub::{Policy, ScrubbedBatch, Scrubber, TokenKeys};
@@ -24,11 +26,32 @@ pub fn options() -> JournalOptions {
     JournalOptions::new(TenantId::from_random([7; 16]))
 }
 
-pub fn try_open(fs: &SimFs, options: JournalOptions) -> Result<(Journal, Recovery), Error> {
-    Journal::open(Arc::new(fs.clone()), Path::new(DIR), options)
+/// What was found, with all the blocks.
+#[derive(Debug)]
+pub struct Recovered {
+    pub blocks: Vec<JournaledBlock>,
+    found: Recovery,
 }
 
-pub fn open(fs: &SimFs) -> (Journal, Recovery) {
+impl std::ops::Deref for Recovered {
+    type Target = Recovery;
+
+    fn deref(&self) -> &Recovery {
+        &self.found
+    }
+}
+
+pub fn open_in(fs: Arc<dyn FileSystem>, dir: &Path, options: JournalOptions) -> Result<(Journal, Recovered), Error> {
+    let mut blocks = Vec::new();
+    let opened = Journal::open(fs, dir, options, |block| blocks.push(block));
+    opened.map(|(journal, found)| (journal, Recovered { blocks, found }))
+}
+
+pub fn try_open(fs: &SimFs, options: JournalOptions) -> Result<(Journal, Recovered), Error> {
+    open_in(Arc::new(fs.clone()), Path::new(DIR), options)
+}
+
+pub fn open(fs: &SimFs) -> (Journal, Recovered) {
     try_open(fs, options()).unwrap()
 }
 
@@ -85,6 +108,6 @@ pub fn raws<'a>(blocks: impl IntoIterator<Item = &'a Arc<Block>>) -> BTreeMap<(S
     found
 }
 
-pub fn recovered_raws(recovery: &Recovery) -> Vec<String> {
+pub fn recovered_raws(recovery: &Recovered) -> Vec<String> {
     raws(recovery.blocks.iter().map(|block| &**block)).into_values().collect()
 }

@@ -278,6 +278,13 @@ fn with_text(block: &Block, column: &str, text: &str) -> Block {
     Block { header: block.header.clone(), rows }
 }
 
+/// Hands over what a journal recovered.
+fn recover(monitor: &Monitor, blocks: &[Arc<Block>]) {
+    monitor.begin_recovery(blocks);
+    blocks.iter().for_each(|block| monitor.on_block(block));
+    monitor.end_recovery();
+}
+
 /// What a run stores after a kill, whose last snapshot has the first two of three events; the journal's cursor is here.
 async fn after_kill(cursor: Seq, stored: Option<Arc<Block>>) -> Fixture {
     let (fs, rule) = (SimFs::new(), format!("{RULE}{CORRELATION}"));
@@ -287,7 +294,7 @@ async fn after_kill(cursor: Seq, stored: Option<Arc<Block>>) -> Fixture {
     assert_eq!(before.monitor.needs_from(&syslog()), 2, "the snapshot has both");
     let again = start_on(&fs, Sink::default(), &rule, BTreeMap::from([(syslog(), cursor)]));
     let recovered: Vec<Arc<Block>> = (0..4).map(|seq| block(seq, &["say xyzzy"])).chain(stored).collect();
-    again.monitor.recover(&recovered);
+    recover(&again.monitor, &recovered);
     again.monitor.stop().await;
     again
 }
@@ -320,7 +327,7 @@ async fn monitor_2_what_was_raised_and_not_stored_is_in_no_snapshot() {
     before.monitor.stop().await;
     assert_eq!(before.monitor.needs_from(&syslog()), 0);
     let again = start_on(&fs, Sink::default(), &rule, BTreeMap::new());
-    again.monitor.recover(&[block(0, &["say xyzzy", "say xyzzy", "say xyzzy"])]);
+    recover(&again.monitor, &[block(0, &["say xyzzy", "say xyzzy", "say xyzzy"])]);
     again.monitor.stop().await;
     assert_eq!(again.delivered.0.lock().unwrap().len(), 1);
 }
@@ -333,7 +340,7 @@ async fn what_awaits_its_end_is_decided_while_nothing_comes() {
     // Two events of the last seconds; whether a third comes within the hour is open.
     let word = || vec![("SyslogMessage", "say xyzzy")];
     let late = [(99_999_990, word()), (99_999_991, word())];
-    fixture.monitor.recover(&[]);
+    recover(&fixture.monitor, &[]);
     fixture.monitor.on_block(&block_of_rows("Syslog", 0, &late));
     tokio::time::sleep(Duration::from_millis(5_500)).await;
     assert_eq!(delivered(), 0);

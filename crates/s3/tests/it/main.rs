@@ -122,6 +122,25 @@ fn versions_and_locks_are_as_the_server_is_told() {
 }
 
 #[test]
+fn a_lock_that_is_not_there_is_an_error_however_well_the_put_went() {
+    let until = |text: &str| Timestamp::parse(text).unwrap();
+    let lock = |is_compliance, time| Some(ObjectLock { is_compliance, until: until(time) });
+    let put = |server: &SimS3, lock| client(server).0.put_new("k", b"content".to_vec(), &digest(b"content"), lock);
+    let forgetful = SimS3::without_locks();
+    let error = put(&forgetful, lock(false, "2027-01-02T03:04:05Z")).unwrap_err();
+    assert!(error.to_string().contains("s3:GetObjectRetention"), "{error}");
+    put(&forgetful, None).unwrap();
+    // What an earlier attempt left counts if it is locked as long and as hard.
+    let server = SimS3::versioned();
+    put(&server, lock(false, "2027-01-02T03:04:05Z")).unwrap();
+    put(&server, lock(false, "2027-01-02T03:04:05.9Z")).unwrap();
+    put(&server, lock(false, "2026-01-01T00:00:00Z")).unwrap();
+    assert!(put(&server, lock(false, "2027-01-02T03:04:06Z")).is_err());
+    assert!(put(&server, lock(true, "2027-01-02T03:04:05Z")).is_err());
+    assert_eq!(server.num_stored(), 1);
+}
+
+#[test]
 fn without_credentials_nothing_is_sent() {
     let server = SimS3::new();
     let parts = ClientParts {

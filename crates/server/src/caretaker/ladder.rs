@@ -115,6 +115,7 @@ mod tests {
             store: crate::caretaker::empty_store(),
             fill: Box::new(move || *seen.lock().expect("no test panicked")),
             writing: Box::new(Default::default),
+            journal: Box::new(Vec::new),
             audit: Box::new(move |event| {
                 if *broken.lock().expect("no test panicked") {
                     return Err(PortError::new(ErrorKind::OPERATOR, "disk full"));

@@ -47,6 +47,8 @@ pub(crate) struct CaretakerParts {
     pub(crate) fill: Box<dyn Fn() -> Fill + Send + Sync>,
     /// How writing goes.
     pub(crate) writing: Box<dyn Fn() -> IngestStatus + Send + Sync>,
+    /// The journal's files, and how much of each is durable.
+    pub(crate) journal: Box<dyn Fn() -> Vec<(PathBuf, u64)> + Send + Sync>,
     /// Writes to the audit table.
     pub(crate) audit: Box<dyn Fn(AuditEvent) -> Result<(), PortError> + Send + Sync>,
     pub(crate) key: VerifierKey,

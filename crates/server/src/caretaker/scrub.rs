@@ -1,5 +1,5 @@
-//! Reads stored files again, so that damage is found while there is still a backup to mend it from: those of the last
-//! days every day, all others every 30 days.
+//! Reads stored files again, so that damage is found while there is still a backup to mend it from: the journal and the
+//! files of the last days every day, all others, with the catalogs, every 30 days.
 //!
 //! # Progress, version 1
 //! `scrubbing.json` in the data directory, so that a restart goes on where the last run stopped:
@@ -9,19 +9,19 @@
 //! ```
 //! A file that cannot be read as that is no error: the passes begin anew.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use moneta_base::fs::write_atomically;
-use moneta_base::{IngestDay, Timestamp};
+use moneta_base::{IngestDay, TableName, Timestamp};
 use moneta_event::ShardGrowth;
 use moneta_event::root_entry::ObjectRef;
 use moneta_merkle::Hash;
 use moneta_ports::operations::PassStatus;
 use moneta_ports::{AlarmKind, Metric};
-use moneta_verify::{Finding, Report, ledger};
+use moneta_verify::{Finding, Report, catalog, journal, ledger};
 use serde::{Deserialize, Serialize};
 
 use super::CaretakerParts;
@@ -36,6 +36,9 @@ const HOT_PERIOD: Duration = Duration::from_secs(86_400);
 const COLD_PERIOD: Duration = Duration::from_secs(30 * 86_400);
 /// Time between two savings of the progress.
 const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Segments that are named of a catalog that lists other ones than it should.
+const CATALOG_FINDINGS_MAX: usize = 10;
 
 /// Both passes, and the bytes that may be read now; negative after a large file.
 pub(super) struct Scrub {
@@ -74,7 +77,18 @@ struct Pass {
 enum Unit {
     Segment(ObjectRef),
     Shard(ShardGrowth),
-    Root { size_bytes: u64 },
+    /// A file of the journal, named within the data directory, and how much of it is durable.
+    Journal {
+        file: PathBuf,
+        size_bytes: u64,
+    },
+    Catalog {
+        table: TableName,
+        size_bytes: u64,
+    },
+    Root {
+        size_bytes: u64,
+    },
 }
 
 impl Unit {
@@ -82,6 +96,8 @@ impl Unit {
         match self {
             Self::Segment(object) => format!("store/{}", object.path),
             Self::Shard(growth) => format!("ledger/shard/{}", growth.shard),
+            Self::Journal { file, .. } => file.display().to_string(),
+            Self::Catalog { table, .. } => format!("store/{table}/_delta_log"),
             Self::Root { .. } => "ledger/root".to_owned(),
         }
     }
@@ -91,7 +107,9 @@ impl Unit {
         match self {
             Self::Segment(object) => object.size_bytes,
             Self::Shard(growth) => growth.size.saturating_mul(300),
-            Self::Root { size_bytes } => *size_bytes,
+            Self::Journal { size_bytes, .. } | Self::Catalog { size_bytes, .. } | Self::Root { size_bytes } => {
+                *size_bytes
+            }
         }
     }
 }
@@ -209,7 +227,7 @@ impl Pass {
     }
 }
 
-/// What the root log names: of the last days, or all else and the root log itself.
+/// What the root log names: of the last days with the journal, or all else with the catalogs and the root log itself.
 fn units(parts: &CaretakerParts, is_hot: bool, today: IngestDay) -> Vec<Unit> {
     let is_in = |day: IngestDay| (i64::from(today.0) - i64::from(day.0) < HOT_DAYS) == is_hot;
     // What is wrong with the root log itself is told when its turn comes.
@@ -218,11 +236,29 @@ fn units(parts: &CaretakerParts, is_hot: bool, today: IngestDay) -> Vec<Unit> {
     let segments = segments.map(|(_, object)| Unit::Segment(object.clone()));
     let shards = state.shards.values().filter(|growth| is_in(growth.shard.day)).cloned().map(Unit::Shard);
     let root = (!is_hot).then(|| Unit::Root { size_bytes: bytes_below(&parts.data.join("ledger/root")) });
-    segments.chain(shards).chain(root).collect()
+    let journal = is_hot.then(|| journal_files(parts)).into_iter().flatten();
+    let journal = journal.map(|(file, size_bytes)| Unit::Journal { file, size_bytes });
+    let catalogs = (!is_hot).then(|| parts.store.tables_with_rows()).into_iter().flatten().map(|table| {
+        let size_bytes = bytes_below(&parts.data.join("store").join(table.as_str()).join("_delta_log"));
+        Unit::Catalog { table, size_bytes }
+    });
+    segments.chain(shards).chain(journal).chain(catalogs).chain(root).collect()
 }
 
-/// Whether the root log still says that a unit is there as it was.
+/// The files of the journal, named within the data directory.
+fn journal_files(parts: &CaretakerParts) -> Vec<(PathBuf, u64)> {
+    let within =
+        |(path, size_bytes): (PathBuf, u64)| Some((path.strip_prefix(&parts.data).ok()?.to_owned(), size_bytes));
+    (parts.journal)().into_iter().filter_map(within).collect()
+}
+
+/// Whether a unit is still there as it was, by what the root log says or whoever writes it.
 fn is_named(parts: &CaretakerParts, unit: &Unit) -> bool {
+    match unit {
+        Unit::Journal { file, .. } => return journal_files(parts).iter().any(|(named, _)| named == file),
+        Unit::Catalog { .. } => return true,
+        Unit::Segment(_) | Unit::Shard(_) | Unit::Root { .. } => {}
+    }
     let state = match ledger::check_root(&parts.data, &parts.key, None, &mut Report::default()) {
         Some(state) => state,
         None => return true,
@@ -230,7 +266,7 @@ fn is_named(parts: &CaretakerParts, unit: &Unit) -> bool {
     match unit {
         Unit::Segment(object) => state.segments.get(&object.path).is_some_and(|(_, named)| named == object),
         Unit::Shard(growth) => state.shards.contains_key(&growth.shard),
-        Unit::Root { .. } => true,
+        Unit::Journal { .. } | Unit::Catalog { .. } | Unit::Root { .. } => true,
     }
 }
 
@@ -240,9 +276,24 @@ fn check(parts: &CaretakerParts, unit: &Unit) -> Vec<Finding> {
     match unit {
         Unit::Segment(object) => check_segment(parts, object, &mut report),
         Unit::Shard(growth) => drop(ledger::check_shard(&parts.data, growth, &parts.key, &mut report)),
+        Unit::Journal { file, size_bytes } => journal::check_growing(&parts.data, file, *size_bytes, &mut report),
+        Unit::Catalog { table, .. } => check_catalog(parts, table, &mut report),
         Unit::Root { .. } => drop(ledger::check_root(&parts.data, &parts.key, None, &mut report)),
     }
     report.findings
+}
+
+/// Reads a catalog as another program does: it must list what the server took from it, or wrote into it.
+fn check_catalog(parts: &CaretakerParts, table: &TableName, report: &mut Report) {
+    let Some(snapshot) = parts.store.snapshot(table).filter(|snapshot| !snapshot.segments.is_empty()) else { return };
+    let listed = catalog::check(&parts.data, table.as_str(), report);
+    let listed: BTreeSet<String> = listed.into_keys().map(|name| format!("{table}/{name}")).collect();
+    let known: BTreeSet<String> = snapshot.segments.iter().map(|segment| segment.path.clone()).collect();
+    // While segments come and go each look sees other ones: only what stays so is told.
+    for path in known.symmetric_difference(&listed).take(CATALOG_FINDINGS_MAX) {
+        let dir = format!("store/{table}/_delta_log");
+        report.find(dir, format!("it and the running server do not agree whether {path} is part of the table"));
+    }
 }
 
 /// Reads a segment where it lies. A bucket that does not answer, or not to us, is no damage: the turn of the segment
@@ -282,8 +333,16 @@ fn bytes_below(dir: &Path) -> u64 {
 mod tests {
     use std::sync::Arc;
 
+    use std::sync::Mutex;
+
+    use moneta_base::{SourceName, TenantId};
+    use moneta_event::block::BlockPosition;
+    use moneta_event::frame::{FileHeader, FrameBody, Snapshot};
+    use moneta_event::{BatchBuilder, Block, Delivery, RecordClass, ShardId, TableCatalog};
+    use moneta_host::RealFs;
     use moneta_ports::{Alarm, AlarmSink, Metrics};
-    use moneta_testkit::{FixedClock, SimFs};
+    use moneta_store::Store;
+    use moneta_testkit::{FixedClock, SimFs, TestDir};
 
     use super::*;
 
@@ -303,6 +362,7 @@ mod tests {
             fill: Box::new(Default::default),
             writing: Box::new(Default::default),
             audit: Box::new(|event| panic!("nothing is to be audited: {event:?}")),
+            journal: Box::new(Vec::new),
             // Any point of the curve will do: nothing is verified here.
             key: moneta_merkle::VerifierKey::new("test", [0; 32]).expect("a name"),
             alarms: Arc::new(Unheard),
@@ -331,6 +391,95 @@ mod tests {
         let mut scrub = Scrub::resume(parts);
         scrub.cold.begin_if_due(parts);
         scrub.cold.queue.is_some_and(|queue| !queue.is_empty())
+    }
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Alarm>>);
+
+    impl AlarmSink for Heard {
+        fn raise(&self, alarm: Alarm) {
+            self.0.lock().expect("no test panicked").push(alarm);
+        }
+    }
+
+    #[test]
+    fn the_journal_is_read_as_far_as_it_is_durable() {
+        let (dir, heard) = (TestDir::new(), Arc::new(Heard::default()));
+        let file = dir.path().join("journal/00000001.wal");
+        let snapshot = Snapshot { ingest_time: Timestamp::default(), tables: Vec::new(), marks: Vec::new() };
+        let mut bytes = FileHeader { file_number: 1, first_frame: 0 }.encode().to_vec();
+        bytes.extend(FrameBody::Snapshot(snapshot).encode(0).expect("a small frame"));
+        bytes.extend(FrameBody::End.encode(1).expect("a small frame"));
+        let (path, size_bytes) = (file.clone(), bytes.len() as u64);
+        let journal = Box::new(move || vec![(path.clone(), size_bytes)]);
+        let parts = CaretakerParts { data: dir.path().to_owned(), journal, alarms: heard.clone(), ..parts() };
+        let write = |bytes: &[u8]| {
+            std::fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
+            std::fs::write(&file, bytes).expect("a file");
+        };
+        let read = || {
+            let mut pass = Scrub::resume(&parts).hot;
+            pass.begin_if_due(&parts);
+            let unit = pass.next().expect("the journal");
+            assert_eq!((unit.name().as_str(), unit.size_bytes()), ("journal/00000001.wal", size_bytes));
+            pass.read(&parts, &unit);
+            std::mem::take(&mut *heard.0.lock().expect("no test panicked"))
+        };
+        // What is being written behind it is not its business.
+        write(&[&bytes[..], b"MFRM half a frame"].concat());
+        assert!(read().is_empty());
+        let at = bytes.len() - 1;
+        bytes[at] ^= 1;
+        write(&bytes);
+        assert!(matches!(&read()[..], [Alarm { kind: AlarmKind::Damaged, .. }]));
+        write(&bytes[..at]);
+        assert!(matches!(&read()[..], [Alarm { kind: AlarmKind::Damaged, .. }]));
+    }
+
+    /// A store with one table of one segment.
+    fn store_with_a_segment(dir: &Path, table: &TableName) -> Store {
+        let store = Store::open(Arc::new(RealFs), &dir.join("store"), TableCatalog::built_in()).expect("it opens");
+        let schema = TableCatalog::built_in().get(table.as_str()).expect("a built-in table").clone();
+        let mut rows = BatchBuilder::new(schema, RecordClass::Data, Delivery::BestEffort);
+        rows.finish_row(Timestamp::default(), &SourceName::lossy("s"), "raw");
+        let position = BlockPosition {
+            tenant: TenantId::from_random([3; 16]),
+            shard: ShardId { table: table.clone(), day: IngestDay(20_000) },
+            shard_index: 0,
+            first_seq: 0,
+            ingest_time: IngestDay(20_000).start(),
+            token_key: 1,
+            previous: Hash([0; 32]),
+        };
+        let block = Block::new(position, rows.finish().expect("a row").rows).expect("a block");
+        store.add_hot(Arc::new(block)).expect("the first block");
+        let segment = store.seal(table).expect("it is written").expect("there is a row");
+        store.publish(segment, Timestamp::default()).expect("it is listed");
+        store
+    }
+
+    #[test]
+    fn a_catalog_that_lists_another_segment_is_damaged() {
+        let (dir, heard) = (TestDir::new(), Arc::new(Heard::default()));
+        let table = TableName::new("Syslog").expect("a name");
+        let store = Arc::new(store_with_a_segment(dir.path(), &table));
+        let parts = CaretakerParts { data: dir.path().to_owned(), store, alarms: heard.clone(), ..parts() };
+        let read = || {
+            let mut pass = Scrub::resume(&parts).cold;
+            pass.begin_if_due(&parts);
+            let unit = std::iter::from_fn(|| pass.next()).find(|unit| matches!(unit, Unit::Catalog { .. }));
+            let unit = unit.expect("the catalog");
+            assert!(unit.name() == "store/Syslog/_delta_log" && unit.size_bytes() > 0);
+            pass.read(&parts, &unit);
+            std::mem::take(&mut *heard.0.lock().expect("no test panicked"))
+        };
+        assert!(read().is_empty());
+        let commit = dir.path().join("store/Syslog/_delta_log/00000000000000000000.json");
+        let text = std::fs::read_to_string(&commit).expect("the first commit");
+        std::fs::write(&commit, text.replace("2024-10-04/", "2024-10-05/")).expect("the same file");
+        let alarms = read();
+        assert!(alarms.iter().all(|alarm| alarm.kind == AlarmKind::Damaged), "{alarms:?}");
+        assert!(alarms.iter().any(|alarm| alarm.text.contains("2024-10-05")), "{alarms:?}");
     }
 
     #[test]

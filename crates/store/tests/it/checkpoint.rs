@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use moneta_base::fs::create_dir_durably;
 use moneta_event::Block;
 use moneta_store::Store;
 use moneta_testkit::{CallKind, Fault, SimFs};
@@ -47,7 +48,7 @@ fn opening_reads_the_newest_checkpoint_and_the_commits_after_it() {
         assert_eq!(commits_read(&fs), expected, "{total} commits");
         assert_dense(&open(&fs).unwrap(), "Syslog", total as u64);
     }
-    assert_eq!(checkpoints(&fs).len(), 1, "older ones are removed");
+    assert_eq!(checkpoints(&fs).len(), 2, "older ones are removed");
 }
 
 #[test]
@@ -101,6 +102,94 @@ fn a_damaged_checkpoint_costs_time_and_no_rows() {
     assert_eq!(commits_read(&fs), 0);
 }
 
+fn commits(fs: &SimFs) -> Vec<String> {
+    let names = fs.files().into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    names.filter(|name| name.ends_with(".json")).collect()
+}
+
+/// A log with checkpoints after 100, 200 and 300 commits, of which the last was written a while later.
+fn aged(days: u64) -> SimFs {
+    let fs = SimFs::new();
+    let (store, mut made) = (open(&fs).unwrap(), Blocks::default());
+    for later in [0, 0, days] {
+        add_commits(&store, &mut made, 100);
+        let at = now().saturating_add(std::time::Duration::from_secs(later * 86_400));
+        assert_eq!(store.checkpoint_catalogs(at).unwrap(), 1);
+    }
+    fs
+}
+
+#[test]
+fn commits_go_a_month_after_they_were_summed_up_twice() {
+    assert_eq!(commits(&aged(30)).len(), 300, "younger than that");
+    let fs = aged(31);
+    let left = commits(&fs);
+    assert_eq!((left.len(), left[0].as_str()), (101, "00000000000000000199.json"));
+    assert_eq!((commits_read(&fs), checkpoints(&fs).len()), (0, 2));
+    assert_dense(&open(&fs).unwrap(), "Syslog", 300);
+    // The newest checkpoint is damaged, or not named: the one before it and the commits since are as good.
+    let [_, newest] = &checkpoints(&fs)[..] else { panic!("two checkpoints") };
+    for file in [newest.clone(), newest.with_file_name("_last_checkpoint")] {
+        let good = fs.peek(&file).unwrap();
+        fs.overwrite(&file, b"PAR1");
+        assert_eq!(commits_read(&fs), if file == *newest { 100 } else { 0 });
+        assert_dense(&open(&fs).unwrap(), "Syslog", 300);
+        assert_eq!(checkpoints(&fs).len(), 2, "none is removed while the named one is of no use");
+        fs.overwrite(&file, &good);
+    }
+    // One that was of no use goes with the next, and the one that was stays.
+    let again = copy_of(&fs);
+    again.overwrite(newest, b"PAR1");
+    let (store, mut made) = (open(&again).unwrap(), Blocks::default());
+    (0..300).for_each(|_| drop(made.simple("Syslog", now(), 1)));
+    add_commits(&store, &mut made, 100);
+    assert_eq!(store.checkpoint_catalogs(now()).unwrap(), 1);
+    let left = checkpoints(&again);
+    assert!(left.len() == 2 && !left.contains(newest), "{left:?}");
+    assert_dense(&open(&again).unwrap(), "Syslog", 400);
+    // Both are: what is left does not pass for all.
+    checkpoints(&fs).iter().for_each(|file| fs.overwrite(file, b"PAR1"));
+    let error = open(&fs).unwrap_err().to_string();
+    assert!(error.contains("commit 00000000000000000000.json should come next"), "{error}");
+}
+
+/// The same files, all of them on disk.
+fn copy_of(fs: &SimFs) -> SimFs {
+    let copy = SimFs::new();
+    for path in fs.files() {
+        create_dir_durably(&copy, path.parent().unwrap()).unwrap();
+        copy.overwrite(&path, &fs.peek(&path).unwrap());
+    }
+    copy
+}
+
+#[test]
+fn a_power_cut_while_commits_are_removed_loses_nothing() {
+    let whole = SimFs::new();
+    let (store, mut made) = (open(&whole).unwrap(), Blocks::default());
+    for is_summed_up in [true, true, false] {
+        add_commits(&store, &mut made, 100);
+        let _ = is_summed_up && store.checkpoint_catalogs(now()).unwrap() == 1;
+    }
+    let later = now().saturating_add(std::time::Duration::from_secs(31 * 86_400));
+    let mut num_cuts = 0;
+    // Most of the calls read and remove one commit each.
+    for cut in (0..).step_by(13) {
+        let fs = copy_of(&whole);
+        let store = open(&fs).unwrap();
+        fs.fail_call(cut, Fault::PowerCut);
+        let _ = store.checkpoint_catalogs(later);
+        let is_cut = fs.is_cut();
+        fs.crash(cut as u64);
+        assert_dense(&open(&fs).unwrap(), "Syslog", 300);
+        if !is_cut {
+            break;
+        }
+        num_cuts += 1;
+    }
+    assert!(num_cuts > 20, "{num_cuts}");
+}
+
 #[test]
 fn a_power_cut_at_any_call_of_a_checkpoint_loses_nothing() {
     for cut in 0.. {
@@ -131,14 +220,16 @@ fn what_interrupted_writers_left_goes_at_the_next_start() {
     store.checkpoint_catalogs(now()).unwrap();
     let [checkpoint] = &checkpoints(&fs)[..] else { panic!("one checkpoint") };
     let place = |name: &str| checkpoint.with_file_name(name);
-    let left = ["_last_checkpoint.tmp", "00000000000000000050.json.tmp", "00000000000000000020.checkpoint.parquet"];
+    let left = ["_last_checkpoint.tmp", "00000000000000000050.json.tmp", "00000000000000000010.checkpoint.parquet"];
+    let before = place("00000000000000000020.checkpoint.parquet");
+    fs.overwrite(&before, b"?");
     let of_others = ["00000000000000000020.checkpoint.of-others.parquet", "00000000000000000020.crc"];
     left.iter().chain(&of_others).for_each(|name| fs.overwrite(&place(name), b"?"));
     assert_dense(&open(&fs).unwrap(), "Syslog", 100);
     let files = fs.files();
     left.iter().for_each(|name| assert!(!files.contains(&place(name)), "{name}"));
     of_others.iter().for_each(|name| assert!(files.contains(&place(name)), "{name}"));
-    assert_eq!(checkpoints(&fs), std::slice::from_ref(checkpoint));
+    assert_eq!(checkpoints(&fs), [before, checkpoint.clone()], "the two newest");
 }
 
 #[test]

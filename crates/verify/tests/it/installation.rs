@@ -143,6 +143,8 @@ pub fn policy(days: u32) -> Policy {
     Policy {
         seal_age,
         seal_bytes: usize::MAX,
+        hot_bytes_max: usize::MAX,
+        journal_bytes_max: u64::MAX,
         retention_days_default: days,
         retention_days: BTreeMap::new(),
         retention_floor_days: 1,
