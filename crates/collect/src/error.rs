@@ -48,6 +48,11 @@ pub enum Error {
     /// A text encoding that there is not.
     #[error("{0:?} is no text encoding: write a label of the WHATWG Encoding Standard, such as windows-1252")]
     Encoding(String),
+    /// A time zone that there is not.
+    #[error(
+        "{0:?} is no time zone: write a name of the IANA database, such as Europe/Berlin, or an offset, such as +02:00"
+    )]
+    Zone(String),
     /// A query of a subscription that is no XML.
     #[error("the query of subscription {subscription:?} cannot be used: {reason}")]
     Query {
@@ -77,6 +82,7 @@ impl Error {
             | Self::Archive(_)
             | Self::RecordStart { .. }
             | Self::Encoding(_)
+            | Self::Zone(_)
             | Self::Query { .. }
             | Self::Inbox { .. } => ErrorKind::Caller,
         }

@@ -9,6 +9,7 @@ use moneta_formats::{DecodeOptions, Decoded, Mappings};
 use moneta_merkle::sha256;
 use moneta_ports::{BoxFuture, EventSink, IdempotencyKey, Metric, Metrics, PortError, Submission};
 
+use crate::Senders;
 use crate::collector::{Stopped, is_stopped, until_stopped};
 
 /// Wait before a refused submission is sent again, when the sink names no time.
@@ -43,8 +44,8 @@ pub struct Intake {
     pub mappings: Arc<Mappings>,
     /// Where records are counted.
     pub metrics: Arc<Metrics>,
-    /// Zone of time stamps that name none, in seconds east of UTC.
-    pub zone_offset_seconds: i32,
+    /// What senders do not say themselves.
+    pub senders: Arc<Senders>,
 }
 
 /// What became of a submission.
@@ -61,13 +62,10 @@ pub(crate) enum Stored {
 impl Intake {
     /// Options for decoding records of one source.
     pub(crate) fn decode_options(&self, source: SourceName, delivery: Delivery) -> DecodeOptions {
-        let options = DecodeOptions::new(self.catalog.clone(), source, self.clock.now());
-        DecodeOptions {
-            delivery,
-            mappings: self.mappings.clone(),
-            zone_offset_seconds: self.zone_offset_seconds,
-            ..options
-        }
+        let received = self.clock.now();
+        let zone_offset_seconds = self.senders.zone_offset_seconds(source.as_str(), received);
+        let options = DecodeOptions::new(self.catalog.clone(), source, received);
+        DecodeOptions { delivery, mappings: self.mappings.clone(), zone_offset_seconds, ..options }
     }
 
     /// Stores decoded records for which nobody can be asked again: what cannot be stored is counted as dropped.

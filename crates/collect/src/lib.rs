@@ -29,6 +29,7 @@ mod microsoft365;
 mod nats;
 mod place;
 mod portions;
+mod senders;
 mod stream;
 mod syslog;
 mod systemd_journal;
@@ -52,6 +53,7 @@ pub use microsoft365::{
     start_microsoft365,
 };
 pub use nats::{NatsOptions, NatsStart, start_nats};
+pub use senders::Senders;
 pub use syslog::{start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp};
 pub use systemd_journal::{JournalOptions, start_systemd_journal};
 pub use tls::{ServerTrust, TlsFiles};

@@ -109,8 +109,9 @@ impl Portions {
 
     /// Adds a record.
     pub(crate) fn push(&mut self, record: &RawRecord) {
-        let ready = &mut self.ready;
-        self.decoder.record(record, &mut |decoded| ready.push(decoded));
+        let (ready, senders) = (&mut self.ready, &self.intake.senders);
+        self.decoder.set_zone(senders.zone_offset_seconds(record.source.as_str(), record.received));
+        self.decoder.record(&senders.in_utf8(record), &mut |decoded| ready.push(decoded));
         self.bytes += record.bytes.len();
         self.count();
     }

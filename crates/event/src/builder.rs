@@ -4,7 +4,6 @@
 //! Columns come into being when a row first has a value for them, so a table of hundreds of columns costs what its
 //! rows use.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,6 +11,7 @@ use arrow::array::{
     RecordBatch, StringBuilder, TimestampNanosecondBuilder,
 };
 use arrow::datatypes::Schema;
+use foldhash::HashMap;
 use moneta_base::{SourceName, Timestamp, limits};
 
 use crate::schema::{IMPLIED_BY_HEADER, is_column_name, standard};
@@ -53,7 +53,11 @@ pub struct BatchBuilder {
     rows: usize,
     values_overflowed: u64,
     constants: [(usize, &'static str); 2],
-    source_column: usize,
+    /// Positions of the columns that the end of a row fills.
+    time_column: ColumnIndex,
+    source_column: ColumnIndex,
+    raw_column: ColumnIndex,
+    extra_column: ColumnIndex,
 }
 
 impl BatchBuilder {
@@ -62,17 +66,22 @@ impl BatchBuilder {
     pub fn new(schema: Arc<TableSchema>, class: RecordClass, delivery: Delivery) -> Self {
         let at = |name| schema.index_of(name).expect("every schema has the standard columns");
         let constants = [(at(standard::CLASS), class.name()), (at(standard::DELIVERY), delivery.name())];
-        let source_column = at(standard::SOURCE);
+        let [time_column, source_column, raw_column, extra_column] =
+            [standard::TIME_GENERATED, standard::SOURCE, standard::RAW, standard::EXTRA]
+                .map(|name| ColumnIndex(at(name)));
         let columns = schema.columns().iter().map(|_| None).collect();
         Self {
             grown: Vec::new(),
-            grown_by_name: HashMap::new(),
+            grown_by_name: HashMap::default(),
             columns,
             extra: ExtraField::default(),
             rows: 0,
             values_overflowed: 0,
             constants,
+            time_column,
             source_column,
+            raw_column,
+            extra_column,
             schema,
         }
     }
@@ -143,17 +152,14 @@ impl BatchBuilder {
 
     /// Ends the current row with its event time, source and original text.
     pub fn finish_row(&mut self, time: Timestamp, source: &SourceName, raw: &str) {
-        let time_column = self.column(standard::TIME_GENERATED).expect("standard column");
-        let raw_column = self.column(standard::RAW).expect("standard column");
-        let extra_column = self.column(standard::EXTRA).expect("standard column");
-        self.set(time_column, Value::Time(time.truncated_to_ticks()));
-        self.set(ColumnIndex(self.source_column), Value::Text(source.as_str()));
-        self.set(raw_column, Value::Text(raw));
+        self.set(self.time_column, Value::Time(time.truncated_to_ticks()));
+        self.set(self.source_column, Value::Text(source.as_str()));
+        self.set(self.raw_column, Value::Text(raw));
         for (column, text) in self.constants {
             self.set(ColumnIndex(column), Value::Text(text));
         }
         if let Some(json) = self.extra.take() {
-            self.set(extra_column, Value::Json(&json));
+            self.set(self.extra_column, Value::Json(&json));
         }
         self.rows += 1;
     }
@@ -255,6 +261,18 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// Adds a text to JSON, as a string.
+pub fn push_json_string(json: &mut String, text: &str) {
+    let is_plain = |b: u8| b >= 0x20 && !matches!(b, b'"' | b'\\');
+    if text.bytes().all(is_plain) {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        json.push_str(&quoted(text));
+    }
+}
+
 /// `[-][d.]hh:mm:ss[.fffffff]`, as Kusto prints a `timespan`.
 #[must_use]
 pub fn format_span(nanos: i64) -> String {
@@ -276,9 +294,13 @@ struct ExtraField {
 impl ExtraField {
     fn push(&mut self, name: &str, value: Value<'_>) {
         self.json.push(if self.json.is_empty() { '{' } else { ',' });
-        self.json.push_str(&quoted(name));
+        push_json_string(&mut self.json, name);
         self.json.push(':');
-        self.json.push_str(&value.to_json());
+        match value {
+            Value::Text(text) => push_json_string(&mut self.json, text),
+            Value::Json(text) => self.json.push_str(text),
+            other => self.json.push_str(&other.to_json()),
+        }
     }
 
     fn take(&mut self) -> Option<String> {
@@ -380,7 +402,10 @@ impl ColumnBuilder {
             }
             Self::NullableText(builder, ColumnType::Guid) => as_guid(value).map(|v| builder.append_value(v)).is_some(),
             Self::NullableText(builder, _) => {
-                builder.append_value(value.to_json());
+                match value {
+                    Value::Json(text) => builder.append_value(text),
+                    other => builder.append_value(other.to_json()),
+                }
                 true
             }
             Self::Time(builder) => {

@@ -17,6 +17,20 @@ pub fn is_own_table(name: &str) -> bool {
     [table::MONETA_AUDIT, table::MONETA_HEALTH, table::QUARANTINE, table::QUARANTINE_REPLAY].contains(&name)
 }
 
+/// The tables whose rows a query that names a table sees too, with the columns of that table: Windows' own events behind
+/// Defender's tables of machines. Rows keep the name of their table (`Type`) and their place in it (`_Seq`).
+#[must_use]
+pub fn read_with(table: &str) -> &'static [&'static str] {
+    match table {
+        "DeviceProcessEvents" | "DeviceNetworkEvents" | "DeviceRegistryEvents" => {
+            &[self::table::EVENT, self::table::SECURITY_EVENT]
+        }
+        "DeviceEvents" | "DeviceFileEvents" | "DeviceImageLoadEvents" => &[self::table::EVENT],
+        "DeviceLogonEvents" => &[self::table::SECURITY_EVENT],
+        _ => &[],
+    }
+}
+
 /// Names of Moneta's own tables and of those its engines write.
 pub mod table {
     /// Records that could not be parsed, with the reason.

@@ -1,8 +1,8 @@
 //! The columns of a table: those every table has and those of its own.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use moneta_base::TableName;
 
 use crate::ColumnType;
@@ -97,7 +97,7 @@ impl TableSchema {
     pub fn new(name: TableName, own_columns: impl IntoIterator<Item = Column>) -> Self {
         let standard = |pairs: &[(&str, ColumnType)]| pairs.iter().map(|(n, t)| Column::new(n, *t)).collect::<Vec<_>>();
         let trailing = standard(&TRAILING);
-        let mut schema = Self { name, columns: Vec::new(), by_name: HashMap::new() };
+        let mut schema = Self { name, columns: Vec::new(), by_name: HashMap::default() };
         standard(&LEADING).into_iter().for_each(|column| schema.push(column));
         own_columns
             .into_iter()

@@ -39,6 +39,9 @@ pub(crate) fn parse_any(text: &str, zone_offset_seconds: i32) -> Option<Timestam
     if bytes.get(4) == Some(&b'-') {
         return parse_iso(text, zone_offset_seconds).or_else(|| parse_loose_zone(text));
     }
+    if let Some(time) = parse_access_time(bytes, zone_offset_seconds) {
+        return Some(time);
+    }
     // `20220407-12:11:06` and `2011.11.21 14:29:16` are ISO but for what stands between.
     let iso = match bytes {
         [digits @ .., _, _, b':', _, _, b':', _, _] if digits.len() == 9 && digits[8] == b'-' => {
@@ -70,6 +73,36 @@ pub(crate) fn parse_any(text: &str, zone_offset_seconds: i32) -> Option<Timestam
         return parse_iso(&iso, zone_offset_seconds);
     }
     parse_words(text, zone_offset_seconds)
+}
+
+/// `10/Oct/2026:13:55:36 +0200`, the form of every line of an access log, with or without the zone.
+fn parse_access_time(text: &[u8], zone_offset_seconds: i32) -> Option<Timestamp> {
+    let (stamp, zone) = text.split_at_checked(20)?;
+    let number = |from: usize, to: usize| {
+        let digits = &stamp[from..to];
+        digits.iter().try_fold(0, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u32::from(b - b'0')))
+    };
+    if [2, 6, 11, 14, 17].map(|at| stamp[at]) != *b"//:::" {
+        return None;
+    }
+    let month = (1..).zip(MONTHS).find(|(_, name)| stamp[3..6] == *name.as_bytes())?.0;
+    let zone = match zone {
+        [] => zone_offset_seconds,
+        [b' ', sign @ (b'+' | b'-'), digits @ ..] if digits.len() == 4 && digits.iter().all(u8::is_ascii_digit) => {
+            let [h, i, m, n] = [0, 1, 2, 3].map(|at| i32::from(digits[at] - b'0'));
+            let (hours, minutes) = (h * 10 + i, m * 10 + n);
+            if hours > 14 || minutes > 59 {
+                return None;
+            }
+            let seconds = hours * 3600 + minutes * 60;
+            if *sign == b'-' { -seconds } else { seconds }
+        }
+        _ => return None,
+    };
+    let year = i64::from(number(7, 11)?);
+    let local =
+        Timestamp::from_civil(year, month, number(0, 2)?, number(12, 14)?, number(15, 17)?, number(18, 20)?, 0)?;
+    Some(shifted(local, zone))
 }
 
 /// Words at the beginning of a line that a time may consist of.
@@ -184,6 +217,32 @@ pub fn parse_zone(text: &str) -> Option<i32> {
     (hours <= 14 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
+/// A zone by its abbreviation, where that means one zone to all who write logs; seconds east of UTC.
+///
+/// # Source
+/// RFC 5322 section 4.3 (the names of North America); IANA time zone database (the others).
+pub(crate) fn zone_of_name(name: &str) -> Option<i32> {
+    let hours = match name {
+        "Z" | "UTC" | "GMT" | "WET" => 0,
+        "CET" | "WEST" | "MEZ" => 1,
+        "CEST" | "EET" | "MESZ" => 2,
+        "EEST" | "MSK" => 3,
+        "SGT" | "HKT" | "AWST" => 8,
+        "JST" | "KST" => 9,
+        "AEST" => 10,
+        "AEDT" => 11,
+        "NZST" => 12,
+        "NZDT" => 13,
+        "EDT" => -4,
+        "EST" | "CDT" => -5,
+        "CST" | "MDT" => -6,
+        "MST" | "PDT" => -7,
+        "PST" => -8,
+        _ => return None,
+    };
+    Some(hours * 3600)
+}
+
 /// Dates whose parts stand in another order than in ISO 8601.
 fn parse_words(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
     let mut date: (Option<u32>, Option<u32>, Option<i64>) = (None, None, None);
@@ -200,7 +259,7 @@ fn parse_words(text: &str, zone_offset_seconds: i32) -> Option<Timestamp> {
             date = slashed_date(word)?;
         } else if word.eq_ignore_ascii_case("am") || word.eq_ignore_ascii_case("pm") {
             half = Some(word.eq_ignore_ascii_case("pm"));
-        } else if let Some(offset) = parse_zone(word) {
+        } else if let Some(offset) = parse_zone(word).or_else(|| zone_of_name(word)) {
             zone = Some(offset);
         } else if let Ok(number) = word.parse::<u32>() {
             match word.len() {
@@ -355,12 +414,10 @@ pub(crate) fn parse_epoch(text: &str) -> Option<Timestamp> {
         100_000_000_000_000..100_000_000_000_000_000 => 1_000,
         _ => 1,
     };
-    let digits: String = fraction.chars().take(9).take_while(char::is_ascii_digit).collect();
-    let fraction_nanos = if unit == NANOS_PER_SECOND && !digits.is_empty() && whole.len() < 12 {
-        format!("{digits:0<9}").parse::<i64>().ok()?
-    } else {
-        0
-    };
+    let digits = fraction.bytes().take(9).take_while(u8::is_ascii_digit);
+    let (nanos, scale) =
+        digits.fold((0, NANOS_PER_SECOND), |(sum, scale), b| (sum * 10 + i64::from(b - b'0'), scale / 10));
+    let fraction_nanos = if unit == NANOS_PER_SECOND && whole.len() < 12 { nanos * scale } else { 0 };
     number.checked_mul(unit)?.checked_add(fraction_nanos).map(Timestamp::from_nanos)
 }
 
@@ -406,6 +463,7 @@ mod tests {
         check("Thu Mar 16 03:08:58 2023 UTC", "2023-03-16T03:08:58.0000000Z");
         check("Monday, 03-Jan-22 20:34:54 GMT", "2022-01-03T20:34:54.0000000Z");
         check("Thu, 16 Mar 2023 03:08:58 GMT", "2023-03-16T03:08:58.0000000Z");
+        check("Mar 16 2023 03:08:58.250 EST", "2023-03-16T08:08:58.2500000Z");
         check("2016-06-08T20:01:52.875791+0000", "2016-06-08T20:01:52.8757910Z");
         check("2016-06-08 20:01:52 -0500", "2016-06-09T01:01:52.0000000Z");
         check("2026-11-30 04:28:44.662 UTC", "2026-11-30T04:28:44.6620000Z");

@@ -19,6 +19,7 @@ use crate::lines::{Line, LineSplitter};
 use crate::logfmt::Logfmt;
 use crate::metrics_text::MetricsText;
 use crate::output::{Decoded, Origin, Output};
+use crate::postgres_log::PostgresLog;
 use crate::rtcp_xr::ExtendedReports;
 use crate::sql_error_log::SqlErrorLog;
 use crate::storage_log::StorageLog;
@@ -103,6 +104,11 @@ impl Decoder {
     /// Tells the time of receipt of what is fed next, for a stream that lasts.
     pub fn set_received(&mut self, received: Timestamp) {
         self.output.origin.received = received;
+    }
+
+    /// Sets the zone of times that name none, in seconds east of UTC, for what is fed next.
+    pub fn set_zone(&mut self, offset_seconds: i32) {
+        self.output.options.zone_offset_seconds = offset_seconds;
     }
 
     /// Decodes a quarantined record once more: `bytes` are one record that `format` cut out of its input, and `head` is
@@ -209,6 +215,7 @@ impl Stream {
             Format::Csv => text(Box::<Delimited>::default()),
             Format::WebLog => text(Box::<WebLog>::default()),
             Format::SqlErrorLog => text(Box::<SqlErrorLog>::default()),
+            Format::PostgresLog => text(Box::<PostgresLog>::default()),
             Format::ClientLog => text(Box::<ClientLog>::default()),
             Format::StorageLog => text(Box::<StorageLog>::default()),
             Format::VpcFlow => text(Box::<VpcFlowLog>::default()),

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, aide, auditd, call_report, client_log, delimited, encoding, event_xml, ids_text, journal_export, logfmt,
-    metrics_text, rtcp_xr, sql_error_log, storage_log, syslog, unified2, vpc_flow, web_log, zeek,
+    metrics_text, postgres_log, rtcp_xr, sql_error_log, storage_log, syslog, unified2, vpc_flow, web_log, zeek,
 };
 
 /// Bytes of the beginning of a file that [`recognise`] looks at.
@@ -34,6 +34,8 @@ pub enum Format {
     WebLog,
     /// ERRORLOG of SQL Server.
     SqlErrorLog,
+    /// Log of PostgreSQL as text.
+    PostgresLog,
     /// Logs of Configuration Manager and Windows servicing: CMTrace, CBS, DISM, ReportingEvents.
     ClientLog,
     /// Azure Storage Analytics log.
@@ -68,7 +70,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Evtx,
         Self::Syslog,
         Self::W3c,
@@ -79,6 +81,7 @@ impl Format {
         Self::Csv,
         Self::WebLog,
         Self::SqlErrorLog,
+        Self::PostgresLog,
         Self::ClientLog,
         Self::StorageLog,
         Self::VpcFlow,
@@ -110,6 +113,7 @@ impl Format {
             Self::Csv => "csv",
             Self::WebLog => "weblog",
             Self::SqlErrorLog => "sql-errorlog",
+            Self::PostgresLog => "postgresql",
             Self::ClientLog => "cmtrace",
             Self::StorageLog => "storage-analytics",
             Self::VpcFlow => "vpc-flow",
@@ -148,6 +152,7 @@ impl Format {
             }
             Self::WebLog => "Access and error logs of web servers: NCSA, combined, nginx, Apache.",
             Self::SqlErrorLog => "ERRORLOG of SQL Server.",
+            Self::PostgresLog => "Log of PostgreSQL as text (`log_destination = 'stderr'`).",
             Self::ClientLog => {
                 "Logs of Configuration Manager and Windows servicing: CMTrace, CBS, DISM, ReportingEvents."
             }
@@ -190,6 +195,7 @@ impl Format {
             Self::Csv => "as the columns say (below), Perf, CallDetailRecord_CL, InsightsMetrics, PostgreSqlLog_CL",
             Self::WebLog => "WebAccessLog_CL",
             Self::SqlErrorLog => "SqlErrorLog_CL",
+            Self::PostgresLog => "PostgreSqlLog_CL",
             Self::ClientLog => "ConfigurationManagerLog_CL",
             Self::StorageLog => "StorageBlobLogs, StorageFileLogs, StorageQueueLogs, StorageTableLogs",
             Self::VpcFlow => "AWSVPCFlow",
@@ -242,6 +248,7 @@ impl Format {
             "tsv" | "pdh-csv" | "perfmon" | "typeperf" | "relog" | "asterisk" | "csvlog" => Some(Self::Csv),
             "ncsa" | "combined" | "nginx" | "apache" | "access" => Some(Self::WebLog),
             "errorlog" | "mssql" => Some(Self::SqlErrorLog),
+            "postgres" => Some(Self::PostgresLog),
             "sccm" | "cbs" | "dism" | "reportingevents" => Some(Self::ClientLog),
             "wef" | "xml" => Some(Self::EventXml),
             "snort" | "fast" | "ossec" | "wazuh" => Some(Self::IdsText),
@@ -354,7 +361,7 @@ fn is_w3c(text: &[u8]) -> bool {
 type IsRecord = fn(&str) -> bool;
 
 /// Formats whose lines say what they are, those first that nothing else can be mistaken for.
-const LINE_FORMATS: [(Format, IsRecord); 12] = [
+const LINE_FORMATS: [(Format, IsRecord); 13] = [
     (Format::Aide, aide::is_record),
     (Format::CallReport, call_report::is_record),
     (Format::RtcpXr, rtcp_xr::is_record),
@@ -363,6 +370,7 @@ const LINE_FORMATS: [(Format, IsRecord); 12] = [
     (Format::StorageLog, storage_log::is_record),
     (Format::VpcFlow, vpc_flow::is_record),
     (Format::SqlErrorLog, sql_error_log::is_record),
+    (Format::PostgresLog, postgres_log::is_record),
     (Format::WebLog, web_log::is_record),
     (Format::IdsText, ids_text::is_record),
     (Format::MetricsText, metrics_text::is_record),

@@ -39,6 +39,7 @@ mod mapping;
 mod metrics_text;
 mod options;
 mod output;
+mod postgres_log;
 mod rtcp_xr;
 mod sql_error_log;
 mod storage_log;

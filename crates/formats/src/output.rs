@@ -3,10 +3,10 @@
 //! A portion ([`Decoded`]) ends when its rows or bytes reach a limit. All tables end together, so that everything
 //! before a portion's cursor has been delivered when the portion is: data and progress can be committed as one.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use moneta_base::limits::{BLOCK_ROWS_MAX, QUARANTINE_BYTES_MAX, RECORD_FIELDS_MAX};
 use moneta_base::{SourceName, TableName, Timestamp};
 use moneta_event::builder::ColumnIndex;
@@ -24,6 +24,9 @@ const PORTION_BYTES_MAX: usize = 8 << 20;
 
 /// Bytes of directives or header kept with each refused record at most: every one of them carries its own copy.
 const HEAD_BYTES_KEPT: usize = 8 << 10;
+
+/// Fields of other rows that are passed over in the search for one: more are seldom absent in a row.
+const FIELDS_AHEAD: usize = 16;
 
 /// Names that records cannot set: every one has a meaning of its own.
 const RESERVED: [&str; 10] = [
@@ -133,7 +136,7 @@ struct TableRows {
     builder: BatchBuilder,
     /// Whether further fields make no columns.
     fixed: bool,
-    /// Fields of the last row in order: records of one kind repeat their names in the same order.
+    /// Fields of rows in order: records of one kind have their names in the same order, and some lack a few.
     sequence: Vec<(Box<str>, Target)>,
     position: usize,
 }
@@ -148,7 +151,7 @@ impl Output {
             origin,
             format,
             tables: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
             portion,
             portion_rows: 0,
             portion_bytes: 0,
@@ -393,18 +396,16 @@ impl Output {
 impl TableRows {
     /// Like [`find`](Self::find), but remembers the order of fields.
     fn target(&mut self, name: &str) -> Target {
-        let position = self.position;
-        self.position += 1;
-        if let Some((known, target)) = self.sequence.get(position)
-            && &**known == name
-        {
-            return *target;
+        let next = &self.sequence[self.position..];
+        if let Some(passed) = next.iter().take(FIELDS_AHEAD).position(|(known, _)| &**known == name) {
+            let at = self.position + passed;
+            self.position = at + 1;
+            return self.sequence[at].1;
         }
         let target = self.find(name);
-        match self.sequence.get_mut(position) {
-            Some(slot) => *slot = (name.into(), target),
-            None if position < RECORD_FIELDS_MAX => self.sequence.push((name.into(), target)),
-            None => {}
+        if self.sequence.len() < RECORD_FIELDS_MAX {
+            self.sequence.insert(self.position, (name.into(), target));
+            self.position += 1;
         }
         target
     }

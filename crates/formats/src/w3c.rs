@@ -158,7 +158,8 @@ impl W3cMapper {
             return Err(Refusal::new("no_fields", "no #Fields line before this record"));
         }
         let table = self.resolve_table(output);
-        let values: Vec<&str> = Values::of(line).take(FIELDS_MAX + 1).collect();
+        let mut values: Vec<&str> = Vec::with_capacity(self.fields.len() + 1);
+        values.extend(Values::of(line).take(FIELDS_MAX + 1));
         if values.len() > FIELDS_MAX {
             return Err(Refusal::new("too_many_fields", format!("more than {FIELDS_MAX} values")));
         }
@@ -178,10 +179,10 @@ impl W3cMapper {
     fn time(&mut self, values: &[&str], output: &mut Output) -> Result<Timestamp, Refusal> {
         let mut stamp = Stamp::default();
         for (field, value) in self.fields.iter().zip(values) {
-            let value = value.trim_matches('"');
+            let bare = || Some(value.trim_matches('"'));
             match field {
-                FieldUse::Date { is_local } => (stamp.date, stamp.is_local) = (Some(value), *is_local),
-                FieldUse::Time { is_local } => (stamp.time, stamp.is_local) = (Some(value), *is_local),
+                FieldUse::Date { is_local } => (stamp.date, stamp.is_local) = (bare(), *is_local),
+                FieldUse::Time { is_local } => (stamp.time, stamp.is_local) = (bare(), *is_local),
                 _ => {}
             }
         }
@@ -276,7 +277,7 @@ impl<'a> Iterator for Values<'a> {
         let quoted = rest.strip_prefix('"').filter(|_| !self.has_open_quote);
         let end = quoted.and_then(quoted_end).map(|end| end + 1);
         self.has_open_quote |= quoted.is_some() && end.is_none();
-        let end = end.unwrap_or_else(|| rest.find([' ', '\t']).unwrap_or(rest.len()));
+        let end = end.or_else(|| memchr::memchr2(b' ', b'\t', rest.as_bytes())).unwrap_or(rest.len());
         self.rest = &rest[end..];
         Some(&rest[..end])
     }

@@ -22,7 +22,9 @@ const MORE_FIELDS_MAX: usize = 32;
 
 /// Decodes logs of web servers.
 #[derive(Default)]
-pub(crate) struct WebLog;
+pub(crate) struct WebLog {
+    table: Option<TableId>,
+}
 
 /// Whether a line is one of a web server's logs.
 pub(crate) fn is_record(line: &str) -> bool {
@@ -31,20 +33,23 @@ pub(crate) fn is_record(line: &str) -> bool {
 
 impl LineFormat for WebLog {
     fn line(&mut self, bytes: &[u8], offset: u64, output: &mut Output) {
-        let result = std::str::from_utf8(bytes).map_err(Refusal::invalid_utf8).and_then(|text| map(text, output));
+        let table = *self.table.get_or_insert_with(|| {
+            let own = || TableName::new("WebAccessLog_CL").expect("the names of built-in tables are valid");
+            let name = output.options.table.clone().unwrap_or_else(own);
+            output.table(&name)
+        });
+        let text = std::str::from_utf8(bytes).map_err(Refusal::invalid_utf8);
+        let result = text.and_then(|text| map(text, table, output));
         if let Err(refusal) = result {
             output.quarantine(refusal, output.options.table.clone(), offset, bytes);
         }
     }
 }
 
-fn map(line: &str, output: &mut Output) -> Result<(), Refusal> {
-    let own = || TableName::new("WebAccessLog_CL").expect("the names of built-in tables are valid");
-    let name = output.options.table.clone().unwrap_or_else(own);
+fn map(line: &str, table: TableId, output: &mut Output) -> Result<(), Refusal> {
     if let Some(access) = Access::read(line) {
         let time = access.time()?;
         output.check_time(time)?;
-        let table = output.table(&name);
         access.write(table, output);
         output.finish_row(table, RecordClass::Data, time, line);
         return Ok(());
@@ -54,7 +59,6 @@ fn map(line: &str, output: &mut Output) -> Result<(), Refusal> {
         let time = clock_text::parse_any(stamp, zone);
         let time = time.ok_or_else(|| Refusal::new("invalid_time", "the time cannot be read"))?;
         output.check_time(time)?;
-        let table = output.table(&name);
         set(output, table, "Service", "nginx");
         set(output, table, "Level", level);
         nginx_error(rest, table, output);
@@ -64,7 +68,6 @@ fn map(line: &str, output: &mut Output) -> Result<(), Refusal> {
     if let Some((stamp, rest)) = apache_head(line) {
         let time = apache_time(stamp, zone).ok_or_else(|| Refusal::new("invalid_time", "the time cannot be read"))?;
         output.check_time(time)?;
-        let table = output.table(&name);
         set(output, table, "Service", "apache");
         apache_error(rest, table, output);
         output.finish_row(table, RecordClass::Data, time, line);
@@ -101,16 +104,20 @@ impl<'a> Access<'a> {
         }
         let mut words = head.split_ascii_whitespace();
         let mut first = words.next()?;
-        let mut left: Vec<&str> = words.take(8).collect();
+        let mut left = [words.next(), words.next(), words.next()];
         // A virtual host in front makes four words, unless the user's name has blanks.
         let mut host = "";
-        if left.len() == 3 && left[0].contains(['.', ':']) && !left[1].contains('.') {
-            host = first;
-            first = left.remove(0);
+        if let [Some(second), Some(third), Some(_)] = left
+            && words.next().is_none()
+            && second.contains(['.', ':'])
+            && !third.contains('.')
+        {
+            (host, first) = (first, second);
+            left = [left[1], left[2], None];
         }
-        let ident = left.first().copied().unwrap_or("-");
-        let user_at = head.rfind(ident).filter(|_| left.len() > 1).map(|_| head.len() - joined_len(head, &left[1..]));
-        let user = user_at.and_then(|at| head.get(at..)).unwrap_or("-");
+        let ident = left[0].unwrap_or("-");
+        // The user's name may hold blanks.
+        let user = left[1].map_or("-", |user| &head[user.as_ptr() as usize - head.as_ptr() as usize..]);
         let (request, rest) = match behind.trim_start().strip_prefix('"') {
             Some(quoted) => request_end(quoted).map(|end| (&quoted[..end], &quoted[end + 1..]))?,
             None => behind.trim_start().split_once(' ').unwrap_or((behind.trim_start(), "")),
@@ -139,11 +146,6 @@ impl<'a> Access<'a> {
             set(output, table, &format!("Field{}", index + 1), &unescaped(field));
         }
     }
-}
-
-/// Length of the words from the first of them to the end of the text they stand in.
-fn joined_len(text: &str, words: &[&str]) -> usize {
-    words.first().map_or(0, |first| text.len() - (first.as_ptr() as usize - text.as_ptr() as usize))
 }
 
 /// `GET /path?query HTTP/1.1`; anything else is the whole of `Uri`.
@@ -188,7 +190,7 @@ impl<'a> Iterator for Fields<'a> {
             self.0 = &quoted[end + 1..];
             return Some(&quoted[..end]);
         }
-        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+        let end = memchr::memchr2(b' ', b'\t', rest.as_bytes()).unwrap_or(rest.len());
         self.0 = &rest[end..];
         Some(&rest[..end])
     }
@@ -219,7 +221,8 @@ fn request_end(text: &str) -> Option<usize> {
 }
 
 fn unescaped(text: &str) -> Cow<'_, str> {
-    if text.contains("\\\"") { Cow::Owned(text.replace("\\\"", "\"")) } else { Cow::Borrowed(text) }
+    let is_escaped = memchr::memchr(b'\\', text.as_bytes()).is_some() && text.contains("\\\"");
+    if is_escaped { Cow::Owned(text.replace("\\\"", "\"")) } else { Cow::Borrowed(text) }
 }
 
 /// Time, level and rest of an error of nginx.

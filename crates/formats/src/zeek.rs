@@ -196,7 +196,8 @@ impl ZeekLog {
         self.resolve(output);
         let Some((table, columns)) = &self.columns else { return Ok(()) };
         let (table, received) = (*table, output.origin.received);
-        let values: Vec<&str> = line.split(self.separator.as_str()).take(FIELDS_MAX + 1).collect();
+        let mut values = Vec::with_capacity(columns.len() + 1);
+        split(line, &self.separator, &mut values);
         if values.len() > columns.len() {
             let reason = format!("{} values for {} columns", values.len(), columns.len());
             return Err(Refusal::new("too_many_fields", reason));
@@ -255,6 +256,20 @@ impl ZeekLog {
     }
 }
 
+/// The values of a line, one more than a log may have columns at most.
+fn split<'a>(line: &'a str, separator: &str, values: &mut Vec<&'a str>) {
+    let [byte] = separator.as_bytes() else {
+        values.extend(line.split(separator).take(FIELDS_MAX + 1));
+        return;
+    };
+    let mut start = 0;
+    for end in memchr::memchr_iter(*byte, line.as_bytes()).take(FIELDS_MAX) {
+        values.push(&line[start..end]);
+        start = end + 1;
+    }
+    values.push(&line[start..]);
+}
+
 /// Whether a text is made as Zeek names fields: small letters, digits and underscores, records apart by dots.
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
@@ -278,7 +293,11 @@ fn kind_of(name: &str, declared: &str) -> Kind {
 
 fn epoch(text: &str) -> Option<Timestamp> {
     let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-    if is_number && !text.contains(['T', ':']) { clock_text::parse_epoch(text) } else { clock_text::parse_iso(text, 0) }
+    if is_number && memchr::memchr2(b'T', b':', text.as_bytes()).is_none() {
+        clock_text::parse_epoch(text)
+    } else {
+        clock_text::parse_iso(text, 0)
+    }
 }
 
 /// The log a file's name speaks of: `conn` of `conn.log`, `x_weird.log` and `conn.00:00:00-01:00:00.log`.

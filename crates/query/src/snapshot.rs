@@ -17,8 +17,8 @@ use moneta_kql_plan::{BoundResult, Catalog, ExternalSource, TableProviderSource,
 use moneta_ports::{MaterializedView, ResultTable, TimeScope};
 
 use crate::engine::align_by_position;
-use crate::objects::ObjectSet;
 use crate::objects::views::of_nobody;
+use crate::objects::{ObjectSet, is_over_table};
 use crate::outside::Outside;
 use crate::recall::Recall;
 use crate::scan::{ScanCounters, ScanTable, ScanUnit};
@@ -217,6 +217,10 @@ impl Catalog for Snapshot {
 
     fn function(&self, name: &str) -> Option<String> {
         self.objects.function_text(name)
+    }
+
+    fn is_over_table(&self, name: &str) -> bool {
+        is_over_table(name)
     }
 
     fn allows_location(&self, location: &str) -> std::result::Result<(), String> {

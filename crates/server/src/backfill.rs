@@ -174,7 +174,7 @@ pub(crate) async fn read_row(
     table: &TableName,
     seq: Seq,
 ) -> Result<Option<RecordBatch>, PortError> {
-    let rows = ask(engine, ctx, table, format!("['{table}'] | where _Seq == {seq} | take 1")).await?;
+    let rows = ask(engine, ctx, table, format!("table('{table}') | where _Seq == {seq} | take 1")).await?;
     Ok(rows.into_iter().next())
 }
 
@@ -187,7 +187,7 @@ pub(crate) async fn read_rows(
 ) -> Result<Vec<RecordBatch>, PortError> {
     let (Some(first), Some(last)) = (seqs.iter().min(), seqs.iter().max()) else { return Ok(Vec::new()) };
     let listed = seqs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let text = format!("['{table}'] | where _Seq >= {first} and _Seq <= {last} | where _Seq in ({listed})");
+    let text = format!("table('{table}') | where _Seq >= {first} and _Seq <= {last} | where _Seq in ({listed})");
     ask(engine, ctx, table, text).await
 }
 
@@ -208,7 +208,7 @@ async fn read(
     table: &TableName,
     next: Seq,
 ) -> Result<Option<Vec<RecordBatch>>, PortError> {
-    let mut text = format!("['{table}'] | where _Seq >= {next}");
+    let mut text = format!("table('{table}') | where _Seq >= {next}");
     if let Some(from) = selection.from {
         text += &format!(" | where TimeGenerated >= datetime({from})");
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use moneta_collect::{
     Collector, FileOptions, HostOptions, InboxOptions, Intake, JournalOptions, ListenOptions, RecordStart, ResumePoint,
-    ResumePoints, TlsFiles, Trouble, WefOptions, start_bucket, start_files, start_fluent, start_gelf_tcp,
+    ResumePoints, Senders, TlsFiles, Trouble, WefOptions, start_bucket, start_files, start_fluent, start_gelf_tcp,
     start_gelf_udp, start_host, start_inbox, start_journal_upload, start_kafka, start_microsoft365, start_nats,
     start_relp, start_syslog_tcp, start_syslog_tls, start_syslog_udp, start_systemd_journal, start_wef,
 };
@@ -35,7 +35,7 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
         catalog: node.catalog(),
         mappings: node.mappings(),
         metrics: node.world.metrics.clone(),
-        zone_offset_seconds: config.syslog.zone_offset_minutes * 60,
+        senders: Arc::new(senders(config)?),
     };
     let mut collectors = start_syslog(config, &intake).await?;
     collectors.extend(start_gelf(config, &intake).await?);
@@ -50,6 +50,16 @@ pub(crate) async fn start_collectors(config: &Config, node: &Node) -> Result<Col
     let collectors = Collectors(collectors);
     node.operations.set_collectors(collectors.status(&node.world, Arc::default()));
     Ok(collectors)
+}
+
+/// What the configuration says of senders.
+fn senders(config: &Config) -> Result<Senders, ServerError> {
+    let mut senders = Senders::new(config.syslog.zone_offset_minutes * 60);
+    for wanted in &config.collect.senders {
+        let added = senders.add(&wanted.source, wanted.zone.as_deref(), wanted.encoding.as_deref());
+        added.map_err(|error| ServerError::Setting { key: "collect.senders", message: error.to_string() })?;
+    }
+    Ok(senders)
 }
 
 async fn start_syslog(config: &Config, intake: &Intake) -> Result<Vec<Collector>, ServerError> {

@@ -171,6 +171,18 @@ impl Default for SyslogConfig {
     }
 }
 
+/// `[[collect.senders]]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SenderConfig {
+    /// The sources, as `moneta sources` names them; `*` matches any text.
+    pub source: String,
+    /// The zone of their times that name none: a name such as `Europe/Berlin`, or an offset such as `+02:00`.
+    pub zone: Option<String>,
+    /// The encoding of their text that is no UTF-8, such as `windows-1252`.
+    pub encoding: Option<String>,
+}
+
 /// `[gelf]`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -217,6 +229,8 @@ pub struct CollectConfig {
     pub encoding: Option<String>,
     /// Files whose records span lines.
     pub records: Vec<RecordsConfig>,
+    /// What files and senders of all listeners do not say themselves.
+    pub senders: Vec<SenderConfig>,
     /// Directories in which other programs put objects: diagnostic blobs, CloudTrail, flow logs.
     pub inbox: Vec<PathBuf>,
     /// Seconds an archive or a compressed object must rest to count as complete.
@@ -238,6 +252,7 @@ impl Default for CollectConfig {
                 .to_vec(),
             encoding: None,
             records: Vec::new(),
+            senders: Vec::new(),
             inbox: Vec::new(),
             settle_seconds: 60,
             systemd_journal: true,

@@ -1,5 +1,6 @@
 // Alerts as the table holds them, and the questions asked of it.
 import { asObjects, quote, runQuery, type Cell } from "../api/kusto";
+import { tableOnly } from "../query/filters";
 
 export interface AlertEvent {
   table: string;
@@ -145,5 +146,5 @@ function readEvent(value: Cell): AlertEvent {
 
 /** The query that finds the events of an alert. */
 export function eventsQuery(alert: Alert): string {
-  return `${alert.eventTable}\n| where _Seq in (${alert.seqs.join(", ")})\n| order by TimeGenerated asc`;
+  return `${tableOnly(alert.eventTable)}\n| where _Seq in (${alert.seqs.join(", ")})\n| order by TimeGenerated asc`;
 }

@@ -11,6 +11,7 @@ import { Fields } from "../parts/Fields";
 import { plural } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
+import { tableOnly } from "../query/filters";
 import { ProofState } from "../verify/ProofState";
 import { download } from "../results/exports";
 import { ANYWHERE, conditionsOf } from "../rules/exceptions";
@@ -97,7 +98,7 @@ function EventEvidence({ event, explainer }: EventEvidenceProps) {
         <span>{event.time === "" ? "time unknown" : showTime(event.time, zone)}</span>
         <span className="quiet"><Text text={[event.computer, `${event.table} ${event.seq}`].filter(Boolean).join(" · ")} /></span>
         <span className="grow" />
-        {event.proof && <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${event.table}\n| where _Seq == ${event.seq}`, range: "all" }) as never}>The whole event</Link>}
+        {event.proof && <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${tableOnly(event.table)}\n| where _Seq == ${event.seq}`, range: "all" }) as never}>The whole event</Link>}
         {event.proof && explainer && <Button size="small" aria-expanded={showsWhy} onClick={() => setShowsWhy(!showsWhy)}>Why it matched</Button>}
         {event.proof && !isAsked && <Button size="small" onClick={() => setAsked(true)}>Verify this event</Button>}
       </div>

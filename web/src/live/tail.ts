@@ -1,6 +1,7 @@
 // Follows a table, or a query that looks at one row at a time, by `_Seq`, which only grows: each step asks for what came
 // after the last row seen.
 import { runQuery, type Column, type ResultTable, type Row } from "../api/kusto";
+import { tableOnly } from "../query/filters";
 import type { Followed } from "../query/statements";
 
 /** Rows kept and shown. */
@@ -94,7 +95,8 @@ export class Tail {
 
   private query(range: string, rest: string, end: string): string {
     const { before, table } = this.followed;
-    return [`${before}${table}`, range && `| ${range}`, rest, `| ${end}`].filter((part) => part !== "").join("\n");
+    const source = /^\w+$/.test(table) ? tableOnly(table) : table;
+    return [`${before}${source}`, range && `| ${range}`, rest, `| ${end}`].filter((part) => part !== "").join("\n");
   }
 
   private table(): ResultTable {

@@ -8,6 +8,11 @@ export function columnName(name: string): string {
   return PLAIN_NAME.test(name) ? name : `[${quote(name)}]`;
 }
 
+/** A table by itself: the plain name of some reads other tables too, and places (`_Seq`) are of each table its own. */
+export function tableOnly(name: string): string {
+  return /^Device\w*Events$/.test(name) ? `table(${quote(name)})` : columnName(name);
+}
+
 /** The path to a value inside a dynamic column: `Properties.user["first name"][0]`. */
 export function dynamicPath(column: string, path: readonly (string | number)[]): string {
   const step = (part: string | number) =>

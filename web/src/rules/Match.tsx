@@ -6,6 +6,7 @@ import { Fields } from "../parts/Fields";
 import { plural } from "../parts/numbers";
 import { Text } from "../parts/Text";
 import { showTime } from "../parts/time";
+import { tableOnly } from "../query/filters";
 
 export function Match({ match }: { match: BackfillMatch }) {
   const zone = useZone();
@@ -15,7 +16,7 @@ export function Match({ match }: { match: BackfillMatch }) {
         <span>{showTime(match.time, zone)}</span>
         <span className="quiet"><Text text={[match.computer, `${plural(match.seqs.length, "event")} of ${match.table}`].filter(Boolean).join(" · ")} /></span>
         <span className="grow" />
-        <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${match.table}\n| where _Seq in (${match.seqs.join(", ")})`, range: "all" }) as never}>Query</Link>
+        <Link className="button-link" to="/query" search={(previous) => ({ tz: previous.tz, q: `${tableOnly(match.table)}\n| where _Seq in (${match.seqs.join(", ")})`, range: "all" }) as never}>Query</Link>
       </div>
       <Fields fields={match.fields} />
     </div>

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { quote, type Cell, type ColumnType } from "../../src/api/kusto";
-import { columnName, condition, dynamicPath } from "../../src/query/filters";
+import { columnName, tableOnly, condition, dynamicPath } from "../../src/query/filters";
 
 test.each<[ColumnType, Cell, string, string]>([
   ["string", "a\"b\\c\nd", 'x == "a\\"b\\\\c\\nd"', 'x != "a\\"b\\\\c\\nd"'],
@@ -21,6 +21,8 @@ test.each<[ColumnType, Cell, string, string]>([
 
 test("names and paths that are no plain words are quoted", () => {
   expect(columnName("My column")).toBe('["My column"]');
+  expect(tableOnly("DeviceProcessEvents")).toBe('table("DeviceProcessEvents")');
+  expect(tableOnly("SecurityEvent")).toBe("SecurityEvent");
   expect(dynamicPath("Badge", ["a b", 0, "c", '"; drop'])).toBe('Badge["a b"][0].c["\\"; drop"]');
   expect(condition({ name: "Badge", type: "dynamic" }, "x", true, ["holder"])).toBe('tostring(Badge.holder) == "x"');
   expect(condition({ name: "Badge", type: "dynamic" }, 4, true, ["level"])).toBe("tolong(Badge.level) == 4");

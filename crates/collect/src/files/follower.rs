@@ -252,7 +252,8 @@ impl Follower {
 
     /// What a file is, and how its text is encoded.
     fn judge(&self, intake: &Intake, head: &[u8]) -> (Kind, &'static Encoding) {
-        let encoding = detect(head, self.fallback);
+        let of_source = intake.senders.encoding(source_of(&self.path).as_str());
+        let encoding = detect(head, of_source.or(self.fallback));
         let text = decoded_head(head, encoding);
         let kind = match &self.start {
             Some(start) if !text.contains(&0) => Kind::Records(start.clone()),

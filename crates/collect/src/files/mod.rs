@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use self::follower::{Follower, PRODUCER_PREFIX, Progress};
 use self::patterns::Pattern;
+pub(crate) use self::patterns::matches;
 pub use self::records::RecordStart;
 use crate::Error;
 use crate::absent::{ABSENT_FOR, Absent};

@@ -141,7 +141,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// `*` stands for any characters, `?` for one.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     // The last star and where its match may go on: no recursion, at most pattern times name steps.
     let (mut p, mut n, mut star) = (0, 0, None);

@@ -40,7 +40,7 @@ impl Kind {
 
 /// Decodes the bytes of one file from a position on.
 pub(super) enum Reader {
-    Decoder { decoder: Option<Box<Decoder>>, ready: Vec<Decoded>, grew: Instant },
+    Decoder { source: SourceName, decoder: Option<Box<Decoder>>, ready: Vec<Decoded>, grew: Instant },
     Text(Box<TextLines>),
 }
 
@@ -49,9 +49,9 @@ impl Reader {
     pub(super) fn new(intake: &Intake, kind: Kind, path: &str, source: SourceName, offset: u64) -> Option<Self> {
         match kind {
             Kind::Lines(format) => {
-                let options = intake.decode_options(source, Delivery::ExactlyOnce);
+                let options = intake.decode_options(source.clone(), Delivery::ExactlyOnce);
                 let decoder = Box::new(Decoder::new(format, DecodeOptions { first_offset: offset, ..options }));
-                Some(Self::Decoder { decoder: Some(decoder), ready: Vec::new(), grew: Instant::now() })
+                Some(Self::Decoder { source, decoder: Some(decoder), ready: Vec::new(), grew: Instant::now() })
             }
             Kind::Text => Some(Self::Text(Box::new(TextLines::new(intake, path, source, offset, None)))),
             Kind::Records(start) => {
@@ -63,10 +63,12 @@ impl Reader {
 
     pub(super) fn feed(&mut self, intake: &Intake, bytes: &[u8]) {
         match self {
-            Self::Decoder { decoder, ready, grew } => {
+            Self::Decoder { source, decoder, ready, grew } => {
                 if let Some(decoder) = decoder {
                     *grew = Instant::now();
-                    decoder.set_received(intake.clock.now());
+                    let received = intake.clock.now();
+                    decoder.set_received(received);
+                    decoder.set_zone(intake.senders.zone_offset_seconds(source.as_str(), received));
                     decoder.feed(bytes, &mut |decoded| ready.push(decoded));
                 }
             }
@@ -77,7 +79,7 @@ impl Reader {
     /// The portions that are full; with `all`, what is begun, too.
     pub(super) fn take(&mut self, all: bool) -> Vec<Decoded> {
         match self {
-            Self::Decoder { decoder, ready, grew } => {
+            Self::Decoder { decoder, ready, grew, .. } => {
                 if let (true, Some(decoder)) = (all, decoder) {
                     if grew.elapsed() >= QUIET {
                         decoder.rest();

@@ -197,6 +197,6 @@ pub fn intake(sink: &Arc<RecordingSink>) -> Intake {
         catalog: Arc::new(TableCatalog::built_in()),
         mappings: moneta_formats::Mappings::built_in(),
         metrics: Arc::new(Metrics::new()),
-        zone_offset_seconds: 0,
+        senders: Arc::default(),
     }
 }

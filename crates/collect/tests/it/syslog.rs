@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moneta_collect::{Collector, ListenOptions, start_syslog_tcp, start_syslog_udp};
+use moneta_collect::{Collector, Intake, ListenOptions, Senders, start_syslog_tcp, start_syslog_udp};
 use moneta_ports::Metric;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
@@ -188,4 +188,25 @@ async fn an_address_that_is_taken_is_named() {
     let taken = ListenOptions::new(first.local_address().unwrap());
     let error = start_syslog_tcp(intake(&sink), taken.clone()).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot listen for syslog tcp on {}", taken.address));
+}
+
+#[tokio::test]
+async fn a_senders_zone_and_code_page_are_those_of_its_setting() {
+    let sink = RecordingSink::new();
+    let mut senders = Senders::default();
+    senders.add("syslog/*", Some("Europe/Berlin"), Some("windows-1252")).unwrap();
+    let intake = Intake { senders: Arc::new(senders), ..intake(&sink) };
+    let tcp = start_syslog_tcp(intake.clone(), options()).await.unwrap();
+    let udp = start_syslog_udp(intake.clone(), options()).await.unwrap();
+    let message = b"<14>Jun 15 10:00:00 web1 app: Gr\xfc\xdfe";
+    let mut stream = TcpStream::connect(tcp.local_address().unwrap()).await.unwrap();
+    stream.write_all(&[message, &b"\n"[..]].concat()).await.unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    socket.send_to(message, udp.local_address().unwrap()).await.unwrap();
+    sink.until_records(2).await;
+    assert_eq!(sink.column("Syslog", "SyslogMessage"), ["Grüße", "Grüße"]);
+    assert_eq!(sink.column("Syslog", "EventTime"), ["2026-06-15T08:00:00Z"; 2]);
+    assert!(sink.quarantined().is_empty());
+    tcp.stop().await;
+    udp.stop().await;
 }

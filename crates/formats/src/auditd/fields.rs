@@ -4,7 +4,10 @@
 //! `msg='...'`; behind a group separator (0x1d) the daemon repeats some in capitals, with names for numbers. Texts that
 //! a user could choose are hexadecimal when they hold anything unusual.
 
+use std::borrow::Cow;
 use std::net::Ipv6Addr;
+
+use moneta_event::builder::push_json_string;
 
 use super::names;
 
@@ -33,41 +36,48 @@ const HEX_FIELDS: [&str; 17] = [
     "grp",
 ];
 
-/// Fields in order; a name comes once.
+/// Fields in order; a name comes once. Names and values are those of the record's text where nothing was interpreted.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Fields(Vec<(String, String)>);
+pub(super) struct Fields<'a>(Vec<(&'a str, Cow<'a, str>)>);
 
-impl Fields {
+impl<'a> Fields<'a> {
     /// The value of a field, or "".
     pub fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.0.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
     }
 
-    fn set(&mut self, name: &str, value: &str) {
-        if self.0.len() < FIELDS_MAX && !self.0.iter().any(|(known, _)| known == name) {
-            self.0.push((name.to_owned(), value.to_owned()));
+    fn set(&mut self, name: &'a str, value: impl Into<Cow<'a, str>>) {
+        if self.0.len() < FIELDS_MAX && !self.0.iter().any(|(known, _)| *known == name) {
+            self.0.push((name, value.into()));
         }
     }
 
-    fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
+    fn take(&mut self, name: &str) -> Option<Cow<'a, str>> {
+        let at = self.0.iter().position(|(known, _)| *known == name)?;
         Some(self.0.remove(at).1)
     }
 
-    fn change(&mut self, name: &str, change: impl FnOnce(&str) -> Option<String>) {
-        if let Some((_, value)) = self.0.iter_mut().find(|(known, _)| known == name)
+    fn change(&mut self, name: &str, change: impl FnOnce(&str) -> Option<&'static str>) {
+        if let Some((_, value)) = self.0.iter_mut().find(|(known, _)| *known == name)
             && let Some(changed) = change(value)
         {
-            *value = changed;
+            *value = Cow::Borrowed(changed);
         }
     }
 
-    /// All fields as a JSON object; `exit_number` and the context as a whole are columns only.
-    pub fn json(&self) -> String {
-        let text = |text: &str| serde_json::Value::from(text).to_string();
-        let shown = self.0.iter().filter(|(name, _)| name != "exit_number" && name != "subj");
-        let members: Vec<String> = shown.map(|(name, value)| format!("{}:{}", text(name), text(value))).collect();
-        format!("{{{}}}", members.join(","))
+    /// Writes all fields as a JSON object; `exit_number` and the context as a whole are columns only.
+    pub fn write_json(&self, json: &mut String) {
+        json.push('{');
+        let shown = self.0.iter().filter(|(name, _)| *name != "exit_number" && *name != "subj");
+        for (index, (name, value)) in shown.enumerate() {
+            if index > 0 {
+                json.push(',');
+            }
+            push_json_string(json, name);
+            json.push(':');
+            push_json_string(json, value);
+        }
+        json.push('}');
     }
 
     /// The arguments of an `EXECVE` record (`a0`, `a1`, ... and parts of long ones) joined by blanks.
@@ -91,14 +101,14 @@ impl Fields {
 }
 
 /// Reads the fields of a record of a type.
-pub(super) fn read(kind: &str, body: &str) -> Fields {
+pub(super) fn read<'a>(kind: &str, body: &'a str) -> Fields<'a> {
     let mut fields = Fields::default();
     split(body, kind, &mut fields);
     interpret(kind, &mut fields);
     fields
 }
 
-fn split(body: &str, kind: &str, fields: &mut Fields) {
+fn split<'a>(body: &'a str, kind: &str, fields: &mut Fields<'a>) {
     let mut rest = body;
     if kind == "AVC" || kind == "USER_AVC" {
         rest = access_vector(rest, fields);
@@ -118,7 +128,7 @@ fn split(body: &str, kind: &str, fields: &mut Fields) {
         } else {
             let plain = decoded(kind, name, value, quoted.is_some());
             if !plain.is_empty() && plain != "?" {
-                fields.set(name, &plain);
+                fields.set(name, plain);
             }
         }
     }
@@ -126,12 +136,12 @@ fn split(body: &str, kind: &str, fields: &mut Fields) {
 
 /// A value, the quotes around it, and what follows.
 fn value(text: &str) -> (&str, Option<char>, &str) {
-    if let Some(quote) = text.chars().next().filter(|c| *c == '"' || *c == '\'')
+    if let Some(quote) = text.chars().next().filter(|c| matches!(c, '"' | '\''))
         && let Some(end) = closing(&text[1..], quote)
     {
         return (&text[1..=end], Some(quote), &text[end + 2..]);
     }
-    let end = text.find([' ', '\u{1d}']).unwrap_or(text.len());
+    let end = memchr::memchr2(b' ', 0x1d, text.as_bytes()).unwrap_or(text.len());
     (text[..end].trim_end_matches(','), None, &text[end..])
 }
 
@@ -147,7 +157,7 @@ fn closing(text: &str, quote: char) -> Option<usize> {
 }
 
 /// `avc:  denied  { read write } for  ...`
-fn access_vector<'a>(text: &'a str, fields: &mut Fields) -> &'a str {
+fn access_vector<'a>(text: &'a str, fields: &mut Fields<'a>) -> &'a str {
     let Some((before, rest)) = text.split_once('{') else { return text };
     let Some((actions, rest)) = rest.split_once('}') else { return text };
     if let Some(result) = before.split_whitespace().last() {
@@ -155,18 +165,18 @@ fn access_vector<'a>(text: &'a str, fields: &mut Fields) -> &'a str {
         split(at, "", fields);
         fields.set("seresult", result);
     }
-    fields.set("seperms", &actions.split_whitespace().collect::<Vec<_>>().join(","));
+    fields.set("seperms", actions.split_whitespace().collect::<Vec<_>>().join(","));
     rest.trim_start().strip_prefix("for").unwrap_or(rest).trim_end_matches('\'')
 }
 
-fn decoded(kind: &str, name: &str, value: &str, is_quoted: bool) -> String {
+fn decoded<'a>(kind: &str, name: &str, value: &'a str, is_quoted: bool) -> Cow<'a, str> {
     let is_argument = kind == "EXECVE" && name.starts_with('a') && name != "argc";
     let may_be_hex = !is_quoted && (is_argument || HEX_FIELDS.contains(&name));
     // Numbers are written plainly: a text is hexadecimal only where it is longer, or holds letters.
     let plain_number = ["old", "new"].contains(&name) || (kind == "SYSCALL" && name == "key" && value == "(null)");
     match may_be_hex.then(|| from_hex(value)).flatten() {
-        Some(text) if !plain_number => text,
-        _ => value.to_owned(),
+        Some(text) if !plain_number => Cow::Owned(text),
+        _ => Cow::Borrowed(value),
     }
 }
 
@@ -187,20 +197,22 @@ fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
-fn interpret(kind: &str, fields: &mut Fields) {
-    for name in ["auid", "old-auid", "ses", "uid", "gid", "oauid"] {
-        fields.change(name, |value| (value == UNSET || value == "-1").then(|| "unset".to_owned()));
+fn interpret(kind: &str, fields: &mut Fields<'_>) {
+    for (name, value) in &mut fields.0 {
+        let may_be_unset = ["auid", "old-auid", "ses", "uid", "gid", "oauid"].contains(name);
+        if may_be_unset && (*value == UNSET || *value == "-1") {
+            *value = Cow::Borrowed("unset");
+        }
     }
     result(fields);
-    context("subj", fields);
-    for name in ["obj", "scontext", "tcontext"] {
-        context(name, fields);
+    for (name, parts) in CONTEXTS {
+        context(name, parts, fields);
     }
     if kind == "SYSCALL" || kind == "SECCOMP" {
         syscall(fields);
     }
     if let Some(address) = fields.take("saddr") {
-        socket_address(&address, fields);
+        socket_address(address, fields);
     }
     if fields.get("key") == "(null)" {
         fields.take("key");
@@ -208,10 +220,11 @@ fn interpret(kind: &str, fields: &mut Fields) {
 }
 
 /// `res`, `result` and `success` say the same in three ways.
-fn result(fields: &mut Fields) {
+fn result(fields: &mut Fields<'_>) {
     let given = ["res", "success", "result"].into_iter().find_map(|name| fields.take(name));
     if let Some(given) = given {
-        fields.set("result", result_name(given.trim_end_matches('\'')));
+        let name = result_name(given.trim_end_matches('\''));
+        fields.set("result", name.to_owned());
     }
 }
 
@@ -224,38 +237,46 @@ pub(crate) fn result_name(text: &str) -> &str {
     }
 }
 
+/// Fields that hold an SELinux context, and those of its parts.
+const CONTEXTS: [(&str, [&str; 5]); 4] = [
+    ("subj", ["subj_user", "subj_role", "subj_domain", "subj_level", "subj_category"]),
+    ("obj", ["obj_user", "obj_role", "obj_domain", "obj_level", "obj_category"]),
+    ("scontext", ["scontext_user", "scontext_role", "scontext_domain", "scontext_level", "scontext_category"]),
+    ("tcontext", ["tcontext_user", "tcontext_role", "tcontext_domain", "tcontext_level", "tcontext_category"]),
+];
+
 /// An SELinux context by its parts; one that is none (AppArmor) stays as it is.
-fn context(name: &str, fields: &mut Fields) {
-    let whole = fields.get(name).to_owned();
-    let parts: Vec<&str> = whole.splitn(5, ':').collect();
-    if parts.len() < 3 {
+fn context(name: &str, parts: [&'static str; 5], fields: &mut Fields<'_>) {
+    if fields.get(name).splitn(3, ':').count() < 3 {
         return;
     }
-    for (part, value) in ["user", "role", "domain", "level", "category"].into_iter().zip(parts) {
-        fields.set(&format!("{name}_{part}"), value);
+    let whole = fields.get(name).to_owned();
+    for (part, value) in parts.into_iter().zip(whole.splitn(5, ':')) {
+        fields.set(part, value.to_owned());
     }
     if name != "subj" {
         fields.take(name);
     }
 }
 
-fn syscall(fields: &mut Fields) {
-    fields.change("arch", |hex| names::architecture(hex).map(str::to_owned));
-    let architecture = fields.get("arch").to_owned();
-    fields.change("syscall", |number| names::syscall(&architecture, number.parse().ok()?).map(str::to_owned));
-    let exit = fields.get("exit").to_owned();
-    if !exit.is_empty() {
-        fields.set("exit_number", &exit);
+fn syscall(fields: &mut Fields<'_>) {
+    fields.change("arch", names::architecture);
+    let number = fields.get("syscall").parse().ok();
+    let named = number.and_then(|number| names::syscall(fields.get("arch"), number));
+    fields.change("syscall", |_| named);
+    if !fields.get("exit").is_empty() {
+        let exit = fields.get("exit").to_owned();
+        fields.set("exit_number", exit);
     }
     fields.change("exit", |text| {
         let number: i64 = text.parse().ok()?;
-        names::error(u32::try_from(number.checked_neg()?).ok().filter(|n| *n > 0)?).map(str::to_owned)
+        names::error(u32::try_from(number.checked_neg()?).ok().filter(|n| *n > 0)?)
     });
 }
 
 /// A `sockaddr` structure as the kernel holds it: family in host order, port in network order.
-fn socket_address(hex: &str, fields: &mut Fields) {
-    let Some(bytes) = hex_bytes(hex).filter(|bytes| bytes.len() >= 2) else {
+fn socket_address<'a>(hex: Cow<'a, str>, fields: &mut Fields<'a>) {
+    let Some(bytes) = hex_bytes(&hex).filter(|bytes| bytes.len() >= 2) else {
         fields.set("saddr", hex);
         return;
     };
@@ -267,22 +288,22 @@ fn socket_address(hex: &str, fields: &mut Fields) {
             let path = path.strip_prefix(&[0]).unwrap_or(path);
             let end = path.iter().position(|b| *b == 0).unwrap_or(path.len());
             fields.set("family", "unix");
-            fields.set("path", &String::from_utf8_lossy(&path[..end]));
+            fields.set("path", String::from_utf8_lossy(&path[..end]).into_owned());
         }
         (2, 8..) => {
             fields.set("family", "ipv4");
-            fields.set("addr", &format!("{}.{}.{}.{}", bytes[4], bytes[5], bytes[6], bytes[7]));
-            fields.set("port", &port);
+            fields.set("addr", format!("{}.{}.{}.{}", bytes[4], bytes[5], bytes[6], bytes[7]));
+            fields.set("port", port);
         }
         (10, 24..) => {
             let mut octets = [0; 16];
             octets.copy_from_slice(&bytes[8..24]);
             fields.set("family", "ipv6");
-            fields.set("addr", &Ipv6Addr::from(octets).to_string());
-            fields.set("port", &port);
+            fields.set("addr", Ipv6Addr::from(octets).to_string());
+            fields.set("port", port);
             let flow = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
             if flow > 0 {
-                fields.set("flow", &flow.to_string());
+                fields.set("flow", flow.to_string());
             }
         }
         (16, _) => {
@@ -290,7 +311,7 @@ fn socket_address(hex: &str, fields: &mut Fields) {
             fields.set("saddr", hex);
         }
         _ => {
-            fields.set("family", &family.to_string());
+            fields.set("family", family.to_string());
             fields.set("saddr", hex);
         }
     }
@@ -301,7 +322,9 @@ mod tests {
     use super::*;
 
     fn check(kind: &str, body: &str, expected: &str) {
-        assert_eq!(read(kind, body).json(), expected, "{body}");
+        let mut json = String::new();
+        read(kind, body).write_json(&mut json);
+        assert_eq!(json, expected, "{body}");
     }
 
     #[test]

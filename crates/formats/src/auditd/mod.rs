@@ -13,9 +13,11 @@ mod fields;
 mod names;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use moneta_base::{TableName, Timestamp};
 use moneta_event::Value;
+use moneta_event::builder::push_json_string;
 
 use crate::clock_text;
 use crate::decoder::LineFormat;
@@ -50,23 +52,33 @@ struct Event {
     time: Timestamp,
     serial: u32,
     is_complete: bool,
-    records: Vec<Record>,
+    records: Vec<Span>,
     raw: String,
 }
 
+/// Where a record stands in the text of its event: its type, and what follows its head.
 #[derive(Debug)]
-struct Record {
-    kind: String,
-    fields: Fields,
+struct Span {
+    kind: Range<usize>,
+    body: Range<usize>,
+}
+
+#[derive(Debug)]
+struct Record<'a> {
+    kind: &'a str,
+    fields: Fields<'a>,
 }
 
 /// The head of a record.
 #[derive(Debug, PartialEq, Eq)]
 struct Head<'a> {
     node: &'a str,
+    /// Where the line names the type.
+    kind_at: usize,
     kind: &'a str,
     time: Timestamp,
     serial: u32,
+    /// What follows, to the end of the line.
     body: &'a str,
 }
 
@@ -83,7 +95,14 @@ fn head(line: &str) -> Option<Head<'_>> {
     let (stamp, body) = rest.split_once(')')?;
     let (time, serial) = stamp.split_once(':')?;
     let time = clock_text::parse_epoch(time)?;
-    Some(Head { node, kind, time, serial: serial.parse().ok()?, body: body.strip_prefix(':').unwrap_or(body) })
+    Some(Head {
+        node,
+        kind_at: at + 5,
+        kind,
+        time,
+        serial: serial.parse().ok()?,
+        body: body.strip_prefix(':').unwrap_or(body),
+    })
 }
 
 impl LineFormat for AuditdLog {
@@ -165,7 +184,7 @@ impl AuditdLog {
             _ => 0,
         };
         // A daemon's own records count by themselves.
-        if !event.records.iter().all(|record| record.kind.starts_with("DAEMON_")) {
+        if !event.kinds().all(|kind| kind.starts_with("DAEMON_")) {
             self.last = Some((event.node.clone(), event.serial));
             event.write(lost, &mut self.slots, output);
         } else {
@@ -200,50 +219,70 @@ impl Event {
         if !self.raw.is_empty() {
             self.raw.push('\n');
         }
+        let start = self.raw.len();
         self.raw.push_str(line);
         if head.kind == "EOE" {
             self.is_complete = true;
             return;
         }
         self.is_complete |= names::stands_alone(head.kind) && self.records.is_empty();
-        self.records.push(Record { kind: head.kind.to_owned(), fields: fields::read(head.kind, head.body) });
+        let kind_at = start + head.kind_at;
+        let kind = kind_at..kind_at + head.kind.len();
+        self.records.push(Span { kind, body: self.raw.len() - head.body.len()..self.raw.len() });
     }
 
-    /// The record that says what happened: the system call, else the first.
-    fn primary(&self) -> Option<&Record> {
-        self.records.iter().find(|record| record.kind == "SYSCALL").or_else(|| self.records.first())
+    /// The types of its records.
+    fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.records.iter().map(|span| &self.raw[span.kind.clone()])
     }
 
-    /// The first record of a kind.
-    fn of_kind(&self, kind: &str) -> Option<&Record> {
-        self.records.iter().find(|record| record.kind == kind)
+    /// Its records, read.
+    fn read(&self) -> Records<'_> {
+        let bodies = self.records.iter().map(|span| &self.raw[span.body.clone()]);
+        let record = |(kind, body)| Record { kind, fields: fields::read(kind, body) };
+        Records(self.kinds().zip(bodies).map(record).collect())
     }
 
     fn write(&self, lost: u32, slots: &mut Slots, output: &mut Output) {
         let table = output.table(&table_name(output));
+        let records = self.read();
         let mut row = Row { table, slots, output };
         row.set("Serial", Value::Long(i64::from(self.serial)));
         row.text("Computer", &self.node);
         if lost > 0 {
             row.set("LostBefore", Value::Long(i64::from(lost)));
         }
-        if let Some(primary) = self.primary() {
-            self.primary_columns(primary, &mut row);
+        if let Some(primary) = records.primary() {
+            records.primary_columns(primary, &mut row);
         }
-        self.detail_columns(&mut row);
-        let kinds: Vec<&str> = self.records.iter().map(|record| record.kind.as_str()).collect();
+        records.detail_columns(&mut row);
+        let kinds: Vec<&str> = self.kinds().collect();
         row.text("RecordTypes", &kinds.join(","));
-        row.set("Records", Value::Json(&self.records_json()));
-        let primary = self.primary().map_or("", |record| record.kind.as_str());
-        let class = names::class(primary);
+        row.set("Records", Value::Json(&records.json()));
+        let class = names::class(records.primary().map_or("", |record| record.kind));
         row.output.finish_row(table, class, self.time, &self.raw);
     }
+}
 
-    fn primary_columns(&self, primary: &Record, row: &mut Row<'_>) {
-        let kind = self.records.first().map_or("", |record| record.kind.as_str());
-        row.text("RecordType", &primary.kind);
+/// The records of an event.
+struct Records<'a>(Vec<Record<'a>>);
+
+impl Records<'_> {
+    /// The record that says what happened: the system call, else the first.
+    fn primary(&self) -> Option<&Record<'_>> {
+        self.of_kind("SYSCALL").or_else(|| self.0.first())
+    }
+
+    /// The first record of a kind.
+    fn of_kind(&self, kind: &str) -> Option<&Record<'_>> {
+        self.0.iter().find(|record| record.kind == kind)
+    }
+
+    fn primary_columns(&self, primary: &Record<'_>, row: &mut Row<'_>) {
+        let kind = self.0.first().map_or("", |record| record.kind);
+        row.text("RecordType", primary.kind);
         row.text("Category", names::category(kind));
-        row.set("Data", Value::Json(&primary.fields.json()));
+        row.set("Data", Value::Json(&primary.json()));
         for (column, field) in [
             ("Result", "result"),
             ("Session", "ses"),
@@ -294,19 +333,41 @@ impl Event {
             row.text("DestinationAddress", first_of([address.fields.get("addr"), address.fields.get("path")]));
             row.text("DestinationPort", address.fields.get("port"));
         }
-        let paths: Vec<&Record> = self.records.iter().filter(|record| record.kind == "PATH").collect();
+        let paths: Vec<&Record<'_>> = self.0.iter().filter(|record| record.kind == "PATH").collect();
         if let Some(last) = paths.iter().rev().find(|path| path.fields.get("nametype") != "PARENT").or(paths.last()) {
             row.text("FilePath", last.fields.get("name"));
-            let list: Vec<String> = paths.iter().map(|path| path.fields.json()).collect();
-            row.set("Paths", Value::Json(&format!("[{}]", list.join(","))));
+            let mut list = String::new();
+            for path in &paths {
+                list.push(if list.is_empty() { '[' } else { ',' });
+                path.fields.write_json(&mut list);
+            }
+            list.push(']');
+            row.set("Paths", Value::Json(&list));
         }
     }
 
-    fn records_json(&self) -> String {
-        let list = self.records.iter().map(|record| {
-            format!("{{\"type\":{},\"data\":{}}}", serde_json::Value::from(record.kind.as_str()), record.fields.json())
-        });
-        format!("[{}]", list.collect::<Vec<_>>().join(","))
+    fn json(&self) -> String {
+        let mut list = String::from("[");
+        for record in &self.0 {
+            if list.len() > 1 {
+                list.push(',');
+            }
+            list.push_str("{\"type\":");
+            push_json_string(&mut list, record.kind);
+            list.push_str(",\"data\":");
+            record.fields.write_json(&mut list);
+            list.push('}');
+        }
+        list.push(']');
+        list
+    }
+}
+
+impl Record<'_> {
+    fn json(&self) -> String {
+        let mut json = String::new();
+        self.fields.write_json(&mut json);
+        json
     }
 }
 

@@ -198,12 +198,13 @@ impl MemberRows {
 fn event_time<'a>(item: Item<'a>, output: &Output) -> Option<(&'a str, Timestamp)> {
     let rank = |name: &str| TIME_MEMBERS.iter().position(|member| *member == name);
     let candidates = item.members().filter_map(|(name, member)| {
+        let rank = rank(name)?;
         let time = match member.value()? {
             Value::Text(text) => clock_text::parse_any(text, output.options.zone_offset_seconds),
             Value::Long(_) | Value::Real(_) => clock_text::parse_epoch(member.raw()),
             _ => None,
         };
-        Some((rank(name)?, name, time?))
+        Some((rank, name, time?))
     });
     candidates.min_by_key(|(rank, _, _)| *rank).map(|(_, name, time)| (name, time))
 }

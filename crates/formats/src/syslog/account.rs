@@ -12,6 +12,9 @@
 //! `useradd.c`, `usermod.c`; systemd `logind-session.c`.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::address;
 
@@ -223,10 +226,12 @@ pub(super) fn read<'a>(process: &str, text: &'a str) -> Option<Account<'a>> {
     })
 }
 
+static PAM_MODULE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("pam_"));
+
 /// A message of a PAM module: `pam_unix(service:type): ...`, or `PAM ...` as sshd repeats it.
 fn pam(text: &str) -> Option<Account<'_>> {
     // Where the time was of an unusual form, it and the tag stand in the text too.
-    let module = text.find("pam_").filter(|at| *at == 0 || text.as_bytes()[at - 1] == b' ');
+    let module = PAM_MODULE.find(text.as_bytes()).filter(|at| *at == 0 || text.as_bytes()[at - 1] == b' ');
     let said = match module {
         Some(at) => text[at..].split_once("): ")?.1,
         None => text.strip_prefix("PAM ").map(|rest| rest.split_once(": ").map_or(rest, |(_, rest)| rest))?,
@@ -290,6 +295,11 @@ impl<'a> Account<'a> {
 
 impl Pattern {
     fn read<'a>(&self, text: &'a str) -> Option<Account<'a>> {
+        // Of many patterns most end here.
+        let first = self.0.as_bytes().first();
+        if first != Some(&b'{') && first != text.as_bytes().first() {
+            return None;
+        }
         let (literal, pattern) = self.0.split_once('{')?;
         let account = Account { event_type: self.1, result: self.2, details: self.3, ..Account::default() };
         account.filled(pattern, text.strip_prefix(literal)?)

@@ -2,6 +2,9 @@
 //! stand before. An address that merely occurs tells nothing about who did it.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 /// Addresses of one message that are looked at.
 const ADDRESSES_MAX: usize = 16;
@@ -90,6 +93,15 @@ const REFUSALS: [&str; 33] = [
     "reset",
 ];
 
+/// The words of [`REFUSALS`] by their first letter.
+static REFUSALS_BY_LETTER: LazyLock<[Vec<&str>; 26]> = LazyLock::new(|| {
+    let mut words = [const { Vec::new() }; 26];
+    for word in REFUSALS {
+        words[usize::from(word.as_bytes()[0] - b'a')].push(word);
+    }
+    words
+});
+
 /// Words and keys behind which the own or the other end's address stands.
 const NOT_SOURCES: [&str; 22] = [
     "to",
@@ -150,15 +162,15 @@ pub(super) fn speaks_of_refusal(text: &str) -> bool {
     // Asked of every message that names an address: one pass, and most words end at their first letter.
     let bytes = text.as_bytes();
     let begins_with = |at: usize, word: &str| {
-        let first = word.as_bytes()[0] == bytes[at].to_ascii_lowercase();
-        first && bytes.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        bytes.get(at..at + word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
     };
+    let words = |at: usize| &REFUSALS_BY_LETTER[usize::from(bytes[at].to_ascii_lowercase() - b'a')];
     let is_start = |at: usize| {
         bytes[at].is_ascii_alphabetic()
             && !at.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_alphanumeric())
     };
     let mut starts = (0..bytes.len()).filter(|at| is_start(*at));
-    starts.any(|at| REFUSALS.iter().any(|word| begins_with(at, word))) || text.contains("n't ")
+    starts.any(|at| words(at).iter().any(|word| begins_with(at, word))) || text.contains("n't ")
 }
 
 /// What stands before an address.
@@ -299,11 +311,15 @@ const USER_CUES: [&str; 15] = [
     "login attempt failed from ",
 ];
 
+static USER_CUES_SEARCHED: LazyLock<[(&str, Finder<'_>); 15]> =
+    LazyLock::new(|| USER_CUES.map(|cue| (cue, Finder::new(cue))));
+
 /// The account that a message about a refusal names.
 pub(super) fn user(text: &str) -> Option<&str> {
     let lower = text.to_ascii_lowercase();
-    USER_CUES.iter().find_map(|cue| {
-        let at = lower.match_indices(cue).find(|(at, _)| !lower[..*at].ends_with(char::is_alphanumeric))?.0 + cue.len();
+    USER_CUES_SEARCHED.iter().find_map(|(cue, finder)| {
+        let mut found = finder.find_iter(lower.as_bytes());
+        let at = found.find(|at| !lower[..*at].ends_with(char::is_alphanumeric))? + cue.len();
         let rest = text[at..].trim_start();
         let name = match rest.chars().next()? {
             quote @ ('"' | '\'') => rest[1..].split(quote).next()?,

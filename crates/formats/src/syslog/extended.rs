@@ -12,7 +12,9 @@
 //! mapping of `CommonSecurityLog`.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use moneta_base::{TableName, Timestamp};
 use moneta_event::RecordClass;
 
@@ -93,11 +95,23 @@ pub(super) enum Event<'a> {
     KeyValue(&'a str),
 }
 
+/// What both marks end with: most messages have neither.
+static MARK: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("EF:"));
+
 /// The event that the text of a message holds, if any.
 pub(super) fn find(text: &str) -> Option<Event<'_>> {
+    // Some senders put words of their own in front.
+    let head = text.get(..256.min(text.len())).unwrap_or(text);
+    let has_mark = MARK.find(head.as_bytes()).is_some();
+    has_mark.then(|| marked(text, head)).flatten().or_else(|| {
+        let is_fortinet = text.contains("logid=") && text.contains("devid=") && text.contains("type=");
+        is_fortinet.then(|| Event::KeyValue(text.find("date=").map_or(text, |at| &text[at..])))
+    })
+}
+
+fn marked<'a>(text: &'a str, head: &str) -> Option<Event<'a>> {
     for (mark, make) in [("CEF:", Event::Cef as fn(_) -> _), ("LEEF:", Event::Leef as fn(_) -> _)] {
-        // Some senders put words of their own in front.
-        let at = text.get(..256.min(text.len())).unwrap_or(text).find(mark);
+        let at = head.find(mark);
         if let Some(at) = at.filter(|at| *at == 0 || text.as_bytes()[at - 1] == b' ')
             && text[at + mark.len()..].starts_with(|c: char| c.is_ascii_digit())
             && text[at..].matches('|').nth(3).is_some()
@@ -105,8 +119,7 @@ pub(super) fn find(text: &str) -> Option<Event<'_>> {
             return Some(make(&text[at + mark.len()..]));
         }
     }
-    let is_fortinet = text.contains("logid=") && text.contains("devid=") && text.contains("type=");
-    is_fortinet.then(|| Event::KeyValue(text.find("date=").map_or(text, |at| &text[at..])))
+    None
 }
 
 /// Writes the row of an event.

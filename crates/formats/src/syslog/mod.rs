@@ -8,6 +8,7 @@
 
 mod account;
 mod address;
+mod device;
 mod extended;
 mod inner;
 mod pattern_time;
@@ -62,6 +63,7 @@ pub(crate) fn has_header(line: &str) -> bool {
     // Date and blank and clock begin many application logs too.
     let is_application_log = rest.as_bytes().get(4) == Some(&b'-') && rest.as_bytes().get(10) == Some(&b' ');
     priority.is_some()
+        || device::parse(rest, epoch, 0).is_some()
         || !is_application_log && rfc3164::parse(rest, epoch, 0).is_some_and(|message| !message.host.is_empty())
 }
 
@@ -261,7 +263,9 @@ impl Columns {
 pub(crate) fn parse(text: &str, received: Timestamp, zone_offset_seconds: i32) -> Message<'_> {
     let (priority, rest) = priority(text);
     let versioned = priority.and_then(|_| rest.strip_prefix("1 ")).and_then(rfc5424::parse);
-    let parsed = versioned.or_else(|| rfc3164::parse(rest, received, zone_offset_seconds));
+    let parsed = versioned
+        .or_else(|| device::parse(rest, received, zone_offset_seconds))
+        .or_else(|| rfc3164::parse(rest, received, zone_offset_seconds));
     let message = parsed.unwrap_or_else(|| {
         // Logs of applications begin with times in many forms; the text stays whole.
         let named =
@@ -388,6 +392,15 @@ mod tests {
             "<34>Jun  1 22:14:15 host1 su: failed for user",
             &Message { process_id: "", ..su("2026-06-01T22:14:15Z") },
         );
+    }
+
+    #[test]
+    fn a_zone_or_a_year_behind_the_clock_is_no_host() {
+        let read =
+            |time: &str| Message { time: at(time), host: "host1", process: "a", text: "b", ..Message::default() };
+        check("Jun  1 10:00:00 CEST host1 a: b", &read("2026-06-01T08:00:00Z"));
+        check("Jun  1 10:00:00 2024 host1 a: b", &read("2024-06-01T10:00:00Z"));
+        check("Jun  1 10:00:00.5 EST host1 a: b", &read("2026-06-01T15:00:00.5Z"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! RFC 3164 headers and those in use beside them: `Mmm dd hh:mm:ss`, with a year or a fraction, or an ISO 8601 time,
-//! then a host and a tag.
+//! RFC 3164 headers and those in use beside them: `Mmm dd hh:mm:ss`, with a year, a fraction or the abbreviation of a zone,
+//! or an ISO 8601 time, then a host and a tag.
 
 use moneta_base::Timestamp;
 
@@ -9,6 +9,9 @@ use crate::clock_text;
 const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
 
+/// Numbers behind a clock that are a year.
+const YEARS: std::ops::Range<u32> = 1990..2100;
+
 /// Longest tag: RFC 3164 says 32 characters, programs write paths.
 const TAG_BYTES_MAX: usize = 128;
 
@@ -17,8 +20,11 @@ const TAG_BYTES_MAX: usize = 128;
 /// # Source
 /// RFC 3164 sections 4.1.2 and 4.1.3; ISO times as rsyslog writes files.
 pub(super) fn parse(text: &str, received: Timestamp, zone_offset_seconds: i32) -> Option<Message<'_>> {
-    let (time, rest) =
-        iso_time(text, zone_offset_seconds).or_else(|| named_month_time(text, received, zone_offset_seconds))?;
+    let named_month = || {
+        let (time, rest) = named_month_time(text, received, zone_offset_seconds)?;
+        Some(named_zone(time, rest.trim_start_matches(' '), zone_offset_seconds))
+    };
+    let (time, rest) = iso_time(text, zone_offset_seconds).or_else(named_month)?;
     let rest = rest.trim_start_matches(' ');
     // Without a host the tag follows at once: "Jun  1 22:14:15 su[230]: ...".
     let (host, rest) = match rest.split_once(' ') {
@@ -53,6 +59,18 @@ fn iso_time(text: &str, zone_offset_seconds: i32) -> Option<(Timestamp, &str)> {
     Some((time, text[whole.len()..].trim_start_matches(' ')))
 }
 
+/// The time in the zone whose abbreviation follows it, and what stands behind that. A name that is followed by nothing is
+/// no zone.
+fn named_zone(time: Timestamp, rest: &str, zone_offset_seconds: i32) -> (Timestamp, &str) {
+    let zone = rest.split_once(' ').and_then(|(word, behind)| Some((clock_text::zone_of_name(word)?, behind)));
+    match zone {
+        Some((offset, behind)) => {
+            (clock_text::shifted(time, offset - zone_offset_seconds), behind.trim_start_matches(' '))
+        }
+        None => (time, rest),
+    }
+}
+
 /// `Mmm dd [yyyy] hh:mm:ss[.fraction]`, or the year behind the clock.
 pub(super) fn named_month_time(text: &str, received: Timestamp, zone_offset_seconds: i32) -> Option<(Timestamp, &str)> {
     let bytes = text.as_bytes();
@@ -69,6 +87,12 @@ pub(super) fn named_month_time(text: &str, received: Timestamp, zone_offset_seco
     let (minute, rest) = number(rest.strip_prefix(':')?, 2)?;
     let (second, rest) = number(rest.strip_prefix(':')?, 2)?;
     let (nanos, rest) = fraction(rest);
+    let (year, rest) = match rest.strip_prefix(' ').and_then(|rest| number(rest, 4)) {
+        Some((behind, after)) if year.is_none() && YEARS.contains(&behind) && after.starts_with([' ', ':']) => {
+            (Some(behind), after)
+        }
+        _ => (year, rest),
+    };
     let at_year = |year: i64| Timestamp::from_civil(year, month, day, hour, minute, second, nanos);
     let time = match year {
         Some(year) => clock_text::shifted(at_year(i64::from(year))?, zone_offset_seconds),

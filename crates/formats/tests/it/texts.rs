@@ -8,7 +8,7 @@ use crate::samples::check_row;
 use crate::support::{Whole, decode_pieces, options};
 
 /// One well-formed input per format.
-pub const SAMPLES: [(Format, &str); 17] = [
+pub const SAMPLES: [(Format, &str); 18] = [
     (
         Format::Syslog,
         "<34>Jun  1 10:00:00 host1 su[230]: failed for user\n<13>1 2026-06-01T10:00:00Z h a - - [x y=\"1\"] CEF:0|V|P|1|2|n|3|src=192.0.2.1 msg=a b\n",
@@ -44,6 +44,10 @@ pub const SAMPLES: [(Format, &str); 17] = [
     (
         Format::SqlErrorLog,
         "2026-06-01 10:00:00.10 Logon       Error: 18456, Severity: 14, State: 38.\n2026-06-01 10:00:00.10 Logon       Login failed for user 'jo'. Reason: no such database. [CLIENT: 192.0.2.1]\n2026-06-01 10:00:01.00 Server      first\n  second\n",
+    ),
+    (
+        Format::PostgresLog,
+        "2026-06-01 10:00:00.123 UTC [812] shop@orders ERROR:  duplicate key\n2026-06-01 10:00:00.123 UTC [812] shop@orders DETAIL:  Key exists.\n2026-06-01 10:00:00.123 UTC [812] shop@orders STATEMENT:  insert into t\n\tvalues (1)\n2026-06-01 10:00:01 CEST [1] LOG:  ready\n",
     ),
     (
         Format::ClientLog,
@@ -200,6 +204,26 @@ fn servers_logs_are_typed() {
                 ("_Class", json!("control")),
             ],
             &[("Message", json!("first\n  second"))],
+        ],
+    );
+    check(
+        Format::PostgresLog,
+        &[
+            &[
+                ("TimeGenerated", json!("2026-06-01T10:00:00.1230000Z")),
+                ("Severity", json!("ERROR")),
+                ("Message", json!("duplicate key")),
+                ("Detail", json!("Key exists.")),
+                ("Statement", json!("insert into t\nvalues (1)")),
+                ("UserName", json!("shop")),
+                ("DatabaseName", json!("orders")),
+                ("ProcessId", json!(812)),
+            ],
+            &[
+                ("TimeGenerated", json!("2026-06-01T08:00:01.0000000Z")),
+                ("Severity", json!("LOG")),
+                ("Message", json!("ready")),
+            ],
         ],
     );
     check(

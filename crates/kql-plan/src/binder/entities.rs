@@ -116,8 +116,11 @@ impl Binder<'_> {
         }
     }
 
-    /// A table of the catalog, whatever the query declares under that name.
+    /// A table of the catalog, or the view over it, whatever the query declares under that name.
     fn catalog_table(&mut self, name: &Name) -> Option<Relation> {
+        if self.catalog.is_over_table(&name.text) {
+            return self.stored_rows(name);
+        }
         match self.table(&name.text) {
             Some(relation) => Some(relation),
             None => self.table_or_fail(&name.text, name.span),

@@ -190,6 +190,9 @@ impl Binder<'_> {
             }
             None => {}
         }
+        if self.catalog.is_over_table(&node.text) {
+            return self.stored_rows(node).map(Bound::Table);
+        }
         if let Some(relation) = self.table(&node.text) {
             return Some(Bound::Table(relation));
         }

@@ -116,6 +116,13 @@ pub trait Catalog {
         let _ = name;
         None
     }
+
+    /// Whether the name of a table means the stored function of the same name, a view over it, which reads other tables
+    /// too: but those that the query names itself. `table()` names the table alone.
+    fn is_over_table(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
 }
 
 impl Catalog for TableCatalog {
@@ -166,7 +173,13 @@ impl BindOptions {
 #[must_use]
 pub fn bind(tree: &SyntaxTree, catalog: &dyn Catalog, options: &BindOptions) -> (Option<BoundQuery>, Vec<Diagnostic>) {
     let mut binder = Binder::new(catalog, options);
-    let results = binder.statements(&tree.statements);
+    let mut results = binder.statements(&tree.statements);
+    let beside: BTreeSet<String> = binder.read_by_views.intersection(&binder.named).cloned().collect();
+    if !beside.is_empty() {
+        // The query reads these tables itself: views must not give their rows once more.
+        binder = Binder { left_out_of_views: beside, ..Binder::new(catalog, options) };
+        results = binder.statements(&tree.statements);
+    }
     let failed = binder.diagnostics.iter().any(Diagnostic::is_error);
     if tree.statements.is_empty() && !failed {
         binder.fail::<()>(codes::SHAPE, tree.span, "the text holds no query");
@@ -254,6 +267,11 @@ pub struct Binder<'c> {
     scope: Scope,
     diagnostics: Vec<Diagnostic>,
     tables: BTreeSet<String>,
+    /// The tables that the text names itself, and those that views over other tables read.
+    named: BTreeSet<String>,
+    read_by_views: BTreeSet<String>,
+    /// Tables that views over other tables leave out.
+    left_out_of_views: BTreeSet<String>,
     set: Vec<(String, Option<Value>)>,
     render: Option<Render>,
     /// What `fork` and `facet` give beside their first result.
@@ -295,6 +313,9 @@ impl<'c> Binder<'c> {
             scope: Scope::default(),
             diagnostics: Vec::new(),
             tables: BTreeSet::new(),
+            named: BTreeSet::new(),
+            read_by_views: BTreeSet::new(),
+            left_out_of_views: BTreeSet::new(),
             set: Vec::new(),
             render: None,
             further: Vec::new(),

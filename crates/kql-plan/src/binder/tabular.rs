@@ -28,10 +28,7 @@ impl Binder<'_> {
             Expression::DataScope(node) => self.relation(&node.expression),
             Expression::ExternalData(node) => self.bind_externaldata(node),
             Expression::Name(name) => match self.scope.get(&name.text) {
-                Some(Binding::Scalar(_)) | None => match self.table(&name.text) {
-                    Some(relation) => Some(relation),
-                    None => self.function_as_table(name),
-                },
+                Some(Binding::Scalar(_)) | None => self.stored_rows(name),
                 Some(_) => self.rows_of(expression),
             },
             Expression::Call(_) | Expression::Path(_) => self.rows_of(expression),
@@ -56,6 +53,17 @@ impl Binder<'_> {
         }
     }
 
+    /// The rows of what the catalog has under a name: a view over a table, the table, a function.
+    pub(crate) fn stored_rows(&mut self, name: &Name) -> Option<Relation> {
+        if self.catalog.is_over_table(&name.text) {
+            return self.function_as_table(name);
+        }
+        match self.table(&name.text) {
+            Some(relation) => Some(relation),
+            None => self.function_as_table(name),
+        }
+    }
+
     /// A function of the catalog may be named like a table where none of its parameters needs an argument.
     fn function_as_table(&mut self, name: &Name) -> Option<Relation> {
         if self.stored_function(&name.text).is_none() {
@@ -71,7 +79,16 @@ impl Binder<'_> {
         if !self.scope.sees_stored(name, &self.options.database) {
             return None;
         }
+        let view = self.stored.last().filter(|function| self.catalog.is_over_table(function));
+        if view.is_some_and(|view| view != name) && self.left_out_of_views.contains(name) {
+            return None;
+        }
+        let (in_view, in_text) = (view.is_some(), self.stored.is_empty());
         let columns = self.catalog.columns(name)?;
+        if in_view || in_text {
+            let met = if in_view { &mut self.read_by_views } else { &mut self.named };
+            met.insert(name.to_owned());
+        }
         self.tables.insert(name.to_owned());
         Some(Relation::new(columns.to_vec(), Table { table: name.to_owned() }))
     }

@@ -69,7 +69,7 @@ impl Asking<'_> {
     ) -> Result<(bool, Vec<String>), QueryError> {
         let answer = self.ask(arrival.over(table.as_str(), seq, seq + 1), at).await?;
         let holds = num_rows(&answer) > 0;
-        let steps = arrival.steps(seq, seq + 1);
+        let steps = arrival.steps(table.as_str(), seq, seq + 1);
         let mut lines = Vec::new();
         for (step, next) in steps.iter().zip(steps.iter().skip(1).map(Some).chain([None])) {
             let passes = match next {

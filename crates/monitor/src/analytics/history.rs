@@ -158,8 +158,9 @@ impl Run<'_> {
         next: Seq,
         time_scope: Option<TimeScope>,
     ) -> Result<Option<(Seq, Timestamp)>, PortError> {
-        let rows =
-            format!("['{table}'] | where _Seq >= {next} | top {PAGE_ROWS} by _Seq asc | project _Seq, _IngestTime");
+        let rows = format!(
+            "table('{table}') | where _Seq >= {next} | top {PAGE_ROWS} by _Seq asc | project _Seq, _IngestTime"
+        );
         let cut = if arrival.reads_clock() {
             format!("| where _IngestTime < toscalar({rows} | summarize min(_IngestTime)) + {PAGE_TIME}")
         } else {

@@ -11,7 +11,7 @@ use moneta_kql::{Diagnostic, render_diagnostics};
 use moneta_ports::{OpContext, PortError, QueryRequest, StoredFunction};
 
 use super::names::{check_identifier, refused};
-use super::{ObjectSet, asim};
+use super::{ObjectSet, built_in};
 use crate::engine::Core;
 use crate::snapshot::Snapshot;
 
@@ -119,7 +119,7 @@ fn refuse_cycles(set: &ObjectSet, function: &StoredFunction) -> Result<(), PortE
 
 /// What a name calls: a stored function or, where there is none, a view of our own.
 fn body_of<'a>(set: &'a ObjectSet, name: &str) -> Option<&'a str> {
-    set.functions.get(name).map(|function| function.body.as_str()).or_else(|| asim::function_text(name))
+    set.functions.get(name).map(|function| function.body.as_str()).or_else(|| built_in::function_text(name))
 }
 
 /// `f -> g -> f`, from who was reached from whom.

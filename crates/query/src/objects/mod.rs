@@ -5,7 +5,7 @@
 //! and audits it.
 
 mod administration;
-mod asim;
+mod built_in;
 mod functions;
 mod names;
 pub(crate) mod tables;
@@ -23,6 +23,7 @@ use moneta_ports::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::built_in::is_over_table;
 use crate::snapshot::RowsInMemory;
 
 /// Functions at most.
@@ -64,7 +65,7 @@ impl ObjectSet {
             "_GetWatchlistAlias" => Some(watchlists::alias_function(self)),
             _ => match self.functions.get(name) {
                 Some(function) => Some(format!("{} {}", function.parameters, function.body)),
-                None => asim::function_text(name).map(str::to_owned),
+                None => built_in::function_text(name).map(str::to_owned),
             },
         }
     }

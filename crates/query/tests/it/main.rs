@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod devices;
 mod limits;
 mod normalised;
 mod objects;

@@ -24,10 +24,10 @@ const VIEWS: [&str; 12] = [
     "_Im_WebSession",
 ];
 
-type Fields<'a> = &'a [(&'a str, Value<'a>)];
+pub type Fields<'a> = &'a [(&'a str, Value<'a>)];
 
 /// All built-in tables, and rows in some of them.
-fn installation(rows: &[(&str, Fields<'_>)]) -> Fixture {
+pub fn installation(rows: &[(&str, Fields<'_>)]) -> Fixture {
     let (catalog, mut tables) = (TableCatalog::built_in(), MemoryTables::default());
     for schema in catalog.iter() {
         let mut builder = BatchBuilder::new(Arc::clone(schema), RecordClass::Control, Delivery::AtLeastOnce);

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use moneta_event::catalog::read_with;
 use moneta_kql::lexer::tokenize;
 use moneta_kql::parse;
 use moneta_kql::syntax::{
@@ -103,10 +104,11 @@ impl Arrival {
         (!sources.is_empty()).then(|| Self { query: query.to_owned(), sources })
     }
 
-    /// The tables whose rows it looks at.
+    /// The tables whose rows it looks at: those it names, and those that views over them read too.
     #[must_use]
     pub fn tables(&self) -> BTreeSet<&str> {
-        self.sources.iter().map(|source| source.table.as_str()).collect()
+        let named = self.sources.iter().map(|source| source.table.as_str());
+        named.flat_map(|table| read_with(table).iter().copied().chain([table])).collect()
     }
 
     /// Whether the answer depends on when it is asked.
@@ -122,9 +124,9 @@ impl Arrival {
         self.restricted(table, from, to, self.query.len())
     }
 
-    /// The operators of the query about such rows, where it is one pipe over one table; otherwise none.
+    /// The operators of the query about such rows, where it is one pipe that names one table; otherwise none.
     #[must_use]
-    pub fn steps(&self, from: u64, to: u64) -> Vec<Step> {
+    pub fn steps(&self, table: &str, from: u64, to: u64) -> Vec<Step> {
         let parsed = parse(&self.query);
         let Some(Statement::Query(last)) = parsed.tree.statements.last() else { return Vec::new() };
         let (Some(pipe), [source]) = (pipe_of(&last.expression), &self.sources[..]) else { return Vec::new() };
@@ -138,7 +140,7 @@ impl Arrival {
                 _ => Vec::new(),
             };
             let written = |span: Span| span.text(&self.query).trim().to_owned();
-            let before = self.restricted(&source.table, from, to, end);
+            let before = self.restricted(table, from, to, end);
             end = operator.span().end;
             Step { text: written(operator.span()), before, conditions: conditions.into_iter().map(written).collect() }
         };
@@ -150,14 +152,26 @@ impl Arrival {
         let (mut text, mut at) = (String::new(), 0);
         for source in self.sources.iter().filter(|source| source.span.end <= end) {
             text.push_str(&self.query[at..source.span.start]);
-            let condition =
-                if source.table == table { format!("_Seq >= {from} and _Seq < {to}") } else { "false".to_owned() };
+            let condition = source.condition(table, from, to);
             let restricted = format!("{} | where {condition}", source.span.text(&self.query));
             text.push_str(&if source.in_list { format!("({restricted})") } else { restricted });
             at = source.span.end;
         }
         text.push_str(&self.query[at..end]);
         text
+    }
+}
+
+impl Source {
+    /// What the rows of a table with `_Seq` in `[from, to)` meet here. Rows of a view have the sequences of several
+    /// tables.
+    fn condition(&self, table: &str, from: u64, to: u64) -> String {
+        let also = read_with(&self.table);
+        if self.table != table && !also.contains(&table) {
+            return "false".to_owned();
+        }
+        let of_table = if also.is_empty() { String::new() } else { format!("Type == '{table}' and ") };
+        format!("{of_table}_Seq >= {from} and _Seq < {to}")
     }
 }
 
@@ -325,7 +339,7 @@ mod tests {
             "{asked}"
         );
         assert!(!parse(&asked).has_errors() && arrival.reads_clock());
-        let steps = arrival.steps(5, 9);
+        let steps = arrival.steps("SecurityEvent", 5, 9);
         let texts: Vec<&str> = steps.iter().map(|step| step.text.as_str()).collect();
         assert_eq!(
             texts,
@@ -366,7 +380,23 @@ mod tests {
             format!("let known = datatable(n:string)['a', 'b'];\n{t} | where a in (known)")
         );
         let tables = Arrival::of("let x = U | where a; union T, x | where b").unwrap();
-        assert_eq!((tables.tables(), tables.steps(0, 1)), (BTreeSet::from(["T", "U"]), Vec::new()));
+        assert_eq!((tables.tables(), tables.steps("T", 0, 1)), (BTreeSet::from(["T", "U"]), Vec::new()));
+    }
+
+    #[test]
+    fn a_table_with_a_view_over_it_is_followed_with_all_tables_the_view_reads() {
+        let arrival = Arrival::of("DeviceProcessEvents | where FileName =~ 'a.exe'").unwrap();
+        assert_eq!(arrival.tables(), BTreeSet::from(["DeviceProcessEvents", "Event", "SecurityEvent"]));
+        for table in ["DeviceProcessEvents", "Event"] {
+            let rows = format!("DeviceProcessEvents | where Type == '{table}' and _Seq >= 1 and _Seq < 2");
+            assert_eq!(arrival.over(table, 1, 2), format!("{rows} | where FileName =~ 'a.exe'"));
+            assert_eq!(arrival.steps(table, 1, 2)[0].before, rows);
+        }
+        let beside = Arrival::of("union DeviceLogonEvents, Event | where Computer == 'x'").unwrap();
+        assert_eq!(
+            beside.over("Event", 1, 2),
+            "union (DeviceLogonEvents | where false), (Event | where _Seq >= 1 and _Seq < 2) | where Computer == 'x'"
+        );
     }
 
     #[test]

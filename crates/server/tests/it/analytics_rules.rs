@@ -44,10 +44,14 @@ async fn store(node: &Node, message: &str) {
 }
 
 async fn store_at(node: &Node, message: &str, time: Timestamp) {
-    let schema = node.catalog().get("Syslog").cloned().unwrap();
+    store_row(node, "Syslog", &[("SyslogMessage", Value::Text(message)), ("Computer", Value::Text("web01"))], time)
+        .await;
+}
+
+async fn store_row(node: &Node, table: &str, fields: &[(&str, Value<'_>)], time: Timestamp) {
+    let schema = node.catalog().get(table).cloned().unwrap();
     let mut rows = BatchBuilder::new(Arc::clone(&schema), RecordClass::Data, Delivery::AtLeastOnce);
-    rows.set_field("SyslogMessage", Value::Text(message));
-    rows.set_field("Computer", Value::Text("web01"));
+    fields.iter().for_each(|(name, value)| rows.set_field(name, *value));
     rows.finish_row(time, &SourceName::lossy("test"), "");
     let submission = Submission { batches: vec![rows.finish().unwrap()], quarantined: Vec::new(), key: None };
     node.events().submit(submission).await.unwrap();
@@ -97,6 +101,44 @@ async fn a_row_local_rule_alerts_on_arrival_once_also_across_a_restart() {
     assert!(node.rules().list()[0].enabled);
     store(&node, "xyzzy once more").await;
     until(&node, alerts, 3).await;
+    node.shut_down().await.unwrap();
+}
+
+/// Events of Windows are rows of Defender's tables in queries. Each is looked at once, in the table where it is stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_over_a_table_of_defenders_alerts_once_about_each_event_of_windows() {
+    let dir = TestDir::new();
+    let node = open(&dir).await;
+    let hunting = RULE.replace("Secret word", "Hunting").replace(
+        "Syslog\n  | where SyslogMessage has 'xyzzy'\n  | extend HostCustomEntity = Computer",
+        "DeviceProcessEvents\n  | where FileName =~ 'evil.exe'\n  | extend HostCustomEntity = DeviceName",
+    );
+    let several = RULE.replace("5ad1bd8c", "7ad1bd8c").replace("Secret word", "Several products").replace(
+        "Syslog\n  | where SyslogMessage has 'xyzzy'\n  | extend HostCustomEntity = Computer",
+        "union (SecurityEvent | where EventID == 4688 and NewProcessName endswith 'evil.exe' | extend Host = Computer),\n    \
+         (DeviceProcessEvents | where FileName =~ 'evil.exe' | extend Host = DeviceName)\n  | extend HostCustomEntity = Host",
+    );
+    assert_eq!(add(&node, &format!("{hunting}---{several}")).await.loaded, 2);
+    assert_eq!(node.rules().list()[0].tables, ["DeviceProcessEvents", "Event", "SecurityEvent"]);
+    let time = Timestamp::from_seconds(1_767_323_045);
+    let (pc, path) = (("Computer", Value::Text("pc1")), Value::Text(r"C:\Temp\evil.exe"));
+    let security = [pc, ("EventID", Value::Long(4688)), ("NewProcessName", path)];
+    let sysmon =
+        [pc, ("Source", Value::Text("Microsoft-Windows-Sysmon")), ("EventID", Value::Long(1)), ("Image", path)];
+    let defender = [("DeviceName", Value::Text("pc1")), ("FileName", Value::Text("evil.exe"))];
+    store_row(&node, "SecurityEvent", &security, time).await;
+    store_row(&node, "Event", &sysmon, time).await;
+    store_row(&node, "DeviceProcessEvents", &defender, time).await;
+    store_row(&node, "SecurityEvent", &security, time).await;
+    // An alert stands for all rows of its table that came together.
+    for rule in ["Hunting", "Several products"] {
+        let events = format!(
+            "SecurityAlert | where AlertName == '{rule}' and Entities has 'pc1' | summarize Events = sum(EventCount) by EventTable \
+             | where Events == iff(EventTable == 'SecurityEvent', 2, 1)"
+        );
+        until(&node, &events, 3).await;
+    }
+    assert_eq!(count(&node, "SecurityAlert | summarize N = sum(EventCount) | where N == 8").await, 1);
     node.shut_down().await.unwrap();
 }
 

@@ -62,6 +62,7 @@ format_targets! {
     fuzz_csv Csv
     fuzz_web_log WebLog
     fuzz_sql_error_log SqlErrorLog
+    fuzz_postgres_log PostgresLog
     fuzz_client_log ClientLog
     fuzz_storage_log StorageLog
     fuzz_vpc_flow VpcFlow
