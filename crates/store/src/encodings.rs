@@ -1,9 +1,9 @@
 //! How each column of a segment is encoded: chosen by a sample of its rows when the segment is written.
 //!
 //! A dictionary wherever it takes no more than anything else, for queries compare its codes instead of values. Else what
-//! the values are like: near numbers and times as differences (`DELTA_BINARY_PACKED`), reals byte by byte
-//! (`BYTE_STREAM_SPLIT`), texts by what they share with the one before (`DELTA_BYTE_ARRAY`) or with their lengths apart
-//! (`DELTA_LENGTH_BYTE_ARRAY`). Few values decide it by their number; otherwise the sample is encoded and compressed in
+//! the values are like: near numbers and times as differences (`DELTA_BINARY_PACKED`), texts by what they share with the
+//! one before (`DELTA_BYTE_ARRAY`) or with their lengths apart (`DELTA_LENGTH_BYTE_ARRAY`). Reals stay as they are: bytes
+//! apart (`BYTE_STREAM_SPLIT`) would save some, but Spark's fast reader does not know them. Few values decide it by their number; otherwise the sample is encoded and compressed in
 //! each way, and the bytes decide.
 
 use std::collections::HashSet;
@@ -93,7 +93,7 @@ fn alternatives(data_type: &DataType) -> &'static [Encoding] {
         DataType::Int8 | DataType::Int32 | DataType::Int64 | DataType::Timestamp(..) => {
             &[Encoding::DELTA_BINARY_PACKED]
         }
-        DataType::Float64 => &[Encoding::PLAIN, Encoding::BYTE_STREAM_SPLIT],
+        DataType::Float64 => &[Encoding::PLAIN],
         DataType::Utf8 => &[Encoding::PLAIN, Encoding::DELTA_LENGTH_BYTE_ARRAY, Encoding::DELTA_BYTE_ARRAY],
         _ => &[],
     }
