@@ -9,8 +9,8 @@
 //! Of an ASCII text: its terms, lowered. Of any other text: its terms with ASCII letters lowered, and the terms of the
 //! text lowered as a whole, because lowering may split or join letters. Of a JSON text with escapes: also those of the
 //! text with its escapes undone. A key is cut after [`TERM_BYTES_MAX`] bytes. Of a term that is longer also its parts:
-//! [`PART_MARK`] and what stands there, up to [`TERM_BYTES_MAX`] bytes together, one part every [`PART_STEP`] bytes, so
-//! that [`INFIX_BYTES_MAX`] bytes of a term, wherever they stand, stand in one key.
+//! U+0001 and what stands there, up to [`TERM_BYTES_MAX`] bytes together, one part every 96 bytes, so that 25 bytes of a
+//! term, wherever they stand, stand in one key.
 //!
 //! # Layout, version 3
 //! The bytes of one row group; numbers are little-endian, `varint` is LEB128.
