@@ -200,9 +200,9 @@ class Case:
             self.events |= set(proved)
             self.absent |= named - set(proved)
         elif kind == "incident":
-            own = [text_of(fields, name) for name in ("_Class", "ProviderName", "ProviderIncidentId")]
+            own = [text_of(fields, name) for name in ("_Class", "ProviderName", "_Source", "_Raw", "ProviderIncidentId")]
             need(table == "SecurityIncident" and not others, f"{path} is no version of an incident")
-            need(own == ["processed", "Moneta", str(self.incident)], f"{path} is of another incident")
+            need(own == ["processed", "Moneta", "incidents", "", str(self.incident)], f"{path} is of another incident")
             self.versions[seq] = fields
         else:
             about = [text_of(fields, name) for name in ("ObjectKind", "ObjectName")]

@@ -217,7 +217,8 @@ pub fn parse_zone(text: &str) -> Option<i32> {
     (hours <= 14 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
-/// A zone by its abbreviation, where that means one zone to all who write logs; seconds east of UTC.
+/// A zone by its abbreviation, where that means one zone to all who write logs; seconds east of UTC. `CST` is also China's
+/// and `PST` that of the Philippines: there the zone that is configured counts.
 ///
 /// # Source
 /// RFC 5322 section 4.3 (the names of North America); IANA time zone database (the others).
@@ -235,9 +236,8 @@ pub(crate) fn zone_of_name(name: &str) -> Option<i32> {
         "NZDT" => 13,
         "EDT" => -4,
         "EST" | "CDT" => -5,
-        "CST" | "MDT" => -6,
+        "MDT" => -6,
         "MST" | "PDT" => -7,
-        "PST" => -8,
         _ => return None,
     };
     Some(hours * 3600)

@@ -22,7 +22,7 @@ use moneta_verify::{Options, verify_store};
 
 use crate::keeper::{Keeper, Policy};
 use crate::open::{Assembled, Parts, assemble};
-use crate::shared::LedgerOutcome;
+use crate::shared::{Chore, LedgerOutcome};
 use crate::{Ingest, OpenError};
 
 const DATA: &str = "/data";
@@ -243,7 +243,7 @@ async fn every_call_of_the_write_path_may_fail_and_nothing_is_lost_or_doubled() 
 #[tokio::test]
 async fn a_ledger_that_stops_says_why_until_it_is_opened_again() {
     let mut installation = Installation::new();
-    let Assembled { ingest, .. } = installation.open().unwrap();
+    let Assembled { ingest, keeper, .. } = installation.open().unwrap();
     installation.submit(&ingest, 0).await.unwrap();
     ingest.publish_now().await.unwrap();
     assert_eq!((ingest.status().ledger_failure, ingest.status().covered_at.is_some()), (None, true));
@@ -268,6 +268,13 @@ async fn a_ledger_that_stops_says_why_until_it_is_opened_again() {
         assert!(failure.reason.contains("could not be made durable"), "the first reason, not the last: {failure:?}");
     }
     assert_eq!(ingest.status().covered_at, Some(Timestamp::from_seconds(START)));
+    // However full the journal is, and though all of it is sealed, it forgets nothing before a checkpoint is signed.
+    ingest.note_subscribers_complete();
+    ingest.change_policy(|policy| policy.journal_bytes_max = 0);
+    assert!(keeper.seal(|_, _| true).is_err());
+    keeper.tick(&mut Timestamp::default());
+    let reason = &ingest.status().failing_chores[&Chore::MakingRoom].reason;
+    assert!(reason.contains("could not be published"), "{reason}");
     ingest.writer.stop();
     installation.check("a stopped ledger").await;
 }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -27,6 +28,8 @@ use crate::writer::WriterHandle;
 
 /// Time between two looks: a record is under a checkpoint at most this long after its acknowledgement.
 const TICK: Duration = Duration::from_secs(1);
+/// Age at which blocks are sealed while the journal fills: one block of a quiet table keeps all files since then.
+const ROOM_AGE: Duration = Duration::from_secs(30);
 /// Time between two looks for days past their retention.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -167,13 +170,18 @@ impl Keeper {
         if let Err(error) = publish(&self.ledger, &self.shared, now) {
             tracing::error!(%error, "no checkpoint could be signed; it is tried again");
         }
+        if self.shared.headers_behind.load(Ordering::Acquire) > 0 {
+            self.writer.append_headers();
+        }
         self.note(Chore::Settling, self.settle());
         let policy = self.policy();
         self.note_state(now);
         let hot = self.store.hot_stats();
         let for_room = tables_to_seal(&hot, policy.hot_bytes_max / 2);
+        let journal_fills = self.shared.waiting(&self.store).journal_bytes >= policy.journal_bytes_max / 2;
+        let seal_age = if journal_fills { policy.seal_age.min(ROOM_AGE) } else { policy.seal_age };
         let due = |table: &TableName, hot: &HotStats| {
-            hot.bytes >= policy.seal_bytes || now.since(hot.oldest) >= policy.seal_age || for_room.contains(table)
+            hot.bytes >= policy.seal_bytes || now.since(hot.oldest) >= seal_age || for_room.contains(table)
         };
         self.note(Chore::Sealing, self.seal(due).map(drop));
         self.note(Chore::MakingRoom, self.make_room(&policy));
@@ -209,7 +217,7 @@ impl Keeper {
         let waiting = self.shared.waiting(&self.store);
         let Some(full) = Full::of(waiting, policy, Stream::Data) else { return Ok(()) };
         // Where nothing is taken in, nothing is sealed: subscribers may have got on all the same.
-        self.release_journal();
+        self.release_journal()?;
         Err(full.complaint(waiting))
     }
 
@@ -237,8 +245,7 @@ impl Keeper {
         let due = hot.iter().filter(|(table, hot)| due(table, hot));
         let sealed = first_failure(due.map(|(table, hot)| self.seal_table(table, hot.end_seq, &mut num_segments)));
         if num_segments > 0 {
-            publish(&self.ledger, &self.shared, self.clock.now())?;
-            self.release_journal();
+            self.release_journal()?;
         }
         sealed.map(|()| num_segments)
     }
@@ -330,9 +337,18 @@ impl Keeper {
             .map_err(|error| PortError::caused_by(error.kind(), "a catalog could not be checkpointed", error))
     }
 
-    /// Lets the journal forget what is sealed, under a checkpoint, and dealt with by every subscriber.
-    fn release_journal(&self) {
-        self.writer.release(self.shared.releasable(self.store.sealed_ends()));
+    /// Signs a checkpoint, and lets the journal forget what is sealed, under it, and dealt with by every subscriber.
+    ///
+    /// # Errors
+    /// When no checkpoint can be signed. The journal then keeps everything: what the ledger holds in memory only would be
+    /// nowhere after a crash.
+    fn release_journal(&self) -> Result<(), PortError> {
+        let is_all_named = self.shared.headers_behind.load(Ordering::Acquire) == 0 && self.unsettled().is_empty();
+        publish(&self.ledger, &self.shared, self.clock.now())?;
+        if is_all_named {
+            self.writer.release(self.shared.releasable(self.store.sealed_ends()));
+        }
+        Ok(())
     }
 
     /// Drops every ingest day past its table's retention; returns the number of days. One that cannot be dropped keeps no

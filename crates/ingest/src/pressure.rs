@@ -4,7 +4,8 @@
 //! ```text
 //! from 50 % of the rows in memory   the largest tables are sealed first, however small and young
 //! from 100 % of either              records from outside are refused
-//! from 125 % of either              so is what Moneta itself tells
+//! from 125 % of either, and 128 MiB more at least
+//!                                   so is what Moneta itself tells
 //! ```
 //! This decides and tells nobody: the keeper notes what stays full.
 
@@ -17,6 +18,11 @@ use moneta_store::HotStats;
 
 use crate::keeper::Policy;
 use crate::room::Stream;
+use crate::service::QUEUE_BYTES_MAX;
+
+/// What Moneta itself may tell beyond a bound at least: twice what records from outside may pass it by, for as much may be
+/// queued when it is reached.
+const OWN_BYTES_MIN: u64 = 2 * QUEUE_BYTES_MAX as u64;
 
 /// What waits to be sealed, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +43,8 @@ pub(crate) enum Full {
 impl Full {
     /// The bound that keeps a stream out, if one does.
     pub(crate) fn of(waiting: Waiting, policy: &Policy, stream: Stream) -> Option<Self> {
-        let own = |bound: u64| if stream == Stream::Own { bound.saturating_add(bound / 4) } else { bound };
+        let reserve = |bound: u64| if stream == Stream::Own { OWN_BYTES_MIN.max(bound / 4) } else { 0 };
+        let own = |bound: u64| bound.saturating_add(reserve(bound));
         let hot_bytes_max = u64::try_from(policy.hot_bytes_max).unwrap_or(u64::MAX);
         if waiting.hot_bytes as u64 >= own(hot_bytes_max) {
             return Some(Self::Hot);
@@ -121,8 +128,12 @@ mod tests {
             assert_eq!(full(100, 0, stream), Some(Full::Hot));
             assert_eq!(full(0, 1_000, stream), Some(Full::Journal));
         }
-        assert_eq!(full(124, 1_249, Stream::Own), None);
-        assert_eq!((full(125, 0, Stream::Own), full(0, 1_250, Stream::Own)), (Some(Full::Hot), Some(Full::Journal)));
+        let small = OWN_BYTES_MIN + 100;
+        assert_eq!(full(usize::try_from(small).unwrap() - 1, small, Stream::Own), None);
+        assert_eq!(full(usize::try_from(small).unwrap(), 0, Stream::Own), Some(Full::Hot));
+        let policy = Policy { journal_bytes_max: 8 << 30, ..policy };
+        let full = |journal_bytes| Full::of(Waiting { hot_bytes: 0, journal_bytes }, &policy, Stream::Own);
+        assert_eq!((full((10 << 30) - 1), full(10 << 30)), (None, Some(Full::Journal)));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::shared::{IngestStatus, Shared, publish};
 use crate::writer::{Acknowledged, Job, WriterHandle};
 
 /// Bytes of rows waiting for the writer at most; beyond that senders wait, then are told to come back.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
+pub(crate) const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// One permit of the queue's semaphore, in bytes.
 const PERMIT_BYTES: usize = 1 << 10;
 /// Permits of the queue's semaphore.

@@ -54,6 +54,7 @@ enum Command {
     MarksBeginningWith(String, oneshot::Sender<Vec<(String, (u128, u64))>>),
     Release(BTreeMap<TableName, Seq>),
     Files(SyncSender<Vec<(PathBuf, u64)>>),
+    AppendHeaders,
     Stop,
 }
 
@@ -89,6 +90,12 @@ impl WriterHandle {
         let (reply, answer) = mpsc::sync_channel(1);
         self.commands.send(Command::Files(reply)).ok()?;
         answer.recv().ok()
+    }
+
+    /// Has headers that the ledger did not take offered again.
+    pub(crate) fn append_headers(&self) {
+        // A stopped writer has told of it.
+        let _ = self.commands.send(Command::AppendHeaders);
     }
 
     pub(crate) fn release(&self, up_to: BTreeMap<TableName, Seq>) {
@@ -176,6 +183,7 @@ impl Writer {
                 let files = self.journal.files().map(|(path, size_bytes)| (path.to_owned(), size_bytes));
                 let _ = reply.send(files.collect());
             }
+            Command::AppendHeaders => self.append_headers(),
             Command::Stop => return false,
         }
         true
@@ -271,7 +279,7 @@ impl Writer {
     }
 
     /// Appends the headers that wait, as far as the ledger takes them. What it does not take is tried again with the next
-    /// block, and after a restart from the journal; no checkpoint counts as complete meanwhile.
+    /// block, each time the keeper looks, and after a restart from the journal; no checkpoint counts as complete meanwhile.
     fn append_headers(&mut self) {
         while let Some(block) = self.behind.front() {
             if let Err(error) = append_to_ledger(block, &self.ledger) {

@@ -92,6 +92,7 @@ async fn find(node: &NodeOperations, ctx: &OpContext, number: u64) -> Result<Opt
     wait_for_rows(node).await?;
     let text = format!(
         "{} | where IncidentNumber == {number} and _Class == 'processed' and ProviderName == 'Moneta' \
+         and _Source == 'incidents' and _Raw == '' \
          | project _Seq, Ids = tostring(AlertIds)",
         table::SECURITY_INCIDENT
     );

@@ -50,10 +50,13 @@ fn mnemonic(text: &str) -> Option<&str> {
 fn stamp_time(stamp: &str, received: Timestamp, zone_offset_seconds: i32) -> Option<(Timestamp, &str)> {
     let is_word = |word: &str| !word.contains(':') && word.starts_with(|c: char| c.is_ascii_alphabetic());
     // Behind the clock stand the zone or the host.
+    // A blank before the colon marks a host.
+    let marks_host = stamp.ends_with(' ');
     let (stamp, word) = stamp.trim_end().rsplit_once(' ').filter(|(_, word)| is_word(word)).unwrap_or((stamp, ""));
     let named = clock_text::zone_of_name(word);
-    let is_zone = named.is_some() || (2..=5).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_uppercase());
-    let zone = named.unwrap_or(zone_offset_seconds);
+    let looks_so = named.is_some() || (2..=5).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_uppercase());
+    let is_zone = looks_so && !marks_host;
+    let zone = named.filter(|_| is_zone).unwrap_or(zone_offset_seconds);
     let year_first =
         stamp.split_once(' ').filter(|(year, _)| year.len() == 4 && year.bytes().all(|b| b.is_ascii_digit()));
     let (time, rest) = match year_first {
@@ -117,6 +120,10 @@ mod tests {
         );
         check("Jun 01 2026 10:00:00: %ASA-6-302013: x", ("2026-06-01T08:00:00.0000000Z", "", "%ASA-6-302013"));
         check("Jun 01 2026 10:00:00 fw1 : %ASA-6-302013: x", ("2026-06-01T08:00:00.0000000Z", "fw1", "%ASA-6-302013"));
+        check(
+            "Jun 01 2026 10:00:00 EDGE : %ASA-6-302013: x",
+            ("2026-06-01T08:00:00.0000000Z", "EDGE", "%ASA-6-302013"),
+        );
         check("29: 1w2d: %SYS-5-CONFIG_I: x", ("-", "", config));
         check("00:00:46: %SYS-5-CONFIG_I: x", ("-", "", config));
     }

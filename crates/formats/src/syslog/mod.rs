@@ -366,6 +366,22 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_begins_like_a_year_is_none() {
+        check(
+            "<34>Jun  1 10:00:00 2001:db8::1 sshd[1]: Failed password",
+            &Message {
+                priority: Some(34),
+                time: at("2026-06-01T10:00:00Z"),
+                host: "2001:db8::1",
+                process: "sshd",
+                process_id: "1",
+                text: "Failed password",
+                ..Message::default()
+            },
+        );
+    }
+
+    #[test]
     fn damaged_structured_data_stays_in_the_text() {
         check(
             "<14>1 - h a - - [x y=\"1 text",

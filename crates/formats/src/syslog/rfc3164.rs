@@ -88,7 +88,12 @@ pub(super) fn named_month_time(text: &str, received: Timestamp, zone_offset_seco
     let (second, rest) = number(rest.strip_prefix(':')?, 2)?;
     let (nanos, rest) = fraction(rest);
     let (year, rest) = match rest.strip_prefix(' ').and_then(|rest| number(rest, 4)) {
-        Some((behind, after)) if year.is_none() && YEARS.contains(&behind) && after.starts_with([' ', ':']) => {
+        // A host may be an address that begins like a year: `2001:db8::1`.
+        Some((behind, after))
+            if year.is_none()
+                && YEARS.contains(&behind)
+                && (after.starts_with(' ') || after.strip_prefix(':').is_some_and(|rest| rest.starts_with(' '))) =>
+        {
             (Some(behind), after)
         }
         _ => (year, rest),

@@ -31,7 +31,9 @@ impl IncidentVersion {
     /// When it is no record, or none that Moneta makes of an incident.
     pub fn read(record: &[u8]) -> Result<Self> {
         let fields = RecordFields::read(record)?;
-        if fields.text("_Class") != "processed" || fields.text("ProviderName") != "Moneta" {
+        // A sender can name class, provider and source, but its record has a text.
+        let own = [("_Class", "processed"), ("ProviderName", "Moneta"), ("_Source", "incidents"), ("_Raw", "")];
+        if own.iter().any(|(name, value)| fields.text(name) != *value) {
             bail!("the row is of another product's incident");
         }
         let alert_ids: Vec<String> =
