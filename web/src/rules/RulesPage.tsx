@@ -86,7 +86,8 @@ export function RulesPage() {
           act={async () => {
             await send("DELETE", `/v1/rules/${encodeURIComponent(removing)}`);
             setSearch({ rule: undefined, dialog: undefined });
-            await client.invalidateQueries({ queryKey: ["rules"] });
+            // The list alone: the rule that is gone may still be on the page, and nobody has it any more.
+            await client.invalidateQueries({ queryKey: ["rules"], exact: true });
           }}
         >
           <p>“<Text text={title} />” stops matching at once. Its alerts stay. To have it again, add its file again.</p>
