@@ -175,8 +175,8 @@ impl Keeper {
         }
         self.note(Chore::Settling, self.settle());
         let policy = self.policy();
-        self.note_state(now);
         let hot = self.store.hot_stats();
+        self.note_state(now, &hot);
         let for_room = tables_to_seal(&hot, policy.hot_bytes_max / 2);
         let journal_fills = self.shared.waiting(&self.store).journal_bytes >= policy.journal_bytes_max / 2;
         let seal_age = if journal_fills { policy.seal_age.min(ROOM_AGE) } else { policy.seal_age };
@@ -201,8 +201,8 @@ impl Keeper {
         self.ledger.hold_still(|| act(&self.ledger, &lengths)).map_err(ledger_failed)?
     }
 
-    fn note_state(&self, now: Timestamp) {
-        let hot_blocks: usize = self.store.hot_stats().values().map(|hot| hot.num_blocks).sum();
+    fn note_state(&self, now: Timestamp, hot: &BTreeMap<TableName, HotStats>) {
+        let hot_blocks: usize = hot.values().map(|hot| hot.num_blocks).sum();
         self.shared.metrics.set(Metric::StoreHotBlocks, hot_blocks as u64);
         let covered_at = self.shared.status.lock().unwrap_or_else(PoisonError::into_inner).covered_at;
         self.shared.metrics.set(Metric::LedgerCheckpointAge, covered_at.map_or(0, |at| now.since(at).as_secs()));

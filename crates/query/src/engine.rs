@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch};
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -27,6 +27,7 @@ use moneta_ports::{
     QueryAnswer, QueryColumn, QueryDiagnostic, QueryEngine, QueryError, QueryLanguage, QueryRequest, QueryState,
     ResultTable, RowStream, Scope, Truncation, ViewStatus,
 };
+use moneta_store::rows_bytes;
 use tokio::runtime::Handle;
 
 use crate::Limits;
@@ -596,7 +597,7 @@ impl Core {
                 }
                 Err(error) => return Err(error),
             };
-            bytes += bytes_of_rows(&batch);
+            bytes += rows_bytes(&batch);
             let kept = batch.num_rows().min(limits.rows - rows);
             rows += kept;
             collected.batches.push(batch.slice(0, kept));
@@ -841,9 +842,7 @@ pub(crate) fn align_by_position(
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
     let fields: Vec<_> =
         columns.iter().map(|column| column.column_type.computed_field(&column.name).with_nullable(true)).collect();
-    let cast = |(array, field): (&arrow::array::ArrayRef, &arrow::datatypes::Field)| {
-        arrow::compute::cast(array, field.data_type())
-    };
+    let cast = |(array, field): (&ArrayRef, &arrow::datatypes::Field)| arrow::compute::cast(array, field.data_type());
     let arrays = rows.columns().iter().zip(&fields).map(cast).collect::<Result<Vec<_>, _>>()?;
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     RecordBatch::try_new_with_options(Arc::new(arrow::datatypes::Schema::new(fields)), arrays, &options)
@@ -861,12 +860,6 @@ fn port_diagnostics(diagnostics: &[Diagnostic]) -> Vec<QueryDiagnostic> {
         is_error: diagnostic.is_error(),
     };
     diagnostics.iter().map(port).collect()
-}
-
-/// Bytes of the rows of a batch: batches of one piece of a table are slices of the same buffers, which each of them holds.
-pub(crate) fn bytes_of_rows(batch: &RecordBatch) -> usize {
-    let of_column = |array: &ArrayRef| array.to_data().get_slice_memory_size().unwrap_or(array.get_array_memory_size());
-    batch.columns().iter().map(of_column).sum()
 }
 
 pub(crate) fn timed_out(timeout: Duration) -> QueryError {

@@ -18,9 +18,8 @@ use datafusion::error::Result;
 use moneta_base::{Lru, Seq};
 use moneta_event::ShardId;
 use moneta_event::terms::TermCondition;
-use moneta_store::Prune;
+use moneta_store::{Prune, rows_bytes};
 
-use crate::engine::bytes_of_rows;
 use crate::scan::expression::Expression;
 use crate::scan::{Piece, ScanColumn};
 
@@ -146,7 +145,7 @@ impl ShapeRecall {
         }
         let (mut made, mut bytes) = (Some(Vec::new()), ENTRY_BYTES);
         let wants_more = make(piece, &mut |batch| {
-            bytes += ENTRY_BYTES + bytes_of_rows(&batch);
+            bytes += ENTRY_BYTES + rows_bytes(&batch);
             match &mut made {
                 Some(made) if bytes <= bytes_max => made.push(batch.clone()),
                 // More than a piece may take is not held while the rest of it is made.

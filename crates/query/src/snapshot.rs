@@ -41,6 +41,8 @@ pub(crate) struct Snapshot {
     states: Arc<ViewStates>,
     recall: Option<Arc<Recall>>,
     pub(crate) counters: Arc<ScanCounters>,
+    /// Whether the name of a table may mean a view over it.
+    has_views_over_tables: bool,
 }
 
 /// A table that is in memory as a whole.
@@ -88,7 +90,14 @@ impl Snapshot {
             states: Arc::new(ViewStates::new(0)),
             recall: None,
             counters: Arc::default(),
+            has_views_over_tables: true,
         }
+    }
+
+    /// For a query whose rows are kept: the name of a table means what is stored, not a view over it and others.
+    pub(crate) fn of_stored_tables(mut self) -> Self {
+        self.has_views_over_tables = false;
+        self
     }
 
     /// With what is kept for views.
@@ -220,7 +229,7 @@ impl Catalog for Snapshot {
     }
 
     fn is_over_table(&self, name: &str) -> bool {
-        is_over_table(name)
+        self.has_views_over_tables && is_over_table(name)
     }
 
     fn allows_location(&self, location: &str) -> std::result::Result<(), String> {

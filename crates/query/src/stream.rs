@@ -14,13 +14,13 @@ use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use futures::StreamExt;
 use moneta_base::ErrorKind;
 use moneta_ports::{BoxFuture, OpContext, QueryColumn, QueryDiagnostic, QueryError, QueryRequest, RowStream};
+use moneta_store::rows_bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::auditor::{Auditor, Details, read_details};
 use crate::engine::{
-    Core, Planned, Prepared, ResultLimits, aligned, bytes_of_rows, failed, on_threads, plan_failed, query_columns,
-    timed_out,
+    Core, Planned, Prepared, ResultLimits, aligned, failed, on_threads, plan_failed, query_columns, timed_out,
 };
 use crate::memory::QueryMemory;
 use crate::pauses::Stop;
@@ -196,7 +196,7 @@ impl Core {
         let mut bytes = 0;
         while let Some(batch) = next {
             let batch = aligned(&batch, &planned.columns)?;
-            bytes += bytes_of_rows(&batch);
+            bytes += rows_bytes(&batch);
             let left = limits.rows.saturating_sub(num_rows(job));
             let kept = batch.slice(0, batch.num_rows().min(left));
             if let Some(cut) = limits.exceeded(kept.num_rows() < batch.num_rows(), bytes) {

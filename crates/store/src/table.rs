@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use moneta_base::fs::FileSystem;
 use moneta_base::{IngestDay, Seq, TableName};
 use moneta_event::root_entry::ObjectRef;
@@ -157,8 +157,9 @@ impl Table {
     }
 }
 
-/// Bytes of the rows themselves: several blocks may share one allocation.
+/// Bytes of the rows themselves: several blocks, or batches of one piece of a table, may share one allocation.
 #[must_use]
 pub fn rows_bytes(rows: &RecordBatch) -> usize {
-    rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or_default()).sum()
+    let of_column = |array: &ArrayRef| array.to_data().get_slice_memory_size().unwrap_or(array.get_array_memory_size());
+    rows.columns().iter().map(of_column).sum()
 }

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use moneta_base::{TableName, Timestamp};
-use moneta_event::Column;
 use moneta_kql::{Diagnostic, render_diagnostics};
-use moneta_kql_plan::{BindOptions, BoundQuery, Catalog, lower};
+use moneta_kql_plan::{BindOptions, BoundQuery, lower};
 use moneta_ports::{MaterializedView, PortError};
 
 use super::ObjectSet;
@@ -36,12 +35,11 @@ pub(super) fn check(core: &Core, set: &ObjectSet, view: &MaterializedView) -> Re
         return Err(refused(format!("the query has more than {TEXT_BYTES_MAX} bytes")));
     }
     // A view reads its table itself, not another view, and calls no function that may be another tomorrow.
-    let snapshot = Snapshot::new(core.tables.clone(), Arc::default(), core.outside.clone());
-    let stored = StoredTables(&snapshot);
-    let query = bound(&view.query, &stored, &of_nobody(Timestamp::from_nanos(0)))?;
+    let snapshot = Snapshot::new(core.tables.clone(), Arc::default(), core.outside.clone()).of_stored_tables();
+    let query = bound(&view.query, &snapshot, &of_nobody(Timestamp::from_nanos(0)))?;
     let later =
         BindOptions { principal: "somebody".to_owned(), ..of_nobody(Timestamp::from_nanos(86_400_000_000_000)) };
-    if bound(&view.query, &stored, &later)?.to_string() != query.to_string() {
+    if bound(&view.query, &snapshot, &later)?.to_string() != query.to_string() {
         return Err(refused(
             "the query depends on when or by whom it is asked (`now()`, `ago()`, `current_principal()`); a \
              materialized view has the same rows for all: leave that to the queries over it",
@@ -66,27 +64,6 @@ pub(super) fn check(core: &Core, set: &ObjectSet, view: &MaterializedView) -> Re
     Ok(())
 }
 
-/// All tables as they are stored: what is made of a view's rows is kept, so no view over other tables stands for one.
-struct StoredTables<'a>(&'a Snapshot);
-
-impl Catalog for StoredTables<'_> {
-    fn columns(&self, table: &str) -> Option<Arc<[Column]>> {
-        self.0.columns(table)
-    }
-
-    fn table_names(&self) -> Vec<String> {
-        self.0.table_names()
-    }
-
-    fn function(&self, name: &str) -> Option<String> {
-        self.0.function(name)
-    }
-
-    fn allows_location(&self, location: &str) -> Result<(), String> {
-        self.0.allows_location(location)
-    }
-}
-
 /// What a view's query is bound with: it depends on none of it.
 pub(crate) fn of_nobody(now: Timestamp) -> BindOptions {
     BindOptions {
@@ -99,11 +76,11 @@ pub(crate) fn of_nobody(now: Timestamp) -> BindOptions {
     }
 }
 
-fn bound(text: &str, catalog: &dyn Catalog, options: &BindOptions) -> Result<BoundQuery, PortError> {
+fn bound(text: &str, snapshot: &Snapshot, options: &BindOptions) -> Result<BoundQuery, PortError> {
     let parsed = moneta_kql::parse(text);
     let mut findings = parsed.diagnostics;
     if !findings.iter().any(Diagnostic::is_error) {
-        let (query, more) = moneta_kql_plan::bind(&parsed.tree, catalog, options);
+        let (query, more) = moneta_kql_plan::bind(&parsed.tree, snapshot, options);
         if let Some(query) = query {
             return Ok(query);
         }

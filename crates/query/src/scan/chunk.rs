@@ -110,14 +110,17 @@ impl<'a> Chunk<'a> {
     /// the processor's memory. `None` for any other, and for few rows.
     fn passed_by_pieces(&self, filter: &Expression) -> Result<Option<BooleanArray>> {
         let Source::Group { segment, group, .. } = &self.source else { return Ok(None) };
-        let is_long = |index: &usize| self.is_made_anew(*index);
-        if self.num_rows() < ROWS_OF_PIECES || !filter.columns().iter().any(is_long) {
+        if self.num_rows() < ROWS_OF_PIECES {
             return Ok(None);
         }
-        let mut columns = Vec::with_capacity(filter.columns().len());
-        for index in filter.columns() {
+        let are_long: Vec<bool> = filter.columns().iter().map(|index| self.is_made_anew(*index)).collect();
+        if !are_long.contains(&true) {
+            return Ok(None);
+        }
+        let mut columns = Vec::with_capacity(are_long.len());
+        for (index, is_long) in filter.columns().iter().zip(are_long) {
             let column = &self.read[*index];
-            columns.push(match is_long(index) {
+            columns.push(match is_long {
                 true => {
                     self.count_bytes(column);
                     let pieces = segment.read_pieces(*group, &column.column, self.wanted.as_ref(), PIECE_ROWS);
@@ -140,7 +143,7 @@ impl<'a> Chunk<'a> {
     fn is_made_anew(&self, index: usize) -> bool {
         let Source::Group { segment, group, cache, .. } = &self.source else { return false };
         let column = &self.read[index];
-        let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
+        let key = cache_key(segment, *group, column);
         let is_made = column.path.is_none() && segment.is_made(&column.column.name);
         is_made && self.known[index].get().is_none() && !cache.holds(&key)
     }
@@ -176,7 +179,7 @@ impl<'a> Chunk<'a> {
         let Source::Group { segment, group, cache, .. } = &self.source else { return filter.columns().len() as u64 };
         let of_column = |index: &usize| {
             let column = &self.read[*index];
-            let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
+            let key = cache_key(segment, *group, column);
             let bytes = segment.column_bytes(*group, &column.name()).unwrap_or(0);
             // A column in memory must still be looked at.
             if cache.holds(&key) { bytes / 8 } else { bytes }
@@ -196,7 +199,7 @@ impl<'a> Chunk<'a> {
                 })
             }
             Source::Group { segment, group, cache, .. } => {
-                let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
+                let key = cache_key(segment, *group, column);
                 if let Some(known) = cache.get(&key) {
                     return Ok(known);
                 }
@@ -232,7 +235,7 @@ impl<'a> Chunk<'a> {
         if let Source::Group { segment, group, cache, .. } = &self.source
             && count * SELECTIVE < self.rows
         {
-            let key = CacheKey { segment: segment.name().clone(), group: *group, column: column.name() };
+            let key = cache_key(segment, *group, column);
             match &column.path {
                 _ if cache.holds(&key) => {}
                 _ if count > ROWS_OF_FEW_PAGES && cache.glimpse(&key) => {}
@@ -270,6 +273,11 @@ impl Columns for Chunk<'_> {
         };
         Ok(self.known[index].get_or_init(|| array).clone())
     }
+}
+
+/// What a column of a row group is known by in the cache.
+fn cache_key(segment: &SegmentColumns, group: usize, column: &ScanColumn) -> CacheKey {
+    CacheKey { segment: segment.name().clone(), group, column: column.name() }
 }
 
 /// A column of which some rows are looked at, and then the next.

@@ -331,9 +331,7 @@ fn bytes_below(dir: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use moneta_base::{SourceName, TenantId};
     use moneta_event::block::BlockPosition;
